@@ -1,0 +1,67 @@
+# Autonomy: the commands. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := shared services/planner services/job-runner services/projection services/proof-api services/bots-ui cli deploy/local
+STACK := $(BIN)/python -m local_stack
+
+.PHONY: help setup up down reset status logs psql consume check fmt test test-long bench lock clean
+
+help: ## what can be done here
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.venv/.ready: requirements.lock deploy/local/uv.requirements.txt $(addsuffix /pyproject.toml,$(PACKAGES))
+	@$(PYTHON) deploy/local/preflight.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r deploy/local/uv.requirements.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
+	@touch $@
+
+setup: .venv/.ready ## the Python environment, hash-locked
+	@$(STACK) setup
+
+up: setup ## start Kafka, PostgreSQL, the five services and the demo fleet
+	@$(STACK) up
+
+down: .venv/.ready ## stop everything; the data stays
+	@$(STACK) down
+
+reset: .venv/.ready ## stop everything and delete its data
+	@$(STACK) reset
+
+status: .venv/.ready ## what runs, where, and whether it answers
+	@$(STACK) status
+
+logs: .venv/.ready ## follow the logs (SERVICE=planner for one)
+	@$(STACK) logs $(SERVICE)
+
+psql: .venv/.ready ## read-only SQL (statements on standard input too)
+	@$(STACK) psql
+
+consume: .venv/.ready ## kafka-console-consumer (TOPIC=autonomy.runs)
+	@$(STACK) consume $(TOPIC)
+
+fmt: .venv/.ready ## format the code
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix-only .
+
+check: .venv/.ready ## format, lint, types, import contracts, pure tests
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo > .venv/import-contracts.log || (cat .venv/import-contracts.log; exit 1)
+	@$(BIN)/pytest -q tests/architecture tests/contract
+
+test: setup ## everything but the long lists, on real servers
+	@$(BIN)/pytest
+
+test-long: setup ## the full lists: faults, seeds, tampering
+	@$(BIN)/pytest -m "long or not long" --timeout 1800
+
+bench: setup ## speed and memory, as ratios to limits measured in the same run
+	@$(BIN)/python -m benchmarks
+
+lock: ## resolve again into requirements.lock (hashes, no addresses)
+	@$(BIN)/uv pip compile -q pyproject.toml --group local --group dev --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements.lock
+	@$(BIN)/python deploy/local/preflight.py --write-uv-lock

@@ -1,0 +1,1 @@
+"""Runs jobs, once each, and says what came out."""

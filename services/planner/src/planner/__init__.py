@@ -1,0 +1,1 @@
+"""Decides, every tick, for every bot, what should happen next and why."""

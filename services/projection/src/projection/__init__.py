@@ -1,0 +1,1 @@
+"""Folds every topic into read models."""

@@ -1,0 +1,1 @@
+"""Answers whether it is really working, and takes operators commands."""

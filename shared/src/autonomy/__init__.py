@@ -1,0 +1,1 @@
+"""The language of the platform, events, values, lifecycle, chain, and its plumbing."""
