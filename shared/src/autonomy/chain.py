@@ -1,0 +1,240 @@
+"""Which ticks count: the one acceptance rule for every reader of `autonomy.runs`.
+
+Place in the flow: between the bytes of the log and anything that acts on a tick. Pure: records in, accepted ticks out. A
+reader hashes bytes and looks at headers; it parses a value only once its tick is accepted.
+
+Source: S1 to S5, S7.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from autonomy.envelope import Undecodable, data_bytes, decode, encode
+from autonomy.errors import Broken
+from autonomy.events import Event, Head, PlannerRun, TickRecord
+from autonomy.topics import RUNS
+from autonomy.values import derived_id, instant_of_ms
+
+GENESIS_HASH: Final = "0" * 64
+GENESIS: Final = Head(tick=0, offset=-1, hash=GENESIS_HASH)
+SEAL_KIND: Final = PlannerRun.wire
+SOURCE: Final = "autonomy/planner"
+MAX_RECORDS_PER_TICK: Final = 1_000_000
+"""A bound on what one reader buffers for tries that were never sealed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One record of `autonomy.runs` as stored; `offset` is -1 while it has not been appended.
+
+    Attributes:
+        kind, tick, try_id, seq: from the record's headers, so nobody parses the value to place it.
+    """
+
+    kind: str
+    tick: int
+    try_id: str
+    seq: int
+    key: bytes
+    value: bytes
+    offset: int = -1
+    timestamp_ms: int = 0
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """What travels beside the value."""
+        return [
+            ("kind", self.kind.encode()),
+            ("tick", str(self.tick).encode()),
+            ("try", self.try_id.encode()),
+            ("seq", str(self.seq).encode()),
+        ]
+
+    def digest(self) -> bytes:
+        """Hash over the place and the stored bytes; length-prefixed, so that no two records share one."""
+        head = f"{self.kind}|{self.tick}|{self.try_id}|{self.seq}|{len(self.key)}|{len(self.value)}|".encode()
+        return hashlib.sha256(head + self.key + self.value).digest()
+
+
+def read_record(
+    headers: Sequence[tuple[str, bytes]], key: bytes | None, value: bytes | None, offset: int, timestamp_ms: int
+) -> RunRecord | Undecodable:
+    """Place a stored record by its headers; a record that has none of ours is refused with the reason."""
+    named = dict(headers)
+    try:
+        return RunRecord(
+            kind=named["kind"].decode(), tick=int(named["tick"]), try_id=named["try"].decode(), seq=int(named["seq"]),
+            key=key or b"", value=value or b"", offset=offset, timestamp_ms=timestamp_ms,
+        )  # fmt: skip
+    except (KeyError, ValueError, UnicodeDecodeError) as refusal:
+        return Undecodable(f"headers do not place the record in a tick: {refusal!r}"[:300])
+
+
+def root_of(records: Iterable[RunRecord]) -> str:
+    """The hash over the records' hashes, in order of seq."""
+    whole = hashlib.sha256()
+    for record in records:
+        whole.update(record.digest())
+    return whole.hexdigest()
+
+
+def write_records(events: Sequence[TickRecord], keys: Sequence[str], tick: int, try_id: str, now_ms: int) -> list[RunRecord]:
+    """The records of a try, seq 1..n; the same arguments give the same bytes on any machine."""
+    time = instant_of_ms(now_ms)
+    return [
+        RunRecord(
+            kind=event.wire, tick=tick, try_id=try_id, seq=seq, key=key.encode(),
+            value=encode(
+                event, source=SOURCE, subject=key, time=time,
+                event_id=derived_id("record", tick, try_id, seq),
+            ),
+        )
+        for seq, (event, key) in enumerate(zip(events, keys, strict=True), start=1)
+    ]  # fmt: skip
+
+
+def seal_hash(seal: PlannerRun) -> str:
+    """The hash over a seal with its own `hash` left empty."""
+    return hashlib.sha256(data_bytes(seal.model_copy(update={"hash": ""}))).hexdigest()
+
+
+def write_seal(seal: PlannerRun, now_ms: int) -> tuple[PlannerRun, RunRecord]:
+    """Complete a seal with its hash, and make its record."""
+    whole = seal.model_copy(update={"hash": seal_hash(seal)})
+    key = f"tick-{seal.tick}"
+    value = encode(whole, source=SOURCE, subject=key, time=instant_of_ms(now_ms), event_id=seal.run_id)
+    return whole, RunRecord(SEAL_KIND, seal.tick, seal.try_id, seal.count + 1, key.encode(), value)
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedTick:
+    """A tick that counts: its seal and its records in order of seq."""
+
+    seal: PlannerRun
+    records: tuple[RunRecord, ...]
+    offset: int
+    sealed_at_ms: int
+
+    @property
+    def head(self) -> Head:
+        """The chain's head once this tick is applied."""
+        return Head(tick=self.seal.tick, offset=self.offset, hash=self.seal.hash)
+
+    def events(self) -> list[Event]:
+        """The tick's events.
+
+        Raises:
+            Broken: a sealed record cannot be decoded; the planner wrote something that this reader does not know.
+        """
+        decoded = []
+        for record in self.records:
+            received = decode(record.value, RUNS)
+            if isinstance(received, Undecodable):
+                raise Broken(f"sealed record {self.seal.tick}/{record.seq} cannot be read: {received.reason}")
+            decoded.append(received.event)
+        return decoded
+
+
+@dataclass(slots=True)
+class Chain:
+    """The acceptance reducer. `feed` every record of the partition in offset order, from the anchor on.
+
+    Attributes:
+        head: the last accepted seal.
+        void_records, void_seals: what was read and does not count; never an error.
+        unreadable: seals or records without a place, by reason; each is a fault of a foreign writer.
+    """
+
+    head: Head = GENESIS
+    cut: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    now_ms: int = 0
+    anchor: Head | None = None
+    void_records: int = 0
+    void_seals: int = 0
+    last_refusal: str = ""
+    tries: dict[str, dict[int, RunRecord]] = field(default_factory=dict)
+
+    @classmethod
+    def anchored(cls, anchor: Head) -> "Chain":
+        """A reader that starts at an accepted seal instead of the beginning: feed from `anchor.offset` on.
+
+        Source: S7.
+        """
+        return cls(head=anchor, anchor=anchor if anchor.offset >= 0 else None)
+
+    def feed(self, record: RunRecord) -> AcceptedTick | None:
+        """Take one record; returns the tick that it completes, if its seal is accepted.
+
+        Raises:
+            Broken: the record at the anchor's offset is not the anchor.
+        """
+        if self.anchor is not None:
+            self._check_anchor(record, self.anchor)
+            return None
+        if record.kind != SEAL_KIND:
+            self._keep(record)
+            return None
+        return self._judge(record)
+
+    def _check_anchor(self, record: RunRecord, anchor: Head) -> None:
+        received = decode(record.value, RUNS)
+        seal = None if isinstance(received, Undecodable) else received.event
+        right = isinstance(seal, PlannerRun) and record.offset == anchor.offset and seal_hash(seal) == anchor.hash
+        if not (right and isinstance(seal, PlannerRun)):
+            raise Broken(f"the record at offset {record.offset} of {RUNS} is not the anchor of tick {anchor.tick}")
+        self.cut, self.now_ms = seal.cut, round(seal.now.timestamp() * 1000)
+        self.anchor = None
+
+    def _keep(self, record: RunRecord) -> None:
+        if record.tick != self.head.tick + 1:
+            self.void_records += 1
+            return
+        kept = self.tries.setdefault(record.try_id, {})
+        if record.seq in kept or len(kept) >= MAX_RECORDS_PER_TICK:
+            self.void_records += 1
+            return
+        kept[record.seq] = record
+
+    def _judge(self, record: RunRecord) -> AcceptedTick | None:
+        received = decode(record.value, RUNS)
+        seal = None if isinstance(received, Undecodable) else received.event
+        kept = self.tries.pop(record.try_id, {}) if record.tick == self.head.tick + 1 else {}
+        if not isinstance(seal, PlannerRun):
+            return self._refuse(f"seal at {record.offset} cannot be read: {received}", len(kept))
+        records = tuple(kept[seq] for seq in range(1, seal.count + 1) if seq in kept)
+        fault = self._fault(seal, record, records, len(kept))
+        if fault is not None:
+            return self._refuse(f"seal of tick {seal.tick} at {record.offset}: {fault}", len(kept))
+        self.void_records += sum(len(other) for other in self.tries.values())
+        self.tries.clear()
+        self.head = Head(tick=seal.tick, offset=record.offset, hash=seal.hash)
+        self.cut, self.now_ms = seal.cut, round(seal.now.timestamp() * 1000)
+        return AcceptedTick(seal, records, record.offset, record.timestamp_ms)
+
+    def _fault(self, seal: PlannerRun, record: RunRecord, records: tuple[RunRecord, ...], kept: int) -> str | None:
+        """The first part of S3 that this seal fails, in words."""
+        if seal.tick != self.head.tick + 1:
+            return f"the next tick is {self.head.tick + 1}"
+        if seal.prev_hash != self.head.hash:
+            return "it does not follow the head"
+        if (seal.tick, seal.try_id) != (record.tick, record.try_id):
+            return "its headers name another try"
+        if seal_hash(seal) != seal.hash:
+            return "its own hash is wrong"
+        if len(records) != seal.count or kept != seal.count:
+            return f"{kept} records, {seal.count} sealed"
+        if root_of(records) != seal.root:
+            return "the root over its records is wrong"
+        if round(seal.now.timestamp() * 1000) < self.now_ms:
+            return "its time is before the head's"
+        for topic, offsets in self.cut.items():
+            new = seal.cut.get(topic, ())
+            if len(new) != len(offsets) or any(after < before for after, before in zip(new, offsets, strict=True)):
+                return f"its cut of {topic} is below the head's"
+        return None
+
+    def _refuse(self, why: str, records: int) -> None:
+        self.void_seals += 1
+        self.void_records += records
+        self.last_refusal = why

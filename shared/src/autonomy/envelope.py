@@ -1,0 +1,156 @@
+"""Turn an event into the bytes of a record, and bytes from anywhere into an event or a stated refusal.
+
+Records are CloudEvents 1.0 in structured JSON in the value, so a plain console consumer shows everything. Place in the
+flow: between the language and every topic. Pure. Decoding never raises: a record is an event, or undecodable with a reason.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, cast
+
+import msgspec
+from pydantic import ValidationError
+
+from autonomy.events import BY_WIRE, Event
+from autonomy.values import derived_id, iso
+
+MAX_RECORD_BYTES: Final = 1_048_576
+SCHEMA_PREFIX: Final = "autonomy/schemas/"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A decoded record.
+
+    Attributes:
+        time: when its producer said it; it explains, it never orders.
+    """
+
+    event: Event
+    id: str
+    source: str
+    time: str
+    actor: str | None
+    traceparent: str | None
+    causation: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """A record that can never be read, and why."""
+
+    reason: str
+
+
+class _Wire(msgspec.Struct, forbid_unknown_fields=True):
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: str
+    datacontenttype: str
+    dataschema: str
+    data: msgspec.Raw
+    subject: str = ""
+    traceparent: str | None = None
+    causationid: str | None = None
+    actor: str | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(_Wire)
+UPCASTERS: Final[dict[str, Callable[[Mapping[str, object]], Event]]] = {}
+"""Older wire names, each with the function that makes today's event of it."""
+
+
+def encode(
+    event: Event,
+    *,
+    source: str,
+    subject: str,
+    time: datetime,
+    event_id: str,
+    actor: str | None = None,
+    causation: str | None = None,
+    traceparent: str | None = None,
+) -> bytes:
+    """The record's value: the same bytes for the same arguments, on any machine."""
+    head = (
+        f'{{"specversion":"1.0","id":{json.dumps(event_id)},"source":{json.dumps(source)},"type":"{event.wire}",'
+        f'"subject":{json.dumps(subject)},"time":"{iso(time)}","datacontenttype":"application/json",'
+        f'"dataschema":"{SCHEMA_PREFIX}{event.wire}.json"'
+    )
+    for name, value in (("traceparent", traceparent), ("causationid", causation), ("actor", actor)):
+        if value is not None:
+            head += f',"{name}":{json.dumps(value)}'
+    return head.encode() + b',"data":' + data_bytes(event) + b"}"
+
+
+def data_bytes(event: Event) -> bytes:
+    """The event alone, as it stands in `data`."""
+    return event.__pydantic_serializer__.to_json(event, by_alias=True)
+
+
+def decode(value: bytes | None, topic: str) -> Received | Undecodable:
+    """Read a record's value.
+
+    Refused, each with its reason: nothing, over 1 MiB, not JSON, not an envelope of ours, an unknown type or version, a
+    type of another topic, a field that does not fit, the same key twice.
+    """
+    if not value:
+        return Undecodable("empty value")
+    if len(value) > MAX_RECORD_BYTES:
+        return Undecodable(f"{len(value)} bytes, the limit is {MAX_RECORD_BYTES}")
+    try:
+        wire = _DECODER.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as refusal:
+        return Undecodable(f"no envelope: {refusal}"[:300])
+    kind = BY_WIRE.get(wire.type)
+    if kind is None:
+        return Undecodable(f"unknown type {wire.type[:80]!r}")
+    if kind.topic != topic:
+        return Undecodable(f"{wire.type} does not belong on {topic}")
+    raw = bytes(wire.data)
+    try:
+        event = kind.__pydantic_validator__.validate_json(raw)
+    except (ValidationError, RecursionError) as refusal:
+        return Undecodable(f"{wire.type}: {_first_fault(refusal)}")
+    # Our own codec writes one form; anything else is read again with the same key looked for twice, at any depth.
+    if data_bytes(event) != raw and (repeated := _repeated_key(raw)) is not None:
+        return Undecodable(f"{wire.type}: the key {repeated!r} stands twice")
+    return Received(event, wire.id, wire.source, wire.time, wire.actor, wire.traceparent, wire.causationid)
+
+
+def event_id_of(event: Event, *cause: object) -> str:
+    """An id that a retry of the same cause derives again."""
+    return derived_id(event.wire, *cause)
+
+
+def _first_fault(refusal: Exception) -> str:
+    if isinstance(refusal, ValidationError):
+        fault = refusal.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"[:300]
+    return "nested too deeply"
+
+
+class _RepeatedKeyError(ValueError):
+    pass
+
+
+def _repeated_key(raw: bytes) -> str | None:
+    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
+        seen: dict[str, object] = {}
+        for key, item in items:
+            if key in seen:
+                raise _RepeatedKeyError(key)
+            seen[key] = item
+        return seen
+
+    try:
+        json.loads(raw, object_pairs_hook=pairs)
+    except _RepeatedKeyError as found:
+        return cast("str", found.args[0])
+    except RecursionError:
+        return "(nested too deeply to tell)"
+    return None

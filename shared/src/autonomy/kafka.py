@@ -1,0 +1,200 @@
+"""The one place that sets Kafka's behaviour: acks, idempotence, positions, no auto-commit.
+
+Place in the flow: plumbing under every service that touches the log. Consumers here have no group: a reader's position is
+its own (a cut, a horizon, offsets in PostgreSQL), so that it moves with what was done, never with what was fetched.
+
+Traps of the client, met and measured: `getmany` is never cancelled (its idle clock sticks), so only `timeout_ms` bounds it;
+an idempotent batch that was sent may land after any outage, so a timeout means "unknown", never "failed".
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+
+from autonomy.errors import Retryable
+from autonomy.topics import Topic
+
+log = logging.getLogger(__name__)
+Record = ConsumerRecord[bytes | None, bytes | None]
+CONNECT_TIMEOUT_S: Final = 120
+REQUEST_TIMEOUT_MS: Final = 5_000
+FETCH_BYTES: Final = 8 * 1024 * 1024
+BATCH_BYTES: Final = 900_000
+MAX_FETCH_RECORDS: Final = 5_000
+
+
+async def ensure_topics(bootstrap: str, wanted: Iterable[Topic], replication: int = 1) -> None:
+    """Create the topics that do not exist; existing ones are left as they are."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=30_000)
+    await _start(admin)
+    try:
+        present = set(await admin.list_topics())
+        missing = [topic for topic in wanted if topic.name not in present]
+        for topic in missing:
+            new = NewTopic(topic.name, topic.partitions, replication, topic_configs=topic.settings())
+            try:
+                await admin.create_topics([new])
+            except TopicAlreadyExistsError:
+                log.info("topic %s was made by somebody else meanwhile", topic.name)
+    finally:
+        await admin.close()
+
+
+async def _start(client: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Start a client, waiting for a broker that is still starting.
+
+    Raises:
+        Retryable: no broker answered within `CONNECT_TIMEOUT_S`.
+    """
+    deadline = asyncio.get_running_loop().time() + CONNECT_TIMEOUT_S
+    while True:
+        try:
+            await client.start()
+        except KafkaError as refusal:
+            if asyncio.get_running_loop().time() > deadline:
+                raise Retryable(f"no Kafka broker answered within {CONNECT_TIMEOUT_S} s") from refusal
+            await asyncio.sleep(0.25)
+        else:
+            return
+
+
+async def build_producer(bootstrap: str) -> AIOKafkaProducer:
+    """An idempotent producer that waits for all acks; nothing lingers, every caller batches by itself."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        max_request_size=1_100_000,
+        max_batch_size=BATCH_BYTES,
+        retry_backoff_ms=100,
+        metadata_max_age_ms=30_000,
+    )
+    await _start(producer)
+    return producer
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to be appended to an explicit partition."""
+
+    key: bytes
+    value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+async def append_batch(producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Outgoing]) -> int:
+    """Append records in order and wait for the last ack; returns the offset of the last record.
+
+    Whole batches are handed to the client: a future per record costs more than the record.
+
+    Raises:
+        KafkaError: not acknowledged; some or all may still land later.
+    """
+    futures = []
+    builder = producer.create_batch()
+    for record in records:
+        if builder.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)) is None:
+            futures.append(await producer.send_batch(builder, topic, partition=partition))
+            builder = producer.create_batch()
+            if builder.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)) is None:
+                raise ValueError(f"a record of {len(record.value)} bytes does not fit into a batch")
+    last_count = builder.record_count()
+    futures.append(await producer.send_batch(builder, topic, partition=partition))
+    done = [await future for future in futures]
+    return int(done[-1].offset) + last_count - 1
+
+
+@dataclass(slots=True)
+class LogReader:
+    """Reads chosen partitions from chosen offsets, each in order, with nothing committed anywhere.
+
+    Attributes:
+        positions: the next offset of each partition that `poll` has not returned yet.
+    """
+
+    consumer: AIOKafkaConsumer
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+
+    @classmethod
+    async def open(cls, bootstrap: str, starts: Mapping[str, Sequence[int]]) -> Self:
+        """Start at `starts`: per topic the first offset of each partition."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=250,
+            retry_backoff_ms=100,
+            metadata_max_age_ms=30_000,
+        )
+        await _start(consumer)
+        reader = cls(consumer)
+        partitions = [TopicPartition(topic, number) for topic, offsets in starts.items() for number in range(len(offsets))]
+        consumer.assign(partitions)
+        for topic, offsets in starts.items():
+            for number, offset in enumerate(offsets):
+                reader.seek(TopicPartition(topic, number), offset)
+        return reader
+
+    async def __aenter__(self) -> Self:
+        """Nothing to do: `open` started it."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop the client; its own stop may hang after a broker's death, so it gets a limit."""
+        try:
+            await asyncio.wait_for(self.consumer.stop(), timeout=5)
+        except TimeoutError:
+            log.warning("the Kafka client did not stop within 5 s")
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Go to an offset; what was fetched from elsewhere is dropped."""
+        self.consumer.seek(partition, offset)
+        self.positions[partition] = offset
+
+    async def poll(self, timeout_ms: int = 200, max_records: int = MAX_FETCH_RECORDS) -> list[Record]:
+        """The next records, per partition in order; empty when nothing came within `timeout_ms`."""
+        fetched = await self.consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        found: list[Record] = []
+        for partition, records in fetched.items():
+            if records:
+                found.extend(records)
+                self.positions[partition] = records[-1].offset + 1
+        return found
+
+    async def ends(self, topics: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        """The end offset of each partition of these topics, now."""
+        wanted = [partition for partition in self.positions if partition.topic in set(topics)]
+        found = await self.consumer.end_offsets(wanted)
+        return {topic: by_number(found, topic) for topic in sorted({partition.topic for partition in wanted})}
+
+    def reached(self, cut: Mapping[str, Sequence[int]]) -> bool:
+        """Whether everything below the cut was returned by `poll`."""
+        return all(
+            self.positions.get(TopicPartition(topic, number), 0) >= offset
+            for topic, offsets in cut.items()
+            for number, offset in enumerate(offsets)
+        )
+
+
+def by_number(offsets: Mapping[TopicPartition, int], topic: str) -> tuple[int, ...]:
+    """The offsets of one topic in the order of its partitions."""
+    numbers = sorted(partition.partition for partition in offsets if partition.topic == topic)
+    return tuple(offsets[TopicPartition(topic, number)] for number in numbers)

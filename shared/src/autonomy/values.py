@@ -1,0 +1,252 @@
+"""The words that every process shares: codes, ids, instants.
+
+Place in the flow: everywhere. Pure: no clock, no randomness, no I/O.
+"""
+
+import hashlib
+import re
+import uuid
+from datetime import UTC, datetime
+from enum import StrEnum, unique
+from typing import Annotated, Final
+
+from pydantic import PlainSerializer, StringConstraints
+
+BOT_ID_PATTERN: Final = r"^[a-z0-9-]{1,64}$"
+SYMBOL_PATTERN: Final = r"^[A-Z0-9.\-]{1,16}$"
+NAMESPACE: Final = uuid.UUID("6f0c3b52-6a5e-5d0e-9d39-0f5d1a1f7a10")
+BOT_ID: Final = re.compile(BOT_ID_PATTERN)
+
+
+BotId = Annotated[str, StringConstraints(pattern=BOT_ID_PATTERN)]
+Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
+
+
+def iso(instant: datetime) -> str:
+    """An instant as every document shows it: UTC, milliseconds, Z."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def iso_of_ms(instant_ms: int) -> str:
+    """`iso` of milliseconds since 1970-01-01 UTC."""
+    return iso(datetime.fromtimestamp(instant_ms / 1000, UTC))
+
+
+def ms_of(instant: datetime) -> int:
+    """Milliseconds since 1970-01-01 UTC of an aware instant."""
+    return round(instant.timestamp() * 1000)
+
+
+def instant_of_ms(instant_ms: int) -> datetime:
+    """The aware instant of milliseconds since 1970-01-01 UTC."""
+    return datetime.fromtimestamp(instant_ms / 1000, UTC)
+
+
+Instant = Annotated[datetime, PlainSerializer(iso, return_type=str)]
+
+
+def derived_id(*cause: object) -> str:
+    """An id that a retry derives again: uuid5 of what caused it."""
+    return str(uuid.uuid5(NAMESPACE, "/".join(str(part) for part in cause)))
+
+
+def job_id_of(tick: int, try_id: str, seq: int) -> str:
+    """A job's id names the try that enqueued it, so a re-decided tick never reuses one.
+
+    Source: S8.
+    """
+    return derived_id("job", tick, try_id, seq)
+
+
+def run_id_of(tick: int, try_id: str) -> str:
+    """A planner run's id."""
+    return derived_id("run", tick, try_id)
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of a key; the same in every language and version, unlike a client's default partitioner."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % partitions
+
+
+@unique
+class Stage(StrEnum):
+    """How far a bot has graduated."""
+
+    LAB = "LAB"
+    PAPER = "PAPER"
+    SHADOW = "SHADOW"
+    CANARY = "CANARY"
+    LIVE = "LIVE"
+
+
+@unique
+class Origin(StrEnum):
+    """How a bot came here. An import may name any stage, and carries no evidence."""
+
+    NEW = "NEW"
+    IMPORTED = "IMPORTED"
+
+
+@unique
+class JobType(StrEnum):
+    """What a job does, in the order in which a bot's wants are looked at."""
+
+    RUNNER_START = "RUNNER_START"
+    BACKTEST_BASELINE = "BACKTEST_BASELINE"
+    BACKTEST_REFRESH = "BACKTEST_REFRESH"
+    EVOLVE = "EVOLVE"
+
+
+@unique
+class JobClass(StrEnum):
+    """Jobs of one class exclude one another for a bot; the other class never matters."""
+
+    RESEARCH = "research"
+    RUNNER = "runner"
+
+
+def class_of(job_type: JobType) -> JobClass:
+    """The class of a job type."""
+    return JobClass.RUNNER if job_type is JobType.RUNNER_START else JobClass.RESEARCH
+
+
+@unique
+class JobStatus(StrEnum):
+    """QUEUED → RUNNING → one of three ends."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the job can still change."""
+        return self in {JobStatus.QUEUED, JobStatus.RUNNING}
+
+
+@unique
+class Cause(StrEnum):
+    """Why a job left a state."""
+
+    LEASE_EXPIRED = "LEASE_EXPIRED"
+    """No heartbeat for a whole lease."""
+    RUNNER_LOST = "RUNNER_LOST"
+    """The worker process died."""
+    RUNNER_DRAINED = "RUNNER_DRAINED"
+    """The runner was asked to stop and gave the job back."""
+    CLAIM_GIVEN_UP = "CLAIM_GIVEN_UP"
+    """The runner saw its claim win only after its own deadline."""
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    TIMEOUT = "TIMEOUT"
+    BAD_INPUT = "BAD_INPUT"
+    STRATEGY_ERROR = "STRATEGY_ERROR"
+    DATA_MISSING = "DATA_MISSING"
+    FAILURES_EXHAUSTED = "FAILURES_EXHAUSTED"
+    CANCELLED_BY_OPERATOR = "CANCELLED_BY_OPERATOR"
+    CANCELLED_BY_RETIREMENT = "CANCELLED_BY_RETIREMENT"
+    CANCELLED_BY_CHANGE = "CANCELLED_BY_CHANGE"
+
+
+CRASHES: Final = frozenset({Cause.RUNNER_LOST, Cause.OUT_OF_MEMORY, Cause.TIMEOUT, Cause.FAILURES_EXHAUSTED})
+"""Ends that say nothing about the input: tried again after a cooldown; three in a row quarantine the bot."""
+FINAL_FAILURES: Final = frozenset({Cause.BAD_INPUT, Cause.STRATEGY_ERROR, Cause.DATA_MISSING})
+"""Ends that the same input would meet again: the LAST_FAILURE gate blocks until the input changes."""
+
+
+@unique
+class Reason(StrEnum):
+    """Why a bot was scheduled or skipped, in order of precedence."""
+
+    LOOP_DISABLED = "LOOP_DISABLED"
+    """An operator paused the fleet, the stage or the bot; `would` keeps what would have happened."""
+    ON_HOLD = "ON_HOLD"
+    """An operator holds this bot."""
+    NOTHING_DUE = "NOTHING_DUE"
+    """Evaluated, nothing wanted; the decision says what is due next, and when."""
+    ACTIVE_JOB = "ACTIVE_JOB"
+    """Every due want has a live job of its class."""
+    BLOCKED_BY_GATES = "BLOCKED_BY_GATES"
+    """A critical gate of the wanted job fails; all blockers are kept."""
+    COOLDOWN = "COOLDOWN"
+    """Too soon after the last job of this class."""
+    RATE_LIMITED = "RATE_LIMITED"
+    """The fleet enqueued its hourly maximum."""
+    CONCURRENCY_LIMIT = "CONCURRENCY_LIMIT"
+    """All slots and the queue ahead are taken; the decision has the place in line."""
+    BACKPRESSURE = "BACKPRESSURE"
+    """The runners do not keep up with what is queued."""
+    SCHEDULED = "SCHEDULED"
+    """A job was enqueued in this tick."""
+
+
+@unique
+class ZeroJobs(StrEnum):
+    """Why a tick enqueued nothing."""
+
+    LOOP_DISABLED = "LOOP_DISABLED"
+    NO_CANDIDATES_MATCH_POLICY = "NO_CANDIDATES_MATCH_POLICY"
+    ALL_BOTS_HAVE_ACTIVE_JOBS = "ALL_BOTS_HAVE_ACTIVE_JOBS"
+    ALL_BOTS_COOLDOWN = "ALL_BOTS_COOLDOWN"
+    ALL_BOTS_BLOCKED_BY_GATES = "ALL_BOTS_BLOCKED_BY_GATES"
+    MIXED = "MIXED"
+
+
+@unique
+class Verdict(StrEnum):
+    """What a gate says. INCONCLUSIVE blocks: missing evidence is never a pass."""
+
+    PASS = "PASS"  # noqa: S105 (a verdict, not a password)
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+@unique
+class GateCode(StrEnum):
+    """The scheduling gates."""
+
+    STAGE_VERIFIED = "UNVERIFIED_IMPORT"
+    """An imported stage carries no evidence: revert the bot to LAB and let it graduate."""
+    STRATEGY_VALID = "STRATEGY_VALID"
+    """The strategy and its parameters are in a live runner's catalogue."""
+    MARKET_DATA = "MARKET_DATA"
+    """Bars of the symbol exist, and enough of them up to the market clock."""
+    CAPABILITIES_AGREE = "CAPABILITIES_AGREE"
+    """A live runner offers the job, and all live runners announce the same data and code."""
+    LAST_FAILURE = "LAST_FAILURE"
+    """The last job did not fail on this very input."""
+    NOT_QUARANTINED = "NOT_QUARANTINED"
+    """The bot did not crash its runner three times in a row."""
+
+
+@unique
+class TickCause(StrEnum):
+    """What woke the planner. `decide` never sees it."""
+
+    SCHEDULED = "SCHEDULED"
+    COMMAND = "COMMAND"
+    CAPACITY = "CAPACITY"
+    LEASE = "LEASE"
+
+
+@unique
+class BotState(StrEnum):
+    """Lane 1: what a bot does now, in order of precedence."""
+
+    BACKTEST_RUNNING = "BACKTEST_RUNNING"
+    BACKTEST_QUEUED = "BACKTEST_QUEUED"
+    EVOLVING = "EVOLVING"
+    RUNNER_RUNNING = "RUNNER_RUNNING"
+    RUNNER_STALE = "RUNNER_STALE"
+    BLOCKED_BY_GATES = "BLOCKED_BY_GATES"
+    IDLE = "IDLE"
+
+
+@unique
+class Recency(StrEnum):
+    """Lane 2: how old the backtest evidence is, counted in bars of the market clock."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    NONE = "none"
