@@ -180,8 +180,11 @@ class Chain:
     def _check_anchor(self, record: RunRecord, anchor: Head) -> None:
         received = decode(record.value, RUNS)
         seal = None if isinstance(received, Undecodable) else received.event
-        right = isinstance(seal, PlannerRun) and record.offset == anchor.offset and seal_hash(seal) == anchor.hash
-        if not (right and isinstance(seal, PlannerRun)):
+        if (
+            not isinstance(seal, PlannerRun)
+            or (seal.tick, record.offset) != (anchor.tick, anchor.offset)
+            or seal_hash(seal) != anchor.hash
+        ):
             raise Broken(f"the record at offset {record.offset} of {RUNS} is not the anchor of tick {anchor.tick}")
         self.cut, self.now_ms = seal.cut, round(seal.now.timestamp() * 1000)
         self.anchor = None

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, cast
+from typing import Annotated, Final, Literal, cast
 
 import msgspec
 from pydantic import ValidationError
@@ -45,11 +45,11 @@ class Undecodable:
 
 
 class _Wire(msgspec.Struct, forbid_unknown_fields=True):
-    specversion: str
+    specversion: Literal["1.0"]
     id: str
     source: str
     type: str
-    time: str
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
     datacontenttype: str
     dataschema: str
     data: msgspec.Raw
@@ -76,15 +76,23 @@ def encode(
     traceparent: str | None = None,
 ) -> bytes:
     """The record's value: the same bytes for the same arguments, on any machine."""
+    extensions = {"traceparent": traceparent, "causationid": causation, "actor": actor}
+    head = _head_bytes(event.wire, event_id, source, subject, iso(time), extensions)
+    return head + b',"data":' + data_bytes(event) + b"}"
+
+
+def _head_bytes(
+    kind: str, event_id: str, source: str, subject: str, time: str, extensions: Mapping[str, str | None]
+) -> bytes:
     head = (
-        f'{{"specversion":"1.0","id":{json.dumps(event_id)},"source":{json.dumps(source)},"type":"{event.wire}",'
-        f'"subject":{json.dumps(subject)},"time":"{iso(time)}","datacontenttype":"application/json",'
-        f'"dataschema":"{SCHEMA_PREFIX}{event.wire}.json"'
+        f'{{"specversion":"1.0","id":{json.dumps(event_id)},"source":{json.dumps(source)},"type":{json.dumps(kind)},'
+        f'"subject":{json.dumps(subject)},"time":{json.dumps(time)},"datacontenttype":"application/json",'
+        f'"dataschema":"{SCHEMA_PREFIX}{kind}.json"'
     )
-    for name, value in (("traceparent", traceparent), ("causationid", causation), ("actor", actor)):
+    for name, value in extensions.items():
         if value is not None:
             head += f',"{name}":{json.dumps(value)}'
-    return head.encode() + b',"data":' + data_bytes(event) + b"}"
+    return head.encode()
 
 
 def data_bytes(event: Event) -> bytes:
@@ -104,7 +112,8 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
         return Undecodable(f"{len(value)} bytes, the limit is {MAX_RECORD_BYTES}")
     try:
         wire = _DECODER.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as refusal:
+        time = iso(wire.time)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as refusal:
         return Undecodable(f"no envelope: {refusal}"[:300])
     kind = BY_WIRE.get(wire.type)
     if kind is None:
@@ -117,9 +126,15 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
     except (ValidationError, RecursionError) as refusal:
         return Undecodable(f"{wire.type}: {_first_fault(refusal)}")
     # Our own codec writes one form; anything else is read again with the same key looked for twice, at any depth.
-    if data_bytes(event) != raw and (repeated := _repeated_key(raw)) is not None:
+    if not _is_own_form(wire, time, event, value) and (repeated := _repeated_key(value)) is not None:
         return Undecodable(f"{wire.type}: the key {repeated!r} stands twice")
-    return Received(event, wire.id, wire.source, wire.time, wire.actor, wire.traceparent, wire.causationid)
+    return Received(event, wire.id, wire.source, time, wire.actor, wire.traceparent, wire.causationid)
+
+
+def _is_own_form(wire: _Wire, time: str, event: Event, value: bytes) -> bool:
+    extensions = {"traceparent": wire.traceparent, "causationid": wire.causationid, "actor": wire.actor}
+    head = _head_bytes(wire.type, wire.id, wire.source, wire.subject, time, extensions)
+    return head + b',"data":' + data_bytes(event) + b"}" == value
 
 
 def event_id_of(event: Event, *cause: object) -> str:

@@ -29,6 +29,7 @@ from autonomy.values import (
 
 MAX_BOTS_PER_COMMAND: Final = 500
 MAX_TEXT: Final = 500
+BASE64_PATTERN: Final = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)$"
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -147,6 +148,28 @@ class AcceptDivergence(Command):
 
     wire = "accept-divergence.v1"
     tick: Tick
+    sealed_state_hash: Digest
+    folded_state_hash: Digest
+
+
+class AttemptRefused(Event):
+    """Somebody asked for something without the right to, or so badly that it is no command; the planner ignores it.
+
+    Attributes:
+        actor: the credential's name, or "anonymous".
+        code: NO_CREDENTIAL, BAD_CREDENTIAL, FORBIDDEN or BAD_INPUT.
+    """
+
+    wire = "attempt-refused.v1"
+    topic = topics.COMMANDS
+    producer = "proof-api"
+    attempt_id: Identifier
+    command: Text
+    actor: Text
+    role: Text
+    code: Text
+    field: Text
+    limit: Text
 
 
 # ── runs: what a tick decided (producer: planner) ──────────────────────────────────────────────────────────────────
@@ -358,11 +381,11 @@ class Costs(Document):
 class SuiteSizes(Document):
     """How much validation a baseline does; policy, never padding."""
 
-    bootstrap_samples: Annotated[int, Field(ge=10, le=1_000_000)] = 2000
-    truncation_cuts: Annotated[int, Field(ge=1, le=10_000)] = 60
-    neighbourhood_steps: Annotated[int, Field(ge=0, le=20)] = 2
-    stress_levels: Annotated[int, Field(ge=1, le=50)] = 5
-    walk_forward_windows: Annotated[int, Field(ge=2, le=100)] = 6
+    bootstrap_samples: Annotated[int, Field(ge=10, le=1_000_000)] = 30_000
+    truncation_cuts: Annotated[int, Field(ge=1, le=10_000)] = 250
+    neighbourhood_steps: Annotated[int, Field(ge=0, le=20)] = 4
+    stress_levels: Annotated[int, Field(ge=1, le=50)] = 6
+    walk_forward_windows: Annotated[int, Field(ge=2, le=100)] = 8
 
 
 class JobEnqueued(TickRecord):
@@ -372,6 +395,7 @@ class JobEnqueued(TickRecord):
         partition: of `autonomy.jobs`, where all its events go.
         bars_until: no later bar may be read.
         fingerprint: of strategy code, parameters, data source, engine and costs, as the planner knows them.
+        lease_s: silence after which the claim expires; a runner that beats too slowly for it must not claim.
     """
 
     wire = "job-enqueued.v1"
@@ -392,6 +416,7 @@ class JobEnqueued(TickRecord):
     suite: SuiteSizes
     fingerprint: Digest
     timeout_s: Annotated[int, Field(ge=1, le=86_400)]
+    lease_s: Annotated[float, Field(gt=0, le=3600)]
     failures_limit: Annotated[int, Field(ge=1, le=100)]
 
 
@@ -628,7 +653,7 @@ class SymbolBars(Document):
     first: date
     last: date
     bars: Count
-    days: Annotated[str, Field(max_length=20_000)]
+    days: Annotated[str, Field(max_length=20_000, pattern=BASE64_PATTERN)]
     sha256: Digest
     source_id: Text
     synthetic: bool
@@ -696,7 +721,7 @@ class RecordQuarantined(Event):
 
 CATALOGUE: Final[tuple[type[Event], ...]] = (
     RegisterBots, ChangeBot, RetireBot, PauseLoop, ResumeLoop, HoldBot, ReleaseHold, SetPolicy, CancelJob,
-    AcceptDivergence, CommandAccepted, CommandRejected, BotRegistered, BotChanged, BotRetired, StageChanged,
+    AcceptDivergence, AttemptRefused, CommandAccepted, CommandRejected, BotRegistered, BotChanged, BotRetired, StageChanged,
     LoopPaused, LoopResumed, PolicyChanged, HoldPlaced, HoldReleased, CancelRequested, ChainRepaired, BotDecision,
     JobEnqueued, PlannerRun, JobStarted, JobReleased, JobSucceeded, JobFailed, JobRequeued, JobCancelled, JobDead,
     RunnerHeartbeat, CapabilitiesAnnounced, PlannerPulse, ProbePulse, RecordQuarantined,

@@ -60,8 +60,9 @@ def enqueued(event: JobEnqueued, seq: int) -> Job:
 
 
 def apply(job: Job, step: JobStep) -> Job | None:
-    """The job after a step, or None when the step is void: too late, from a loser, or about another attempt."""
-    if not job.status.is_live:
+    """The job after a step, or None when the step is void: too late, from a loser, or about another attempt or tick."""
+    # A reader ahead of the step's tick and one behind it must agree, so the tick that a step names counts for both.
+    if not job.status.is_live or step.tick != job.tick:
         return None
     match step:
         case JobStarted():
@@ -130,11 +131,17 @@ class JobFold:
     def reach(self, tick: int, on_change: Callable[[Job, Job, JobStep], None]) -> None:
         """The tick is applied whole: let the steps that waited for it act, in their order."""
         self.head_tick = tick
-        ready = [job_id for job_id, steps in self.pending.items() if steps[0].tick <= tick]
-        for job_id in ready:
-            steps = self.pending.pop(job_id)
-            self.pending_steps -= len(steps)
-            for step in steps:
+        for job_id, steps in list(self.pending.items()):
+            ready = [step for step in steps if step.tick <= tick]
+            if not ready:
+                continue
+            later = [step for step in steps if step.tick > tick]
+            if later:
+                self.pending[job_id] = later
+            else:
+                del self.pending[job_id]
+            self.pending_steps -= len(ready)
+            for step in ready:
                 self.step(step, on_change)
 
     def step(self, step: JobStep, on_change: Callable[[Job, Job, JobStep], None]) -> bool:

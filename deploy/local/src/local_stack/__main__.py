@@ -1,0 +1,101 @@
+"""The commands behind `make up`, `down`, `reset`, `status`, `logs`, `psql`, `consume`."""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+
+from autonomy.errors import AutonomyError
+from autonomy.kafka import ensure_topics
+from autonomy.topics import TOPICS
+from pydantic import ValidationError
+
+from local_stack.jars import ensure_jars
+from local_stack.settings import StackSettings
+from local_stack.stack import SERVICES, Stack
+
+
+
+def main() -> int:
+    """Run one command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="local_stack", description=__doc__)
+    parser.add_argument("command", choices=("setup", "up", "down", "reset", "status", "logs", "psql", "consume", "topics"))
+    parser.add_argument("arguments", nargs="*")
+    words = parser.parse_args()
+    try:
+        stack = Stack(StackSettings())
+        return run(stack, words.command, words.arguments)
+    except (AutonomyError, ValidationError) as refusal:
+        print(f"Error: {refusal}", file=sys.stderr)
+        return 1
+
+
+def run(stack: Stack, command: str, arguments: list[str]) -> int:
+    """One command on one stack."""
+    match command:
+        case "setup":
+            ensure_jars(stack.settings.cache_dir.resolve())
+        case "up":
+            stack.up()
+        case "down":
+            stack.down()
+        case "reset":
+            stack.reset()
+        case "status":
+            return status(stack)
+        case "logs":
+            return logs(stack, arguments)
+        case "psql":
+            return psql(stack, arguments)
+        case "consume":
+            return consume(stack, arguments)
+        case "topics":
+            asyncio.run(ensure_topics(stack.settings.kafka, TOPICS))
+        case _:
+            return 2
+    return 0
+
+
+def status(stack: Stack) -> int:
+    """What runs, and whether the proof holds."""
+    if stack.supervisor.pid() is None:
+        print("Not running: `make up` starts it.")
+        return 1
+    print(stack.supervisor.control("status").stdout, end="")
+    subprocess.run(["curl", "-s", f"{stack.api}/readyz"], check=False) if _has_curl() else None
+    print()
+    stack.say_where()
+    return 0
+
+
+def _has_curl() -> bool:
+    return subprocess.run(["sh", "-c", "command -v curl"], check=False, capture_output=True).returncode == 0
+
+
+def logs(stack: Stack, arguments: list[str]) -> int:
+    """Follow the logs."""
+    folder = stack.folder / "logs"
+    names = arguments or [*SERVICES]
+    files = [str(folder / f"{name}.log") for name in names]
+    return subprocess.call(["tail", "-n", "40", "-F", *files])
+
+
+def psql(stack: Stack, arguments: list[str]) -> int:
+    """psql as the reader role: the read models, read only."""
+    environment = {**os.environ, "PGOPTIONS": "-c client_min_messages=warning", "PAGER": os.environ.get("PAGER", "cat")}
+    url = stack.database("autonomy_reader")
+    return subprocess.call([str(stack.postgres.binaries / "psql"), "-X", url, *arguments], env=environment)
+
+
+def consume(stack: Stack, arguments: list[str]) -> int:
+    """kafka-console-consumer from the beginning."""
+    topic = arguments[0] if arguments else "autonomy.runs"
+    words = ["--bootstrap-server", stack.settings.kafka, "--topic", topic, "--from-beginning"]
+    flags = ("-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
+    command = stack.kafka().java("org.apache.kafka.tools.consumer.ConsoleConsumer", [*words, *arguments[1:]], flags)
+    return subprocess.call(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

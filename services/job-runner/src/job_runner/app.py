@@ -1,0 +1,326 @@
+"""The job-runner's shell: reads the log, claims, works, and says what came out.
+
+Place in the flow: claim → run → result. One loop reads, claims, beats and watches the work, so a beat never outlives it.
+
+Source: S7 to S10.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from autonomy import clock
+from autonomy.chain import AcceptedTick, Chain, read_record
+from autonomy.envelope import Undecodable, decode, encode, event_id_of
+from autonomy.events import (
+    CapabilitiesAnnounced,
+    Event,
+    HeldJob,
+    JobEnqueued,
+    JobFailed,
+    JobReleased,
+    JobStarted,
+    JobSucceeded,
+    RunnerHeartbeat,
+)
+from autonomy.horizon import anchored_chain, newest_horizon
+from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
+from autonomy.lifecycle import JobStep
+from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
+from autonomy.values import Cause, JobType, partition_of
+from prometheus_client import Counter, Gauge
+
+from job_runner.queue import Claim, Queue, Rules
+from job_runner.settings import RunnerSettings
+
+log = logging.getLogger(__name__)
+SOURCE = "autonomy/job-runner"
+POLL_MS = 20
+IDLE_POLL_MS = 100
+RELEASE_EVERY_MS = 250
+RELEASES_ALARM = 3
+PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
+JOBS_DONE = Counter("autonomy_runner_jobs", "Jobs that ended here", ["type", "outcome"])
+CLAIMS = Counter("autonomy_runner_claims", "Claims by outcome", ["outcome"])
+HELD = Gauge("autonomy_runner_held_jobs", "Jobs that this process works on")
+
+Result = JobSucceeded | JobFailed
+
+
+class Worker(Protocol):
+    """Whoever does the work of a claim."""
+
+    async def start(self) -> None:
+        """Get ready; jobs come only afterwards."""
+
+    async def run(self, order: JobEnqueued, on_progress: Callable[[str, float], None]) -> "Outcome":
+        """Do the work; an expected failure is an outcome, never an exception."""
+
+    def cancel(self, job_id: str) -> None:
+        """End the work of a job soon; its `run` returns."""
+
+    async def stop(self, drain_s: float) -> None:
+        """Let go of everything."""
+
+    def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
+        """What this worker can do."""
+
+    job_types: frozenset[JobType]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a job: a result, a cause of failure, or neither when it was cancelled."""
+
+    make: Callable[[Claim, str], Result] | None
+    label: str
+
+
+@dataclass(slots=True)
+class Runner:
+    """One job-runner process."""
+
+    process_id: str
+    settings: RunnerSettings
+    reader: LogReader
+    producer: AIOKafkaProducer
+    chain: Chain
+    queue: Queue
+    worker: Worker
+    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    beat_mono_ms: float = 0.0
+    beat_sequence: int = 0
+    beats_sent: dict[int, float] = field(default_factory=dict)
+    released_mono_ms: dict[str, float] = field(default_factory=dict)
+    releases: dict[str, int] = field(default_factory=dict)
+    caught_up: bool = False
+    stopping: bool = False
+    paused: bool = False
+
+    async def run(self) -> None:
+        """Fold to the end offsets of the start, then claim and work until told to stop."""
+        ends = await self.reader.ends([RUNS, JOBS, RUNNERS])
+        await self.worker.start()
+        await self.announce()
+        while not self.stopping:
+            await self.turn()
+            if not self.caught_up and self.reader.reached(ends):
+                self.caught_up = True
+                log.info("caught up", extra={"tick": self.chain.head.tick, "queued": len(self.queue.fold.jobs)})
+            if self.caught_up:
+                await self.claim()
+        await self.drain()
+
+    async def turn(self) -> None:
+        """Read what came, settle claims, start and stop work, give back, beat."""
+        busy = any(True for _ in self.queue.claims)
+        for record in await self.reader.poll(POLL_MS if busy else IDLE_POLL_MS):
+            self.take(record)
+        self.watch_pending()
+        self.reap()
+        mono_ms = clock.monotonic_ms()
+        for claim in self.queue.settle(mono_ms):
+            CLAIMS.labels("started").inc()
+            self.tasks[claim.claim_id] = asyncio.create_task(self.work(claim))
+        for claim in self.queue.overtaken():
+            self.worker.cancel(claim.order.job_id)
+        await self.release(mono_ms)
+        self.queue.forget_settled(mono_ms)
+        HELD.set(len(self.queue.held()))
+        if mono_ms - self.beat_mono_ms >= self.settings.beat_s * 1000:
+            await self.beat(mono_ms)
+
+    def take(self, record: Record) -> None:
+        """Route one record of the log."""
+        mono_ms = clock.monotonic_ms()
+        if record.topic == RUNS:
+            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+            if not isinstance(placed, Undecodable):
+                done = self.chain.feed(placed)
+                if done is not None:
+                    self.queue.apply(done, mono_ms)
+            return
+        received = decode(record.value, record.topic)
+        if isinstance(received, Undecodable):
+            return  # the projection quarantines it; here it can change nothing
+        event = received.event
+        if record.topic == JOBS:
+            self.queue.step(_as_step(event), mono_ms)
+        elif isinstance(event, RunnerHeartbeat):
+            self.queue.beat(event, mono_ms)
+            if event.process_id == self.process_id:
+                sent = self.beats_sent.pop(event.sequence, None)
+                self.queue.lag_ms = mono_ms - sent if sent is not None else self.queue.lag_ms
+
+    def watch_pending(self) -> None:
+        """Stop fetching job events while too many wait for their tick; nothing is evicted."""
+        if self.queue.fold.must_wait == self.paused:
+            return
+        partitions = [partition for partition in self.reader.positions if partition.topic == JOBS]
+        if self.queue.fold.must_wait:
+            self.reader.consumer.pause(*partitions)
+        else:
+            self.reader.consumer.resume(*partitions)
+        self.paused = self.queue.fold.must_wait
+
+    async def claim(self) -> None:
+        """Append claims for what may be claimed now, one batch per partition."""
+        mono_ms = clock.monotonic_ms()
+        by_partition: dict[int, list[Outgoing]] = {}
+        for order in self.queue.claimable(mono_ms):
+            claim = self.queue.claimed(order, clock.drawn_id(), mono_ms)
+            started = JobStarted(
+                job_id=order.job_id, bot_id=order.bot_id, tick=order.tick, attempt=claim.attempt,
+                claim_id=claim.claim_id, process_id=self.process_id,
+            )  # fmt: skip
+            by_partition.setdefault(order.partition, []).append(self.outgoing(started))
+        await asyncio.gather(*(self.say(JOBS, number, records) for number, records in by_partition.items()))
+
+    def outgoing(self, event: JobStarted | JobReleased | JobSucceeded | JobFailed) -> Outgoing:
+        """A job event as a record."""
+        event_id = event_id_of(event, event.job_id, event.attempt, event.claim_id)
+        value = encode(event, source=SOURCE, subject=event.bot_id, time=clock.now(), event_id=event_id)
+        return Outgoing(event.bot_id.encode(), value)
+
+    async def say(self, topic: str, partition: int, records: list[Outgoing]) -> bool:
+        """Append; unacknowledged means unknown, the log tells."""
+        try:
+            await append_batch(self.producer, topic, partition, records)
+        except KafkaError as refusal:
+            log.warning("not acknowledged: %r", refusal, extra={"topic": topic, "partition": partition})
+            return False
+        return True
+
+    async def release(self, mono_ms: float) -> None:
+        """Give back claims that won too late, until that is effective."""
+        for claim in self.queue.to_release():
+            if mono_ms - self.released_mono_ms.get(claim.claim_id, -1e15) < RELEASE_EVERY_MS:
+                continue
+            self.released_mono_ms[claim.claim_id] = mono_ms
+            await self.give_back(claim, Cause.CLAIM_GIVEN_UP)
+
+    async def give_back(self, claim: Claim, cause: Cause) -> None:
+        """Append one JobReleased."""
+        order = claim.order
+        count = self.releases[order.job_id] = self.releases.get(order.job_id, 0) + 1
+        if count >= RELEASES_ALARM:
+            log.error("a job is released again and again", extra={"job": order.job_id, "releases": count})
+        CLAIMS.labels("released").inc()
+        event = JobReleased(
+            job_id=order.job_id, bot_id=order.bot_id, tick=order.tick, attempt=claim.attempt,
+            claim_id=claim.claim_id, process_id=self.process_id, cause=cause,
+        )  # fmt: skip
+        await self.say(JOBS, order.partition, [self.outgoing(event)])
+
+    async def work(self, claim: Claim) -> None:
+        """Do the work of a started claim and say what came out, until that is acknowledged or no longer wanted."""
+
+        def on_progress(phase: str, progress: float) -> None:
+            claim.phase, claim.progress = phase, progress
+
+        outcome = await self.worker.run(claim.order, on_progress)
+        JOBS_DONE.labels(claim.order.job_type.value, outcome.label).inc()
+        if outcome.make is not None:
+            record = self.outgoing(outcome.make(claim, self.process_id))
+            while self.queue.wins(claim) and not await self.say(JOBS, claim.order.partition, [record]):
+                await asyncio.sleep(self.settings.beat_s / 4)
+        self.queue.done(claim)
+
+    def reap(self) -> None:
+        """Forget finished work; a fault in it is a fault of this process."""
+        for claim_id, task in list(self.tasks.items()):
+            if task.done():
+                del self.tasks[claim_id]
+                task.result()
+
+    async def beat(self, mono_ms: float, *, stopping: bool = False) -> None:
+        """Say that this process lives, with the jobs it works on and how far they are."""
+        self.beat_mono_ms = mono_ms
+        self.beat_sequence += 1
+        beat = RunnerHeartbeat(
+            process_id=self.process_id, sequence=self.beat_sequence, research_slots=self.settings.research_slots,
+            stopping=stopping, jobs=tuple(_held(claim) for claim in self.queue.held() if self.queue.wins(claim)),
+        )  # fmt: skip
+        self.beats_sent[self.beat_sequence] = mono_ms
+        while len(self.beats_sent) > 100:
+            self.beats_sent.pop(next(iter(self.beats_sent)))
+        await self.tell_runners(beat)
+
+    async def announce(self) -> None:
+        """Say what this process can do."""
+        await self.tell_runners(self.worker.capabilities(self.process_id, self.settings.research_slots))
+
+    async def tell_runners(self, event: RunnerHeartbeat | CapabilitiesAnnounced) -> None:
+        """Append to `autonomy.runners`."""
+        value = encode(event, source=SOURCE, subject=self.process_id, time=clock.now(), event_id=clock.drawn_id())
+        partition = partition_of(self.process_id, PARTITIONS[RUNNERS])
+        await self.say(RUNNERS, partition, [Outgoing(self.process_id.encode(), value)])
+
+    async def drain(self) -> None:
+        """Claim nothing more, let running work finish for a while, give the rest back at once, say goodbye."""
+        log.info("draining", extra={"jobs": len(self.tasks)})
+        mono_ms = clock.monotonic_ms()
+        deadline = mono_ms + self.settings.drain_s * 1000
+        while self.tasks and clock.monotonic_ms() < deadline:
+            await self.turn()
+        for claim in [claim for claim in self.queue.held() if self.queue.wins(claim)]:
+            self.worker.cancel(claim.order.job_id)
+            await self.give_back(claim, Cause.RUNNER_DRAINED)
+        for task in self.tasks.values():
+            task.cancel()
+        await self.beat(clock.monotonic_ms(), stopping=True)
+        await self.worker.stop(drain_s=0)
+
+
+def _held(claim: Claim) -> HeldJob:
+    order = claim.order
+    return HeldJob(
+        job_id=order.job_id, bot_id=order.bot_id, tick=order.tick, attempt=claim.attempt, claim_id=claim.claim_id,
+        phase=claim.phase[:100], progress=min(1.0, max(0.0, claim.progress)),
+    )  # fmt: skip
+
+
+def _as_step(event: Event) -> JobStep:
+    # The codec refuses any other type on this topic.
+    return event  # type: ignore[return-value]
+
+
+async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str) -> Runner:
+    """Connect, from the horizon on."""
+    horizon = await newest_horizon(settings.kafka)
+    chain, runs_from = await anchored_chain(settings.kafka, horizon)
+    starts = {
+        RUNS: [runs_from],
+        JOBS: list(chain.cut.get(JOBS, (0,) * PARTITIONS[JOBS])),
+        RUNNERS: list(chain.cut.get(RUNNERS, (0,) * PARTITIONS[RUNNERS])),
+    }
+    reader = await LogReader.open(settings.kafka, starts)
+    producer = await build_producer(settings.kafka)
+    rules = Rules(
+        process_id=process_id, slots=settings.research_slots, deadline_ms=settings.claim_deadline_s * 1000,
+        beat_ms=settings.beat_s * 1000, job_types=worker.job_types,
+    )  # fmt: skip
+    queue = Queue(rules)
+    queue.fold.head_tick = chain.head.tick
+    return Runner(process_id, settings, reader, producer, chain, queue, worker)
+
+
+async def run_runner(settings: RunnerSettings, worker: Worker) -> int:
+    """Run one job-runner process until SIGTERM; returns the exit code."""
+    runner = await build_runner(settings, worker, clock.drawn_id())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: setattr(runner, "stopping", True))
+    try:
+        await runner.run()
+    finally:
+        await runner.reader.close()
+        await asyncio.wait_for(runner.producer.stop(), timeout=10)
+    return 0
+
+

@@ -1,0 +1,352 @@
+"""The pool: research jobs on processes of their own, and exact words for how each ended.
+
+Role: the asyncio-facing edge of the research engine. One worker process and one pipe per slot, so that a death is always the death of one
+known job. Deaths, timeouts and a stop are typed; only the job concerned fails, and its worker is replaced.
+"""
+
+import asyncio
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from signal import SIGKILL
+from typing import TypeVar, assert_never
+
+from autonomy.errors import BadInput, Poison, Retryable
+from job_runner.market_data import DataMissing, MarketData
+from job_runner.report import Cancelled, ResearchOrder, ResearchReport, StrategyError
+from job_runner.worker import Advanced, Counter, Done, Failed, Message, Ready, work
+
+# A cold worker compiles for some ten seconds per core.
+WARM_UP_S = 180.0
+JOIN_S = 5.0
+MAX_WORKERS = 256
+
+OnProgress = Callable[[str, float], None]
+
+_Result = TypeVar("_Result")
+
+
+class WorkerLost(Retryable):
+    """The worker process ended in the middle of a job.
+
+    Args:
+        job_id: of the job.
+        exit_code: of the process; a negative number is a signal's.
+        out_of_memory: the worker itself said that memory ran out.
+    """
+
+    def __init__(self, job_id: str, exit_code: int | None, *, out_of_memory: bool = False) -> None:
+        self.job_id = job_id
+        self.exit_code = exit_code
+        self.exit_signal = -exit_code if exit_code is not None and exit_code < 0 else None
+        # The kernel's out-of-memory killer sends SIGKILL, and so may an operator: nothing else does here.
+        self.was_killed = self.exit_signal == SIGKILL
+        self.out_of_memory = out_of_memory
+        how = "out of memory" if out_of_memory else f"exit code {exit_code}"
+        super().__init__(f"worker lost in job {job_id}: {how}")
+
+
+class JobTimeout(Retryable):
+    """The job took longer than allowed; its worker was killed."""
+
+
+class ExecutorStopped(Retryable):
+    """The pool was stopped before the job was done; another runner may do it."""
+
+
+class JobCrashed(Poison):
+    """A fault in our own code; the message holds the worker's traceback."""
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """One worker process with its two pipes and its flag."""
+
+    process: BaseProcess
+    pipe: Connection
+    lifeline: Connection
+    cancelled: Counter
+    next_number: int = 1
+    stopped: bool = False
+
+    def end(self) -> None:
+        """Kill the process and close the pipes."""
+        self.process.kill()
+        self.process.join(JOIN_S)
+        self.pipe.close()
+        self.lifeline.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """One job in the pool, waiting for a slot or in one."""
+
+    slot: _Slot | None = None
+    number: int = 0
+    cancelled: bool = False
+    free: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class PoolExecutor:
+    """Research jobs on worker processes.
+
+    Args:
+        workers: processes, and so jobs at the same time.
+        market: where workers get bars from; picklable.
+        timeout_s: longest time one job may take, unless `run` says otherwise.
+    """
+
+    def __init__(self, workers: int, market: MarketData, timeout_s: float = 600.0) -> None:
+        if not 1 <= workers <= MAX_WORKERS:
+            raise BadInput("workers", f"1 to {MAX_WORKERS} processes", workers)
+        self.workers = workers
+        self.market = market
+        self.timeout_s = timeout_s
+        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
+        self._idle: asyncio.Queue[_Slot] = asyncio.Queue()
+        self._slots: set[_Slot] = set()
+        self._jobs: dict[str, _Running] = {}
+        self._replacing: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Start and warm all workers; jobs run without compiling from here on."""
+        # Imports happen once, in the server that workers are forked from.
+        self._context.set_forkserver_preload(["job_runner.worker"])
+        # The first worker fills the compiler's cache; the others only read it.
+        await self._add_worker()
+        await asyncio.gather(*(self._add_worker() for _ in range(self.workers - 1)))
+
+    async def run(
+        self, order: ResearchOrder, on_progress: OnProgress, timeout_s: float | None = None
+    ) -> ResearchReport:
+        """Do one job; waits for a free worker first.
+
+        Args:
+            order: what to do; its job id must not be in the pool already.
+            on_progress: told phase and share done, in the event loop's thread, never falling.
+            timeout_s: longest time, from the moment a worker has it.
+
+        Raises:
+            BadInput: bad order (DataMissing: no data for it).
+            StrategyError: a result that is no number.
+            Cancelled: by `cancel`.
+            WorkerLost: the worker died.
+            JobTimeout: too long.
+            ExecutorStopped: the pool was stopped.
+            JobCrashed: a fault in our own code.
+        """
+        if self._stopping:
+            raise ExecutorStopped(f"job {order.job_id}: the pool is stopping")
+        if order.job_id in self._jobs:
+            raise BadInput("job_id", "not in the pool already", order.job_id)
+        running = self._jobs[order.job_id] = _Running()
+        try:
+            slot = await self._free_slot(order.job_id, running)
+            return await self._converse(slot, order, running, on_progress, timeout_s or self.timeout_s)
+        finally:
+            del self._jobs[order.job_id]
+
+    def cancel(self, job_id: str) -> bool:
+        """Tell a job to stop; its `run` raises Cancelled within a moment.
+
+        Returns:
+            Whether the job is in the pool.
+        """
+        running = self._jobs.get(job_id)
+        if running is None:
+            return False
+        running.cancelled = True
+        running.free.set()
+        if running.slot is not None:
+            running.slot.cancelled.value = running.number
+        return True
+
+    async def stop(self, drain_s: float) -> None:
+        """Take no new jobs, let running ones finish for a while, then end all workers.
+
+        Args:
+            drain_s: how long running jobs may go on; those left raise ExecutorStopped.
+        """
+        self._stopping = True
+        for running in self._jobs.values():
+            if running.slot is None:
+                running.free.set()
+        deadline = time.monotonic() + drain_s
+        while self._jobs and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        for task in self._replacing:
+            task.cancel()
+        for slot in list(self._slots):
+            slot.stopped = True
+            await _in_thread(slot.end)
+        self._slots.clear()
+        while self._jobs:
+            await asyncio.sleep(0.01)
+
+    def worker_pids(self) -> tuple[int, ...]:
+        """Process ids of the workers, for diagnosis."""
+        return tuple(slot.process.pid for slot in self._slots if slot.process.pid is not None)
+
+    async def _free_slot(self, job_id: str, running: _Running) -> _Slot:
+        """The next idle worker; a cancel or a stop ends the wait."""
+        taking = asyncio.ensure_future(self._idle.get())
+        giving_up = asyncio.ensure_future(running.free.wait())
+        try:
+            await asyncio.wait({taking, giving_up}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            giving_up.cancel()
+            if not taking.done():
+                taking.cancel()
+        if running.cancelled or self._stopping or not taking.done():
+            if taking.done() and not taking.cancelled():
+                self._idle.put_nowait(taking.result())
+            if running.cancelled:
+                raise Cancelled(f"job {job_id}: cancelled before it began")
+            raise ExecutorStopped(f"job {job_id}: the pool is stopping")
+        return taking.result()
+
+    async def _converse(
+        self, slot: _Slot, order: ResearchOrder, running: _Running, on_progress: OnProgress, timeout_s: float
+    ) -> ResearchReport:
+        running.slot, running.number = slot, slot.next_number
+        slot.next_number += 1
+        loop = asyncio.get_running_loop()
+
+        def advanced(message: Advanced) -> None:
+            loop.call_soon_threadsafe(on_progress, message.phase, message.fraction)
+
+        talk = _in_thread(lambda: _talk(slot, running.number, order, timeout_s, advanced))
+        try:
+            answer = await asyncio.shield(talk)
+        except asyncio.CancelledError:
+            # Whoever waited has gone: the worker must not go on with a job nobody will read.
+            slot.cancelled.value = running.number
+            talk.add_done_callback(lambda ended: self._settle(slot, lost=ended.cancelled() or ended.exception() is not None))
+            raise
+        except (WorkerLost, JobTimeout):
+            self._settle(slot, lost=True)
+            if slot.stopped:
+                raise ExecutorStopped(f"job {order.job_id}: the pool was stopped") from None
+            raise
+        lost = isinstance(answer, Failed) and answer.kind == MemoryError.__name__
+        self._settle(slot, lost=lost)
+        if isinstance(answer, Done):
+            return answer.report
+        raise _failure(answer, order.job_id)
+
+    def _settle(self, slot: _Slot, *, lost: bool) -> None:
+        """Give the slot back, or put a new worker in its place."""
+        if not lost:
+            self._idle.put_nowait(slot)
+            return
+        self._slots.discard(slot)
+        slot.end()
+        if not self._stopping:
+            task = asyncio.get_running_loop().create_task(self._add_worker())
+            self._replacing.add(task)
+            task.add_done_callback(self._replacing.discard)
+
+    async def _add_worker(self) -> None:
+        slot = await _in_thread(self._spawn)
+        self._slots.add(slot)
+        try:
+            await _in_thread(lambda: _await_ready(slot))
+        except WorkerLost:
+            self._slots.discard(slot)
+            slot.end()
+            raise
+        if not self._stopping:
+            self._idle.put_nowait(slot)
+
+    def _spawn(self) -> _Slot:
+        ours, theirs = self._context.Pipe()
+        lifeline_theirs, lifeline_ours = self._context.Pipe(duplex=False)
+        cancelled: Counter = self._context.RawValue("q", 0)
+        process = self._context.Process(
+            target=work, args=(theirs, lifeline_theirs, cancelled, self.market), daemon=True, name="research-worker"
+        )
+        process.start()
+        # Ours must be the only copies of these ends, or their closing would go unnoticed.
+        theirs.close()
+        lifeline_theirs.close()
+        return _Slot(process, ours, lifeline_ours, cancelled)
+
+
+def _in_thread(function: Callable[[], _Result]) -> "asyncio.Future[_Result]":
+    """Run something that blocks in a thread of its own.
+
+    A daemon, unlike those of an executor: when the service dies, nothing may wait for a job to end. One per slot at most; the event loop never
+    waits for a half-sent report.
+    """
+    ended: Future[_Result] = Future()
+
+    def run() -> None:
+        try:
+            ended.set_result(function())
+        except Exception as failure:
+            ended.set_exception(failure)
+
+    threading.Thread(target=run, daemon=True, name="research").start()
+    return asyncio.wrap_future(ended)
+
+
+def _await_ready(slot: _Slot) -> None:
+    try:
+        if slot.pipe.poll(WARM_UP_S) and isinstance(slot.pipe.recv(), Ready):
+            return
+    except (EOFError, OSError):
+        slot.process.join(JOIN_S)
+    raise WorkerLost("warm-up", slot.process.exitcode)
+
+
+def _talk(
+    slot: _Slot, number: int, order: ResearchOrder, timeout_s: float, advanced: Callable[[Advanced], None]
+) -> Done | Failed:
+    """Hand over the order and listen until the answer, the worker's death or the deadline; runs in the slot's thread."""
+    deadline = time.monotonic() + timeout_s
+    try:
+        slot.pipe.send((number, order))
+        while True:
+            if not wait([slot.pipe, slot.process.sentinel], max(deadline - time.monotonic(), 0.0)):
+                raise JobTimeout(f"job {order.job_id}: longer than {timeout_s:g} s")
+            # What the worker said before it died still counts.
+            if not slot.pipe.poll():
+                raise EOFError
+            message: Message = slot.pipe.recv()
+            match message:
+                case Advanced():
+                    advanced(message)
+                case Done() | Failed():
+                    return message
+                case Ready():
+                    continue
+                case _:
+                    assert_never(message)
+    except (EOFError, OSError) as gone:
+        with suppress(AssertionError, ValueError):
+            slot.process.join(JOIN_S)
+        raise WorkerLost(order.job_id, slot.process.exitcode) from gone
+
+
+def _failure(answer: Failed, job_id: str) -> Exception:
+    match answer.kind:
+        case "BadInput":
+            return BadInput(answer.bad_field, answer.limit)
+        case "DataMissing":
+            return DataMissing(answer.bad_field, answer.limit)
+        case "StrategyError":
+            return StrategyError(answer.message)
+        case "Cancelled":
+            return Cancelled(f"job {job_id}: {answer.message}")
+        case "MemoryError":
+            return WorkerLost(job_id, None, out_of_memory=True)
+        case _:
+            return JobCrashed(f"job {job_id}: {answer.message}")

@@ -1,0 +1,20 @@
+"""Start a planner process."""
+
+import asyncio
+import sys
+
+from autonomy.telemetry import set_up
+
+from planner.app import run_planner
+from planner.settings import PlannerSettings
+
+
+def main() -> int:
+    """Run until told to stop."""
+    settings = PlannerSettings()
+    set_up("planner", settings.log_level, settings.metrics_port)
+    return asyncio.run(run_planner(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

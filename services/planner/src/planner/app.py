@@ -1,0 +1,350 @@
+"""The planner's shell: reads the log, leads or stands by, appends tries, and learns their verdicts by reading.
+
+Place in the flow: everything with a clock, a connection or a drawn id; no branch on domain data. One loop does it all, and
+says its own pulse, so a pulse never outlives the work.
+
+Source: S1 to S6, S11, S12.
+"""
+
+import asyncio
+import logging
+import signal
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from autonomy import clock
+from autonomy.chain import GENESIS, AcceptedTick, Chain, read_record
+from autonomy.envelope import Undecodable, decode, encode, event_id_of
+from autonomy.errors import Broken
+from autonomy.events import AcceptDivergence, Event, Head, PlannerPulse
+from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
+from autonomy.telemetry import tracer
+from autonomy.topics import INPUTS, JOBS, PULSE, RUNS, TOPICS
+from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
+from prometheus_client import Counter, Gauge, Histogram
+
+from planner.election import Election
+from planner.fold import Input, repairs
+from planner.inbox import MAX_WAITING, Inbox
+from planner.settings import PlannerSettings
+from planner.state import State
+from planner.tick import TickInputs, Try, follow, prepare
+from planner.wake import Wake, next_due_ms
+
+log = logging.getLogger(__name__)
+VERDICT_TIMEOUT_MS = 15_000
+PULSE_EVERY_MS = 1_000
+POLL_MS = 50
+TICKS = Counter("autonomy_planner_ticks", "Accepted ticks that this process folded", ["cause", "own"])
+TICK_SECONDS = Histogram("autonomy_planner_tick_seconds", "From the cut to the accepted seal, own ticks")
+LAST_TICK = Gauge("autonomy_planner_last_tick_timestamp_seconds", "Recorded time of the last accepted tick")
+VOID = Gauge("autonomy_planner_void_records", "Records of runs that do not count", ["kind"])
+ROLE = Gauge("autonomy_planner_leader", "1 while this process leads")
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A try whose seal was appended, or may have been; the verdict is read from the log."""
+
+    attempt: Try
+    inputs: TickInputs
+    sent_mono_ms: float
+    sealed: bool = False
+
+
+@dataclass(slots=True)
+class Planner:
+    """One planner process."""
+
+    process_id: str
+    settings: PlannerSettings
+    reader: LogReader
+    producer: AIOKafkaProducer
+    election: Election
+    state: State = field(default_factory=State)
+    chain: Chain = field(default_factory=Chain)
+    inbox: Inbox = field(default_factory=Inbox)
+    wake: Wake = field(default_factory=Wake)
+    accepted: list[AcceptedTick] = field(default_factory=list)
+    heads: dict[int, Head] = field(default_factory=lambda: {0: GENESIS})
+    candidate: Candidate | None = None
+    seal_read_mono_ms: float = field(default_factory=clock.monotonic_ms)
+    pulsed_mono_ms: float = 0.0
+    halted: str = ""
+    diverged: AcceptedTick | None = None
+    caught_up: bool = False
+    stopping: bool = False
+
+    async def run(self) -> None:
+        """Fold the log, then lead or stand by until told to stop."""
+        ends = await self.reader.ends([RUNS, *INPUTS])
+        while not self.stopping:
+            await self.turn(0 if self.accepted else POLL_MS)
+            if not self.caught_up and self.reader.reached(ends) and not self.accepted:
+                self.caught_up = True
+                log.info("caught up", extra={"tick": self.chain.head.tick, "bots": len(self.state.bots.rows)})
+            if self.caught_up and not self.halted and self.candidate is None and self.lead():
+                await self.tick_if_due()
+
+    def lead(self) -> bool:
+        """Whether this process may append a tick now."""
+        leads = self.election.leads(clock.monotonic_ms(), clock.now_ms())
+        ROLE.set(leads)
+        return leads
+
+    async def turn(self, timeout_ms: int) -> None:
+        """Read what came, fold the ticks whose inputs are here, say a pulse."""
+        if self.inbox.size < MAX_WAITING or self.accepted == []:
+            for record in await self.reader.poll(timeout_ms):
+                self.take(record)
+        if self.diverged is not None and self.divergence_accepted(self.diverged.seal.tick):
+            log.warning("an approver accepted the difference", extra={"tick": self.diverged.seal.tick})
+            self.halted, tick, self.diverged = "", self.diverged, None
+            self.settle(tick, own=False, started_mono_ms=None)
+        while self.accepted and self.reader.reached(self.accepted[0].seal.cut) and not self.halted:
+            await self.apply(self.accepted.pop(0))
+        if self.candidate is not None and clock.monotonic_ms() - self.candidate.sent_mono_ms > VERDICT_TIMEOUT_MS:
+            log.warning("no verdict within %d ms: unknown, the try is dropped", VERDICT_TIMEOUT_MS)
+            self.drop_candidate()
+        await self.pulse()
+
+    def take(self, record: Record) -> None:
+        """Route one record of the log."""
+        if record.topic == RUNS:
+            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+            if isinstance(placed, Undecodable):
+                self.chain.void_records += 1
+                return
+            done = self.chain.feed(placed)
+            if done is not None:
+                self.accepted.append(done)
+            return
+        received = decode(record.value, record.topic)
+        if record.topic == PULSE:
+            if not isinstance(received, Undecodable) and isinstance(received.event, PlannerPulse):
+                said_ms = _ms_of_text(received.time)
+                self.election.see(received.event, record.timestamp, said_ms, clock.monotonic_ms())
+            return
+        event: Event | Undecodable = received if isinstance(received, Undecodable) else received.event
+        self.inbox.put(Input(record.topic, record.partition, record.offset, event))
+        if not isinstance(event, Undecodable):
+            self.wake.see(event, clock.monotonic_ms())
+
+    async def apply(self, tick: AcceptedTick) -> None:
+        """Fold an accepted tick: our own candidate, or somebody else's."""
+        candidate, self.candidate = self.candidate, None
+        own = candidate is not None and candidate.attempt.seal.hash == tick.seal.hash
+        if own:
+            self.state.keep()
+        else:
+            if candidate is not None:
+                self.state.undo()
+            fault = follow(self.state, self.inbox.slice_to(tick.seal.cut), tick)
+            if fault is not None:
+                self.halt(fault)
+                self.diverged = tick
+                return
+        self.settle(tick, own=own, started_mono_ms=candidate.sent_mono_ms if candidate else None)
+        if own:
+            await self.repair()
+
+    def settle(self, tick: AcceptedTick, *, own: bool, started_mono_ms: float | None) -> None:
+        """Bookkeeping after a tick was folded."""
+        seal, mono_ms = tick.seal, clock.monotonic_ms()
+        self.state.head_tick = seal.tick
+        self.inbox.drop_to(seal.cut)
+        self.heads[seal.tick] = tick.head
+        oldest = min((live.job.tick for live in self.state.jobs.rows.values()), default=seal.tick + 1) - 1
+        for old in [number for number in self.heads if number < oldest]:
+            del self.heads[old]
+        self.seal_read_mono_ms = mono_ms
+        waits = any(reason in seal.reason_counts for reason in (Reason.CONCURRENCY_LIMIT, Reason.BACKPRESSURE))
+        self.wake.ticked(mono_ms, waits)
+        for queue in self.inbox.waiting.values():
+            for record in queue:
+                if not isinstance(record.event, Undecodable):
+                    self.wake.see(record.event, mono_ms)
+        TICKS.labels(seal.cause.value, str(own).lower()).inc()
+        LAST_TICK.set(seal.now.timestamp())
+        VOID.labels("record").set(self.chain.void_records)
+        VOID.labels("seal").set(self.chain.void_seals)
+        if own and started_mono_ms is not None:
+            TICK_SECONDS.observe((mono_ms - started_mono_ms) / 1000)
+        if self.caught_up:
+            log.info("tick", extra={
+                "tick": seal.tick, "cause": seal.cause.value, "own": own, "evaluated": seal.evaluated,
+                "enqueued": seal.jobs_enqueued, "zeroJobs": seal.zero_jobs,
+            })  # fmt: skip
+
+    def alive(self) -> frozenset[str]:
+        """Jobs and processes that are expected to beat."""
+        jobs = (key for key, live in self.state.jobs.rows.items() if live.job.status is JobStatus.RUNNING)
+        return frozenset([*jobs, *self.state.runners.rows])
+
+    def due_ms(self) -> int:
+        """When the next scheduled tick is due."""
+        first = self.chain.head.tick == 0
+        return next_due_ms(self.chain.now_ms, clock.now_ms(), self.state.policy.tick_interval_s, first)
+
+    async def tick_if_due(self) -> None:
+        """Make a try, if something calls for a tick."""
+        now_ms, mono_ms = clock.now_ms(), clock.monotonic_ms()
+        due_ms = self.due_ms()
+        cause = self.wake.cause(
+            now_ms=now_ms, due_ms=due_ms, mono_ms=mono_ms, alive=self.alive(), policy=self.state.policy
+        )
+        if cause is None or self.accepted:
+            return
+        ends = await self.reader.ends(INPUTS)
+        self.check_not_truncated(ends)
+        cut = {topic: tuple(max(pair) for pair in zip(self.chain.cut.get(topic, ends[topic]), ends[topic], strict=True)) for topic in INPUTS}
+        head = self.chain.head
+        deadline = clock.monotonic_ms() + VERDICT_TIMEOUT_MS
+        while not self.reader.reached(cut):
+            await self.turn(POLL_MS)
+            if clock.monotonic_ms() > deadline:
+                return
+        if self.chain.head != head or self.accepted:
+            return
+        await self.attempt(cut, cause, min(due_ms, now_ms))
+
+    async def attempt(self, cut: dict[str, tuple[int, ...]], cause: TickCause, due_ms: int) -> None:
+        """Prepare a try and append it; the verdict comes by reading."""
+        started = clock.monotonic_ms()
+        inputs = TickInputs(
+            tick=self.chain.head.tick + 1, try_id=clock.drawn_id(), process_id=self.process_id, head=self.chain.head,
+            horizon=self.horizon(), cut=cut, cause=cause, due_at_ms=due_ms,
+            now_ms=max(clock.now_ms(), self.chain.now_ms), elapsed_ms=round(started - self.seal_read_mono_ms),
+        )  # fmt: skip
+        self.state.begin()
+        try:
+            with tracer().start_as_current_span("tick"):
+                prepared = prepare(self.state, self.inbox.slice_to(cut), inputs)
+        except BaseException:
+            self.state.undo()
+            raise
+        self.candidate = Candidate(prepared, inputs, started)
+        outgoing = [Outgoing(record.key, record.value, record.headers()) for record in prepared.records]
+        try:
+            # The seal goes out only once every record before it is acknowledged: a failed send ends the try.
+            if len(outgoing) > 1:
+                await append_batch(self.producer, RUNS, 0, outgoing[:-1])
+            self.candidate.sealed = True
+            await append_batch(self.producer, RUNS, 0, outgoing[-1:])
+        except KafkaError as refusal:
+            log.warning("the try was not acknowledged: %r", refusal)
+            if not self.candidate.sealed:
+                self.drop_candidate()
+
+    def drop_candidate(self) -> None:
+        """The try is lost or unknown: forget its state and read on."""
+        if self.candidate is not None:
+            self.candidate = None
+            self.state.undo()
+
+    def horizon(self) -> Head:
+        """Where a process without a snapshot starts.
+
+        Source: S7.
+        """
+        live = [live.job.tick for live in self.state.jobs.rows.values()]
+        return self.heads[min(live) - 1] if live else self.chain.head
+
+    async def repair(self) -> None:
+        """Say what makes reality follow the decisions; unacknowledged is fine, the next tick says it again.
+
+        Source: S11.
+        """
+        time = instant_of_ms(self.chain.now_ms)
+        for step in repairs(self.state):
+            live = self.state.jobs.rows[step.job_id]
+            event_id = event_id_of(step, step.job_id, step.attempt)
+            value = encode(step, source="autonomy/planner", subject=step.bot_id, time=time, event_id=event_id)
+            try:
+                await append_batch(self.producer, JOBS, live.job.partition, [Outgoing(step.bot_id.encode(), value)])
+            except KafkaError as refusal:
+                log.warning("a repair was not acknowledged: %r", refusal, extra={"job": step.job_id})
+            else:
+                log.info("repair", extra={"job": step.job_id, "kind": step.wire, "attempt": step.attempt})
+
+    def check_not_truncated(self, ends: dict[str, tuple[int, ...]]) -> None:
+        """Halt when the log is shorter than what accepted ticks folded.
+
+        Source: S6.
+        """
+        for topic, offsets in self.chain.cut.items():
+            for number, (cut, end) in enumerate(zip(offsets, ends[topic], strict=True)):
+                if cut > end:
+                    self.halt(f"{topic}/{number} ends at {end}, an accepted tick folded up to {cut}: the log lost records")
+
+    def divergence_accepted(self, tick: int) -> bool:
+        """Whether an approver accepted the difference at this tick."""
+        queue = self.inbox.waiting.get(("autonomy.commands", 0), ())
+        return any(
+            isinstance(record.event, AcceptDivergence) and record.event.tick == tick and record.event.role == "approver"
+            for record in queue
+        )
+
+    def halt(self, why: str) -> None:
+        """Stop deciding, keep saying why: a human must look."""
+        self.halted = why
+        log.error("halted: %s", why)
+
+    async def pulse(self) -> None:
+        """Say once a second what this process is doing; from the loop that does it."""
+        mono_ms = clock.monotonic_ms()
+        if mono_ms - self.pulsed_mono_ms < PULSE_EVERY_MS:
+            return
+        self.pulsed_mono_ms = mono_ms
+        now_ms = clock.now_ms()
+        self.election.measure(mono_ms, now_ms)
+        role = "halted" if self.halted else "starting" if not self.caught_up else self.election.role(mono_ms, now_ms)
+        said = PlannerPulse(
+            process_id=self.process_id, role=role, head_tick=self.chain.head.tick, head_hash=self.chain.head.hash,
+            next_tick_at=instant_of_ms(self.due_ms()), problem=(self.halted or self.election.problem)[:500],
+        )  # fmt: skip
+        value = encode(said, source="autonomy/planner", subject=self.process_id, time=clock.now(), event_id=clock.drawn_id())
+        try:
+            await self.producer.send(PULSE, value, key=self.process_id.encode(), partition=0)
+        except KafkaError as refusal:
+            log.warning("no pulse: %r", refusal)
+
+
+def _ms_of_text(time: str) -> int:
+    return ms_of(datetime.fromisoformat(time))
+
+
+async def build_planner(settings: PlannerSettings, process_id: str) -> Planner:
+    """Connect: the whole log from its beginning, the pulse from its recent end."""
+    counts = {topic.name: topic.partitions for topic in TOPICS}
+    starts = {topic: [0] * counts[topic] for topic in (RUNS, *INPUTS)}
+    reader = await LogReader.open(settings.kafka, {**starts, PULSE: [0]})
+    (end,) = (await reader.ends([PULSE]))[PULSE]
+    first = next(iter((await reader.consumer.beginning_offsets([p for p in reader.positions if p.topic == PULSE])).values()))
+    for partition in list(reader.positions):
+        if partition.topic == PULSE:
+            reader.seek(partition, max(first, end - 20))
+    producer = await build_producer(settings.kafka)
+    election = Election(process_id, settings.takeover_s, started_mono_ms=clock.monotonic_ms(), now_ms=clock.now_ms())
+    return Planner(process_id, settings, reader, producer, election)
+
+
+async def run_planner(settings: PlannerSettings) -> int:
+    """Run one planner process until SIGTERM; returns the exit code."""
+    planner = await build_planner(settings, clock.drawn_id())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: setattr(planner, "stopping", True))
+    try:
+        await planner.run()
+    except Broken as fault:
+        log.critical("broken: %s", fault)
+        return 1
+    finally:
+        await planner.reader.close()
+        await asyncio.wait_for(planner.producer.stop(), timeout=10)
+    return 0
+
+

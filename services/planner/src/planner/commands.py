@@ -1,0 +1,230 @@
+"""Answer operators' commands: each becomes facts of this tick, or a refusal that names the field and the limit.
+
+Place in the flow: fold (slice) → **apply commands** → decide. Pure. Every fact is folded at once, so a later command of the
+same tick sees what an earlier one did.
+"""
+
+from collections.abc import Callable, Mapping
+
+from autonomy.errors import BadInput
+from autonomy.events import (
+    AcceptDivergence,
+    BotChanged,
+    BotOutcome,
+    BotRegistered,
+    BotRetired,
+    CancelJob,
+    CancelRequested,
+    ChainRepaired,
+    ChangeBot,
+    Command,
+    CommandAccepted,
+    CommandRejected,
+    HoldBot,
+    HoldPlaced,
+    HoldReleased,
+    LoopPaused,
+    LoopResumed,
+    PauseLoop,
+    PolicyChanged,
+    RegisterBots,
+    ReleaseHold,
+    ResumeLoop,
+    RetireBot,
+    SetPolicy,
+    StageChanged,
+    TickRecord,
+)
+from autonomy.fleet import BotSpec, read_bot
+from autonomy.policy import read_policy
+from autonomy.values import Cause, Stage, derived_id
+
+from planner.state import Bot, State
+
+Say = Callable[[TickRecord], None]
+MAX_BOTS = 1_000_000
+
+
+class Refused(Exception):  # noqa: N818 (a value of this module's flow, not an error of the process)
+    """A command that changes nothing."""
+
+    def __init__(self, code: str, field: str, limit: str) -> None:
+        super().__init__(f"{field}: {limit}")
+        self.code, self.field, self.limit = code, field[:500], limit[:500]
+
+
+def apply_command(state: State, command: Command, say: Say) -> None:
+    """Answer one command.
+
+    Args:
+        state: sees every fact as soon as `say` folded it.
+        say: takes a fact of this tick.
+    """
+    if command.command_id in state.commands.rows:
+        return  # said twice: it acted once, and its first answer stands
+    kind = command.wire
+    try:
+        outcomes = _act(state, command, say)
+    except Refused as refusal:
+        say(CommandRejected(
+            command_id=command.command_id, command=kind, code=refusal.code, field=refusal.field, limit=refusal.limit,
+        ))  # fmt: skip
+    else:
+        say(CommandAccepted(command_id=command.command_id, command=kind, outcomes=outcomes))
+
+
+def _act(state: State, command: Command, say: Say) -> tuple[BotOutcome, ...]:
+    match command:
+        case RegisterBots():
+            return tuple(_register(state, document, command, say) for document in command.bots)
+        case ChangeBot():
+            _change(state, command, say)
+        case RetireBot():
+            bot = _bot(state, command.bot_id)
+            _cancel_jobs(state, bot, Cause.CANCELLED_BY_RETIREMENT, command.actor, say)
+            say(BotRetired(bot_id=bot.id, actor=command.actor))
+        case PauseLoop():
+            _check_scope(state, command.scope, command.target)
+            say(LoopPaused(scope=command.scope, target=command.target, actor=command.actor, reason=command.reason))
+        case ResumeLoop():
+            if f"{command.scope}/{command.target}" not in state.pauses.rows:
+                raise Refused("NOT_PAUSED", "scope", f"{command.scope} {command.target} is not paused".replace("  ", " "))
+            say(LoopResumed(scope=command.scope, target=command.target, actor=command.actor))
+        case HoldBot():
+            bot = _bot(state, command.bot_id)
+            if bot.hold is not None:
+                raise Refused("ALREADY_HELD", "botId", f"{bot.id} is on hold already: {bot.hold}")
+            reason = command.reason or f"held by {command.actor}"
+            say(HoldPlaced(bot_id=bot.id, kind="OPERATOR", actor=command.actor, reason=reason))
+        case ReleaseHold():
+            _release(state, _bot(state, command.bot_id), command.actor, say)
+        case SetPolicy():
+            _set_policy(command, say)
+        case CancelJob():
+            live = state.jobs.get(command.job_id)
+            if live is None:
+                raise Refused("NOT_LIVE", "jobId", f"job {command.job_id} is not live")
+            say(CancelRequested(
+                job_id=command.job_id, bot_id=live.job.bot_id, cause=Cause.CANCELLED_BY_OPERATOR, actor=command.actor,
+            ))  # fmt: skip
+        case AcceptDivergence():
+            if command.role != "approver":
+                raise Refused("FORBIDDEN", "role", "only an approver may accept a divergence")
+            if command.tick > state.head_tick:
+                raise Refused("BAD_INPUT", "tick", f"must be an accepted tick, at most {state.head_tick}")
+            say(ChainRepaired(
+                at_tick=command.tick, sealed_state_hash=command.sealed_state_hash,
+                folded_state_hash=command.folded_state_hash, actor=command.actor, reason=command.reason,
+            ))  # fmt: skip
+        case _:
+            raise Refused("UNKNOWN_COMMAND", "type", f"{command.wire} is not known to this planner")
+    return ()
+
+
+def _bot(state: State, bot_id: str) -> Bot:
+    bot = state.bots.get(bot_id)
+    if bot is None:
+        retired = "it was retired" if bot_id in state.retired.rows else "it is not in the fleet"
+        raise Refused("UNKNOWN_BOT", "botId", f"{bot_id}: {retired}")
+    return bot
+
+
+def _register(state: State, document: Mapping[str, object], command: RegisterBots, say: Say) -> BotOutcome:
+    named = str(document.get("id", ""))[:64]
+    try:
+        spec = read_bot(document)
+        _check_new(state, spec)
+    except BadInput as refusal:
+        return BotOutcome(bot_id=named, outcome="REJECTED", field=refusal.field[:500], limit=refusal.limit[:500])
+    if spec.id in state.bots.rows:
+        return BotOutcome(bot_id=spec.id, outcome="UNCHANGED")
+    origin = spec.true_origin
+    say(BotRegistered(
+        bot_id=spec.id, name=spec.name or spec.id, strategy=spec.strategy, parameters=spec.checked_parameters(),
+        symbol=spec.symbol, timeframe=spec.timeframe, stage=spec.stage, origin=origin, pinned=spec.pinned,
+        pin_reason=spec.pin_reason, actor=command.actor,
+    ))  # fmt: skip
+    code = "REGISTERED" if origin.value == "NEW" or spec.stage is Stage.LAB else "IMPORTED_UNVERIFIED"
+    say(StageChanged(
+        event_id=derived_id("stage", command.command_id, spec.id), bot_id=spec.id, from_stage=None,
+        to_stage=spec.stage, reason_code=code, actor=command.actor,
+    ))  # fmt: skip
+    return BotOutcome(bot_id=spec.id, outcome="REGISTERED")
+
+
+def _check_new(state: State, spec: BotSpec) -> None:
+    if spec.id in state.retired.rows:
+        raise BadInput("id", "was retired, and an id is never used again", spec.id)
+    known = state.bots.get(spec.id)
+    if known is None:
+        if len(state.bots.rows) >= MAX_BOTS:
+            raise BadInput("bots", f"the fleet holds at most {MAX_BOTS} bots")
+        return
+    same = (known.strategy, dict(known.parameters), known.symbol) == (spec.strategy, spec.checked_parameters(), spec.symbol)
+    if not same:
+        raise BadInput("id", "is taken by a bot with another strategy, parameters or symbol (ChangeBot changes it)", spec.id)
+
+
+def _change(state: State, command: ChangeBot, say: Say) -> None:
+    bot = _bot(state, command.bot_id)
+    if bot.stage is not Stage.LAB:
+        raise Refused("NOT_IN_LAB", "botId", f"{bot.id} is in {bot.stage.value}: only a LAB bot can be changed")
+    strategy = command.strategy or bot.strategy
+    kept = dict(bot.parameters) if strategy == bot.strategy else {}
+    document = {
+        "id": bot.id, "strategy": strategy, "symbol": command.symbol or bot.symbol,
+        "parameters": {**kept, **(command.parameters or {})},
+    }  # fmt: skip
+    try:
+        spec = read_bot(document)
+    except BadInput as refusal:
+        raise Refused("BAD_INPUT", refusal.field, refusal.limit) from refusal
+    parameters = spec.checked_parameters()
+    if (spec.strategy, parameters, spec.symbol) == (bot.strategy, dict(bot.parameters), bot.symbol):
+        raise Refused("UNCHANGED", "botId", f"{bot.id} is this already")
+    _cancel_jobs(state, bot, Cause.CANCELLED_BY_CHANGE, command.actor, say)
+    say(BotChanged(
+        bot_id=bot.id, version=bot.version + 1, strategy=spec.strategy, parameters=parameters, symbol=spec.symbol,
+        actor=command.actor,
+    ))  # fmt: skip
+
+
+def _cancel_jobs(state: State, bot: Bot, cause: Cause, actor: str, say: Say) -> None:
+    for record in (bot.research, bot.runner):
+        if record.job_id is not None and record.job_id in state.jobs.rows:
+            say(CancelRequested(job_id=record.job_id, bot_id=bot.id, cause=cause, actor=actor))
+
+
+def _check_scope(state: State, scope: str, target: str) -> None:
+    match scope:
+        case "fleet" if target:
+            raise Refused("BAD_INPUT", "target", "must be empty for the whole fleet")
+        case "stage" if target not in set(Stage):
+            raise Refused("BAD_INPUT", "target", f"must be one of {', '.join(Stage)}")
+        case "bot":
+            _bot(state, target)
+        case _:
+            pass
+    if f"{scope}/{target}" in state.pauses.rows:
+        raise Refused("ALREADY_PAUSED", "scope", f"{scope} {target} is paused already".replace("  ", " "))
+
+
+def _release(state: State, bot: Bot, actor: str, say: Say) -> None:
+    crashes = max(bot.research.crashes, bot.runner.crashes)
+    quarantined = crashes >= state.policy.quarantine_after_crashes
+    if bot.hold is None and not quarantined:
+        raise Refused("NOT_HELD", "botId", f"{bot.id} is neither on hold nor in quarantine")
+    if bot.hold is not None:
+        say(HoldReleased(bot_id=bot.id, kind="OPERATOR", actor=actor))
+    if quarantined:
+        say(HoldReleased(bot_id=bot.id, kind="QUARANTINE", actor=actor))
+
+
+def _set_policy(command: SetPolicy, say: Say) -> None:
+    try:
+        policy = read_policy(command.document)
+    except BadInput as refusal:
+        raise Refused("BAD_INPUT", refusal.field, refusal.limit) from refusal
+    say(PolicyChanged(document=policy.model_dump(mode="json"), policy_hash=policy.hash(), actor=command.actor))
+
+

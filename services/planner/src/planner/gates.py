@@ -1,0 +1,168 @@
+"""The gates before a job is scheduled: named, tri-state, and never silent about what would clear them.
+
+Place in the flow: decide asks for every finding that is not a pass. Pure; inputs come from the log alone. Missing evidence
+is INCONCLUSIVE, and INCONCLUSIVE blocks.
+
+Source: R-A3.3, R-F3.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from autonomy.errors import BadInput
+from autonomy.market_clock import day_of
+from autonomy.strategies import check_parameters
+from autonomy.values import GateCode, JobType, Verdict, class_of
+
+from planner.state import Bot, ClassRecord
+from planner.view import Data, View
+
+
+class Finding(NamedTuple):
+    """A gate that does not pass."""
+
+    code: GateCode
+    verdict: Verdict
+    measured: str
+    required: str
+    clears_when: str
+    evidence_job: str | None = None
+    evidence_age_bars: int | None = None
+    fingerprint: str | None = None
+
+
+NOTHING: tuple[Finding, ...] = ()
+
+
+def findings(bot: Bot, job_type: JobType, view: View) -> tuple[Finding, ...]:
+    """Every gate before a job of this type that does not pass, in a fixed order; empty when all pass."""
+    found: list[Finding] = []
+    if job_type is JobType.RUNNER_START and not bot.verified:
+        found.append(_unverified(bot, view))
+    if bot.strategy not in view.strategies or _parameter_fault(bot.strategy, bot.parameters) is not None:
+        found.append(_strategy(bot, view))
+    data = view.data.get(bot.symbol)
+    if data is None or data.bars < view.policy.research.min_bars:
+        found.append(_market_data(bot, data, view))
+    if job_type not in view.job_types or view.disagreements:
+        found.extend(_capabilities(bot, job_type, view))
+    if bot.failure is not None:
+        found.extend(_last_failure(bot, data, view))
+    record = bot.record_of(class_of(job_type))
+    if record.crashes >= view.policy.quarantine_after_crashes:
+        found.append(_quarantined(record, view))
+    return tuple(found) if found else NOTHING
+
+
+def _unverified(bot: Bot, view: View) -> Finding:
+    evidence = bot.evidence
+    return Finding(
+        GateCode.STAGE_VERIFIED,
+        Verdict.INCONCLUSIVE,
+        f"stage {bot.stage.value} was imported; "
+        + ("no evidence" if evidence is None else "its evidence was never judged by the promotion gates"),
+        "a stage earned through the promotion gates",
+        "revert the bot to LAB and let it graduate",
+        evidence_job=evidence.job_id if evidence else None,
+        evidence_age_bars=_age_bars(bot, view),
+        fingerprint=evidence.fingerprint if evidence else None,
+    )
+
+
+def _age_bars(bot: Bot, view: View) -> int | None:
+    data = view.data.get(bot.symbol)
+    return max(0, data.bars - bot.evidence.bars) if bot.evidence and data else None
+
+
+def _strategy(bot: Bot, view: View) -> Finding:
+    fault = _parameter_fault(bot.strategy, bot.parameters)
+    if bot.strategy in view.strategies and fault is not None:
+        return Finding(
+            GateCode.STRATEGY_VALID, Verdict.FAIL, fault[0], fault[1], "the bot is changed to parameters in range"
+        )
+    known = ", ".join(sorted(view.strategies)) or "none announced yet"
+    return Finding(
+        GateCode.STRATEGY_VALID, Verdict.INCONCLUSIVE if not view.strategies else Verdict.FAIL,
+        f"{bot.strategy} is in no runner's catalogue (known: {known})", "a strategy that a runner can run",
+        "a runner announces it, or the bot is changed to another strategy",
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=65_536)
+def _parameter_fault(strategy: str, parameters: tuple[tuple[str, int | float | str], ...]) -> tuple[str, str] | None:
+    """What was measured and what is required, when the catalogue refuses the parameters; the same bots come every tick."""
+    try:
+        check_parameters(strategy, dict(parameters))
+    except BadInput as refusal:
+        return str(refusal)[:300], f"{refusal.field}: {refusal.limit}"[:300]
+    return None
+
+
+def _market_data(bot: Bot, data: Data | None, view: View) -> Finding:
+    needed = view.policy.research.min_bars
+    if data is None:
+        known = ", ".join(sorted(view.data)) or "none announced yet"
+        return Finding(
+            GateCode.MARKET_DATA, Verdict.FAIL if view.data else Verdict.INCONCLUSIVE,
+            f"no bars of {bot.symbol} (known: {known})", f"{needed} bars",
+            "a runner announces bars of it, or the bot is changed to another symbol",
+        )  # fmt: skip
+    today = day_of(view.market_day).isoformat()
+    ahead = data.days[needed - 1] if len(data.days) >= needed else None
+    clears = (
+        f"the market clock reaches {day_of(ahead).isoformat()}"
+        if ahead is not None and view.wall_ms(ahead) is not None
+        else f"never with this data: it has {len(data.days)} bars in all; more bars of {bot.symbol}, or another symbol"
+    )
+    return Finding(
+        GateCode.MARKET_DATA, Verdict.FAIL, f"{data.bars} bars of {bot.symbol} until {today}", f"{needed} bars", clears
+    )
+
+
+def _capabilities(bot: Bot, job_type: JobType, view: View) -> list[Finding]:
+    if not view.runners:
+        return [
+            Finding(
+                GateCode.CAPABILITIES_AGREE, Verdict.INCONCLUSIVE, "0 live runner processes", "at least 1",
+                "a job-runner starts and announces what it can do",
+            )
+        ]  # fmt: skip
+    if job_type not in view.job_types:
+        return [
+            Finding(
+                GateCode.CAPABILITIES_AGREE, Verdict.FAIL, f"no live runner offers {job_type.value}", "at least 1",
+                "a runner that offers it starts",
+            )
+        ]  # fmt: skip
+    about = view.disagreements & {bot.strategy, bot.symbol, "engine"}
+    if not about:
+        return []
+    return [
+        Finding(
+            GateCode.CAPABILITIES_AGREE, Verdict.INCONCLUSIVE,
+            f"live runners announce different {', '.join(sorted(about))}", "the same code and data on all live runners",
+            "all runners run the same version on the same data",
+        )
+    ]  # fmt: skip
+
+
+def _last_failure(bot: Bot, data: Data | None, view: View) -> list[Finding]:
+    failure = bot.failure
+    if failure is None or failure.fingerprint != view.fingerprint(bot):
+        return []
+    if data is not None and failure.content != data.offer.content:
+        return []
+    return [
+        Finding(
+            GateCode.LAST_FAILURE, Verdict.FAIL, f"{failure.cause.value}: {failure.detail}"[:300],
+            "no such failure on this fingerprint and data", "the bot, its strategy's code or its data change",
+            evidence_job=failure.job_id, fingerprint=failure.fingerprint,
+        )
+    ]  # fmt: skip
+
+
+def _quarantined(record: ClassRecord, view: View) -> Finding:
+    return Finding(
+        GateCode.NOT_QUARANTINED, Verdict.FAIL, f"{record.crashes} crashes in a row",
+        f"fewer than {view.policy.quarantine_after_crashes}", "an operator releases the hold (ReleaseHold)",
+    )  # fmt: skip

@@ -1,0 +1,48 @@
+"""Inputs that were read and not folded yet, per partition in order.
+
+Place in the flow: between the log reader and a tick's slice. Pure bookkeeping: peek a slice for a try, drop it once a tick
+with that cut is accepted.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+from autonomy.topics import INPUTS
+
+from planner.fold import Input
+
+MAX_WAITING = 200_000
+"""Records; above it the reader waits for the chain before it fetches more."""
+
+
+@dataclass(slots=True)
+class Inbox:
+    """Inputs in the order of their partitions."""
+
+    waiting: dict[tuple[str, int], deque[Input]] = field(default_factory=dict)
+    size: int = 0
+
+    def put(self, record: Input) -> None:
+        """Take a record that was read."""
+        self.waiting.setdefault((record.topic, record.partition), deque()).append(record)
+        self.size += 1
+
+    def slice_to(self, cut: Mapping[str, Sequence[int]]) -> list[Input]:
+        """Everything below a cut, sorted by (topic, partition, offset); nothing is dropped."""
+        found: list[Input] = []
+        for topic in INPUTS:
+            for partition, end in enumerate(cut.get(topic, ())):
+                queue = self.waiting.get((topic, partition), ())
+                found.extend(takewhile(lambda record, end=end: record.offset < end, queue))  # type: ignore[misc] # bound early on purpose
+        return found
+
+    def drop_to(self, cut: Mapping[str, Sequence[int]]) -> None:
+        """Forget what an accepted tick folded."""
+        for topic in INPUTS:
+            for partition, end in enumerate(cut.get(topic, ())):
+                queue = self.waiting.get((topic, partition))
+                while queue and queue[0].offset < end:
+                    queue.popleft()
+                    self.size -= 1

@@ -1,0 +1,214 @@
+"""Put one try at a tick together, or follow a tick that somebody else sealed.
+
+Place in the flow: the planner's whole pure path, fold → commands → decide → check → records and seal. The shell gives
+`now`, the try id and the cut; the same arguments give the same bytes on any machine.
+
+Source: S1, S5, S6, R-A3.1.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autonomy.chain import AcceptedTick, RunRecord, root_of, write_records, write_seal
+from autonomy.errors import Broken
+from autonomy.events import Blocker, BotDecision, Head, JobEnqueued, PlannerRun, TickRecord
+from autonomy.market_clock import day_of, market_instant
+from autonomy.topics import DEFAULT_PARTITIONS
+from autonomy.values import (
+    Reason,
+    TickCause,
+    class_of,
+    instant_of_ms,
+    job_id_of,
+    ms_of,
+    partition_of,
+    run_id_of,
+)
+
+from planner.check import check, contradictions
+from planner.commands import apply_command
+from planner.decide import DECIDER, Decision, Plan, decide, with_job
+from planner.fold import Input, fold_fact, fold_own, fold_slice
+from planner.state import State
+from planner.view import View, build_view
+
+MAX_ERRORS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TickInputs:
+    """What the shell draws or reads for a try; all of it is sealed."""
+
+    tick: int
+    try_id: str
+    process_id: str
+    head: Head
+    horizon: Head
+    cut: Mapping[str, tuple[int, ...]]
+    cause: TickCause
+    due_at_ms: int
+    now_ms: int
+    elapsed_ms: int
+    jobs_partitions: int = DEFAULT_PARTITIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A try at a tick, ready to be appended; `state` was changed by it and waits for the verdict."""
+
+    records: tuple[RunRecord, ...]
+    seal: PlannerRun
+    plan: Plan
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs it enqueues."""
+        return self.seal.jobs_enqueued
+
+
+def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
+    """Fold the slice, answer the commands, decide, check, and write the records and the seal.
+
+    Raises:
+        Broken: the plan breaks a rule; nothing may be published.
+    """
+    folded = fold_slice(state, slice_, inputs.now_ms, inputs.elapsed_ms)
+    said: list[TickRecord] = []
+    keys: list[str] = []
+
+    def say(fact: TickRecord) -> None:
+        said.append(fact)
+        keys.append(key_of(fact, inputs.tick))
+        fold_fact(state, fact, inputs.tick, len(said), inputs.now_ms)
+
+    for command in folded.commands:
+        apply_command(state, command, say)
+    view = build_view(state, inputs.now_ms)
+    plan = decide(state, view)
+    faults = check(plan, state, view)
+    if faults:
+        raise Broken(f"tick {inputs.tick}: the plan breaks {len(faults)} rules: {faults[:MAX_ERRORS_SHOWN]}")
+    errors = contradictions(plan, state)[:MAX_ERRORS_SHOWN]
+    registered = len(state.bots.rows)
+    for fact in records_of(plan, state, view, inputs, len(said)):
+        say(fact)
+    records = write_records(said, keys, inputs.tick, inputs.try_id, inputs.now_ms)
+    seal = seal_of(state, plan, records, inputs, view, registered, errors)
+    whole, record = write_seal(seal, inputs.now_ms)
+    return Try((*records, record), whole, plan)
+
+
+def key_of(fact: TickRecord, tick: int) -> str:
+    """The record's key: the bot, or the tick for facts of the whole fleet."""
+    return str(getattr(fact, "bot_id", f"tick-{tick}"))
+
+
+def records_of(plan: Plan, state: State, view: View, inputs: TickInputs, before: int) -> list[TickRecord]:
+    """The jobs in queue order, then every decision that changed or enqueued a job, by bot id."""
+    jobs: list[TickRecord] = []
+    ids: dict[str, str] = {}
+    for seq, decision in enumerate(plan.granted, start=before + 1):
+        job_id = ids[decision.bot_id] = job_id_of(inputs.tick, inputs.try_id, seq)
+        jobs.append(job_of(decision, job_id, state, view, inputs))
+    told: list[TickRecord] = []
+    for decision in plan.decisions:
+        job_id = ids.get(decision.bot_id, "")
+        if job_id:
+            told.append(told_of(with_job(decision, job_id), inputs.tick))
+        elif decision.key() != state.bots.rows[decision.bot_id].said:
+            told.append(told_of(decision, inputs.tick))
+    return jobs + told
+
+
+def job_of(decision: Decision, job_id: str, state: State, view: View, inputs: TickInputs) -> JobEnqueued:
+    """Everything a runner needs: it has no choice left."""
+    bot, research = state.bots.rows[decision.bot_id], view.policy.research
+    if decision.job_type is None:
+        raise Broken(f"{bot.id}: granted without a job type")
+    return JobEnqueued(
+        job_id=job_id, bot_id=bot.id, job_type=decision.job_type, job_class=class_of(decision.job_type),
+        tick=inputs.tick, partition=partition_of(bot.id, inputs.jobs_partitions), strategy=bot.strategy,
+        parameters=dict(bot.parameters), symbol=bot.symbol, timeframe="1d", bars_until=day_of(view.market_day),
+        min_bars=research.min_bars, costs=research.costs, initial_cash_usd=research.initial_cash_usd,
+        suite=research.suite, fingerprint=view.fingerprint(bot), timeout_s=research.timeout_s, lease_s=view.policy.leases.lease_s,
+        failures_limit=view.policy.leases.failures_limit,
+    )  # fmt: skip
+
+
+def told_of(decision: Decision, tick: int) -> BotDecision:
+    """A decision as it is published."""
+    return BotDecision(
+        bot_id=decision.bot_id, tick=tick, reason=decision.reason, job_type=decision.job_type,
+        job_id=decision.job_id, detail=decision.detail,
+        blockers=tuple(
+            Blocker(
+                code=finding.code.value, verdict=finding.verdict, measured=finding.measured, required=finding.required,
+                clears_when=finding.clears_when, evidence_job=finding.evidence_job,
+                evidence_age_bars=finding.evidence_age_bars, fingerprint=finding.fingerprint,
+            )
+            for finding in decision.blockers
+        ),
+        until=None if decision.until_ms is None else instant_of_ms(decision.until_ms),
+        next_due_at=None if decision.next_due_ms is None else instant_of_ms(decision.next_due_ms),
+        limit=decision.limit, limit_value=decision.limit_value, place=decision.place, would=decision.would,
+        due_since=None if decision.due_since_ms is None else instant_of_ms(decision.due_since_ms),
+    )  # fmt: skip
+
+
+def seal_of(
+    state: State,
+    plan: Plan,
+    records: Sequence[RunRecord],
+    inputs: TickInputs,
+    view: View,
+    registered: int,
+    errors: Sequence[str],
+) -> PlannerRun:
+    """The seal over a try, all but its hash."""
+    return PlannerRun(
+        run_id=run_id_of(inputs.tick, inputs.try_id), tick=inputs.tick, prev_hash=inputs.head.hash,
+        try_id=inputs.try_id, process_id=inputs.process_id, count=len(records), root=root_of(records),
+        cut=dict(inputs.cut), cause=inputs.cause, due_at=instant_of_ms(inputs.due_at_ms),
+        now=instant_of_ms(inputs.now_ms), elapsed_ms=inputs.elapsed_ms, market_now=market_instant(view.market_day),
+        state_hash=state.hash(), horizon=inputs.horizon, policy_hash=view.policy.hash(), decider=DECIDER,
+        registered=registered, evaluated=len(plan.decisions), jobs_enqueued=len(plan.granted),
+        blocked=plan.reason_counts.get(Reason.BLOCKED_BY_GATES, 0), reason_counts=plan.reason_counts,
+        blocker_counts=plan.blocker_counts, zero_jobs=plan.zero_jobs, live_jobs=len(state.jobs.rows),
+        loop_enabled="fleet/" not in state.pauses.rows, errors=tuple(errors), digest=plan.digest, hash="",
+    )  # fmt: skip
+
+
+def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick) -> str | None:
+    """Fold a sealed tick whole; returns what differs from the seal, or None.
+
+    Source: S5, S6.
+    """
+    seal = accepted.seal
+    now_ms = ms_of(seal.now)
+    fold_slice(state, slice_, now_ms, seal.elapsed_ms)
+    fold_own(state, accepted.events(), seal.tick, now_ms)
+    state_hash = state.hash()
+    if state_hash != seal.state_hash:
+        return f"tick {seal.tick}: folded state {state_hash}, sealed {seal.state_hash}"
+    return None
+
+
+def re_decide(state: State, slice_: Sequence[Input], accepted: AcceptedTick) -> str | None:
+    """Decide a sealed tick again and compare every byte; returns what differs, or None. The state is left at the tick.
+
+    Source: R-F1.
+    """
+    seal = accepted.seal
+    inputs = TickInputs(
+        tick=seal.tick, try_id=seal.try_id, process_id=seal.process_id,
+        head=Head(tick=seal.tick - 1, offset=-1, hash=seal.prev_hash), horizon=seal.horizon, cut=seal.cut,
+        cause=seal.cause, due_at_ms=ms_of(seal.due_at), now_ms=ms_of(seal.now), elapsed_ms=seal.elapsed_ms,
+    )  # fmt: skip
+    again = prepare(state, slice_, inputs)
+    for ours, theirs in zip(again.records, accepted.records, strict=False):
+        if (ours.key, ours.value) != (theirs.key, theirs.value):
+            return f"tick {seal.tick}: record {theirs.seq} ({theirs.kind}) is decided differently"
+    if again.seal.hash != seal.hash:
+        differing = [name for name in type(seal).model_fields if getattr(seal, name) != getattr(again.seal, name)]
+        return f"tick {seal.tick}: sealed and re-decided differ in {', '.join(differing)}"
+    return None

@@ -1,0 +1,20 @@
+"""Start the projection."""
+
+import asyncio
+import sys
+
+from autonomy.telemetry import set_up
+
+from projection.app import run_projection
+from projection.settings import ProjectionSettings
+
+
+def main() -> int:
+    """Run until told to stop."""
+    settings = ProjectionSettings()  # type: ignore[call-arg] # from the environment
+    set_up("projection", settings.log_level, settings.metrics_port)
+    return asyncio.run(run_projection(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

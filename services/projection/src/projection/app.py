@@ -1,0 +1,156 @@
+"""The projection's shell: reads every topic, and commits rows with their offsets in one transaction.
+
+Place in the flow: log → apply → PostgreSQL → NOTIFY. A batch that fails is not retried in place: the process drops all it
+has in memory and starts again from the offsets in the database, which are always those of the rows.
+"""
+
+import asyncio
+import logging
+import signal
+from dataclasses import dataclass
+
+import asyncpg
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from autonomy import clock
+from autonomy.chain import Chain
+from autonomy.envelope import encode
+from autonomy.errors import Broken
+from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
+from autonomy.topics import PULSE, QUARANTINE, RUNS, TOPICS
+from autonomy.values import derived_id
+from prometheus_client import Counter, Gauge, Histogram
+
+from projection.intake import Intake
+from projection.settings import ProjectionSettings
+from projection.store import connect, load, write
+
+log = logging.getLogger(__name__)
+POLL_MS = 100
+RETRY_S = 0.5
+PULSES_BACK = 50
+ROWS = Counter("autonomy_projection_records", "Records applied", ["topic"])
+BATCH_SECONDS = Histogram("autonomy_projection_commit_seconds", "One batch's transaction")
+HEAD_TICK = Gauge("autonomy_projection_head_tick", "Last accepted tick applied")
+QUARANTINED = Gauge("autonomy_quarantined_records", "Records that could not be read")
+
+
+@dataclass(slots=True)
+class Projection:
+    """One projection on one schema."""
+
+    settings: ProjectionSettings
+    connection: "asyncpg.Connection[asyncpg.Record]"
+    reader: LogReader
+    producer: AIOKafkaProducer
+    intake: Intake
+    stopping: bool = False
+    paused: bool = False
+
+    async def run(self) -> None:
+        """Project until told to stop."""
+        while not self.stopping:
+            await self.turn()
+
+    async def turn(self) -> bool:
+        """Read a batch and commit it; returns whether there was anything."""
+        records = await self.reader.poll(POLL_MS, self.settings.batch)
+        for record in records:
+            self.intake.take(record)
+            ROWS.labels(record.topic).inc()
+        applied = self.intake.apply_ready_ticks()
+        if not records and not applied:
+            return False
+        await self.commit()
+        self.watch_pending()
+        return True
+
+    async def commit(self) -> None:
+        """Rows and offsets, in one transaction; what goes to quarantine is said before, at least once."""
+        for said in self.intake.said:
+            key = f"{said.source_topic}/{said.source_partition}/{said.source_offset}"
+            value = encode(
+                said, source="autonomy/projection", subject=key, time=clock.now(), event_id=derived_id("quarantine", key)
+            )
+            await append_batch(self.producer, QUARANTINE, 0, [Outgoing(key.encode(), value)])
+            log.warning("quarantined", extra={"record": key, "reason": said.reason})
+        changes, progress = self.intake.model.finish(), self.intake.progress()
+        with BATCH_SECONDS.time():
+            await write(self.connection, changes, progress)
+        self.intake.committed(progress)
+        HEAD_TICK.set(progress.head.tick)
+        QUARANTINED.set(progress.quarantined)
+
+    def watch_pending(self) -> None:
+        """Stop fetching job events while too many wait for their tick."""
+        must_wait = self.intake.model.fold.must_wait
+        if must_wait == self.paused:
+            return
+        jobs = [partition for partition in self.reader.positions if partition.topic == "autonomy.jobs"]
+        if must_wait:
+            self.reader.consumer.pause(*jobs)
+        else:
+            self.reader.consumer.resume(*jobs)
+        self.paused = must_wait
+
+
+async def build_projection(settings: ProjectionSettings) -> Projection:
+    """Connect, and read on where the rows are."""
+    connection = await connect(settings.database_url, settings.schema_name)
+    model, head, offsets = await load(connection)
+    starts = {
+        topic.name: [offsets.next_offset.get((topic.name, number), 0) for number in range(topic.partitions)]
+        for topic in TOPICS
+    }
+    chain = Chain.anchored(head)
+    if head.offset >= 0:
+        starts[RUNS] = [head.offset]  # the seal itself: it proves that this is the log that the rows come from
+    reader = await LogReader.open(settings.kafka, starts)
+    await skip_expired_pulses(reader)
+    producer = await build_producer(settings.kafka)
+    intake = Intake(model, chain, offsets, head)
+    known = await connection.fetchrow("SELECT void_records, void_seals, quarantined FROM projection_head")
+    if known is not None:
+        chain.void_records, chain.void_seals = known["void_records"], known["void_seals"]
+        intake.quarantined = known["quarantined"]
+    for (topic, number), offset in offsets.next_offset.items():
+        intake.positions[(topic, number)] = offset
+    return Projection(settings, connection, reader, producer, intake)
+
+
+async def skip_expired_pulses(reader: LogReader) -> None:
+    """Pulses expire, and only the newest matter: start near their end."""
+    partition = TopicPartition(PULSE, 0)
+    (end,) = (await reader.ends([PULSE]))[PULSE]
+    first = (await reader.consumer.beginning_offsets([partition]))[partition]
+    reader.seek(partition, max(first, reader.positions[partition], end - PULSES_BACK))
+
+
+async def run_projection(settings: ProjectionSettings) -> int:
+    """Run until SIGTERM; a lost database or broker costs a new start, never a row."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    current: list[Projection] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: (stopping.set(), [setattr(p, "stopping", True) for p in current]))
+    while not stopping.is_set():
+        try:
+            projection = await build_projection(settings)
+        except (OSError, asyncpg.PostgresError, TimeoutError) as refusal:
+            log.warning("waiting for PostgreSQL: %r", refusal)
+            await asyncio.sleep(RETRY_S)
+            continue
+        current[:] = [projection]
+        try:
+            await projection.run()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, TimeoutError) as refusal:
+            log.warning("the batch is dropped, starting again from the committed offsets: %r", refusal)
+            await asyncio.sleep(RETRY_S)
+        except Broken as fault:
+            log.critical("broken: %s", fault)
+            return 1
+        finally:
+            await projection.reader.close()
+            await asyncio.wait_for(projection.producer.stop(), timeout=10)
+            projection.connection.terminate()
+    return 0

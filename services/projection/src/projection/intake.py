@@ -1,0 +1,154 @@
+"""What the projection has read and not committed yet, and which offsets a commit may claim.
+
+Place in the flow: log reader → **intake** → model. Pure bookkeeping around the model. For `autonomy.runs` the resume offset
+is the one after the last accepted seal; for job events it stops before the first one that waits for its tick; `applied`
+remembers how far everything else was applied, so that re-read records are skipped exactly.
+
+Source: design, section 7; S8.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from autonomy.chain import AcceptedTick, Chain, read_record
+from autonomy.envelope import Received, Undecodable, decode
+from autonomy.events import AttemptRefused, CapabilitiesAnnounced, Command, Head, RecordQuarantined, RunnerHeartbeat
+from autonomy.kafka import Record
+from autonomy.lifecycle import JobStep
+from autonomy.topics import COMMANDS, JOBS, PULSE, RUNS
+
+from projection.apply import Model, instant
+from projection.store import Offsets, Progress
+
+Key = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Intake:
+    """The reading side of one projection.
+
+    Attributes:
+        ticks: accepted, waiting for the commands below their cut.
+        waiting: per jobs partition, offsets of events that wait for their tick, rising, with that tick.
+        quarantined: how many records could not be read, in all.
+        said: what to publish on the quarantine topic before the commit.
+    """
+
+    model: Model
+    chain: Chain
+    offsets: Offsets
+    applied_head: Head
+    ticks: deque[AcceptedTick] = field(default_factory=deque)
+    waiting: dict[int, deque[tuple[int, int]]] = field(default_factory=dict)
+    positions: dict[Key, int] = field(default_factory=dict)
+    quarantined: int = 0
+    said: list[RecordQuarantined] = field(default_factory=list)
+    read: int = 0
+
+    def take(self, record: Record) -> None:
+        """Route one record."""
+        self.read += 1
+        key = (record.topic, record.partition)
+        self.positions[key] = record.offset + 1
+        at = instant(record.timestamp)
+        if record.topic == RUNS:
+            self._take_run(record, at)
+            return
+        again = record.offset < self.offsets.applied.get(key, 0)
+        received = decode(record.value, record.topic)
+        if isinstance(received, Undecodable):
+            if not again:
+                self._refuse(record, received.reason, at)
+            return
+        if not again:
+            self._apply(received, record, at)
+        elif record.topic == JOBS and self._tick_of(received) > self.model.fold.head_tick:
+            self._apply(received, record, at)  # it waited for its tick when the last batch was committed
+
+    def _take_run(self, record: Record, at: datetime) -> None:
+        placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+        if isinstance(placed, Undecodable):
+            self._refuse(record, placed.reason, at)
+            return
+        done = self.chain.feed(placed)
+        if done is not None:
+            self.ticks.append(done)
+
+    def _apply(self, received: Received, record: Record, at: datetime) -> None:
+        event = received.event
+        if record.topic == JOBS:
+            step: JobStep = event  # type: ignore[assignment] # the codec admits only job steps on this topic
+            if step.job_id not in self.model.fold.jobs and step.tick > self.model.fold.head_tick:
+                self.waiting.setdefault(record.partition, deque()).append((record.offset, step.tick))
+            self.model.apply_step(step, at)
+        elif record.topic == PULSE:
+            self.model.apply_pulse(received, at)
+        elif isinstance(event, RunnerHeartbeat):
+            self.model.apply_beat(event, at)
+        elif isinstance(event, CapabilitiesAnnounced):
+            self.model.apply_capabilities(event, at)
+        elif isinstance(event, Command):
+            self.model.apply_command(event, at)
+        elif isinstance(event, AttemptRefused):
+            self.model.apply_refusal(event, at)
+        # autonomy.quarantine: our own words, already in the table
+
+    def _tick_of(self, received: Received) -> int:
+        return int(getattr(received.event, "tick", 0))
+
+    def _refuse(self, record: Record, reason: str, at: datetime) -> None:
+        self.quarantined += 1
+        self.said.append(self.model.quarantine(
+            topic=record.topic, partition=record.partition, offset=record.offset, value=record.value or b"",
+            reason=reason, at=at,
+        ))  # fmt: skip
+
+    def apply_ready_ticks(self) -> int:
+        """Apply the accepted ticks whose commands were read; returns how many."""
+        applied = 0
+        while self.ticks and self._commands_read(self.ticks[0]):
+            tick = self.ticks.popleft()
+            self.model.apply_tick(tick)
+            self.applied_head = tick.head
+            applied += 1
+        return applied
+
+    def _commands_read(self, tick: AcceptedTick) -> bool:
+        return all(
+            self.positions.get((COMMANDS, number), 0) >= end for number, end in enumerate(tick.seal.cut.get(COMMANDS, ()))
+        )
+
+    def progress(self) -> Progress:
+        """What a commit of everything applied so far may claim."""
+        applied_head = self.applied_head
+        moved: dict[Key, tuple[int, int]] = {}
+        for key, position in self.positions.items():
+            nexts = self._resume(key, position, applied_head.offset)
+            applied = max(position, self.offsets.applied.get(key, 0)) if key[0] != RUNS else nexts
+            if nexts != self.offsets.next_offset.get(key) or applied != self.offsets.applied.get(key):
+                moved[key] = (nexts, applied)
+        before = {key: self.offsets.next_offset[key] for key in moved if key in self.offsets.next_offset}
+        return Progress(
+            head=applied_head, market_now=self.model.market_now, void_records=self.chain.void_records,
+            void_seals=self.chain.void_seals, void_steps=sum(self.model.fold.void.values()),
+            quarantined=self.quarantined, rev=self.model.rev, offsets=moved, before=before,
+        )  # fmt: skip
+
+    def _resume(self, key: Key, position: int, head_offset: int) -> int:
+        if key[0] == RUNS:
+            return head_offset + 1
+        if key[0] != JOBS:
+            return position
+        queue = self.waiting.get(key[1])
+        while queue and queue[0][1] <= self.model.fold.head_tick:
+            queue.popleft()
+        return min(position, queue[0][0]) if queue else position
+
+    def committed(self, progress: Progress) -> None:
+        """The batch is in the database."""
+        for key, (nexts, applied) in progress.offsets.items():
+            self.offsets.next_offset[key], self.offsets.applied[key] = nexts, applied
+        self.said.clear()
+        self.model.rev += 1
+

@@ -1,0 +1,220 @@
+"""Read the working rows, and write a batch: rows and offsets in one transaction.
+
+Place in the flow: apply → **store** → PostgreSQL. Each table gets one `unnest` upsert per batch; offsets move by compare and
+set, so a second projection on the same schema stops instead of doing the work twice.
+
+Source: design, section 7; R-F9, R-F10.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+import orjson
+from autonomy.chain import GENESIS
+from autonomy.errors import Broken
+from autonomy.events import Head
+from autonomy.lifecycle import Job
+from autonomy.read_model import CHANNEL, METADATA
+from autonomy.values import Cause, JobClass, JobStatus, JobType
+from sqlalchemy import BigInteger, Boolean, DateTime, Float, Integer, Table
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from projection.apply import Changes, Model
+from projection.bot_now import Row
+
+CHUNK: Final = 2_000
+"""Rows per statement: above a thousand the statement's cost is all rows, none of it overhead."""
+
+
+def _sql_type(kind: object) -> str:
+    for python, sql in (
+        (JSONB, "jsonb"), (UUID, "uuid"), (DateTime, "timestamptz"), (BigInteger, "bigint"), (Integer, "integer"),
+        (Float, "double precision"), (Boolean, "boolean"),
+    ):  # fmt: skip
+        if isinstance(kind, python):
+            return sql
+    return "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """How rows of one table are written and deleted."""
+
+    sql: str
+    delete: str
+    columns: tuple[str, ...]
+    json_columns: frozenset[str]
+
+    @classmethod
+    def of(cls, table: Table) -> "Upsert":
+        """Derive the statements from the table."""
+        names = [column.name for column in table.columns]
+        kinds = {column.name: _sql_type(column.type) for column in table.columns}
+        keys = [column.name for column in table.primary_key]
+        json_columns = frozenset(name for name in names if kinds[name] == "jsonb")
+        arrays = ", ".join(
+            f"${number}::{'text' if name in json_columns else kinds[name]}[]" for number, name in enumerate(names, start=1)
+        )
+        quoted = ", ".join(f'"{name}"' for name in names)
+        picked = ", ".join(f'u."{name}"::jsonb' if name in json_columns else f'u."{name}"' for name in names)
+        updates = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in keys)
+        matches = " AND ".join(f't."{key}" = k."{key}"' for key in keys)
+        key_arrays = ", ".join(f"${number}::{kinds[key]}[]" for number, key in enumerate(keys, start=1))
+        key_names = ", ".join(f'"{key}"' for key in keys)
+        return cls(
+            sql=f'INSERT INTO "{table.name}" ({quoted}) SELECT {picked} FROM unnest({arrays}) AS u({quoted}) '  # noqa: S608 (names from our own metadata)
+            f"ON CONFLICT ({key_names}) DO UPDATE SET {updates}",
+            delete=f'DELETE FROM "{table.name}" t USING unnest({key_arrays}) AS k({key_names}) WHERE {matches}',  # noqa: S608
+            columns=tuple(names),
+            json_columns=json_columns,
+        )
+
+    def arrays(self, rows: Sequence[Row]) -> list[list[object]]:
+        """Rows as one array per column."""
+        return [
+            [None if row[name] is None else orjson.dumps(row[name]).decode() for row in rows]
+            if name in self.json_columns
+            else [row[name] for row in rows]
+            for name in self.columns
+        ]
+
+
+UPSERTS: Final = {table.name: Upsert.of(table) for table in METADATA.sorted_tables}
+
+
+@dataclass(slots=True)
+class Offsets:
+    """Where a restart reads on, and below which offset everything was applied, per partition."""
+
+    next_offset: dict[tuple[str, int], int] = field(default_factory=dict)
+    applied: dict[tuple[str, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a batch brings the projection."""
+
+    head: Head
+    market_now: datetime | None
+    void_records: int
+    void_seals: int
+    void_steps: int
+    quarantined: int
+    rev: int
+    offsets: Mapping[tuple[str, int], tuple[int, int]]
+    """(next, applied) for each partition that moved."""
+    before: Mapping[tuple[str, int], int]
+    """What `next_offset` must be for the batch to count."""
+
+
+async def connect(url: str, schema: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection that sees one schema."""
+    connection = await asyncpg.connect(url, server_settings={"search_path": schema}, timeout=10)
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=orjson.loads)
+    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
+    return connection
+
+
+async def write(connection: "asyncpg.Connection[asyncpg.Record]", changes: Changes, progress: Progress) -> None:
+    """Commit one batch.
+
+    Raises:
+        Broken: somebody else moved the offsets: another projection writes to this schema.
+    """
+    async with connection.transaction():
+        await _move_offsets(connection, progress)
+        for name, keys in changes.gone.items():
+            if keys:
+                columns = [list(column) for column in zip(*sorted(keys, key=str), strict=True)]
+                await connection.execute(UPSERTS[name].delete, *columns)
+        for name, rows in changes.rows.items():
+            await _upsert(connection, UPSERTS[name], list(rows.values()))
+        head = progress.head
+        await connection.execute(
+            "INSERT INTO projection_head VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp()) "
+            "ON CONFLICT (only) DO UPDATE SET tick=$1, log_offset=$2, hash=$3, market_now=$4, void_records=$5, "
+            "void_seals=$6, void_steps=$7, quarantined=$8, rev=$9, applied_at=clock_timestamp()",
+            head.tick, head.offset, head.hash, progress.market_now, progress.void_records, progress.void_seals,
+            progress.void_steps, progress.quarantined, progress.rev,
+        )  # fmt: skip
+        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(progress.rev))
+
+
+async def _upsert(connection: "asyncpg.Connection[asyncpg.Record]", upsert: Upsert, rows: list[Row]) -> None:
+    for start in range(0, len(rows), CHUNK):
+        await connection.execute(upsert.sql, *upsert.arrays(rows[start : start + CHUNK]))
+
+
+async def _move_offsets(connection: "asyncpg.Connection[asyncpg.Record]", progress: Progress) -> None:
+    moved = [(topic, number, nexts, applied, progress.before.get((topic, number))) for (topic, number), (nexts, applied) in progress.offsets.items()]
+    if not moved:
+        return
+    topics, numbers, nexts, applied, before = (list(column) for column in zip(*moved, strict=True))
+    status = await connection.execute(
+        "INSERT INTO projection_offsets (topic, partition, next_offset, applied_offset) "
+        "SELECT u.topic, u.number, u.next, u.applied FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) "
+        "AS u(topic, number, next, applied) "
+        "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset, "
+        "applied_offset = excluded.applied_offset "
+        "WHERE projection_offsets.next_offset = (SELECT w.before FROM unnest($1::text[], $2::int[], $5::bigint[]) "
+        "AS w(topic, number, before) WHERE w.topic = excluded.topic AND w.number = excluded.partition)",
+        topics, numbers, nexts, applied, before,
+    )  # fmt: skip
+    if status != f"INSERT 0 {len(moved)}":
+        raise Broken(f"offsets moved by somebody else ({status}, {len(moved)} expected): another projection is writing")
+
+
+async def load(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[Model, Head, Offsets]:
+    """The working rows, the head and the offsets as the last batch left them."""
+    offsets = Offsets()
+    for row in await connection.fetch("SELECT * FROM projection_offsets"):
+        key = (row["topic"], row["partition"])
+        offsets.next_offset[key], offsets.applied[key] = row["next_offset"], row["applied_offset"]
+    model = Model()
+    head = GENESIS
+    known = await connection.fetchrow("SELECT * FROM projection_head")
+    if known is not None:
+        head = Head(tick=known["tick"], offset=known["log_offset"], hash=known["hash"])
+        model.market_now, model.rev = known["market_now"], known["rev"] + 1
+    model.fold.head_tick = head.tick
+    model.bots = {row["id"]: dict(row) for row in await connection.fetch("SELECT * FROM bots WHERE retired_at IS NULL")}
+    model.now = {row["bot_id"]: dict(row) for row in await connection.fetch("SELECT * FROM bot_now")}
+    model.spans = {row["bot_id"]: dict(row) for row in await connection.fetch("SELECT * FROM decision_spans WHERE to_tick IS NULL")}
+    model.runners = {row["process_id"]: dict(row) for row in await connection.fetch("SELECT * FROM bot_runners")}
+    model.commands = {row["id"]: dict(row) for row in await connection.fetch("SELECT * FROM commands WHERE status = 'OPEN'")}
+    model.seen_commands = {row["id"] for row in await connection.fetch("SELECT id FROM commands")}
+    for row in await connection.fetch("SELECT * FROM bot_jobs WHERE status IN ('QUEUED', 'RUNNING')"):
+        model.jobs[row["id"]] = dict(row)
+        model.by_bot.setdefault(row["bot_id"], set()).add(row["id"])
+        model.fold.enqueue(job_of_row(row))
+    return model, head, offsets
+
+
+def job_of_row(row: Mapping[str, object]) -> Job:
+    """The lifecycle's job of a row."""
+    return Job(
+        job_id=str(row["id"]), bot_id=str(row["bot_id"]), job_type=JobType(str(row["job_type"])),
+        job_class=JobClass(str(row["job_class"])), tick=int(str(row["tick"])), seq=int(str(row["seq"])),
+        partition=int(str(row["partition"])), status=JobStatus(str(row["status"])), attempt=int(str(row["attempt"])),
+        failures=int(str(row["failures"])), claim_id=_text(row["claim_id"]), process_id=_text(row["process_id"]),
+        cause=None if row["cause"] is None else Cause(str(row["cause"])),
+    )  # fmt: skip
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+async def table_hashes(connection: "asyncpg.Connection[asyncpg.Record]", tables: Iterable[tuple[str, Sequence[str], Sequence[str]]]) -> dict[str, str]:
+    """A hash over the ordered rows of each table: (name, columns, keys)."""
+    found = {}
+    for name, columns, keys in tables:
+        shown = ", ".join(f'"{column}"' for column in columns)
+        order = ", ".join(f'"{key}"' for key in keys)
+        sql = f'SELECT encode(sha256(coalesce(string_agg(md5(t::text), \'\' ORDER BY n), \'\')::bytea), \'hex\') FROM (SELECT row_number() OVER (ORDER BY {order}) AS n, ROW({shown})::text AS t FROM "{name}") q'  # noqa: S608 (names from our own metadata)
+        found[name] = str(await connection.fetchval(sql))
+    return found

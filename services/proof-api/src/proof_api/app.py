@@ -1,0 +1,110 @@
+"""Wire the proof API together.
+
+Place in the flow: HTTP in, read models and log head out; commands to the log. Nothing is answered from memory without its age.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import asyncpg
+import orjson
+from autonomy import clock
+from autonomy.errors import BadInput
+from autonomy.read_model import SCHEMA
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from proof_api import problems
+from proof_api.auth import Operators
+from proof_api.commands import Desk
+from proof_api.context import Context
+from proof_api.routes import acting, proofs, reading, stream
+from proof_api.settings import ProofSettings
+from proof_api.snapshot import Snapshots
+from proof_api.watch import Watch
+
+log = logging.getLogger(__name__)
+POOL_SIZE = 8
+QUERY_TIMEOUT_S = 5
+RETRY_S = 0.5
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def create_app(settings: ProofSettings) -> FastAPI:
+    """The application; nothing connects before its lifespan begins."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        context = Context(
+            settings=settings, snapshots=Snapshots(settings.database_url, settings.stuck_minutes),
+            watch=Watch(settings.kafka, clock.drawn_id()), pool=None, operators=Operators(settings.operators_file),
+            desk=Desk(settings.kafka),
+        )  # fmt: skip
+        app.state.context = context
+        tasks = [
+            asyncio.create_task(work)
+            for work in (context.snapshots.run(), context.watch.run(), context.watch.probe(), keep_pool(context))
+        ]
+        for task in tasks:
+            task.add_done_callback(_must_not_end)
+        try:
+            yield
+        finally:
+            context.stopping = True
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if context.pool is not None:
+                context.pool.terminate()
+
+    app = FastAPI(
+        title="Autonomy proof API", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
+        description="Answers whether the platform is really working, and takes operators' commands.",
+    )  # fmt: skip
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
+    problems.install(app)
+
+    @app.exception_handler(BadInput)
+    async def on_bad_input(_: Request, refusal: BadInput) -> Response:
+        more = {"field": refusal.field, "limit": refusal.limit}
+        return problems.problem_response(422, "BAD_INPUT", "A value is refused", str(refusal), more)
+
+    @app.middleware("http")
+    async def harden(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        response.headers.update(HEADERS)
+        return response
+
+    for module in (proofs, reading, acting, stream):
+        app.include_router(module.router)
+    return app
+
+
+def _must_not_end(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("a background task ended: %r", task.exception())
+
+
+async def keep_pool(context: Context) -> None:
+    """Make the connection pool once the database answers; it reconnects by itself from then on."""
+    while context.pool is None:
+        try:
+            context.pool = await asyncpg.create_pool(
+                context.settings.database_url, min_size=1, max_size=POOL_SIZE, command_timeout=QUERY_TIMEOUT_S, timeout=2,
+                init=_init, server_settings={"search_path": SCHEMA},
+            )  # fmt: skip
+        except (OSError, asyncpg.PostgresError, TimeoutError) as refusal:
+            log.warning("waiting for PostgreSQL: %r", refusal)
+            await asyncio.sleep(RETRY_S)
+
+
+async def _init(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads)
+    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)

@@ -1,0 +1,157 @@
+"""Take operators' commands: validate, append to the log, and wait for the planner's answer.
+
+Place in the flow: route → **desk** → `autonomy.commands` → planner → projection → answer. The actor comes from the
+credential. The same idempotency key gives the same command id, and a command said twice acts once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import asyncpg
+from aiokafka.errors import KafkaError
+from autonomy import clock
+from autonomy.envelope import encode
+from autonomy.errors import BadInput, Retryable
+from autonomy.events import (
+    AcceptDivergence,
+    AttemptRefused,
+    CancelJob,
+    ChangeBot,
+    Command,
+    HoldBot,
+    PauseLoop,
+    RegisterBots,
+    ReleaseHold,
+    ResumeLoop,
+    RetireBot,
+    SetPolicy,
+)
+from autonomy.fleet import read_bot
+from autonomy.kafka import Outgoing, append_batch, build_producer
+from autonomy.policy import read_policy
+from autonomy.topics import COMMANDS
+from autonomy.values import derived_id
+from pydantic import ValidationError
+
+from proof_api.auth import Operator, Role
+from proof_api.problems import Problem
+
+log = logging.getLogger(__name__)
+ANSWER_WITHIN_S: Final = 5.0
+ASK_EVERY_S: Final = 0.1
+APPEND_TIMEOUT_S: Final = 8.0
+REFUSALS_PER_MINUTE: Final = 60
+"""Refused attempts are recorded up to this rate; a flood is counted, not written."""
+KINDS: Final[dict[str, type[Command]]] = {
+    kind.wire: kind
+    for kind in (
+        RegisterBots, ChangeBot, RetireBot, PauseLoop, ResumeLoop, HoldBot, ReleaseHold, SetPolicy, CancelJob, AcceptDivergence,
+    )
+}  # fmt: skip
+ROLES: Final[dict[str, Role]] = {kind: "operator" for kind in KINDS} | {AcceptDivergence.wire: "approver", SetPolicy.wire: "approver"}
+
+
+@dataclass(slots=True)
+class Desk:
+    """Where commands go in."""
+
+    kafka: str
+    producer: object = None
+    refusals: list[float] = field(default_factory=list)
+    refusals_dropped: int = 0
+
+    def read(self, document: Mapping[str, object], operator: Operator, key: str | None) -> Command:
+        """The command of a request body.
+
+        Raises:
+            Problem: 403 without the role, 422 with the field and the limit.
+        """
+        wire = str(document.get("type", ""))
+        kind = KINDS.get(wire) or KINDS.get(f"{wire}.v1")
+        if kind is None:
+            raise Problem(422, "BAD_INPUT", "Unknown command", f"type: must be one of {', '.join(sorted(KINDS))}")
+        if not operator.may(ROLES[kind.wire]):
+            raise Problem(403, "FORBIDDEN", "Not allowed", f"{kind.wire} needs the role {ROLES[kind.wire]}, {operator.name} is {operator.role}")
+        forged = {"commandId", "actor", "role", "command_id"} & set(document)
+        if forged:
+            raise Problem(422, "BAD_INPUT", "A value is refused", f"{sorted(forged)[0]}: comes from the credential, never from the body")
+        body = {name: value for name, value in document.items() if name != "type"}
+        command_id = derived_id("command", operator.name, key) if key else clock.drawn_id()
+        try:
+            command = kind.model_validate({**body, "commandId": command_id, "actor": operator.name, "role": operator.role})
+            check_content(command)
+        except ValidationError as refusal:
+            fault = refusal.errors(include_url=False)[0]
+            path = ".".join(str(part) for part in fault["loc"])
+            raise Problem(422, "BAD_INPUT", "A value is refused", f"{path}: {fault['msg']}", field=path, limit=fault["msg"]) from refusal
+        except BadInput as refusal:
+            raise Problem(422, "BAD_INPUT", "A value is refused", str(refusal), field=refusal.field, limit=refusal.limit) from refusal
+        return command
+
+    async def append(self, event: Command | AttemptRefused, event_id: str, actor: str) -> None:
+        """Append to the log.
+
+        Raises:
+            Problem: 503 when Kafka does not answer, 504 when it is unknown whether the command landed.
+        """
+        value = encode(event, source="autonomy/proof-api", subject=actor, time=clock.now(), event_id=event_id, actor=actor)
+        try:
+            if self.producer is None:
+                self.producer = await asyncio.wait_for(build_producer(self.kafka), APPEND_TIMEOUT_S)
+        except (KafkaError, OSError, TimeoutError, Retryable) as refusal:
+            raise Problem(503, "KAFKA_DOWN", "Kafka does not answer: the command was not sent") from refusal
+        try:
+            await asyncio.wait_for(
+                append_batch(self.producer, COMMANDS, 0, [Outgoing(actor.encode(), value)]), APPEND_TIMEOUT_S  # type: ignore[arg-type] # built above
+            )
+        except (KafkaError, OSError, TimeoutError) as refusal:
+            raise Problem(504, "OUTCOME_UNKNOWN", "It is unknown whether the command landed", "retry with the same Idempotency-Key") from refusal
+
+    async def refused(self, document: Mapping[str, object], operator: Operator | None, problem: Problem) -> None:
+        """Record a refused attempt, within the rate."""
+        mono_s = clock.monotonic_ms() / 1000
+        self.refusals = [at for at in self.refusals if mono_s - at < 60]  # noqa: PLR2004 (a minute)
+        if len(self.refusals) >= REFUSALS_PER_MINUTE:
+            self.refusals_dropped += 1
+            return
+        self.refusals.append(mono_s)
+        event = AttemptRefused(
+            attempt_id=clock.drawn_id(), command=str(document.get("type", ""))[:80], code=problem.code,
+            actor=operator.name if operator else "anonymous", role=operator.role if operator else "none",
+            field=str(problem.more.get("field", ""))[:200], limit=(problem.detail or problem.title)[:500],
+        )  # fmt: skip
+        try:
+            await self.append(event, event.attempt_id, event.actor)
+        except Problem as lost:
+            log.warning("a refused attempt could not be recorded: %s", lost.title)
+
+
+def check_content(command: Command) -> None:
+    """What can be told without the planner's state.
+
+    Raises:
+        BadInput: names the field and the limit.
+    """
+    match command:
+        case SetPolicy():
+            read_policy(command.document)
+        case RegisterBots() if len(command.bots) == 1:
+            # One bot: the answer can be given at the door. Of many, each has its own outcome.
+            read_bot(command.bots[0])
+        case _:
+            pass
+
+
+async def answer_of(pool: "asyncpg.Pool[asyncpg.Record]", command_id: str, within_s: float = ANSWER_WITHIN_S) -> Mapping[str, object] | None:
+    """The planner's answer as the projection shows it, or None when it is still open after `within_s`."""
+    deadline = clock.monotonic_ms() + within_s * 1000
+    while True:
+        row = await pool.fetchrow("SELECT * FROM commands WHERE id = $1", command_id, timeout=2)
+        if row is not None and row["status"] != "OPEN":
+            return dict(row)
+        if clock.monotonic_ms() > deadline:
+            return None
+        await asyncio.sleep(ASK_EVERY_S)

@@ -1,0 +1,77 @@
+"""What the routes of one process share: snapshots, the watch, a database pool, operators."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Annotated, cast
+
+import asyncpg
+from autonomy import clock
+from fastapi import Depends, Header, Request
+
+from proof_api.auth import Operator, Operators
+from proof_api.commands import Desk
+from proof_api.problems import Problem
+from proof_api.proof import Judgement, LogFacts, ReadFacts, judge
+from proof_api.settings import ProofSettings
+from proof_api.snapshot import Snapshots
+from proof_api.watch import Watch
+
+
+@dataclass(slots=True)
+class Context:
+    """Built once per process, in the lifespan."""
+
+    settings: ProofSettings
+    snapshots: Snapshots
+    watch: Watch
+    pool: "asyncpg.Pool[asyncpg.Record] | None"
+    operators: Operators
+    desk: Desk
+    stopping: bool = False
+    clients: int = 0
+    snapshots_cache: dict[tuple[tuple[str, ...], str], tuple[object, bytes]] = field(default_factory=dict)
+
+    def judged(self) -> tuple[int, Judgement, LogFacts, ReadFacts]:
+        """Now, and what can be said now."""
+        read = self.snapshots.facts()
+        log = self.watch.facts(read.applied_tick, read.applied_hash)
+        now_ms = clock.now_ms()
+        return now_ms, judge(log, read, now_ms), log, read
+
+
+def context_of(request: Request) -> Context:
+    """The context of the process."""
+    return cast("Context", request.app.state.context)
+
+
+InContext = Annotated[Context, Depends(context_of)]
+
+
+def reader(context: InContext, authorization: Annotated[str | None, Header()] = None) -> Operator | None:
+    """Whoever reads; nobody in particular on loopback, a named operator elsewhere."""
+    operator = context.operators.of_header(authorization)
+    if context.settings.auth_mode == "token-everywhere" and operator is None:
+        raise Problem(401, "NO_CREDENTIAL", "Reading needs an operator's token here", "Authorization: Bearer <token>")
+    return operator
+
+
+CanRead = Annotated[Operator | None, Depends(reader)]
+
+
+async def connection_of(context: InContext) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection of the pool for one request; a database that does not answer is 503."""
+    if context.pool is None:
+        raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", context.snapshots.problem)
+    try:
+        connection = await context.pool.acquire(timeout=2)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as refusal:
+        raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", type(refusal).__name__) from refusal
+    try:
+        yield cast("asyncpg.Connection[asyncpg.Record]", connection)
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as refusal:
+        raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", type(refusal).__name__) from refusal
+    finally:
+        await context.pool.release(connection)
+
+
+Connected = Annotated[asyncpg.Connection, Depends(connection_of)]

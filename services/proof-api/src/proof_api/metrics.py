@@ -1,0 +1,60 @@
+"""The platform's metrics, made from the newest snapshot when asked; one word of prefix, base units, no ids in labels."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+if TYPE_CHECKING:
+    from proof_api.context import Context
+
+
+class Collector:
+    """Turns one judgement into metrics."""
+
+    def __init__(self, context: "Context") -> None:
+        self.context = context
+
+    def collect(self) -> Iterable[Metric]:
+        """Every metric family."""
+        now_ms, judgement, log, read = self.context.judged()
+        yield gauge("autonomy_proof_up", "1 while an answer can be trusted", judgement.code == 200)  # noqa: PLR2004
+        yield labelled("autonomy_check", "1 while a check is ok", "check", {k: float(v == "ok") for k, v in judgement.checks.items()})
+        if read.last_tick_ms is not None:
+            name = "autonomy_planner_last_tick_timestamp_seconds"
+            yield gauge(name, "Recorded time of the last applied tick", read.last_tick_ms / 1000)
+            yield gauge("autonomy_planner_tick_age_seconds", "Its age", (now_ms - read.last_tick_ms) / 1000)
+        if judgement.lag_ms is not None:
+            yield gauge("autonomy_projection_lag_seconds", "Age of the newest applied probe", judgement.lag_ms / 1000)
+        if log.head_tick is not None:
+            yield gauge("autonomy_log_head_tick", "Last accepted tick in the log", log.head_tick)
+        yield gauge("autonomy_applied_tick", "Last accepted tick in the read models", read.applied_tick)
+        picture = self.context.snapshots.picture
+        if picture is None or judgement.status == "unavailable":
+            return
+        for name, counts in picture.counts.items():
+            yield labelled(f"autonomy_bots_by_{name}", f"Bots by {name}", name, dict(counts))
+        for status in ("running", "queued"):
+            yield labelled(f"autonomy_jobs_{status}", f"Jobs {status}", "type", dict(read.body[status]))  # type: ignore[call-overload] # counts by type
+        yield gauge("autonomy_quarantined_records", "Records that could not be read", picture.quarantined)
+
+
+def gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:
+    """One number."""
+    return GaugeMetricFamily(name, meaning, value=float(value))
+
+
+def labelled(name: str, meaning: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:
+    """One number per label value."""
+    family = GaugeMetricFamily(name, meaning, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([str(key)], float(value))
+    return family
+
+
+def render(context: "Context") -> tuple[bytes, str]:
+    """The exposition and its media type."""
+    registry = CollectorRegistry()
+    registry.register(Collector(context))  # type: ignore[arg-type] # prometheus_client's Collector is this protocol
+    return generate_latest(registry), CONTENT_TYPE_LATEST

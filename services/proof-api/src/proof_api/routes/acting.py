@@ -1,0 +1,118 @@
+"""Commands, and who is asking."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+import asyncpg
+import orjson
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import Response
+
+from proof_api.commands import answer_of
+from proof_api.context import Context, InContext
+from proof_api.problems import Problem
+from proof_api.queries import document as camel
+
+router = APIRouter()
+JSON = "application/json"
+MAX_BODY_BYTES = 1_048_576
+MAX_DEPTH = 20
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
+Authorization = Annotated[str | None, Header()]
+
+
+def check_origin(request: Request) -> None:
+    """A browser's cross-site request never acts; programs send no such header.
+
+    Raises:
+        Problem: 403.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None and site not in {"same-origin", "none"}:
+        raise Problem(403, "CROSS_SITE", "Not from here", f"Sec-Fetch-Site: {site}")
+
+
+async def body_of(request: Request) -> dict[str, object]:
+    """The JSON object of a request, within size and depth.
+
+    Raises:
+        Problem: 413, 415 or 422.
+    """
+    if request.headers.get("content-type", "").split(";")[0].strip() != JSON:
+        raise Problem(415, "NOT_JSON", "The body must be application/json")
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+        raise Problem(413, "TOO_LARGE", "The body is too large", f"at most {MAX_BODY_BYTES} bytes")
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_BODY_BYTES:
+            raise Problem(413, "TOO_LARGE", "The body is too large", f"at most {MAX_BODY_BYTES} bytes")
+    try:
+        document = orjson.loads(bytes(content))
+    except orjson.JSONDecodeError as refusal:
+        raise Problem(422, "BAD_INPUT", "The body is no JSON", str(refusal)[:200]) from refusal
+    if not isinstance(document, dict):
+        raise Problem(422, "BAD_INPUT", "The body must be a JSON object")
+    if depth_of(document) > MAX_DEPTH:
+        raise Problem(422, "BAD_INPUT", "The body is nested too deeply", f"at most {MAX_DEPTH} levels")
+    return document
+
+
+def depth_of(value: object) -> int:
+    """How deep a document is nested, counted without recursion."""
+    deepest, open_values = 0, [(value, 1)]
+    while open_values:
+        current, depth = open_values.pop()
+        deepest = max(deepest, depth)
+        if depth > MAX_DEPTH:
+            break
+        children = current.values() if isinstance(current, dict) else current if isinstance(current, list) else ()
+        open_values.extend((child, depth + 1) for child in children)
+    return deepest
+
+
+@router.get("/api/whoami", tags=["commands"], summary="The operator of a credential")
+async def whoami(context: InContext, authorization: Authorization = None) -> Response:
+    """Name and role, or 401."""
+    operator = context.operators.of_header(authorization)
+    if operator is None:
+        raise Problem(401, "NO_CREDENTIAL", "No valid operator's token", "Authorization: Bearer <token>")
+    return Response(orjson.dumps({"name": operator.name, "role": operator.role}), media_type=JSON)
+
+
+@router.post("/api/commands", tags=["commands"], summary="Say a command; waits up to 5 s for the planner's answer")
+async def command(
+    request: Request, context: InContext, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """200 answered, 202 still open, 4xx refused with the field and the limit, 503 not sent, 504 unknown."""
+    check_origin(request)
+    operator = context.operators.of_header(authorization)
+    document: dict[str, object] = {}
+    try:
+        if operator is None:
+            code = "NO_CREDENTIAL" if authorization is None else "BAD_CREDENTIAL"
+            raise Problem(401, code, "Commands need an operator's token", "Authorization: Bearer <token>")
+        document = await body_of(request)
+        said = context.desk.read(document, operator, idempotency_key)
+    except Problem as problem:
+        await context.desk.refused(document, operator, problem)
+        raise
+    await context.desk.append(said, said.command_id, operator.name)
+    return await answered(context, said.command_id)
+
+
+async def answered(context: Context, command_id: str) -> Response:
+    """The planner's answer, or 202 while it is open."""
+    found = None
+    if context.pool is not None:
+        try:
+            found = await answer_of(context.pool, command_id)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            found = None  # the command is in the log; its answer cannot be read now
+    if found is None:
+        return Response(orjson.dumps({"commandId": command_id, "status": "OPEN"}), HTTPStatus.ACCEPTED, media_type=JSON)
+    code = HTTPStatus.OK if found["status"] == "ACCEPTED" else HTTPStatus.CONFLICT
+    shown = camel(found)
+    shown["commandId"] = shown.pop("id")
+    return Response(orjson.dumps(shown), code, media_type=JSON)

@@ -1,0 +1,79 @@
+"""The two proofs, health and metrics."""
+
+from typing import Annotated, Literal
+
+import orjson
+from autonomy.values import iso_of_ms
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from proof_api.context import CanRead, Context, InContext
+from proof_api.metrics import render
+from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, RETRY_AFTER_S, body_of, proof_of
+
+router = APIRouter()
+JSON = "application/json"
+Require = Annotated[Literal["ticking"] | None, Query(description="answer 503 unless the planner ticks")]
+
+
+def answer(context: Context, keys: tuple[str, ...], require: str | None) -> Response:
+    """A proof: judged at this very moment, over facts with their ages."""
+    now_ms, judgement, log, read = context.judged()
+    code = judgement.code
+    if require == "ticking" and judgement.verdict in {"DOWN", "LATE"}:
+        code = 503
+    key = (keys, judgement.status)
+    picture = context.snapshots.picture
+    cached = context.snapshots_cache.get(key)
+    if cached is None or cached[0] is not picture:
+        cached = (picture, orjson.dumps(body_of(keys, judgement, read))[1:])
+        context.snapshots_cache[key] = cached
+    head = orjson.dumps({"now": iso_of_ms(now_ms), "proof": proof_of(judgement, log, read, now_ms)})
+    headers = {
+        "Cache-Control": "no-store", "X-Proof-Status": judgement.status, "X-As-Of-Tick": str(read.applied_tick),
+    }  # fmt: skip
+    if code != 200:  # noqa: PLR2004 (HTTP OK)
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    return Response(head[:-1] + b"," + cached[1], code, headers, JSON)
+
+
+@router.get("/api/_proof/autonomy", tags=["proof"], summary="Is the planner really scheduling?")
+async def autonomy(context: InContext, _: CanRead, require: Require = None) -> Response:
+    """The planner's last ticks and decisions, with the proof that they are current.
+
+    Source: R-A1.1, R-A1.3.
+    """
+    return answer(context, AUTONOMY_KEYS, require)
+
+
+@router.get("/api/_proof/jobs", tags=["proof"], summary="Is work really being done?")
+async def jobs(context: InContext, _: CanRead, require: Require = None) -> Response:
+    """Running, queued, finished and stuck jobs, with the proof that the counts are current.
+
+    Source: R-A1.2, R-A1.3.
+    """
+    return answer(context, JOBS_KEYS, require)
+
+
+@router.get("/livez", tags=["health"], summary="This process runs")
+@router.get("/healthz", tags=["health"], include_in_schema=False)
+async def livez() -> Response:
+    """The process alone, no dependencies."""
+    return Response(b'{"status":"ok"}', media_type=JSON)
+
+
+@router.get("/readyz", tags=["health"], summary="Everything it needs answers")
+async def readyz(context: InContext) -> Response:
+    """503 with the failing check while an answer could not be trusted."""
+    _, judgement, _, _ = context.judged()
+    ready = judgement.code == 200 and judgement.checks["kafka"] == "ok"  # noqa: PLR2004 (HTTP OK)
+    body = {"status": "ok" if ready else "unavailable", "checks": judgement.checks, "reason": judgement.reason or None}
+    return Response(orjson.dumps(body), 200 if ready else 503, media_type=JSON)
+
+
+@router.get("/metrics", tags=["health"], summary="Prometheus metrics")
+async def metrics(context: InContext, request: Request) -> Response:
+    """The platform in numbers, without bot or job ids in labels."""
+    del request
+    body, kind = render(context)
+    return Response(body, media_type=kind)

@@ -1,0 +1,187 @@
+"""Bots, jobs, runs, decisions, stage events, commands, quarantine: lists and details."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import orjson
+from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Reason, Recency, Stage, iso_of_ms
+from fastapi import APIRouter, Header, Path, Query
+from fastapi.responses import Response
+
+from proof_api import queries
+from proof_api.context import CanRead, Connected, Context, InContext
+from proof_api.problems import Problem
+from proof_api.proof import proof_of
+from proof_api.queries import BotFilter, Where
+
+router = APIRouter()
+JSON = "application/json"
+Limit = Annotated[int, Query(ge=1, le=queries.MAX_LIMIT)]
+Cursor = Annotated[str | None, Query(max_length=400)]
+BotPath = Annotated[str, Path(pattern=BOT_ID_PATTERN)]
+NoneMatch = Annotated[str | None, Header(alias="If-None-Match", max_length=200)]
+
+
+def answer(context: Context, document: dict[str, object], none_match: str | None = None) -> Response:
+    """A document with its proof, and an ETag of the read models' revision."""
+    now_ms, judgement, log, read = context.judged()
+    picture = context.snapshots.picture
+    etag = f'W/"{picture.rev if picture else 0}-{judgement.status}"'
+    headers = {"Cache-Control": "no-cache", "ETag": etag, "X-Proof-Status": judgement.status}
+    if none_match == etag:
+        return Response(status_code=304, headers=headers)
+    whole = {**document, "now": iso_of_ms(now_ms), "proof": proof_of(judgement, log, read, now_ms)}
+    return Response(orjson.dumps(whole), headers=headers, media_type=JSON)
+
+
+def page(context: Context, items: Sequence[object], following: str | None, **more: object) -> Response:
+    """A page of a list."""
+    response = answer(context, {"items": items, "nextCursor": following, **more})
+    if following is not None:
+        response.headers["Link"] = f'<?cursor={following}>; rel="next"'
+    return response
+
+
+def _words(values: Sequence[StrEnum] | None) -> tuple[str, ...]:
+    return tuple(value.value for value in values or ())
+
+
+@router.get("/api/bots", tags=["bots"], summary="The fleet, filtered by what the badges show")
+async def bots(  # noqa: PLR0913 (one argument per filter)
+    context: InContext, _: CanRead, connection: Connected,
+    state: Annotated[list[BotState] | None, Query(max_length=7)] = None,
+    stage: Annotated[list[Stage] | None, Query(max_length=5)] = None,
+    reason: Annotated[list[Reason] | None, Query(max_length=12)] = None,
+    recency: Annotated[list[Recency] | None, Query(max_length=3)] = None,
+    q: Annotated[str, Query(max_length=queries.MAX_TEXT)] = "",
+    limit: Limit = queries.DEFAULT_LIMIT, cursor: Cursor = None, if_none_match: NoneMatch = None,
+) -> Response:  # fmt: skip
+    """One page by bot id, with the counts of every badge, stage and reason over the whole fleet."""
+    wanted = BotFilter(_words(state), _words(stage), _words(reason), _words(recency), q.replace("\x00", ""))
+    items, following = await queries.list_bots(connection, wanted, limit, cursor)
+    picture = context.snapshots.picture
+    counts = picture.counts if picture else {}
+    total = sum(counts.get("state", {}).values())
+    matching = total if wanted.is_empty else await queries.count_matching(connection, wanted)
+    body: dict[str, object] = {
+        "items": items, "nextCursor": following, "counts": counts, "total": total, "matching": matching,
+        "rev": picture.rev if picture else 0,
+    }  # fmt: skip
+    response = answer(context, body, if_none_match)
+    if following is not None and response.status_code == 200:  # noqa: PLR2004 (HTTP OK)
+        response.headers["Link"] = f'<?cursor={following}>; rel="next"'
+    return response
+
+
+@router.get("/api/bots/{bot_id}", tags=["bots"], summary="One bot: now, why, evidence, jobs")
+async def bot(context: InContext, _: CanRead, connection: Connected, bot_id: BotPath) -> Response:
+    """Everything that stands about one bot."""
+    found = await queries.one_bot(connection, bot_id)
+    if found is None:
+        raise Problem(404, "UNKNOWN_BOT", "No such bot", f"{bot_id} was never registered")
+    return answer(context, found)
+
+
+@router.get("/api/bots/{bot_id}/decisions", tags=["bots"], summary="What was decided for a bot, newest first")
+async def bot_decisions(
+    context: InContext, _: CanRead, connection: Connected, bot_id: BotPath, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """Spans of ticks with one decision each, as recorded."""
+    where = Where()
+    where.add("bot_id = {}", bot_id)
+    return page(context, *await queries.DECISIONS.page(connection, where, limit, cursor))
+
+
+@router.get("/api/bots/{bot_id}/gates", tags=["bots"], summary="Gates that do not pass, and what clears them")
+async def bot_gates(context: InContext, _: CanRead, connection: Connected, bot_id: BotPath) -> Response:
+    """The standing blockers as recorded in the decision."""
+    rows = await connection.fetch("SELECT * FROM bot_gates WHERE bot_id = $1", bot_id)
+    return answer(context, {"items": [queries.document(row) for row in rows]})
+
+
+@router.get("/api/bots/{bot_id}/backtests", tags=["bots"], summary="Evidence, newest first")
+async def bot_backtests(
+    context: InContext, _: CanRead, connection: Connected, bot_id: BotPath, limit: Limit = 20, cursor: Cursor = None
+) -> Response:
+    """Accepted research results with their fingerprints."""
+    where = Where()
+    where.add("bot_id = {}", bot_id)
+    return page(context, *await queries.BACKTESTS.page(connection, where, limit, cursor))
+
+
+@router.get("/api/bots/{bot_id}/timeline", tags=["bots"], summary="Everything that happened to a bot, newest first")
+async def bot_timeline(
+    context: InContext, _: CanRead, connection: Connected, bot_id: BotPath, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """Stages, decisions and jobs in one list, with actors."""
+    at, ref = queries.decode_cursor(cursor, (datetime, str)) if cursor else (None, None)
+    rows = await connection.fetch(queries.TIMELINE_SQL, bot_id, at, ref, limit + 1)
+    following = queries.encode_cursor([rows[limit - 1]["at"], rows[limit - 1]["ref"]]) if len(rows) > limit else None
+    return page(context, [queries.document(row) for row in rows[:limit]], following)
+
+
+@router.get("/api/jobs", tags=["jobs"], summary="Jobs, newest first")
+async def jobs(  # noqa: PLR0913 (one argument per filter)
+    context: InContext, _: CanRead, connection: Connected,
+    status: Annotated[list[JobStatus] | None, Query(max_length=5)] = None,
+    type: Annotated[list[JobType] | None, Query(max_length=4)] = None,  # noqa: A002 (the word of the API)
+    bot: Annotated[str | None, Query(pattern=BOT_ID_PATTERN)] = None,
+    limit: Limit = 50, cursor: Cursor = None,
+) -> Response:  # fmt: skip
+    """Every attempt with its cause."""
+    where = Where()
+    if status:
+        where.add("status = ANY({}::text[])", list(_words(status)))
+    if type:
+        where.add("job_type = ANY({}::text[])", list(_words(type)))
+    if bot:
+        where.add("bot_id = {}", bot)
+    return page(context, *await queries.JOBS.page(connection, where, limit, cursor))
+
+
+@router.get("/api/planner/runs", tags=["planner"], summary="Ticks, newest first")
+async def runs(context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None) -> Response:
+    """Each with its reasons, blockers, slice and hash."""
+    return page(context, *await queries.RUNS.page(connection, Where(), limit, cursor))
+
+
+@router.get("/api/planner/runs/{tick}/decisions", tags=["planner"], summary="Every bot's decision at one tick")
+async def run_decisions(
+    context: InContext, _: CanRead, connection: Connected,
+    tick: Annotated[int, Path(ge=1, le=2**53)], limit: Limit = 50, cursor: Cursor = None,
+) -> Response:  # fmt: skip
+    """One row per bot, changed or not."""
+    after = queries.decode_cursor(cursor, (str,))[0] if cursor else ""
+    rows = await connection.fetch(
+        "SELECT * FROM autonomy_bot_decisions WHERE tick = $1 AND bot_id > $2 ORDER BY bot_id LIMIT $3", tick, after, limit + 1
+    )
+    following = queries.encode_cursor([rows[limit - 1]["bot_id"]]) if len(rows) > limit else None
+    return page(context, [queries.document(row) for row in rows[:limit]], following)
+
+
+@router.get("/api/stage-events", tags=["bots"], summary="Stage history of the fleet, newest first")
+async def stage_events(
+    context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """Who moved which bot, and why."""
+    return page(context, *await queries.STAGE_EVENTS.page(connection, Where(), limit, cursor))
+
+
+@router.get("/api/quarantine", tags=["planner"], summary="Records that could not be read, newest first")
+async def quarantine(
+    context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """Each with its place, hash and reason."""
+    return page(context, *await queries.QUARANTINE.page(connection, Where(), limit, cursor))
+
+
+@router.get("/api/commands", tags=["commands"], summary="Commands and refused attempts, newest first")
+async def commands(
+    context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """Who asked for what, and what became of it."""
+    return page(context, *await queries.COMMANDS.page(connection, Where(), limit, cursor))
+
+

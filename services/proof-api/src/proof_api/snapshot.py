@@ -1,0 +1,292 @@
+"""The newest picture of the read models, taken in one transaction, again after every change and at least twice a second.
+
+Place in the flow: PostgreSQL → **snapshot** → proof, metrics, counts. A request never waits for the database: it gets the
+picture with its age, and an old picture is no answer.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import asyncpg
+import orjson
+from autonomy import clock
+from autonomy.policy import DEFAULT
+from autonomy.read_model import CHANNEL
+from autonomy.values import iso, ms_of
+
+from proof_api.proof import ReadFacts
+
+log = logging.getLogger(__name__)
+AT_LEAST_EVERY_S = 0.5
+AT_MOST_EVERY_S = 0.1
+QUERY_TIMEOUT_S = 2.0
+RUNS_SHOWN = 10
+JOBS_SHOWN = 20
+STUCK_SHOWN = 50
+SILENT_SHOWN = 50
+WORDS = {"BACKTEST_BASELINE": "backtest", "BACKTEST_REFRESH": "backtest", "EVOLVE": "evolve", "RUNNER_START": "runner"}
+KINDS = ("backtest", "evolve", "runner")
+
+HEAD_SQL = "SELECT * FROM projection_head"
+PROBE_SQL = "SELECT max(said_at) FROM pulses WHERE source = 'probe'"
+RUNS_SQL = "SELECT * FROM autonomy_planner_runs ORDER BY tick DESC LIMIT $1"
+JOBS_SQL = "SELECT id, bot_id, job_type, status, created_at FROM bot_jobs ORDER BY created_at DESC, seq DESC LIMIT $1"
+LIVE_SQL = """
+SELECT id, bot_id, job_type, status, started_at, last_beat_at, job_class FROM bot_jobs
+WHERE status IN ('QUEUED', 'RUNNING')
+"""
+DONE_SQL = """
+SELECT job_type, count(*) AS n FROM bot_jobs WHERE status = 'SUCCEEDED' AND finished_at > now() - interval '1 hour' GROUP BY 1
+"""
+POLICY_SQL = "SELECT document FROM autonomy_policy ORDER BY tick DESC LIMIT 1"
+LOOP_SQL = "SELECT * FROM autonomy_loop ORDER BY scope, target"
+REPAIRS_SQL = "SELECT at_tick, tick, actor, reason FROM chain_repairs ORDER BY at_tick"
+COUNTS_SQL = """
+SELECT state, stage, reason_code, recency, count(*) AS n FROM bot_now GROUP BY 1, 2, 3, 4
+"""
+RUNNERS_SQL = "SELECT process_id, last_beat_at, research_slots, held, stopping, symbols FROM bot_runners WHERE last_beat_at > now() - interval '1 hour'"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything one snapshot read.
+
+    Attributes:
+        mono_ms: when it was taken.
+        rev: revision of the read models.
+    """
+
+    mono_ms: float
+    rev: int
+    read: ReadFacts
+    counts: Mapping[str, Mapping[str, int]]
+    runners: tuple[Mapping[str, object], ...]
+    policy: Mapping[str, object]
+    last_run: Mapping[str, object] | None
+    quarantined: int
+    probe_said_ms: int | None
+
+
+@dataclass(slots=True)
+class Snapshots:
+    """Keeps the newest picture; `changed` is set after each."""
+
+    url: str
+    stuck_minutes: int
+    picture: Picture | None = None
+    problem: str = "no snapshot yet"
+    taken: int = 0
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def facts(self) -> ReadFacts:
+        """The read side of the proof, with today's ages."""
+        picture = self.picture
+        if picture is None:
+            return ReadFacts(problem=self.problem)
+        read = picture.read
+        probe_age = None if picture.probe_said_ms is None else float(max(0, clock.now_ms() - picture.probe_said_ms))
+        return ReadFacts(
+            age_ms=clock.monotonic_ms() - picture.mono_ms, problem=self.problem, probe_age_ms=probe_age,
+            applied_tick=read.applied_tick, applied_hash=read.applied_hash, applied_offset=read.applied_offset,
+            last_tick_ms=read.last_tick_ms, tick_interval_s=read.tick_interval_s, loop_enabled=read.loop_enabled,
+            paused_by=read.paused_by, body=read.body,
+        )  # fmt: skip
+
+    async def run(self) -> None:
+        """Take pictures for ever; a lost database only ages the last one."""
+        while True:
+            try:
+                await self._watch()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as refusal:
+                self.problem = type(refusal).__name__
+                log.warning("PostgreSQL does not answer: %r", refusal)
+                await asyncio.sleep(0.2)
+
+    async def _watch(self) -> None:
+        connection = await asyncpg.connect(self.url, timeout=QUERY_TIMEOUT_S, command_timeout=QUERY_TIMEOUT_S)
+        try:
+            await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_dumps, decoder=orjson.loads)
+            await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
+            await connection.add_listener(CHANNEL, lambda *_: self.wake.set())
+            while True:
+                self.wake.clear()
+                self.picture = await take(connection, self.stuck_minutes)
+                self.problem = ""
+                self.taken += 1
+                async with self.changed:
+                    self.changed.notify_all()
+                await asyncio.sleep(AT_MOST_EVERY_S)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.wake.wait(), AT_LEAST_EVERY_S - AT_MOST_EVERY_S)
+        finally:
+            connection.terminate()
+
+
+def _dumps(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: int) -> Picture:
+    """Read one consistent picture."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        head = await connection.fetchrow(HEAD_SQL)
+        probe = await connection.fetchval(PROBE_SQL)
+        runs = await connection.fetch(RUNS_SQL, RUNS_SHOWN)
+        jobs = await connection.fetch(JOBS_SQL, JOBS_SHOWN)
+        live = await connection.fetch(LIVE_SQL)
+        done = await connection.fetch(DONE_SQL)
+        policy = await connection.fetchval(POLICY_SQL)
+        loop = await connection.fetch(LOOP_SQL)
+        repairs = await connection.fetch(REPAIRS_SQL)
+        counts = await connection.fetch(COUNTS_SQL)
+        runners = await connection.fetch(RUNNERS_SQL)
+        quarantined = await connection.fetchval("SELECT count(*) FROM quarantine")
+    document = policy or DEFAULT.model_dump(mode="json")
+    fleet_pause = next((row for row in loop if row["scope"] == "fleet"), None)
+    last = runs[0] if runs else None
+    body = {
+        **decision_body(last, document, runs, jobs),
+        **jobs_body(live, done, document, stuck_minutes),
+        "loopEnabled": fleet_pause is None,
+        "pausedBy": [_pause(row) for row in loop],
+        "chainRepairs": [
+            {"atTick": row["at_tick"], "tick": row["tick"], "actor": row["actor"], "reason": row["reason"]} for row in repairs
+        ],
+    }  # fmt: skip
+    read = ReadFacts(
+        applied_tick=head["tick"] if head else 0, applied_hash=head["hash"] if head and head["tick"] else "",
+        applied_offset=head["log_offset"] if head else -1, last_tick_ms=ms_of(last["started_at"]) if last else None,
+        tick_interval_s=float(document["tick_interval_s"]), loop_enabled=fleet_pause is None,
+        paused_by=_pause(fleet_pause) if fleet_pause else None, body=body,
+    )  # fmt: skip
+    return Picture(
+        mono_ms=clock.monotonic_ms(), rev=head["rev"] if head else 0, read=read, counts=count_bots(counts),
+        runners=tuple(dict(row) for row in runners), policy=document, last_run=dict(last) if last else None,
+        quarantined=quarantined, probe_said_ms=ms_of(probe) if probe else None,
+    )  # fmt: skip
+
+
+def _pause(row: Mapping[str, object]) -> dict[str, object]:
+    since = row["since"]
+    return {
+        "scope": row["scope"], "target": row["target"], "actor": row["actor"], "reason": row["reason"],
+        "since": iso(since) if isinstance(since, datetime) else None,
+    }  # fmt: skip
+
+
+def decision_body(
+    last: Mapping[str, object] | None, policy: Mapping[str, object], runs: list[asyncpg.Record], jobs: list[asyncpg.Record]
+) -> dict[str, object]:
+    """What `/api/_proof/autonomy` says of the planner.
+
+    Source: R-A1.1, R-A4.
+    """
+    return {
+        "lastTickAt": _iso(last["started_at"]) if last else None,
+        "tickIntervalSec": policy["tick_interval_s"],
+        "marketNow": {"at": _iso(last["market_now"]), "mode": _market_mode(policy)} if last else None,
+        "lastDecisionSummary": summary_of(last),
+        "latestPlannerRuns": [run_document(row) for row in runs],
+        "latestEnqueuedJobs": [
+            {
+                "jobId": row["id"], "botId": row["bot_id"], "type": row["job_type"], "status": row["status"],
+                "createdAt": _iso(row["created_at"]),
+            }
+            for row in jobs
+        ],
+    }  # fmt: skip
+
+
+def summary_of(last: Mapping[str, object] | None) -> dict[str, object]:
+    """The last tick's decisions in numbers, and why it enqueued nothing if it did."""
+    if last is None:
+        zero = {"reason": "NO_TICK_YET", "counts": {}, "blockersTop": []}
+        return {
+            "botsEvaluated": 0, "jobsEnqueued": 0, "blocked": 0, "reasonsTop": [], "reasonCounts": {},
+            "zeroJobs": zero,
+        }  # fmt: skip
+    reasons: Mapping[str, int] = last["reason_counts"]  # type: ignore[assignment] # a jsonb object
+    blockers: Mapping[str, int] = last["blocker_counts"]  # type: ignore[assignment] # a jsonb object
+    top = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    blockers_top = [
+        {"code": code, "count": count} for code, count in sorted(blockers.items(), key=lambda pair: (-pair[1], pair[0]))
+    ]
+    zero_jobs = last["zero_jobs_reason"]
+    return {
+        "tick": last["tick"],
+        "botsEvaluated": last["bots_evaluated"], "jobsEnqueued": last["jobs_enqueued"], "blocked": last["blocked"],
+        "reasonsTop": [{"reasonCode": code, "count": count} for code, count in top],
+        "reasonCounts": dict(top), "blockersTop": blockers_top,
+        "zeroJobs": None if zero_jobs is None else {"reason": zero_jobs, "counts": dict(top), "blockersTop": blockers_top},
+    }  # fmt: skip
+
+
+def run_document(row: Mapping[str, object]) -> dict[str, object]:
+    """A planner run in a list."""
+    return {
+        "id": row["id"], "tick": row["tick"], "cause": row["cause"], "startedAt": _iso(row["started_at"]),
+        "finishedAt": _iso(row["finished_at"]), "botsEvaluated": row["bots_evaluated"],
+        "jobsEnqueued": row["jobs_enqueued"], "blocked": row["blocked"], "errors": row["errors"],
+        "zeroJobsReason": row["zero_jobs_reason"], "reasonCounts": row["reason_counts"], "hash": row["hash"],
+    }  # fmt: skip
+
+
+def jobs_body(
+    live: list[asyncpg.Record], done: list[asyncpg.Record], policy: Mapping[str, object], stuck_minutes: int
+) -> dict[str, object]:
+    """What `/api/_proof/jobs` says.
+
+    Source: R-A1.2.
+    """
+    running, queued, silent = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
+    finished = {"backtest": 0, "evolve": 0}
+    now, stuck = clock.now(), []
+    leases: Mapping[str, float] = policy["leases"]  # type: ignore[assignment] # a section of the policy
+    for row in live:
+        kind = WORDS[row["job_type"]]
+        if row["status"] == "QUEUED":
+            queued[kind] += 1
+            continue
+        running[kind] += 1
+        beat_age_s = (now - row["last_beat_at"]).total_seconds()
+        silent[kind] += beat_age_s > leases["lease_s"]
+        age_min = (now - row["started_at"]).total_seconds() / 60
+        # A paper runner is meant to run for hours: it is stuck by its beat's age only.
+        if (age_min if kind != "runner" else beat_age_s / 60) > stuck_minutes:
+            stuck.append({
+                "jobId": row["id"], "botId": row["bot_id"], "type": row["job_type"],
+                "startedAt": _iso(row["started_at"]), "ageMin": round(age_min, 1),
+            })  # fmt: skip
+    for row in done:
+        if WORDS[row["job_type"]] in finished:
+            finished[WORDS[row["job_type"]]] += row["n"]
+    return {
+        "running": running, "queued": queued, "completedLast1h": finished,
+        "stuckRunningOverXmin": sorted(stuck, key=lambda entry: -float(str(entry["ageMin"])))[:STUCK_SHOWN],
+        "stuckAfterMin": stuck_minutes, "runningWithoutHeartbeat": silent,
+    }  # fmt: skip
+
+
+def count_bots(rows: list[asyncpg.Record]) -> dict[str, dict[str, int]]:
+    """Bots per badge, stage, reason and recency."""
+    found: dict[str, dict[str, int]] = {"state": {}, "stage": {}, "reason": {}, "recency": {}}
+    for row in rows:
+        for name, value in (
+            ("state", row["state"]), ("stage", row["stage"]), ("reason", row["reason_code"]), ("recency", row["recency"]),
+        ):  # fmt: skip
+            found[name][value] = found[name].get(value, 0) + row["n"]
+    return found
+
+
+def _market_mode(policy: Mapping[str, object]) -> object:
+    market: Mapping[str, object] = policy["market"]  # type: ignore[assignment] # a section of the policy
+    return market["mode"]
+
+
+def _iso(value: object) -> str | None:
+    return iso(value) if isinstance(value, datetime) else None

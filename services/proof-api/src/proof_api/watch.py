@@ -1,0 +1,153 @@
+"""What this process sees of Kafka by itself: the head of the chain, the planners' pulses, and whether Kafka answers.
+
+Place in the flow: Kafka → **watch** → proof. It also says the probe whose age in PostgreSQL is the projection's lag.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from autonomy import clock
+from autonomy.chain import Chain, read_record
+from autonomy.envelope import Undecodable, decode, encode
+from autonomy.errors import Broken, Retryable
+from autonomy.events import PlannerPulse, ProbePulse
+from autonomy.horizon import anchored_chain, newest_horizon
+from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
+from autonomy.topics import PULSE, RUNS
+from autonomy.values import iso
+
+from proof_api.proof import LogFacts
+
+log = logging.getLogger(__name__)
+POLL_MS = 200
+PROBE_EVERY_S = 1.0
+ASK_TIMEOUT_S = 2.0
+PULSES_BACK = 10
+HASHES_KEPT = 5_000
+
+
+@dataclass(slots=True)
+class Watch:
+    """The newest facts of Kafka, each with the monotonic time at which it was learned."""
+
+    kafka: str
+    process_id: str
+    chain: Chain = field(default_factory=Chain)
+    hashes: dict[int, str] = field(default_factory=dict)
+    runs_end: int | None = None
+    seen_mono_ms: float | None = None
+    pulse_mono_ms: float | None = None
+    leader: PlannerPulse | None = None
+    others: dict[str, PlannerPulse] = field(default_factory=dict)
+    chain_fault: str = ""
+    sequence: int = 0
+    producer: AIOKafkaProducer | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def facts(self, applied_tick: int, applied_hash: str) -> LogFacts:
+        """What is known now; compares the read model's head with this process's own chain."""
+        mono_ms = clock.monotonic_ms()
+        own = self.hashes.get(applied_tick)
+        diverged = self.chain_fault
+        if own is not None and applied_hash and own != applied_hash:
+            diverged = f"at tick {applied_tick} the read models stand on {applied_hash[:12]}, the log on {own[:12]}"
+        halted = next((pulse.problem for pulse in self.others.values() if pulse.role == "halted"), "")
+        leading = self.pulse_mono_ms is not None and mono_ms - self.pulse_mono_ms <= 3_000
+        return LogFacts(
+            head_tick=self.chain.head.tick if self.hashes or self.chain.head.tick else (0 if self.seen_mono_ms else None),
+            head_hash=self.chain.head.hash if self.seen_mono_ms is not None else None,
+            runs_end=self.runs_end,
+            seen_age_ms=None if self.seen_mono_ms is None else mono_ms - self.seen_mono_ms,
+            pulse_age_ms=None if self.pulse_mono_ms is None else mono_ms - self.pulse_mono_ms,
+            leader_problem=next((pulse.problem for pulse in self.others.values() if pulse.problem), ""),
+            next_tick_at=iso(self.leader.next_tick_at) if self.leader and self.leader.next_tick_at else None,
+            halted="" if leading else halted,
+            diverged=diverged,
+        )
+
+    async def run(self) -> None:
+        """Follow the log for ever; a lost broker only ages the facts."""
+        while True:
+            try:
+                await self._follow()
+            except (KafkaError, OSError, TimeoutError, Retryable) as refusal:
+                log.warning("Kafka does not answer: %r", refusal)
+                await asyncio.sleep(0.5)
+            except Broken as fault:
+                self.chain_fault = str(fault)
+                log.critical("chain: %s", fault)
+                await asyncio.sleep(5)
+
+    async def _follow(self) -> None:
+        horizon = await newest_horizon(self.kafka)
+        self.chain, runs_from = await anchored_chain(self.kafka, horizon)
+        self.hashes = {self.chain.head.tick: self.chain.head.hash} if self.chain.head.tick else {}
+        async with await LogReader.open(self.kafka, {RUNS: [runs_from], PULSE: [0]}) as reader:
+            await self._near_the_end(reader)
+            asked = 0.0
+            while True:
+                for record in await reader.poll(POLL_MS):
+                    if record.topic == RUNS:
+                        self._take_run(record)
+                    else:
+                        self._take_pulse(record.value, record.timestamp)
+                mono_ms = clock.monotonic_ms()
+                if mono_ms - asked >= PROBE_EVERY_S * 500:
+                    ends = await asyncio.wait_for(reader.ends([RUNS]), ASK_TIMEOUT_S)
+                    (self.runs_end,), asked, self.seen_mono_ms = ends[RUNS], mono_ms, clock.monotonic_ms()
+
+    async def _near_the_end(self, reader: LogReader) -> None:
+        partition = TopicPartition(PULSE, 0)
+        (end,) = (await reader.ends([PULSE]))[PULSE]
+        first = (await reader.consumer.beginning_offsets([partition]))[partition]
+        reader.seek(partition, max(first, end - PULSES_BACK))
+
+    def _take_run(self, record: Record) -> None:
+        placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+        if isinstance(placed, Undecodable):
+            return
+        done = self.chain.feed(placed)
+        if done is not None:
+            self.hashes[done.seal.tick] = done.seal.hash
+            while len(self.hashes) > HASHES_KEPT:
+                del self.hashes[next(iter(self.hashes))]
+            self.changed.set()
+
+    def _take_pulse(self, value: bytes | None, appended_ms: int) -> None:
+        received = decode(value, PULSE)
+        if isinstance(received, Undecodable) or not isinstance(received.event, PlannerPulse):
+            return
+        pulse = received.event
+        # A pulse read late is as old as the broker says, by the difference to the newest thing it appended.
+        age_ms = max(0.0, clock.now_ms() - appended_ms)
+        heard = clock.monotonic_ms() - age_ms
+        if pulse.role == "leader":
+            if self.pulse_mono_ms is None or heard > self.pulse_mono_ms:
+                self.leader, self.pulse_mono_ms = pulse, heard
+            self.others.pop(pulse.process_id, None)
+        elif age_ms < 10_000:  # noqa: PLR2004 (ten pulses)
+            self.others[pulse.process_id] = pulse
+            while len(self.others) > 16:  # noqa: PLR2004 (no fleet has more planners)
+                del self.others[next(iter(self.others))]
+
+    async def probe(self) -> None:
+        """Say a probe once a second, for ever."""
+        while True:
+            try:
+                self.producer = self.producer or await build_producer(self.kafka)
+                self.sequence += 1
+                said = ProbePulse(process_id=self.process_id, sequence=self.sequence, sent_at=clock.now())
+                value = encode(
+                    said, source="autonomy/proof-api", subject=self.process_id, time=said.sent_at, event_id=clock.drawn_id()
+                )
+                await asyncio.wait_for(
+                    append_batch(self.producer, PULSE, 0, [Outgoing(self.process_id.encode(), value)]), ASK_TIMEOUT_S
+                )
+            except (KafkaError, OSError, TimeoutError, Retryable) as refusal:
+                log.warning("no probe: %r", refusal)
+            await asyncio.sleep(PROBE_EVERY_S)
+
+

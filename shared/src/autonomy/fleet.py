@@ -1,0 +1,105 @@
+"""What an operator may say about a bot, and the fingerprint that binds evidence to what was tested.
+
+Place in the flow: proof-api and planner read bots with the same function; planner and job-runner derive the same
+fingerprint. Pure.
+
+Source: R-F7.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+
+from autonomy.errors import BadInput
+from autonomy.events import Costs, Text
+from autonomy.strategies import canonical, check_parameters
+from autonomy.values import BotId, Origin, Stage, Symbol
+
+MAX_NAME: Final = 80
+
+
+class BotSpec(BaseModel):
+    """One bot as the operator writes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    id: BotId
+    name: str = Field(default="", max_length=MAX_NAME)
+    strategy: Text
+    parameters: dict[str, JsonValue] = Field(default_factory=dict, max_length=32)
+    symbol: Symbol
+    timeframe: Literal["1d"] = "1d"
+    stage: Stage = Stage.LAB
+    origin: Origin | None = None
+    pinned: bool = False
+    pin_reason: Text = ""
+
+    @field_validator("name")
+    @classmethod
+    def is_one_line(cls, name: str) -> str:
+        """A name is shown in tables and logs."""
+        if any(ord(letter) < 32 for letter in name):
+            raise ValueError("must be one line without control characters")
+        return name
+
+    def checked_parameters(self) -> dict[str, int | float | str]:
+        """The parameters with defaults filled in.
+
+        Raises:
+            BadInput: names the parameter and its range.
+        """
+        return check_parameters(self.strategy, self.parameters)
+
+    @property
+    def true_origin(self) -> Origin:
+        """A stage beyond LAB that was not earned here is an import, whatever the document says."""
+        return Origin.IMPORTED if self.stage is not Stage.LAB else (self.origin or Origin.NEW)
+
+
+def read_bot(document: Mapping[str, object]) -> BotSpec:
+    """Validate one bot.
+
+    Raises:
+        BadInput: names the field and the limit.
+    """
+    try:
+        spec = BotSpec.model_validate(document)
+    except ValidationError as refusal:
+        fault = refusal.errors(include_url=False)[0]
+        path = ".".join(str(part) for part in fault["loc"]) or "bot"
+        raise BadInput(path, fault["msg"], fault.get("input")) from refusal
+    spec.checked_parameters()
+    return spec
+
+
+def fingerprint_of(
+    *,
+    strategy: str,
+    strategy_version: int,
+    code_hash: str,
+    parameters: Mapping[str, int | float | str],
+    symbol: str,
+    timeframe: str,
+    source_id: str,
+    engine_version: str,
+    costs: Costs,
+    initial_cash_usd: str,
+) -> str:
+    """What evidence is bound to: another strategy code, parameter, data source, engine or cost is another fingerprint."""
+    document = {
+        "strategy": strategy,
+        "strategyVersion": strategy_version,
+        "codeHash": code_hash,
+        "parameters": canonical(parameters),
+        "symbol": symbol,
+        "timeframe": timeframe,
+        "sourceId": source_id,
+        "engineVersion": engine_version,
+        "feeBps": repr(float(costs.fee_bps)),
+        "slippageBps": repr(float(costs.slippage_bps)),
+        "initialCashUsd": initial_cash_usd,
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

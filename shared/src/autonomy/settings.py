@@ -1,0 +1,21 @@
+"""Settings that more than one service reads, each from the environment, each validated at start."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs.
+
+    Environment: KAFKA_BOOTSTRAP_SERVERS, LOG_LEVEL, METRICS_PORT (0: none).
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+
+    kafka: str = Field(default="127.0.0.1:9392", validation_alias="KAFKA_BOOTSTRAP_SERVERS")
+    log_level: str = Field(default="INFO", validation_alias="LOG_LEVEL")
+    metrics_port: Port = Field(default=0, validation_alias="METRICS_PORT")

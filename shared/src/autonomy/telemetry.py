@@ -1,0 +1,74 @@
+"""Logs, traces and metrics, set up in one place.
+
+Logs are one JSON object a line. Traces go out only when the standard OTEL_EXPORTER_OTLP_ENDPOINT is set; the context
+travels in the envelope's `traceparent`. Metrics are served by prometheus_client where a port is given.
+"""
+
+import json
+import logging
+import os
+import sys
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from prometheus_client import start_http_server
+
+from autonomy.clock import now
+from autonomy.values import iso
+
+RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonLines(logging.Formatter):
+    """One record, one line: control characters of foreign text are escaped by JSON."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self.service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as JSON."""
+        document: dict[str, object] = {
+            "time": iso(now()),
+            "level": record.levelname.lower(),
+            "service": self.service,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        document |= {name: value for name, value in vars(record).items() if name not in RESERVED}
+        if record.exc_info:
+            document["error"] = self.formatException(record.exc_info)
+        return json.dumps(document, default=str, ensure_ascii=True)
+
+
+def set_up(service: str, level: str = "INFO", metrics_port: int = 0) -> None:
+    """Configure a process: JSON lines on standard error, traces and metrics if asked for."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines(service))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for noisy in ("aiokafka", "httpx", "faststream"):
+        logging.getLogger(noisy).setLevel("WARNING")
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        provider = TracerProvider(resource=Resource.create({"service.name": f"autonomy-{service}"}))
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        trace.set_tracer_provider(provider)
+    if metrics_port:
+        start_http_server(metrics_port, addr="127.0.0.1")
+
+
+def tracer() -> trace.Tracer:
+    """The tracer of this process; without an endpoint it does nothing."""
+    return trace.get_tracer("autonomy")
+
+
+def traceparent() -> str | None:
+    """The current span as W3C trace context, or None."""
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"

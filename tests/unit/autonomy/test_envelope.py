@@ -1,0 +1,277 @@
+"""Records: every event survives its wire form, and no bytes from anywhere raise.
+
+Source: reliability corpus F15.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+from autonomy import events as catalogue
+from autonomy.envelope import MAX_RECORD_BYTES, Received, Undecodable, data_bytes, decode, encode
+from autonomy.events import BY_WIRE, CATALOGUE, Event, Head
+from autonomy.values import Cause, JobClass, JobType, Origin, Reason, Stage, TickCause, Verdict, ZeroJobs, instant_of_ms
+from hypothesis import given
+from hypothesis import strategies as st
+from support.builders import NOON_MS, a_beat, a_bot_document, a_digest, a_policy, a_summary, an_id, an_order, capabilities
+
+NOON = instant_of_ms(NOON_MS)
+SAID = {"command_id": an_id("command"), "actor": "ada", "role": "operator", "reason": "Prüfung ✓ \" \\ \u2028"}
+STEP = {"job_id": an_id("job"), "bot_id": "aapl-sma", "tick": 7, "attempt": 2}
+CLAIM = {**STEP, "claim_id": an_id("claim"), "process_id": an_id("runner")}
+HELD = catalogue.HeldJob(**STEP, claim_id=an_id("claim"), phase="bootstrap", progress=0.25)
+BLOCKER = catalogue.Blocker(
+    code="MARKET_DATA", verdict=Verdict.FAIL, measured="196 bars", required="250 bars", clears_when="never",
+    evidence_job=an_id("job"), evidence_age_bars=3, fingerprint=a_digest("f"),
+)  # fmt: skip
+
+EXAMPLES: tuple[Event, ...] = (
+    catalogue.RegisterBots(**SAID, bots=(a_bot_document(parameters={"fast": 5, "slow": 20.5}),)),
+    catalogue.ChangeBot(**SAID, bot_id="aapl-sma", strategy="macd", parameters={"fast": 3}, symbol="IBM"),
+    catalogue.RetireBot(**SAID, bot_id="aapl-sma"),
+    catalogue.PauseLoop(**SAID, scope="stage", target="LAB"),
+    catalogue.ResumeLoop(**SAID),
+    catalogue.HoldBot(**SAID, bot_id="aapl-sma"),
+    catalogue.ReleaseHold(**SAID, bot_id="aapl-sma"),
+    catalogue.SetPolicy(**SAID, document=a_policy().model_dump(mode="json")),
+    catalogue.CancelJob(**SAID, job_id=an_id("job")),
+    catalogue.AcceptDivergence(
+        **{**SAID, "role": "approver"}, tick=4, sealed_state_hash=a_digest("a"), folded_state_hash=a_digest("b")
+    ),
+    catalogue.AttemptRefused(
+        attempt_id=an_id("attempt"), command="retire-bot.v1", actor="anonymous", role="viewer", code="FORBIDDEN",
+        field="role", limit="operator",
+    ),
+    catalogue.CommandAccepted(
+        command_id=an_id("command"), command="register-bots.v1",
+        outcomes=(catalogue.BotOutcome(bot_id="a", outcome="REJECTED", field="id", limit="a slug"),),
+    ),
+    catalogue.CommandRejected(command_id=an_id("command"), command="x", code="BAD_INPUT", field="f", limit="l"),
+    catalogue.BotRegistered(
+        bot_id="aapl-sma", name="Apple", strategy="sma-cross", parameters={"fast": 20, "width": 2.5, "direction": "long"},
+        symbol="AAPL", timeframe="1d", stage=Stage.LAB, origin=Origin.NEW, pinned=True, pin_reason="kept", actor="ada",
+    ),
+    catalogue.BotChanged(
+        bot_id="aapl-sma", version=2, strategy="macd", parameters={"fast": 12}, symbol="IBM", actor="ada"
+    ),
+    catalogue.BotRetired(bot_id="aapl-sma", actor="ada"),
+    catalogue.StageChanged(
+        event_id=an_id("stage"), bot_id="aapl-sma", from_stage=None, to_stage=Stage.PAPER, reason_code="R", actor="ada"
+    ),
+    catalogue.LoopPaused(scope="fleet", target="", actor="ada", reason="maintenance"),
+    catalogue.LoopResumed(scope="fleet", target="", actor="ada"),
+    catalogue.PolicyChanged(document=a_policy().model_dump(mode="json"), policy_hash=a_digest("p"), actor="ada"),
+    catalogue.HoldPlaced(bot_id="aapl-sma", kind="OPERATOR", actor="ada", reason="look"),
+    catalogue.HoldReleased(bot_id="aapl-sma", kind="QUARANTINE", actor="ada"),
+    catalogue.CancelRequested(job_id=an_id("job"), bot_id="aapl-sma", cause=Cause.CANCELLED_BY_OPERATOR, actor="ada"),
+    catalogue.ChainRepaired(
+        at_tick=3, sealed_state_hash=a_digest("a"), folded_state_hash=a_digest("b"), actor="ada", reason="known bug"
+    ),
+    catalogue.BotDecision(
+        bot_id="aapl-sma", tick=7, reason=Reason.BLOCKED_BY_GATES, job_type=JobType.BACKTEST_BASELINE,
+        job_id=an_id("job"), blockers=(BLOCKER,), detail="d", until=NOON, next_due_at=NOON, limit="queued jobs",
+        limit_value=40, place=2, would=Reason.SCHEDULED, due_since=NOON,
+    ),
+    an_order(),
+    catalogue.PlannerRun(
+        run_id=an_id("run"), tick=7, prev_hash=a_digest("prev"), try_id=an_id("try"), process_id=an_id("planner"), count=3,
+        root=a_digest("root"), cut={"autonomy.jobs": (1, 2, 3)}, cause=TickCause.LEASE, due_at=NOON, now=NOON,
+        elapsed_ms=12, market_now=NOON, state_hash=a_digest("state"), horizon=Head(tick=0, offset=-1, hash="0" * 64),
+        policy_hash=a_digest("policy"), decider="lab-1", registered=2, evaluated=2, jobs_enqueued=0, blocked=1,
+        reason_counts={Reason.ACTIVE_JOB: 1, Reason.BLOCKED_BY_GATES: 1}, blocker_counts={"MARKET_DATA": 1},
+        zero_jobs=ZeroJobs.MIXED, live_jobs=1, loop_enabled=True, errors=("an error",), digest=a_digest("d"), hash="",
+    ),
+    catalogue.JobStarted(**CLAIM),
+    catalogue.JobReleased(**CLAIM, cause=Cause.RUNNER_DRAINED),
+    catalogue.JobSucceeded(**CLAIM, result=a_summary(a_digest("f"))),
+    catalogue.JobFailed(**CLAIM, cause=Cause.BAD_INPUT, detail="d", field="parameters.fast", limit="2 to 200"),
+    catalogue.JobRequeued(**STEP, cause=Cause.LEASE_EXPIRED),
+    catalogue.JobCancelled(**STEP, cause=Cause.CANCELLED_BY_CHANGE),
+    catalogue.JobDead(**STEP, cause=Cause.FAILURES_EXHAUSTED, failures=3),
+    a_beat("runner-1", HELD),
+    capabilities(),
+    catalogue.PlannerPulse(
+        process_id=an_id("planner"), role="leader", head_tick=7, head_hash=a_digest("h"), next_tick_at=NOON
+    ),
+    catalogue.ProbePulse(process_id=an_id("api"), sequence=9, sent_at=NOON),
+    catalogue.RecordQuarantined(
+        source_topic="autonomy.jobs", source_partition=3, source_offset=9, sha256=a_digest("r"), size_bytes=12,
+        reason="not JSON", excerpt="{",
+    ),
+)  # fmt: skip
+
+
+def as_record(event: Event, **extensions: Any) -> bytes:
+    """The event as its producer would write it."""
+    return encode(event, source="autonomy/test", subject="aapl-sma", time=NOON, event_id=an_id("record"), **extensions)
+
+
+def refused(value: bytes | None, topic: str = "autonomy.commands") -> str:
+    """The stated reason for which a record is not read."""
+    received = decode(value, topic)
+    assert isinstance(received, Undecodable), received
+    assert 0 < len(received.reason) <= 300 + 80
+    return received.reason
+
+
+def test_every_event_of_the_catalogue_has_an_example() -> None:
+    assert {type(event).wire for event in EXAMPLES} == {kind.wire for kind in CATALOGUE}
+    assert len(EXAMPLES) == len(BY_WIRE) == len(CATALOGUE)
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.wire)
+def test_event_survives_its_wire_form(event: Event) -> None:
+    value = as_record(event, actor="ada", causation=an_id("cause"), traceparent="00-ab-cd-01")
+    received = decode(value, event.topic)
+    assert isinstance(received, Received), received
+    assert received.event == event
+    assert (received.id, received.source, received.actor) == (an_id("record"), "autonomy/test", "ada")
+    assert (received.causation, received.traceparent) == (an_id("cause"), "00-ab-cd-01")
+    assert data_bytes(received.event) == data_bytes(event)
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.wire)
+def test_record_is_a_cloud_event_that_anybody_can_read(event: Event) -> None:
+    document = json.loads(as_record(event))
+    assert (document["specversion"], document["type"]) == ("1.0", event.wire)
+    assert {"id", "source", "subject", "time", "datacontenttype", "dataschema", "data"} <= set(document)
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.wire)
+def test_unknown_field_is_refused(event: Event) -> None:
+    document = json.loads(as_record(event))
+    document["data"]["surprise"] = 1
+    assert "surprise" in refused(json.dumps(document).encode(), event.topic)
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.wire)
+def test_missing_field_is_refused_by_name(event: Event) -> None:
+    required = [name for name, field in type(event).model_fields.items() if field.is_required()]
+    for name in required:
+        document = json.loads(as_record(event))
+        alias = type(event).model_fields[name].alias or name
+        del document["data"][alias]
+        assert alias in refused(json.dumps(document).encode(), event.topic)
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.wire)
+def test_event_on_a_wrong_topic_is_refused(event: Event) -> None:
+    for topic in {kind.topic for kind in CATALOGUE} - {event.topic}:
+        assert "does not belong" in refused(as_record(event), topic)
+
+
+DIVERGENCE = next(event for event in EXAMPLES if isinstance(event, catalogue.AcceptDivergence))
+HOLD = json.loads(as_record(catalogue.HoldBot(**SAID, bot_id="aapl-sma")))
+REGISTER = as_record(catalogue.RegisterBots(**SAID, bots=({"id": "MARK"},)))
+
+
+def with_bot_id(text: bytes) -> bytes:
+    """A RegisterBots in which a bot's id is this JSON: the one place where any JSON may stand."""
+    return REGISTER.replace(b'"MARK"', text)
+
+
+def changed(**envelope: Any) -> bytes:
+    """A HoldBot with parts of the envelope replaced."""
+    return json.dumps({**HOLD, **envelope}).encode()
+
+
+def corpus() -> Iterator[tuple[str, bytes | None, str]]:
+    """Poison by name, with a word of its reason."""
+    plain = json.dumps(HOLD).encode()
+    yield "nothing", None, "empty"
+    yield "empty", b"", "empty"
+    yield "not JSON", b"hello", "no envelope"
+    yield "half a record", plain[:-7], "no envelope"
+    yield "two records", plain + plain, "no envelope"
+    yield "JSON, no object", b"[1,2,3]", "no envelope"
+    yield "null", b"null", "no envelope"
+    yield "binary", bytes(range(256)), "no envelope"
+    yield "unknown type", changed(type="rob-bank.v1"), "unknown type"
+    yield "future version", changed(type="hold-bot.v2"), "unknown type"
+    yield "future envelope", changed(specversion="2.0"), "no envelope"
+    yield "unknown attribute", changed(surprise="x"), "no envelope"
+    yield "attribute of another type", changed(id=7), "no envelope"
+    yield "attribute missing", json.dumps({key: HOLD[key] for key in HOLD if key != "source"}).encode(), "no envelope"
+    yield "one byte too long", plain + b" " * (MAX_RECORD_BYTES + 1 - len(plain)), "limit is 1048576"
+    yield "depth 10,000", with_bot_id(b"[" * 10_000 + b"]" * 10_000), "depth"
+    yield "depth 250", with_bot_id(b"[" * 250 + b"]" * 250), "recursion limit"
+    yield "depth 10,000 outside", b'{"specversion":' * 10_000, "no envelope"
+    yield "NaN", with_bot_id(b"NaN"), "no envelope"
+    yield "Infinity", with_bot_id(b"-Infinity"), "no envelope"
+    yield "huge int", with_bot_id(b"9" * 5_000), "number out of range"
+    yield "int beyond 2^53", as_record(DIVERGENCE).replace(b'"tick":4', b'"tick":9007199254740992'), "tick"
+    yield "lone surrogate in data", with_bot_id(b'"\\ud800"'), "envelope"
+    yield "lone surrogate outside", plain.replace(b'"autonomy/test"', b'"\\udfff"'), "no envelope"
+    yield "not UTF-8 in data", with_bot_id(b'"\xff\xfe"'), "unicode"
+    yield "not UTF-8 outside", plain.replace(b"autonomy/test", b"\xff\xfe"), "no envelope"
+    yield "key twice in data", plain.replace(b'"botId"', b'"botId": "ibm-rsi", "botId"'), "stands twice"
+    yield "key twice deep inside", with_bot_id(b'{"a": {"b": 1, "b": 1}}'), "stands twice"
+    yield "key twice outside", plain.replace(b'"subject"', b'"subject": "ibm", "subject"'), "stands twice"
+    yield "data twice", plain[:-1] + b', "data": ' + json.dumps(HOLD["data"]).encode() + b"}", "stands twice"
+    yield "null for a field", changed(data={**HOLD["data"], "botId": None}), "botId"
+    yield "data is a list", changed(data=[]), "hold-bot.v1"
+    yield "bot id with a newline", changed(data={**HOLD["data"], "botId": "aapl\n"}), "botId"
+
+
+@pytest.mark.parametrize(("value", "word"), [pytest.param(value, word, id=name) for name, value, word in corpus()])
+def test_poison_is_refused_with_a_reason(value: bytes | None, word: str) -> None:
+    assert word in refused(value)
+
+
+def test_record_of_exactly_the_limit_is_read() -> None:
+    plain = json.dumps(HOLD).encode()
+    assert isinstance(decode(plain + b" " * (MAX_RECORD_BYTES - len(plain)), "autonomy.commands"), Received)
+
+
+def test_foreign_spacing_and_order_are_read() -> None:
+    """Negative control of the search for repeated keys: another form alone is no fault."""
+    turned = dict(reversed(list(HOLD.items())))
+    assert isinstance(decode(json.dumps(turned, indent=2).encode(), "autonomy.commands"), Received)
+
+
+@pytest.mark.parametrize("days", ["!", "A", "AAA=A", "AAAA=", "é"])
+def test_bitmap_that_is_no_base64_is_refused(days: str) -> None:
+    """It would otherwise stop every planner that folds it."""
+    document = json.loads(as_record(capabilities()))
+    document["data"]["symbols"][0]["days"] = days
+    assert "days" in refused(json.dumps(document).encode(), "autonomy.runners")
+
+
+@pytest.mark.parametrize("time", ["", "yesterday", "2026-11-22T12:00:00", "2026-13-01T00:00:00Z"])
+def test_envelope_time_that_is_no_instant_is_refused(time: str) -> None:
+    assert "no envelope" in refused(changed(time=time))
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_refused_with_a_reason(value: bytes) -> None:
+    refused(value)
+
+
+@given(st.integers(0, len(EXAMPLES) - 1), st.data())
+def test_any_flipped_byte_is_an_event_or_a_reason(number: int, data: st.DataObject) -> None:
+    event = EXAMPLES[number]
+    value = bytearray(as_record(event))
+    for _ in range(data.draw(st.integers(1, 3))):
+        value[data.draw(st.integers(0, len(value) - 1))] = data.draw(st.integers(0, 255))
+    assert isinstance(decode(bytes(value), event.topic), Received | Undecodable)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(JSON, st.integers(0, len(EXAMPLES) - 1))
+def test_any_json_as_data_is_an_event_or_a_reason(data: object, number: int) -> None:
+    event = EXAMPLES[number]
+    document = {**json.loads(as_record(event)), "data": data}
+    assert isinstance(decode(json.dumps(document).encode(), event.topic), Received | Undecodable)
+
+
+def test_days_are_written_as_days() -> None:
+    data = json.loads(data_bytes(an_order(bars_until=date(2010, 1, 4))))
+    assert (data["barsUntil"], data["jobClass"]) == ("2010-01-04", JobClass.RESEARCH.value)

@@ -1,0 +1,102 @@
+"""Bots as operators write them, and the fingerprint that binds evidence to what was tested.
+
+Source: R-F7.
+"""
+
+from typing import Any
+
+import pytest
+from autonomy.errors import BadInput
+from autonomy.events import Costs
+from autonomy.fleet import fingerprint_of, read_bot
+from autonomy.values import Origin, Stage
+from hypothesis import given
+from hypothesis import strategies as st
+from support.builders import a_bot_document, a_digest
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"id": "AAPL"}, "id"),
+    ({"id": ""}, "id"),
+    ({"id": "a" * 65}, "id"),
+    ({"id": "aapl\n"}, "id"),
+    ({"id": 7}, "id"),
+    ({"name": "two\nlines"}, "name"),
+    ({"name": "x" * 81}, "name"),
+    ({"strategy": "get-rich"}, "strategy"),
+    ({"symbol": "aapl"}, "symbol"),
+    ({"symbol": "A" * 17}, "symbol"),
+    ({"timeframe": "1m"}, "timeframe"),
+    ({"stage": "MOON"}, "stage"),
+    ({"parameters": {"fast": float("nan")}}, "parameters"),
+    ({"parameters": {"fast": float("inf")}}, "parameters"),
+    ({"parameters": {"fast": 1}}, "parameters.fast"),
+    ({"parameters": {"fast": 201}}, "parameters.fast"),
+    ({"parameters": {"fast": 20.5}}, "parameters.fast"),
+    ({"parameters": {"fast": True}}, "parameters.fast"),
+    ({"parameters": {"fast": "20"}}, "parameters.fast"),
+    ({"parameters": {"fast": None}}, "parameters.fast"),
+    ({"parameters": {"fast": 10**400}}, "parameters.fast"),
+    ({"parameters": {"fast": 50, "slow": 20}}, "parameters.fast"),
+    ({"parameters": {"speed": 3}}, "parameters.speed"),
+    ({"parameters": {"direction": "short"}}, "parameters.direction"),
+    ({"parameters": {f"p{number}": 1 for number in range(33)}}, "parameters"),
+    ({"surprise": 1}, "surprise"),
+]
+
+
+@pytest.mark.parametrize(("changes", "field"), REFUSED, ids=lambda part: part if isinstance(part, str) else "")
+def test_bad_bot_is_refused_by_field_and_limit(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        read_bot(a_bot_document(**changes))
+    assert refusal.value.field.startswith(field)
+    assert refusal.value.limit
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9), st.lists, max_leaves=5), st.data())
+def test_any_value_anywhere_is_a_bot_or_a_named_refusal(value: Any, data: st.DataObject) -> None:
+    field = data.draw(st.sampled_from(["id", "name", "strategy", "symbol", "stage", "origin", "pinned", "fast", "direction"]))
+    document = a_bot_document()
+    if field in {"fast", "direction"}:
+        document["parameters"] = {field: value}
+    else:
+        document[field] = value
+    try:
+        read_bot(document)
+    except BadInput as refusal:
+        assert refusal.field
+
+
+def test_defaults_are_filled_in_and_written_in_one_form() -> None:
+    spec = read_bot(a_bot_document(strategy="rsi-reversion", parameters={"lower": 30}))
+    assert spec.checked_parameters() == {"period": 14, "lower": 30.0, "upper": 70.0, "direction": "long"}
+    assert isinstance(spec.checked_parameters()["lower"], float)
+
+
+def test_stage_beyond_lab_is_an_import_whatever_it_says() -> None:
+    assert read_bot(a_bot_document(stage="PAPER", origin="NEW")).true_origin is Origin.IMPORTED
+    assert read_bot(a_bot_document()).true_origin is Origin.NEW
+    assert read_bot(a_bot_document(stage=Stage.LAB, origin="IMPORTED")).true_origin is Origin.IMPORTED
+
+
+WHAT: dict[str, Any] = {
+    "strategy": "sma-cross", "strategy_version": 1, "code_hash": a_digest("code"), "parameters": {"fast": 20, "slow": 50.0},
+    "symbol": "AAPL", "timeframe": "1d", "source_id": "us-stocks", "engine_version": "1",
+    "costs": Costs(fee_bps=10, slippage_bps=5), "initial_cash_usd": "100000.00",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"strategy": "macd"}, {"strategy_version": 2}, {"code_hash": a_digest("other")}, {"parameters": {"fast": 21, "slow": 50.0}},
+        {"symbol": "IBM"}, {"source_id": "other"}, {"engine_version": "2"}, {"costs": Costs(fee_bps=11, slippage_bps=5)},
+        {"costs": Costs(fee_bps=10, slippage_bps=6)}, {"initial_cash_usd": "100000.01"},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_anything_that_changes_a_result_changes_the_fingerprint(change: dict[str, Any]) -> None:
+    assert fingerprint_of(**{**WHAT, **change}) != fingerprint_of(**WHAT)
+
+
+def test_order_of_parameters_does_not_change_the_fingerprint() -> None:
+    assert fingerprint_of(**{**WHAT, "parameters": {"slow": 50.0, "fast": 20}}) == fingerprint_of(**WHAT)
