@@ -1,5 +1,6 @@
 """Histories of a fleet from lists of small numbers, so that hypothesis can draw and shrink them, and a script repeat them."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 
 from autonomy.events import CancelJob, ChangeBot, HoldBot, PauseLoop, ReleaseHold, ResumeLoop, RetireBot, SetPolicy
@@ -117,9 +118,6 @@ def live_through(driver: TickDriver, steps: Sequence[Step]) -> TickDriver:
 
 
 def written_history(length: int = 160) -> list[Step]:
-    """One long history, the same everywhere: a linear congruence, no random source."""
-    state, steps = 12_345, []
-    for _ in range(length):
-        state = (state * 1_103_515_245 + 12_345) % 2**31
-        steps.append((state >> 8 & 0xFFF, state >> 4 & 0xFFFF))
-    return steps
+    """One long history, the same everywhere: digests of counting numbers, no random source."""
+    digests = (hashlib.sha256(str(number).encode()).digest() for number in range(length))
+    return [(digest[0] % len(ACTS), int.from_bytes(digest[1:4])) for digest in digests]

@@ -319,7 +319,7 @@ OFFSETS: Final = Table(
 
 HEAD: Final = Table(
     "projection_head", METADATA,
-    _column("only", Integer(), "always 1", key=True),
+    _column("singleton", Integer(), "always 1", key=True),
     _column("tick", BigInteger(), "last accepted tick that was applied", null=False),
     _column("log_offset", BigInteger(), "offset of its seal", null=False),
     _column("hash", Text(), "hash of its seal", null=False),

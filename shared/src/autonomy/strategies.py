@@ -136,7 +136,7 @@ def check_parameters(strategy: str, parameters: Mapping[str, object]) -> dict[st
     chosen = template(strategy)
     for key in parameters:
         if key not in chosen.field_names:
-            raise BadInput(f"parameters.{key}", f"{chosen.name} knows {', '.join(chosen.field_names)}")
+            raise BadInput(f"parameters.{str(key)[:40]}", f"{chosen.name} knows {', '.join(chosen.field_names)}")
     checked: dict[str, Value] = {}
     for parameter in chosen.parameters:
         checked[parameter.name] = _checked_number(parameter, parameters.get(parameter.name, parameter.default))

@@ -275,7 +275,7 @@ REFUSALS: list[tuple[str, Callable[[], Command], str, str]] = [
     ("change beyond LAB", lambda: a_command(ChangeBot, bot_id="paper", symbol="IBM"), "NOT_IN_LAB", "botId"),
     ("change to the same", lambda: a_command(ChangeBot, bot_id="aapl-sma", symbol="AAPL"), "UNCHANGED", "botId"),
     ("change out of range", lambda: a_command(ChangeBot, bot_id="aapl-sma", parameters={"fast": 1}), "BAD_INPUT", "parameters.fast"),
-    ("change to NaN", lambda: a_nan(), "BAD_INPUT", "parameters"),
+    ("change to NaN", a_nan, "BAD_INPUT", "parameters.fast.float"),
     ("change to no strategy", lambda: a_command(ChangeBot, bot_id="aapl-sma", strategy="x"), "BAD_INPUT", "strategy"),
     ("change to a bad symbol", lambda: a_command(ChangeBot, bot_id="aapl-sma", symbol="a b"), "BAD_INPUT", "symbol"),
     ("retirement of nobody", lambda: a_command(RetireBot, bot_id="nobody"), "UNKNOWN_BOT", "botId"),

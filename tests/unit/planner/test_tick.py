@@ -133,17 +133,10 @@ def test_missing_added_or_moved_record_is_named(how: str) -> None:
     driver = a_history()
     auditor, tick = auditor_before(driver, first_with_jobs(driver))
     first, second, *rest = tick.records
-    records = {"dropped": (first, second, *rest[:-1]), "added": (*tick.records, first), "swapped": (second, first, *rest)}[how]
-    forged = replace(tick, records=records)
-    if how == "dropped":
-        forged = replace(forged, seal=tick.seal.model_copy(update={"count": len(records)}))
-    fault = auditor.re_decide(forged)  # type: ignore[attr-defined] # Follower
-    if how == "dropped":
-        # The chain refuses it already; an auditor that is handed it anyhow compares the seals.
-        assert tick.seal.count != forged.seal.count
-    else:
-        assert fault is not None
-        assert "is decided differently" in fault
+    records = {"dropped": (second, *rest), "added": (*tick.records, first), "swapped": (second, first, *rest)}[how]
+    fault = auditor.re_decide(replace(tick, records=records))  # type: ignore[attr-defined] # Follower
+    assert fault is not None
+    assert "is decided differently" in fault
 
 
 @pytest.mark.parametrize(

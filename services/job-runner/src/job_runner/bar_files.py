@@ -61,7 +61,8 @@ def read_table(path: Path, name: str) -> Table:
     table: dict[str, NDArray[np.float64] | NDArray[np.int64]] = {"day": np.array(days, dtype=np.int64)}
     for column in _NUMBERS:
         table[column] = np.array(
-            [_number(cell, f"{name} row {row} column {column}") for row, cell in _numbered(raw[column])], dtype=np.float64
+            [_number(cell, f"{name} row {row} column {column}") for row, cell in _numbered(raw[column])],
+            dtype=np.float64,
         )
     return table
 

@@ -26,6 +26,8 @@ from job_runner.worker import Advanced, Counter, Done, Failed, Message, Ready, w
 # A cold worker compiles for some ten seconds per core.
 WARM_UP_S = 180.0
 JOIN_S = 5.0
+# Starting a process fails when memory is short; then a pause helps, or nothing does.
+REPLACE_TRIES = 5
 MAX_WORKERS = 256
 
 OnProgress = Callable[[str, float], None]
@@ -229,7 +231,9 @@ class PoolExecutor:
         except asyncio.CancelledError:
             # Whoever waited has gone: the worker must not go on with a job nobody will read.
             slot.cancelled.value = running.number
-            talk.add_done_callback(lambda ended: self._settle(slot, lost=ended.cancelled() or ended.exception() is not None))
+            talk.add_done_callback(
+                lambda ended: self._settle(slot, lost=ended.cancelled() or ended.exception() is not None)
+            )
             raise
         except (WorkerLost, JobTimeout):
             self._settle(slot, lost=True)
@@ -250,9 +254,22 @@ class PoolExecutor:
         self._slots.discard(slot)
         slot.end()
         if not self._stopping:
-            task = asyncio.get_running_loop().create_task(self._add_worker())
+            task = asyncio.get_running_loop().create_task(self._replace())
             self._replacing.add(task)
             task.add_done_callback(self._replacing.discard)
+
+    async def _replace(self) -> None:
+        for attempt in range(REPLACE_TRIES):
+            if self._stopping:
+                return
+            with suppress(WorkerLost):
+                return await self._add_worker()
+            await asyncio.sleep(2**attempt)
+        # No worker can be started any more: those who wait must hear of it.
+        if not self._slots:
+            self._stopping = True
+            for running in self._jobs.values():
+                running.free.set()
 
     async def _add_worker(self) -> None:
         slot = await _in_thread(self._spawn)
@@ -287,6 +304,9 @@ def _in_thread(function: Callable[[], _Result]) -> "asyncio.Future[_Result]":
     waits for a half-sent report.
     """
     ended: Future[_Result] = Future()
+
+    # From here on it cannot be cancelled: a thread in its pipe cannot be called back.
+    ended.set_running_or_notify_cancel()
 
     def run() -> None:
         try:

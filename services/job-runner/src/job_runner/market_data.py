@@ -260,9 +260,7 @@ def _bars_until(symbol: str, columns: Columns, until: int, source_id: str, *, sy
     digest = hashlib.sha256(f"{symbol} {DAILY} {count}\n".encode())
     for column in (day, open_, high, low, close, volume):
         digest.update(column.astype(column.dtype.newbyteorder("<"), copy=False).tobytes())
-    return Bars(
-        symbol, DAILY, day, open_, high, low, close, volume, source_id, digest.hexdigest(), synthetic
-    )
+    return Bars(symbol, DAILY, day, open_, high, low, close, volume, source_id, digest.hexdigest(), synthetic)
 
 
 def _frozen(column: NDArray[_Number]) -> NDArray[_Number]:

@@ -53,7 +53,9 @@ def next_place(bits: np.uint64, place: int, count: int, jump_below: np.uint64) -
 
 
 @kernel
-def write_outcome(outcome: FloatArray, total: float, squares: float, count: int, growth: float, drawdown: float) -> None:
+def write_outcome(
+    outcome: FloatArray, total: float, squares: float, count: int, growth: float, drawdown: float
+) -> None:
     """Write one sample's Sharpe ratio per bar (ddof = 1; 0 when nothing varied), growth factor and drawdown."""
     mean = total / count
     spread = math.sqrt(max(squares - total * mean, 0.0) / (count - 1))

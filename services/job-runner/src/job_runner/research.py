@@ -97,8 +97,8 @@ class ResearchWorker:
             job_types=tuple(sorted(RESEARCH_TYPES)),
             research_slots=slots,
             strategies=tuple(
-                StrategyCode(name=name, version=entry.version, code_hash=strategy_code_hash(name))
-                for name, entry in sorted(strategies.CATALOGUE.items())
+                StrategyCode(name=entry.name, version=entry.version, code_hash=strategy_code_hash(entry.name))
+                for entry in strategies.catalogue()
             ),
             symbols=tuple(
                 SymbolBars(

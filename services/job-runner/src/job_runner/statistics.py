@@ -239,9 +239,7 @@ def expected_best_sharpe(trial_sharpes_per_bar: FloatArray, trials: int | None =
     return spread * float(best)
 
 
-def deflated_sharpe(
-    returns: FloatArray, trial_sharpes_per_bar: FloatArray, trials: int | None = None
-) -> float | None:
+def deflated_sharpe(returns: FloatArray, trial_sharpes_per_bar: FloatArray, trials: int | None = None) -> float | None:
     """Probability that the true Sharpe ratio is above what luck alone would have found in that many trials.
 
     Args:

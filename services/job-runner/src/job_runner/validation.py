@@ -107,7 +107,9 @@ def stress(case: Case, levels: int, work: Work) -> Stress:
     prepared = case.program()
     points: list[StressPoint] = []
     for fee_times, slippage_times in itertools.product(range(levels), repeat=2):
-        costs = Costs((case.costs.fee_bps or STRESS_BPS) * fee_times, (case.costs.slippage_bps or STRESS_BPS) * slippage_times)
+        costs = Costs(
+            (case.costs.fee_bps or STRESS_BPS) * fee_times, (case.costs.slippage_bps or STRESS_BPS) * slippage_times
+        )
         metrics = simulation_metrics(simulate(prepared, case.rows, costs, case.cash_usd), case.cash_usd).on_returns
         points.append(
             StressPoint(costs.fee_bps, costs.slippage_bps, metrics.sharpe_annualised, metrics.total_return_fraction)
@@ -186,7 +188,9 @@ def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForwar
     found: list[WalkForwardWindow] = []
     for first, seam, end in zip(seams[:-2], seams[1:-1], seams[2:], strict=True):
         scores = [grid.sharpe(point, 1, seam) for point in range(len(grid.parameters))]
-        best = max(range(len(scores)), key=lambda point: (-math.inf if scores[point] is None else scores[point], -point))
+        best = max(
+            range(len(scores)), key=lambda point: (-math.inf if scores[point] is None else scores[point], -point)
+        )
         # A decision at a close is filled at the next open, so the window's first fill comes from the close before it.
         outside[seam - 1 : end - 1] = grid.targets[best, seam - 1 : end - 1]
         inside[max(first - 1, 0) : seam - 1] = grid.targets[best, max(first - 1, 0) : seam - 1]
@@ -213,7 +217,9 @@ def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForwar
     return WalkForward(tuple(found), in_sample, out_of_sample, retained, windows * len(grid.parameters))
 
 
-def bootstrap(case: Case, returns: FloatArray, own_sharpe: float | None, samples: int, seed: int, work: Work) -> Bootstrap:
+def bootstrap(
+    case: Case, returns: FloatArray, own_sharpe: float | None, samples: int, seed: int, work: Work
+) -> Bootstrap:
     """Resample the strategy's returns, and the market itself.
 
     Args:
@@ -292,7 +298,9 @@ def _values_around(parameter: Parameter, value: float, steps: int) -> list[float
 def _markets(case: Case, samples: int, mean_block_bars: int, seed: int, work: Work) -> FloatArray:
     """Outcomes (samples, OUTCOME_SIZE) of the strategy on markets put together from blocks of the real one."""
     before = case.rows[:-1, CLOSE : CLOSE + 1]
-    moves = np.ascontiguousarray(np.concatenate([case.rows[1:, : BAR_SIZE - 1] / before, case.rows[1:, BAR_SIZE - 1 :]], axis=1))
+    moves = np.ascontiguousarray(
+        np.concatenate([case.rows[1:, : BAR_SIZE - 1] / before, case.rows[1:, BAR_SIZE - 1 :]], axis=1)
+    )
     bars = len(moves)
     prepared = case.program()
     outcomes = np.zeros((samples, OUTCOME_SIZE))

@@ -32,6 +32,7 @@ class Wake:
 
     Attributes:
         beats: monotonic time of the last sign of life, by job and by process.
+        ended: jobs that ended and whose end is not folded yet: nobody expects a beat of them.
         work_waits: whether the last plan left somebody waiting for a slot.
     """
 
@@ -39,7 +40,7 @@ class Wake:
     capacity: bool = False
     work_waits: bool = True
     beats: dict[str, float] = field(default_factory=dict)
-    holders: dict[str, str] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
     last_tick_mono_ms: float = 0.0
 
     def see(self, event: Event, mono_ms: float) -> None:
@@ -54,6 +55,7 @@ class Wake:
                 self.beats[event.job_id] = mono_ms
             case JobSucceeded() | JobFailed() | JobCancelled() | JobDead():
                 self.capacity = True
+                self.ended.add(event.job_id)
                 self.beats.pop(event.job_id, None)
             case RunnerHeartbeat():
                 self.beats[event.process_id] = mono_ms
@@ -65,13 +67,14 @@ class Wake:
     def ticked(self, mono_ms: float, work_waits: bool) -> None:
         """A tick was accepted: what was seen before it is folded."""
         self.command = self.capacity = False
+        self.ended.clear()
         self.work_waits = work_waits
         self.last_tick_mono_ms = mono_ms
 
     def is_overdue(self, alive: frozenset[str], policy: Policy, mono_ms: float) -> bool:
         """Whether a claim or a process that should beat missed two beats."""
         limit_ms = 2 * policy.leases.beat_s * 1000
-        for key in alive:
+        for key in alive - self.ended:
             if mono_ms - self.beats.setdefault(key, mono_ms) > limit_ms:
                 return True
         return False

@@ -29,6 +29,11 @@ log = logging.getLogger(__name__)
 POLL_MS = 100
 RETRY_S = 0.5
 PULSES_BACK = 50
+PASSING = (
+    OSError, TimeoutError, KafkaError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError, asyncpg.TransactionRollbackError,
+)  # fmt: skip
+"""What may be gone at the next start; anything else is a fault of this code and stops the process."""
 ROWS = Counter("autonomy_projection_records", "Records applied", ["topic"])
 BATCH_SECONDS = Histogram("autonomy_projection_commit_seconds", "One batch's transaction")
 HEAD_TICK = Gauge("autonomy_projection_head_tick", "Last accepted tick applied")
@@ -136,14 +141,15 @@ async def run_projection(settings: ProjectionSettings) -> int:
     while not stopping.is_set():
         try:
             projection = await build_projection(settings)
-        except (OSError, asyncpg.PostgresError, TimeoutError) as refusal:
+        except (*PASSING, asyncpg.UndefinedTableError, asyncpg.InvalidAuthorizationSpecificationError,
+                asyncpg.InvalidCatalogNameError) as refusal:  # fmt: skip
             log.warning("waiting for PostgreSQL: %r", refusal)
             await asyncio.sleep(RETRY_S)
             continue
         current[:] = [projection]
         try:
             await projection.run()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, TimeoutError) as refusal:
+        except PASSING as refusal:
             log.warning("the batch is dropped, starting again from the committed offsets: %r", refusal)
             await asyncio.sleep(RETRY_S)
         except Broken as fault:

@@ -136,7 +136,7 @@ async def write(connection: "asyncpg.Connection[asyncpg.Record]", changes: Chang
         head = progress.head
         await connection.execute(
             "INSERT INTO projection_head VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp()) "
-            "ON CONFLICT (only) DO UPDATE SET tick=$1, log_offset=$2, hash=$3, market_now=$4, void_records=$5, "
+            "ON CONFLICT (singleton) DO UPDATE SET tick=$1, log_offset=$2, hash=$3, market_now=$4, void_records=$5, "
             "void_seals=$6, void_steps=$7, quarantined=$8, rev=$9, applied_at=clock_timestamp()",
             head.tick, head.offset, head.hash, progress.market_now, progress.void_records, progress.void_seals,
             progress.void_steps, progress.quarantined, progress.rev,

@@ -26,15 +26,16 @@ def answer(context: Context, keys: tuple[str, ...], require: str | None) -> Resp
     picture = context.snapshots.picture
     cached = context.snapshots_cache.get(key)
     if cached is None or cached[0] is not picture:
-        cached = (picture, orjson.dumps(body_of(keys, judgement, read))[1:])
+        cached = (picture, orjson.dumps(body_of(keys, judgement, read))[1:-1])
         context.snapshots_cache[key] = cached
-    head = orjson.dumps({"now": iso_of_ms(now_ms), "proof": proof_of(judgement, log, read, now_ms)})
+    proof = orjson.dumps(proof_of(judgement, log, read, now_ms))
+    whole = b'{"now":"' + iso_of_ms(now_ms).encode() + b'",' + cached[1] + b',"proof":' + proof + b"}"
     headers = {
         "Cache-Control": "no-store", "X-Proof-Status": judgement.status, "X-As-Of-Tick": str(read.applied_tick),
     }  # fmt: skip
     if code != 200:  # noqa: PLR2004 (HTTP OK)
         headers["Retry-After"] = str(RETRY_AFTER_S)
-    return Response(head[:-1] + b"," + cached[1], code, headers, JSON)
+    return Response(whole, code, headers, JSON)
 
 
 @router.get("/api/_proof/autonomy", tags=["proof"], summary="Is the planner really scheduling?")
