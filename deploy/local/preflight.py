@@ -17,9 +17,7 @@ def main() -> int:
     """Return 0 when this machine can run the project, else 1 after saying why."""
     if sys.version_info < NEEDED_PYTHON:
         print(
-            "Python {}.{} is too old: 3.11 or newer is needed (PYTHON=/path/to/python3.11 make up).".format(
-                *sys.version_info[:2]
-            ),
+            "Python {}.{} is too old: 3.11 or newer is needed (PYTHON=/path/to/python3.11 make up).".format(*sys.version_info[:2]),
             file=sys.stderr,
         )
         return 1

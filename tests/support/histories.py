@@ -7,7 +7,7 @@ from autonomy.events import CancelJob, ChangeBot, HoldBot, PauseLoop, ReleaseHol
 from autonomy.values import Cause, JobStatus
 from planner.state import LiveJob
 
-from support.builders import FIRST_DAYS
+from support.builders import FIRST_DAYS, an_id
 from support.ticks import TickDriver
 
 SYMBOLS = tuple(FIRST_DAYS)
@@ -31,14 +31,16 @@ def _register(driver: TickDriver, number: int) -> None:
 def _command(driver: TickDriver, number: int) -> None:
     bot = _bot(driver, number // 8)
     match number % 8:
-        case 0:
+        case 0 if number % 16:
             driver.command(HoldBot, bot_id=bot)
-        case 1:
+        case 0 | 1:
             driver.command(ReleaseHold, bot_id=bot)
         case 2:
             driver.command(PauseLoop, scope="stage" if number % 16 > 8 else "fleet", target="LAB" if number % 16 > 8 else "")
         case 3:
-            driver.command(ResumeLoop)
+            for key in sorted(driver.state.pauses.rows):
+                scope, target = key.split("/")
+                driver.command(ResumeLoop, f"resume-{driver.sequence}", scope=scope, target=target)
         case 4:
             driver.command(ChangeBot, bot_id=bot, symbol=SYMBOLS[number % 5])
         case 5:
@@ -78,7 +80,7 @@ def _end(driver: TickDriver, number: int) -> None:
 def _runner(driver: TickDriver, number: int) -> None:
     name = f"runner-{number % 2 + 1}"
     if number % 5 == 0:
-        driver.runner(name, content="other-" if number % 3 == 0 else "", slots=1 + number % 3)
+        driver.runner(name, content="other-" if number % 45 == 0 else "", slots=1 + number % 3)
     else:
         driver.beat(name, stopping=number % 13 == 0)
 
@@ -95,7 +97,17 @@ def _stale(driver: TickDriver, number: int) -> None:
         driver.claim(live, "runner-9", f"late-{number}")
 
 
+def _keep_runner_alive(driver: TickDriver) -> None:
+    known = driver.state.runners.get(an_id("runner-1"))
+    if known is None or known.stopping or not known.engine_version:
+        driver.runner("runner-1")
+    else:
+        driver.beat("runner-1")
+
+
 def _tick(driver: TickDriver, number: int) -> None:
+    if number % 5:
+        _keep_runner_alive(driver)
     driver.tick(after_ms=(0, 100, 4_000, 15_000, 60_000, 3_600_000)[number % 6])
     if number % 3:
         driver.repair()
@@ -117,7 +129,7 @@ def live_through(driver: TickDriver, steps: Sequence[Step]) -> TickDriver:
     return driver
 
 
-def written_history(length: int = 160) -> list[Step]:
+def written_history(length: int = 360) -> list[Step]:
     """One long history, the same everywhere: digests of counting numbers, no random source."""
     digests = (hashlib.sha256(str(number).encode()).digest() for number in range(length))
     return [(digest[0] % len(ACTS), int.from_bytes(digest[1:4])) for digest in digests]

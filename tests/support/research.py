@@ -1,6 +1,7 @@
 """Bars and orders for the tests of the research engine."""
 
 import numpy as np
+
 from job_runner.report import ResearchOrder, SuiteSize
 from job_runner.strategies.compiled import FloatArray
 

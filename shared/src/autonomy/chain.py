@@ -180,11 +180,7 @@ class Chain:
     def _check_anchor(self, record: RunRecord, anchor: Head) -> None:
         received = decode(record.value, RUNS)
         seal = None if isinstance(received, Undecodable) else received.event
-        if (
-            not isinstance(seal, PlannerRun)
-            or (seal.tick, record.offset) != (anchor.tick, anchor.offset)
-            or seal_hash(seal) != anchor.hash
-        ):
+        if not isinstance(seal, PlannerRun) or (seal.tick, record.offset) != (anchor.tick, anchor.offset) or seal_hash(seal) != anchor.hash:
             raise Broken(f"the record at offset {record.offset} of {RUNS} is not the anchor of tick {anchor.tick}")
         self.cut, self.now_ms = seal.cut, round(seal.now.timestamp() * 1000)
         self.anchor = None
@@ -204,11 +200,13 @@ class Chain:
         seal = None if isinstance(received, Undecodable) else received.event
         kept = self.tries.pop(record.try_id, {}) if record.tick == self.head.tick + 1 else {}
         if not isinstance(seal, PlannerRun):
-            return self._refuse(f"seal at {record.offset} cannot be read: {received}", len(kept))
+            self._refuse(f"seal at {record.offset} cannot be read: {received}", len(kept))
+            return None
         records = tuple(kept[seq] for seq in range(1, seal.count + 1) if seq in kept)
         fault = self._fault(seal, record, records, len(kept))
         if fault is not None:
-            return self._refuse(f"seal of tick {seal.tick} at {record.offset}: {fault}", len(kept))
+            self._refuse(f"seal of tick {seal.tick} at {record.offset}: {fault}", len(kept))
+            return None
         self.void_records += sum(len(other) for other in self.tries.values())
         self.tries.clear()
         self.head = Head(tick=seal.tick, offset=record.offset, hash=seal.hash)

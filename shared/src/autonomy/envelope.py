@@ -81,9 +81,7 @@ def encode(
     return head + b',"data":' + data_bytes(event) + b"}"
 
 
-def _head_bytes(
-    kind: str, event_id: str, source: str, subject: str, time: str, extensions: Mapping[str, str | None]
-) -> bytes:
+def _head_bytes(kind: str, event_id: str, source: str, subject: str, time: str, extensions: Mapping[str, str | None]) -> bytes:
     head = (
         f'{{"specversion":"1.0","id":{json.dumps(event_id)},"source":{json.dumps(source)},"type":{json.dumps(kind)},'
         f'"subject":{json.dumps(subject)},"time":{json.dumps(time)},"datacontenttype":"application/json",'

@@ -42,9 +42,7 @@ Tick = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 class Document(BaseModel):
     """A frozen, closed part of an event; camelCase on the wire, no NaN, no infinity."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, allow_inf_nan=False)
 
 
 class Event(Document):

@@ -6,6 +6,7 @@ Source: S7.
 """
 
 from aiokafka import TopicPartition
+
 from autonomy.chain import GENESIS, SEAL_KIND, Chain, read_record
 from autonomy.envelope import Undecodable, decode
 from autonomy.events import Head, PlannerRun

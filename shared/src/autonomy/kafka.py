@@ -12,9 +12,9 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
@@ -22,12 +22,23 @@ from autonomy.errors import Retryable
 from autonomy.topics import Topic
 
 log = logging.getLogger(__name__)
-Record = ConsumerRecord[bytes | None, bytes | None]
 CONNECT_TIMEOUT_S: Final = 120
 REQUEST_TIMEOUT_MS: Final = 5_000
 FETCH_BYTES: Final = 8 * 1024 * 1024
 BATCH_BYTES: Final = 900_000
 MAX_FETCH_RECORDS: Final = 5_000
+
+
+class Record(Protocol):
+    """A record as it was read; `timestamp` is the broker's time of append, in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
 
 
 async def ensure_topics(bootstrap: str, wanted: Iterable[Topic], replication: int = 1) -> None:
@@ -107,10 +118,11 @@ async def append_batch(producer: AIOKafkaProducer, topic: str, partition: int, r
             builder = producer.create_batch()
             if builder.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)) is None:
                 raise ValueError(f"a record of {len(record.value)} bytes does not fit into a batch")
-    last_count = builder.record_count()
+    last_count: int = builder.record_count()
     futures.append(await producer.send_batch(builder, topic, partition=partition))
     done = [await future for future in futures]
-    return int(done[-1].offset) + last_count - 1
+    last_offset: int = done[-1].offset
+    return last_offset + last_count - 1
 
 
 @dataclass(slots=True)
@@ -151,9 +163,7 @@ class LogReader:
         """Nothing to do: `open` started it."""
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close the connection."""
         await self.close()
 

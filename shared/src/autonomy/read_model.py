@@ -4,7 +4,7 @@ Place in the flow: projection → **tables** → proof-api, psql. Names and colu
 column has a COMMENT. Instants are the broker's append time, or a tick's recorded `now`.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Float, Index, Integer, MetaData, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, UUID
@@ -15,7 +15,7 @@ CHANNEL: Final = "autonomy_changes"
 METADATA: Final = MetaData()
 
 
-def _column(name: str, kind: TypeEngine[object], comment: str, *, key: bool = False, null: bool = True) -> Column[object]:
+def _column(name: str, kind: TypeEngine[Any], comment: str, *, key: bool = False, null: bool = True) -> Column[object]:
     return Column(name, kind, comment=comment, primary_key=key, nullable=null and not key)
 
 

@@ -1,8 +1,8 @@
 """The catalogue of strategies: what may be asked for, in which limits, and what it needs to run.
 
-Role: the only list of strategy templates. The planner's gates read it, the job-runner codes it, the page describes it.
-Place in the flow: command → **catalogue check** → fingerprint → job. It holds no trading code and no numerical library, and no
-parameter from outside reaches the engine without `check_parameters`.
+Role: the only list of strategy templates. The planner's gates read it, the job-runner codes it, the page describes
+it. Place in the flow: command → **catalogue check** → fingerprint → job. It holds no trading code and no numerical
+library, and no parameter from outside reaches the engine without `check_parameters`.
 """
 
 import json
@@ -292,7 +292,7 @@ _DONCHIAN_BREAKOUT = Template(
     name="donchian-breakout",
     version=1,
     title="Donchian breakout",
-    idea="Buys a close above the highest high of the bars before, leaves on a close below a shorter channel's lowest low.",
+    idea="Buys a close above the highest high of the bars before, leaves below the lowest low of fewer bars.",
     parameters=(
         Parameter("entry", "int", 3, 250, 20, "bars", "length of the entry channel"),
         Parameter("exit", "int", 2, 249, 10, "bars", "length of the exit channel"),

@@ -15,6 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from prometheus_client import start_http_server
+from typing_extensions import override
 
 from autonomy.clock import now
 from autonomy.values import iso
@@ -29,6 +30,7 @@ class JsonLines(logging.Formatter):
         super().__init__()
         self.service = service
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON."""
         document: dict[str, object] = {

@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from autonomy.errors import BadInput
-from autonomy.strategies import canonical, catalogue, check_parameters, describe, look_back, strategy_names, template
 from hypothesis import given
 from hypothesis import strategies as st
+
+from autonomy.errors import BadInput
+from autonomy.strategies import canonical, catalogue, check_parameters, describe, look_back, strategy_names, template
 
 
 @pytest.mark.parametrize("strategy", strategy_names())

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from job_runner.market_data import EmbeddedMarketData
 from job_runner.strategies.compiled import FloatArray
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from autonomy.errors import BadInput, Broken
 from job_runner.artifacts import ArtifactMissing, ArtifactStore
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from autonomy.errors import BadInput
 from autonomy.strategies import strategy_names
 from job_runner.backtest import run_research

@@ -5,19 +5,14 @@ import time
 
 import numpy as np
 import pytest
-from autonomy.errors import BadInput
-from autonomy.strategies import LONG_SHORT, strategy_names
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from autonomy.errors import BadInput
+from autonomy.strategies import LONG_SHORT, strategy_names
+from job_runner.account import TRADE_PNL, Costs
 from job_runner.bar_by_bar import BarByBar, simulate_plain
-from job_runner.engine import (
-    TRADE_PNL,
-    Costs,
-    Simulation,
-    simulate,
-    simulate_targets,
-    strategy_code_hash,
-)
+from job_runner.engine import Simulation, simulate, simulate_targets, strategy_code_hash
 from job_runner.strategies.compiled import (
     CLOSE,
     HIGH,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from autonomy.errors import BadInput
 from job_runner.backtest import run_research
 from job_runner.executor import ExecutorStopped, JobTimeout, PoolExecutor, WorkerLost

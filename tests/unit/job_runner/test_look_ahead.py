@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from autonomy.strategies import LONG_SHORT, strategy_names
 from job_runner.engine import decisions
 from job_runner.strategies.compiled import CLOSE, FloatArray, SmallIntArray

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as arrow
 import pytest
+from pyarrow import parquet
+
 from autonomy.errors import BadInput
 from job_runner.market_data import (
     END_OF_TIME_DAY,
@@ -14,7 +16,6 @@ from job_runner.market_data import (
     SyntheticMarketData,
     announce,
 )
-from pyarrow import parquet
 
 HEADER = "date,open,high,low,close,volume\n"
 GOOD = ["2010-01-04,10,12,9,11,100", "2010-01-05,11,13,10,12,200", "2010-01-06,12,14,11,13,300"]

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from job_runner.engine import Costs, simulate
+from skfolio.measures import deflated_sharpe_ratio, probabilistic_sharpe_ratio
+
+from job_runner.account import Costs
+from job_runner.engine import simulate
 from job_runner.statistics import (
     deflated_sharpe,
     expected_best_sharpe,
@@ -19,7 +22,6 @@ from job_runner.statistics import (
 )
 from job_runner.strategies.compiled import FloatArray
 from job_runner.strategies.dispatch import program
-from skfolio.measures import deflated_sharpe_ratio, probabilistic_sharpe_ratio
 
 
 def some_returns(seed: int, count: int = 2_000) -> FloatArray:

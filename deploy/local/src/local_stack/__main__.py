@@ -6,15 +6,14 @@ import os
 import subprocess
 import sys
 
+from pydantic import ValidationError
+
 from autonomy.errors import AutonomyError
 from autonomy.kafka import ensure_topics
 from autonomy.topics import TOPICS
-from pydantic import ValidationError
-
 from local_stack.jars import ensure_jars
 from local_stack.settings import StackSettings
 from local_stack.stack import SERVICES, Stack
-
 
 
 def main() -> int:
@@ -82,7 +81,7 @@ def logs(stack: Stack, arguments: list[str]) -> int:
 
 
 def psql(stack: Stack, arguments: list[str]) -> int:
-    """psql as the reader role: the read models, read only."""
+    """Psql as the reader role: the read models, read only."""
     environment = {**os.environ, "PGOPTIONS": "-c client_min_messages=warning", "PAGER": os.environ.get("PAGER", "cat")}
     url = stack.database("autonomy_reader")
     return subprocess.call([str(stack.postgres.binaries / "psql"), "-X", url, *arguments], env=environment)

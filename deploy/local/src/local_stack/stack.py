@@ -14,8 +14,8 @@ import urllib.request
 from pathlib import Path
 
 import yaml
-from autonomy.errors import AutonomyError, Broken
 
+from autonomy.errors import AutonomyError, Broken
 from local_stack.database import create_database
 from local_stack.jars import ensure_jars
 from local_stack.kafka_server import KafkaServer

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autonomy.errors import Broken
-
 from local_stack.settings import ROOT
 
 MAX_SOCKET_PATH = 90

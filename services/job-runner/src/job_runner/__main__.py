@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from autonomy.telemetry import set_up
-
 from job_runner.app import run_runner
 from job_runner.artifacts import ArtifactStore
 from job_runner.market_data import EmbeddedMarketData, FolderMarketData

@@ -14,8 +14,10 @@ from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from prometheus_client import Counter, Gauge
+
 from autonomy import clock
-from autonomy.chain import AcceptedTick, Chain, read_record
+from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode, encode, event_id_of
 from autonomy.events import (
     CapabilitiesAnnounced,
@@ -33,8 +35,6 @@ from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_prod
 from autonomy.lifecycle import JobStep
 from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, partition_of
-from prometheus_client import Counter, Gauge
-
 from job_runner.queue import Claim, Queue, Rules
 from job_runner.settings import RunnerSettings
 
@@ -130,7 +130,7 @@ class Runner:
         for claim in self.queue.overtaken():
             self.worker.cancel(claim.order.job_id)
         await self.release(mono_ms)
-        self.queue.forget_settled(mono_ms)
+        self.queue.forget_settled()
         HELD.set(len(self.queue.held()))
         if mono_ms - self.beat_mono_ms >= self.settings.beat_s * 1000:
             await self.beat(mono_ms)

@@ -1,7 +1,7 @@
 """Large results, kept by the hash of their content.
 
-Role: a store behind an fsspec URL (a local folder by default). The name is the content, so writing twice is writing once, a reference in the log
-can never come to mean something else, and what is read is checked.
+Role: a store behind an fsspec URL (a local folder by default). The name is the content, so writing twice is writing
+once, a reference in the log can never come to mean something else, and what is read is checked.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """One research job: a backtest and its validation suite, phase by phase.
 
-Role: order and market in, report out. Everything in the report but the elapsed times follows from the order and the bars; random numbers are
-seeded by the fingerprint. Nothing here knows of jobs' lifecycles, queues or logs.
+Role: order and market in, report out. Everything in the report but the elapsed times follows from the order and the
+bars; random numbers are seeded by the fingerprint. Nothing here knows of jobs' lifecycles, queues or logs.
 """
 
 import math
@@ -17,8 +17,7 @@ from autonomy.events import Costs as CostsDocument
 from autonomy.fleet import fingerprint_of
 from autonomy.strategies import check_parameters, template
 from job_runner import validation
-from job_runner.engine import (
-    ENGINE_VERSION,
+from job_runner.account import (
     TRADE_ENTRY_BAR,
     TRADE_ENTRY_FEE,
     TRADE_ENTRY_PRICE,
@@ -28,12 +27,8 @@ from job_runner.engine import (
     TRADE_PNL,
     TRADE_UNITS,
     Costs,
-    Simulation,
-    decisions,
-    simulate,
-    simulate_targets,
-    strategy_code_hash,
 )
+from job_runner.engine import ENGINE_VERSION, Simulation, decisions, simulate, simulate_targets, strategy_code_hash
 from job_runner.market_data import Bars, DataMissing, MarketData
 from job_runner.report import (
     Cancelled,
@@ -45,6 +40,7 @@ from job_runner.report import (
     Trade,
 )
 from job_runner.statistics import (
+    BARS_PER_YEAR,
     deflated_sharpe,
     probabilistic_sharpe,
     returns_of,
@@ -52,7 +48,6 @@ from job_runner.statistics import (
     simulation_metrics,
 )
 from job_runner.strategies.compiled import FloatArray
-from job_runner.strategies.dispatch import program
 
 __all__ = ["Cancelled", "DataMissing", "ResearchOrder", "ResearchReport", "StrategyError", "SuiteSize", "run_research"]
 
@@ -247,7 +242,7 @@ def _trial_sharpes(grid: validation.Grid) -> FloatArray:
     """Sharpe ratios per bar of all parameter sets over all bars: the trials that can be compared with one another."""
     bars = grid.sums.shape[1]
     sharpes = (grid.sharpe(point, 1, bars) for point in range(len(grid.parameters)))
-    return np.array([sharpe / math.sqrt(252) for sharpe in sharpes if sharpe is not None])
+    return np.array([sharpe / math.sqrt(BARS_PER_YEAR) for sharpe in sharpes if sharpe is not None])
 
 
 def _trades(simulation: Simulation, case: validation.Case) -> tuple[Trade, ...]:
@@ -278,7 +273,7 @@ def _equity(simulation: Simulation, held: Simulation, case: validation.Case) -> 
     )
 
 
-def _bps(name: str, value: float) -> float:
+def _bps(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_COST_BPS:
         raise BadInput(name, f"0 to {MAX_COST_BPS} basis points per side", value)
     return float(value)

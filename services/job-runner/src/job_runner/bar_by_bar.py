@@ -1,7 +1,7 @@
 """The engine one bar at a time: what a paper runner drives.
 
-Role: holds the state between bars and calls the very functions the backtest's compiled loop calls. It has no rule of its own; the
-tests hold it equal to the loop bit for bit, for every strategy.
+Role: holds the state between bars and calls the very functions the backtest's compiled loop calls. It has no rule of
+its own; the tests hold it equal to the loop bit for bit, for every strategy.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autonomy.errors import BadInput
-from job_runner.engine import (
+from job_runner.account import (
     NO_BAR,
     TRADE_EXIT_BAR,
     TRADE_EXIT_FEE,
@@ -18,21 +18,16 @@ from job_runner.engine import (
     TRADE_SIZE,
     Account,
     Costs,
-    Simulation,
     Tally,
-    checked_cash,
-    equity_at,
-    fill,
-    mark,
-    tally_bar,
 )
+from job_runner.engine import Simulation, checked_cash, equity_at, fill, mark, tally_bar
 from job_runner.strategies.compiled import Bar, FloatArray
 from job_runner.strategies.dispatch import Program, step
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution. `units` is positive for a buy, negative for a sell; price in USD, slippage included; fee in USD."""
+    """One execution: `units` positive for a buy, negative for a sell; price in USD with slippage; fee in USD."""
 
     bar: int
     units: float

@@ -1,7 +1,7 @@
 """Files of bars: read, and checked cell by cell.
 
-Role: turns a CSV or Parquet file from outside into columns, or says exactly what is wrong with it: file, row and column. Nothing is
-repaired or skipped: research on silently mended data is research on other data.
+Role: turns a CSV or Parquet file from outside into columns, or says exactly what is wrong with it: file, row and
+column. Nothing is repaired or skipped: research on silently mended data is research on other data.
 """
 
 import csv
@@ -30,7 +30,7 @@ Table = Mapping[str, NDArray[np.float64] | NDArray[np.int64]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """Valid bars: `day` int64 (n), strictly increasing; the others float64 (n), in the order open, high, low, close, volume."""
+    """Valid bars: `day` int64 (n), strictly increasing; open, high, low, close, volume, each float64 (n)."""
 
     day: IntArray
     prices_and_volume: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]

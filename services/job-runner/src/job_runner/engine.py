@@ -1,12 +1,13 @@
 """The fill engine: orders decided at a bar's close fill at the next bar's open.
 
-Role: the one place where money moves. `fill`, `mark` and `tally_bar` are compiled once and used by both drivers: `simulate` here, one
-compiled pass over all bars, and `bar_by_bar`, which the paper runner feeds one bar at a time. They cannot drift apart, because neither has
-rules of its own.
+Role: the one place where money moves. `fill`, `mark` and `tally_bar` are compiled once and used by both drivers:
+`simulate` here, one compiled pass over all bars, and `bar_by_bar`, which the paper runner feeds one bar at a time.
+They cannot drift apart, because neither has rules of its own.
 
-Rules: the whole equity is put into every position, in fractional units; fee and slippage are paid on each side; shorts by margin
-(the proceeds stay in the account); a position is closed before the opposite one is opened, both at the same open. Equity cannot
-go below zero: when it is used up the account is closed for good, and what the broker loses is not ours to count.
+Rules: the whole equity is put into every position, in fractional units; fee and slippage are paid on each side;
+shorts by margin (the proceeds stay in the account); a position is closed before the opposite one is opened, both at
+the same open. Equity cannot go below zero: when it is used up the account is closed for good, and what the broker
+loses is not ours to count.
 """
 
 import hashlib
@@ -14,109 +15,30 @@ import inspect
 import math
 import sys
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from autonomy.errors import BadInput
+from job_runner import account as account_module
+from job_runner.account import (
+    NO_BAR,
+    TRADE_ENTRY_BAR,
+    TRADE_ENTRY_FEE,
+    TRADE_ENTRY_PRICE,
+    TRADE_EXIT_BAR,
+    TRADE_EXIT_FEE,
+    TRADE_EXIT_PRICE,
+    TRADE_PNL,
+    TRADE_SIZE,
+    TRADE_UNITS,
+    Account,
+    Costs,
+    Tally,
+)
 from job_runner.strategies.compiled import BAR_SIZE, CLOSE, OPEN, FloatArray, SmallIntArray, kernel
 from job_runner.strategies.dispatch import Program, decide_bars, template_source
 
 ENGINE_VERSION = "1"
-
-# One closed trade, a row of float64.
-TRADE_ENTRY_BAR = 0
-TRADE_EXIT_BAR = 1
-TRADE_UNITS = 2
-TRADE_ENTRY_PRICE = 3
-TRADE_EXIT_PRICE = 4
-TRADE_ENTRY_FEE = 5
-TRADE_EXIT_FEE = 6
-TRADE_PNL = 7
-TRADE_SIZE = 8
-
-# The exit bar of a trade row before the first trade.
-NO_BAR = -1.0
-
-
-class Account(NamedTuple):
-    """The money: a value, replaced by every fill. A named tuple, because the compiler keeps those in registers.
-
-    Args:
-        cash: USD, proceeds of shorts included.
-        units: shares held, negative when short.
-        entry_price: USD, of the open position.
-        entry_fee: USD, of the open position.
-        entry_bar: number of the bar the open position was entered at.
-        ruined: 1.0 once the equity was used up; nothing trades after that.
-        fees: USD, all so far.
-        slippage: USD, all so far.
-        traded: USD, value of all fills so far, both sides.
-    """
-
-    cash: float
-    units: float = 0.0
-    entry_price: float = 0.0
-    entry_fee: float = 0.0
-    entry_bar: float = 0.0
-    ruined: float = 0.0
-    fees: float = 0.0
-    slippage: float = 0.0
-    traded: float = 0.0
-
-
-class Tally(NamedTuple):
-    """Running statistics of one pass. Returns are per bar, from close to close; the first bar has none.
-
-    Args:
-        bars: seen so far.
-        equity: USD at the last close.
-        peak: highest equity so far, USD.
-        max_drawdown: deepest fall below the peak so far, fraction of it.
-        return_sum: sum of returns.
-        return_squares: sum of their squares.
-        downside_squares: sum of the squares of the negative ones.
-        exposed_bars: bars that ended with a position.
-        equity_sum: sum of equity over bars, USD.
-        trades: closed so far.
-        wins: of these, with a gain after costs.
-        gross_profit: sum of gains, USD.
-        gross_loss: sum of losses, USD, not negative.
-        bars_held: sum over closed trades.
-    """
-
-    bars: float = 0.0
-    equity: float = 0.0
-    peak: float = 0.0
-    max_drawdown: float = 0.0
-    return_sum: float = 0.0
-    return_squares: float = 0.0
-    downside_squares: float = 0.0
-    exposed_bars: float = 0.0
-    equity_sum: float = 0.0
-    trades: float = 0.0
-    wins: float = 0.0
-    gross_profit: float = 0.0
-    gross_loss: float = 0.0
-    bars_held: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """What a trade costs, per side, in basis points of the traded value."""
-
-    fee_bps: float
-    slippage_bps: float
-
-    @property
-    def fee(self) -> float:
-        """Fee per side as a fraction of the traded value."""
-        return self.fee_bps / 10_000.0
-
-    @property
-    def slippage(self) -> float:
-        """How much worse than the open a fill is, as a fraction of the open."""
-        return self.slippage_bps / 10_000.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -258,7 +180,7 @@ def follow(
     trade: FloatArray,
     trades: FloatArray,
 ) -> tuple[Account, Tally]:
-    """The money, given the decisions: fill each at the next open, mark and count at each close (arguments as in `run_bars`)."""
+    """The money, given the decisions: fill each at the next open, mark and count at each close. See `run_bars`."""
     account = Account(initial_cash, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     tally = Tally(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     trade[TRADE_EXIT_BAR] = NO_BAR
@@ -295,8 +217,8 @@ def run_bars(
 ) -> tuple[Account, Tally]:
     """One compiled pass: decide at each close, fill at the next open, mark and count; the last decision never trades.
 
-    A step sees nothing of the account, so all decisions are made first and the money follows; both loops stay small enough
-    for the processor's registers.
+    A step sees nothing of the account, so all decisions are made first and the money follows; both loops stay small
+    enough for the processor's registers.
 
     Args:
         kind: number of the strategy.
@@ -377,9 +299,10 @@ def decisions(program: Program, rows: FloatArray) -> SmallIntArray:
 
 
 def strategy_code_hash(name: str) -> str:
-    """SHA-256 over the source of the template's module and of this engine: evidence belongs to exactly this code."""
+    """SHA-256 over the sources of the template, the account and this engine: evidence belongs to exactly this code."""
     digest = hashlib.sha256()
     digest.update(template_source(name).encode() + b"\0")
+    digest.update(inspect.getsource(account_module).encode() + b"\0")
     digest.update(inspect.getsource(sys.modules[__name__]).encode())
     return digest.hexdigest()
 

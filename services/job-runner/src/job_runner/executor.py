@@ -1,7 +1,8 @@
 """The pool: research jobs on processes of their own, and exact words for how each ended.
 
-Role: the asyncio-facing edge of the research engine. One worker process and one pipe per slot, so that a death is always the death of one
-known job. Deaths, timeouts and a stop are typed; only the job concerned fails, and its worker is replaced.
+Role: the asyncio-facing edge of the research engine. One worker process and one pipe per slot, so that a death is
+always the death of one known job. Deaths, timeouts and a stop are typed; only the job concerned fails, and its worker
+is replaced.
 """
 
 import asyncio
@@ -117,6 +118,8 @@ class PoolExecutor:
         self._jobs: dict[str, _Running] = {}
         self._replacing: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     async def start(self) -> None:
         """Start and warm all workers; jobs run without compiling from here on."""
@@ -150,11 +153,14 @@ class PoolExecutor:
         if order.job_id in self._jobs:
             raise BadInput("job_id", "not in the pool already", order.job_id)
         running = self._jobs[order.job_id] = _Running()
+        self._empty.clear()
         try:
             slot = await self._free_slot(order.job_id, running)
             return await self._converse(slot, order, running, on_progress, timeout_s or self.timeout_s)
         finally:
             del self._jobs[order.job_id]
+            if not self._jobs:
+                self._empty.set()
 
     def cancel(self, job_id: str) -> bool:
         """Tell a job to stop; its `run` raises Cancelled within a moment.
@@ -181,17 +187,15 @@ class PoolExecutor:
         for running in self._jobs.values():
             if running.slot is None:
                 running.free.set()
-        deadline = time.monotonic() + drain_s
-        while self._jobs and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), drain_s)
         for task in self._replacing:
             task.cancel()
         for slot in list(self._slots):
             slot.stopped = True
             await _in_thread(slot.end)
         self._slots.clear()
-        while self._jobs:
-            await asyncio.sleep(0.01)
+        await self._empty.wait()
 
     def worker_pids(self) -> tuple[int, ...]:
         """Process ids of the workers, for diagnosis."""
@@ -263,7 +267,8 @@ class PoolExecutor:
             if self._stopping:
                 return
             with suppress(WorkerLost):
-                return await self._add_worker()
+                await self._add_worker()
+                return
             await asyncio.sleep(2**attempt)
         # No worker can be started any more: those who wait must hear of it.
         if not self._slots:
@@ -300,8 +305,8 @@ class PoolExecutor:
 def _in_thread(function: Callable[[], _Result]) -> "asyncio.Future[_Result]":
     """Run something that blocks in a thread of its own.
 
-    A daemon, unlike those of an executor: when the service dies, nothing may wait for a job to end. One per slot at most; the event loop never
-    waits for a half-sent report.
+    A daemon, unlike those of an executor: when the service dies, nothing may wait for a job to end. One per slot at
+    most; the event loop never waits for a half-sent report.
     """
     ended: Future[_Result] = Future()
 
@@ -330,7 +335,7 @@ def _await_ready(slot: _Slot) -> None:
 def _talk(
     slot: _Slot, number: int, order: ResearchOrder, timeout_s: float, advanced: Callable[[Advanced], None]
 ) -> Done | Failed:
-    """Hand over the order and listen until the answer, the worker's death or the deadline; runs in the slot's thread."""
+    """Hand over the order and listen until the answer, the worker's death or the deadline; runs in a thread."""
     deadline = time.monotonic() + timeout_s
     try:
         slot.pipe.send((number, order))

@@ -1,7 +1,7 @@
 """Where bars come from: the port, and three sources behind it.
 
-Role: hands out columns of daily bars up to a day, never a later one, with the identity of the source and the hash of exactly what
-was handed out. Everything a strategy, a gate or a paper runner sees of the market passes here.
+Role: hands out columns of daily bars up to a day, never a later one, with the identity of the source and the hash of
+exactly what was handed out. Everything a strategy, a gate or a paper runner sees of the market passes here.
 """
 
 import functools
@@ -134,8 +134,9 @@ def announce(market: MarketData) -> list[SymbolCoverage]:
 class EmbeddedMarketData:
     """Real daily bars of five US stocks, 2000-03 to 2013-03, from the package bokeh-sampledata (public domain).
 
-    Prices are adjusted for splits and dividends: open, high, low and close times adj_close/close, volume divided by it. The
-    factor is constant between two corporate actions, so returns and all scale-free decisions are those of the day.
+    Prices are adjusted for splits and dividends: open, high, low and close times adj_close/close, volume divided by
+    it. The factor is constant between two corporate actions, so returns and all scale-free decisions are those of the
+    day.
     """
 
     def symbols(self) -> tuple[str, ...]:
@@ -153,8 +154,8 @@ class EmbeddedMarketData:
 class FolderMarketData:
     """A folder of `{symbol}/1d.csv` or `{symbol}/1d.parquet`.
 
-    Columns: `date` (ISO) or `day` (days since 1970-01-01), open, high, low, close, volume. Links that lead out of the folder are
-    refused.
+    Columns: `date` (ISO) or `day` (days since 1970-01-01), open, high, low, close, volume. Links that lead out of the
+    folder are refused.
 
     Args:
         folder: its path.

@@ -104,7 +104,7 @@ class Queue:
         else:
             self.peers[beat.process_id] = mono_ms
 
-    def _changed(self, before: Job, after: Job, step: JobStep) -> None:
+    def _changed(self, before: Job, after: Job, _: JobStep) -> None:
         if after.status is JobStatus.QUEUED and after.attempt != before.attempt:
             self.since[after.job_id] = (after.attempt, self.mono_ms)
         if not after.status.is_live:
@@ -197,7 +197,7 @@ class Queue:
         """Given-up claims that win after all: to be released, again and again until that is effective."""
         return [claim for claim in self.claims.values() if claim.state is ClaimState.GIVEN_UP and self.wins(claim)]
 
-    def forget_settled(self, mono_ms: float) -> None:
+    def forget_settled(self) -> None:
         """Drop given-up claims that can no longer win: the job is gone, or at another attempt, or somebody else's."""
         for claim in list(self.claims.values()):
             if claim.state is ClaimState.GIVEN_UP and self._is_lost(claim):

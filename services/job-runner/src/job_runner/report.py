@@ -1,7 +1,7 @@
 """What goes into a research job, and what comes out: plain frozen values that cross a process boundary.
 
-Role: the vocabulary of `backtest` and `validation`. Fractions are 0.01 for 1 %; Sharpe and Sortino are annualised with 252 bars; days count from
-1970-01-01.
+Role: the vocabulary of `backtest` and `validation`. Fractions are 0.01 for 1 %; Sharpe and Sortino are annualised
+with 252 bars; days count from 1970-01-01.
 """
 
 from collections.abc import Mapping
@@ -87,7 +87,7 @@ class ResearchOrder:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One closed trade. `units` in shares, negative for a short; `return_fraction` after costs, of the entry's value."""
+    """One closed trade; `units` in shares, negative for a short; `return_fraction` after costs, of the entry value."""
 
     entry_day: int
     exit_day: int
@@ -152,7 +152,8 @@ class Neighbourhood:
         evaluated: parameter sets, the order's own included.
         sharpe_annualised: quantiles over them.
         profitable_fraction: share with a gain.
-        rank_fraction: share of the others that the order's own parameters beat or equal; near 1 means it stands on a peak.
+        rank_fraction: share of the others that the order's own parameters beat or equal; near 1 means it stands on a
+            peak.
     """
 
     evaluated: int
@@ -178,7 +179,8 @@ class WalkForward:
 
     Args:
         windows: oldest first.
-        in_sample: account trading the chosen parameters on the window *before* the one they are for, which they were chosen on.
+        in_sample: account trading the chosen parameters on the window *before* the one they are for, which they were
+            chosen on.
         out_of_sample: account trading the chosen parameters on the window they are for.
         retained_sharpe_fraction: out-of-sample over in-sample Sharpe ratio; None when the latter is not positive.
         evaluations: scores looked at while choosing.

@@ -1,7 +1,7 @@
 """Compiled resampling: the same returns, or the same market, in another order.
 
-Role: the bootstrap's inner loops. Random numbers are counter-based (splitmix64): sample number k draws the same numbers whichever chunk it is
-computed in, so results do not depend on how the work was cut.
+Role: the bootstrap's inner loops. Random numbers are counter-based (splitmix64): sample number k draws the same
+numbers whichever chunk it is computed in, so results do not depend on how the work was cut.
 
 Source: Politis and Romano (1994), "The Stationary Bootstrap": blocks of geometric length, wrapped around the end.
 """
@@ -48,7 +48,8 @@ def next_place(bits: np.uint64, place: int, count: int, jump_below: np.uint64) -
         jump_below: 2**32 / mean block length.
     """
     if (bits & _LOW_32) < jump_below:
-        return np.int64(((bits >> _SHIFT_32) * np.uint64(count)) >> _SHIFT_32)
+        # Compiled, np.int64 is the int of the annotation; int() would stay unsigned.
+        return np.int64(((bits >> _SHIFT_32) * np.uint64(count)) >> _SHIFT_32)  # type: ignore[return-value]
     return place + 1 if place + 1 < count else 0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 import orjson
+
 from autonomy import strategies
 from autonomy.errors import BadInput
 from autonomy.events import (
@@ -25,7 +26,6 @@ from autonomy.events import (
 )
 from autonomy.market_clock import day_number, day_of, pack_days
 from autonomy.values import Cause, JobType
-
 from job_runner.app import Outcome, Result
 from job_runner.artifacts import ArtifactStore
 from job_runner.engine import ENGINE_VERSION, strategy_code_hash

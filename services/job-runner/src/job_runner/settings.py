@@ -2,8 +2,9 @@
 
 from typing import Annotated, Self
 
-from autonomy.settings import ServiceSettings
 from pydantic import Field, model_validator
+
+from autonomy.settings import ServiceSettings
 
 
 class RunnerSettings(ServiceSettings):

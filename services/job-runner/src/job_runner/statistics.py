@@ -1,7 +1,8 @@
 """Performance statistics: from returns or from a finished simulation to numbers with units.
 
-Role: pure functions. A year has 252 bars everywhere; deviations are those of a sample (ddof = 1) unless said otherwise. A statistic that does
-not exist (no trades, no losses, no variance) is None, never NaN or infinity: those have no place on the wire.
+Role: pure functions. A year has 252 bars everywhere; deviations are those of a sample (ddof = 1) unless said
+otherwise. A statistic that does not exist (no trades, no losses, no variance) is None, never NaN or infinity: those
+have no place on the wire.
 """
 
 import math
@@ -148,7 +149,7 @@ def return_metrics(returns: FloatArray) -> ReturnMetrics:
 
 
 def simulation_metrics(simulation: Simulation, initial_cash_usd: float) -> Metrics:
-    """All statistics of a simulation, from the sums its pass has kept (equal to those over its returns up to rounding)."""
+    """All statistics of a simulation, from the sums its pass has kept (those over its returns, up to rounding)."""
     tally, account = simulation.tally, simulation.account
     returns = int(tally.bars) - 1
     years = returns / BARS_PER_YEAR

@@ -1,7 +1,8 @@
-"""The validation suite: is the backtest's result worth anything?
+"""The validation suite asks whether the backtest's result is worth anything.
 
-Role: each function answers one question about a strategy on given bars. Pure but for `work`, which counts what was done, passes progress on and
-stops the job when it was cancelled. Nothing here draws a random number that does not follow from the seed.
+Role: each function answers one question about a strategy on given bars. Pure but for `work`, which counts what was
+done, passes progress on and stops the job when it was cancelled. Nothing here draws a random number that does not
+follow from the seed.
 """
 
 import itertools
@@ -14,7 +15,8 @@ import numpy as np
 
 from autonomy.errors import BadInput
 from autonomy.strategies import Parameter, Value, canonical, check_parameters, number, template
-from job_runner.engine import TRADE_SIZE, Costs, simulate, simulate_targets
+from job_runner.account import TRADE_SIZE, Costs
+from job_runner.engine import simulate, simulate_targets
 from job_runner.report import (
     Bootstrap,
     LookAhead,
@@ -40,7 +42,8 @@ from job_runner.strategies.dispatch import Program, program
 
 # Bounds memory (one byte per bar and point) and time of one job.
 MAX_NEIGHBOURS = 2_000
-# Two parameter sets of a neighbourhood differ by a tenth of the value, or by this share of the allowed range when the value is 0.
+# Two parameter sets of a neighbourhood differ by a tenth of the value, or by this share of the allowed range when the
+# value is 0.
 STEP_FRACTION = 0.1
 STEP_OF_RANGE = 0.02
 # A month of bars: long enough for the clustering of volatility, short enough for many blocks.
@@ -123,7 +126,8 @@ def stress(case: Case, levels: int, work: Work) -> Stress:
 def neighbours(strategy: str, parameters: Mapping[str, Value], steps: int) -> tuple[dict[str, Value], ...]:
     """The parameter sets around the given one that the catalogue allows; the given one first, no duplicates.
 
-    Each number goes `steps` steps to both sides, in all combinations; steps are given up from outside in until at most MAX_NEIGHBOURS are left.
+    Each number goes `steps` steps to both sides, in all combinations; steps are given up from outside in until at
+    most MAX_NEIGHBOURS are left.
     """
     own = dict(check_parameters(strategy, parameters))
     numbers = template(strategy).parameters
@@ -178,8 +182,9 @@ def neighbourhood(grid: Grid) -> Neighbourhood:
 def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForward:
     """Choose on the past, trade the next window, go on.
 
-    The bars are cut into windows + 1 equal parts. For each part after the first, the parameter set with the best Sharpe ratio over all bars before
-    it is traded in it; positions carry over the seams, and a change of parameters pays its costs.
+    The bars are cut into windows + 1 equal parts. For each part after the first, the parameter set with the best
+    Sharpe ratio over all bars before it is traded in it; positions carry over the seams, and a change of parameters
+    pays its costs.
     """
     bars = len(case.rows)
     seams = np.linspace(0, bars, windows + 2).astype(int)
@@ -262,7 +267,8 @@ def look_ahead(
 
     Args:
         decide: rows (k, 5) to decisions, int8 (k).
-        history: the rows up to and including a day, asked of the source anew: data that changes with hindsight is caught as well.
+        history: the rows up to and including a day, asked of the source anew: data that changes with hindsight is
+            caught as well.
         days: of all n bars.
         cuts: how many ends to try, evenly spread over the bars.
         work: told of every cut.

@@ -1,7 +1,8 @@
 """One worker process: takes an order, does it, says how far it is and what came out.
 
-Role: the far end of the executor's pipe. Only tuples of plain values and our own frozen values go through the pipe. The process lives exactly as
-long as its parent wants it: a thread waits for the lifeline to close, which the kernel does when the parent dies in whatever way.
+Role: the far end of the executor's pipe. Only tuples of plain values and our own frozen values go through the pipe.
+The process lives exactly as long as its parent wants it: a thread waits for the lifeline to close, which the kernel
+does when the parent dies in whatever way.
 """
 
 import os

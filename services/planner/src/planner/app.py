@@ -14,6 +14,8 @@ from datetime import datetime
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from prometheus_client import Counter, Gauge, Histogram
+
 from autonomy import clock
 from autonomy.chain import GENESIS, AcceptedTick, Chain, read_record
 from autonomy.envelope import Undecodable, decode, encode, event_id_of
@@ -23,8 +25,6 @@ from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_prod
 from autonomy.telemetry import tracer
 from autonomy.topics import INPUTS, JOBS, PULSE, RUNS, TOPICS
 from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
-from prometheus_client import Counter, Gauge, Histogram
-
 from planner.election import Election
 from planner.fold import Input, repairs
 from planner.inbox import MAX_WAITING, Inbox
@@ -161,7 +161,7 @@ class Planner:
             del self.heads[old]
         self.seal_read_mono_ms = mono_ms
         waits = any(reason in seal.reason_counts for reason in (Reason.CONCURRENCY_LIMIT, Reason.BACKPRESSURE))
-        self.wake.ticked(mono_ms, waits)
+        self.wake.ticked(mono_ms, work_waits=waits)
         for queue in self.inbox.waiting.values():
             for record in queue:
                 if not isinstance(record.event, Undecodable):
@@ -186,20 +186,20 @@ class Planner:
     def due_ms(self) -> int:
         """When the next scheduled tick is due."""
         first = self.chain.head.tick == 0
-        return next_due_ms(self.chain.now_ms, clock.now_ms(), self.state.policy.tick_interval_s, first)
+        return next_due_ms(self.chain.now_ms, clock.now_ms(), self.state.policy.tick_interval_s, first=first)
 
     async def tick_if_due(self) -> None:
         """Make a try, if something calls for a tick."""
         now_ms, mono_ms = clock.now_ms(), clock.monotonic_ms()
         due_ms = self.due_ms()
-        cause = self.wake.cause(
-            now_ms=now_ms, due_ms=due_ms, mono_ms=mono_ms, alive=self.alive(), policy=self.state.policy
-        )
+        cause = self.wake.cause(now_ms=now_ms, due_ms=due_ms, mono_ms=mono_ms, alive=self.alive(), policy=self.state.policy)
         if cause is None or self.accepted:
             return
         ends = await self.reader.ends(INPUTS)
         self.check_not_truncated(ends)
-        cut = {topic: tuple(max(pair) for pair in zip(self.chain.cut.get(topic, ends[topic]), ends[topic], strict=True)) for topic in INPUTS}
+        cut = {
+            topic: tuple(max(pair) for pair in zip(self.chain.cut.get(topic, ends[topic]), ends[topic], strict=True)) for topic in INPUTS
+        }
         head = self.chain.head
         deadline = clock.monotonic_ms() + VERDICT_TIMEOUT_MS
         while not self.reader.reached(cut):
@@ -283,8 +283,7 @@ class Planner:
         """Whether an approver accepted the difference at this tick."""
         queue = self.inbox.waiting.get(("autonomy.commands", 0), ())
         return any(
-            isinstance(record.event, AcceptDivergence) and record.event.tick == tick and record.event.role == "approver"
-            for record in queue
+            isinstance(record.event, AcceptDivergence) and record.event.tick == tick and record.event.role == "approver" for record in queue
         )
 
     def halt(self, why: str) -> None:
@@ -346,5 +345,3 @@ async def run_planner(settings: PlannerSettings) -> int:
         await planner.reader.close()
         await asyncio.wait_for(planner.producer.stop(), timeout=10)
     return 0
-
-

@@ -9,7 +9,6 @@ Source: R-A3.3, R-A3.4, R-A4.
 from collections.abc import Iterator
 
 from autonomy.values import JobClass, JobStatus, JobType, Reason, Stage, ZeroJobs, class_of
-
 from planner.decide import Decision, Plan
 from planner.state import ENQUEUE_WINDOW_MS, Bot, ClassRecord, State
 from planner.view import View
@@ -23,6 +22,7 @@ def check(plan: Plan, state: State, view: View) -> list[str]:
     Args:
         plan: as decided, not yet folded.
         state: what it was decided on.
+        view: the tick's surroundings.
     """
     return [*_every_bot_once(plan, state), *_counts(plan, state), *_grants(plan, state, view), *_fairness(plan)]
 

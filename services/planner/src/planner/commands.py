@@ -38,14 +38,13 @@ from autonomy.events import (
 from autonomy.fleet import BotSpec, read_bot
 from autonomy.policy import read_policy
 from autonomy.values import Cause, Stage, derived_id
-
 from planner.state import Bot, State
 
 Say = Callable[[TickRecord], None]
 MAX_BOTS = 1_000_000
 
 
-class Refused(Exception):  # noqa: N818 (a value of this module's flow, not an error of the process)
+class Refused(Exception):
     """A command that changes nothing."""
 
     def __init__(self, code: str, field: str, limit: str) -> None:
@@ -58,6 +57,7 @@ def apply_command(state: State, command: Command, say: Say) -> None:
 
     Args:
         state: sees every fact as soon as `say` folded it.
+        command: as an operator said it.
         say: takes a fact of this tick.
     """
     if command.command_id in state.commands.rows:
@@ -73,7 +73,7 @@ def apply_command(state: State, command: Command, say: Say) -> None:
         say(CommandAccepted(command_id=command.command_id, command=kind, outcomes=outcomes))
 
 
-def _act(state: State, command: Command, say: Say) -> tuple[BotOutcome, ...]:
+def _act(state: State, command: Command, say: Say) -> tuple[BotOutcome, ...]:  # noqa: C901, PLR0912 (one case per command, none of them deep)
     match command:
         case RegisterBots():
             return tuple(_register(state, document, command, say) for document in command.bots)
@@ -226,5 +226,3 @@ def _set_policy(command: SetPolicy, say: Say) -> None:
     except BadInput as refusal:
         raise Refused("BAD_INPUT", refusal.field, refusal.limit) from refusal
     say(PolicyChanged(document=policy.model_dump(mode="json"), policy_hash=policy.hash(), actor=command.actor))
-
-

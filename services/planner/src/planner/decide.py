@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from autonomy.market_clock import day_of_weekday_index, weekday_index
 from autonomy.values import JobClass, JobType, Reason, ZeroJobs, class_of
-
 from planner.gates import NOTHING, Finding, findings
 from planner.state import ENQUEUE_WINDOW_MS, Bot, LiveJob, State
 from planner.view import View
@@ -257,7 +256,7 @@ def plan_of(decisions: list[Decision], granted: tuple[Decision, ...], state: Sta
     return Plan(
         decisions=tuple(decisions),
         granted=granted,
-        zero_jobs=None if granted else zero_jobs(reasons, "fleet/" in state.pauses.rows),
+        zero_jobs=None if granted else zero_jobs(reasons, fleet_paused="fleet/" in state.pauses.rows),
         reason_counts={reason: reasons[reason] for reason in Reason if reason in reasons},
         blocker_counts=dict(sorted(blockers.items())),
         digest=digest_of(decisions),
@@ -270,7 +269,7 @@ def digest_of(decisions: Iterable[Decision]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def zero_jobs(reasons: Counter[Reason], fleet_paused: bool) -> ZeroJobs:
+def zero_jobs(reasons: Counter[Reason], *, fleet_paused: bool) -> ZeroJobs:
     """Why nothing was enqueued: the first that applies.
 
     Source: R-A4.
@@ -294,5 +293,3 @@ def zero_jobs(reasons: Counter[Reason], fleet_paused: bool) -> ZeroJobs:
 def with_job(decision: Decision, job_id: str) -> Decision:
     """A granted decision with the id of its job."""
     return decision._replace(job_id=job_id)
-
-

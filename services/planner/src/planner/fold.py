@@ -60,7 +60,6 @@ from autonomy.events import (
 from autonomy.market_clock import day_number
 from autonomy.policy import read_policy
 from autonomy.values import CRASHES, FINAL_FAILURES, Cause, JobClass, JobStatus
-
 from planner.state import (
     ENQUEUE_WINDOW_MS,
     Bot,
@@ -366,6 +365,4 @@ def _expired(live: LiveJob) -> JobRequeued | JobDead:
             job_id=job.job_id, bot_id=job.bot_id, tick=job.tick, attempt=job.attempt,
             cause=Cause.FAILURES_EXHAUSTED, failures=job.failures + 1,
         )  # fmt: skip
-    return JobRequeued(
-        job_id=job.job_id, bot_id=job.bot_id, tick=job.tick, attempt=job.attempt, cause=Cause.LEASE_EXPIRED
-    )
+    return JobRequeued(job_id=job.job_id, bot_id=job.bot_id, tick=job.tick, attempt=job.attempt, cause=Cause.LEASE_EXPIRED)

@@ -13,7 +13,6 @@ from autonomy.errors import BadInput
 from autonomy.market_clock import day_of
 from autonomy.strategies import check_parameters
 from autonomy.values import GateCode, JobType, Verdict, class_of
-
 from planner.state import Bot, ClassRecord
 from planner.view import Data, View
 
@@ -77,9 +76,7 @@ def _age_bars(bot: Bot, view: View) -> int | None:
 def _strategy(bot: Bot, view: View) -> Finding:
     fault = _parameter_fault(bot.strategy, bot.parameters)
     if bot.strategy in view.strategies and fault is not None:
-        return Finding(
-            GateCode.STRATEGY_VALID, Verdict.FAIL, fault[0], fault[1], "the bot is changed to parameters in range"
-        )
+        return Finding(GateCode.STRATEGY_VALID, Verdict.FAIL, fault[0], fault[1], "the bot is changed to parameters in range")
     known = ", ".join(sorted(view.strategies)) or "none announced yet"
     return Finding(
         GateCode.STRATEGY_VALID, Verdict.INCONCLUSIVE if not view.strategies else Verdict.FAIL,
@@ -114,9 +111,7 @@ def _market_data(bot: Bot, data: Data | None, view: View) -> Finding:
         if ahead is not None and view.wall_ms(ahead) is not None
         else f"never with this data: it has {len(data.days)} bars in all; more bars of {bot.symbol}, or another symbol"
     )
-    return Finding(
-        GateCode.MARKET_DATA, Verdict.FAIL, f"{data.bars} bars of {bot.symbol} until {today}", f"{needed} bars", clears
-    )
+    return Finding(GateCode.MARKET_DATA, Verdict.FAIL, f"{data.bars} bars of {bot.symbol} until {today}", f"{needed} bars", clears)
 
 
 def _capabilities(bot: Bot, job_type: JobType, view: View) -> list[Finding]:

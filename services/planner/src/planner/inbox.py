@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from autonomy.topics import INPUTS
-
 from planner.fold import Input
 
 MAX_WAITING = 200_000

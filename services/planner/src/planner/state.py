@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 import msgspec
+
 from autonomy.errors import Broken
 from autonomy.lifecycle import Job
 from autonomy.policy import DEFAULT, Policy

@@ -24,7 +24,6 @@ from autonomy.values import (
     partition_of,
     run_id_of,
 )
-
 from planner.check import check, contradictions
 from planner.commands import apply_command
 from planner.decide import DECIDER, Decision, Plan, decide, with_job

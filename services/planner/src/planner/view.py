@@ -11,7 +11,6 @@ from autonomy.fleet import fingerprint_of
 from autonomy.market_clock import market_day, unpack_days, wall_ms_of_day
 from autonomy.policy import Policy
 from autonomy.values import JobType
-
 from planner.state import Bot, RunnerProcess, State, SymbolOffer
 
 

@@ -64,7 +64,7 @@ class Wake:
             case _:
                 pass  # ignored on purpose: nothing else can make an earlier tick useful
 
-    def ticked(self, mono_ms: float, work_waits: bool) -> None:
+    def ticked(self, mono_ms: float, *, work_waits: bool) -> None:
         """A tick was accepted: what was seen before it is folded."""
         self.command = self.capacity = False
         self.ended.clear()
@@ -74,10 +74,7 @@ class Wake:
     def is_overdue(self, alive: frozenset[str], policy: Policy, mono_ms: float) -> bool:
         """Whether a claim or a process that should beat missed two beats."""
         limit_ms = 2 * policy.leases.beat_s * 1000
-        for key in alive - self.ended:
-            if mono_ms - self.beats.setdefault(key, mono_ms) > limit_ms:
-                return True
-        return False
+        return any(mono_ms - self.beats.setdefault(key, mono_ms) > limit_ms for key in sorted(alive - self.ended))
 
     def cause(self, *, now_ms: int, due_ms: int, mono_ms: float, alive: frozenset[str], policy: Policy) -> TickCause | None:
         """The cause to tick for now, or None."""
@@ -93,7 +90,7 @@ class Wake:
         return None
 
 
-def next_due_ms(head_now_ms: int, now_ms: int, interval_s: float, first: bool) -> int:
+def next_due_ms(head_now_ms: int, now_ms: int, interval_s: float, *, first: bool) -> int:
     """The next time on the fixed grid: at once before the first tick, and a missed one is not made up."""
     if first:
         return now_ms

@@ -4,14 +4,13 @@ import asyncio
 import sys
 
 from autonomy.telemetry import set_up
-
 from projection.app import run_projection
 from projection.settings import ProjectionSettings
 
 
 def main() -> int:
     """Run until told to stop."""
-    settings = ProjectionSettings()  # type: ignore[call-arg] # from the environment
+    settings = ProjectionSettings()
     set_up("projection", settings.log_level, settings.metrics_port)
     return asyncio.run(run_projection(settings))
 

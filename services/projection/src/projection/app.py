@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import asyncpg
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
+from prometheus_client import Counter, Gauge, Histogram
+
 from autonomy import clock
 from autonomy.chain import Chain
 from autonomy.envelope import encode
@@ -19,8 +21,6 @@ from autonomy.errors import Broken
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
 from autonomy.topics import PULSE, QUARANTINE, RUNS, TOPICS
 from autonomy.values import derived_id
-from prometheus_client import Counter, Gauge, Histogram
-
 from projection.intake import Intake
 from projection.settings import ProjectionSettings
 from projection.store import connect, load, write
@@ -74,9 +74,7 @@ class Projection:
         """Rows and offsets, in one transaction; what goes to quarantine is said before, at least once."""
         for said in self.intake.said:
             key = f"{said.source_topic}/{said.source_partition}/{said.source_offset}"
-            value = encode(
-                said, source="autonomy/projection", subject=key, time=clock.now(), event_id=derived_id("quarantine", key)
-            )
+            value = encode(said, source="autonomy/projection", subject=key, time=clock.now(), event_id=derived_id("quarantine", key))
             await append_batch(self.producer, QUARANTINE, 0, [Outgoing(key.encode(), value)])
             log.warning("quarantined", extra={"record": key, "reason": said.reason})
         changes, progress = self.intake.model.finish(), self.intake.progress()
@@ -103,10 +101,7 @@ async def build_projection(settings: ProjectionSettings) -> Projection:
     """Connect, and read on where the rows are."""
     connection = await connect(settings.database_url, settings.schema_name)
     model, head, offsets = await load(connection)
-    starts = {
-        topic.name: [offsets.next_offset.get((topic.name, number), 0) for number in range(topic.partitions)]
-        for topic in TOPICS
-    }
+    starts = {topic.name: [offsets.next_offset.get((topic.name, number), 0) for number in range(topic.partitions)] for topic in TOPICS}
     chain = Chain.anchored(head)
     if head.offset >= 0:
         starts[RUNS] = [head.offset]  # the seal itself: it proves that this is the log that the rows come from
@@ -136,8 +131,14 @@ async def run_projection(settings: ProjectionSettings) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     current: list[Projection] = []
+
+    def stop() -> None:
+        stopping.set()
+        for projection in current:
+            projection.stopping = True
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: (stopping.set(), [setattr(p, "stopping", True) for p in current]))
+        loop.add_signal_handler(number, stop)
     while not stopping.is_set():
         try:
             projection = await build_projection(settings)

@@ -50,7 +50,6 @@ from autonomy.events import (
 )
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.values import JobStatus, JobType, Reason, derived_id
-
 from projection.bot_now import Row, since_of, state_of
 
 SPARK_POINTS = 24
@@ -192,9 +191,7 @@ class Model:
         self.bots[bot_id] = row
         self.changes.put("bots", (bot_id,), row)
 
-    def _bot_fact(
-        self, event: BotChanged | BotRetired | StageChanged | HoldPlaced | HoldReleased, seal: PlannerRun, at: datetime
-    ) -> None:
+    def _bot_fact(self, event: BotChanged | BotRetired | StageChanged | HoldPlaced | HoldReleased, seal: PlannerRun, at: datetime) -> None:
         row = dict(self.bots[event.bot_id])
         match event:
             case BotChanged():

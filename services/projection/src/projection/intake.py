@@ -17,7 +17,6 @@ from autonomy.events import AttemptRefused, CapabilitiesAnnounced, Command, Head
 from autonomy.kafka import Record
 from autonomy.lifecycle import JobStep
 from autonomy.topics import COMMANDS, JOBS, PULSE, RUNS
-
 from projection.apply import Model, instant
 from projection.store import Offsets, Progress
 
@@ -115,9 +114,7 @@ class Intake:
         return applied
 
     def _commands_read(self, tick: AcceptedTick) -> bool:
-        return all(
-            self.positions.get((COMMANDS, number), 0) >= end for number, end in enumerate(tick.seal.cut.get(COMMANDS, ()))
-        )
+        return all(self.positions.get((COMMANDS, number), 0) >= end for number, end in enumerate(tick.seal.cut.get(COMMANDS, ())))
 
     def progress(self) -> Progress:
         """What a commit of everything applied so far may claim."""
@@ -151,4 +148,3 @@ class Intake:
             self.offsets.next_offset[key], self.offsets.applied[key] = nexts, applied
         self.said.clear()
         self.model.rev += 1
-

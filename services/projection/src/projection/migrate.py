@@ -9,9 +9,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from autonomy.read_model import SCHEMA
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
+
+from autonomy.read_model import SCHEMA
 
 WRITER, READER = "autonomy_projection", "autonomy_reader"
 

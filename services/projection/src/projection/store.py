@@ -14,15 +14,15 @@ from typing import Final
 
 import asyncpg
 import orjson
+from sqlalchemy import BigInteger, Boolean, DateTime, Float, Integer, Table
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
 from autonomy.chain import GENESIS
 from autonomy.errors import Broken
 from autonomy.events import Head
 from autonomy.lifecycle import Job
 from autonomy.read_model import CHANNEL, METADATA
 from autonomy.values import Cause, JobClass, JobStatus, JobType
-from sqlalchemy import BigInteger, Boolean, DateTime, Float, Integer, Table
-from sqlalchemy.dialects.postgresql import JSONB, UUID
-
 from projection.apply import Changes, Model
 from projection.bot_now import Row
 
@@ -56,9 +56,7 @@ class Upsert:
         kinds = {column.name: _sql_type(column.type) for column in table.columns}
         keys = [column.name for column in table.primary_key]
         json_columns = frozenset(name for name in names if kinds[name] == "jsonb")
-        arrays = ", ".join(
-            f"${number}::{'text' if name in json_columns else kinds[name]}[]" for number, name in enumerate(names, start=1)
-        )
+        arrays = ", ".join(f"${number}::{'text' if name in json_columns else kinds[name]}[]" for number, name in enumerate(names, start=1))
         quoted = ", ".join(f'"{name}"' for name in names)
         picked = ", ".join(f'u."{name}"::jsonb' if name in json_columns else f'u."{name}"' for name in names)
         updates = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in keys)
@@ -150,7 +148,10 @@ async def _upsert(connection: "asyncpg.Connection[asyncpg.Record]", upsert: Upse
 
 
 async def _move_offsets(connection: "asyncpg.Connection[asyncpg.Record]", progress: Progress) -> None:
-    moved = [(topic, number, nexts, applied, progress.before.get((topic, number))) for (topic, number), (nexts, applied) in progress.offsets.items()]
+    moved = [
+        (topic, number, nexts, applied, progress.before.get((topic, number)))
+        for (topic, number), (nexts, applied) in progress.offsets.items()
+    ]
     if not moved:
         return
     topics, numbers, nexts, applied, before = (list(column) for column in zip(*moved, strict=True))
@@ -190,7 +191,7 @@ async def load(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[Model,
     for row in await connection.fetch("SELECT * FROM bot_jobs WHERE status IN ('QUEUED', 'RUNNING')"):
         model.jobs[row["id"]] = dict(row)
         model.by_bot.setdefault(row["bot_id"], set()).add(row["id"])
-        model.fold.enqueue(job_of_row(row))
+        model.fold.enqueue(job_of_row(dict(row)))
     return model, head, offsets
 
 
@@ -209,12 +210,14 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-async def table_hashes(connection: "asyncpg.Connection[asyncpg.Record]", tables: Iterable[tuple[str, Sequence[str], Sequence[str]]]) -> dict[str, str]:
+async def table_hashes(
+    connection: "asyncpg.Connection[asyncpg.Record]", tables: Iterable[tuple[str, Sequence[str], Sequence[str]]]
+) -> dict[str, str]:
     """A hash over the ordered rows of each table: (name, columns, keys)."""
     found = {}
     for name, columns, keys in tables:
         shown = ", ".join(f'"{column}"' for column in columns)
         order = ", ".join(f'"{key}"' for key in keys)
-        sql = f'SELECT encode(sha256(coalesce(string_agg(md5(t::text), \'\' ORDER BY n), \'\')::bytea), \'hex\') FROM (SELECT row_number() OVER (ORDER BY {order}) AS n, ROW({shown})::text AS t FROM "{name}") q'  # noqa: S608 (names from our own metadata)
+        sql = f"SELECT encode(sha256(coalesce(string_agg(md5(t::text), '' ORDER BY n), '')::bytea), 'hex') FROM (SELECT row_number() OVER (ORDER BY {order}) AS n, ROW({shown})::text AS t FROM \"{name}\") q"  # noqa: S608 (names from our own metadata)
         found[name] = str(await connection.fetchval(sql))
     return found

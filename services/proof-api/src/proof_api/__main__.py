@@ -3,15 +3,15 @@
 import sys
 
 import uvicorn
-from autonomy.telemetry import set_up
 
+from autonomy.telemetry import set_up
 from proof_api.app import create_app
 from proof_api.settings import ProofSettings
 
 
 def main() -> int:
     """Serve until told to stop."""
-    settings = ProofSettings()  # type: ignore[call-arg] # from the environment
+    settings = ProofSettings()
     set_up("proof-api", settings.log_level)
     uvicorn.run(
         create_app(settings), host=settings.host, port=settings.port, log_config=None, access_log=False,

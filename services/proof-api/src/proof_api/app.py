@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import orjson
-from autonomy import clock
-from autonomy.errors import BadInput
-from autonomy.read_model import SCHEMA
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from autonomy import clock
+from autonomy.errors import BadInput
+from autonomy.read_model import SCHEMA
 from proof_api import problems
 from proof_api.auth import Operators
 from proof_api.commands import Desk
@@ -49,8 +49,7 @@ def create_app(settings: ProofSettings) -> FastAPI:
         )  # fmt: skip
         app.state.context = context
         tasks = [
-            asyncio.create_task(work)
-            for work in (context.snapshots.run(), context.watch.run(), context.watch.probe(), keep_pool(context))
+            asyncio.create_task(work) for work in (context.snapshots.run(), context.watch.run(), context.watch.probe(), keep_pool(context))
         ]
         for task in tasks:
             task.add_done_callback(_must_not_end)

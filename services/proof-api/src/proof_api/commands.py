@@ -12,6 +12,8 @@ from typing import Final
 
 import asyncpg
 from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
 from autonomy import clock
 from autonomy.envelope import encode
 from autonomy.errors import BadInput, Retryable
@@ -34,8 +36,6 @@ from autonomy.kafka import Outgoing, append_batch, build_producer
 from autonomy.policy import read_policy
 from autonomy.topics import COMMANDS
 from autonomy.values import derived_id
-from pydantic import ValidationError
-
 from proof_api.auth import Operator, Role
 from proof_api.problems import Problem
 
@@ -51,7 +51,7 @@ KINDS: Final[dict[str, type[Command]]] = {
         RegisterBots, ChangeBot, RetireBot, PauseLoop, ResumeLoop, HoldBot, ReleaseHold, SetPolicy, CancelJob, AcceptDivergence,
     )
 }  # fmt: skip
-ROLES: Final[dict[str, Role]] = {kind: "operator" for kind in KINDS} | {AcceptDivergence.wire: "approver", SetPolicy.wire: "approver"}
+APPROVERS_ONLY: Final = frozenset({AcceptDivergence.wire, SetPolicy.wire})
 
 
 @dataclass(slots=True)
@@ -73,8 +73,11 @@ class Desk:
         kind = KINDS.get(wire) or KINDS.get(f"{wire}.v1")
         if kind is None:
             raise Problem(422, "BAD_INPUT", "Unknown command", f"type: must be one of {', '.join(sorted(KINDS))}")
-        if not operator.may(ROLES[kind.wire]):
-            raise Problem(403, "FORBIDDEN", "Not allowed", f"{kind.wire} needs the role {ROLES[kind.wire]}, {operator.name} is {operator.role}")
+        needed: Role = "approver" if kind.wire in APPROVERS_ONLY else "operator"
+        if not operator.may(needed):
+            raise Problem(
+                403, "FORBIDDEN", "Not allowed", f"{kind.wire} needs the role {needed}, {operator.name} is {operator.role}"
+            )
         forged = {"commandId", "actor", "role", "command_id"} & set(document)
         if forged:
             raise Problem(422, "BAD_INPUT", "A value is refused", f"{sorted(forged)[0]}: comes from the credential, never from the body")
@@ -105,15 +108,18 @@ class Desk:
             raise Problem(503, "KAFKA_DOWN", "Kafka does not answer: the command was not sent") from refusal
         try:
             await asyncio.wait_for(
-                append_batch(self.producer, COMMANDS, 0, [Outgoing(actor.encode(), value)]), APPEND_TIMEOUT_S  # type: ignore[arg-type] # built above
+                append_batch(self.producer, COMMANDS, 0, [Outgoing(actor.encode(), value)]),
+                APPEND_TIMEOUT_S,
             )
         except (KafkaError, OSError, TimeoutError) as refusal:
-            raise Problem(504, "OUTCOME_UNKNOWN", "It is unknown whether the command landed", "retry with the same Idempotency-Key") from refusal
+            raise Problem(
+                504, "OUTCOME_UNKNOWN", "It is unknown whether the command landed", "retry with the same Idempotency-Key"
+            ) from refusal
 
     async def refused(self, document: Mapping[str, object], operator: Operator | None, problem: Problem) -> None:
         """Record a refused attempt, within the rate."""
         mono_s = clock.monotonic_ms() / 1000
-        self.refusals = [at for at in self.refusals if mono_s - at < 60]  # noqa: PLR2004 (a minute)
+        self.refusals = [at for at in self.refusals if mono_s - at < 60]
         if len(self.refusals) >= REFUSALS_PER_MINUTE:
             self.refusals_dropped += 1
             return
@@ -145,7 +151,9 @@ def check_content(command: Command) -> None:
             pass
 
 
-async def answer_of(pool: "asyncpg.Pool[asyncpg.Record]", command_id: str, within_s: float = ANSWER_WITHIN_S) -> Mapping[str, object] | None:
+async def answer_of(
+    pool: "asyncpg.Pool[asyncpg.Record]", command_id: str, within_s: float = ANSWER_WITHIN_S
+) -> Mapping[str, object] | None:
     """The planner's answer as the projection shows it, or None when it is still open after `within_s`."""
     deadline = clock.monotonic_ms() + within_s * 1000
     while True:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 import asyncpg
-from autonomy import clock
 from fastapi import Depends, Header, Request
 
+from autonomy import clock
 from proof_api.auth import Operator, Operators
 from proof_api.commands import Desk
 from proof_api.problems import Problem

@@ -19,7 +19,7 @@ class Collector:
     def collect(self) -> Iterable[Metric]:
         """Every metric family."""
         now_ms, judgement, log, read = self.context.judged()
-        yield gauge("autonomy_proof_up", "1 while an answer can be trusted", judgement.code == 200)  # noqa: PLR2004
+        yield gauge("autonomy_proof_up", "1 while an answer can be trusted", judgement.code == 200)
         yield labelled("autonomy_check", "1 while a check is ok", "check", {k: float(v == "ok") for k, v in judgement.checks.items()})
         if read.last_tick_ms is not None:
             name = "autonomy_planner_last_tick_timestamp_seconds"
@@ -56,5 +56,5 @@ def labelled(name: str, meaning: str, label: str, values: dict[str, float]) -> G
 def render(context: "Context") -> tuple[bytes, str]:
     """The exposition and its media type."""
     registry = CollectorRegistry()
-    registry.register(Collector(context))  # type: ignore[arg-type] # prometheus_client's Collector is this protocol
+    registry.register(Collector(context))
     return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 MEDIA = "application/problem+json"
 
 
-class Problem(Exception):  # noqa: N818 (RFC 9457 calls it a problem)
+class Problem(Exception):
     """An answer that is not a success.
 
     Args:

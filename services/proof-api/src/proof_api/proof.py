@@ -99,7 +99,7 @@ def judge(log: LogFacts, read: ReadFacts, now_ms: int) -> Judgement:
         "canary": "off",
     }
     status, code, reason = grade(log, read, lag_ms, postgres_ok=postgres_ok, kafka_ok=kafka_ok)
-    verdict = verdict_of(planner, read) if code == 200 and kafka_ok else None  # noqa: PLR2004 (HTTP OK)
+    verdict = verdict_of(planner, read) if code == 200 and kafka_ok else None
     if status == "fresh" and planner in {"down", "late"}:
         reason = why_not_ticking(log, planner)
     if status == "fresh" and not reason and not read.loop_enabled and read.paused_by:
@@ -107,9 +107,7 @@ def judge(log: LogFacts, read: ReadFacts, now_ms: int) -> Judgement:
     return Judgement(status, code, reason, checks, lag_ms, status in {"fresh", "stale"}, verdict)
 
 
-def grade(
-    log: LogFacts, read: ReadFacts, lag_ms: float | None, *, postgres_ok: bool, kafka_ok: bool
-) -> tuple[Status, int, str]:
+def grade(log: LogFacts, read: ReadFacts, lag_ms: float | None, *, postgres_ok: bool, kafka_ok: bool) -> tuple[Status, int, str]:
     """Status and HTTP code, the worst first."""
     if not postgres_ok:
         return "unavailable", 503, f"PostgreSQL does not answer: {read.problem or 'no recent snapshot'}"

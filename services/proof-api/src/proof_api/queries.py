@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 import asyncpg
+
 from autonomy.errors import BadInput
 from autonomy.values import iso
 
@@ -54,12 +55,12 @@ def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[object]:
     """
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return [kind.fromisoformat(value) if kind is datetime else kind(value) for kind, value in zip(kinds, values, strict=True)]  # type: ignore[attr-defined] # datetime only
+        return [kind.fromisoformat(value) if kind is datetime else kind(value) for kind, value in zip(kinds, values, strict=True)]
     except (ValueError, TypeError, AttributeError) as refusal:
         raise BadInput("cursor", "must be a nextCursor of this list") from refusal
 
 
-def document(row: Mapping[str, object]) -> dict[str, object]:
+def document(row: "asyncpg.Record | Mapping[str, object]") -> dict[str, object]:
     """A row as camelCase JSON; instants as ISO UTC."""
     return {_camel(name): iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
@@ -90,7 +91,9 @@ class BotFilter:
             elif wanted:
                 where.add(f"{column} = ANY({{}}::text[])", list(wanted))
         if self.text:
-            where.add("(bot_id LIKE {} OR lower(name) LIKE {} OR lower(symbol) LIKE {} OR strategy LIKE {})", *[f"%{_like(self.text)}%"] * 4)
+            where.add(
+                "(bot_id LIKE {} OR lower(name) LIKE {} OR lower(symbol) LIKE {} OR strategy LIKE {})", *[f"%{_like(self.text)}%"] * 4
+            )
         return where
 
     @property
@@ -113,7 +116,9 @@ FROM bot_jobs j WHERE j.status = 'QUEUED' AND j.bot_id = ANY($1::text[])
 """
 
 
-async def list_bots(connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter, limit: int, cursor: str | None) -> tuple[list[dict[str, object]], str | None]:
+async def list_bots(
+    connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter, limit: int, cursor: str | None
+) -> tuple[list[dict[str, object]], str | None]:
     """A page of bots by id, each with its place in line while queued."""
     where = wanted.where()
     if cursor:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from autonomy.settings import Port, ServiceSettings
 from pydantic import Field, model_validator
+
+from autonomy.settings import Port, ServiceSettings
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -28,7 +29,5 @@ class ProofSettings(ServiceSettings):
     def safe(self) -> Self:
         """Open reading is for loopback only."""
         if self.host not in LOOPBACK and self.auth_mode == "token":
-            raise ValueError(
-                f"PROOF_API_HOST={self.host} is not loopback: set AUTH_MODE=token-everywhere, so that reading needs a token"
-            )
+            raise ValueError(f"PROOF_API_HOST={self.host} is not loopback: set AUTH_MODE=token-everywhere, so that reading needs a token")
         return self

@@ -13,11 +13,11 @@ from datetime import datetime
 
 import asyncpg
 import orjson
+
 from autonomy import clock
 from autonomy.policy import DEFAULT
 from autonomy.read_model import CHANNEL
 from autonomy.values import iso, ms_of
-
 from proof_api.proof import ReadFacts
 
 log = logging.getLogger(__name__)
@@ -147,13 +147,14 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         runners = await connection.fetch(RUNNERS_SQL)
         quarantined = await connection.fetchval("SELECT count(*) FROM quarantine")
     document = policy or DEFAULT.model_dump(mode="json")
-    fleet_pause = next((row for row in loop if row["scope"] == "fleet"), None)
-    last = runs[0] if runs else None
+    pauses = [dict(row) for row in loop]
+    fleet_pause = next((row for row in pauses if row["scope"] == "fleet"), None)
+    last = dict(runs[0]) if runs else None
     body = {
         **decision_body(last, document, runs, jobs),
         **jobs_body(live, done, document, stuck_minutes),
         "loopEnabled": fleet_pause is None,
-        "pausedBy": [_pause(row) for row in loop],
+        "pausedBy": [_pause(row) for row in pauses],
         "chainRepairs": [
             {"atTick": row["at_tick"], "tick": row["tick"], "actor": row["actor"], "reason": row["reason"]} for row in repairs
         ],
@@ -166,7 +167,7 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
     )  # fmt: skip
     return Picture(
         mono_ms=clock.monotonic_ms(), rev=head["rev"] if head else 0, read=read, counts=count_bots(counts),
-        runners=tuple(dict(row) for row in runners), policy=document, last_run=dict(last) if last else None,
+        runners=tuple(dict(row) for row in runners), policy=document, last_run=last,
         quarantined=quarantined, probe_said_ms=ms_of(probe) if probe else None,
     )  # fmt: skip
 
@@ -191,7 +192,7 @@ def decision_body(
         "tickIntervalSec": policy["tick_interval_s"],
         "marketNow": {"at": _iso(last["market_now"]), "mode": _market_mode(policy)} if last else None,
         "lastDecisionSummary": summary_of(last),
-        "latestPlannerRuns": [run_document(row) for row in runs],
+        "latestPlannerRuns": [run_document(dict(row)) for row in runs],
         "latestEnqueuedJobs": [
             {
                 "jobId": row["id"], "botId": row["bot_id"], "type": row["job_type"], "status": row["status"],
@@ -213,9 +214,7 @@ def summary_of(last: Mapping[str, object] | None) -> dict[str, object]:
     reasons: Mapping[str, int] = last["reason_counts"]  # type: ignore[assignment] # a jsonb object
     blockers: Mapping[str, int] = last["blocker_counts"]  # type: ignore[assignment] # a jsonb object
     top = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
-    blockers_top = [
-        {"code": code, "count": count} for code, count in sorted(blockers.items(), key=lambda pair: (-pair[1], pair[0]))
-    ]
+    blockers_top = [{"code": code, "count": count} for code, count in sorted(blockers.items(), key=lambda pair: (-pair[1], pair[0]))]
     zero_jobs = last["zero_jobs_reason"]
     return {
         "tick": last["tick"],

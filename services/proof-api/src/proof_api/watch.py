@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
+
 from autonomy import clock
 from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode, encode
@@ -18,7 +19,6 @@ from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
 from autonomy.topics import PULSE, RUNS
 from autonomy.values import iso
-
 from proof_api.proof import LogFacts
 
 log = logging.getLogger(__name__)
@@ -128,9 +128,9 @@ class Watch:
             if self.pulse_mono_ms is None or heard > self.pulse_mono_ms:
                 self.leader, self.pulse_mono_ms = pulse, heard
             self.others.pop(pulse.process_id, None)
-        elif age_ms < 10_000:  # noqa: PLR2004 (ten pulses)
+        elif age_ms < 10_000:
             self.others[pulse.process_id] = pulse
-            while len(self.others) > 16:  # noqa: PLR2004 (no fleet has more planners)
+            while len(self.others) > 16:
                 del self.others[next(iter(self.others))]
 
     async def probe(self) -> None:
@@ -140,14 +140,8 @@ class Watch:
                 self.producer = self.producer or await build_producer(self.kafka)
                 self.sequence += 1
                 said = ProbePulse(process_id=self.process_id, sequence=self.sequence, sent_at=clock.now())
-                value = encode(
-                    said, source="autonomy/proof-api", subject=self.process_id, time=said.sent_at, event_id=clock.drawn_id()
-                )
-                await asyncio.wait_for(
-                    append_batch(self.producer, PULSE, 0, [Outgoing(self.process_id.encode(), value)]), ASK_TIMEOUT_S
-                )
+                value = encode(said, source="autonomy/proof-api", subject=self.process_id, time=said.sent_at, event_id=clock.drawn_id())
+                await asyncio.wait_for(append_batch(self.producer, PULSE, 0, [Outgoing(self.process_id.encode(), value)]), ASK_TIMEOUT_S)
             except (KafkaError, OSError, TimeoutError, Retryable) as refusal:
                 log.warning("no probe: %r", refusal)
             await asyncio.sleep(PROBE_EVERY_S)
-
-

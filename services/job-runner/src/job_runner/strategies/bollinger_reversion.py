@@ -1,4 +1,4 @@
-"""Bollinger reversion: buy below the lower band, leave at the mean; mirrored above the upper band when shorts are allowed."""
+"""Bollinger reversion: buy below the lower band, leave at the mean; mirrored above the upper band for shorts."""
 
 import math
 

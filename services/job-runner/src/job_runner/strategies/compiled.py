@@ -1,10 +1,11 @@
 """The one door to the compiler: typed, cached, and never stale.
 
-Role: turns a plain function over float64 arrays into machine code. Everything compiled in this service is decorated here.
+Role: turns a plain function over float64 arrays into machine code. Everything compiled in this service is decorated
+    here.
 
-A compiled kernel holds the code of the functions it calls, but the compiler's own cache watches only the file of the outermost
-one: after an edit of a template it would go on running the old template under the new code hash. So the cache lives in a folder
-named by the hash of every source that holds a kernel; an edit anywhere means a new folder.
+A compiled kernel holds the code of the functions it calls, but the compiler's own cache watches only the file of the
+outermost one: after an edit of a template it would go on running the old template under the new code hash. So the
+cache lives in a folder named by the hash of every source that holds a kernel; an edit anywhere means a new folder.
 """
 
 import functools
@@ -30,7 +31,8 @@ CLOSE = 3
 VOLUME = 4
 BAR_SIZE = 5
 
-# Two means this close (relative) are the same number computed in two ways; without a dead band a flat price would trade on
+# Two means this close (relative) are the same number computed in two ways; without a dead band a flat price would
+# trade on
 # rounding.
 TIE = 1e-12
 
@@ -38,7 +40,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Bar(NamedTuple):
-    """One bar that has ended; prices in USD, volume in shares. A named tuple, because the compiler keeps those in registers."""
+    """One bar that has ended; prices in USD, volume in shares. The compiler keeps a named tuple in registers."""
 
     open: float
     high: float
@@ -50,15 +52,19 @@ class Bar(NamedTuple):
 def kernel(function: _Function) -> _Function:
     """Compile `function` at its first call, with a cache on disk that its sources' hash names.
 
-    Called kernels are inlined by force: a call per bar and array would cost more than the work.
-    The folder is handed over through the compiler's configuration, which is read at decoration only and put back at once.
+    Called kernels are inlined by force: a call per bar and array would cost more than the work. The folder is handed
+    over through the compiler's configuration, which is read at decoration only and put back at once.
     """
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder())
+    # The compiler's settings are made at run time, and its own annotations do not know them.
+    compiler: Any = numba
+    before = compiler.config.CACHE_DIR
+    compiler.config.CACHE_DIR = str(cache_folder())
     try:
-        compiled: _Function = numba.njit(cache=True, forceinline=True, _nrt=False)(function)
+        # Without its memory manager: kernels allocate nothing, and counting references in the inner loop cost half
+        # the time.
+        compiled: _Function = compiler.njit(cache=True, forceinline=True, _nrt=False)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        compiler.config.CACHE_DIR = before
     return compiled
 
 
@@ -66,7 +72,8 @@ def kernel(function: _Function) -> _Function:
 def cache_folder() -> Path:
     """Where compiled kernels of exactly these sources are kept.
 
-    Compiled kernels are loaded as code, so the folder must belong to this user: next to the sources, else in the home folder.
+    Compiled kernels are loaded as code, so the folder must belong to this user: next to the sources, else in the home
+    folder.
     """
     package = Path(__file__).parent.parent
     digest = hashlib.sha256()
@@ -75,8 +82,9 @@ def cache_folder() -> Path:
         if b"@kernel" in text:
             digest.update(source.name.encode() + b"\0" + text + b"\0")
     beside = package / "__pycache__"
-    if numba.config.CACHE_DIR:
-        parent = Path(numba.config.CACHE_DIR)
+    compiler: Any = numba
+    if compiler.config.CACHE_DIR:
+        parent = Path(compiler.config.CACHE_DIR)
     elif os.access(beside if beside.exists() else package, os.W_OK):
         parent = beside
     else:

@@ -1,7 +1,8 @@
 """From a strategy's wire name to its compiled step.
 
-Role: the only place that knows which module codes which template. A compiled function cannot be handed to another without losing
-the cache on disk, so the choice is a number and a chain of branches, which the processor predicts for free.
+Role: the only place that knows which module codes which template. A compiled function cannot be handed to another
+without losing the cache on disk, so the choice is a number and a chain of branches, which the processor predicts for
+free.
 """
 
 import inspect

@@ -1,11 +1,12 @@
-"""Donchian breakout: buy a close above the channel of the bars before, leave below a shorter one; mirrored for shorts."""
+"""Donchian breakout: buy a close above the channel of the bars before, leave below a shorter one; or mirrored."""
 
 from job_runner.strategies.compiled import Bar, FloatArray, kernel
 
 _SEEN = 0
 _SLOT = 1
 _POSITION = 2
-# Four running extremes, each a value and the number of the bar it stands on. Lows are kept negated: one rule serves both.
+# Four running extremes, each a value and the number of the bar it stands on. Lows are kept negated: one rule serves
+# both.
 _ENTRY_HIGH = 3
 _EXIT_HIGH = 5
 _ENTRY_LOW = 7
@@ -20,7 +21,7 @@ def state_size(params: FloatArray) -> int:
 
 @kernel
 def _raise_extreme(state: FloatArray, place: int, ring: int, ring_size: int, length: int, value: float) -> None:
-    """Keep the highest of the last `length` values at `place`; looks through the ring only when the old one has left."""
+    """Keep the highest of the last `length` values at `place`; looks through the ring when the old one has left."""
     seen = state[_SEEN]
     if seen == 0.0 or value >= state[place]:
         state[place] = value

@@ -1,6 +1,7 @@
 """Alembic's environment: one schema, given by the caller's connection."""
 
 from alembic import context
+
 from autonomy.read_model import METADATA
 
 connection = context.config.attributes["connection"]

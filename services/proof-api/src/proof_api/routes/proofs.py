@@ -3,10 +3,10 @@
 from typing import Annotated, Literal
 
 import orjson
-from autonomy.values import iso_of_ms
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from autonomy.values import iso_of_ms
 from proof_api.context import CanRead, Context, InContext
 from proof_api.metrics import render
 from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, RETRY_AFTER_S, body_of, proof_of
@@ -33,7 +33,7 @@ def answer(context: Context, keys: tuple[str, ...], require: str | None) -> Resp
     headers = {
         "Cache-Control": "no-store", "X-Proof-Status": judgement.status, "X-As-Of-Tick": str(read.applied_tick),
     }  # fmt: skip
-    if code != 200:  # noqa: PLR2004 (HTTP OK)
+    if code != 200:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     return Response(whole, code, headers, JSON)
 
@@ -67,7 +67,7 @@ async def livez() -> Response:
 async def readyz(context: InContext) -> Response:
     """503 with the failing check while an answer could not be trusted."""
     _, judgement, _, _ = context.judged()
-    ready = judgement.code == 200 and judgement.checks["kafka"] == "ok"  # noqa: PLR2004 (HTTP OK)
+    ready = judgement.code == 200 and judgement.checks["kafka"] == "ok"
     body = {"status": "ok" if ready else "unavailable", "checks": judgement.checks, "reason": judgement.reason or None}
     return Response(orjson.dumps(body), 200 if ready else 503, media_type=JSON)
 

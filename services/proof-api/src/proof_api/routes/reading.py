@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Annotated
 
 import orjson
-from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Reason, Recency, Stage, iso_of_ms
 from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response
 
+from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Reason, Recency, Stage, iso_of_ms
 from proof_api import queries
 from proof_api.context import CanRead, Connected, Context, InContext
 from proof_api.problems import Problem
@@ -70,7 +70,7 @@ async def bots(  # noqa: PLR0913 (one argument per filter)
         "rev": picture.rev if picture else 0,
     }  # fmt: skip
     response = answer(context, body, if_none_match)
-    if following is not None and response.status_code == 200:  # noqa: PLR2004 (HTTP OK)
+    if following is not None and response.status_code == 200:
         response.headers["Link"] = f'<?cursor={following}>; rel="next"'
     return response
 
@@ -98,7 +98,7 @@ async def bot_decisions(
 async def bot_gates(context: InContext, _: CanRead, connection: Connected, bot_id: BotPath) -> Response:
     """The standing blockers as recorded in the decision."""
     rows = await connection.fetch("SELECT * FROM bot_gates WHERE bot_id = $1", bot_id)
-    return answer(context, {"items": [queries.document(row) for row in rows]})
+    return answer(context, {"items": [queries.document(dict(row)) for row in rows]})
 
 
 @router.get("/api/bots/{bot_id}/backtests", tags=["bots"], summary="Evidence, newest first")
@@ -119,11 +119,11 @@ async def bot_timeline(
     at, ref = queries.decode_cursor(cursor, (datetime, str)) if cursor else (None, None)
     rows = await connection.fetch(queries.TIMELINE_SQL, bot_id, at, ref, limit + 1)
     following = queries.encode_cursor([rows[limit - 1]["at"], rows[limit - 1]["ref"]]) if len(rows) > limit else None
-    return page(context, [queries.document(row) for row in rows[:limit]], following)
+    return page(context, [queries.document(dict(row)) for row in rows[:limit]], following)
 
 
 @router.get("/api/jobs", tags=["jobs"], summary="Jobs, newest first")
-async def jobs(  # noqa: PLR0913 (one argument per filter)
+async def jobs(
     context: InContext, _: CanRead, connection: Connected,
     status: Annotated[list[JobStatus] | None, Query(max_length=5)] = None,
     type: Annotated[list[JobType] | None, Query(max_length=4)] = None,  # noqa: A002 (the word of the API)
@@ -158,30 +158,22 @@ async def run_decisions(
         "SELECT * FROM autonomy_bot_decisions WHERE tick = $1 AND bot_id > $2 ORDER BY bot_id LIMIT $3", tick, after, limit + 1
     )
     following = queries.encode_cursor([rows[limit - 1]["bot_id"]]) if len(rows) > limit else None
-    return page(context, [queries.document(row) for row in rows[:limit]], following)
+    return page(context, [queries.document(dict(row)) for row in rows[:limit]], following)
 
 
 @router.get("/api/stage-events", tags=["bots"], summary="Stage history of the fleet, newest first")
-async def stage_events(
-    context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
-) -> Response:
+async def stage_events(context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """Who moved which bot, and why."""
     return page(context, *await queries.STAGE_EVENTS.page(connection, Where(), limit, cursor))
 
 
 @router.get("/api/quarantine", tags=["planner"], summary="Records that could not be read, newest first")
-async def quarantine(
-    context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
-) -> Response:
+async def quarantine(context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """Each with its place, hash and reason."""
     return page(context, *await queries.QUARANTINE.page(connection, Where(), limit, cursor))
 
 
 @router.get("/api/commands", tags=["commands"], summary="Commands and refused attempts, newest first")
-async def commands(
-    context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
-) -> Response:
+async def commands(context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """Who asked for what, and what became of it."""
     return page(context, *await queries.COMMANDS.page(connection, Where(), limit, cursor))
-
-

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import cast
 
 import asyncpg
 import orjson
@@ -65,7 +66,7 @@ async def changed(context: Context, after: int) -> list[dict[str, object]]:
         return []
     try:
         async with context.pool.acquire(timeout=2) as connection:
-            return await queries.changed_bots(connection, after, MAX_ROWS)
+            return await queries.changed_bots(cast("asyncpg.Connection[asyncpg.Record]", connection), after, MAX_ROWS)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
         return []
 

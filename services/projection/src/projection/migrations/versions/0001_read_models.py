@@ -1,6 +1,7 @@
 """The read models: tables with their comments, views, and what each role may do."""
 
 from alembic import op
+
 from autonomy.read_model import METADATA, VIEWS
 
 revision = "0001"
