@@ -131,5 +131,5 @@ def live_through(driver: TickDriver, steps: Sequence[Step]) -> TickDriver:
 
 def written_history(length: int = 360) -> list[Step]:
     """One long history, the same everywhere: digests of counting numbers, no random source."""
-    digests = (hashlib.sha256(str(number).encode()).digest() for number in range(length))
+    digests = (hashlib.sha256(f"d{number}".encode()).digest() for number in range(length))
     return [(digest[0] % len(ACTS), int.from_bytes(digest[1:4])) for digest in digests]

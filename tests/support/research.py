@@ -5,9 +5,7 @@ import numpy as np
 from job_runner.report import ResearchOrder, SuiteSize
 from job_runner.strategies.compiled import FloatArray
 
-SMALL = SuiteSize(
-    bootstrap_samples=60, truncation_cuts=5, neighbourhood_steps=1, stress_levels=2, walk_forward_windows=2
-)
+SMALL = SuiteSize(bootstrap_samples=60, truncation_cuts=5, neighbourhood_steps=1, stress_levels=2, walk_forward_windows=2)
 
 
 def some_rows(bars: int, seed: int = 7, volatility: float = 0.02) -> FloatArray:

@@ -335,8 +335,9 @@ HEAD: Final = Table(
 
 NOT_REBUILT: Final = frozenset({"pulses", "projection_offsets", "projection_head"})
 """Tables whose rows say how far a projection is, not what the log says."""
-NOT_COMPARED: Final = frozenset({"rev"})
-"""Columns that depend on how the records were batched."""
+NOT_COMPARED: Final = frozenset({"rev", "phase", "progress", "last_beat_at"})
+"""Columns that depend on how the topics were interleaved: the batch's revision, and what beats say of a job while it runs
+(the next beat says it again; when the job ends they are set from its end)."""
 
 DECISIONS_VIEW: Final = """
 CREATE VIEW autonomy_bot_decisions AS

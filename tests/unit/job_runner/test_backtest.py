@@ -26,9 +26,7 @@ def test_the_same_order_gives_the_same_report(strategy: str, embedded: EmbeddedM
     assert one.trials_counted == one.neighbourhood.evaluated + one.walk_forward.evaluations
 
 
-def test_results_do_not_depend_on_how_the_work_is_cut(
-    embedded: EmbeddedMarketData, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_do_not_depend_on_how_the_work_is_cut(embedded: EmbeddedMarketData, monkeypatch: pytest.MonkeyPatch) -> None:
     order = an_order()
     whole = run(order, embedded)
     monkeypatch.setattr("job_runner.validation.CHUNK_BARS", 1)

@@ -63,9 +63,7 @@ def test_longs_equal_an_independent_engine_over_8000_bars(costs: Costs) -> None:
     ours = simulate(program("sma-cross", {}), rows, costs, CASH)
     held = sma_targets(rows).astype(bool)
     before = np.concatenate([[False], held[:-1]])
-    config = raptorbt.BacktestConfig(
-        initial_capital=CASH, fees=costs.fee, slippage=costs.slippage, fill_timing="next_bar_open"
-    )
+    config = raptorbt.BacktestConfig(initial_capital=CASH, fees=costs.fee, slippage=costs.slippage, fill_timing="next_bar_open")
     when = np.arange(len(rows), dtype=np.int64) * 86_400_000_000_000
     theirs = raptorbt.run_single_backtest(when, *columns(rows), held & ~before, before & ~held, config=config)
     pnl = np.array([trade.pnl for trade in theirs.trades()])
@@ -84,12 +82,8 @@ def test_shorts_equal_an_independent_margin_session(direction: int, costs: Costs
     rows = some_rows(1_500, volatility=0.01)
     held = sma_targets(rows)
     ours = simulate_targets(held * np.int8(direction), rows, costs, CASH)
-    config = raptorbt.BacktestConfig(
-        initial_capital=CASH, fees=costs.fee, slippage=costs.slippage, fill_timing="next_bar_open"
-    )
-    session = raptorbt.KernelSession(
-        symbol="X", direction=direction, config=config, account_type="margin", leverage=1.0
-    )
+    config = raptorbt.BacktestConfig(initial_capital=CASH, fees=costs.fee, slippage=costs.slippage, fill_timing="next_bar_open")
+    session = raptorbt.KernelSession(symbol="X", direction=direction, config=config, account_type="margin", leverage=1.0)
     theirs = []
     for i, row in enumerate(rows.tolist()):
         was = held[i - 1] if i else 0
@@ -109,9 +103,7 @@ def test_sma_decisions_equal_the_plain_definition() -> None:
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_kernel_equals_plain_loop_bit_for_bit(strategy: str, data: st.DataObject) -> None:
-    rows = some_rows(
-        data.draw(st.integers(1, 300)), data.draw(st.integers(0, 2**32)), data.draw(st.sampled_from([0.0, 0.01, 0.3]))
-    )
+    rows = some_rows(data.draw(st.integers(1, 300)), data.draw(st.integers(0, 2**32)), data.draw(st.sampled_from([0.0, 0.01, 0.3])))
     costs = Costs(data.draw(st.floats(0, 200)), data.draw(st.floats(0, 200)))
     prepared = program(
         strategy,
@@ -135,9 +127,7 @@ def small_parameters(strategy: str) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("strategy", strategy_names())
 def test_every_strategy_trades_both_ways_on_real_bars(strategy: str, apple: FloatArray) -> None:
-    both = simulate(
-        program(strategy, {**small_parameters(strategy)[1], "direction": LONG_SHORT}), apple, Costs(0, 0), CASH
-    )
+    both = simulate(program(strategy, {**small_parameters(strategy)[1], "direction": LONG_SHORT}), apple, Costs(0, 0), CASH)
     long = simulate(program(strategy, {}), apple, Costs(0, 0), CASH)
     assert set(np.unique(both.targets)) >= {-1, 1}
     assert set(np.unique(long.targets)) == {0, 1}
@@ -148,9 +138,7 @@ def test_every_strategy_trades_both_ways_on_real_bars(strategy: str, apple: Floa
 def test_flat_prices_never_trade(strategy: str) -> None:
     rows = np.full((700, 5), 123.456789)
     for parameters in small_parameters(strategy):
-        assert not simulate(
-            program(strategy, {**parameters, "direction": LONG_SHORT}), rows, Costs(10, 5), CASH
-        ).targets.any()
+        assert not simulate(program(strategy, {**parameters, "direction": LONG_SHORT}), rows, Costs(10, 5), CASH).targets.any()
 
 
 @pytest.mark.parametrize("strategy", strategy_names())

@@ -114,7 +114,7 @@ def test_running_job_is_not_claimed() -> None:
 
 def test_claim_comes_after_this_process_rank_for_the_job() -> None:
     """Rank 0 at once; every recent peer before it in hash order costs 50 ms, counted from when the job was first seen."""
-    queue = loaded(a_queue(slots=20), orders(12), mono_ms=1_000.0)
+    queue = loaded(a_queue(slots=40), orders(40), mono_ms=1_000.0)
     for peer in ("runner-2", "runner-3"):
         queue.beat(a_beat(peer), 900.0)
     peers = [an_id("runner-2"), an_id("runner-3")]
@@ -233,15 +233,15 @@ def test_given_up_claim_that_wins_is_released_again_until_that_is_effective() ->
     queue.settle(DEADLINE_MS)
     assert queue.to_release() == []
     queue.step(released(made), 6_000.0)
-    queue.forget_settled(6_000.0)
+    queue.forget_settled()
     assert made.claim_id in queue.claims
     queue.step(started(made), 6_001.0)
     assert queue.to_release() == queue.to_release() == [made]
-    queue.forget_settled(6_001.0)
+    queue.forget_settled()
     assert queue.to_release() == [made]
     queue.step(released(made), 6_002.0)
     assert queue.to_release() == []
-    queue.forget_settled(6_002.0)
+    queue.forget_settled()
     assert queue.claims == {}
     assert queue.fold.jobs[made.order.job_id].attempt == 2
 
@@ -256,7 +256,7 @@ def test_given_up_claim_whose_append_was_lost_does_not_keep_the_job_from_this_pr
     assert queue.settle(DEADLINE_MS + 2) == [again]
     queue.step(started(lost), DEADLINE_MS + 3)
     assert queue.to_release() == []
-    queue.forget_settled(DEADLINE_MS + 4)
+    queue.forget_settled()
     assert list(queue.claims) == [again.claim_id]
 
 
@@ -384,7 +384,7 @@ class TwoRunners(RuleBasedStateMachine):
             self.workers[key] = made.claim_id
             self.running.append((who, made))
         self.flying += [released(made) for made in queue.to_release()]
-        queue.forget_settled(self.now)
+        queue.forget_settled()
 
     @rule(pause_ms=st.sampled_from([10.0, 100.0, 3_000.0, 6_000.0]))
     def wait(self, pause_ms: float) -> None:

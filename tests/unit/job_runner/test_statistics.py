@@ -79,9 +79,7 @@ def test_trade_statistics_follow_from_the_trades(apple: FloatArray) -> None:
     assert metrics.bars_per_trade == pytest.approx(np.mean(simulation.trades[:, 1] - simulation.trades[:, 0]))
 
 
-@pytest.mark.parametrize(
-    "returns", [np.zeros(0), np.zeros(1), np.zeros(50), np.full(50, 0.01), np.array([-1.0, 0.0, 0.0])]
-)
+@pytest.mark.parametrize("returns", [np.zeros(0), np.zeros(1), np.zeros(50), np.full(50, 0.01), np.array([-1.0, 0.0, 0.0])])
 def test_what_does_not_exist_is_none_and_never_nan(returns: FloatArray) -> None:
     metrics = return_metrics(returns)
     for name in (

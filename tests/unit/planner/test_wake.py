@@ -25,7 +25,7 @@ HELD = HeldJob(
 def quiet(work_waits: bool = True) -> Wake:
     """Just after a tick at monotonic time 0."""
     wake = Wake()
-    wake.ticked(0.0, work_waits)
+    wake.ticked(0.0, work_waits=work_waits)
     return wake
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from autonomy.errors import BadInput
 from autonomy.events import Costs as CostsDocument
 from autonomy.fleet import fingerprint_of
-from autonomy.strategies import check_parameters, template
+from autonomy.strategies import Value, check_parameters, template
 from job_runner import validation
 from job_runner.account import (
     TRADE_ENTRY_BAR,
@@ -144,6 +144,21 @@ def run_research(
     fingerprint = _fingerprint(order, bars.source_id)
     work.done(len(bars))
 
+    return _researched(order, market, Found(bars, case, points, fingerprint), work)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What the data phase found: the bars, the case to test, its parameter neighbours, the fingerprint of it all."""
+
+    bars: Bars
+    case: validation.Case
+    points: tuple[dict[str, Value], ...]
+    fingerprint: str
+
+
+def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Work) -> ResearchReport:
+    bars, case = found.bars, found.case
     work.enter(BACKTEST)
     simulation = simulate(case.program(), case.rows, case.costs, case.cash_usd)
     if not np.isfinite(simulation.equity).all():
@@ -155,12 +170,12 @@ def run_research(
     work.enter(STRESS)
     stress = validation.stress(case, order.suite.stress_levels, work)
     work.enter(NEIGHBOURHOOD)
-    grid = validation.evaluate_grid(case, points, work)
+    grid = validation.evaluate_grid(case, found.points, work)
     neighbourhood = validation.neighbourhood(grid)
     work.enter(WALK_FORWARD)
     walk_forward = validation.walk_forward(case, grid, order.suite.walk_forward_windows, work)
     work.enter(BOOTSTRAP)
-    seed = int(fingerprint[:15], 16)
+    seed = int(found.fingerprint[:15], 16)
     own_sharpe = sharpe_annualised(returns)
     bootstrap = validation.bootstrap(case, returns, own_sharpe, order.suite.bootstrap_samples, seed, work)
     work.enter(LOOK_AHEAD)
@@ -172,10 +187,10 @@ def run_research(
         work,
     )
     work.enter(DEFLATION)
-    trials = len(points) + walk_forward.evaluations
+    trials = len(found.points) + walk_forward.evaluations
     return ResearchReport(
         order=order,
-        fingerprint=fingerprint,
+        fingerprint=found.fingerprint,
         data_sha256=bars.sha256,
         source_id=bars.source_id,
         synthetic=bars.synthetic,
@@ -267,10 +282,7 @@ def _trade(row: FloatArray, case: validation.Case) -> Trade:
 def _equity(simulation: Simulation, held: Simulation, case: validation.Case) -> tuple[EquityPoint, ...]:
     places = np.unique(np.linspace(0, len(case.days) - 1, min(MAX_EQUITY_POINTS, len(case.days))).astype(int))
     drawdown = 1.0 - simulation.equity / np.maximum.accumulate(simulation.equity)
-    return tuple(
-        EquityPoint(case.days[i], float(simulation.equity[i]), float(held.equity[i]), float(drawdown[i]))
-        for i in places.tolist()
-    )
+    return tuple(EquityPoint(case.days[i], float(simulation.equity[i]), float(held.equity[i]), float(drawdown[i])) for i in places.tolist())
 
 
 def _bps(name: str, value: object) -> float:

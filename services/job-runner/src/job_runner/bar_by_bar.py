@@ -69,9 +69,7 @@ class BarByBar:
         BadInput: cash out of limits, or a snapshot of another program.
     """
 
-    def __init__(
-        self, program: Program, costs: Costs, initial_cash_usd: float, snapshot: Snapshot | None = None
-    ) -> None:
+    def __init__(self, program: Program, costs: Costs, initial_cash_usd: float, snapshot: Snapshot | None = None) -> None:
         self.program = program
         self.costs = costs
         self.account = Account(checked_cash(initial_cash_usd))

@@ -61,9 +61,7 @@ class Simulation:
 
 
 @kernel
-def fill(
-    account: Account, target: int, bar: int, open_price: float, fee: float, slippage: float, trade: FloatArray
-) -> Account:
+def fill(account: Account, target: int, bar: int, open_price: float, fee: float, slippage: float, trade: FloatArray) -> Account:
     """Bring the position to the target at this bar's open.
 
     Args:
@@ -202,7 +200,7 @@ def follow(
 
 
 @kernel
-def run_bars(
+def run_bars(  # noqa: PLR0913 - a kernel takes its arrays one by one
     kind: int,
     params: FloatArray,
     rows: FloatArray,

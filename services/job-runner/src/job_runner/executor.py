@@ -129,9 +129,7 @@ class PoolExecutor:
         await self._add_worker()
         await asyncio.gather(*(self._add_worker() for _ in range(self.workers - 1)))
 
-    async def run(
-        self, order: ResearchOrder, on_progress: OnProgress, timeout_s: float | None = None
-    ) -> ResearchReport:
+    async def run(self, order: ResearchOrder, on_progress: OnProgress, timeout_s: float | None = None) -> ResearchReport:
         """Do one job; waits for a free worker first.
 
         Args:
@@ -235,9 +233,7 @@ class PoolExecutor:
         except asyncio.CancelledError:
             # Whoever waited has gone: the worker must not go on with a job nobody will read.
             slot.cancelled.value = running.number
-            talk.add_done_callback(
-                lambda ended: self._settle(slot, lost=ended.cancelled() or ended.exception() is not None)
-            )
+            talk.add_done_callback(lambda ended: self._settle(slot, lost=ended.cancelled() or ended.exception() is not None))
             raise
         except (WorkerLost, JobTimeout):
             self._settle(slot, lost=True)
@@ -316,7 +312,7 @@ def _in_thread(function: Callable[[], _Result]) -> "asyncio.Future[_Result]":
     def run() -> None:
         try:
             ended.set_result(function())
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - handed to whoever awaits
             ended.set_exception(failure)
 
     threading.Thread(target=run, daemon=True, name="research").start()
@@ -332,9 +328,7 @@ def _await_ready(slot: _Slot) -> None:
     raise WorkerLost("warm-up", slot.process.exitcode)
 
 
-def _talk(
-    slot: _Slot, number: int, order: ResearchOrder, timeout_s: float, advanced: Callable[[Advanced], None]
-) -> Done | Failed:
+def _talk(slot: _Slot, number: int, order: ResearchOrder, timeout_s: float, advanced: Callable[[Advanced], None]) -> Done | Failed:
     """Hand over the order and listen until the answer, the worker's death or the deadline; runs in a thread."""
     deadline = time.monotonic() + timeout_s
     try:

@@ -178,7 +178,7 @@ class FolderMarketData:
         if path is None:
             raise DataMissing("symbol", f"one of {', '.join(self.symbols())}", symbol)
         status = path.stat()
-        columns = _read_file(path, status.st_mtime_ns, status.st_size, self.folder.resolve())
+        columns = _read_file(path, (status.st_mtime_ns, status.st_size), self.folder.resolve())
         return _bars_until(symbol, columns, until, f"folder/{symbol}/{path.name}", synthetic=False)
 
     def _file(self, symbol: str) -> Path | None:
@@ -271,8 +271,9 @@ def _frozen(column: NDArray[_Number]) -> NDArray[_Number]:
 
 
 @functools.lru_cache(maxsize=64)
-def _read_file(path: Path, mtime_ns: int, size: int, root: Path) -> Columns:
+def _read_file(path: Path, edition: tuple[int, int], root: Path) -> Columns:
     # Time and size are part of the key, so that a file that was replaced is read again.
+    del edition
     name = str(path.resolve().relative_to(root))
     return checked_columns(name, read_table(path, name))
 

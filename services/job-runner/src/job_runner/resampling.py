@@ -54,9 +54,7 @@ def next_place(bits: np.uint64, place: int, count: int, jump_below: np.uint64) -
 
 
 @kernel
-def write_outcome(
-    outcome: FloatArray, total: float, squares: float, count: int, growth: float, drawdown: float
-) -> None:
+def write_outcome(outcome: FloatArray, total: float, squares: float, count: int, growth: float, drawdown: float) -> None:
     """Write one sample's Sharpe ratio per bar (ddof = 1; 0 when nothing varied), growth factor and drawdown."""
     mean = total / count
     spread = math.sqrt(max(squares - total * mean, 0.0) / (count - 1))
@@ -66,9 +64,7 @@ def write_outcome(
 
 
 @kernel
-def resample_returns(
-    returns: FloatArray, seed: np.uint64, first: int, jump_below: np.uint64, outcomes: FloatArray
-) -> None:
+def resample_returns(returns: FloatArray, seed: np.uint64, first: int, jump_below: np.uint64, outcomes: FloatArray) -> None:
     """Bootstrap a series of returns.
 
     Args:
@@ -101,7 +97,7 @@ def resample_returns(
 
 
 @kernel
-def resample_markets(
+def resample_markets(  # noqa: PLR0913 - a kernel takes its arrays one by one
     kind: int,
     params: FloatArray,
     moves: FloatArray,
@@ -152,6 +148,4 @@ def resample_markets(
         for k in range(len(state)):
             state[k] = 0.0
         _, tally = run_bars(kind, params, rows, fee, slippage, 1.0, state, targets, equity, trade, trades)
-        write_outcome(
-            outcomes[sample], tally.return_sum, tally.return_squares, count - 1, tally.equity, tally.max_drawdown
-        )
+        write_outcome(outcomes[sample], tally.return_sum, tally.return_squares, count - 1, tally.equity, tally.max_drawdown)

@@ -48,8 +48,8 @@ STEP_FRACTION = 0.1
 STEP_OF_RANGE = 0.02
 # A month of bars: long enough for the clustering of volatility, short enough for many blocks.
 MEAN_BLOCK_BARS = 21
-# Bars of work between two looks at the cancel flag: 10 to 50 ms on one core.
-CHUNK_BARS = 1_000_000
+# Bars of work between two looks at the cancel flag: 5 to 25 ms on one core.
+CHUNK_BARS = 500_000
 # With nothing to multiply, the stress grid multiplies this.
 STRESS_BPS = 5.0
 
@@ -110,13 +110,9 @@ def stress(case: Case, levels: int, work: Work) -> Stress:
     prepared = case.program()
     points: list[StressPoint] = []
     for fee_times, slippage_times in itertools.product(range(levels), repeat=2):
-        costs = Costs(
-            (case.costs.fee_bps or STRESS_BPS) * fee_times, (case.costs.slippage_bps or STRESS_BPS) * slippage_times
-        )
+        costs = Costs((case.costs.fee_bps or STRESS_BPS) * fee_times, (case.costs.slippage_bps or STRESS_BPS) * slippage_times)
         metrics = simulation_metrics(simulate(prepared, case.rows, costs, case.cash_usd), case.cash_usd).on_returns
-        points.append(
-            StressPoint(costs.fee_bps, costs.slippage_bps, metrics.sharpe_annualised, metrics.total_return_fraction)
-        )
+        points.append(StressPoint(costs.fee_bps, costs.slippage_bps, metrics.sharpe_annualised, metrics.total_return_fraction))
         work.done(len(case.rows))
     sharpes = [point.sharpe_annualised for point in points if point.sharpe_annualised is not None]
     gains = sum((point.total_return_fraction or 0.0) > 0.0 for point in points)
@@ -193,9 +189,7 @@ def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForwar
     found: list[WalkForwardWindow] = []
     for first, seam, end in zip(seams[:-2], seams[1:-1], seams[2:], strict=True):
         scores = [grid.sharpe(point, 1, seam) for point in range(len(grid.parameters))]
-        best = max(
-            range(len(scores)), key=lambda point: (-math.inf if scores[point] is None else scores[point], -point)
-        )
+        best = max(range(len(scores)), key=lambda point: (-math.inf if scores[point] is None else scores[point], -point))
         # A decision at a close is filled at the next open, so the window's first fill comes from the close before it.
         outside[seam - 1 : end - 1] = grid.targets[best, seam - 1 : end - 1]
         inside[max(first - 1, 0) : seam - 1] = grid.targets[best, max(first - 1, 0) : seam - 1]
@@ -211,20 +205,14 @@ def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForwar
         work.done(bars)
     # One bar before the first window, so that its first fill has a decision.
     start, last_seam = int(seams[1]) - 1, int(seams[-2])
-    out_of_sample = simulation_metrics(
-        simulate_targets(outside[start:], case.rows[start:], case.costs, case.cash_usd), case.cash_usd
-    )
-    in_sample = simulation_metrics(
-        simulate_targets(inside[:last_seam], case.rows[:last_seam], case.costs, case.cash_usd), case.cash_usd
-    )
+    out_of_sample = simulation_metrics(simulate_targets(outside[start:], case.rows[start:], case.costs, case.cash_usd), case.cash_usd)
+    in_sample = simulation_metrics(simulate_targets(inside[:last_seam], case.rows[:last_seam], case.costs, case.cash_usd), case.cash_usd)
     before, after = in_sample.on_returns.sharpe_annualised, out_of_sample.on_returns.sharpe_annualised
     retained = ratio(after, before) if before is not None and before > 0.0 and after is not None else None
     return WalkForward(tuple(found), in_sample, out_of_sample, retained, windows * len(grid.parameters))
 
 
-def bootstrap(
-    case: Case, returns: FloatArray, own_sharpe: float | None, samples: int, seed: int, work: Work
-) -> Bootstrap:
+def bootstrap(case: Case, returns: FloatArray, own_sharpe: float | None, samples: int, seed: int, work: Work) -> Bootstrap:
     """Resample the strategy's returns, and the market itself.
 
     Args:
@@ -260,9 +248,7 @@ def bootstrap(
     )
 
 
-def look_ahead(
-    decide: Decide, history: Callable[[int], FloatArray], days: Sequence[int], cuts: int, work: Work
-) -> LookAhead:
+def look_ahead(decide: Decide, history: Callable[[int], FloatArray], days: Sequence[int], cuts: int, work: Work) -> LookAhead:
     """Cut the future off and see whether any decision changes.
 
     Args:
@@ -304,9 +290,7 @@ def _values_around(parameter: Parameter, value: float, steps: int) -> list[float
 def _markets(case: Case, samples: int, mean_block_bars: int, seed: int, work: Work) -> FloatArray:
     """Outcomes (samples, OUTCOME_SIZE) of the strategy on markets put together from blocks of the real one."""
     before = case.rows[:-1, CLOSE : CLOSE + 1]
-    moves = np.ascontiguousarray(
-        np.concatenate([case.rows[1:, : BAR_SIZE - 1] / before, case.rows[1:, BAR_SIZE - 1 :]], axis=1)
-    )
+    moves = np.ascontiguousarray(np.concatenate([case.rows[1:, : BAR_SIZE - 1] / before, case.rows[1:, BAR_SIZE - 1 :]], axis=1))
     bars = len(moves)
     prepared = case.program()
     outcomes = np.zeros((samples, OUTCOME_SIZE))

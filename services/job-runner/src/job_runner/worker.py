@@ -121,7 +121,7 @@ def _answer(orders: Connection, number: int, order: ResearchOrder, cancelled: Co
     except OSError:
         # The pipe: nobody is left to answer.
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001 - see below
         # A fault in our own code must fail this job only, with its traceback where someone will read it.
         return Failed("Unexpected", traceback.format_exc(limit=20))
 

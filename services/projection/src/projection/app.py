@@ -51,6 +51,13 @@ class Projection:
     intake: Intake
     stopping: bool = False
     paused: bool = False
+    read_only_log: bool = False
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self.reader.close()
+        await asyncio.wait_for(self.producer.stop(), timeout=10)
+        self.connection.terminate()
 
     async def run(self) -> None:
         """Project until told to stop."""
@@ -72,7 +79,7 @@ class Projection:
 
     async def commit(self) -> None:
         """Rows and offsets, in one transaction; what goes to quarantine is said before, at least once."""
-        for said in self.intake.said:
+        for said in [] if self.read_only_log else self.intake.said:
             key = f"{said.source_topic}/{said.source_partition}/{said.source_offset}"
             value = encode(said, source="autonomy/projection", subject=key, time=clock.now(), event_id=derived_id("quarantine", key))
             await append_batch(self.producer, QUARANTINE, 0, [Outgoing(key.encode(), value)])
@@ -97,8 +104,13 @@ class Projection:
         self.paused = must_wait
 
 
-async def build_projection(settings: ProjectionSettings) -> Projection:
-    """Connect, and read on where the rows are."""
+async def build_projection(settings: ProjectionSettings, *, read_only_log: bool = False) -> Projection:
+    """Connect, and read on where the rows are.
+
+    Args:
+        settings: where.
+        read_only_log: a rebuild says nothing; what it quarantines was said when it was live.
+    """
     connection = await connect(settings.database_url, settings.schema_name)
     model, head, offsets = await load(connection)
     starts = {topic.name: [offsets.next_offset.get((topic.name, number), 0) for number in range(topic.partitions)] for topic in TOPICS}
@@ -115,7 +127,7 @@ async def build_projection(settings: ProjectionSettings) -> Projection:
         intake.quarantined = known["quarantined"]
     for (topic, number), offset in offsets.next_offset.items():
         intake.positions[(topic, number)] = offset
-    return Projection(settings, connection, reader, producer, intake)
+    return Projection(settings, connection, reader, producer, intake, read_only_log=read_only_log)
 
 
 async def skip_expired_pulses(reader: LogReader) -> None:
@@ -157,7 +169,5 @@ async def run_projection(settings: ProjectionSettings) -> int:
             log.critical("broken: %s", fault)
             return 1
         finally:
-            await projection.reader.close()
-            await asyncio.wait_for(projection.producer.stop(), timeout=10)
-            projection.connection.terminate()
+            await projection.close()
     return 0

@@ -301,12 +301,12 @@ class Model:
             case JobReleased() | JobRequeued():
                 row |= _left_attempt(row, before, at, step.cause.value)
             case JobSucceeded():
-                row |= {"finished_at": at, "phase": "done", "progress": 1.0, "process_id": step.process_id}
+                row |= {"finished_at": at, "phase": "done", "progress": 1.0, "last_beat_at": at, "process_id": step.process_id}
                 if step.result is not None:
                     row["result"] = _short(step.result)
                     self._found(step, step.result, at)
             case JobFailed():
-                row |= {"finished_at": at, "detail": step.detail, "process_id": step.process_id}
+                row |= {"finished_at": at, "last_beat_at": at, "detail": step.detail, "process_id": step.process_id}
             case JobCancelled() | JobDead():
                 row |= {"finished_at": at}
             case _:

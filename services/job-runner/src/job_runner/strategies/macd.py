@@ -9,7 +9,7 @@ _SIGNAL = 3
 _SIZE = 4
 
 
-def state_size(params: FloatArray) -> int:
+def state_size(params: FloatArray) -> int:  # noqa: ARG001 - the same for every template
     """Floats of state: bars seen and three exponential means."""
     return _SIZE
 

@@ -10,7 +10,7 @@ _POSITION = 4
 _SIZE = 5
 
 
-def state_size(params: FloatArray) -> int:
+def state_size(params: FloatArray) -> int:  # noqa: ARG001 - the same for every template
     """Floats of state: bars seen, last close, two smoothed moves, wanted exposure."""
     return _SIZE
 

@@ -1,0 +1,129 @@
+"""Made-up fleets for the benchmarks: many bots in every situation, derived from numbers, so each run has the same."""
+
+import hashlib
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Final
+
+from autonomy.events import CapabilitiesAnnounced, StrategyCode, SymbolBars
+from autonomy.lifecycle import Job
+from autonomy.market_clock import day_number, pack_days
+from autonomy.policy import Policy, read_policy
+from autonomy.strategies import catalogue, check_parameters
+from autonomy.values import JobClass, JobStatus, JobType, Origin, Stage, derived_id, partition_of
+from planner.fold import fold_capabilities
+from planner.state import Bot, ClassRecord, Evidence, LiveJob, State
+from planner.view import View, build_view
+
+NOON_MS: Final = 1_795_348_800_000
+BAR_MS: Final = 15_000
+BARS_GONE: Final = 100
+FIRST: Final = date(2000, 3, 1)
+LAST: Final = date(2013, 3, 1)
+SYMBOLS: Final = ("AAPL", "GOOG", "IBM", "MSFT")
+SHORT: Final = "FB"
+STRATEGIES: Final = tuple(entry.name for entry in catalogue())
+DEFAULTS: Final = {name: tuple(sorted(check_parameters(name, {}).items())) for name in STRATEGIES}
+
+
+def digest(name: str) -> str:
+    """A SHA-256 in its wire form."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def an_id(name: str) -> str:
+    """An id in its wire form."""
+    return derived_id("bench", name)
+
+
+def bot_id(number: int) -> str:
+    """The id of a made-up bot."""
+    return f"bot-{number:06d}"
+
+
+def bench_policy(**research: object) -> Policy:
+    """The default policy with N and the spacing of early ticks lifted."""
+    lifted = {"concurrency": 100_000, "queue_ahead": 0, "max_enqueues_per_hour": 10_000_000, "queued_per_slot": 100_000}
+    return read_policy({"name": "bench", "early_tick_spacing_s": 0.0, "research": lifted | research})
+
+
+def _symbol(name: str, first: date) -> SymbolBars:
+    days = tuple(
+        day_number(day) for day in (first + timedelta(days=n) for n in range((LAST - first).days + 1)) if day.weekday() < 5
+    )  # fmt: skip
+    return SymbolBars(
+        symbol=name, timeframe="1d", first=first, last=LAST, bars=len(days), days=pack_days(days), sha256=digest(name),
+        source_id="bench", synthetic=True,
+    )  # fmt: skip
+
+
+def capabilities(process_id: str, slots: int = 2) -> CapabilitiesAnnounced:
+    """What a made-up runner process announces: the whole catalogue, four long symbols and a short one."""
+    return CapabilitiesAnnounced(
+        process_id=process_id, engine_version="bench",
+        job_types=(JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH),
+        strategies=tuple(StrategyCode(name=name, version=1, code_hash=digest(name)) for name in STRATEGIES),
+        symbols=(*(_symbol(name, FIRST) for name in SYMBOLS), _symbol(SHORT, date(2012, 5, 18))), research_slots=slots,
+    )  # fmt: skip
+
+
+def a_bot(number: int, **changes: object) -> Bot:
+    """A registered LAB bot without evidence."""
+    strategy = STRATEGIES[number % len(STRATEGIES)]
+    name = bot_id(number)
+    plain = Bot(
+        id=name, name=name, strategy=strategy, parameters=DEFAULTS[strategy], symbol=SYMBOLS[number % len(SYMBOLS)], timeframe="1d",
+        stage=Stage.LAB, stage_version=1, origin=Origin.NEW, verified=True, pinned=False, version=1,
+        eligible_ms=NOON_MS - 60_000 - number, phase=number * 7919,
+    )  # fmt: skip
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def mixed_state(count: int, policy: Policy | None = None) -> State:
+    """A fleet in which every situation occurs: fresh, due, blocked, resting, busy, held, imported.
+
+    Of 20 bots: 11 have fresh evidence, 4 wait for a slot, 2 are blocked (too few bars; an unverified import), 1 rests after
+    a crash, 1 has a live job, 1 is on hold.
+    """
+    state = State()
+    rules = policy or read_policy({})
+    state.single = replace(state.single, policy=rules, market_epoch_ms=NOON_MS - BARS_GONE * BAR_MS)
+    fold_capabilities(state, capabilities(an_id("runner")), set())
+    view = build_view(state, NOON_MS)
+    for number in range(count):
+        bot = _in_situation(number, state, view)
+        state.bots.put(bot.id, bot)
+    return state
+
+
+def _in_situation(number: int, state: State, view: View) -> Bot:
+    bot = a_bot(number)
+    match number % 20:
+        case 0 | 1 | 2 | 3:
+            return bot
+        case 4:
+            return replace(bot, symbol=SHORT)
+        case 5:
+            return replace(bot, stage=Stage.PAPER, verified=False, origin=Origin.IMPORTED)
+        case 6:
+            return replace(bot, research=ClassRecord(ended_ms=NOON_MS - 1_000, ended="CRASH", crashes=1))
+        case 7:
+            job = Job(
+                an_id(f"job/{number}"), bot.id, JobType.BACKTEST_BASELINE, JobClass.RESEARCH, 1, number,
+                partition_of(bot.id, 12), JobStatus.RUNNING, claim_id=an_id(f"claim/{number}"), process_id=an_id("runner"),
+            )  # fmt: skip
+            live = LiveJob(job, digest("fingerprint"), digest(bot.symbol), view.market_day, NOON_MS, failures_limit=3)
+            state.jobs.put(job.job_id, live)
+            return replace(bot, research=ClassRecord(job_id=job.job_id))
+        case 8:
+            return replace(bot, hold="held by ada")
+        case _:
+            return fresh(bot, view)
+
+
+def fresh(bot: Bot, view: View) -> Bot:
+    """The bot with evidence on the bars of the day before."""
+    bars = view.data[bot.symbol].bars
+    until = view.data[bot.symbol].days[bars - 1]
+    evidence = Evidence(an_id(f"job/{bot.id}"), view.fingerprint(bot), digest(bot.symbol), until, bars, NOON_MS - 600_000)
+    return replace(bot, evidence=evidence, research=ClassRecord(ended_ms=NOON_MS - 600_000, ended="SUCCEEDED"))

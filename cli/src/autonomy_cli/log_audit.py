@@ -1,0 +1,228 @@
+"""Run an audit over a real log, once, with bounded memory.
+
+Place in the flow: Kafka → **this** → `audit`. Everything with a connection or a clock; what differs is decided in `audit`.
+"""
+
+import asyncio
+import gc
+import itertools
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from autonomy import clock
+from autonomy.errors import Retryable
+from autonomy.kafka import LogReader
+from autonomy.topics import INPUTS, RUNS, TOPICS
+from autonomy_cli.audit import Audit, Difference
+
+PROBE_S: Final = 3.0
+OPEN_S: Final = 20.0
+SILENCE_S: Final = 30.0
+"""No record for so long, although the log has more: the broker is gone."""
+POLL_MS: Final = 500
+PROGRESS_EVERY_MS: Final = 2_000
+MAX_AHEAD_RECORDS: Final = 20_000
+"""Per input partition, read ahead of the chain; above it the partition is paused until the chain needs it."""
+MAX_TICKS_AHEAD: Final = 256
+"""Accepted ticks that wait for inputs; above it `autonomy.runs` is paused."""
+GC_THRESHOLD: Final = 100_000
+"""Allocations between collections: decoded records are no cycles, and looking for some every 700 costs a tenth of the time."""
+DESIGN_PARTITIONS: Final = {topic.name: topic.partitions for topic in TOPICS}
+
+
+class CannotRun(Exception):
+    """The audit has no log to read, or does not understand it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an audit found, and how fast it read."""
+
+    audit: Audit
+    seconds: float
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every tick is what the log leads to, or was accepted by an approver."""
+        return not self.audit.unrepaired()
+
+    def document(self) -> dict[str, object]:
+        """The verdict for programs."""
+        audit, open_differences = self.audit, self.audit.unrepaired()
+        return {
+            "verdict": "CLEAN" if self.is_clean else "DIFFERS",
+            "firstBadTick": open_differences[0].tick if open_differences else None,
+            "differences": [_camel(found) for found in open_differences],
+            "repairs": [_camel(repair) for repair in audit.repairs],
+            "ticks": audit.ticks, "records": audit.records, "jobs": audit.jobs, "fromTick": audit.from_tick,
+            "head": audit.chain.head.model_dump(by_alias=True),
+            "voidRecords": audit.chain.void_records, "voidSeals": audit.chain.void_seals, "undecodable": audit.undecodable,
+            "seconds": round(self.seconds, 3),
+            "recordsPerSecond": round(audit.records / self.seconds) if self.seconds else None,
+        }  # fmt: skip
+
+
+def _camel(found: object) -> dict[str, object]:
+    plain = asdict(found)  # type: ignore[call-overload] # a dataclass, by the callers above
+    return {"".join(part if not n else part.capitalize() for n, part in enumerate(name.split("_"))): value for name, value in plain.items()}
+
+
+@asynccontextmanager
+async def opened(bootstrap: str, starts: Mapping[str, list[int]]) -> AsyncIterator[LogReader]:
+    """A log reader, or a clear refusal within seconds.
+
+    Raises:
+        CannotRun: no broker answers.
+    """
+    await _probe(bootstrap)
+    try:
+        reader = await asyncio.wait_for(LogReader.open(bootstrap, starts), OPEN_S)
+    except (KafkaError, OSError, TimeoutError, Retryable) as refusal:
+        raise CannotRun(f"Kafka at {bootstrap} does not answer: {refusal!r}") from refusal
+    try:
+        yield reader
+    except KafkaError as refusal:
+        raise CannotRun(f"Kafka at {bootstrap} failed: {refusal!r}") from refusal
+    finally:
+        await reader.close()
+
+
+async def _probe(bootstrap: str) -> None:
+    """Whether anything listens, without the client's own long patience."""
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host.strip("[]"), int(port)), PROBE_S)
+        except (OSError, TimeoutError, ValueError):
+            continue
+        writer.close()
+        return
+    raise CannotRun(f"Kafka does not answer at {bootstrap} (KAFKA_BOOTSTRAP_SERVERS or --bootstrap)")
+
+
+async def verify(bootstrap: str, audit: Audit, say: Callable[[str], None]) -> Verdict:
+    """Read the whole log once and judge every tick.
+
+    Args:
+        bootstrap: Kafka's bootstrap servers.
+        audit: fresh; it is filled.
+        say: takes progress in words.
+
+    Raises:
+        CannotRun: no broker, no topics, an unknown decider, or a broker that went away.
+    """
+    starts = {topic: [0] * DESIGN_PARTITIONS[topic] for topic in (RUNS, *INPUTS)}
+    started = clock.monotonic_ms()
+    before = gc.get_threshold()
+    gc.set_threshold(GC_THRESHOLD, *before[1:])
+    try:
+        async with opened(bootstrap, starts) as reader:
+            await _check_topics(reader)
+            if not await _check_beginning(reader, audit):
+                ends = await reader.ends([RUNS, *INPUTS])
+                await _read(reader, audit, ends, say)
+                audit.finish(ends)
+    finally:
+        gc.set_threshold(*before)
+    if audit.unknown_decider:
+        raise CannotRun(audit.unknown_decider)
+    return Verdict(audit, (clock.monotonic_ms() - started) / 1000)
+
+
+async def _check_topics(reader: LogReader) -> None:
+    present = await reader.consumer.topics()
+    missing = [topic for topic in (RUNS, *INPUTS) if topic not in present]
+    if missing:
+        raise CannotRun(f"this Kafka has no topic {', '.join(missing)}")
+
+
+async def _check_beginning(reader: LogReader, audit: Audit) -> bool:
+    """A log that does not begin at 0 lost what its first ticks folded; returns whether it did."""
+    first = await reader.consumer.beginning_offsets(list(reader.positions))
+    gone = {partition: offset for partition, offset in first.items() if offset > 0}
+    for partition, offset in sorted(gone.items())[:1]:
+        what = f"{partition.topic}/{partition.partition} begins at {offset}: records were deleted"
+        audit.differences.append(Difference(1, what))
+    return bool(gone)
+
+
+async def _read(reader: LogReader, audit: Audit, ends: Mapping[str, tuple[int, ...]], say: Callable[[str], None]) -> None:
+    runs_end = ends[RUNS][0]
+    started = told = heard = clock.monotonic_ms()
+    while not audit.is_over:
+        records = await reader.poll(POLL_MS)
+        for record in records:
+            audit.take(record)
+        judged = audit.advance()
+        mono_ms = clock.monotonic_ms()
+        if records or judged:
+            heard = mono_ms
+        if audit.positions.get((RUNS, 0), 0) >= runs_end and not _waits(audit, ends):
+            return
+        if mono_ms - heard > SILENCE_S * 1000:
+            raise CannotRun(f"Kafka sent nothing for {SILENCE_S:.0f} s at tick {audit.state.head_tick}")
+        _balance(reader, audit)
+        if mono_ms - told > PROGRESS_EVERY_MS:
+            told = mono_ms
+            rate = audit.records / max(0.001, (mono_ms - started) / 1000)
+            share = 100 * audit.positions.get((RUNS, 0), 0) / max(1, runs_end)
+            say(f"tick {audit.state.head_tick}: {share:.0f} % of the chain, {audit.records} records, {rate:.0f} records/s")
+
+
+def _waits(audit: Audit, ends: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether an accepted tick waits for inputs that the log has."""
+    if not audit.accepted:
+        return False
+    cut = audit.accepted[0].seal.cut
+    short = (
+        (audit.positions.get((topic, number), 0), end, ends[topic][number])
+        for topic, offsets in cut.items()
+        for number, end in enumerate(offsets)
+    )
+    return any(have < min(end, last) for have, end, last in short)
+
+
+def _balance(reader: LogReader, audit: Audit) -> None:
+    """Pause what is far ahead of the chain; never what the next tick needs, so there is always something to read."""
+    wanted = {partition for partition in reader.positions if _is_wanted(audit, partition)}
+    paused = reader.consumer.paused()
+    if idle := set(reader.positions) - wanted - paused:
+        reader.consumer.pause(*idle)
+    if again := wanted & paused:
+        reader.consumer.resume(*again)
+
+
+def _is_wanted(audit: Audit, partition: TopicPartition) -> bool:
+    if partition.topic == RUNS:
+        return len(audit.accepted) < MAX_TICKS_AHEAD
+    place = (partition.topic, partition.partition)
+    if audit.positions.get(place, 0) < audit.needs(place):
+        return True
+    return len(audit.waiting.get(place, ())) < MAX_AHEAD_RECORDS
+
+
+def words_of(verdict: Verdict) -> list[str]:
+    """The verdict for people."""
+    audit = verdict.audit
+    lines = [
+        f"repaired: tick {repair.at_tick} was accepted by {repair.actor} in tick {repair.recorded_in_tick}: {repair.reason}"
+        for repair in audit.repairs
+    ]
+    found = audit.unrepaired()
+    if found:
+        lines += [f"DIFFERS at tick {found[0].tick}: {found[0].what}"]
+        lines += [f"         also tick {more.tick}: {more.what}" for more in itertools.islice(found, 1, 5)]
+    else:
+        lines += [f"clean: {audit.ticks} ticks decided again, every byte equal"]
+    rate = audit.records / verdict.seconds if verdict.seconds else 0.0
+    lines += [
+        f"{audit.records} records, {audit.jobs} jobs, {audit.chain.void_records} void records, {audit.undecodable} unreadable; "
+        f"{verdict.seconds:.1f} s, {rate:.0f} records/s",
+        f"head {audit.chain.head.tick}:{audit.chain.head.hash}",
+    ]
+    return lines

@@ -1,0 +1,109 @@
+"""Static files and the templates: found once at start, addressed by content.
+
+Place in the flow: package files → **assets** → templates. Vendor scripts are optional: without them the page is read without
+live updates, and says so.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from autonomy.values import iso
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bots_ui import words
+
+STATIC: Final = Path(__file__).parent / "static"
+VENDOR: Final = STATIC / "vendor"
+MANIFEST: Final = VENDOR / "manifest.json"
+TIME: Final = Markup('<time datetime="{0}" title="{1}" data-rel="{2}">{3}</time>')
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A vendor script with its integrity."""
+
+    path: str
+    integrity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """What the templates link to.
+
+    Attributes:
+        own: address by file name, with the content's hash in it.
+        vendor: scripts in loading order; empty when they were not built.
+    """
+
+    own: Mapping[str, str]
+    vendor: tuple[Script, ...]
+
+
+def integrity_of(content: bytes) -> str:
+    """A subresource integrity value."""
+    return "sha384-" + base64.b64encode(hashlib.sha384(content).digest()).decode()
+
+
+def find_assets() -> Assets:
+    """Hash the own files, and take the vendor scripts whose files are what the manifest says."""
+    own = {
+        path.name: f"/static/{path.name}?v={hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+        for path in sorted(STATIC.iterdir())
+        if path.is_file()
+    }
+    return Assets(own, vendor_scripts())
+
+
+def vendor_scripts() -> tuple[Script, ...]:
+    """The built scripts, or none: a half-built folder is no build."""
+    if not MANIFEST.is_file():
+        return ()
+    scripts = []
+    for entry in json.loads(MANIFEST.read_text())["scripts"]:
+        path = VENDOR / entry["path"]
+        if not path.is_file() or integrity_of(path.read_bytes()) != entry["integrity"]:
+            return ()
+        scripts.append(Script(f"/static/vendor/{entry['path']}", entry["integrity"]))
+    return tuple(scripts)
+
+
+def build_environment(assets: Assets) -> Environment:
+    """The templates: escaping always on, a missing name is an error."""
+    environment = Environment(
+        loader=PackageLoader("bots_ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        extensions=["jinja2.ext.do"],
+    )  # fmt: skip
+    environment.globals.update(assets=assets, words=words)
+    environment.filters.update(ago=ago, until=until, clock=clock_time, full=words.full_words, span=words.span_words)
+    return environment
+
+
+def ago(instant: datetime | None, now: datetime) -> Markup:
+    """An age that ticks in the browser, with the instant in UTC behind it."""
+    return _time(instant, (now - instant).total_seconds() if instant else 0, "ago")
+
+
+def until(instant: datetime | None, now: datetime) -> Markup:
+    """A time to go that ticks in the browser."""
+    return _time(instant, (instant - now).total_seconds() if instant else 0, "until")
+
+
+def _time(instant: datetime | None, seconds: float, kind: str) -> Markup:
+    if instant is None:
+        return Markup.escape(words.MISSING)
+    shown = "now" if kind == "until" and seconds <= 0 else words.span_words(max(0.0, seconds) if seconds < 1 else int(seconds))
+    return TIME.format(iso(instant), words.full_words(instant), kind, "0 s" if shown.startswith("0.") else shown)
+
+
+def clock_time(instant: datetime | None) -> Markup:
+    """A time of day that does not tick."""
+    if instant is None:
+        return Markup.escape(words.MISSING)
+    return TIME.format(iso(instant), words.full_words(instant), "", words.clock_words(instant))

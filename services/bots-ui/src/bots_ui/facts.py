@@ -1,0 +1,258 @@
+"""The header's facts: is the data current, is the planner ticking, what did it decide; each said on its own.
+
+Place in the flow: link state and `/api/_proof/autonomy` → **facts** → header. Pure. A page connection, a projection's age and
+a planner's pulse are different things; none is derived from another.
+
+Source: R-A1.3, R-A4; design, "Honesty".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from autonomy.values import Reason
+
+from bots_ui import words
+from bots_ui.rows import number_of, text_of
+from bots_ui.words import clock_words, instant_of, span_words, word_of
+
+Tone = Literal["ok", "warn", "bad", "unknown"]
+Trust = Literal["fresh", "stale", "unverified", "unavailable", "unreachable", "starting"]
+TONES: Final[Mapping[str, Tone]] = {
+    "fresh": "ok", "stale": "warn", "unverified": "warn", "unavailable": "bad", "unreachable": "bad", "starting": "unknown",
+}  # fmt: skip
+BUSY: Final = frozenset({Reason.SCHEDULED.value, Reason.ACTIVE_JOB.value})
+Document = Mapping[str, object]
+NOTHING: Final[Document] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How this process stands towards the proof API.
+
+    Attributes:
+        document: newest `/api/_proof/autonomy`; empty before the first.
+        received_at: when it came.
+        lost_since: since when nothing came; None while connected.
+        why: what broke.
+    """
+
+    document: Document
+    received_at: datetime | None
+    lost_since: datetime | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact of the header: how it stands, in words, and the instant that its age counts from."""
+
+    tone: Tone
+    words: str
+    at: datetime | None = None
+    after: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number that filters the table."""
+
+    code: str
+    words: str
+    count: int
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything above the table that is the same for every reader."""
+
+    now: datetime
+    trust: Trust
+    warning: str
+    warning_since: datetime | None
+    data: Fact
+    planner: Fact
+    verdict: str
+    verdict_tone: Tone
+    loop: Literal["ticking", "paused", "unknown"]
+    paused: str
+    paused_since: datetime | None
+    tick: int | None
+    last_tick_at: datetime | None
+    next_tick_at: datetime | None
+    interval_s: float | None
+    evaluated: int | None
+    enqueued: int | None
+    blocked: int | None
+    zero: str
+    idle: tuple[Count, ...]
+    market: str
+    replay: bool
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what is shown may keep its colour."""
+        return self.trust == "fresh"
+
+
+def facts_of(link: Link, now: datetime) -> Facts:
+    """The facts at this moment."""
+    document = link.document
+    proof = part(document, "proof")
+    checks = part(proof, "checks")
+    trust = trust_of(link, proof)
+    known = document if trust in {"fresh", "stale", "unverified"} else NOTHING
+    summary = part(known, "lastDecisionSummary")
+    verdict = text_of(proof, "verdict") if trust in {"fresh", "stale"} else ""
+    pause = pause_of(known)
+    market = part(known, "marketNow")
+    warning, since = warning_of(trust, link, proof)
+    market_at = instant_of(market.get("at"))
+    return Facts(
+        now=now, trust=trust, warning=warning, warning_since=since, data=data_fact(trust, link, proof),
+        planner=planner_fact(trust, known, proof, text_of(checks, "planner"), now),
+        verdict=verdict or "UNKNOWN", verdict_tone=verdict_tone(verdict), loop=loop_of(known, trust),
+        paused=f"by {text_of(pause, 'actor')}: {text_of(pause, 'reason')}" if pause else "",
+        paused_since=instant_of(pause.get("since")), tick=whole(summary, "tick"), last_tick_at=instant_of(known.get("lastTickAt")),
+        next_tick_at=instant_of(proof.get("nextTickAt")), interval_s=number_of(known, "tickIntervalSec"),
+        evaluated=whole(summary, "botsEvaluated"), enqueued=whole(summary, "jobsEnqueued"), blocked=whole(summary, "blocked"),
+        zero=zero_words(summary), idle=idle_counts(summary),
+        market=market_at.strftime("%Y-%m-%d") if market_at else "", replay=text_of(market, "mode").upper() == "REPLAY",
+    )  # fmt: skip
+
+
+def part(document: Document, key: str) -> Document:
+    """An object inside a document; empty when it is missing or null."""
+    value = document.get(key)
+    return value if isinstance(value, Mapping) else NOTHING
+
+
+def whole(document: Document, key: str) -> int | None:
+    """A whole number of a document, or None."""
+    value = number_of(document, key)
+    return None if value is None else int(value)
+
+
+def trust_of(link: Link, proof: Document) -> Trust:
+    """How far the rows can be trusted."""
+    if link.lost_since is not None:
+        return "unreachable"
+    match text_of(proof, "status"):
+        case "fresh":
+            return "fresh"
+        case "stale":
+            return "stale"
+        case "unverified":
+            return "unverified"
+        case "unavailable":
+            return "unavailable"
+        case _:
+            return "starting"
+
+
+def warning_of(trust: Trust, link: Link, proof: Document) -> tuple[str, datetime | None]:
+    """The one line above the rows while they are not current, and since when the rows stand still."""
+    reason = text_of(proof, "reason") or "no reason given"
+    as_of = instant_of(proof.get("asOf"))
+    match trust:
+        case "fresh":
+            return "", None
+        case "starting":
+            return "Not connected to the proof API yet", None
+        case "unreachable":
+            since = clock_words(link.lost_since) if link.lost_since else "the start"
+            return f"Can't reach the proof API since {since} UTC ({link.why}); the rows are from then", link.received_at
+        case "stale":
+            return f"These rows are behind: {reason}", as_of
+        case "unverified":
+            return f"These rows cannot be verified: {reason}", as_of
+        case "unavailable":
+            return f"These rows are not current: {reason}", as_of or link.received_at
+
+
+def data_fact(trust: Trust, link: Link, proof: Document) -> Fact:
+    """The age of the data, which is the projection's, not the page's."""
+    as_of = instant_of(proof.get("asOf"))
+    lag_ms = number_of(proof, "projectionLagMs")
+    match trust:
+        case "fresh":
+            return Fact("ok", f"{span_words((lag_ms or 0) / 1000)} old")
+        case "unreachable":
+            return Fact("bad", "API unreachable for", link.lost_since)
+        case "starting":
+            return Fact("unknown", "not known yet")
+        case "stale":
+            return Fact("warn", "behind by", as_of)
+        case "unverified":
+            return Fact("warn", "unverified (Kafka does not answer)" if part(proof, "checks").get("kafka") == "down" else "unverified")
+        case "unavailable":
+            return Fact("bad", "unavailable, last from" if as_of else "unavailable", as_of, " ago" if as_of else "")
+
+
+def planner_fact(trust: Trust, known: Document, proof: Document, check: str, now: datetime) -> Fact:
+    """Whether a planner leads and ticks."""
+    tick_at = instant_of(known.get("lastTickAt"))
+    if trust in {"unreachable", "unavailable", "starting"} or check not in {"ok", "late", "down"}:
+        return Fact("unknown", "unknown")
+    if check == "down":
+        pulse_ms = number_of(proof, "plannerPulseAgeMs")
+        return Fact("bad", "never heard") if pulse_ms is None else Fact("bad", "silent for", now - timedelta(milliseconds=pulse_ms))
+    if check == "late":
+        return Fact("warn", "late: no tick for", tick_at)
+    tick = whole(part(known, "lastDecisionSummary"), "tick")
+    if tick is None or tick_at is None:
+        return Fact("ok", "no tick yet")
+    return Fact("ok", f"tick {tick:,} ·", tick_at, " ago", instant_of(proof.get("nextTickAt")))
+
+
+def verdict_tone(verdict: str) -> Tone:
+    """How a verdict is coloured; the word says it too."""
+    match verdict:
+        case "TICKING":
+            return "ok"
+        case "PAUSED" | "LATE":
+            return "warn"
+        case "DOWN":
+            return "bad"
+        case _:
+            return "unknown"
+
+
+def loop_of(known: Document, trust: Trust) -> Literal["ticking", "paused", "unknown"]:
+    """Whether the fleet's loop is on, as far as is known."""
+    enabled = known.get("loopEnabled")
+    if enabled is None or trust == "unverified":
+        return "unknown"
+    return "ticking" if enabled else "paused"
+
+
+def pause_of(known: Document) -> Document:
+    """The fleet's pause, if there is one."""
+    pauses = known.get("pausedBy")
+    if isinstance(pauses, list):
+        for pause in pauses:
+            if isinstance(pause, Mapping) and pause.get("scope") == "fleet":
+                return pause
+    return NOTHING
+
+
+def zero_words(summary: Document) -> str:
+    """Why the last tick enqueued nothing; empty when it enqueued something."""
+    reason = text_of(part(summary, "zeroJobs"), "reason")
+    return word_of(words.ZERO_JOBS, reason) if reason else ""
+
+
+def idle_counts(summary: Document) -> tuple[Count, ...]:
+    """Bots without a job by reason, largest first; the gates behind a block are named."""
+    counts = part(summary, "reasonCounts")
+    gates = summary.get("blockersTop")
+    named = [f"{text_of(gate, 'code')} {text_of(gate, 'count')}" for gate in gates[:3] if isinstance(gate, Mapping)] if isinstance(gates, list) else []
+    found = [
+        Count(code, word_of(words.REASONS, code), int(count), " · ".join(named) if code == Reason.BLOCKED_BY_GATES.value else "")
+        for code, count in counts.items()
+        if code not in BUSY and isinstance(count, int) and count
+    ]
+    return tuple(sorted(found, key=lambda count: (-count.count, count.code)))

@@ -1,0 +1,283 @@
+"""One bot as the page shows it: lane 1, lane 2, stage, result, and the card that says why.
+
+Place in the flow: a document of `/api/bots` or the stream → **row** → template. Pure. The badge is `state` and nothing else;
+job fields only add what they say (progress, place, beat). Nothing here decides what a bot does.
+
+Source: R-B1, R-B2, R-B3.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from autonomy.values import BotState, GateCode, JobStatus, Recency
+
+from bots_ui import words
+from bots_ui.charts import spark_path
+from bots_ui.words import MISSING, NOT_RECORDED, instant_of, word_of
+
+LEASE_S: Final = 15.0
+"""Shown limit of a beat's age while the API does not tell the lease in force."""
+UNKNOWN_SHAPE: Final = "unknown"
+Document = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """Lane 1: shape and word, from the state alone."""
+
+    code: str
+    shape: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """A gate that does not pass, as recorded."""
+
+    code: str
+    meaning: str
+    verdict: str
+    measured: str
+    required: str
+    clears: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The active job as recorded."""
+
+    id: str
+    type: str
+    words: str
+    status: str
+    phase: str
+    percent: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The newest evidence in three numbers and a line."""
+
+    sharpe: str
+    drawdown: str
+    trades: str
+    spark: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class BotRow:
+    """Everything that one row and its card show.
+
+    Attributes:
+        extra: what follows the word in the badge: phase, place in line, reason.
+        silent_s: age of the active job's last beat, when it is over the lease; else None.
+        next_at: when something becomes due; `next_words` says it where there is no instant.
+        signature: changes when the badge changes; a change is shown by a short warmth.
+    """
+
+    id: str
+    name: str
+    badge: Badge
+    extra: str
+    since: datetime | None
+    silent_s: float | None
+    job: Job | None
+    pill: str
+    recency: str
+    stage: str
+    unverified: bool
+    pinned: bool
+    pin_reason: str
+    strategy: str
+    symbol: str
+    result: Result | None
+    next_at: datetime | None
+    next_words: str
+    reason: str
+    reason_words: str
+    reason_meaning: str
+    detail: str
+    would: str
+    blockers: tuple[Blocker, ...]
+    left: bool = False
+
+    @property
+    def signature(self) -> str:
+        """What the eye should be led to when it changes."""
+        return f"{self.badge.code}/{self.reason}/{'silent' if self.silent_s is not None else ''}"
+
+
+def badge_of(state: object) -> Badge:
+    """The badge of a state; a state that this page does not know is shown as its code."""
+    try:
+        known = BotState(str(state))
+    except ValueError:
+        return Badge(str(state), UNKNOWN_SHAPE, str(state or "Unknown"))
+    return Badge(known.value, words.SHAPES[known], words.STATES[known])
+
+
+def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool = False) -> BotRow:
+    """The row of a bot.
+
+    Args:
+        document: an item of `/api/bots`.
+        now: the reader's clock; only ages are computed with it.
+        fresh: whether the data behind it is current; a beat's age says nothing while it is not.
+        left: the bot no longer matches the filter under which it is shown.
+    """
+    badge = badge_of(document.get("state"))
+    job = job_of(document)
+    reason = text_of(document, "reasonCode")
+    blockers = blockers_of(document.get("blockers"))
+    recency = text_of(document, "recency") or Recency.NONE.value
+    next_at, next_words = next_of(document, blockers)
+    return BotRow(
+        id=text_of(document, "botId"), name=text_of(document, "name") or text_of(document, "botId"), badge=badge,
+        extra=extra_of(badge, job, document, blockers), since=instant_of(document.get("since")),
+        silent_s=silent_of(document, now) if fresh else None, job=job, pill=word_of(words.RECENCIES, recency), recency=recency,
+        stage=text_of(document, "stage"), unverified=is_unverified(document, blockers), pinned=document.get("pinned") is True,
+        pin_reason=text_of(document, "pinReason"), strategy=words.strategy_words(text_of(document, "strategy"), document.get("parameters")),
+        symbol=text_of(document, "symbol"), result=result_of(document), next_at=next_at, next_words=next_words, reason=reason,
+        reason_words=word_of(words.REASONS, reason) if reason else NOT_RECORDED,
+        reason_meaning=word_of(words.REASON_MEANINGS, reason) if reason in words.REASON_MEANINGS else "",
+        detail=word_of(words.DETAILS, text_of(document, "detail")), would=text_of(document, "would"), blockers=blockers, left=left,
+    )  # fmt: skip
+
+
+def text_of(document: Document, key: str) -> str:
+    """A text of a document; empty when it is missing or null."""
+    value = document.get(key)
+    return "" if value is None else str(value)
+
+
+def number_of(document: Document, key: str) -> float | None:
+    """A number of a document, or None."""
+    value = document.get(key)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def percent_of(progress: float | None) -> int | None:
+    """Reported progress as whole percent; 100 only at the very end."""
+    return None if progress is None else min(100, max(0, int(progress * 100)))
+
+
+def job_of(document: Document) -> Job | None:
+    """The active job, if one is named."""
+    identity = text_of(document, "jobId")
+    if not identity:
+        return None
+    kind = text_of(document, "jobType")
+    return Job(
+        identity, kind, word_of(words.JOB_TYPES, kind), text_of(document, "jobStatus"), text_of(document, "phase"),
+        percent_of(number_of(document, "progress")),
+    )  # fmt: skip
+
+
+def extra_of(badge: Badge, job: Job | None, document: Document, blockers: Sequence[Blocker]) -> str:
+    """What the badge adds to its word; never another state's word."""
+    place = number_of(document, "place")
+    match badge.code:
+        case BotState.BACKTEST_QUEUED:
+            return f"{words.ordinal(int(place))} in line" if place else ""
+        case BotState.EVOLVING if job is not None and job.status == JobStatus.QUEUED:
+            return "waiting for a runner"
+        case BotState.BLOCKED_BY_GATES if blockers:
+            return blockers[0].code + (f" +{len(blockers) - 1}" if len(blockers) > 1 else "")
+        case BotState.RUNNER_STALE if job is not None and job.status == JobStatus.QUEUED:
+            return "runner starting"
+        case BotState.IDLE:
+            return idle_words(document)
+        case _:
+            return ""
+
+
+def idle_words(document: Document) -> str:
+    """Why an idle bot is idle, in two or three words."""
+    reason, detail = text_of(document, "reasonCode"), text_of(document, "detail")
+    if not reason:
+        return NOT_RECORDED
+    if reason in {"SCHEDULED", "ACTIVE_JOB"}:
+        return "job just ended"
+    if reason == "NOTHING_DUE" and detail in {"REPLAY_ENDED", "NO_POLICY_FOR_STAGE"}:
+        return words.DETAILS[detail]
+    return word_of(words.REASONS, reason)
+
+
+def silent_of(document: Document, now: datetime) -> float | None:
+    """Age of the beat in seconds when a running job has been silent for over a lease.
+
+    The API's own `basis` counts where it is told.
+    """
+    if document.get("jobStatus") != JobStatus.RUNNING.value:
+        return None
+    beat = instant_of(document.get("lastBeatAt"))
+    if beat is None:
+        return None
+    age_s = (now - beat).total_seconds()
+    basis = document.get("basis")
+    lease_s = number_of(document, "leaseSec") or LEASE_S
+    silent = basis == "stale" if basis in {"fresh", "stale"} else age_s > lease_s
+    return age_s if silent else None
+
+
+def blockers_of(value: object) -> tuple[Blocker, ...]:
+    """The recorded blockers."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return ()
+    return tuple(
+        Blocker(
+            text_of(item, "code"), word_of(words.GATES, text_of(item, "code")), text_of(item, "verdict"),
+            text_of(item, "measured") or "not recorded", text_of(item, "required") or "not recorded",
+            text_of(item, "clearsWhen") or "not recorded",
+        )
+        for item in value
+        if isinstance(item, Mapping)
+    )  # fmt: skip
+
+
+def is_unverified(document: Document, blockers: Sequence[Blocker]) -> bool:
+    """Whether the stage was imported and never earned, as far as the API says."""
+    if document.get("origin") == "IMPORTED" and text_of(document, "stageReasonCode") in {"", "IMPORTED_UNVERIFIED"}:
+        return True
+    return any(blocker.code == GateCode.STAGE_VERIFIED for blocker in blockers)
+
+
+def result_of(document: Document) -> Result | None:
+    """The newest evidence; None before the first."""
+    if instant_of(document.get("evidenceAt")) is None:
+        return None
+    sharpe, drawdown, trades = (number_of(document, key) for key in ("sharpe", "maxDrawdown", "trades"))
+    return Result(
+        signed(sharpe), MISSING if drawdown is None else f"{drawdown * 100:.0f}", MISSING if trades is None else f"{trades:,.0f}",
+        spark_path(document.get("spark")), text_of(document, "evidenceUntil"),
+    )  # fmt: skip
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A number with a real minus sign; zero has none."""
+    if value is None:
+        return MISSING
+    text = f"{value:.{digits}f}"
+    return text if float(text) >= 0 and not text.startswith("-") else (text[1:] if float(text) == 0 else f"−{text[1:]}")
+
+
+def next_of(document: Document, blockers: Sequence[Blocker]) -> tuple[datetime | None, str]:
+    """What comes next: an instant, or what would have to happen first."""
+    due = instant_of(document.get("untilAt")) or instant_of(document.get("nextDueAt"))
+    if due is not None:
+        return due, ""
+    return None, blockers[0].clears if blockers else MISSING
+
+
+def matches(document: Document, wanted: Mapping[str, Sequence[str]], text: str) -> bool:
+    """Whether a changed bot still belongs to a filtered view; the words are those of the URL."""
+    columns = {"state": "state", "stage": "stage", "reason": "reasonCode", "recency": "recency"}
+    for name, column in columns.items():
+        chosen = wanted.get(name, ())
+        if chosen and text_of(document, column) not in chosen:
+            return False
+    needle = text.lower()
+    return not needle or any(needle in text_of(document, key).lower() for key in ("botId", "name", "symbol", "strategy"))

@@ -1,0 +1,138 @@
+"""The log as a test sees it: append anything, read everything, and an auditor's fold that shares no state with any service."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from autonomy import lifecycle
+from autonomy.chain import Chain, read_record
+from autonomy.envelope import Undecodable, decode
+from autonomy.events import JobEnqueued, JobStarted, JobSucceeded, PlannerRun
+from autonomy.kafka import LogReader, ensure_topics
+from autonomy.lifecycle import Job, JobFold, JobStep
+from autonomy.topics import JOBS, RUNS, TOPICS
+
+PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
+
+
+def append(bootstrap: str, topic: str, partition: int, values: Sequence[bytes], headers: Sequence[tuple[str, bytes]] = ()) -> None:
+    """Append raw values."""
+
+    async def run() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=5_000_000)
+        await producer.start()
+        try:
+            for value in values:
+                await producer.send_and_wait(topic, value, partition=partition, headers=list(headers))
+        finally:
+            await producer.stop()
+
+    asyncio.run(run())
+
+
+def fresh_topics(bootstrap: str) -> None:
+    """Delete the platform's topics and make them again, empty."""
+
+    async def run() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            names = [topic.name for topic in TOPICS]
+            present = [name for name in await admin.list_topics() if name in names]
+            if present:
+                with contextlib.suppress(UnknownTopicOrPartitionError):
+                    await admin.delete_topics(present)
+            for _ in range(200):
+                if not set(await admin.list_topics()) & set(names):
+                    break
+                await asyncio.sleep(0.05)
+        finally:
+            await admin.close()
+        for attempt in range(50):
+            try:
+                await ensure_topics(bootstrap, TOPICS)
+                break
+            except KafkaError:
+                if attempt == 49:
+                    raise
+                await asyncio.sleep(0.1)
+
+    asyncio.run(run())
+
+
+@dataclass
+class Audit:
+    """What an auditor finds in the log from its beginning."""
+
+    seals: list[PlannerRun] = field(default_factory=list)
+    enqueued: dict[str, JobEnqueued] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    wins: Counter[tuple[str, int]] = field(default_factory=Counter)
+    results: Counter[str] = field(default_factory=Counter)
+    said_results: Counter[str] = field(default_factory=Counter)
+    void_seals: int = 0
+    void_steps: int = 0
+
+    def check(self) -> None:
+        """The invariants of the protocol: dense ticks, whole chain, one winner per attempt, one result per job, nothing lost."""
+        assert [seal.tick for seal in self.seals] == list(range(1, len(self.seals) + 1))
+        previous = "0" * 64
+        for seal in self.seals:
+            assert seal.prev_hash == previous
+            assert seal.registered == seal.evaluated == sum(seal.reason_counts.values())
+            previous = seal.hash
+        assert all(count == 1 for count in self.wins.values()), self.wins
+        assert all(count <= 1 for count in self.results.values()), self.results
+        assert set(self.jobs) == set(self.enqueued)
+
+    def unfinished(self) -> list[Job]:
+        return [job for job in self.jobs.values() if job.status.is_live]
+
+
+def audit(bootstrap: str) -> Audit:
+    """Read runs and jobs whole, and fold them with nothing but the shared rules."""
+
+    async def run() -> Audit:
+        found, chain, fold = Audit(), Chain(), JobFold()
+        steps: list[JobStep] = []
+        starts = {RUNS: [0], JOBS: [0] * PARTITIONS[JOBS]}
+        async with await LogReader.open(bootstrap, starts) as reader:
+            ends = await reader.ends([RUNS, JOBS])
+            while not reader.reached(ends):
+                for record in await reader.poll(500):
+                    if record.topic == JOBS:
+                        received = decode(record.value, JOBS)
+                        if not isinstance(received, Undecodable):
+                            steps.append(received.event)  # type: ignore[arg-type]
+                        continue
+                    placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+                    done = None if isinstance(placed, Undecodable) else chain.feed(placed)
+                    if done is None:
+                        continue
+                    found.seals.append(done.seal)
+                    for seq, event in enumerate(done.events(), start=1):
+                        if isinstance(event, JobEnqueued):
+                            found.enqueued[event.job_id] = event
+                            fold.enqueue(lifecycle.enqueued(event, seq))
+                    fold.head_tick = done.seal.tick
+
+        def changed(_: Job, after: Job, step: JobStep) -> None:
+            if isinstance(step, JobStarted):
+                found.wins[(after.job_id, after.attempt)] += 1
+            if not after.status.is_live:
+                found.results[after.job_id] += 1
+
+        for step in steps:
+            if isinstance(step, JobSucceeded):
+                found.said_results[step.job_id] += 1
+            fold.step(step, changed)
+        found.jobs, found.void_seals = fold.jobs, chain.void_seals
+        found.void_steps = sum(fold.void.values())
+        return found
+
+    return asyncio.run(run())

@@ -1,0 +1,144 @@
+"""Real servers for the tests: the environment's, testcontainers' where a Docker engine answers, else local processes."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from autonomy.kafka import ensure_topics
+from autonomy.topics import TOPICS
+from local_stack.database import create_database
+from local_stack.jars import ensure_jars
+from local_stack.kafka_server import KafkaServer
+from local_stack.postgres_server import PostgresServer
+from local_stack.settings import ROOT, StackSettings
+from projection.migrate import migrate
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Broker:
+    """A Kafka process that a test may kill and start again."""
+
+    server: KafkaServer
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def bootstrap(self) -> str:
+        return self.server.bootstrap
+
+    def start(self) -> None:
+        with (self.server.folder / "out.log").open("ab") as out:
+            self.process = subprocess.Popen(self.server.command(), stdout=out, stderr=out, start_new_session=True)
+        self.server.wait_ready()
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(15)
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class Database:
+    """A PostgreSQL process that a test may kill and start again."""
+
+    server: PostgresServer
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def url(self, role: str = "autonomy_projection") -> str:
+        return self.server.url(role)
+
+    @property
+    def owner_url(self) -> str:
+        return self.server.url("autonomy_owner")
+
+    def start(self) -> None:
+        with (self.server.folder / "out.log").open("ab") as out:
+            self.process = subprocess.Popen(
+                self.server.command(), stdout=out, stderr=out, user=self.server.system_user, cwd="/", start_new_session=True
+            )
+        self.server.wait_ready()
+
+    def kill(self) -> None:
+        """The whole process group at once, as a crash of the machine's software would."""
+        assert self.process is not None
+        os.killpg(self.process.pid, 9)
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(2)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(15)
+            self.process.kill()
+            self.process.wait()
+
+    def empty(self) -> None:
+        """Fresh read models."""
+        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+            for schema in ("autonomy", "autonomy_rebuild", "autonomy_old"):
+                connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+        migrate(self.owner_url)
+
+
+def jars_folder() -> Path:
+    return ensure_jars(Path(os.environ.get("AUTONOMY_KAFKA_DIR", StackSettings().cache_dir)).resolve())
+
+
+@contextlib.contextmanager
+def a_broker(folder: Path) -> Iterator[Broker]:
+    """One broker of a test's own."""
+    server = KafkaServer(folder / "kafka", jars_folder(), free_port(), free_port())
+    server.prepare()
+    broker = Broker(server)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+@contextlib.contextmanager
+def a_database(folder: Path) -> Iterator[Database]:
+    """One PostgreSQL of a test's own, with roles and database."""
+    server = PostgresServer(folder / "postgres", free_port())
+    server.prepare()
+    database = Database(server)
+    database.start()
+    try:
+        create_database(server)
+        yield database
+    finally:
+        database.stop()
+
+
+def make_topics(bootstrap: str) -> None:
+    asyncio.run(ensure_topics(bootstrap, TOPICS))
+
+
+def own_folder(name: str) -> Path:
+    """A folder of this run, short enough for sockets, that PostgreSQL's own user can reach."""
+    base = ROOT / ".data" / "tests" / f"{name}-{os.getpid()}"
+    shutil.rmtree(base, ignore_errors=True)
+    base.mkdir(parents=True)
+    return base
