@@ -6,7 +6,8 @@ BIN := .venv/bin
 PACKAGES := shared services/planner services/job-runner services/projection services/proof-api services/bots-ui cli deploy/local
 STACK := $(BIN)/python -m local_stack
 
-.PHONY: help setup up down reset status logs psql consume check fmt test test-long bench lock clean
+# The page's scripts come from npm by lock, once, at set-up.
+.PHONY: help setup browser up down reset status logs psql consume check fmt test test-long bench lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,11 +54,15 @@ check: .venv/.ready ## format, lint, types, import contracts, pure tests
 	@$(BIN)/lint-imports --no-logo > .venv/import-contracts.log || (cat .venv/import-contracts.log; exit 1)
 	@$(BIN)/pytest -q tests/architecture tests/contract
 
-test: setup ## everything but the long lists, on real servers
-	@$(BIN)/pytest
+browser: .venv/.ready ## a Chromium for the browser tests: the machine's, else Debian's, else Playwright's
+	@test -x /usr/bin/chromium || (command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null) \
+		|| $(BIN)/playwright install chromium
 
-test-long: setup ## the full lists: faults, seeds, tampering
-	@$(BIN)/pytest -m "long or not long" --timeout 1800
+test: setup browser ## everything but the long lists, on real servers
+	@$(BIN)/pytest -q
+
+test-long: setup browser ## the full lists: faults, seeds, tampering
+	@$(BIN)/pytest -q -m "long or not long" --timeout 1800
 
 bench: setup ## speed and memory, as ratios to limits measured in the same run
 	@$(BIN)/python -m benchmarks

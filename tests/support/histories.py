@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from autonomy.events import CancelJob, ChangeBot, HoldBot, PauseLoop, ReleaseHold, ResumeLoop, RetireBot, SetPolicy
 from autonomy.values import Cause, JobStatus
 from planner.state import LiveJob
-
 from support.builders import FIRST_DAYS, an_id
 from support.ticks import TickDriver
 

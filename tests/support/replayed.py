@@ -9,8 +9,7 @@ from collections import deque
 from dataclasses import replace
 from random import Random
 
-from autonomy.chain import Chain
-
+from autonomy.chain import AcceptedTick, Chain
 from support.builders import a_policy
 from support.histories import live_through, written_history
 from support.ticks import Follower, TickDriver, as_input
@@ -23,7 +22,7 @@ def shuffled_follower(driver: TickDriver, seed: int, poll: int) -> str:
     random = Random(seed)
     follower, chain = Follower(), Chain()
     waiting = {place: deque(enumerate(values)) for place, values in sorted(driver.log.items())}
-    runs, accepted = deque(driver.runs), deque()
+    runs, accepted = deque(driver.runs), deque[AcceptedTick]()
     read = {place: 0 for place in waiting}
     while runs or accepted:
         place = random.choice([*waiting, None])
@@ -56,7 +55,7 @@ def main() -> None:
         driver.state.single = replace(driver.state.single, policy=nudged)
     live_through(driver, written_history())
     followers = [] if "--nudge" in sys.argv else [shuffled_follower(driver, poll, poll) for poll in POLLS]
-    print(json.dumps({  # noqa: T201 (its output is its result)
+    print(json.dumps({
         "seals": [attempt.seal.hash for attempt in driver.tries],
         "values": [record.value.decode() for attempt in driver.tries[:2] for record in attempt.records],
         "state": driver.state.hash(), "followers": followers,

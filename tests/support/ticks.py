@@ -33,7 +33,6 @@ from planner.fold import Input, repairs
 from planner.inbox import Inbox
 from planner.state import LiveJob, State
 from planner.tick import TickInputs, Try, follow, prepare, re_decide
-
 from support.builders import NOON_MS, a_beat, a_bot_document, a_command, a_digest, a_policy, a_summary, an_id, capabilities
 
 PARTITIONS = {COMMANDS: 1, JOBS: DEFAULT_PARTITIONS, RUNNERS: DEFAULT_PARTITIONS}

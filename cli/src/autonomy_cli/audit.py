@@ -30,10 +30,21 @@ MAX_DIFFERENCES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A tick that the log does not lead to, and what differs."""
+    """A tick that the log does not lead to, and what differs.
+
+    Attributes:
+        sealed, folded: the state hashes, where a fold was possible.
+    """
 
     tick: int
     what: str
+    sealed: str = ""
+    folded: str = ""
+
+    def is_covered_by(self, repair: "Repair") -> bool:
+        """Whether an approver accepted exactly this difference of states, and nothing else."""
+        accepted = (repair.at_tick, repair.sealed_state_hash, repair.folded_state_hash)
+        return self.sealed != self.folded and accepted == (self.tick, self.sealed, self.folded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +151,18 @@ class Audit:
             return
         known = self.known_heads.get(seal.tick)
         if known is not None and known != seal.hash:
-            self._differs(seal.tick, f"its seal is {seal.hash}, written down was {known}")
+            self._differs(seal.tick, f"its seal is {seal.hash}, written down was {known}")  # no repair covers this
         slice_ = self._slice(seal.cut)
         fault = self._again(slice_, tick) if seal.tick >= self.from_tick else self._followed(slice_, tick)
         if fault is not None:
-            self._differs(seal.tick, fault)
+            self._differs(seal.tick, fault, seal.state_hash, self.state.hash())
         self.state.head_tick = seal.tick
         self.ticks += 1
         self.jobs += seal.jobs_enqueued
         self._note_repairs(tick)
 
-    def _differs(self, tick: int, what: str) -> None:
-        self.differences.append(Difference(tick, what.removeprefix(f"tick {tick}: ")))
+    def _differs(self, tick: int, what: str, sealed: str = "", folded: str = "") -> None:
+        self.differences.append(Difference(tick, what.removeprefix(f"tick {tick}: "), sealed, folded))
 
     def _slice(self, cut: Mapping[str, Sequence[int]]) -> list[Input]:
         """Everything below the cut, sorted by (topic, partition, offset), taken out of what waits."""
@@ -181,7 +192,7 @@ class Audit:
             return None
         self.state.undo()
         followed = self._followed(slice_, tick)
-        return fault if followed is None or "state_hash" not in fault else f"{fault} ({followed.removeprefix(f'tick {tick.seal.tick}: ')})"
+        return fault if followed is None else f"{fault}; {followed.removeprefix(f'tick {tick.seal.tick}: ')}"
 
     def _followed(self, slice_: Sequence[Input], tick: AcceptedTick) -> str | None:
         try:
@@ -218,5 +229,5 @@ class Audit:
 
     def unrepaired(self) -> list[Difference]:
         """The differences that nobody accepted, by tick."""
-        accepted = {repair.at_tick for repair in self.repairs}
-        return sorted((found for found in self.differences if found.tick not in accepted), key=lambda found: found.tick)
+        open_ = [found for found in self.differences if not any(map(found.is_covered_by, self.repairs))]
+        return sorted(open_, key=lambda found: found.tick)

@@ -9,12 +9,13 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from autonomy import events as catalogue
 from autonomy.envelope import MAX_RECORD_BYTES, Received, Undecodable, data_bytes, decode, encode
 from autonomy.events import BY_WIRE, CATALOGUE, Event, Head
 from autonomy.values import Cause, JobClass, JobType, Origin, Reason, Stage, TickCause, Verdict, ZeroJobs, instant_of_ms
-from hypothesis import given
-from hypothesis import strategies as st
 from support.builders import NOON_MS, a_beat, a_bot_document, a_digest, a_policy, a_summary, an_id, an_order, capabilities
 
 NOON = instant_of_ms(NOON_MS)

@@ -3,6 +3,9 @@
 from datetime import UTC, date, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from autonomy.events import SymbolBars
 from autonomy.market_clock import (
     DAY_MS,
@@ -19,8 +22,6 @@ from autonomy.market_clock import (
     weekday_index,
 )
 from autonomy.policy import MarketPolicy
-from hypothesis import given
-from hypothesis import strategies as st
 from support.builders import NOON_MS, a_symbol, trading_days
 
 REPLAY = MarketPolicy()

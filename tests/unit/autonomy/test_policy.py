@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from autonomy.errors import BadInput
 from autonomy.policy import DEFAULT, LeasePolicy, read_policy
 from autonomy.values import Stage
@@ -28,7 +29,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("document", "field"), REFUSED, ids=lambda part: part if isinstance(part, str) else "")
+@pytest.mark.parametrize(("document", "field"), REFUSED, ids=[f"{n}-{field}" for n, (_, field) in enumerate(REFUSED)])
 def test_bad_policy_is_refused_by_field_and_limit(document: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refusal:
         read_policy(document)
@@ -50,7 +51,7 @@ def test_policy_survives_its_own_document() -> None:
 
 
 def test_any_changed_number_changes_the_hash() -> None:
-    changed = [
+    changed: list[dict[str, Any]] = [
         {"tick_interval_s": 60.5}, {"research": {"concurrency": 6}}, {"research": {"costs": {"fee_bps": 10.000000001, "slippage_bps": 5}}},
         {"leases": {"lease_s": 16}}, {"market": {"seconds_per_bar": 15.5}}, {"cooldowns": {"max_s": 1}}, {"name": "other"},
         {"stages": {"LAB": {"wants": ["BACKTEST_BASELINE"]}}}, {"quarantine_after_crashes": 4},

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
 from autonomy import lifecycle
 from autonomy.chain import GENESIS, AcceptedTick, Chain, write_records
 from autonomy.events import JobCancelled, JobEnqueued, JobReleased, JobRequeued, JobStarted, JobSucceeded
 from autonomy.lifecycle import JobStep
 from autonomy.values import Cause, JobStatus, JobType
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from job_runner.queue import MAX_GIVE_UPS_IN_A_ROW, RANK_STEP_MS, Claim, ClaimState, Queue, Rules, rank_of
 from support.builders import NOON_MS, a_beat, an_id, an_order
 from support.ticks import a_seal, feed_all, stored

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from autonomy.errors import Broken
 from autonomy.values import Cause, JobType, Reason, ZeroJobs
 from planner import tick as ticks

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from autonomy.events import (
     AcceptDivergence,
     BotOutcome,
@@ -134,7 +135,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "field"), BAD, ids=lambda part: part if isinstance(part, str) else "")
+@pytest.mark.parametrize(("changes", "field"), BAD, ids=[f"{n}-{field}" for n, (_, field) in enumerate(BAD)])
 def test_bad_bot_is_rejected_by_field_and_limit_and_the_others_registered(changes: dict[str, Any], field: str) -> None:
     state = a_state()
     bad, good = outcomes(state, {**a_bot_document("bad"), **changes}, a_bot_document("good"))

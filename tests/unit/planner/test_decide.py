@@ -5,13 +5,15 @@ Source: R-A3.3 to R-A3.5, R-A4.
 
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from autonomy.market_clock import day_number
-from autonomy.values import Cause, GateCode, JobClass, JobStatus, JobType, Reason, Stage, Verdict, ZeroJobs
 from hypothesis import given
 from hypothesis import strategies as st
+
+from autonomy.market_clock import day_number
+from autonomy.values import Cause, GateCode, JobClass, JobStatus, JobType, Reason, Stage, Verdict, ZeroJobs
 from planner.check import check
 from planner.decide import cooldown_until_ms, decide, digest_of, pause_of
 from planner.state import Bot, Evidence, Failure, Pause, State
@@ -487,7 +489,7 @@ def test_nobody_starves(bots: int, slots: int) -> None:
             turns.append(decision.bot_id)
             state.bots.put(decision.bot_id, replace(state.bots.rows[decision.bot_id], research=ended("SUCCEEDED", now_ms)))
     places = {bot: [number for number, turn in enumerate(turns) if turn == bot] for bot in turns}
-    longest = max(later - earlier for mine in places.values() for earlier, later in zip(mine, mine[1:], strict=False))
+    longest = max(later - earlier for mine in places.values() for earlier, later in pairwise(mine))
     assert len({*turns}) == bots
     assert longest < bots + slots
 

@@ -27,7 +27,7 @@ ENVIRONMENTS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
 def replayed(environment: str, *arguments: str) -> dict[str, Any]:
     """What a process sealed in such an environment."""
     variables, flags = ENVIRONMENTS[environment]
-    done = subprocess.run(  # noqa: S603 (our own script)
+    done = subprocess.run(
         [sys.executable, *flags, "-m", "support.replayed", *arguments],
         env={**{key: value for key, value in os.environ.items() if not key.startswith(("LC_", "PYTHON"))}, **variables},
         cwd=TESTS, capture_output=True, text=True, timeout=120, check=False,

@@ -4,9 +4,10 @@ Source: S12.
 """
 
 import pytest
-from autonomy.events import PlannerPulse
 from hypothesis import given
 from hypothesis import strategies as st
+
+from autonomy.events import PlannerPulse
 from planner.election import Election
 from support.builders import NOON_MS, a_digest
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+
 from autonomy.market_clock import day_number
 from autonomy.values import Cause, GateCode, JobType, Stage, Verdict
 from planner.gates import Finding, findings

@@ -6,10 +6,11 @@ Source: S11.
 from dataclasses import replace
 
 import pytest
-from autonomy.events import JobCancelled, JobDead, JobRequeued
-from autonomy.values import Cause, JobStatus
 from hypothesis import given
 from hypothesis import strategies as st
+
+from autonomy.events import JobCancelled, JobDead, JobRequeued
+from autonomy.values import Cause, JobStatus
 from planner import fold
 from planner.fold import Input, fold_slice, repairs
 from planner.state import LiveJob, State

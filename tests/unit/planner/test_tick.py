@@ -6,13 +6,15 @@ Source: S1, S5, S6, R-A3.1, R-A3.4, R-F1.
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from autonomy.chain import AcceptedTick
 from autonomy.events import BotDecision, HoldBot, JobEnqueued, PauseLoop, PlannerRun, ResumeLoop, SetPolicy
 from autonomy.values import Reason, TickCause, job_id_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from planner import tick as ticks
 from planner.tick import follow, re_decide
+from planner.view import build_view
 from support.builders import NOON_MS, a_digest, an_id
 from support.histories import live_through, written_history
 from support.ticks import TickDriver, events_of, jobs_of
@@ -172,7 +174,7 @@ def test_decision_by_other_rules_is_found(monkeypatch: pytest.MonkeyPatch) -> No
     """Negative control of the audit: one number of the policy moved by a billionth."""
     driver = a_history()
     auditor = driver.reader()
-    real = ticks.build_view
+    real = build_view
 
     def nudged(state: object, now_ms: int) -> object:
         view = real(state, now_ms)  # type: ignore[arg-type] # passed through

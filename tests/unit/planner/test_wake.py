@@ -6,10 +6,11 @@ Source: design, "Ticks"; S11.
 from typing import Any
 
 import pytest
-from autonomy.events import AttemptRefused, HeldJob, HoldBot, JobReleased, JobStarted, JobSucceeded
-from autonomy.values import Cause, TickCause
 from hypothesis import given
 from hypothesis import strategies as st
+
+from autonomy.events import AttemptRefused, HeldJob, HoldBot, JobReleased, JobStarted, JobSucceeded
+from autonomy.values import Cause, TickCause
 from planner.wake import COMMAND_SPACING_MS, Wake, next_due_ms
 from support.builders import NOON_MS, a_beat, a_command, a_policy, an_id, capabilities
 

@@ -78,11 +78,15 @@ def build_environment(assets: Assets) -> Environment:
     """The templates: escaping always on, a missing name is an error."""
     environment = Environment(
         loader=PackageLoader("bots_ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        extensions=["jinja2.ext.do"],
     )  # fmt: skip
     environment.globals.update(assets=assets, words=words)
-    environment.filters.update(ago=ago, until=until, clock=clock_time, full=words.full_words, span=words.span_words)
+    environment.filters.update(ago=ago, until=until, clock=clock_time, full=words.full_words, span=words.span_words, hash=short_hash)
     return environment
+
+
+def short_hash(text: str) -> str:
+    """A name for an address: another address is another element, so that a swap opens its stream anew."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def ago(instant: datetime | None, now: datetime) -> Markup:

@@ -19,21 +19,20 @@ from autonomy.chain import Chain
 from autonomy.envelope import encode
 from autonomy.errors import Broken
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
+from autonomy.postgres import GONE, NOT_READY, connect
 from autonomy.topics import PULSE, QUARANTINE, RUNS, TOPICS
 from autonomy.values import derived_id
 from projection.intake import Intake
 from projection.settings import ProjectionSettings
-from projection.store import connect, load, write
+from projection.store import load, write
 
 log = logging.getLogger(__name__)
 POLL_MS = 100
 RETRY_S = 0.5
+COMMIT_TIMEOUT_S = 30
 PULSES_BACK = 50
-PASSING = (
-    OSError, TimeoutError, KafkaError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError, asyncpg.TransactionRollbackError,
-)  # fmt: skip
-"""What may be gone at the next start; anything else is a fault of this code and stops the process."""
+PASSING = (*GONE, KafkaError)
+"""What may be over at the next start; anything else is a fault of this code and stops the process."""
 ROWS = Counter("autonomy_projection_records", "Records applied", ["topic"])
 BATCH_SECONDS = Histogram("autonomy_projection_commit_seconds", "One batch's transaction")
 HEAD_TICK = Gauge("autonomy_projection_head_tick", "Last accepted tick applied")
@@ -111,7 +110,7 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
         settings: where.
         read_only_log: a rebuild says nothing; what it quarantines was said when it was live.
     """
-    connection = await connect(settings.database_url, settings.schema_name)
+    connection = await connect(settings.database_url, settings.schema_name, statement_s=COMMIT_TIMEOUT_S)
     model, head, offsets = await load(connection)
     starts = {topic.name: [offsets.next_offset.get((topic.name, number), 0) for number in range(topic.partitions)] for topic in TOPICS}
     chain = Chain.anchored(head)
@@ -154,8 +153,7 @@ async def run_projection(settings: ProjectionSettings) -> int:
     while not stopping.is_set():
         try:
             projection = await build_projection(settings)
-        except (*PASSING, asyncpg.UndefinedTableError, asyncpg.InvalidAuthorizationSpecificationError,
-                asyncpg.InvalidCatalogNameError) as refusal:  # fmt: skip
+        except (*NOT_READY, KafkaError) as refusal:
             log.warning("waiting for PostgreSQL: %r", refusal)
             await asyncio.sleep(RETRY_S)
             continue

@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
+
+from autonomy.postgres import connect
 from autonomy.read_model import METADATA, NOT_COMPARED, NOT_REBUILT, SCHEMA
 from autonomy.telemetry import set_up
 from autonomy.topics import PULSE, QUARANTINE, RUNS
-
 from projection.app import build_projection
 from projection.migrate import migrate
 from projection.settings import ProjectionSettings
-from projection.store import connect, table_hashes
+from projection.store import table_hashes
 
 SIDE: Final = "autonomy_rebuild"
 OLD: Final = "autonomy_old"

@@ -6,7 +6,6 @@ set, so a second projection on the same schema stops instead of doing the work t
 Source: design, section 7; R-F9, R-F10.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -107,14 +106,6 @@ class Progress:
     """(next, applied) for each partition that moved."""
     before: Mapping[tuple[str, int], int]
     """What `next_offset` must be for the batch to count."""
-
-
-async def connect(url: str, schema: str) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection that sees one schema."""
-    connection = await asyncpg.connect(url, server_settings={"search_path": schema}, timeout=10)
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=orjson.loads)
-    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
-    return connection
 
 
 async def write(connection: "asyncpg.Connection[asyncpg.Record]", changes: Changes, progress: Progress) -> None:

@@ -9,13 +9,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
-import orjson
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from autonomy import clock
 from autonomy.errors import BadInput
+from autonomy.postgres import NOT_READY, prepare
 from autonomy.read_model import SCHEMA
 from proof_api import problems
 from proof_api.auth import Operators
@@ -97,13 +97,8 @@ async def keep_pool(context: Context) -> None:
         try:
             context.pool = await asyncpg.create_pool(
                 context.settings.database_url, min_size=1, max_size=POOL_SIZE, command_timeout=QUERY_TIMEOUT_S, timeout=2,
-                init=_init, server_settings={"search_path": SCHEMA},
+                init=prepare, server_settings={"search_path": SCHEMA},
             )  # fmt: skip
-        except (OSError, asyncpg.PostgresError, TimeoutError) as refusal:
+        except NOT_READY as refusal:
             log.warning("waiting for PostgreSQL: %r", refusal)
             await asyncio.sleep(RETRY_S)
-
-
-async def _init(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads)
-    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)

@@ -75,9 +75,7 @@ class Desk:
             raise Problem(422, "BAD_INPUT", "Unknown command", f"type: must be one of {', '.join(sorted(KINDS))}")
         needed: Role = "approver" if kind.wire in APPROVERS_ONLY else "operator"
         if not operator.may(needed):
-            raise Problem(
-                403, "FORBIDDEN", "Not allowed", f"{kind.wire} needs the role {needed}, {operator.name} is {operator.role}"
-            )
+            raise Problem(403, "FORBIDDEN", "Not allowed", f"{kind.wire} needs the role {needed}, {operator.name} is {operator.role}")
         forged = {"commandId", "actor", "role", "command_id"} & set(document)
         if forged:
             raise Problem(422, "BAD_INPUT", "A value is refused", f"{sorted(forged)[0]}: comes from the credential, never from the body")

@@ -8,6 +8,7 @@ import asyncpg
 from fastapi import Depends, Header, Request
 
 from autonomy import clock
+from autonomy.postgres import GONE
 from proof_api.auth import Operator, Operators
 from proof_api.commands import Desk
 from proof_api.problems import Problem
@@ -64,11 +65,11 @@ async def connection_of(context: InContext) -> AsyncIterator["asyncpg.Connection
         raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", context.snapshots.problem)
     try:
         connection = await context.pool.acquire(timeout=2)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as refusal:
+    except GONE as refusal:
         raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", type(refusal).__name__) from refusal
     try:
         yield cast("asyncpg.Connection[asyncpg.Record]", connection)
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as refusal:
+    except GONE as refusal:
         raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", type(refusal).__name__) from refusal
     finally:
         await context.pool.release(connection)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import asyncpg
-import orjson
 
 from autonomy import clock
 from autonomy.policy import DEFAULT
-from autonomy.read_model import CHANNEL
+from autonomy.postgres import NOT_READY, connect
+from autonomy.read_model import CHANNEL, SCHEMA
 from autonomy.values import iso, ms_of
 from proof_api.proof import ReadFacts
 
@@ -102,16 +102,14 @@ class Snapshots:
         while True:
             try:
                 await self._watch()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as refusal:
+            except NOT_READY as refusal:
                 self.problem = type(refusal).__name__
                 log.warning("PostgreSQL does not answer: %r", refusal)
                 await asyncio.sleep(0.2)
 
     async def _watch(self) -> None:
-        connection = await asyncpg.connect(self.url, timeout=QUERY_TIMEOUT_S, command_timeout=QUERY_TIMEOUT_S)
+        connection = await connect(self.url, SCHEMA, timeout_s=QUERY_TIMEOUT_S, statement_s=QUERY_TIMEOUT_S)
         try:
-            await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_dumps, decoder=orjson.loads)
-            await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
             await connection.add_listener(CHANNEL, lambda *_: self.wake.set())
             while True:
                 self.wake.clear()
@@ -125,10 +123,6 @@ class Snapshots:
                     await asyncio.wait_for(self.wake.wait(), AT_LEAST_EVERY_S - AT_MOST_EVERY_S)
         finally:
             connection.terminate()
-
-
-def _dumps(value: object) -> str:
-    return orjson.dumps(value).decode()
 
 
 async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: int) -> Picture:

@@ -3,11 +3,11 @@
 from http import HTTPStatus
 from typing import Annotated
 
-import asyncpg
 import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
+from autonomy.postgres import GONE
 from proof_api.commands import answer_of
 from proof_api.context import Context, InContext
 from proof_api.problems import Problem
@@ -108,7 +108,7 @@ async def answered(context: Context, command_id: str) -> Response:
     if context.pool is not None:
         try:
             found = await answer_of(context.pool, command_id)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except GONE:
             found = None  # the command is in the log; its answer cannot be read now
     if found is None:
         return Response(orjson.dumps({"commandId": command_id, "status": "OPEN"}), HTTPStatus.ACCEPTED, media_type=JSON)

@@ -10,6 +10,7 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
+from autonomy.postgres import GONE
 from proof_api import queries
 from proof_api.context import CanRead, Context, InContext
 from proof_api.problems import Problem
@@ -67,7 +68,7 @@ async def changed(context: Context, after: int) -> list[dict[str, object]]:
     try:
         async with context.pool.acquire(timeout=2) as connection:
             return await queries.changed_bots(cast("asyncpg.Connection[asyncpg.Record]", connection), after, MAX_ROWS)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+    except GONE:
         return []
 
 

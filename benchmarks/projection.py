@@ -1,0 +1,93 @@
+"""200,000 mixed events of a busy fleet into the read models, by the projection's own loop; against consuming flat ones by `unnest`.
+
+Both run on one broker and one cluster. The platform's events are three times as large as the limit's, and one of them changes up
+to four rows.
+"""
+
+import asyncio
+import time
+
+import asyncpg
+
+from autonomy.kafka import ensure_topics
+from autonomy.topics import RUNS, Topic
+from benchmarks.limits import consume_upsert
+from benchmarks.logs import Log, busy_log
+from benchmarks.measure import Context, Measure, absolute, at_least, reference
+from benchmarks.servers import platform
+from local_stack.postgres_server import PostgresServer
+from projection.app import build_projection
+from projection.migrate import migrate
+from projection.settings import ProjectionSettings
+
+EVENTS = 200_000
+BOTS = 2_000
+FIGURE_PER_S = 55_532
+
+
+def run(ctx: Context) -> list[Measure]:
+    """Measure: the limit before and after the subject."""
+    log = busy_log(BOTS, ctx.size(EVENTS))
+    with platform(ctx.folder / "projection", database=True) as servers:
+        database = servers.database
+        assert database is not None
+        owner = database.url("autonomy_owner")
+        asyncio.run(prepare(servers.bootstrap, owner, log, ctx.size(EVENTS)))
+        limits, subjects = [], []
+        for number in range(ctx.rounds(3)):
+            limits.append(timed_limit(servers.bootstrap, owner, ctx.size(EVENTS)))
+            schema = f"bench_{number}"
+            migrate(owner, schema)
+            subjects.append(asyncio.run(project(servers.bootstrap, database, schema, log)))
+        limits.append(timed_limit(servers.bootstrap, owner, ctx.size(EVENTS)))
+    limit, subject = sorted(limits)[len(limits) // 2], sorted(subjects)[len(subjects) // 2]
+    ratios = sorted(s / ((a + b) / 2) for s, a, b in zip(subjects, limits, limits[1:], strict=False))
+    ratio = ratios[len(ratios) // 2]
+    kinds = ", ".join(f"{kind.split('.')[0]} {count:,}" for kind, count in log.kinds.most_common(8))
+    ctx.note(f"projection: {log.count:,} events, {log.bytes / log.count:,.0f} bytes each: {kinds}")
+    return [
+        at_least("projection, mixed events", subject, "events/s", ("consume + unnest upsert", limit), 0.5, ratio),
+        absolute("  projection, bytes", subject * log.bytes / log.count / 1e6, "MB/s"),
+        reference("consume + unnest upsert", limit, "events/s", FIGURE_PER_S, rate=True),
+    ]
+
+
+async def prepare(bootstrap: str, owner: str, log: Log, events: int) -> None:
+    """Fill the broker."""
+    await log.append(bootstrap)
+    await ensure_topics(bootstrap, [Topic(consume_upsert.TOPIC, consume_upsert.PARTITIONS, "the limit's events")])
+    await consume_upsert.fill(bootstrap, events)
+    connection = await asyncpg.connect(owner)
+    await connection.execute("CREATE SCHEMA IF NOT EXISTS autonomy")
+    await connection.execute(consume_upsert.SCHEMA)
+    await connection.close()
+
+
+def timed_limit(bootstrap: str, url: str, events: int) -> float:
+    """Events per second of the limit."""
+    started = time.perf_counter()
+    consume_upsert.run(bootstrap, url, events)
+    return events / (time.perf_counter() - started)
+
+
+async def project(bootstrap: str, database: PostgresServer, schema: str, log: Log) -> float:
+    """Events per second of the projection, from its first poll to its last commit."""
+    settings = ProjectionSettings(
+        KAFKA_BOOTSTRAP_SERVERS=bootstrap, DATABASE_URL=database.url("autonomy_projection"), PROJECTION_SCHEMA=schema
+    )
+    projection = await build_projection(settings)
+    for partition in list(projection.reader.positions):
+        if partition.topic == "autonomy.pulse":
+            projection.reader.seek(partition, 0)  # all pulses count here, they are part of the mix
+    ends = {(topic, number): len(records) for (topic, number), records in log.records.items()}
+    started = time.perf_counter()
+    while any(projection.intake.positions.get(key, 0) < end for key, end in ends.items()) or projection.intake.ticks:
+        await projection.turn()
+    spent = time.perf_counter() - started
+    head = await projection.connection.fetchval("SELECT tick FROM projection_head")
+    if head != log.chain.head.tick or projection.intake.quarantined or ends[(RUNS, 0)] == 0:
+        raise RuntimeError(f"the projection stands at tick {head}, the log at {log.chain.head.tick}")
+    await projection.reader.close()
+    await projection.producer.stop()
+    await projection.connection.close()
+    return log.count / spent

@@ -1,0 +1,138 @@
+"""Commands that only read: status, bots, why, jobs, runs."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from http import HTTPStatus
+from urllib.parse import quote
+
+import typer
+
+from autonomy_cli import options as o
+from autonomy_cli.api import reader
+from autonomy_cli.exits import Exit, fail
+from autonomy_cli.show import GREEN, RED, YELLOW, counted, listed, painted, part, print_json, print_table, safe
+
+GOOD_VERDICTS = {"TICKING", "PAUSED"}
+BOT_COLUMNS = (
+    ("bot", "botId"), ("state", "state"), ("stage", "stage"), ("reason", "reasonCode"), ("since", "since"),
+    ("next due", "nextDueAt"), ("evidence", "recency"), ("strategy", "strategy"), ("symbol", "symbol"),
+)  # fmt: skip
+JOB_COLUMNS = (
+    ("job", "id"), ("bot", "botId"), ("type", "jobType"), ("status", "status"), ("attempt", "attempt"), ("cause", "cause"),
+    ("created", "createdAt"), ("finished", "finishedAt"),
+)  # fmt: skip
+RUN_COLUMNS = (
+    ("tick", "tick"), ("started", "startedAt"), ("cause", "cause"), ("bots", "botsEvaluated"), ("enqueued", "jobsEnqueued"),
+    ("blocked", "blocked"), ("errors", "errors"), ("zero jobs", "zeroJobsReason"), ("reasons", "reasons"),
+)  # fmt: skip
+
+
+def status(api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """Does the planner tick, and can the answer be trusted? Exit 0: it ticks or is paused; 1: it does not, or it is unproven."""
+    client = reader(api)
+    autonomy, jobs = client.get("/api/_proof/autonomy"), client.get("/api/_proof/jobs")
+    if "proof" not in autonomy.document:
+        fail(Exit.CANNOT_RUN if autonomy.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Exit.REFUSED, autonomy.words)
+    proof = part(autonomy.document, "proof")
+    good = autonomy.status == HTTPStatus.OK and proof.get("verdict") in GOOD_VERDICTS
+    if as_json:
+        print_json({"autonomy": autonomy.document, "jobs": jobs.document})
+    else:
+        _say_status(autonomy.document, jobs.document, good=good)
+    raise typer.Exit(int(Exit.OK if good else Exit.REFUSED))
+
+
+def _say_status(autonomy: Mapping[str, object], jobs: Mapping[str, object], *, good: bool) -> None:
+    proof, summary = part(autonomy, "proof"), part(autonomy, "lastDecisionSummary")
+    verdict = safe(proof.get("verdict") or "UNKNOWN")
+    colour = GREEN if good else YELLOW if proof.get("status") in {"stale", "unverified"} else RED
+    print(f"{painted(verdict, colour)}, proof {safe(proof.get('status'))}{_because(proof.get('reason'))}")
+    print(f"last tick   {safe(autonomy.get('lastTickAt'))} (every {safe(autonomy.get('tickIntervalSec'))} s), next {safe(proof.get('nextTickAt'))}")
+    print(f"bots        {safe(summary.get('botsEvaluated'))} evaluated, {safe(summary.get('jobsEnqueued'))} jobs enqueued in the last tick")
+    print(f"reasons     {counted(summary.get('reasonCounts'))}")
+    zero = part(summary, "zeroJobs")
+    if zero:
+        print(f"zero jobs   {safe(zero.get('reason'))}")
+    print(f"running     {counted(jobs.get('running'))};  queued {counted(jobs.get('queued'))}")
+    print(f"checks      {counted(proof.get('checks'))}")
+    for repair in listed(autonomy, "chainRepairs"):
+        print(painted(f"repaired    tick {safe(repair.get('atTick'))} by {safe(repair.get('actor'))}: {safe(repair.get('reason'))}", YELLOW))
+
+
+def _because(reason: object) -> str:
+    return f" ({safe(reason)})" if reason else ""
+
+
+def _params(**filters: Sequence[StrEnum] | None) -> list[tuple[str, str]]:
+    return [(name, value.value) for name, values in filters.items() for value in values or ()]
+
+
+def bots(
+    context: typer.Context, state: o.States = None, stage: o.Stages = None, reason: o.Reasons = None, recency: o.Recencies = None,
+    q: o.Text = "", limit: o.AllOrLimit = 0, api: o.Api = o.DEFAULT_API, as_json: o.Json = False,
+) -> None:  # fmt: skip
+    """The fleet, narrowed by the words of the page's address; all pages unless --limit."""
+    if context.invoked_subcommand is not None:
+        return
+    params = _params(state=state, stage=stage, reason=reason, recency=recency) + ([("q", q)] if q else [])
+    rows = reader(api).items("/api/bots", params, limit)
+    if as_json:
+        print_json(list(rows))
+        return
+    print_table(rows, BOT_COLUMNS, "No bot matches.")
+
+
+def why(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """The decision about one bot as recorded: reason, every blocker and what clears it, next due, active job."""
+    document = reader(api).found(f"/api/bots/{quote(bot, safe='')}")
+    if as_json:
+        print_json(document)
+        return
+    facts, decision = part(document, "bot"), part(document, "decision")
+    retired = f", retired {safe(facts.get('retiredAt'))}" if facts.get("retiredAt") else ""
+    print(f"{safe(facts.get('id'))}: {safe(facts.get('stage'))} ({safe(facts.get('stageReasonCode'))}), "
+          f"{safe(facts.get('strategy'))} on {safe(facts.get('symbol'))}{retired}")  # fmt: skip
+    if not decision:
+        print("decision    none recorded yet")
+        return
+    about = f" about {safe(decision.get('jobType'))}" if decision.get("jobType") else ""
+    print(f"decision    {painted(safe(decision.get('reasonCode')), YELLOW)}{about}, since tick {safe(decision.get('fromTick'))}")
+    for label, name in (
+        ("detail", "detail"), ("until", "untilAt"), ("next due", "nextDueAt"), ("waiting", "dueSince"), ("would be", "would"),
+    ):  # fmt: skip
+        if decision.get(name):
+            print(f"{label:<11} {safe(decision.get(name))}")
+    if decision.get("limitName"):
+        print(f"limit       {safe(decision.get('limitName'))} = {safe(decision.get('limitValue'))}, place {safe(decision.get('place'))}")
+    for blocker in listed(decision, "blockers"):
+        print(f"blocker     {safe(blocker.get('code'))}: {safe(blocker.get('verdict'))}")
+        print(f"  measured  {safe(blocker.get('measured'))}")
+        print(f"  required  {safe(blocker.get('required'))}")
+        print(f"  clears    {safe(blocker.get('clearsWhen'))}")
+    for job in listed(document, "jobs"):
+        if job.get("status") in {"QUEUED", "RUNNING"}:
+            print(f"active job  {safe(job.get('id'))}: {safe(job.get('jobType'))} {safe(job.get('status'))}, "
+                  f"phase {safe(job.get('phase'))}, progress {safe(job.get('progress'))}")  # fmt: skip
+    print(f"recorded    event {safe(decision.get('eventId'))}")
+
+
+def jobs(
+    status: o.Statuses = None, type: o.Types = None, bot: o.OneBot = None, limit: o.AllOrLimit = 50,  # noqa: A002 (the word of the API)
+    api: o.Api = o.DEFAULT_API, as_json: o.Json = False,
+) -> None:  # fmt: skip
+    """Jobs, newest first."""
+    params = _params(status=status, type=type) + ([("bot", bot)] if bot else [])
+    rows = reader(api).items("/api/jobs", params, limit)
+    if as_json:
+        print_json(list(rows))
+        return
+    print_table(rows, JOB_COLUMNS, "No job matches.")
+
+
+def runs(limit: o.AllOrLimit = 20, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """Ticks, newest first: what each evaluated, enqueued, and why nothing when nothing."""
+    rows = reader(api).items("/api/planner/runs", [], limit)
+    if as_json:
+        print_json(list(rows))
+        return
+    print_table(({**row, "reasons": counted(row.get("reasonCounts"))} for row in rows), RUN_COLUMNS, "No tick yet.")

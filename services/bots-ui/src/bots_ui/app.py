@@ -1,0 +1,138 @@
+"""Wire the Bots page together.
+
+Place in the flow: browser ↔ **app** ↔ proof-api. Serves pages, the live stream, its own static files and the few forms that act.
+No request of a page leaves the origin; the policy that says so is sent with every answer.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from autonomy import clock
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from jinja2 import Environment
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.staticfiles import StaticFiles
+
+from bots_ui import routes
+from bots_ui.assets import STATIC, build_environment, find_assets
+from bots_ui.client import ProofApi, build_client
+from bots_ui.rendering import build_renderers
+from bots_ui.sessions import COOKIE, Session, Sessions, build_sessions, is_same_origin
+from bots_ui.settings import UiSettings
+from bots_ui.stream import Hub
+
+log = logging.getLogger(__name__)
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+OPEN_PATHS: Final = ("/static/", "/sign-in", "/livez", "/readyz")
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+MAX_FORM_BYTES: Final = 16_384
+Next = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the routes of one process share."""
+
+    settings: UiSettings
+    api: ProofApi
+    hub: Hub
+    sessions: Sessions
+    environment: Environment
+
+
+def create_app(settings: UiSettings) -> FastAPI:
+    """The application; nothing connects before its lifespan begins."""
+    environment = build_environment(find_assets())
+    sessions = build_sessions(settings.session_key_file)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        api = build_client(settings.api_url, settings.api_token_file)
+        hub = Hub(api, build_renderers(environment))
+        app.state.shared = Shared(settings, api, hub, sessions, environment)
+        listening = asyncio.create_task(hub.run())
+        listening.add_done_callback(_must_not_end)
+        try:
+            yield
+        finally:
+            hub.stopping.set()
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await api.http.aclose()
+
+    app = FastAPI(title="Bots", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app.mount("/static", Immutable(directory=STATIC), name="static")
+    app.include_router(routes.router)
+    app.add_exception_handler(HTTPException, on_http_error)
+    guard(app)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
+    return app
+
+
+class Immutable(StaticFiles):
+    """Static files; an address with the content's hash or a version in it never changes its content."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        """The file, to be kept by the browser where its address says what is in it."""
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type] # passed through
+        scope = cast("dict[str, object]", args[2])
+        named = b"v=" in cast("bytes", scope.get("query_string", b"")) or "/vendor/" in str(scope.get("path"))
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if named else "no-cache"
+        return response
+
+
+def guard(app: FastAPI) -> None:
+    """Refuse cross-site and oversized forms, ask for a sign-in where reading needs one, and send the policy."""
+
+    @app.middleware("http")
+    async def check(request: Request, call_next: Next) -> Response:
+        shared: Shared = request.app.state.shared
+        session = shared.sessions.of_cookie(request.cookies.get(COOKIE), clock.monotonic_ms() / 1000)
+        request.state.session = session
+        refusal = refusal_of(request, session, shared.settings)
+        response = refusal or await call_next(request)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+
+def refusal_of(request: Request, session: Session | None, settings: UiSettings) -> Response | None:
+    """Why a request is not let in; None when it is."""
+    if request.method not in SAFE:
+        if not is_same_origin(request.headers):
+            return PlainTextResponse("This form was not sent from a page of this origin.", 403)
+        length = request.headers.get("content-length", "")
+        if not length.isdigit() or int(length) > MAX_FORM_BYTES:
+            return PlainTextResponse(f"A form has at most {MAX_FORM_BYTES} bytes and says its length.", 413)
+    if settings.reading_needs_sign_in and session is None and not request.url.path.startswith(OPEN_PATHS):
+        return RedirectResponse("/sign-in", 303)
+    return None
+
+
+async def on_http_error(request: Request, refusal: Exception) -> Response:
+    """An error as a page of this site."""
+    status = refusal.status_code if isinstance(refusal, HTTPException) else 500
+    words = str(refusal.detail) if isinstance(refusal, HTTPException) else "Something went wrong here."
+    return routes.render(request, "error.html", {"status": status, "words": words}, status)
+
+
+def _must_not_end(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("the listener ended: %r", task.exception())

@@ -1,0 +1,42 @@
+"""The hub's swaps: templates in htmx's words for "put this there, keep what did not change".
+
+Place in the flow: row or header → template → **swap** → hub → open pages.
+"""
+
+from collections.abc import Mapping
+
+from autonomy import clock
+from jinja2 import Environment
+from markupsafe import Markup, escape
+
+from bots_ui.facts import Facts
+from bots_ui.pages import CHOICES
+from bots_ui.rows import row_of
+from bots_ui.stream import Renderers
+
+SWAP = Markup('<hx-partial hx-target="#{0}" hx-swap="{1}">{2}</hx-partial>')
+
+
+def build_renderers(environment: Environment) -> Renderers:
+    """How this process renders what the hub says."""
+    row_template, head_template = environment.get_template("row.html"), environment.get_template("head.html")
+
+    def row(document: Mapping[str, object], fresh: bool, left: bool) -> str:  # noqa: FBT001 (the hub's two questions)
+        now = clock.now()
+        shown = row_of(document, now, fresh=fresh, left=left)
+        return SWAP.format(f"bot-{shown.id}", "outerMorph", Markup(row_template.render(row=shown, now=now)))  # noqa: S704 (rendered with escaping on)
+
+    def head(facts: Facts) -> str:
+        return SWAP.format("head", "outerMorph", Markup(head_template.render(facts=facts, now=facts.now)))  # noqa: S704 (as above)
+
+    def counts(known: Mapping[str, Mapping[str, int]]) -> str:
+        return "\n".join(
+            SWAP.format(f"n-{name}-{value}", "innerHTML", escape(known.get(name, {}).get(value, 0)))
+            for name in ("state", "stage")
+            for value in CHOICES[name]
+        )
+
+    def outside(count: int) -> str:
+        return SWAP.format("outside", "innerHTML", Markup(environment.get_template("outside.html").render(count=count)))  # noqa: S704 (as above)
+
+    return Renderers(row, head, counts, outside)

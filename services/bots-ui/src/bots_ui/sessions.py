@@ -1,0 +1,118 @@
+"""Who is signed in: a signed cookie with a random id; the token itself never leaves this process.
+
+Place in the flow: sign-in form → **sessions** → actions. Sessions live in memory: a restart signs everybody out. The cookie is
+HttpOnly and SameSite=Strict, and every unsafe request must come from this very origin.
+"""
+
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from autonomy.errors import Broken
+from itsdangerous import BadSignature, TimestampSigner
+
+COOKIE: Final = "autonomy_session"
+SALT: Final = "autonomy.bots-ui.session"
+IDLE_S: Final = 30 * 60.0
+ABSOLUTE_S: Final = 8 * 3600.0
+MAX_SESSIONS: Final = 1_000
+MIN_KEY_LENGTH: Final = 16
+ATTEMPTS: Final = 10
+"""Failed sign-ins a minute, all together; a person needs two."""
+
+
+@dataclass(slots=True)
+class Session:
+    """A signed-in operator. `notice` is shown once, on the next page."""
+
+    id: str
+    token: str = field(repr=False)
+    name: str
+    role: str
+    began_s: float
+    seen_s: float
+    notice: str = ""
+
+    def take_notice(self) -> str:
+        """The notice, once."""
+        notice, self.notice = self.notice, ""
+        return notice
+
+
+@dataclass(slots=True)
+class Sessions:
+    """All sessions of the process; times are of a clock that never goes back."""
+
+    signer: TimestampSigner
+    by_id: "OrderedDict[str, Session]" = field(default_factory=OrderedDict)
+    failures: "deque[float]" = field(default_factory=deque)
+
+    def begin(self, token: str, name: str, role: str, now_s: float) -> str:
+        """Sign an operator in; returns the cookie's value."""
+        session = Session(secrets.token_urlsafe(32), token, name, role, now_s, now_s)
+        self.by_id[session.id] = session
+        while len(self.by_id) > MAX_SESSIONS:
+            self.by_id.popitem(last=False)
+        return self.signer.sign(session.id).decode()
+
+    def of_cookie(self, value: str | None, now_s: float) -> Session | None:
+        """The session of a cookie, if it is ours and not too old; seen again from now."""
+        if not value:
+            return None
+        try:
+            identity = self.signer.unsign(value, max_age=int(ABSOLUTE_S)).decode()
+        except BadSignature:
+            return None
+        session = self.by_id.get(identity)
+        if session is None:
+            return None
+        if now_s - session.seen_s > IDLE_S or now_s - session.began_s > ABSOLUTE_S:
+            del self.by_id[identity]
+            return None
+        session.seen_s = now_s
+        return session
+
+    def end(self, session: Session) -> None:
+        """Sign out."""
+        self.by_id.pop(session.id, None)
+
+    def may_try(self, now_s: float) -> bool:
+        """Whether another token may be tried now."""
+        while self.failures and now_s - self.failures[0] > 60:
+            self.failures.popleft()
+        return len(self.failures) < ATTEMPTS
+
+    def failed(self, now_s: float) -> None:
+        """Count a wrong token."""
+        self.failures.append(now_s)
+
+
+def build_sessions(key_file: Path) -> Sessions:
+    """Sessions signed with the key of a file.
+
+    Raises:
+        Broken: the file cannot be read, or its key is too short.
+    """
+    try:
+        key = key_file.read_text().strip()
+    except OSError as refusal:
+        raise Broken(f"SESSION_KEY_FILE {key_file} cannot be read") from refusal
+    if len(key) < MIN_KEY_LENGTH:
+        raise Broken(f"SESSION_KEY_FILE {key_file} must hold at least {MIN_KEY_LENGTH} characters")
+    return Sessions(TimestampSigner(key, salt=SALT))
+
+
+def is_same_origin(headers: Mapping[str, str]) -> bool:
+    """Whether an unsafe request comes from a page of this origin.
+
+    The browser's own word counts; where it gives none, `Origin` must name this host. Without both: no.
+    """
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin, host = headers.get("origin"), headers.get("host")
+    return bool(origin and host) and urlsplit(origin or "").netloc == host

@@ -1,0 +1,124 @@
+// What the server cannot do: ticking ages, the state of this very connection, cards by hover and focus, warmth of a change.
+"use strict";
+(() => {
+  const SILENCE_MS = 4000; // the server speaks once a second
+  const root = document.documentElement;
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  let heard = 0, lostAt = 0, wanted = false;
+
+  // Ages. The server's clock counts: the first message tells how far ours is off.
+  const span = (s) => (s < 60 ? `${Math.floor(s)} s` : s < 3600 ? `${Math.floor(s / 60)} min` : s < 172800 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} d`);
+  function tick() {
+    const now = Date.now();
+    for (const time of document.querySelectorAll("time[data-rel]:not([data-rel=''])")) {
+      const ms = time.dataset.rel === "ago" ? now - Date.parse(time.dateTime) : Date.parse(time.dateTime) - now;
+      const text = ms <= 0 && time.dataset.rel === "until" ? "now" : span(Math.max(0, ms) / 1000);
+      if (time.textContent !== text) time.textContent = text;
+    }
+    connection();
+  }
+
+  // This page's own connection; it says nothing about the data.
+  function connection() {
+    const node = document.getElementById("conn");
+    if (!wanted || !node) return;
+    const silent = heard ? Date.now() - heard : Date.now() - lostAt;
+    const state = lostAt ? "lost" : !heard || silent < SILENCE_MS ? (heard ? "live" : "off") : "stale";
+    const words = { live: "live", off: "connecting", lost: `connection lost for ${span((Date.now() - lostAt) / 1000)}, retrying`, stale: `no word for ${span(silent / 1000)}` }[state];
+    if (node.dataset.conn !== state) node.dataset.conn = state;
+    root.dataset.conn = state === "stale" ? "lost" : state;
+    const text = document.getElementById("conn-words");
+    if (text.textContent !== words) text.textContent = words;
+  }
+  const lose = () => { if (!lostAt) lostAt = Date.now(); connection(); };
+  document.addEventListener("htmx:sse:after:connection", () => { wanted = true; heard = Date.now(); lostAt = 0; connection(); });
+  document.addEventListener("htmx:sse:after:message", () => { heard = Date.now(); lostAt = 0; connection(); acts(); comeBack(); });
+  document.addEventListener("htmx:sse:error", lose);
+  document.addEventListener("htmx:sse:before:connection", (event) => { wanted = true; if (event.detail.connection.attempt > 0 && !document.hidden) lose(); });
+
+  // The whole view again, in place: after a gap in what was told, or when nothing could be shown before.
+  let asked = 0;
+  function refresh() {
+    if (Date.now() - asked < 900 || !window.htmx) return;
+    asked = Date.now();
+    window.htmx.ajax("GET", location.href, { target: "#view", select: "#view", swap: "outerMorph" });
+  }
+  document.addEventListener("reload", refresh);
+  function comeBack() {
+    const view = document.getElementById("view");
+    if (view.dataset.lost && document.getElementById("head").dataset.trust === "fresh") refresh();
+  }
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-refresh]") && window.htmx) { event.preventDefault(); refresh(); }
+  });
+  document.addEventListener("htmx:response:error", () => {
+    const alert = document.getElementById("alert");
+    alert.textContent = "The last request was refused or failed; what is shown is from before.";
+    alert.hidden = false;
+  });
+  document.addEventListener("htmx:after:swap", () => { if (heard) document.getElementById("alert").hidden = true; });
+
+  // Acting needs current data.
+  function acts() {
+    const box = document.querySelector(".acts");
+    const fresh = document.getElementById("head").dataset.trust === "fresh";
+    if (!box || box.dataset.signed !== "1") return;
+    for (const button of document.querySelectorAll("[data-acts]")) button.disabled = !fresh;
+    document.getElementById("act-why").textContent = fresh ? "" : "Not while the data is not current.";
+  }
+
+  // Cards: hover, focus, touch, Enter; Escape and a click elsewhere close them by themselves.
+  const tipOf = (node) => node.closest?.(".tipped")?.querySelector(".tip");
+  const isOpen = (tip) => tip.matches(":popover-open");
+  let timer = 0, pinned = null;
+  function show(holder) {
+    const tip = holder.querySelector(".tip");
+    if (isOpen(tip)) return;
+    tip.showPopover({ source: holder.querySelector(".badge") });
+    if (!CSS.supports("position-area: bottom")) {
+      const box = holder.getBoundingClientRect();
+      tip.style.left = `${Math.max(8, Math.min(box.left, innerWidth - tip.offsetWidth - 8))}px`;
+      tip.style.top = `${box.bottom + tip.offsetHeight + 8 > innerHeight ? Math.max(8, box.top - tip.offsetHeight - 4) : box.bottom + 4}px`;
+    }
+  }
+  document.addEventListener("pointerover", (event) => {
+    const holder = event.target.closest?.(".tipped");
+    if (event.pointerType !== "mouse") return;
+    clearTimeout(timer);
+    if (holder) timer = setTimeout(() => holder.isConnected && show(holder), 140);
+    else timer = setTimeout(() => {
+      const open = document.querySelector(".tip:popover-open");
+      if (open && open !== pinned && !open.closest(".tipped").contains(document.activeElement)) open.hidePopover();
+    }, 220);
+  });
+  document.addEventListener("focusin", (event) => {
+    if (event.target.matches?.(".badge") && event.target.matches(":focus-visible")) show(event.target.closest(".tipped"));
+  });
+  document.addEventListener("focusout", (event) => {
+    const tip = tipOf(event.target);
+    if (tip && isOpen(tip) && tip !== pinned && event.relatedTarget && tipOf(event.relatedTarget) !== tip) tip.hidePopover();
+  });
+  document.addEventListener("click", (event) => {
+    const badge = event.target.closest?.(".badge");
+    if (!badge) return;
+    event.preventDefault();
+    const tip = tipOf(badge);
+    if (isOpen(tip) && pinned === tip) { pinned = null; tip.hidePopover(); } else { pinned = tip; show(badge.closest(".tipped")); }
+  });
+  document.addEventListener("toggle", (event) => { if (event.target === pinned && event.newState === "closed") pinned = null; }, true);
+
+  // A changed cell warms and cools.
+  new MutationObserver((changes) => {
+    if (still.matches) return;
+    const cells = new Set(changes.map((change) => change.target).filter((node) => node.matches?.("td[data-v]")));
+    const warm = getComputedStyle(root).getPropertyValue("--warm");
+    for (const cell of cells) cell.animate([{ backgroundColor: warm }, { backgroundColor: "transparent" }], { duration: 600, easing: "ease-out" });
+  }).observe(document.body, { subtree: true, attributes: true, attributeFilter: ["data-v"] });
+
+  document.addEventListener("keydown", (event) => {
+    const field = document.getElementById("q");
+    if (event.key === "/" && field && !event.target.closest("input, select, textarea")) { event.preventDefault(); field.focus(); field.select(); }
+  });
+  setInterval(tick, 1000);
+  tick();
+})();

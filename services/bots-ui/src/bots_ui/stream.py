@@ -1,0 +1,319 @@
+"""Live rows: one listener to the proof API per process, every change rendered once, and fanned out to the open pages.
+
+Place in the flow: `/api/stream` → **hub** → `/live` → browser. Each open page has a bounded queue: when it does not keep up, its
+queue is dropped and it gets a fresh picture of what it shows. The hub remembers rows, never decides what they mean.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import httpx
+from autonomy import clock
+
+from bots_ui.client import ApiEvent, Document, Found, ProofApi, Unreachable, words_of
+from bots_ui.facts import Facts, Link, facts_of
+from bots_ui.rows import matches, number_of, silent_of, text_of
+
+log = logging.getLogger(__name__)
+RETRY_S: Final = 0.5
+BEAT_S: Final = 1.0
+QUEUE_MESSAGES: Final = 32
+"""About half a minute of messages for one page."""
+ROWS_KEPT: Final = 20_000
+MAX_CLIENTS: Final = 256
+MAX_WATCHED: Final = 200
+QUEUED: Final = "QUEUED"
+RELOAD: Final = "reload"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a page is sent: swaps, or an event by name without content."""
+
+    html: str
+    event: str = ""
+
+    def encode(self) -> bytes:
+        """As a server-sent event."""
+        head = f"event: {self.event}\n" if self.event else ""
+        lines = "\n".join(f"data: {line}" for line in self.html.splitlines() if line.strip()) or "data: -"
+        return f"{head}{lines}\n\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one open page shows.
+
+    Attributes:
+        bots: rows on the page, in order; at most `MAX_WATCHED`.
+        rev: revision of the read models that the page was rendered from.
+        wanted: filter by name, as in the URL.
+        text: search text.
+        has_next: whether more rows follow the last one.
+        whole: the page is not a table of rows: it is fetched again when one of `bots` changes.
+        counts: the page shows the counts that filter.
+    """
+
+    bots: tuple[str, ...] = ()
+    rev: int = 0
+    wanted: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    text: str = ""
+    has_next: bool = False
+    whole: bool = False
+    counts: bool = False
+
+    def could_hold(self, bot_id: str) -> bool:
+        """Whether a bot that is not shown would stand between the rows that are."""
+        return not self.has_next or not self.bots or bot_id < self.bots[-1]
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """One open page."""
+
+    view: View
+    queue: "asyncio.Queue[Message]" = field(default_factory=lambda: asyncio.Queue(QUEUE_MESSAGES))
+    overflowed: bool = False
+    outside: set[str] = field(default_factory=set)
+
+    def offer(self, message: Message) -> None:
+        """Queue a message; a page that does not keep up loses its queue and is told everything anew."""
+        try:
+            self.queue.put_nowait(message)
+        except asyncio.QueueFull:
+            while not self.queue.empty():
+                self.queue.get_nowait()
+            self.overflowed = True
+
+
+@dataclass(frozen=True, slots=True)
+class Renderers:
+    """How the hub turns what it knows into swaps; given in, so that it can be tested without templates."""
+
+    row: Callable[[Document, bool, bool], str]
+    head: Callable[[Facts], str]
+    counts: Callable[[Mapping[str, Mapping[str, int]]], str]
+    outside: Callable[[int], str]
+
+
+@dataclass(slots=True, eq=False)
+class Hub:
+    """The one listener of a process.
+
+    Attributes:
+        floor: rows changed after this revision are all in `rows`.
+        places: places in line are asked for again, since another bot's job moves them.
+    """
+
+    api: ProofApi
+    render: Renderers
+    link: Link = field(default_factory=lambda: Link({}, None, clock.now(), "starting"))
+    rows: "OrderedDict[str, Document]" = field(default_factory=OrderedDict)
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    rev: int = 0
+    floor: int = 0
+    clients: set[Client] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+    places_due: bool = False
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def facts(self) -> Facts:
+        """What the header says now."""
+        return facts_of(self.link, clock.now())
+
+    async def run(self) -> None:
+        """Listen and beat, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen())
+            tasks.create_task(self._beat())
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._follow()
+                self._lose("the stream ended")
+            except httpx.HTTPError as loss:
+                self._lose(words_of(loss))
+            except ValueError as fault:  # no JSON in an event
+                log.warning("the proof API's stream cannot be read: %r", fault)
+                self._lose("its stream cannot be read")
+            await asyncio.sleep(RETRY_S)
+
+    async def _follow(self) -> None:
+        if not self.rev:
+            found = await self.api.get("/api/bots", [("limit", "1")])
+            if isinstance(found, Found):
+                self.rev = self.floor = int(number_of(found.document, "rev") or 0)
+        async for event in self.api.stream(self.rev):
+            match event.name:
+                case "bots":
+                    self.take_rows(event)
+                case "proof":
+                    await self._take_proof(event)
+                case _:
+                    pass  # a newer API may say more
+
+    def _lose(self, why: str) -> None:
+        if self.link.lost_since is None:
+            log.warning("the proof API is lost: %s", why)
+            self.link = replace(self.link, lost_since=clock.now(), why=why)
+            self.say_head()
+
+    async def _take_proof(self, event: ApiEvent) -> None:
+        counts = event.document.get("counts")
+        if isinstance(counts, Mapping) and counts != self.counts:
+            self.counts = counts
+            self._tell(Message(self.render.counts(self.counts)), lambda client: client.view.counts)
+        found = await self.api.get("/api/_proof/autonomy")
+        if not isinstance(found, Found):
+            self._lose(found.why if isinstance(found, Unreachable) else found.words)
+            return
+        before = self.facts().trust
+        self.link = Link(found.document, clock.now(), None, "")
+        if self.facts().trust != before:
+            self.say_head()
+
+    def take_rows(self, event: ApiEvent) -> None:
+        """Take changed rows; a gap in the revisions makes every page fetch itself again."""
+        items = event.document.get("items")
+        rev = int(number_of(event.document, "rev") or 0)
+        changed = [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+        gap = rev < self.rev or event.document.get("more") is True
+        self.rev = rev
+        for item in changed:
+            self.remember(item)
+        if gap:
+            self.rows.clear()
+            self.floor = rev
+            self._tell(Message("", RELOAD), lambda client: bool(client.view.bots))
+            return
+        self.say_rows([self.rows[text_of(item, "botId")] for item in changed])
+
+    def remember(self, item: Document) -> None:
+        """Keep a row; the oldest goes when there are too many."""
+        bot_id = text_of(item, "botId")
+        known = self.rows.get(bot_id)
+        if item.get("jobStatus") == QUEUED or (known is not None and known.get("jobStatus") == QUEUED):
+            self.places_due = True
+            if known is not None and known.get("jobId") == item.get("jobId") and item.get("jobStatus") == QUEUED:
+                item = {"place": known.get("place"), **item}
+        # What only a fetched list tells (parameters, a pin) stays until it is told otherwise.
+        self.rows[bot_id] = {**{key: value for key, value in (known or {}).items() if key != "place"}, **item}
+        self.rows.move_to_end(bot_id)
+        while len(self.rows) > ROWS_KEPT:
+            _, gone = self.rows.popitem(last=False)
+            self.floor = max(self.floor, int(number_of(gone, "rev") or 0))
+
+    def learn(self, items: Sequence[Document]) -> None:
+        """Keep rows that a page fetched, unless the stream told something newer meanwhile."""
+        for item in items:
+            known = self.rows.get(text_of(item, "botId"))
+            if known is None or (number_of(known, "rev") or 0) <= (number_of(item, "rev") or 0):
+                self.remember(item)
+
+    def say_rows(self, documents: Sequence[Document]) -> None:
+        """Send changed rows to the pages that show them, each rendered once."""
+        rendered: dict[tuple[str, bool], str] = {}
+        fresh = self.facts().fresh
+        for client in self.clients:
+            parts: list[str] = []
+            for document in documents:
+                bot_id, fits = text_of(document, "botId"), matches(document, client.view.wanted, client.view.text)
+                if bot_id in client.view.bots:
+                    key = (bot_id, fits)
+                    if key not in rendered and not client.view.whole:
+                        rendered[key] = self.render.row(document, fresh, not fits)
+                    parts.append(rendered.get(key, ""))
+                elif client.view.counts and fits and client.view.could_hold(bot_id) and bot_id not in client.outside:
+                    client.outside.add(bot_id)
+                    parts.append(self.render.outside(len(client.outside)))
+            if parts:
+                client.offer(Message("", RELOAD) if client.view.whole else Message("\n".join(parts)))
+
+    def say_head(self) -> None:
+        """Send the header to every page."""
+        self._tell(Message(self.render.head(self.facts())), lambda _: True)
+
+    def _tell(self, message: Message, chosen: Callable[[Client], bool]) -> None:
+        for client in self.clients:
+            if chosen(client):
+                client.offer(message)
+
+    async def _beat(self) -> None:
+        while True:
+            self.say_head()
+            self._sweep()
+            if self.places_due and self.clients and self.link.lost_since is None:
+                self.places_due = False
+                await self._ask_places()
+            await asyncio.sleep(BEAT_S)
+
+    def _sweep(self) -> None:
+        """Show again the rows whose heartbeat went silent, or came back, without any event."""
+        if not self.facts().fresh:
+            return
+        now = clock.now()
+        silent = {bot_id for bot_id, document in self.rows.items() if silent_of(document, now) is not None}
+        turned = (silent ^ self.silent) & self.rows.keys()
+        self.silent = silent
+        self.say_rows([self.rows[bot_id] for bot_id in sorted(turned)])
+
+    async def _ask_places(self) -> None:
+        found = await self.api.get("/api/bots", [("state", "BACKTEST_QUEUED"), ("limit", "200")])
+        items = found.document.get("items") if isinstance(found, Found) else None
+        moved: list[Document] = []
+        for item in items if isinstance(items, list) else []:
+            known = self.rows.get(text_of(item, "botId"))
+            if known is not None and known.get("jobId") == item.get("jobId") and known.get("place") != item.get("place"):
+                self.rows[text_of(item, "botId")] = {**known, "place": item.get("place")}
+                moved.append(self.rows[text_of(item, "botId")])
+        self.say_rows(moved)
+
+    def picture(self, view: View) -> list[Message]:
+        """What a page has to be told when it connects, or when it lost its queue."""
+        messages = [Message(self.render.head(self.facts()))]
+        if view.counts:
+            messages.append(Message(self.render.counts(self.counts)))
+        if not view.bots:
+            return messages
+        missed = [self.rows[bot_id] for bot_id in view.bots if bot_id in self.rows and (number_of(self.rows[bot_id], "rev") or 0) > view.rev]
+        if view.rev < self.floor or (view.whole and missed):
+            return [*messages, Message("", RELOAD)]
+        fresh = self.facts().fresh
+        parts = [self.render.row(row, fresh, not matches(row, view.wanted, view.text)) for row in missed]
+        return [*messages, Message("\n".join(parts))] if parts else messages
+
+
+async def events(hub: Hub, view: View, max_events: int | None = None) -> AsyncIterator[bytes]:
+    """The stream of one open page; ends when the process stops.
+
+    Args:
+        hub: the listener of this process.
+        view: what the page shows.
+        max_events: ends after so many, for tests.
+    """
+    client, sent = Client(view), 0
+    hub.clients.add(client)
+    stopped = asyncio.create_task(hub.stopping.wait())
+    try:
+        waiting = hub.picture(view)
+        while max_events is None or sent < max_events:
+            for message in waiting:
+                yield message.encode()
+                sent += 1
+            taken = asyncio.create_task(client.queue.get())
+            await asyncio.wait({taken, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if stopped.done():
+                taken.cancel()
+                return
+            waiting = [taken.result()]
+            if client.overflowed:
+                client.overflowed = False
+                waiting = hub.picture(view)
+    finally:
+        stopped.cancel()
+        hub.clients.discard(client)

@@ -1,0 +1,65 @@
+"""What stands in logs can be read for ever: the bytes of every event version, and the words about them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from autonomy.envelope import Received, decode
+from autonomy.events import BY_WIRE, CATALOGUE, Event
+from autonomy_cli.event_docs import render
+
+from contract.examples import GOLDEN, encoded, examples
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = {event.wire: event for event in examples()}
+
+
+def test_every_event_of_the_catalogue_has_an_example_and_a_golden_record() -> None:
+    assert list(EXAMPLES) == [event.wire for event in CATALOGUE]
+    assert {path.stem for path in GOLDEN.glob("*.json")} >= set(BY_WIRE)
+
+
+def test_examples_fill_every_field() -> None:
+    """A golden record pins only what it shows."""
+    for event in EXAMPLES.values():
+        unset = [name for name in type(event).model_fields if name not in event.model_fields_set]
+        assert not unset, f"{event.wire}: {unset}"
+
+
+@pytest.mark.parametrize("wire", EXAMPLES)
+def test_event_is_written_as_the_golden_record(wire: str) -> None:
+    assert encoded(EXAMPLES[wire]) == (GOLDEN / f"{wire}.json").read_bytes(), "a wire form never changes: add a version"
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
+def test_golden_record_is_read_as_the_event(path: Path) -> None:
+    """Also those of older versions, which nobody writes any more."""
+    value = path.read_bytes()
+    kind = json.loads(value)["type"]
+    topic = BY_WIRE[kind].topic if kind in BY_WIRE else None
+    assert topic is not None, f"{kind} has no reader: keep its upcaster"
+    received = decode(value, topic)
+    assert isinstance(received, Received), received
+    assert received.event == EXAMPLES[kind]
+    assert (received.actor, received.time) == ("ada", "2026-11-22T12:00:00.250Z")
+
+
+def test_another_meaning_of_a_byte_is_noticed() -> None:
+    """Negative control: a golden record with one other value is another event."""
+    value = (GOLDEN / "bot-retired.v1.json").read_bytes().replace(b"aapl-sma", b"aapl-smb")
+    received = decode(value, "autonomy.runs")
+    assert isinstance(received, Received)
+    assert received.event != EXAMPLES["bot-retired.v1"]
+
+
+def test_events_document_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "events.md").read_text() == render(), "run: python -m autonomy_cli.event_docs docs/events.md"
+
+
+@pytest.mark.parametrize("event", CATALOGUE, ids=lambda event: event.__name__)
+def test_event_stands_in_the_document_with_every_field(event: type[Event]) -> None:
+    _, _, part = render().partition(f"## {event.__name__}\n\n`{event.wire}` on `{event.topic}`, written by {event.producer}.")
+    section = part.split("\n## ")[0]
+    assert event.__doc__ is not None
+    assert event.__doc__.strip().splitlines()[0][:60] in section
+    assert all(f"`{field.alias or name}`" in section for name, field in event.model_fields.items())

@@ -1,0 +1,177 @@
+"""Kill, pause, restart: no job lost, at most one accepted result per job, one dense chain. On the real broker.
+
+Source: R-F10, S1 to S12.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from projection.rebuild import rebuild
+from support.log import audit
+from support.platform import LARGE_SUITE, LEASE_S, Platform, a_platform, fleet, quick_policy, wait_for
+from support.servers import Database, a_broker, make_topics
+
+pytestmark = pytest.mark.servers
+
+
+def done(platform: Platform) -> int:
+    return int(platform.one("SELECT count(*) FROM bot_jobs WHERE status = 'SUCCEEDED'") or 0)
+
+
+def running(platform: Platform) -> str | None:
+    found: str | None = platform.one("SELECT id FROM bot_jobs WHERE status = 'RUNNING' AND progress > 0.01 LIMIT 1")
+    return found
+
+
+def ticks(platform: Platform) -> int:
+    return int(platform.one("SELECT max(tick) FROM autonomy_planner_runs") or 0)
+
+
+def begin(platform: Platform, bots: int = 6, planners: int = 1, runners: int = 1, **policy: object) -> None:
+    for _ in range(planners):
+        platform.planner()
+    platform.projection()
+    platform.set_policy(quick_policy(**policy))
+    platform.register(fleet(bots))
+    for _ in range(runners):
+        platform.runner()
+
+
+def finish(platform: Platform, bots: int) -> None:
+    """After the faults: everything is worked off, and the log keeps every promise."""
+    wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == bots, 90)
+    found = audit(platform.broker.bootstrap)
+    found.check()
+    assert all(found.results[job.job_id] == 1 for job in found.jobs.values() if not job.status.is_live)
+
+
+def test_a_killed_runner_costs_one_lease_and_no_job(platform: Platform) -> None:
+    begin(platform, suite=LARGE_SUITE)
+    job = wait_for("work under way", lambda: running(platform), 60)
+    next(service for service in platform.services if service.name == "job-runner").kill()
+    killed = time.monotonic()
+    wait_for("the requeue", lambda: platform.one("SELECT attempt FROM bot_jobs WHERE id = %s", job) == 2)
+    assert time.monotonic() - killed < LEASE_S * 4 + 6
+    attempts = platform.one("SELECT attempts FROM bot_jobs WHERE id = %s", job)
+    assert attempts[0]["cause"] == "LEASE_EXPIRED"
+    platform.set_policy(quick_policy())
+    platform.runner()
+    finish(platform, 6)
+
+
+def test_a_frozen_runner_loses_its_claims_and_its_late_results_count_for_nothing(platform: Platform) -> None:
+    begin(platform, suite=LARGE_SUITE)
+    job = wait_for("work under way", lambda: running(platform), 60)
+    frozen = next(service for service in platform.services if service.name == "job-runner")
+    frozen.freeze()
+    wait_for("the requeue", lambda: (platform.one("SELECT attempt FROM bot_jobs WHERE id = %s", job) or 0) >= 2)
+    platform.runner()
+    wait_for("somebody else finishes it", lambda: platform.one("SELECT status FROM bot_jobs WHERE id = %s", job) == "SUCCEEDED", 90)
+    frozen.thaw()
+    finish(platform, 6)
+
+
+def test_the_standby_takes_over_from_a_killed_leader(platform: Platform) -> None:
+    begin(platform, planners=2)
+    wait_for("ticks", lambda: ticks(platform) >= 4)
+    leader_id = platform.one("SELECT process_id FROM autonomy_planner_runs ORDER BY tick DESC LIMIT 1")
+    leader = next(s for s in platform.services if s.name == "planner" and _leads(platform, s))
+    before = ticks(platform)
+    leader.kill()
+    wait_for("ticks by the other", lambda: ticks(platform) > before + 2, 20)
+    assert platform.one("SELECT process_id FROM autonomy_planner_runs ORDER BY tick DESC LIMIT 1") != leader_id
+    finish(platform, 6)
+
+
+def _leads(platform: Platform, service: object) -> bool:
+    """The planner whose own ticks its log shows last."""
+    log = service.log.read_text()  # type: ignore[attr-defined]
+    return '"own": true' in log.rsplit('"message": "tick"', 1)[-1]
+
+
+def test_a_frozen_leader_comes_back_and_forks_nothing(platform: Platform) -> None:
+    begin(platform, planners=2)
+    wait_for("ticks", lambda: ticks(platform) >= 4)
+    leader = next(s for s in platform.services if s.name == "planner" and _leads(platform, s))
+    before = ticks(platform)
+    leader.freeze()
+    wait_for("ticks by the other", lambda: ticks(platform) > before + 2, 20)
+    leader.thaw()
+    after = ticks(platform)
+    wait_for("more ticks", lambda: ticks(platform) > after + 3)
+    finish(platform, 6)
+    roles = wait_for(
+        "one leader", lambda: platform.one("SELECT count(*) FROM pulses WHERE source = 'planner' AND role = 'leader'") == 1
+    )
+    assert roles
+
+
+def test_a_killed_broker_comes_back_with_every_acknowledged_record(database: Database, tmp_path: Path) -> None:
+    with a_broker(tmp_path) as broker:
+        make_topics(broker.bootstrap)
+        database.empty()
+        with a_platform(broker, database, tmp_path / "p") as platform:
+            begin(platform, bots=8, suite=LARGE_SUITE)
+            wait_for("work under way", lambda: running(platform), 60)
+            before = ticks(platform)
+            broker.kill()
+            broker.start()
+            wait_for("ticks go on", lambda: ticks(platform) > before + 2, 60)
+            platform.set_policy(quick_policy())
+            finish(platform, 8)
+
+
+def test_a_projection_killed_again_and_again_loses_and_doubles_nothing(platform: Platform) -> None:
+    platform.planner()
+    platform.set_policy()
+    platform.register(fleet(10))
+    platform.runner()
+    for pause_s in (0.4, 0.1, 0.7, 0.2, 1.1):
+        projection = platform.projection(PROJECTION_BATCH="7")
+        deadline = time.monotonic() + pause_s + 1.2
+        while time.monotonic() < deadline:
+            time.sleep(0.02)
+        projection.kill()
+    platform.projection()
+    finish(platform, 10)
+    found = asyncio.run(rebuild(platform.database.owner_url, platform.database.url(), platform.broker.bootstrap))
+    assert found.differing == []
+
+
+def test_a_killed_database_comes_back_and_the_rows_are_those_of_the_log(platform: Platform) -> None:
+    begin(platform, bots=6)
+    wait_for("first results", lambda: done(platform) >= 2, 60)
+    platform.database.kill()
+    platform.database.start()
+    finish(platform, 6)
+    found = asyncio.run(rebuild(platform.database.owner_url, platform.database.url(), platform.broker.bootstrap))
+    assert found.differing == []
+
+
+def test_a_drained_runner_gives_its_work_back_without_a_failure(platform: Platform) -> None:
+    begin(platform, suite=LARGE_SUITE)
+    job = wait_for("work under way", lambda: running(platform), 60)
+    assert next(service for service in platform.services if service.name == "job-runner").stop() == 0
+    row = wait_for("the release", lambda: platform.sql("SELECT * FROM bot_jobs WHERE id = %s AND (attempt = 2 OR status = 'SUCCEEDED')", job))[0]
+    assert row["failures"] == 0
+    platform.set_policy(quick_policy())
+    platform.runner()
+    finish(platform, 6)
+
+
+def test_a_job_that_always_loses_its_runner_ends_dead_and_not_for_ever(platform: Platform) -> None:
+    """S9, S11: failures are bounded, and the cause says so."""
+    begin(platform, bots=1, suite=LARGE_SUITE, failures_limit=2)
+    for _ in range(2):
+        wait_for("work under way", lambda: running(platform), 60)
+        current = [service for service in platform.services if service.name == "job-runner" and service.alive][-1]
+        current.kill()
+        wait_for("the expiry", lambda: running(platform) is None)
+        if done(platform):
+            pytest.fail("the job finished before its runner was killed")
+        platform.runner()
+    row = wait_for("the end", lambda: platform.sql("SELECT * FROM bot_jobs WHERE status = 'FAILED'"))[0]
+    assert row["cause"] == "FAILURES_EXHAUSTED"
+    assert wait_for("the cooldown", lambda: platform.one("SELECT count(*) FROM decision_spans WHERE reason_code = 'COOLDOWN'"))
