@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
-from autonomy.events import AttemptRefused, Command
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
+
+from autonomy.events import AttemptRefused, Command
 from proof_api.app import create_app
 from proof_api.auth import Operators
 from proof_api.commands import Desk
@@ -86,8 +86,10 @@ def test_there_are_routes_to_judge(tmp_path: Path) -> None:
 
 
 def test_reading_goes_through_the_reader_rule(tmp_path: Path) -> None:
-    unruled = [path for path, methods, rules in routes_of(app_of(tmp_path)) if methods & {"GET"} and path not in OPEN and not asks(rules, reader)]
-    assert [path for path in unruled] == []
+    unruled = [
+        path for path, methods, rules in routes_of(app_of(tmp_path)) if methods & {"GET"} and path not in OPEN and not asks(rules, reader)
+    ]
+    assert unruled == []
 
 
 async def test_reading_elsewhere_needs_a_token(tmp_path: Path) -> None:
@@ -119,6 +121,6 @@ async def test_whoami_asks_for_a_credential(tmp_path: Path) -> None:
 def test_a_route_without_a_rule_is_noticed(tmp_path: Path) -> None:
     """Negative control."""
     app = app_of(tmp_path)
-    app.get("/api/forgotten")(lambda: {})
+    app.get("/api/forgotten")(dict)
     unruled = [path for path, methods, rules in routes_of(app) if methods & {"GET"} and path not in OPEN and not asks(rules, reader)]
     assert unruled == ["/api/forgotten"]

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from autonomy import topics
 from autonomy.events import BY_WIRE, CATALOGUE, Event
 from autonomy.values import GateCode, Reason, ZeroJobs

@@ -17,16 +17,18 @@ BANNED = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manag
 # Written in two parts, so that this file does not break its own rule.
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(?:ho" r"me|ro" r"ot|Us" r"ers|wo" r"rk|workspa" r"ce|mnt)/\w")
 REGISTRIES = re.compile(
-    r"(?:pypi\.o" r"rg|pythonhosted\.o" r"rg|registry\.npmjs|registry\.yarn|repo1?\.maven|maven\.apache|artifac" r"tory|index-u" r"rl\s*=?\s*http)",
+    r"(?:pypi\.o"
+    r"rg|pythonhosted\.o"
+    r"rg|registry\.npmjs|registry\.yarn|repo1?\.maven|maven\.apache|artifac"
+    r"tory|index-u"
+    r"rl\s*=?\s*http)",
     re.IGNORECASE,
 )
 
 
 def committed_files() -> list[Path]:
     """Files of the repository, also those that are not added yet; ignored ones are not."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
-    )
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
     return sorted(path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file())
 
 
@@ -43,7 +45,7 @@ def long_functions(path: Path) -> list[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
-    return [f"{path.relative_to(ROOT)}: {name} has {lines} lines" for name, lines in spans if lines > MAX_FUNCTION_LINES]
+    return [f"{path}: {name} has {lines} lines" for name, lines in spans if lines > MAX_FUNCTION_LINES]
 
 
 def test_module_fits() -> None:
@@ -64,12 +66,13 @@ def test_a_function_over_the_limit_is_noticed(tmp_path: Path) -> None:
     """Negative control."""
     path = tmp_path / "long.py"
     path.write_text("def long():\n" + "    pass\n" * MAX_FUNCTION_LINES)
-    tree = ast.parse(path.read_text()).body[0]
-    assert (tree.end_lineno or 0) - tree.lineno + 1 == MAX_FUNCTION_LINES + 1
+    assert len(long_functions(path)) == 1
 
 
 def test_names_say_what_is_inside() -> None:
-    named = [path for path in committed_files() if path.stem.strip("_").lower() in BANNED or BANNED & set(path.relative_to(ROOT).parts[:-1])]
+    named = [
+        path for path in committed_files() if path.stem.strip("_").lower() in BANNED or BANNED & set(path.relative_to(ROOT).parts[:-1])
+    ]
     assert named == []
 
 
@@ -103,5 +106,7 @@ def test_lock_holds_hashes_and_nothing_else() -> None:
     statements = (ROOT / "requirements.lock").read_text().replace("\\\n", " ").splitlines()
     kept = [line for line in statements if line.strip() and not line.lstrip().startswith("#")]
     assert kept
-    wrong = [line[:80] for line in kept if not re.match(r"^[A-Za-z0-9_.\[\],-]+==\S+( ;[^\\]*?)?(\s+--hash=sha256:[0-9a-f]{64})+\s*$", line)]
+    wrong = [
+        line[:80] for line in kept if not re.match(r"^[A-Za-z0-9_.\[\],-]+==\S+( ;[^\\]*?)?(\s+--hash=sha256:[0-9a-f]{64})+\s*$", line)
+    ]
     assert wrong == []

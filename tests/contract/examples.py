@@ -26,13 +26,12 @@ from autonomy.values import (
     derived_id,
     ms_of,
 )
-
 from support.builders import a_digest, an_id
 
 GOLDEN = Path(__file__).parent / "golden"
 NOON = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 LATER = datetime(2026, 11, 22, 12, 1, tzinfo=UTC)
-SAID = {"command_id": an_id("command"), "actor": "ada", "role": "approver", "reason": "as an example: \u00e9, \u4e2d, \"quoted\""}
+SAID = {"command_id": an_id("command"), "actor": "ada", "role": "approver", "reason": 'as an example: \u00e9, \u4e2d, "quoted"'}
 JOB = {"job_id": an_id("job"), "bot_id": "aapl-sma", "tick": 7, "attempt": 2}
 CLAIM = {**JOB, "claim_id": an_id("claim"), "process_id": an_id("runner-1")}
 METRICS = e.BacktestMetrics(

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+
 from autonomy.envelope import Received, decode
 from autonomy.events import BY_WIRE, CATALOGUE, Event
 from autonomy_cli.event_docs import render
-
 from contract.examples import GOLDEN, encoded, examples
 
 ROOT = Path(__file__).parents[2]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from proof_api.app import create_app
 from proof_api.settings import ProofSettings
 

@@ -4,9 +4,10 @@ Source: R-A2, R-C2.1.
 """
 
 import pytest
+from sqlalchemy import Table
+
 from autonomy.read_model import METADATA, NOT_REBUILT, VIEWS
 from projection.migrations import versions
-from sqlalchemy import Table
 
 SEED_NAMES = {
     "bot_jobs": {"job_type", "status"},

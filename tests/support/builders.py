@@ -193,9 +193,7 @@ def ended(how: str, at_ms: int = NOON_MS, crashes: int = 0) -> ClassRecord:
 
 def a_beat(process: str = "runner-1", *held: HeldJob, slots: int = 2, sequence: int = 1, stopping: bool = False) -> RunnerHeartbeat:
     """A sign of life."""
-    return RunnerHeartbeat(
-        process_id=an_id(process), sequence=sequence, jobs=held, research_slots=slots, stopping=stopping
-    )
+    return RunnerHeartbeat(process_id=an_id(process), sequence=sequence, jobs=held, research_slots=slots, stopping=stopping)
 
 
 def metrics(**changes: Any) -> BacktestMetrics:

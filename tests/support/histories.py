@@ -22,9 +22,7 @@ def _bot(driver: TickDriver, number: int) -> str:
 
 def _register(driver: TickDriver, number: int) -> None:
     stage = "PAPER" if number % 11 == 0 else "LAB"
-    driver.register(
-        f"bot-{number % 7}", f"bot-{number % 3 + 7}", symbol=SYMBOLS[number % 5], strategy=STRATEGIES[number % 4], stage=stage
-    )
+    driver.register(f"bot-{number % 7}", f"bot-{number % 3 + 7}", symbol=SYMBOLS[number % 5], strategy=STRATEGIES[number % 4], stage=stage)
 
 
 def _command(driver: TickDriver, number: int) -> None:

@@ -30,7 +30,7 @@ SMALL_SUITE = {
     "bootstrap_samples": 200, "truncation_cuts": 10, "neighbourhood_steps": 1, "stress_levels": 2, "walk_forward_windows": 2,
 }  # fmt: skip
 LARGE_SUITE = {
-    "bootstrap_samples": 40_000, "truncation_cuts": 250, "neighbourhood_steps": 4, "stress_levels": 6, "walk_forward_windows": 8,
+    "bootstrap_samples": 20_000, "truncation_cuts": 100, "neighbourhood_steps": 2, "stress_levels": 4, "walk_forward_windows": 4,
 }  # fmt: skip
 
 

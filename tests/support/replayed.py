@@ -37,9 +37,7 @@ def shuffled_follower(driver: TickDriver, seed: int, poll: int) -> str:
                 follower.inbox.put(as_input(*place, offset, value))
                 read[place] = offset + 1
         while accepted and all(
-            read.get((topic, number), 0) >= end
-            for topic, ends in accepted[0].seal.cut.items()
-            for number, end in enumerate(ends)
+            read.get((topic, number), 0) >= end for topic, ends in accepted[0].seal.cut.items() for number, end in enumerate(ends)
         ):
             fault = follower.follow(accepted.popleft())
             if fault is not None:

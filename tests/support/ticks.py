@@ -166,9 +166,7 @@ class TickDriver:
 
     def ends(self) -> dict[str, tuple[int, ...]]:
         """The end offsets of all inputs."""
-        return {
-            topic: tuple(len(self.log.get((topic, number), ())) for number in range(PARTITIONS[topic])) for topic in INPUTS
-        }
+        return {topic: tuple(len(self.log.get((topic, number), ())) for number in range(PARTITIONS[topic])) for topic in INPUTS}
 
     def inputs(self, *, try_name: str = "try", **changes: Any) -> TickInputs:
         """What the shell would draw for the next tick."""

@@ -50,10 +50,10 @@ class ProofApi:
     def found(self, path: str, params: Params = ()) -> Document:
         """A document; anything but 200 ends the command."""
         answer = self.get(path, params)
-        if answer.status == HTTPStatus.OK:
-            return answer.document
-        lost = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        fail(Exit.CANNOT_RUN if lost else Exit.REFUSED, answer.words)
+        if answer.status != HTTPStatus.OK:
+            lost = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            fail(Exit.CANNOT_RUN if lost else Exit.REFUSED, answer.words)
+        return answer.document
 
     def items(self, path: str, params: Params, limit: int) -> Iterator[Document]:
         """Items of a list, page by page; `limit` 0 means all."""
@@ -63,8 +63,7 @@ class ProofApi:
             more = [("cursor", cursor)] if cursor else []
             page = self.found(path, [*params, ("limit", str(size)), *more])
             rows = page.get("items")
-            for row in rows if isinstance(rows, list) else []:
-                yield row
+            yield from rows if isinstance(rows, list) else []
             left -= size
             cursor = str(page.get("nextCursor") or "")
             if not cursor or (limit and left <= 0):

@@ -39,8 +39,7 @@ def render() -> str:
     """The whole file."""
     parts = [HEAD, *_topic_parts()]
     shown: dict[str, type[Document]] = {}
-    for event in CATALOGUE:
-        parts.append(_event_part(event, shown))
+    parts.extend(_event_part(event, shown) for event in CATALOGUE)
     parts.append("## Parts\n\nObjects inside the events above.\n")
     done: set[str] = set()
     while open_ := [name for name in shown if name not in done]:
@@ -79,7 +78,7 @@ def attribute_meanings(kind: type[BaseModel]) -> dict[str, str]:
     """What the docstrings of a class and its ancestors say about each field."""
     found: dict[str, str] = {}
     for ancestor in reversed(kind.__mro__):
-        if not (isinstance(ancestor, type) and issubclass(ancestor, BaseModel)):
+        if not issubclass(ancestor, BaseModel):
             continue
         _, _, told = _doc(ancestor).partition("Attributes:\n")
         for names, meaning in ATTRIBUTE.findall(told):
@@ -121,7 +120,7 @@ def _documents(root: type[Document]) -> list[type[Document]]:
     return [root, *below]
 
 
-def _type(entry: Mapping[str, object], schema: Mapping[str, object]) -> str:
+def _type(entry: Mapping[str, object], schema: Mapping[str, object]) -> str:  # noqa: PLR0911 (one return per form of a schema)
     """A JSON schema in a few words."""
     match entry:
         case {"$ref": str(ref)}:

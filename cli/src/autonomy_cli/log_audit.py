@@ -218,11 +218,8 @@ def words_of(verdict: Verdict) -> list[str]:
         lines += [f"DIFFERS at tick {found[0].tick}: {found[0].what}"]
         lines += [f"         also tick {more.tick}: {more.what}" for more in itertools.islice(found, 1, 5)]
     else:
-        lines += [f"clean: {audit.ticks} ticks decided again, every byte equal"]
+        again = max(0, audit.chain.head.tick - audit.from_tick + 1)
+        lines += [f"clean: {audit.ticks} ticks folded, {again} decided again, every byte equal"]
     rate = audit.records / verdict.seconds if verdict.seconds else 0.0
-    lines += [
-        f"{audit.records} records, {audit.jobs} jobs, {audit.chain.void_records} void records, {audit.undecodable} unreadable; "
-        f"{verdict.seconds:.1f} s, {rate:.0f} records/s",
-        f"head {audit.chain.head.tick}:{audit.chain.head.hash}",
-    ]
-    return lines
+    counts = f"{audit.records} records, {audit.jobs} jobs, {audit.chain.void_records} void records, {audit.undecodable} unreadable"
+    return [*lines, f"{counts}; {verdict.seconds:.1f} s, {rate:.0f} records/s", f"head {audit.chain.head.tick}:{audit.chain.head.hash}"]

@@ -1,32 +1,47 @@
 """The `autonomy` command: what there is, and under which words."""
 
 import logging
+from collections.abc import Callable
 
 import typer
 
 from autonomy_cli import acting, reading, reading_log
 from autonomy_cli.exits import EPILOG
 
+Command = Callable[..., None]
+
+
+def plain_commands() -> dict[str, Command]:
+    """Commands of one word."""
+    return {
+        "status": reading.status, "why": reading.why, "jobs": reading.jobs, "runs": reading.runs, "pause": acting.pause,
+        "resume": acting.resume, "hold": acting.hold, "release": acting.release, "retire": acting.retire,
+        "cancel-job": acting.cancel_job,
+    }  # fmt: skip
+
+
+def grouped_commands() -> dict[tuple[str, str], tuple[str, Command]]:
+    """Commands of two words, with what their group is about."""
+    return {
+        ("policy", "set"): ("The policy in force.", acting.set_policy),
+        ("repair", "accept-divergence"): ("Ways out of a halt.", acting.accept_divergence),
+        ("events", "tail"): ("The log itself.", reading_log.events_tail),
+        ("audit", "verify"): ("Re-derive what was decided.", reading_log.audit_verify),
+    }
+
 
 def build_app() -> typer.Typer:
     """Every command."""
-    app = typer.Typer(name="autonomy", help="Is it really working, why does a bot do what it does, and can it be proven?", epilog=EPILOG,
-                      no_args_is_help=True, pretty_exceptions_enable=False)  # fmt: skip
-    for name, command in (
-        ("status", reading.status), ("why", reading.why), ("jobs", reading.jobs), ("runs", reading.runs),
-        ("pause", acting.pause), ("resume", acting.resume), ("hold", acting.hold), ("release", acting.release),
-        ("retire", acting.retire), ("cancel-job", acting.cancel_job),
-    ):  # fmt: skip
+    app = typer.Typer(
+        name="autonomy", help="Is it really working, why does a bot do what it does, and can it be proven?", epilog=EPILOG,
+        no_args_is_help=True, pretty_exceptions_enable=False,
+    )  # fmt: skip
+    for name, command in plain_commands().items():
         app.command(name, epilog=EPILOG)(command)
     bots = typer.Typer(invoke_without_command=True, epilog=EPILOG, callback=reading.bots)
     bots.command("register", epilog=EPILOG)(acting.register)
     app.add_typer(bots, name="bots")
-    for name, what, word, command in (
-        ("policy", "The policy in force.", "set", acting.set_policy),
-        ("repair", "Ways out of a halt.", "accept-divergence", acting.accept_divergence),
-        ("events", "The log itself.", "tail", reading_log.events_tail),
-        ("audit", "Re-derive what was decided.", "verify", reading_log.audit_verify),
-    ):
+    for (name, word), (what, command) in grouped_commands().items():
         group = typer.Typer(no_args_is_help=True, epilog=EPILOG, callback=_group)
         group.command(word, epilog=EPILOG)(command)
         app.add_typer(group, name=name, help=what)

@@ -47,8 +47,11 @@ def _say_status(autonomy: Mapping[str, object], jobs: Mapping[str, object], *, g
     verdict = safe(proof.get("verdict") or "UNKNOWN")
     colour = GREEN if good else YELLOW if proof.get("status") in {"stale", "unverified"} else RED
     print(f"{painted(verdict, colour)}, proof {safe(proof.get('status'))}{_because(proof.get('reason'))}")
-    print(f"last tick   {safe(autonomy.get('lastTickAt'))} (every {safe(autonomy.get('tickIntervalSec'))} s), next {safe(proof.get('nextTickAt'))}")
-    print(f"bots        {safe(summary.get('botsEvaluated'))} evaluated, {safe(summary.get('jobsEnqueued'))} jobs enqueued in the last tick")
+    print(
+        f"last tick   {safe(autonomy.get('lastTickAt'))} (every {safe(autonomy.get('tickIntervalSec'))} s), next {safe(proof.get('nextTickAt'))}"
+    )
+    evaluated, enqueued = safe(summary.get("botsEvaluated")), safe(summary.get("jobsEnqueued"))
+    print(f"bots        {evaluated} evaluated, {enqueued} jobs enqueued in the last tick")
     print(f"reasons     {counted(summary.get('reasonCounts'))}")
     zero = part(summary, "zeroJobs")
     if zero:
@@ -56,7 +59,9 @@ def _say_status(autonomy: Mapping[str, object], jobs: Mapping[str, object], *, g
     print(f"running     {counted(jobs.get('running'))};  queued {counted(jobs.get('queued'))}")
     print(f"checks      {counted(proof.get('checks'))}")
     for repair in listed(autonomy, "chainRepairs"):
-        print(painted(f"repaired    tick {safe(repair.get('atTick'))} by {safe(repair.get('actor'))}: {safe(repair.get('reason'))}", YELLOW))
+        print(
+            painted(f"repaired    tick {safe(repair.get('atTick'))} by {safe(repair.get('actor'))}: {safe(repair.get('reason'))}", YELLOW)
+        )
 
 
 def _because(reason: object) -> str:
@@ -67,7 +72,7 @@ def _params(**filters: Sequence[StrEnum] | None) -> list[tuple[str, str]]:
     return [(name, value.value) for name, values in filters.items() for value in values or ()]
 
 
-def bots(
+def bots(  # noqa: PLR0913 (one argument per filter)
     context: typer.Context, state: o.States = None, stage: o.Stages = None, reason: o.Reasons = None, recency: o.Recencies = None,
     q: o.Text = "", limit: o.AllOrLimit = 0, api: o.Api = o.DEFAULT_API, as_json: o.Json = False,
 ) -> None:  # fmt: skip

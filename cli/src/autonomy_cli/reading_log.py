@@ -14,14 +14,14 @@ from autonomy_cli.log_audit import CannotRun, verify, words_of
 from autonomy_cli.show import print_json, safe
 from autonomy_cli.tail import MAX_LINES, tail
 
-TopicName = Annotated[
-    Literal["commands", "runs", "jobs", "runners", "pulse", "quarantine"], typer.Option("--topic", help="Which topic.")
-]
+TopicName = Annotated[Literal["commands", "runs", "jobs", "runners", "pulse", "quarantine"], typer.Option("--topic", help="Which topic.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with new records until interrupted.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Every record as appended, those of void tries too.")]
 Last = Annotated[int, typer.Option("--last", min=0, max=MAX_LINES, help=f"So many lines of the past; 0: all, at most {MAX_LINES}.")]
 FromTick = Annotated[int, typer.Option("--from-tick", min=1, help="Decide again from this tick on; earlier ones are only folded.")]
-Head = Annotated[list[str] | None, typer.Option("--head", help="TICK:HASH that you wrote down earlier; the chain must hold it. Repeatable.")]
+Head = Annotated[
+    list[str] | None, typer.Option("--head", help="TICK:HASH that you wrote down earlier; the chain must hold it. Repeatable.")
+]
 PastLines = 20
 
 
@@ -47,9 +47,7 @@ async def _print_lines(bootstrap: str, topic: str, *, last: int, follow: bool, r
         print(line, flush=follow)
 
 
-def audit_verify(
-    from_tick: FromTick = 1, head: Head = None, bootstrap: o.Bootstrap = o.DEFAULT_KAFKA, as_json: o.Json = False
-) -> None:
+def audit_verify(from_tick: FromTick = 1, head: Head = None, bootstrap: o.Bootstrap = o.DEFAULT_KAFKA, as_json: o.Json = False) -> None:
     """Fold the whole log and decide every tick again. Exit 0: every byte equal; 1: it differs, naming the first tick; 2: cannot run."""
     audit = Audit(from_tick=from_tick, known_heads=dict(map(_read_head, head or ())))
     try:

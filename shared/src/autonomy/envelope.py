@@ -17,6 +17,8 @@ from autonomy.events import BY_WIRE, Event
 from autonomy.values import derived_id, iso
 
 MAX_RECORD_BYTES: Final = 1_048_576
+NUL: Final = b"\\u0000"
+"""As JSON writes it; PostgreSQL cannot store it, so it is refused before anything depends on it."""
 SCHEMA_PREFIX: Final = "autonomy/schemas/"
 
 
@@ -108,6 +110,8 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
         return Undecodable("empty value")
     if len(value) > MAX_RECORD_BYTES:
         return Undecodable(f"{len(value)} bytes, the limit is {MAX_RECORD_BYTES}")
+    if NUL in value:
+        return Undecodable("a NUL character, which no text here may hold")
     try:
         wire = _DECODER.decode(value)
         time = iso(wire.time)

@@ -75,7 +75,7 @@ def read_bot(document: Mapping[str, object]) -> BotSpec:
     return spec
 
 
-def fingerprint_of(
+def fingerprint_of(  # noqa: PLR0913 (the fingerprint is exactly this list)
     *,
     strategy: str,
     strategy_version: int,

@@ -25,8 +25,8 @@ def day_number(day: date) -> int:
 
 
 def day_of(number: int) -> date:
-    """The day of a day number."""
-    return EPOCH_DAY + timedelta(days=number)
+    """The day of a day number; the last day there is stands for any later one."""
+    return EPOCH_DAY + timedelta(days=min(number, (date.max - EPOCH_DAY).days))
 
 
 def market_day(policy: MarketPolicy, epoch_ms: int, now_ms: int) -> int:

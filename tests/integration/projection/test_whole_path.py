@@ -44,9 +44,7 @@ def test_refreshes_follow_the_market_and_never_repeat_the_same_bytes(platform: P
     platform.set_policy(quick_policy(seconds_per_bar=0.2))
     platform.register(fleet(4))
     wait_for("refreshes", lambda: (platform.one("SELECT count(*) FROM bot_backtests WHERE job_type = 'BACKTEST_REFRESH'") or 0) >= 8, 60)
-    repeated = platform.sql(
-        "SELECT bot_id, fingerprint, data_sha256, count(*) FROM bot_backtests GROUP BY 1, 2, 3 HAVING count(*) > 1"
-    )
+    repeated = platform.sql("SELECT bot_id, fingerprint, data_sha256, count(*) FROM bot_backtests GROUP BY 1, 2, 3 HAVING count(*) > 1")
     assert repeated == []
 
 
@@ -142,4 +140,6 @@ def test_bad_bots_get_a_field_and_a_limit_each_and_good_ones_live(platform: Plat
     assert [entry["outcome"] for entry in outcomes] == ["REGISTERED", *["REJECTED"] * 5, "REGISTERED"]
     assert all(entry["field"] and entry["limit"] for entry in outcomes if entry["outcome"] == "REJECTED")
     platform.runner()
-    wait_for("a named gate", lambda: platform.one("SELECT measured FROM bot_gates WHERE bot_id = 'unknown-symbol' AND code = 'MARKET_DATA'"))
+    wait_for(
+        "a named gate", lambda: platform.one("SELECT measured FROM bot_gates WHERE bot_id = 'unknown-symbol' AND code = 'MARKET_DATA'")
+    )

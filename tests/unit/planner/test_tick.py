@@ -4,6 +4,7 @@ Source: S1, S5, S6, R-A3.1, R-A3.4, R-F1.
 """
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import given, settings
@@ -11,11 +12,11 @@ from hypothesis import strategies as st
 
 from autonomy.chain import AcceptedTick
 from autonomy.events import BotDecision, HoldBot, JobEnqueued, PauseLoop, PlannerRun, ResumeLoop, SetPolicy
-from autonomy.values import Reason, TickCause, job_id_of
+from autonomy.values import JobStatus, Reason, TickCause, job_id_of
 from planner import tick as ticks
 from planner.tick import follow, re_decide
 from planner.view import build_view
-from support.builders import NOON_MS, a_digest, an_id
+from support.builders import NOON_MS, a_digest, an_id, capabilities
 from support.histories import live_through, written_history
 from support.ticks import TickDriver, events_of, jobs_of
 
@@ -282,6 +283,48 @@ def test_poison_in_the_inputs_is_counted_and_stops_nothing() -> None:
     driver.register("aapl-sma")
     assert driver.tick().seal.registered == 1
     assert driver.state.single.refused == 2
+
+
+EXTREMES: list[dict[str, object]] = [
+    {"market": {"start": "0001-01-01"}}, {"market": {"start": "9999-12-31", "end": "9999-12-31"}},
+    {"market": {"start": "2013-01-01", "end": "2010-01-01"}}, {"market": {"mode": "LIVE"}},
+    {"market": {"seconds_per_bar": 1e-300}}, {"market": {"seconds_per_bar": 86_400, "end": "9999-12-31"}},
+    {"cooldowns": {"after_success_s": 0.0004, "after_cancel_s": 31_536_000}}, {"cooldowns": {"after_crash_s": 0, "max_s": 0}},
+    {"stages": {"LAB": {"wants": ["EVOLVE", "RUNNER_START"]}}},
+    {"stages": {"LAB": {"wants": ["BACKTEST_REFRESH", "BACKTEST_BASELINE"], "refresh_after_bars": 10_000}}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("document", EXTREMES, ids=[str(number) for number in range(len(EXTREMES))])
+def test_no_policy_that_is_accepted_stops_the_planner(document: dict[str, object]) -> None:
+    """A command in the log is there for ever: a planner that it breaks would never tick again."""
+    driver = TickDriver()
+    driver.register("fb-sma", symbol="FB")
+    driver.register("aapl-sma")
+    driver.command(SetPolicy, document=document)
+    for after_ms in (0, 15_000, 86_400_000 * 30, 10**12):
+        driver.runner()
+        driver.tick(after_ms=after_ms)
+        for live in driver.live(JobStatus.QUEUED):
+            driver.claim(live)
+        driver.tick(after_ms=100)
+        for live in driver.live(JobStatus.RUNNING):
+            driver.succeed(live)
+        driver.tick(after_ms=100)
+    auditor = driver.reader()
+    assert [auditor.re_decide(tick) for tick in driver.accepted] == [None] * 12
+
+
+@pytest.mark.parametrize("first", ["0001-01-01", "9999-12-31"])
+def test_no_announced_history_stops_the_planner(first: str) -> None:
+    driver = TickDriver()
+    driver.register("aapl-sma")
+    driver.command(SetPolicy, document={"market": {"mode": "LIVE"}})
+    said = capabilities(symbols=("AAPL",))
+    bars = said.symbols[0].model_copy(update={"first": date.fromisoformat(first)})
+    driver.say(said.model_copy(update={"symbols": (bars,)}))
+    driver.beat()
+    assert driver.tick(after_ms=1_000).seal.evaluated == 1
 
 
 def test_replay_epoch_is_the_first_ticks_time_for_everybody() -> None:

@@ -3,8 +3,8 @@
 import sys
 
 import uvicorn
-from autonomy.telemetry import set_up
 
+from autonomy.telemetry import set_up
 from bots_ui.app import create_app
 from bots_ui.settings import UiSettings
 

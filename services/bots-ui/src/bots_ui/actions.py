@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from autonomy import clock
-
 from bots_ui.client import Found, ProofApi, Refused, Unreachable
 from bots_ui.facts import Facts
 from bots_ui.rows import text_of

@@ -9,16 +9,18 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
-from autonomy import clock
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from jinja2 import Environment
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+from typing_extensions import override
 
+from autonomy import clock
 from bots_ui import routes
 from bots_ui.assets import STATIC, build_environment, find_assets
 from bots_ui.client import ProofApi, build_client
@@ -88,11 +90,11 @@ def create_app(settings: UiSettings) -> FastAPI:
 class Immutable(StaticFiles):
     """Static files; an address with the content's hash or a version in it never changes its content."""
 
-    def file_response(self, *args: object, **kwargs: object) -> Response:
+    @override
+    async def get_response(self, path: str, scope: Scope) -> Response:
         """The file, to be kept by the browser where its address says what is in it."""
-        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type] # passed through
-        scope = cast("dict[str, object]", args[2])
-        named = b"v=" in cast("bytes", scope.get("query_string", b"")) or "/vendor/" in str(scope.get("path"))
+        response = await super().get_response(path, scope)
+        named = b"v=" in scope.get("query_string", b"") or path.startswith("vendor/")
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if named else "no-cache"
         return response
 

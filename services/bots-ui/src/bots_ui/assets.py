@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from autonomy.values import iso
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from autonomy.values import iso
 from bots_ui import words
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -102,8 +102,9 @@ def until(instant: datetime | None, now: datetime) -> Markup:
 def _time(instant: datetime | None, seconds: float, kind: str) -> Markup:
     if instant is None:
         return Markup.escape(words.MISSING)
-    shown = "now" if kind == "until" and seconds <= 0 else words.span_words(max(0.0, seconds) if seconds < 1 else int(seconds))
-    return TIME.format(iso(instant), words.full_words(instant), kind, "0 s" if shown.startswith("0.") else shown)
+    whole = words.span_words(int(seconds)) if seconds >= 1 else "0 s"
+    shown = whole if kind == "ago" else (f"in {whole}" if seconds > 0 else "due now")
+    return TIME.format(iso(instant), words.full_words(instant), kind, shown)
 
 
 def clock_time(instant: datetime | None) -> Markup:

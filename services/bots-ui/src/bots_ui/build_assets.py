@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from autonomy.errors import Broken
-
 from bots_ui.assets import MANIFEST, VENDOR, integrity_of, vendor_scripts
 
 PROJECT: Final = Path(__file__).resolve().parents[2]

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import httpx
 import orjson
+
 from autonomy.errors import Broken
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from autonomy.values import Reason
-
 from bots_ui import words
 from bots_ui.rows import number_of, text_of
 from bots_ui.words import clock_words, instant_of, span_words, word_of

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 
 from autonomy import clock
 from autonomy.values import BotState, JobStatus, JobType, Reason, Recency, Stage
-
 from bots_ui.charts import equity_chart
 from bots_ui.client import Answer, Document, Found, ProofApi, Refused, Unreachable, bot_path
 from bots_ui.facts import part

@@ -5,10 +5,10 @@ Place in the flow: row or header → template → **swap** → hub → open page
 
 from collections.abc import Mapping
 
-from autonomy import clock
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
+from autonomy import clock
 from bots_ui.facts import Facts
 from bots_ui.pages import CHOICES
 from bots_ui.rows import row_of

@@ -7,12 +7,12 @@ a form that was sent from here, by somebody who is signed in.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final, cast
 
-from autonomy import clock
-from autonomy.values import BOT_ID
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
+from autonomy import clock
+from autonomy.values import BOT_ID
 from bots_ui import actions, pages
 from bots_ui.client import Found
 from bots_ui.pages import CHOICES, asked_of

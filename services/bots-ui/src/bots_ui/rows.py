@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Final
 
 from autonomy.values import BotState, GateCode, JobStatus, Recency
-
 from bots_ui import words
 from bots_ui.charts import spark_path
 from bots_ui.words import MISSING, NOT_RECORDED, instant_of, word_of

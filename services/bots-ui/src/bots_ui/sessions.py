@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from autonomy.errors import Broken
 from itsdangerous import BadSignature, TimestampSigner
+
+from autonomy.errors import Broken
 
 COOKIE: Final = "autonomy_session"
 SALT: Final = "autonomy.bots-ui.session"

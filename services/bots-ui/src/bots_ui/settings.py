@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from autonomy.settings import Port, ServiceSettings
 from pydantic import Field, model_validator
+
+from autonomy.settings import Port, ServiceSettings
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import httpx
-from autonomy import clock
 
+from autonomy import clock
 from bots_ui.client import ApiEvent, Document, Found, ProofApi, Unreachable, words_of
 from bots_ui.facts import Facts, Link, facts_of
 from bots_ui.rows import matches, number_of, silent_of, text_of
@@ -280,7 +280,8 @@ class Hub:
             messages.append(Message(self.render.counts(self.counts)))
         if not view.bots:
             return messages
-        missed = [self.rows[bot_id] for bot_id in view.bots if bot_id in self.rows and (number_of(self.rows[bot_id], "rev") or 0) > view.rev]
+        known = [self.rows[bot_id] for bot_id in view.bots if bot_id in self.rows]
+        missed = [row for row in known if (number_of(row, "rev") or 0) > view.rev]
         if view.rev < self.floor or (view.whole and missed):
             return [*messages, Message("", RELOAD)]
         fresh = self.facts().fresh

@@ -14,7 +14,7 @@ from autonomy.values import BotState, GateCode, JobStatus, JobType, Reason, Rece
 NOT_RECORDED: Final = "reason not recorded"
 MISSING: Final = "–"
 
-STATES: Final[Mapping[BotState, str]] = {
+STATES: Final[Mapping[str, str]] = {
     BotState.BACKTEST_RUNNING: "Backtesting",
     BotState.BACKTEST_QUEUED: "Queued",
     BotState.EVOLVING: "Evolving",
@@ -23,7 +23,7 @@ STATES: Final[Mapping[BotState, str]] = {
     BotState.BLOCKED_BY_GATES: "Blocked",
     BotState.IDLE: "Idle",
 }
-SHAPES: Final[Mapping[BotState, str]] = {
+SHAPES: Final[Mapping[str, str]] = {
     BotState.BACKTEST_RUNNING: "backtesting",
     BotState.BACKTEST_QUEUED: "queued",
     BotState.EVOLVING: "evolving",
@@ -32,13 +32,13 @@ SHAPES: Final[Mapping[BotState, str]] = {
     BotState.BLOCKED_BY_GATES: "blocked",
     BotState.IDLE: "idle",
 }
-RECENCIES: Final[Mapping[Recency, str]] = {
+RECENCIES: Final[Mapping[str, str]] = {
     Recency.FRESH: "Backtest: fresh",
     Recency.STALE: "Backtest: stale",
     Recency.NONE: "No baseline",
 }
 STAGES: Final = tuple(Stage)
-REASONS: Final[Mapping[Reason, str]] = {
+REASONS: Final[Mapping[str, str]] = {
     Reason.LOOP_DISABLED: "paused by an operator",
     Reason.ON_HOLD: "on hold",
     Reason.NOTHING_DUE: "nothing due",
@@ -50,7 +50,7 @@ REASONS: Final[Mapping[Reason, str]] = {
     Reason.BACKPRESSURE: "runners are behind",
     Reason.SCHEDULED: "job enqueued",
 }
-REASON_MEANINGS: Final[Mapping[Reason, str]] = {
+REASON_MEANINGS: Final[Mapping[str, str]] = {
     Reason.LOOP_DISABLED: "An operator paused the loop, this stage or this bot; nothing is enqueued until it is resumed.",
     Reason.ON_HOLD: "An operator holds this bot.",
     Reason.NOTHING_DUE: "The planner looked and found nothing that is due.",
@@ -68,20 +68,20 @@ DETAILS: Final[Mapping[str, str]] = {
     "NO_POLICY_FOR_STAGE": "the policy wants nothing of this stage",
     "CANCEL_UNDER_WAY": "a cancellation is under way",
 }
-JOB_TYPES: Final[Mapping[JobType, str]] = {
+JOB_TYPES: Final[Mapping[str, str]] = {
     JobType.RUNNER_START: "Paper runner",
     JobType.BACKTEST_BASELINE: "Baseline backtest",
     JobType.BACKTEST_REFRESH: "Refresh backtest",
     JobType.EVOLVE: "Evolution",
 }
-JOB_SHAPES: Final[Mapping[JobStatus, str]] = {
+JOB_SHAPES: Final[Mapping[str, str]] = {
     JobStatus.QUEUED: "queued",
     JobStatus.RUNNING: "backtesting",
     JobStatus.SUCCEEDED: "done",
     JobStatus.FAILED: "failed",
     JobStatus.CANCELLED: "cancelled",
 }
-GATES: Final[Mapping[GateCode, str]] = {
+GATES: Final[Mapping[str, str]] = {
     GateCode.STAGE_VERIFIED: "stage was imported, not earned",
     GateCode.STRATEGY_VALID: "strategy is not in a runner's catalogue",
     GateCode.MARKET_DATA: "not enough market data",
@@ -89,7 +89,7 @@ GATES: Final[Mapping[GateCode, str]] = {
     GateCode.LAST_FAILURE: "failed on this very input before",
     GateCode.NOT_QUARANTINED: "crashed its runner too often",
 }
-CAUSES: Final[Mapping[TickCause, str]] = {
+CAUSES: Final[Mapping[str, str]] = {
     TickCause.SCHEDULED: "interval",
     TickCause.COMMAND: "command",
     TickCause.CAPACITY: "free slot",

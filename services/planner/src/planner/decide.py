@@ -79,8 +79,8 @@ def decide(state: State, view: View) -> Plan:
     decisions = [settled.get(wish.bot_id, wish) for wish in first] if ready else first
     if state.pauses.rows:
         decisions = [paused(decision, state) for decision in decisions]
-    granted = [decision for decision in (settled[w.bot_id] for w in longest_waiting_first(ready))]
-    return plan_of(decisions, tuple(d for d in granted if _still_granted(d, state)), state)
+    granted = (settled[wish.bot_id] for wish in longest_waiting_first(ready))
+    return plan_of(decisions, tuple(decision for decision in granted if _still_granted(decision, state)), state)
 
 
 def _still_granted(decision: Decision, state: State) -> bool:
@@ -111,7 +111,7 @@ def wish_of(bot: Bot, state: State, view: View) -> Decision:
     if live is not None:
         return Decision(bot.id, Reason.ACTIVE_JOB, live.job.job_type, job_id=live.job.job_id)
     if next_due == NEVER:
-        return Decision(bot.id, Reason.NOTHING_DUE, detail="REPLAY_ENDED")
+        return Decision(bot.id, Reason.NOTHING_DUE, detail="REPLAY_ENDED" if view.policy.market.mode == "REPLAY" else "NO_NEW_BARS")
     return Decision(bot.id, Reason.NOTHING_DUE, detail="NEXT_REFRESH", next_due_ms=next_due)
 
 

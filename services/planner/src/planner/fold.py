@@ -62,6 +62,7 @@ from autonomy.policy import read_policy
 from autonomy.values import CRASHES, FINAL_FAILURES, Cause, JobClass, JobStatus
 from planner.state import (
     ENQUEUE_WINDOW_MS,
+    MAX_COMMANDS_REMEMBERED,
     Bot,
     ClassRecord,
     Evidence,
@@ -102,6 +103,7 @@ def fold_slice(state: State, slice_: Sequence[Input], now_ms: int, elapsed_ms: i
         elapsed_ms: the leader's recorded monotonic time since the accepted seal before.
     """
     folded = Folded([], set())
+    forget_old_commands(state)
     if state.single.market_epoch_ms is None:
         state.single = replace(state.single, market_epoch_ms=now_ms)
     for record in slice_:
@@ -113,6 +115,14 @@ def fold_slice(state: State, slice_: Sequence[Input], now_ms: int, elapsed_ms: i
         state.single = replace(state.single, refused=state.single.refused + folded.refused)
     accrue_silence(state, folded.beats, elapsed_ms)
     return folded
+
+
+def forget_old_commands(state: State) -> None:
+    """Keep the bound on remembered command ids: the oldest go, by (tick, id), the same ones everywhere."""
+    excess = len(state.commands.rows) - MAX_COMMANDS_REMEMBERED
+    if excess > 0:
+        for command_id, _ in sorted(state.commands.rows.items(), key=lambda entry: (entry[1], entry[0]))[:excess]:
+            state.commands.drop(command_id)
 
 
 def _fold_input(state: State, event: Event, now_ms: int, folded: Folded) -> None:

@@ -209,6 +209,8 @@ async def table_hashes(
     for name, columns, keys in tables:
         shown = ", ".join(f'"{column}"' for column in columns)
         order = ", ".join(f'"{key}"' for key in keys)
-        sql = f"SELECT encode(sha256(coalesce(string_agg(md5(t::text), '' ORDER BY n), '')::bytea), 'hex') FROM (SELECT row_number() OVER (ORDER BY {order}) AS n, ROW({shown})::text AS t FROM \"{name}\") q"  # noqa: S608 (names from our own metadata)
+        rows = f'SELECT row_number() OVER (ORDER BY {order}) AS n, ROW({shown})::text AS t FROM "{name}"'  # noqa: S608 (names from our own metadata)
+        whole = "encode(sha256(coalesce(string_agg(md5(t), '' ORDER BY n), '')::bytea), 'hex')"
+        sql = f"SELECT {whole} FROM ({rows}) q"  # noqa: S608 (as above)
         found[name] = str(await connection.fetchval(sql))
     return found

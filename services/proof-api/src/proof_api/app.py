@@ -24,6 +24,7 @@ from proof_api.context import Context
 from proof_api.routes import acting, proofs, reading, stream
 from proof_api.settings import ProofSettings
 from proof_api.snapshot import Snapshots
+from proof_api.voice import LOST, Voice
 from proof_api.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -42,10 +43,11 @@ def create_app(settings: ProofSettings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        voice = Voice(settings.kafka)
         context = Context(
             settings=settings, snapshots=Snapshots(settings.database_url, settings.stuck_minutes),
-            watch=Watch(settings.kafka, clock.drawn_id()), pool=None, operators=Operators(settings.operators_file),
-            desk=Desk(settings.kafka),
+            watch=Watch(settings.kafka, clock.drawn_id(), voice), pool=None, operators=Operators(settings.operators_file),
+            desk=Desk(voice),
         )  # fmt: skip
         app.state.context = context
         tasks = [
@@ -60,6 +62,8 @@ def create_app(settings: ProofSettings) -> FastAPI:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(*LOST):
+                await voice.close()
             if context.pool is not None:
                 context.pool.terminate()
 

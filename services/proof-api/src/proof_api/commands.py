@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import asyncpg
-from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from autonomy import clock
-from autonomy.envelope import encode
-from autonomy.errors import BadInput, Retryable
+from autonomy.envelope import NUL, data_bytes, encode
+from autonomy.errors import BadInput
 from autonomy.events import (
     AcceptDivergence,
     AttemptRefused,
@@ -32,12 +31,12 @@ from autonomy.events import (
     SetPolicy,
 )
 from autonomy.fleet import read_bot
-from autonomy.kafka import Outgoing, append_batch, build_producer
 from autonomy.policy import read_policy
 from autonomy.topics import COMMANDS
 from autonomy.values import derived_id
 from proof_api.auth import Operator, Role
 from proof_api.problems import Problem
+from proof_api.voice import LOST, Voice
 
 log = logging.getLogger(__name__)
 ANSWER_WITHIN_S: Final = 5.0
@@ -58,8 +57,7 @@ APPROVERS_ONLY: Final = frozenset({AcceptDivergence.wire, SetPolicy.wire})
 class Desk:
     """Where commands go in."""
 
-    kafka: str
-    producer: object = None
+    voice: Voice
     refusals: list[float] = field(default_factory=list)
     refusals_dropped: int = 0
 
@@ -78,12 +76,14 @@ class Desk:
             raise Problem(403, "FORBIDDEN", "Not allowed", f"{kind.wire} needs the role {needed}, {operator.name} is {operator.role}")
         forged = {"commandId", "actor", "role", "command_id"} & set(document)
         if forged:
-            raise Problem(422, "BAD_INPUT", "A value is refused", f"{sorted(forged)[0]}: comes from the credential, never from the body")
+            raise Problem(422, "BAD_INPUT", "A value is refused", f"{min(forged)}: comes from the credential, never from the body")
         body = {name: value for name, value in document.items() if name != "type"}
         command_id = derived_id("command", operator.name, key) if key else clock.drawn_id()
         try:
             command = kind.model_validate({**body, "commandId": command_id, "actor": operator.name, "role": operator.role})
             check_content(command)
+            if NUL in data_bytes(command):
+                raise BadInput("body", "no text may hold a NUL character")
         except ValidationError as refusal:
             fault = refusal.errors(include_url=False)[0]
             path = ".".join(str(part) for part in fault["loc"])
@@ -100,19 +100,14 @@ class Desk:
         """
         value = encode(event, source="autonomy/proof-api", subject=actor, time=clock.now(), event_id=event_id, actor=actor)
         try:
-            if self.producer is None:
-                self.producer = await asyncio.wait_for(build_producer(self.kafka), APPEND_TIMEOUT_S)
-        except (KafkaError, OSError, TimeoutError, Retryable) as refusal:
+            await self.voice.ready()
+        except LOST as refusal:
             raise Problem(503, "KAFKA_DOWN", "Kafka does not answer: the command was not sent") from refusal
         try:
-            await asyncio.wait_for(
-                append_batch(self.producer, COMMANDS, 0, [Outgoing(actor.encode(), value)]),
-                APPEND_TIMEOUT_S,
-            )
-        except (KafkaError, OSError, TimeoutError) as refusal:
-            raise Problem(
-                504, "OUTCOME_UNKNOWN", "It is unknown whether the command landed", "retry with the same Idempotency-Key"
-            ) from refusal
+            await self.voice.say(COMMANDS, actor.encode(), value, APPEND_TIMEOUT_S)
+        except LOST as refusal:
+            title, hint = "It is unknown whether the command landed", "retry with the same Idempotency-Key"
+            raise Problem(504, "OUTCOME_UNKNOWN", title, hint) from refusal
 
     async def refused(self, document: Mapping[str, object], operator: Operator | None, problem: Problem) -> None:
         """Record a refused attempt, within the rate."""

@@ -48,7 +48,10 @@ REPAIRS_SQL = "SELECT at_tick, tick, actor, reason FROM chain_repairs ORDER BY a
 COUNTS_SQL = """
 SELECT state, stage, reason_code, recency, count(*) AS n FROM bot_now GROUP BY 1, 2, 3, 4
 """
-RUNNERS_SQL = "SELECT process_id, last_beat_at, research_slots, held, stopping, symbols FROM bot_runners WHERE last_beat_at > now() - interval '1 hour'"
+RUNNERS_SQL = """
+SELECT process_id, last_beat_at, research_slots, held, stopping, symbols
+FROM bot_runners WHERE last_beat_at > now() - interval '1 hour'
+"""
 
 
 @dataclass(frozen=True, slots=True)

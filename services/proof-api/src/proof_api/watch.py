@@ -7,19 +7,19 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
 from autonomy import clock
 from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode, encode
-from autonomy.errors import Broken, Retryable
+from autonomy.errors import Broken
 from autonomy.events import PlannerPulse, ProbePulse
 from autonomy.horizon import anchored_chain, newest_horizon
-from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
+from autonomy.kafka import LogReader, Record
 from autonomy.topics import PULSE, RUNS
 from autonomy.values import iso
 from proof_api.proof import LogFacts
+from proof_api.voice import LOST, Voice
 
 log = logging.getLogger(__name__)
 POLL_MS = 200
@@ -35,6 +35,7 @@ class Watch:
 
     kafka: str
     process_id: str
+    voice: Voice
     chain: Chain = field(default_factory=Chain)
     hashes: dict[int, str] = field(default_factory=dict)
     runs_end: int | None = None
@@ -44,7 +45,6 @@ class Watch:
     others: dict[str, PlannerPulse] = field(default_factory=dict)
     chain_fault: str = ""
     sequence: int = 0
-    producer: AIOKafkaProducer | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def facts(self, applied_tick: int, applied_hash: str) -> LogFacts:
@@ -73,7 +73,7 @@ class Watch:
         while True:
             try:
                 await self._follow()
-            except (KafkaError, OSError, TimeoutError, Retryable) as refusal:
+            except LOST as refusal:
                 log.warning("Kafka does not answer: %r", refusal)
                 await asyncio.sleep(0.5)
             except Broken as fault:
@@ -137,11 +137,11 @@ class Watch:
         """Say a probe once a second, for ever."""
         while True:
             try:
-                self.producer = self.producer or await build_producer(self.kafka)
+                await self.voice.ready()
                 self.sequence += 1
                 said = ProbePulse(process_id=self.process_id, sequence=self.sequence, sent_at=clock.now())
                 value = encode(said, source="autonomy/proof-api", subject=self.process_id, time=said.sent_at, event_id=clock.drawn_id())
-                await asyncio.wait_for(append_batch(self.producer, PULSE, 0, [Outgoing(self.process_id.encode(), value)]), ASK_TIMEOUT_S)
-            except (KafkaError, OSError, TimeoutError, Retryable) as refusal:
+                await self.voice.say(PULSE, self.process_id.encode(), value, ASK_TIMEOUT_S)
+            except LOST as refusal:
                 log.warning("no probe: %r", refusal)
             await asyncio.sleep(PROBE_EVERY_S)

@@ -6,13 +6,14 @@
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let heard = 0, lostAt = 0, wanted = false;
 
-  // Ages. The server's clock counts: the first message tells how far ours is off.
+  // Ages tick between the server's messages; each message says them anew.
   const span = (s) => (s < 60 ? `${Math.floor(s)} s` : s < 3600 ? `${Math.floor(s / 60)} min` : s < 172800 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} d`);
   function tick() {
     const now = Date.now();
     for (const time of document.querySelectorAll("time[data-rel]:not([data-rel=''])")) {
       const ms = time.dataset.rel === "ago" ? now - Date.parse(time.dateTime) : Date.parse(time.dateTime) - now;
-      const text = ms <= 0 && time.dataset.rel === "until" ? "now" : span(Math.max(0, ms) / 1000);
+      const age = span(Math.max(0, ms) / 1000);
+      const text = time.dataset.rel === "ago" ? age : ms > 0 ? `in ${age}` : "due now";
       if (time.textContent !== text) time.textContent = text;
     }
     connection();

@@ -1,0 +1,205 @@
+"""The projection over a log in memory: the real intake and model, a store that keeps rows and offsets like the real one.
+
+A `Reading` can be dropped at any point and built again from the store, as a killed process would be.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from autonomy.chain import GENESIS, Chain
+from autonomy.errors import Broken
+from autonomy.events import Head
+from autonomy.read_model import METADATA, NOT_COMPARED, NOT_REBUILT
+from autonomy.topics import COMMANDS, JOBS, RUNNERS, RUNS
+from projection.apply import Changes, Model
+from projection.bot_now import Row
+from projection.intake import Intake
+from projection.store import Offsets, Progress, job_of_row
+from support.builders import NOON_MS
+from support.ticks import TickDriver
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as a reader gets it from the broker."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+Log = dict[Key, list[Stored]]
+
+
+def log_of(driver: TickDriver) -> Log:
+    """Everything that the driver wrote; times of append follow from the place, so that every reader sees the same."""
+    log: Log = {
+        (topic, number): [
+            Stored(topic, number, offset, NOON_MS + 1_000 * offset + number, None, value) for offset, value in enumerate(values)
+        ]
+        for (topic, number), values in driver.log.items()
+    }
+    log[(RUNS, 0)] = [
+        Stored(RUNS, 0, record.offset, record.timestamp_ms, record.key, record.value, tuple(record.headers())) for record in driver.runs
+    ]
+    return log
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """Rows and offsets of the last commit; a commit is whole or nothing."""
+
+    rows: dict[str, dict[tuple[object, ...], Row]] = field(default_factory=dict)
+    offsets: Offsets = field(default_factory=Offsets)
+    progress: Progress | None = None
+
+    def write(self, changes: Changes, progress: Progress) -> None:
+        """Move the offsets by compare and set, and write the rows."""
+        if any(self.offsets.next_offset.get(key) != progress.before.get(key) for key in progress.offsets):
+            raise Broken("offsets moved by somebody else")
+        for (topic, number), (following, applied) in progress.offsets.items():
+            self.offsets.next_offset[(topic, number)], self.offsets.applied[(topic, number)] = following, applied
+        for table, keys in changes.gone.items():
+            for key in keys:
+                self.rows.get(table, {}).pop(key, None)
+        for table, rows in changes.rows.items():
+            self.rows.setdefault(table, {}).update({key: dict(row) for key, row in rows.items()})
+        self.progress = progress
+
+    def table(self, name: str) -> list[Row]:
+        """The rows of a table."""
+        return list(self.rows.get(name, {}).values())
+
+    def load(self) -> tuple[Model, Head, Offsets]:
+        """The working rows, as the real store loads them."""
+        model, head = Model(), GENESIS
+        if self.progress is not None:
+            head = self.progress.head
+            model.market_now, model.rev = self.progress.market_now, self.progress.rev + 1
+        model.fold.head_tick = head.tick
+        model.bots = {str(row["id"]): dict(row) for row in self.table("bots") if row["retired_at"] is None}
+        model.now = {str(row["bot_id"]): dict(row) for row in self.table("bot_now")}
+        model.spans = {str(row["bot_id"]): dict(row) for row in self.table("decision_spans") if row["to_tick"] is None}
+        model.runners = {str(row["process_id"]): dict(row) for row in self.table("bot_runners")}
+        model.commands = {str(row["id"]): dict(row) for row in self.table("commands") if row["status"] == "OPEN"}
+        model.seen_commands = {str(row["id"]) for row in self.table("commands")}
+        for row in self.table("bot_jobs"):
+            if row["status"] in {"QUEUED", "RUNNING"}:
+                model.jobs[str(row["id"])] = dict(row)
+                model.by_bot.setdefault(str(row["bot_id"]), set()).add(str(row["id"]))
+                model.fold.enqueue(job_of_row(row))
+        offsets = Offsets(dict(self.offsets.next_offset), dict(self.offsets.applied))
+        return model, head, offsets
+
+
+@dataclass(slots=True)
+class Reading:
+    """One life of the projection's process."""
+
+    log: Log
+    store: MemoryStore
+    intake: Intake
+    positions: dict[Key, int]
+
+    @classmethod
+    def begin(cls, log: Log, store: MemoryStore) -> "Reading":
+        """Read on where the rows are."""
+        model, head, offsets = store.load()
+        intake = Intake(model, Chain.anchored(head), offsets, head)
+        if store.progress is not None:
+            intake.quarantined = store.progress.quarantined
+        intake.positions.update(offsets.next_offset)
+        starts = {key: offsets.next_offset.get(key, 0) for key in log}
+        if head.offset >= 0:
+            starts[(RUNS, 0)] = head.offset
+        return cls(log, store, intake, starts)
+
+    @property
+    def unread(self) -> list[Key]:
+        """Partitions with something left to read."""
+        return sorted(key for key, records in self.log.items() if self.positions[key] < len(records))
+
+    def read(self, key: Key, count: int) -> None:
+        """Take the next records of one partition."""
+        start = self.positions[key]
+        for record in self.log[key][start : start + count]:
+            self.intake.take(record)
+        self.positions[key] = min(len(self.log[key]), start + count)
+
+    def apply(self) -> int:
+        """Apply what can be applied."""
+        return self.intake.apply_ready_ticks()
+
+    def commit(self) -> None:
+        """Rows and offsets at once."""
+        changes, progress = self.intake.model.finish(), self.intake.progress()
+        self.store.write(changes, progress)
+        self.intake.committed(progress)
+
+    def read_all(self, order: Sequence[str] = (COMMANDS, JOBS, RUNNERS, RUNS)) -> None:
+        """Everything, topic by topic, in one batch."""
+        for topic in order:
+            for key in [key for key in self.unread if key[0] == topic]:
+                self.read(key, len(self.log[key]))
+        self.apply()
+        self.commit()
+
+
+def read_whole(log: Log) -> MemoryStore:
+    """The rows that one undisturbed reader makes of a log."""
+    store = MemoryStore()
+    Reading.begin(log, store).read_all()
+    return store
+
+
+def read_in_turns(log: Log, random: Random, *, most: int, commits: float = 0.5, crashes: float = 0.0) -> MemoryStore:
+    """Read in random turns of at most `most` records; commit and crash with these chances after each."""
+    store = MemoryStore()
+    reading = Reading.begin(log, store)
+    while reading.unread:
+        reading.read(random.choice(reading.unread), random.randint(1, most))
+        reading.apply()
+        if random.random() < commits:
+            reading.commit()
+        if random.random() < crashes:
+            reading = Reading.begin(log, store)
+            crashes *= 0.9  # so that it ends
+    reading.apply()
+    reading.commit()
+    return store
+
+
+def compared_rows(store: MemoryStore) -> dict[str, list[Any]]:
+    """What has to be equal for any reader of the same log: rows as JSON, without the columns that depend on interleaving."""
+    found: dict[str, list[Any]] = {}
+    for table in METADATA.sorted_tables:
+        if table.name in NOT_REBUILT:
+            continue
+        names = [column.name for column in table.columns if column.name not in NOT_COMPARED]
+        rows = [{name: plain(row[name]) for name in names} for row in store.table(table.name)]
+        keys = [column.name for column in table.primary_key]
+        found[table.name] = sorted(rows, key=lambda row: [str(row[key]) for key in keys])
+    return found
+
+
+def plain(value: object) -> object:
+    """A value as it stands in the database's JSON or text."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return json.loads(json.dumps(value)) if isinstance(value, list | tuple | Mapping) else value
+
+
+def rows_hash(store: MemoryStore) -> str:
+    """One hash over all compared rows."""
+    return hashlib.sha256(json.dumps(compared_rows(store), sort_keys=True).encode()).hexdigest()

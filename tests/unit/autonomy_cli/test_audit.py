@@ -1,0 +1,201 @@
+"""The audit decides every tick again; what was changed in the log shows, and names the first tick.
+
+Source: R-F1, R-F2.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from autonomy.events import AcceptDivergence, HoldBot
+from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, JOBS, RUNNERS, RUNS
+from autonomy_cli.audit import MAX_DIFFERENCES, Audit
+from support.builders import a_digest
+from support.histories import live_through, written_history
+from support.stored_log import Stored, ends_of, interleaved, renumbered, stored_log
+from support.ticks import TickDriver
+
+COUNTS = {RUNS: 1, COMMANDS: 1, JOBS: DEFAULT_PARTITIONS, RUNNERS: DEFAULT_PARTITIONS}
+LENGTH = 160
+
+
+def audited(records: list[Stored], seed: int = 0, **settings: object) -> Audit:
+    """Everything read in a random order, judged as soon as it can be."""
+    audit = Audit(**settings)  # type: ignore[arg-type]
+    for record in interleaved(records, seed):
+        audit.take(record)
+        audit.advance()
+    audit.finish(ends_of(records, COUNTS))
+    return audit
+
+
+@pytest.fixture(scope="module")
+def history() -> TickDriver:
+    """A log with registrations, claims, results, crashes, holds, pauses and poison."""
+    return live_through(TickDriver(), written_history(LENGTH))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_untouched_log_is_clean_in_any_order_of_arrival(history: TickDriver, seed: int) -> None:
+    audit = audited(stored_log(history), seed)
+    assert audit.unrepaired() == []
+    assert audit.ticks == len(history.accepted) > 30
+    assert audit.jobs == sum(tick.seal.jobs_enqueued for tick in history.accepted)
+    assert audit.chain.head == history.chain.head
+    assert audit.state.hash() == history.state.hash()
+
+
+def test_ticks_below_the_first_wanted_one_are_folded_only(history: TickDriver) -> None:
+    audit = audited(stored_log(history), from_tick=20)
+    assert audit.unrepaired() == []
+    assert audit.ticks == len(history.accepted)
+
+
+def test_nothing_waits_in_memory_after_the_last_cut(history: TickDriver) -> None:
+    audit = audited(stored_log(history))
+    cut = history.accepted[-1].seal.cut
+    assert all(offset >= cut[topic][number] for (topic, number), queue in audit.waiting.items() for offset, _ in queue)
+
+
+def without(records: list[Stored], wanted: Callable[[Stored], bool]) -> list[Stored]:
+    """The log without the first record of a kind, offsets closed up."""
+    gone = next(record for record in records if wanted(record))
+    return renumbered(record for record in records if record is not gone)
+
+
+def changed(records: list[Stored], wanted: Callable[[Stored], bool], old: bytes, new: bytes) -> list[Stored]:
+    """The log with other bytes in the first record of a kind."""
+    victim = next(record for record in records if wanted(record) and old in (record.value or b""))
+    return [replace(record, value=(record.value or b"").replace(old, new)) if record is victim else record for record in records]
+
+
+TAMPERINGS: dict[str, Callable[[list[Stored]], list[Stored]]] = {
+    "a command edited": lambda log: changed(log, lambda record: record.topic == COMMANDS, b'"actor":"ada"', b'"actor":"eve"'),
+    "a command dropped": lambda log: without(log, lambda record: record.topic == COMMANDS and record.offset == 3),
+    "a result dropped": lambda log: without(log, lambda record: b"job-succeeded" in (record.value or b"")),
+    "a claim edited": lambda log: changed(log, lambda record: b"job-started" in (record.value or b""), b'"attempt":1', b'"attempt":2'),
+    "a decision edited": lambda log: changed(log, lambda record: b"bot-decision" in (record.value or b""), b"NOTHING_DUE", b"ON_HOLD"),
+    "a job edited": lambda log: changed(log, lambda record: b"job-enqueued" in (record.value or b""), b'"feeBps":10.0', b'"feeBps":0.0'),
+    "a decision dropped": lambda log: without(log, lambda record: b"bot-decision" in (record.value or b"")),
+    "a seal dropped": lambda log: without(log, lambda record: record.offset > 40 and b"planner-run" in (record.value or b"")),
+    "a seal edited": lambda log: changed(log, lambda record: b"planner-run" in (record.value or b""), b'"evaluated":2', b'"evaluated":3'),
+    "the tail of the inputs cut": lambda log: [record for record in log if record.topic != JOBS or record.offset < 2],
+}
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+def test_tampering_shows_and_names_a_tick(history: TickDriver, tampering: str) -> None:
+    log = stored_log(history)
+    audit = audited(TAMPERINGS[tampering](log))
+    found = audit.unrepaired()
+    assert found, f"{tampering}: not noticed"
+    assert 1 <= found[0].tick <= history.chain.head.tick
+    assert found[0].what
+
+
+def test_first_bad_tick_is_the_one_that_was_changed(history: TickDriver) -> None:
+    log = stored_log(history)
+    victim = next(
+        tick for tick in history.accepted if tick.seal.tick > 9 and any(record.kind == "bot-decision.v1" for record in tick.records)
+    )
+    offset = next(record.offset for record in victim.records if record.kind == "bot-decision.v1")
+    edited = [
+        replace(record, value=(record.value or b"") + b" ") if (record.topic, record.offset) == (RUNS, offset) else record for record in log
+    ]
+    assert audited(edited).unrepaired()[0].tick == victim.seal.tick
+
+
+def test_cut_tail_shows_only_to_who_wrote_a_head_down(history: TickDriver) -> None:
+    """The limit of any log without an outside witness, and the way over it."""
+    head = history.chain.head
+    last_but_one = history.accepted[-2]
+    log = [record for record in stored_log(history) if record.topic != RUNS or record.offset <= last_but_one.offset]
+    assert audited(log).unrepaired() == []
+    assert audited(log, known_heads={head.tick: head.hash}).unrepaired()[0].tick == head.tick
+    assert audited(stored_log(history), known_heads={head.tick: head.hash}).unrepaired() == []
+    assert audited(stored_log(history), known_heads={3: a_digest("other")}).unrepaired()[0].tick == 3
+
+
+def test_lost_race_is_counted_and_clean() -> None:
+    driver = TickDriver()
+    driver.runner()
+    driver.register("bot-0", "bot-1")
+    loser = driver.prepare(try_name="loser")
+    driver.state.undo()
+    driver.tick(after_ms=1_000)
+    for record in loser.records:
+        driver.runs.append(replace(record, offset=len(driver.runs)))
+    driver.tick(after_ms=60_000)
+    audit = audited(stored_log(driver))
+    assert audit.unrepaired() == []
+    assert (audit.chain.void_seals, audit.ticks) == (1, 2)
+
+
+def faulty_then_repaired(*, right_hash: bool) -> TickDriver:
+    """A planner seals a state that the log does not lead to; a follower halts, an approver lets it go on."""
+    driver = TickDriver()
+    driver.runner()
+    driver.register("bot-0", "bot-1")
+    driver.tick(after_ms=1_000)
+    follower = driver.reader()
+    assert follower.follow(driver.accepted[0]) is None
+    bot = driver.state.bots.rows["bot-0"]
+    driver.state.bots.put("bot-0", replace(bot, eligible_ms=bot.eligible_ms + 1))
+    driver.tick(after_ms=60_000)
+    assert follower.follow(driver.accepted[1]) is not None
+    driver.state = follower.state
+    driver.command(
+        AcceptDivergence, role="approver", tick=2, sealed_state_hash=driver.accepted[1].seal.state_hash,
+        folded_state_hash=follower.state.hash() if right_hash else a_digest("another"),
+    )  # fmt: skip
+    driver.tick(after_ms=1_000)
+    driver.tick(after_ms=60_000)
+    return driver
+
+
+def test_accepted_difference_is_shown_for_ever_and_clean() -> None:
+    audit = audited(stored_log(faulty_then_repaired(right_hash=True)))
+    assert [found.tick for found in audit.differences] == [2]
+    assert audit.unrepaired() == []
+    assert [(repair.at_tick, repair.recorded_in_tick, repair.actor) for repair in audit.repairs] == [(2, 3, "ada")]
+
+
+def test_repair_covers_only_the_difference_that_it_names() -> None:
+    audit = audited(stored_log(faulty_then_repaired(right_hash=False)))
+    assert [found.tick for found in audit.unrepaired()] == [2]
+    assert "state_hash" in audit.unrepaired()[0].what
+
+
+def test_difference_that_nobody_accepted_fails_at_its_tick() -> None:
+    driver = TickDriver()
+    driver.runner()
+    driver.register("bot-0")
+    driver.tick(after_ms=1_000)
+    bot = driver.state.bots.rows["bot-0"]
+    driver.state.bots.put("bot-0", replace(bot, hold="nobody said so"))
+    driver.tick(after_ms=60_000)
+    found = audited(stored_log(driver)).unrepaired()
+    assert found[0].tick == 2
+
+
+def test_decisions_of_another_version_are_not_judged(history: TickDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autonomy_cli.audit.DECIDER", "lab-0")
+    audit = audited(stored_log(history))
+    assert "lab-1" in audit.unknown_decider
+    assert audit.is_over
+
+
+def test_audit_of_a_hopeless_log_ends_early() -> None:
+    driver = TickDriver()
+    driver.runner()
+    driver.register("bot-0")
+    driver.tick(after_ms=1_000)
+    for _ in range(MAX_DIFFERENCES + 5):
+        driver.tick(after_ms=60_000)
+    command = driver.command(HoldBot, bot_id="bot-0")
+    assert command
+    log = changed(stored_log(driver), lambda record: record.topic == COMMANDS, b'"strategy":"sma-cross"', b'"strategy":"macd"')
+    audit = audited(log)
+    assert len(audit.differences) <= MAX_DIFFERENCES
+    assert audit.unrepaired()[0].tick == 1

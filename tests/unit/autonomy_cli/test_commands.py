@@ -1,0 +1,261 @@
+"""What the command says to proof-api, what it prints, and its exit codes, against a real HTTP server with canned answers."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from autonomy_cli.main import build_app
+
+TOKEN = "token-of-ada"
+FRESH = {"status": "fresh", "verdict": "TICKING", "reason": None, "checks": {"kafka": "ok"}, "nextTickAt": "2026-11-22T12:01:00.000Z"}
+AUTONOMY = {
+    "now": "2026-11-22T12:00:30.000Z", "loopEnabled": True, "lastTickAt": "2026-11-22T12:00:00.000Z", "tickIntervalSec": 60.0,
+    "lastDecisionSummary": {"botsEvaluated": 2, "jobsEnqueued": 0, "reasonCounts": {"COOLDOWN": 2}, "zeroJobs": {"reason": "ALL_BOTS_COOLDOWN"}},
+    "proof": FRESH,
+}  # fmt: skip
+BOT = {
+    "bot": {"id": "a", "stage": "PAPER", "stageReasonCode": "IMPORTED_UNVERIFIED", "strategy": "macd", "symbol": "IBM"},
+    "decision": {
+        "reasonCode": "BLOCKED_BY_GATES", "jobType": "RUNNER_START", "fromTick": 4, "nextDueAt": "2026-11-22T13:00:00.000Z",
+        "blockers": [{
+            "code": "MARKET_DATA", "verdict": "FAIL", "measured": "196 bars", "required": "250 bars", "clearsWhen": "54 more bars",
+        }],
+        "eventId": "e-1",
+    },
+    "jobs": [{"id": "j-1", "jobType": "BACKTEST_BASELINE", "status": "RUNNING", "phase": "bootstrap", "progress": 0.5}],
+}  # fmt: skip
+ACCEPTED = {"commandId": "c-1", "status": "ACCEPTED", "tick": 9, "outcomes": []}
+
+
+@dataclass
+class Api:
+    """A proof API that answers what a test wants, and remembers what it was asked."""
+
+    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    asked: list[tuple[str, str, dict[str, list[str]], Any, dict[str, str]]] = field(default_factory=list)
+    url: str = ""
+
+    def said(self) -> dict[str, Any]:
+        """The body of the last command."""
+        return next(body for method, _, _, body, _ in reversed(self.asked) if method == "POST")
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    served = Api({"/api/_proof/autonomy": (200, AUTONOMY), "/api/_proof/jobs": (200, {"running": {"backtest": 1}, "queued": {}})})
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            parts, length = urlsplit(self.path), int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            query = parse_qs(parts.query)
+            served.asked.append((self.command, parts.path, query, body, dict(self.headers)))
+            status, document = served.answers.get(parts.path, (404, {"title": "Not Found", "status": 404}))
+            found = document(query) if callable(document) else document
+            content = json.dumps(found).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = answer  # noqa: N815 (the server's own names)
+
+        def log_message(self, *_: object) -> None:
+            """Silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    served.url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield served
+    server.shutdown()
+    server.server_close()
+
+
+def run(api: Api, *words: str, **environment: str) -> Result:
+    """Run the command in this process."""
+    settings = {"AUTONOMY_API": api.url, "AUTONOMY_TOKEN": TOKEN, "AUTONOMY_DATA_DIR": "no-such-folder", **environment}
+    return CliRunner().invoke(build_app(), list(words), env=settings)
+
+
+def test_status_of_a_ticking_planner(api: Api) -> None:
+    done = run(api, "status")
+    assert done.exit_code == 0, done.output
+    assert "TICKING" in done.stdout
+    assert "ALL_BOTS_COOLDOWN" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "exit_code"), [(200, "PAUSED", 0), (200, "LATE", 1), (200, "DOWN", 1), (200, None, 1), (503, None, 1)]
+)
+def test_status_is_good_only_when_it_is_proven(api: Api, code: int, verdict: str | None, exit_code: int) -> None:
+    api.answers["/api/_proof/autonomy"] = (code, {**AUTONOMY, "proof": {**FRESH, "verdict": verdict}})
+    assert run(api, "status").exit_code == exit_code
+
+
+def test_json_is_all_there_is_on_standard_output(api: Api) -> None:
+    assert json.loads(run(api, "status", "--json").stdout)["autonomy"] == AUTONOMY
+
+
+def test_bots_filters_are_the_words_of_the_address(api: Api) -> None:
+    api.answers["/api/bots"] = (200, {"items": [{"botId": "a", "state": "IDLE"}], "nextCursor": None})
+    done = run(api, "bots", "--state", "IDLE", "--state", "EVOLVING", "--stage", "LAB", "--reason", "COOLDOWN", "--q", "aa")
+    assert done.exit_code == 0, done.output
+    query = api.asked[-1][2]
+    assert (query["state"], query["stage"], query["reason"], query["q"]) == (["IDLE", "EVOLVING"], ["LAB"], ["COOLDOWN"], ["aa"])
+
+
+def test_bots_pages_through_all(api: Api) -> None:
+    pages = {None: ("a", "2"), "2": ("b", "3"), "3": ("c", None)}
+
+    def page(query: dict[str, list[str]]) -> dict[str, object]:
+        name, following = pages[query.get("cursor", [None])[0]]
+        return {"items": [{"botId": name}], "nextCursor": following}
+
+    api.answers["/api/bots"] = (200, page)
+    assert [row["botId"] for row in json.loads(run(api, "bots", "--json").stdout)] == ["a", "b", "c"]
+    assert [row["botId"] for row in json.loads(run(api, "bots", "--json", "--limit", "1").stdout)] == ["a"]
+
+
+def test_why_shows_every_blocker_and_what_clears_it(api: Api) -> None:
+    api.answers["/api/bots/a"] = (200, BOT)
+    done = run(api, "why", "a")
+    for words in ("BLOCKED_BY_GATES", "MARKET_DATA", "196 bars", "250 bars", "54 more bars", "j-1", "2026-11-22T13:00"):
+        assert words in done.stdout
+
+
+def test_unknown_bot_is_refused_on_standard_error(api: Api) -> None:
+    done = run(api, "why", "nobody")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "Not Found" in done.stderr
+
+
+def test_foreign_text_reaches_no_terminal(api: Api) -> None:
+    api.answers["/api/bots/a"] = (200, {**BOT, "bot": {**BOT["bot"], "strategy": "x\x1b[2Jy\nz"}})
+    shown = run(api, "why", "a").stdout
+    assert "\x1b" not in shown
+    assert "y\nz" not in shown
+
+
+SAID: dict[tuple[str, ...], dict[str, Any]] = {
+    ("pause", "--scope", "stage", "--target", "LAB"): {"type": "pause-loop", "scope": "stage", "target": "LAB"},
+    ("resume",): {"type": "resume-loop", "scope": "fleet", "target": ""},
+    ("hold", "a"): {"type": "hold-bot", "botId": "a"},
+    ("release", "a"): {"type": "release-hold", "botId": "a"},
+    ("retire", "a"): {"type": "retire-bot", "botId": "a"},
+    ("cancel-job", "j"): {"type": "cancel-job", "jobId": "j"},
+    ("repair", "accept-divergence", "--tick", "7", "--sealed", "s", "--folded", "f"): {
+        "type": "accept-divergence", "tick": 7, "sealedStateHash": "s", "foldedStateHash": "f",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", SAID, ids=lambda words: words[0])
+def test_command_is_said_with_token_key_and_reason(api: Api, words: tuple[str, ...]) -> None:
+    api.answers["/api/commands"] = (200, ACCEPTED)
+    done = run(api, *words, "--reason", "because")
+    assert done.exit_code == 0, done.output
+    assert api.said() == {**SAID[words], "reason": "because"}
+    headers = api.asked[-1][4]
+    assert headers["Authorization"] == f"Bearer {TOKEN}"
+    assert len(headers["Idempotency-Key"]) == 36
+    assert "tick 9" in done.stdout
+
+
+def test_same_key_is_said_again(api: Api) -> None:
+    api.answers["/api/commands"] = (200, ACCEPTED)
+    run(api, "hold", "a", "--key", "k-1")
+    assert api.asked[-1][4]["Idempotency-Key"] == "k-1"
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "exit_code"),
+    [
+        (202, {"commandId": "c-1", "status": "OPEN"}, 3),
+        (409, {"commandId": "c-1", "status": "REJECTED", "tick": 9, "code": "ALREADY_HELD", "limitText": "a is held"}, 1),
+        (403, {"title": "Not allowed", "detail": "needs the role approver"}, 1),
+        (422, {"title": "A value is refused", "detail": "botId: too long"}, 1),
+        (503, {"title": "Kafka does not answer: the command was not sent"}, 2),
+        (504, {"title": "It is unknown whether the command landed"}, 3),
+    ],
+)
+def test_answer_has_its_exit_code(api: Api, status: int, document: dict[str, Any], exit_code: int) -> None:
+    api.answers["/api/commands"] = (status, document)
+    assert run(api, "hold", "a").exit_code == exit_code
+    assert run(api, "hold", "a", "--json").exit_code == exit_code
+
+
+def test_files_are_said_whole(api: Api, tmp_path: Path) -> None:
+    api.answers["/api/commands"] = (200, {**ACCEPTED, "outcomes": [{"botId": "a", "outcome": "REGISTERED"}]})
+    file = tmp_path / "fleet.yaml"
+    file.write_text("bots:\n  - {id: a, strategy: macd, symbol: IBM}\n")
+    assert run(api, "bots", "register", str(file)).exit_code == 0
+    assert api.said()["bots"] == [{"id": "a", "strategy": "macd", "symbol": "IBM"}]
+    assert run(api, "policy", "set", str(file)).exit_code == 0
+    assert api.said()["document"] == {"bots": [{"id": "a", "strategy": "macd", "symbol": "IBM"}]}
+
+
+def test_rejected_bot_of_a_list_shows_in_the_exit_code(api: Api, tmp_path: Path) -> None:
+    api.answers["/api/commands"] = (200, {**ACCEPTED, "outcomes": [{"botId": "a", "outcome": "REJECTED", "field": "symbol", "limit": "x"}]})
+    file = tmp_path / "fleet.yaml"
+    file.write_text("bots: [{id: a}]\n")
+    assert run(api, "bots", "register", str(file)).exit_code == 1
+
+
+@pytest.mark.parametrize("text", ["bots: []\n", "just words\n", "{", "bots: {a: 1}\n"])
+def test_bad_file_is_wrong_usage(api: Api, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text(text)
+    assert run(api, "bots", "register", str(file)).exit_code == 2
+
+
+def test_repair_takes_the_hashes_of_the_halt_from_the_proof(api: Api) -> None:
+    reason = f"the chain is broken: tick 7: folded state {'a' * 64}, sealed {'b' * 64}"
+    api.answers["/api/_proof/autonomy"] = (503, {"proof": {"status": "unavailable", "reason": reason}})
+    api.answers["/api/commands"] = (200, ACCEPTED)
+    assert run(api, "repair", "accept-divergence", "--tick", "7", "--reason", "known").exit_code == 0
+    assert (api.said()["sealedStateHash"], api.said()["foldedStateHash"]) == ("b" * 64, "a" * 64)
+    assert run(api, "repair", "accept-divergence", "--tick", "8", "--reason", "known").exit_code == 1
+    assert run(api, "repair", "accept-divergence", "--tick", "7", "--reason", " ").exit_code == 2
+
+
+def test_without_a_token_nothing_is_said(api: Api) -> None:
+    done = run(api, "hold", "a", AUTONOMY_TOKEN="")
+    assert done.exit_code == 2
+    assert api.asked == []
+
+
+def test_token_of_the_data_folder_is_used(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "operator.token").write_text("local-token\n")
+    api.answers["/api/commands"] = (200, ACCEPTED)
+    run(api, "hold", "a", AUTONOMY_TOKEN="", AUTONOMY_DATA_DIR=str(tmp_path))
+    assert api.asked[-1][4]["Authorization"] == "Bearer local-token"
+
+
+@pytest.mark.parametrize("words", [("status",), ("bots",), ("why", "a"), ("jobs",), ("runs",), ("hold", "a")])
+def test_nobody_answers(words: tuple[str, ...]) -> None:
+    done = run(Api(url="http://127.0.0.1:1"), *words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "does not answer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status",), ("bots",), ("bots", "register"), ("why",), ("jobs",), ("runs",), ("pause",), ("resume",), ("hold",), ("release",),
+        ("retire",), ("cancel-job",), ("policy", "set"), ("repair", "accept-divergence"), ("events", "tail"), ("audit", "verify"),
+    ],
+)  # fmt: skip
+def test_help_says_json_and_the_exit_codes(api: Api, words: tuple[str, ...]) -> None:
+    done = run(api, *words, "--help", COLUMNS="200", NO_COLOR="1")
+    assert done.exit_code == 0
+    assert "--json" in done.stdout
+    assert "Exit codes: 0" in done.stdout
+    assert "\x1b" not in done.stdout

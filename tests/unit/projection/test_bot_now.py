@@ -1,0 +1,83 @@
+"""Lane 1 of the page: each state, and which one wins.
+
+Source: R-B1.1, R-B2; design, section 7, "botNow has one definition".
+"""
+
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from typing import Any
+
+import pytest
+from autonomy.values import BotState, JobStatus, JobType, Reason
+from projection.bot_now import since_of, state_of
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+LATER = NOON + timedelta(seconds=3)
+
+
+def a_job(job_type: JobType, status: JobStatus = JobStatus.RUNNING, *, beats: bool = True) -> dict[str, Any]:
+    started = NOON if status is JobStatus.RUNNING else None
+    return {
+        "id": f"{job_type}/{status}", "job_type": job_type.value, "status": status.value, "queued_at": NOON - timedelta(minutes=1),
+        "started_at": started, "last_beat_at": (LATER if beats else started) if started else None,
+    }  # fmt: skip
+
+
+# In the order of precedence; each is what makes one state on its own.
+CAUSES: tuple[tuple[BotState, dict[str, Any]], ...] = (
+    (BotState.BACKTEST_RUNNING, a_job(JobType.BACKTEST_REFRESH)),
+    (BotState.BACKTEST_QUEUED, a_job(JobType.BACKTEST_BASELINE, JobStatus.QUEUED)),
+    (BotState.EVOLVING, a_job(JobType.EVOLVE, JobStatus.QUEUED)),
+    (BotState.RUNNER_RUNNING, a_job(JobType.RUNNER_START)),
+)
+
+
+@pytest.mark.parametrize(("state", "job"), [
+    *CAUSES,
+    (BotState.BACKTEST_RUNNING, a_job(JobType.BACKTEST_BASELINE)),
+    (BotState.BACKTEST_QUEUED, a_job(JobType.BACKTEST_REFRESH, JobStatus.QUEUED)),
+    (BotState.EVOLVING, a_job(JobType.EVOLVE)),
+    (BotState.RUNNER_STALE, a_job(JobType.RUNNER_START, beats=False)),
+    (BotState.RUNNER_STALE, a_job(JobType.RUNNER_START, JobStatus.QUEUED)),
+])  # fmt: skip
+def test_a_job_makes_its_state_whatever_was_decided(state: BotState, job: dict[str, Any]) -> None:
+    for reason in ("", *(reason.value for reason in Reason)):
+        now = state_of([job], reason)
+        assert (now.state, now.job) == (state, job)
+
+
+@pytest.mark.parametrize(("first", "second"), list(combinations(range(len(CAUSES)), 2)))
+def test_of_two_jobs_the_earlier_state_wins_in_any_order(first: int, second: int) -> None:
+    (state, job), (_, other) = CAUSES[first], CAUSES[second]
+    assert state_of([job, other], "").state is state
+    assert state_of([other, job], "").state is state
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_without_a_job_only_blocked_by_gates_is_not_idle(reason: Reason) -> None:
+    expected = BotState.BLOCKED_BY_GATES if reason is Reason.BLOCKED_BY_GATES else BotState.IDLE
+    assert state_of([], reason.value).state is expected
+
+
+def test_a_bot_that_was_never_decided_is_idle() -> None:
+    now = state_of([], "")
+    assert (now.state, now.job) == (BotState.IDLE, None)
+
+
+def test_every_state_has_a_case_here() -> None:
+    """A state that nothing produces would be a promise without proof."""
+    shown = {state for state, _ in CAUSES} | {BotState.RUNNER_STALE, BotState.BLOCKED_BY_GATES, BotState.IDLE}
+    assert shown == set(BotState)
+
+
+def test_since_is_the_jobs_own_time_while_a_job_makes_the_state() -> None:
+    running, queued = a_job(JobType.EVOLVE), a_job(JobType.EVOLVE, JobStatus.QUEUED)
+    assert since_of(state_of([running], ""), LATER, LATER) == NOON
+    assert since_of(state_of([queued], ""), LATER, LATER) == NOON - timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(("decided", "ended", "since"), [
+    (None, None, None), (NOON, None, NOON), (None, NOON, NOON), (NOON, LATER, LATER), (LATER, NOON, LATER),
+])  # fmt: skip
+def test_since_is_else_the_later_of_decision_and_end(decided: datetime | None, ended: datetime | None, since: datetime | None) -> None:
+    assert since_of(state_of([], ""), decided, ended) == since
