@@ -18,32 +18,32 @@ class Item:
 
 
 def items(count: int) -> list[Item]:
-    """Records with every outcome among them; most need all eight comparisons, as a fleet at rest does."""
+    """Records with every outcome among them."""
     return [
         Item(n % 97 == 0, n % 89 == 0, n % 1000, int(n % 53 == 0), n % 41, n % 1100, n % 5000, n % 300) for n in range(count)
     ]  # fmt: skip
 
 
 def reasons(rows: list[Item], now: int = 990) -> list[str]:
-    """A reason for each record, after at most eight comparisons."""
+    """A reason for each record: all eight comparisons each time, as a decision keeps every finding; the first one wins."""
     found = []
     for row in rows:
+        reason = "SCHEDULED"
+        if now - row.seen < 700:
+            reason = "STALE"
+        if row.place > 4900:
+            reason = "LIMIT"
+        if row.rest_until > now + 100:
+            reason = "COOLDOWN"
+        if row.gate == 3:
+            reason = "BLOCKED"
+        if row.live > 0:
+            reason = "ACTIVE"
+        if row.due_at > now:
+            reason = "NOT_DUE"
+        if row.held:
+            reason = "ON_HOLD"
         if row.paused:
-            found.append("PAUSED")
-        elif row.held:
-            found.append("ON_HOLD")
-        elif row.due_at > now:
-            found.append("NOT_DUE")
-        elif row.live > 0:
-            found.append("ACTIVE")
-        elif row.gate == 3:
-            found.append("BLOCKED")
-        elif row.rest_until > now + 100:
-            found.append("COOLDOWN")
-        elif row.place > 4900:
-            found.append("LIMIT")
-        elif row.seen > 290:
-            found.append("STALE")
-        else:
-            found.append("SCHEDULED")
+            reason = "PAUSED"
+        found.append(reason)
     return found

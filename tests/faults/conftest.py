@@ -1,5 +1,6 @@
 """One broker and one database for all fault tests; every test gets an empty log and empty read models."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from support.servers import Broker, Database, a_broker, a_database, own_folder
 
 @pytest.fixture(scope="session")
 def servers_folder() -> Iterator[Path]:
-    yield own_folder("faults")
+    folder = own_folder("faults")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -47,9 +47,8 @@ def _say_status(autonomy: Mapping[str, object], jobs: Mapping[str, object], *, g
     verdict = safe(proof.get("verdict") or "UNKNOWN")
     colour = GREEN if good else YELLOW if proof.get("status") in {"stale", "unverified"} else RED
     print(f"{painted(verdict, colour)}, proof {safe(proof.get('status'))}{_because(proof.get('reason'))}")
-    print(
-        f"last tick   {safe(autonomy.get('lastTickAt'))} (every {safe(autonomy.get('tickIntervalSec'))} s), next {safe(proof.get('nextTickAt'))}"
-    )
+    every, following = safe(autonomy.get("tickIntervalSec")), safe(proof.get("nextTickAt"))
+    print(f"last tick   {safe(autonomy.get('lastTickAt'))} (every {every} s), next {following}")
     evaluated, enqueued = safe(summary.get("botsEvaluated")), safe(summary.get("jobsEnqueued"))
     print(f"bots        {evaluated} evaluated, {enqueued} jobs enqueued in the last tick")
     print(f"reasons     {counted(summary.get('reasonCounts'))}")

@@ -115,7 +115,6 @@ def test_tail_hides_void_tries_unless_raw(empty_log: str) -> None:
     driver.state.undo()
     for record in loser.records[:-1]:  # its seal never came
         driver.runs.append(record)
-    driver.runs[:] = [stored for stored in driver.runs]
     attempt = driver.prepare()
     for record in attempt.records:
         driver.runs.append(record)

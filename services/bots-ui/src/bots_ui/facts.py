@@ -247,11 +247,17 @@ def zero_words(summary: Document) -> str:
 def idle_counts(summary: Document) -> tuple[Count, ...]:
     """Bots without a job by reason, largest first; the gates behind a block are named."""
     counts = part(summary, "reasonCounts")
-    gates = summary.get("blockersTop")
-    named = [f"{text_of(gate, 'code')} {text_of(gate, 'count')}" for gate in gates[:3] if isinstance(gate, Mapping)] if isinstance(gates, list) else []
     found = [
-        Count(code, word_of(words.REASONS, code), int(count), " · ".join(named) if code == Reason.BLOCKED_BY_GATES.value else "")
+        Count(code, word_of(words.REASONS, code), int(count), gate_words(summary) if code == Reason.BLOCKED_BY_GATES.value else "")
         for code, count in counts.items()
         if code not in BUSY and isinstance(count, int) and count
     ]
     return tuple(sorted(found, key=lambda count: (-count.count, count.code)))
+
+
+def gate_words(summary: Document) -> str:
+    """The gates that block most, with their counts."""
+    gates = summary.get("blockersTop")
+    if not isinstance(gates, list):
+        return ""
+    return " · ".join(f"{text_of(gate, 'code')} {text_of(gate, 'count')}" for gate in gates[:3] if isinstance(gate, Mapping))

@@ -194,5 +194,3 @@ async def stages(api: ProofApi, query: Query) -> Context:
 async def commands(api: ProofApi, query: Query) -> Context:
     """Who asked for what, and what became of it."""
     return await listing(api, "/api/commands", "/commands", asked_of(query, {}))
-
-

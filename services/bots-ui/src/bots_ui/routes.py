@@ -44,8 +44,8 @@ def render(request: Request, template: str, context: Mapping[str, object], statu
     """A page with its frame: header, who is signed in, and the address of its stream."""
     shared, session = shared_of(request), session_of(request)
     frame = {
-        "facts": shared.hub.facts(), "session": session, "notice": session.take_notice() if session else "", "live": "/live", "now": clock.now(),
-        "path": request.url.path, "key": clock.drawn_id(),
+        "facts": shared.hub.facts(), "session": session, "notice": session.take_notice() if session else "",
+        "live": "/live", "now": clock.now(), "path": request.url.path, "key": clock.drawn_id(),
     }  # fmt: skip
     html = shared.environment.get_template(template).render({**frame, **context})
     return Response(html, status, {"Vary": "HX-Request, Cookie"}, "text/html; charset=utf-8")
@@ -108,7 +108,8 @@ async def live(request: Request) -> Response:
     if len(hub.clients) >= MAX_CLIENTS:
         return PlainTextResponse(f"At most {MAX_CLIENTS} pages are open at once; load the page again later.", 503, {"Retry-After": "5"})
     view = pages.view_of(request.query_params.multi_items())
-    return StreamingResponse(events(hub, view), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(events(hub, view), media_type="text/event-stream", headers=headers)
 
 
 @router.get("/sign-in")

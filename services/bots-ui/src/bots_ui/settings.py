@@ -15,10 +15,12 @@ class UiSettings(ServiceSettings):
 
     Environment: BOTS_UI_HOST, BOTS_UI_PORT, PROOF_API_URL, SESSION_KEY_FILE, ALLOWED_HOSTS, COOKIE_SECURE (set it behind
     https), AUTH_MODE (token: acting needs a sign-in, reading is open on loopback; token-everywhere: reading needs one too),
-    PROOF_API_TOKEN_FILE (an operator's token for this process's own reading, where the proof API asks for one).
+    PROOF_API_TOKEN_FILE (an operator's token for this process's own reading, where the proof API asks for one),
+    PUBLISHED_ON (loopback: the host is a container's own, and its port is published on the machine's loopback only).
     """
 
     host: str = Field(default="127.0.0.1", validation_alias="BOTS_UI_HOST")
+    published_on: Literal["", "loopback"] = Field(default="", validation_alias="PUBLISHED_ON")
     port: Port = Field(default=5001, validation_alias="BOTS_UI_PORT")
     api_url: str = Field(default="http://127.0.0.1:5000", validation_alias="PROOF_API_URL")
     session_key_file: Path = Field(default=Path(".data/session.key"), validation_alias="SESSION_KEY_FILE")
@@ -35,8 +37,6 @@ class UiSettings(ServiceSettings):
     @model_validator(mode="after")
     def safe(self) -> Self:
         """Open reading is for loopback only."""
-        if self.host not in LOOPBACK and not self.reading_needs_sign_in:
-            raise ValueError(
-                f"BOTS_UI_HOST={self.host} is not loopback: set AUTH_MODE=token-everywhere, so that reading needs a sign-in"
-            )
+        if self.host not in LOOPBACK and self.published_on != "loopback" and not self.reading_needs_sign_in:
+            raise ValueError(f"BOTS_UI_HOST={self.host} is not loopback: set AUTH_MODE=token-everywhere, so that reading needs a sign-in")
         return self

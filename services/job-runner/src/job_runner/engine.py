@@ -10,6 +10,7 @@ the same open. Equity cannot go below zero: when it is used up the account is cl
 loses is not ours to count.
 """
 
+import functools
 import hashlib
 import inspect
 import math
@@ -296,8 +297,12 @@ def decisions(program: Program, rows: FloatArray) -> SmallIntArray:
     return targets
 
 
+@functools.cache
 def strategy_code_hash(name: str) -> str:
-    """SHA-256 over the sources of the template, the account and this engine: evidence belongs to exactly this code."""
+    """SHA-256 over the sources of the template, the account and this engine: evidence belongs to exactly this code.
+
+    Read once per process, at its warm-up: a file that changes later is not the code that runs.
+    """
     digest = hashlib.sha256()
     digest.update(template_source(name).encode() + b"\0")
     digest.update(inspect.getsource(account_module).encode() + b"\0")

@@ -10,17 +10,25 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from autonomy.market_clock import day_of_weekday_index, weekday_index
+from autonomy.policy import StagePolicy
 from autonomy.values import JobClass, JobType, Reason, ZeroJobs, class_of
 from planner.gates import NOTHING, Finding, findings
-from planner.state import ENQUEUE_WINDOW_MS, Bot, LiveJob, State
+from planner.state import ENQUEUE_WINDOW_MS, Bot, ClassRecord, LiveJob, State
 from planner.view import View
 
 DECIDER = "lab-1"
 """The version of this logic; a change that alters a replay is a new one."""
 NEVER = 2**62
+RUNNER_START, BASELINE, REFRESH, EVOLVE = JobType.RUNNER_START, JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH, JobType.EVOLVE
+# The fleet passes through here at every tick: members are bound once, decisions are made by position, an enum is used as the text it is.
+NOTHING_DUE, ACTIVE_JOB, SCHEDULED = Reason.NOTHING_DUE, Reason.ACTIVE_JOB, Reason.SCHEDULED
+_reason_of = itemgetter(1)
+_decision = tuple.__new__  # of all fields, in order: the named constructor costs as much as the rest of a decision
 
 
 class Decision(NamedTuple):
@@ -47,8 +55,12 @@ class Decision(NamedTuple):
 
     def key(self) -> tuple[str, str, str]:
         """What makes a decision another one: no number that drifts."""
-        codes = ",".join(finding.code for finding in self.blockers) if self.blockers else ""
-        return (self.reason.value, self.job_type.value if self.job_type else "", codes)
+        return (self.reason.value, self.job_type.value if self.job_type else "", codes_of(self.blockers))
+
+
+def codes_of(blockers: tuple[Finding, ...]) -> str:
+    """The codes of blockers as one text."""
+    return ",".join([finding.code for finding in blockers]) if blockers else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,102 +85,95 @@ def decide(state: State, view: View) -> Plan:
     Returns:
         One decision per registered bot, by bot id.
     """
-    first = [wish_of(state.bots.rows[bot_id], state, view) for bot_id in sorted(state.bots.rows)]
-    ready = [wish for wish in first if wish.reason is Reason.SCHEDULED]
+    bots = state.bots.rows
+    first = [wish_of(bots[bot_id], state, view) for bot_id in sorted(bots)]
+    ready = longest_waiting_first([wish for wish in first if wish.reason is SCHEDULED])
     settled = compete(ready, state, view)
     decisions = [settled.get(wish.bot_id, wish) for wish in first] if ready else first
     if state.pauses.rows:
         decisions = [paused(decision, state) for decision in decisions]
-    granted = (settled[wish.bot_id] for wish in longest_waiting_first(ready))
-    return plan_of(decisions, tuple(decision for decision in granted if _still_granted(decision, state)), state)
+    granted = [decision for decision in settled.values() if decision.reason is SCHEDULED and not _is_paused(decision, state)]
+    return plan_of(decisions, tuple(granted), state)
 
 
-def _still_granted(decision: Decision, state: State) -> bool:
-    return decision.reason is Reason.SCHEDULED and pause_of(state.bots.rows[decision.bot_id], state) is None
-
-
-def wish_of(bot: Bot, state: State, view: View) -> Decision:
+def wish_of(bot: Bot, state: State, view: View) -> Decision:  # noqa: C901 (the fleet's hot loop: a call per rule would cost more than the rule)
     """What one bot wants, looked at alone; SCHEDULED means that it is ready to compete."""
     if bot.hold is not None:
-        return Decision(bot.id, Reason.ON_HOLD, detail=bot.hold)
+        return Decision(bot.id, Reason.ON_HOLD, None, NOTHING, bot.hold)
     stage = view.policy.stages.get(bot.stage)
     if stage is None or not stage.wants:
-        return Decision(bot.id, Reason.NOTHING_DUE, detail="NO_POLICY_FOR_STAGE")
+        return Decision(bot.id, NOTHING_DUE, None, NOTHING, "NO_POLICY_FOR_STAGE")
+    evidence = bot.evidence
+    proven = evidence is not None and evidence.fingerprint == view.fingerprint(bot)
     next_due = NEVER
     active: LiveJob | None = None
     for want in stage.wants:
-        due_ms = due_of(want, bot, view)
-        if due_ms > view.now_ms:
-            next_due = min(next_due, due_ms)
-            continue
-        live = state.live_job(bot, class_of(want))
+        if want is REFRESH:
+            due_ms = refresh_due_ms(bot, stage, view) if proven else NEVER
+            if due_ms > view.now_ms:
+                next_due = due_ms if due_ms < next_due else next_due
+                continue
+        elif want is EVOLVE or (want is BASELINE and proven):
+            continue  # nothing qualifies a bot for evolution before promotion gates exist; a baseline is due once per fingerprint
+        record = bot.runner if want is RUNNER_START else bot.research
+        live = None if record.job_id is None else state.jobs.rows.get(record.job_id)
         if live is None or live.cancel is not None:
-            return judge(bot, want, live, view)
+            return judge(bot, want, record, live, view)
         active = active or live
+    if active is None and bot.research.job_id is not None:
+        active = state.live_job(bot, JobClass.RESEARCH)
     if active is not None:
-        return Decision(bot.id, Reason.ACTIVE_JOB, active.job.job_type, job_id=active.job.job_id)
-    live = state.live_job(bot, JobClass.RESEARCH)
-    if live is not None:
-        return Decision(bot.id, Reason.ACTIVE_JOB, live.job.job_type, job_id=live.job.job_id)
+        return Decision(bot.id, ACTIVE_JOB, active.job.job_type, NOTHING, "", active.job.job_id)
     if next_due == NEVER:
-        return Decision(bot.id, Reason.NOTHING_DUE, detail="REPLAY_ENDED" if view.policy.market.mode == "REPLAY" else "NO_NEW_BARS")
-    return Decision(bot.id, Reason.NOTHING_DUE, detail="NEXT_REFRESH", next_due_ms=next_due)
+        return Decision(bot.id, NOTHING_DUE, None, NOTHING, "REPLAY_ENDED")
+    return _decision(Decision, (bot.id, NOTHING_DUE, None, NOTHING, "NEXT_REFRESH", None, None, next_due, None, None, None, None, None))
 
 
-def judge(bot: Bot, want: JobType, live: LiveJob | None, view: View) -> Decision:
+def judge(bot: Bot, want: JobType, record: ClassRecord, live: LiveJob | None, view: View) -> Decision:
     """A due want without a live job that counts: gates first, then the cooldown of its class."""
-    record = bot.record_of(class_of(want))
-    since_ms = max(bot.eligible_ms, record.ended_ms or 0)
+    ended_ms = record.ended_ms
+    since_ms = bot.eligible_ms if ended_ms is None or ended_ms < bot.eligible_ms else ended_ms
     blockers = findings(bot, want, view)
     if blockers:
         return Decision(bot.id, Reason.BLOCKED_BY_GATES, want, blockers, due_since_ms=since_ms)
-    until_ms = cooldown_until_ms(bot, class_of(want), view)
-    if until_ms > view.now_ms:
-        return Decision(bot.id, Reason.COOLDOWN, want, until_ms=until_ms, detail=record.ended, due_since_ms=since_ms)
+    if ended_ms is not None:
+        until_ms = cooldown_until_ms(bot, class_of(want), view)
+        if until_ms > view.now_ms:
+            return Decision(bot.id, Reason.COOLDOWN, want, until_ms=until_ms, detail=record.ended, due_since_ms=since_ms)
     if live is not None:
         # Its old job is being cancelled: the bot waits, first in line, without taking a second place.
         return Decision(
             bot.id, Reason.CONCURRENCY_LIMIT, want, detail="CANCEL_UNDER_WAY", job_id=live.job.job_id,
             limit="live jobs of the bot", limit_value=1, place=1, due_since_ms=since_ms,
         )  # fmt: skip
-    return Decision(bot.id, Reason.SCHEDULED, want, due_since_ms=since_ms)
+    return _decision(Decision, (bot.id, SCHEDULED, want, NOTHING, "", None, None, None, None, None, None, None, since_ms))
 
 
-def due_of(want: JobType, bot: Bot, view: View) -> int:
-    """When a want is due, in wall milliseconds; at or before now means now, NEVER means not foreseeable."""
-    match want:
-        case JobType.RUNNER_START:
-            return 0
-        case JobType.BACKTEST_BASELINE:
-            evidence = bot.evidence
-            return 0 if evidence is None or evidence.fingerprint != view.fingerprint(bot) else NEVER
-        case JobType.BACKTEST_REFRESH:
-            return refresh_due_ms(bot, view)
-        case JobType.EVOLVE:
-            return NEVER  # nothing qualifies a bot for evolution before promotion gates exist
-
-
-def refresh_due_ms(bot: Bot, view: View) -> int:
-    """When the evidence is stale: its slot on the grid has passed, or it is too old, and a new bar exists.
+def refresh_due_ms(bot: Bot, stage: StagePolicy, view: View) -> int:
+    """When evidence about the very bot is stale: its slot on the grid has passed, or it is too old, and a new bar exists.
 
     Never on the same bytes: without a new bar nothing is due, whatever the age.
     """
     evidence, data = bot.evidence, view.data.get(bot.symbol)
-    if evidence is None or evidence.fingerprint != view.fingerprint(bot) or data is None:
+    if evidence is None or data is None:
         return NEVER
-    stage = view.policy.stages[bot.stage]
     grid = stage.refresh_after_bars
-    phase = bot.phase % grid
-    slot = (weekday_index(evidence.until_day) + phase) // grid
-    by_bars_day = day_of_weekday_index((slot + 1) * grid - phase)
+    by_bars_day = day_after_slot(evidence.until_day, bot.phase % grid, grid)
     if data.bars > evidence.bars:
-        by_hours_ms = evidence.ended_ms + round(stage.refresh_after_hours * 3_600_000)
-        by_bars_ms = 0 if view.market_day >= by_bars_day else (view.wall_ms(by_bars_day) or NEVER)
-        return min(by_hours_ms, by_bars_ms)
+        if view.market_day >= by_bars_day:
+            return 0
+        return min(evidence.ended_ms + round(stage.refresh_after_hours * 3_600_000), view.wall_ms(by_bars_day) or NEVER)
     if evidence.bars >= len(data.days):
         return NEVER
     new_bar_day = data.days[evidence.bars]
-    return view.wall_ms(max(new_bar_day, by_bars_day)) or NEVER
+    return view.wall_ms(new_bar_day if new_bar_day > by_bars_day else by_bars_day) or NEVER
+
+
+@lru_cache(maxsize=65_536)
+def day_after_slot(until_day: int, phase: int, grid: int) -> int:
+    """The first day of the slot after that of a day, on a grid of so many bars shifted by a phase; few days are ever asked for."""
+    slot = (weekday_index(until_day) + phase) // grid
+    return day_of_weekday_index((slot + 1) * grid - phase)
 
 
 def cooldown_until_ms(bot: Bot, job_class: JobClass, view: View) -> int:
@@ -212,16 +217,22 @@ def compete(ready: list[Decision], state: State, view: View) -> dict[str, Decisi
     }  # fmt: skip
     settled: dict[str, Decision] = {}
     granted = 0
-    runnable = [wish for wish in longest_waiting_first(ready) if not _is_paused(wish, state)]
-    for wish in runnable:
-        full = next((reason for reason, (_, _, room) in free.items() if room <= granted), None)
+    full: Reason | None = None
+    for wish in ready:
+        if _is_paused(wish, state):
+            continue
+        if full is None:  # once something is full, nobody is granted any more: it stays so
+            full = next((reason for reason, (_, _, room) in free.items() if room <= granted), None)
         if full is None:
             granted += 1
             settled[wish.bot_id] = wish
             continue
         limit, value, _ = free[full]
         place = len(settled) - granted + 1
-        settled[wish.bot_id] = wish._replace(reason=full, limit=limit, limit_value=value, place=place)
+        due_ms = wish.due_since_ms
+        settled[wish.bot_id] = _decision(
+            Decision, (wish.bot_id, full, wish.job_type, NOTHING, "", None, None, None, limit, value, place, None, due_ms)
+        )
     for wish in ready:
         settled.setdefault(wish.bot_id, wish)
     return settled
@@ -251,8 +262,9 @@ def paused(decision: Decision, state: State) -> Decision:
 
 def plan_of(decisions: list[Decision], granted: tuple[Decision, ...], state: State) -> Plan:
     """Count and digest all decisions."""
-    reasons = Counter(decision.reason for decision in decisions)
-    blockers = Counter(finding.code.value for decision in decisions if decision.blockers for finding in decision.blockers)
+    reasons: Counter[Reason] = Counter(map(_reason_of, decisions))
+    found = Counter([finding.code for decision in decisions if decision.blockers for finding in decision.blockers])
+    blockers = {code.value: count for code, count in found.items()}
     return Plan(
         decisions=tuple(decisions),
         granted=granted,
@@ -265,7 +277,15 @@ def plan_of(decisions: list[Decision], granted: tuple[Decision, ...], state: Sta
 
 def digest_of(decisions: Iterable[Decision]) -> str:
     """The hash over every decision, changed or not."""
-    lines = ["|".join((decision.bot_id, *decision.key())) for decision in decisions]
+    # Most bots share what follows their id, so it is put together once; a reason is its own text.
+    tails: dict[tuple[str, str, str], str] = {}
+    lines = []
+    for decision in decisions:
+        key = (decision.reason, decision.job_type or "", codes_of(decision.blockers))
+        tail = tails.get(key)
+        if tail is None:
+            tail = tails[key] = "|" + "|".join(key)
+        lines.append(decision.bot_id + tail)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

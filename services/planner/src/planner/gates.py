@@ -12,7 +12,7 @@ from typing import NamedTuple
 from autonomy.errors import BadInput
 from autonomy.market_clock import day_of
 from autonomy.strategies import check_parameters
-from autonomy.values import GateCode, JobType, Verdict, class_of
+from autonomy.values import GateCode, JobType, Verdict
 from planner.state import Bot, ClassRecord
 from planner.view import Data, View
 
@@ -36,7 +36,8 @@ NOTHING: tuple[Finding, ...] = ()
 def findings(bot: Bot, job_type: JobType, view: View) -> tuple[Finding, ...]:
     """Every gate before a job of this type that does not pass, in a fixed order; empty when all pass."""
     found: list[Finding] = []
-    if job_type is JobType.RUNNER_START and not bot.verified:
+    runs = job_type is JobType.RUNNER_START
+    if runs and not bot.verified:
         found.append(_unverified(bot, view))
     if bot.strategy not in view.strategies or _parameter_fault(bot.strategy, bot.parameters) is not None:
         found.append(_strategy(bot, view))
@@ -47,7 +48,7 @@ def findings(bot: Bot, job_type: JobType, view: View) -> tuple[Finding, ...]:
         found.extend(_capabilities(bot, job_type, view))
     if bot.failure is not None:
         found.extend(_last_failure(bot, data, view))
-    record = bot.record_of(class_of(job_type))
+    record = bot.runner if runs else bot.research
     if record.crashes >= view.policy.quarantine_after_crashes:
         found.append(_quarantined(record, view))
     return tuple(found) if found else NOTHING

@@ -33,6 +33,7 @@ class View:
         data: by symbol, from the live offers, or from the last one known.
         strategies: name → (version, code hash).
         disagreements: strategies and symbols that live processes announce differently.
+        walls: what `wall_ms` answered already.
     """
 
     policy: Policy
@@ -46,6 +47,7 @@ class View:
     strategies: dict[str, tuple[int, str]]
     disagreements: frozenset[str]
     fingerprints: dict[tuple[str, int], str] = field(default_factory=dict)
+    walls: dict[int, int | None] = field(default_factory=dict)
 
     def fingerprint(self, bot: Bot) -> str:
         """The fingerprint that evidence about this bot needs now; empty while nothing is known about its code or data."""
@@ -69,8 +71,12 @@ class View:
         )  # fmt: skip
 
     def wall_ms(self, day: int) -> int | None:
-        """When the market reaches a day."""
-        return wall_ms_of_day(self.policy.market, self.epoch_ms, day)
+        """When the market reaches a day; worked out once per day, since many bots ask for the same ones."""
+        try:
+            return self.walls[day]
+        except KeyError:
+            found = self.walls[day] = wall_ms_of_day(self.policy.market, self.epoch_ms, day)
+            return found
 
 
 def build_view(state: State, now_ms: int) -> View:

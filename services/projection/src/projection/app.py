@@ -17,7 +17,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from autonomy import clock
 from autonomy.chain import Chain
 from autonomy.envelope import encode
-from autonomy.errors import Broken
+from autonomy.errors import Broken, Retryable
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
 from autonomy.postgres import GONE, NOT_READY, connect
 from autonomy.topics import PULSE, QUARANTINE, RUNS, TOPICS
@@ -92,7 +92,8 @@ class Projection:
 
     def watch_pending(self) -> None:
         """Stop fetching job events while too many wait for their tick."""
-        must_wait = self.intake.model.fold.must_wait
+        # What was read before has to come in whole, or no tick can be applied that would free it.
+        must_wait = self.intake.model.fold.must_wait and not self.intake.reads_again
         if must_wait == self.paused:
             return
         jobs = [partition for partition in self.reader.positions if partition.topic == "autonomy.jobs"]
@@ -120,10 +121,10 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     await skip_expired_pulses(reader)
     producer = await build_producer(settings.kafka)
     intake = Intake(model, chain, offsets, head)
-    known = await connection.fetchrow("SELECT void_records, void_seals, quarantined FROM projection_head")
+    known = await connection.fetchrow("SELECT void_records, void_seals, void_steps, quarantined FROM projection_head")
     if known is not None:
         chain.void_records, chain.void_seals = known["void_records"], known["void_seals"]
-        intake.quarantined = known["quarantined"]
+        intake.quarantined, model.fold.void["before this start"] = known["quarantined"], known["void_steps"]
     for (topic, number), offset in offsets.next_offset.items():
         intake.positions[(topic, number)] = offset
     return Projection(settings, connection, reader, producer, intake, read_only_log=read_only_log)
@@ -153,8 +154,8 @@ async def run_projection(settings: ProjectionSettings) -> int:
     while not stopping.is_set():
         try:
             projection = await build_projection(settings)
-        except (*NOT_READY, KafkaError) as refusal:
-            log.warning("waiting for PostgreSQL: %r", refusal)
+        except (*NOT_READY, KafkaError, Retryable) as refusal:
+            log.warning("waiting for Kafka or PostgreSQL: %r", refusal)
             await asyncio.sleep(RETRY_S)
             continue
         current[:] = [projection]

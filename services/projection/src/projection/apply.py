@@ -128,6 +128,8 @@ class Model:
         self._run(seal, tick)
         self.market_now = seal.market_now
         self.fold.reach(seal.tick, self._job_changed)
+        if self.waiting_at and not self.fold.pending:
+            self.waiting_at.clear()  # void steps leave theirs behind
 
     def _fact(self, event: TickFact, seal: PlannerRun, seq: int, at: datetime) -> None:
         match event:
@@ -290,6 +292,8 @@ class Model:
         self.step_at = at
         if step.job_id not in self.fold.jobs and step.tick > self.fold.head_tick:
             self.waiting_at[id(step)] = at  # the fold keeps the step alive until its tick comes
+        else:
+            self.waiting_at.pop(id(step), None)  # of a void step that is gone, and whose identity is this one's now
         self.fold.step(step, self._job_changed)
 
     def _job_changed(self, before: Job, after: Job, step: JobStep) -> None:

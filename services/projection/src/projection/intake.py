@@ -68,7 +68,9 @@ class Intake:
     def _take_run(self, record: Record, at: datetime) -> None:
         placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
         if isinstance(placed, Undecodable):
-            self._refuse(record, placed.reason, at)
+            # Every start reads on behind the last seal, so this one may have been refused and said before.
+            if record.offset >= self.offsets.applied.get((RUNS, record.partition), 0):
+                self._refuse(record, placed.reason, at)
             return
         done = self.chain.feed(placed)
         if done is not None:
@@ -104,14 +106,25 @@ class Intake:
         ))  # fmt: skip
 
     def apply_ready_ticks(self) -> int:
-        """Apply the accepted ticks whose commands were read; returns how many."""
+        """Apply the accepted ticks whose commands were read; returns how many.
+
+        None while job events are read for the second time: which of them waited at the last commit is told by the head
+        of that commit.
+        """
         applied = 0
+        if self.reads_again:
+            return applied
         while self.ticks and self._commands_read(self.ticks[0]):
             tick = self.ticks.popleft()
             self.model.apply_tick(tick)
             self.applied_head = tick.head
             applied += 1
         return applied
+
+    @property
+    def reads_again(self) -> bool:
+        """Whether job events from before the last commit are still being read again."""
+        return any(key[0] == JOBS and self.positions.get(key, 0) < applied for key, applied in self.offsets.applied.items())
 
     def _commands_read(self, tick: AcceptedTick) -> bool:
         return all(self.positions.get((COMMANDS, number), 0) >= end for number, end in enumerate(tick.seal.cut.get(COMMANDS, ())))
@@ -122,7 +135,7 @@ class Intake:
         moved: dict[Key, tuple[int, int]] = {}
         for key, position in self.positions.items():
             nexts = self._resume(key, position, applied_head.offset)
-            applied = max(position, self.offsets.applied.get(key, 0)) if key[0] != RUNS else nexts
+            applied = max(position, self.offsets.applied.get(key, 0))
             if nexts != self.offsets.next_offset.get(key) or applied != self.offsets.applied.get(key):
                 moved[key] = (nexts, applied)
         before = {key: self.offsets.next_offset[key] for key in moved if key in self.offsets.next_offset}

@@ -14,10 +14,12 @@ class ProofSettings(ServiceSettings):
     """Where it listens, reads and finds operators.
 
     Environment: PROOF_API_HOST, PROOF_API_PORT, DATABASE_URL (role autonomy_reader), OPERATORS_FILE, AUTH_MODE (token:
-    commands need a token, reading is open on loopback; token-everywhere: reading needs one too), ALLOWED_HOSTS, STUCK_MINUTES.
+    commands need a token, reading is open on loopback; token-everywhere: reading needs one too), ALLOWED_HOSTS, STUCK_MINUTES,
+    PUBLISHED_ON (loopback: the host is a container's own, and its port is published on the machine's loopback only).
     """
 
     host: str = Field(default="127.0.0.1", validation_alias="PROOF_API_HOST")
+    published_on: Literal["", "loopback"] = Field(default="", validation_alias="PUBLISHED_ON")
     port: Port = Field(default=5000, validation_alias="PROOF_API_PORT")
     database_url: str = Field(validation_alias="DATABASE_URL")
     operators_file: Path = Field(default=Path(".data/operators.json"), validation_alias="OPERATORS_FILE")
@@ -28,6 +30,6 @@ class ProofSettings(ServiceSettings):
     @model_validator(mode="after")
     def safe(self) -> Self:
         """Open reading is for loopback only."""
-        if self.host not in LOOPBACK and self.auth_mode == "token":
+        if self.host not in LOOPBACK and self.published_on != "loopback" and self.auth_mode == "token":
             raise ValueError(f"PROOF_API_HOST={self.host} is not loopback: set AUTH_MODE=token-everywhere, so that reading needs a token")
         return self

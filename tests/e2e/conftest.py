@@ -1,0 +1,123 @@
+"""A whole stack of real processes, and a real browser, for the tests of the page.
+
+Ports are free ones and data lies in a temporary folder, so that nothing of a developer's own stack is touched.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from bots_ui import build_assets
+from local_stack.supervise import Supervisor
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+UP_TIMEOUT_S = 150
+PORTS = ("KAFKA_PORT", "KAFKA_CONTROLLER_PORT", "POSTGRES_PORT", "PROOF_API_PORT", "BOTS_UI_PORT")
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A stack that answers. `stop` and `start` take the name of one of its processes."""
+
+    ui_url: str
+    api_url: str
+    token: str
+    folder: Path
+
+    def stop(self, name: str) -> None:
+        Supervisor(self.folder).control("stop", name)
+
+    def start(self, name: str) -> None:
+        Supervisor(self.folder).control("start", name)
+
+    def signal(self, name: str, word: str) -> None:
+        Supervisor(self.folder).control("signal", word, name)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody uses now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for opened in sockets:
+            opened.bind(("127.0.0.1", 0))
+        return [opened.getsockname()[1] for opened in sockets]
+    finally:
+        for opened in sockets:
+            opened.close()
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The whole stack with the demo fleet."""
+    build_assets.main()
+    folder = tmp_path_factory.mktemp("stack")
+    ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+    environment = {**os.environ, **ports, "AUTONOMY_DATA_DIR": str(folder)}
+    command = [sys.executable, "-W", "ignore", "-m", "local_stack"]
+    subprocess.run([*command, "up"], env=environment, check=True, timeout=UP_TIMEOUT_S, cwd=ROOT)
+    try:
+        yield RunningStack(
+            f"http://127.0.0.1:{ports['BOTS_UI_PORT']}", f"http://127.0.0.1:{ports['PROOF_API_PORT']}",
+            (folder / "operator.token").read_text().strip(), folder,
+        )  # fmt: skip
+    finally:
+        subprocess.run([*command, "reset"], env=environment, check=True, timeout=UP_TIMEOUT_S, cwd=ROOT)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium where there is one, else Playwright's own."""
+    with sync_playwright() as playwright:
+        path = str(CHROMIUM) if CHROMIUM.exists() else None
+        opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+OpenPage = Callable[..., Page]
+
+
+@dataclass
+class Told:
+    """What a page's browser complained about, and where its requests went."""
+
+    console: list[str]
+    outside: list[str]
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told([], [])
+
+
+@pytest.fixture
+def open_page(browser: Browser, running_stack: RunningStack, told: Told) -> Iterator[OpenPage]:
+    """Open a page of the stack and wait until it is live."""
+    contexts: list[BrowserContext] = []
+
+    def opened(path: str = "/", *, width: int = 1280, height: int = 900, live: bool = True, **more: object) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, **more)  # type: ignore[arg-type]
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: told.console.append(message.text) if message.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda fault: told.console.append(str(fault)))
+        page.on("request", lambda request: None if request.url.startswith((running_stack.ui_url, "data:")) else told.outside.append(request.url))
+        page.goto(running_stack.ui_url + path)
+        if live:
+            page.wait_for_selector("#conn[data-conn=live]")
+            page.wait_for_selector("#head[data-trust=fresh]")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()

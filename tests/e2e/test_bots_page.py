@@ -1,0 +1,251 @@
+"""The Bots page in a real browser, over the whole stack.
+
+Source: R-B1 to R-B3, R-A1.3; design, "The Bots page".
+"""
+
+import re
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.servers]
+OpenPage = Callable[..., Page]
+WORDS = re.compile("Backtesting|Queued|Evolving|Running|Stale|Blocked|Idle")
+WATCH_BADGES = """() => {
+  window.seen = [];
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      const row = change.target.closest('tr[id^=bot-]');
+      const age = row?.querySelector('td.now > .age time');
+      if (age) window.seen.push({bot: row.id, state: row.dataset.state, latency_ms: Date.now() - Date.parse(age.dateTime)});
+    }
+  }).observe(document.getElementById('rows'), {subtree: true, attributes: true, attributeFilter: ['data-state']});
+}"""
+
+
+def test_live_badges_change_without_a_reload(open_page: OpenPage) -> None:
+    """The fleet has just been registered, so its backtests start and end while the page is open."""
+    page = open_page()
+    page.evaluate("window.kept = true")
+    page.evaluate(WATCH_BADGES)
+    page.wait_for_function("window.seen.filter((one) => one.state === 'BACKTEST_RUNNING').length >= 2", timeout=60_000)
+    page.wait_for_function("window.seen.some((one) => one.state === 'IDLE')", timeout=60_000)
+    assert page.evaluate("window.kept") is True
+    seen: list[dict[str, Any]] = page.evaluate("window.seen")
+    latencies = sorted(one["latency_ms"] for one in seen if one["state"] == "BACKTEST_RUNNING")
+    print("badge latency from the claim's append time to the screen, ms:", latencies)
+    assert latencies[0] < 2_000
+    running = page.locator("tr[data-state=BACKTEST_RUNNING] .badge").first
+    expect(running).to_contain_text(re.compile(r"Backtesting\s*\d+ %"), timeout=30_000)
+
+
+def test_every_bot_has_a_badge_with_a_shape_and_a_word(open_page: OpenPage) -> None:
+    page = open_page()
+    badges = page.locator("#rows .badge")
+    expect(badges).to_have_count(30)
+    for index in range(30):
+        expect(badges.nth(index)).to_contain_text(WORDS)
+    assert page.locator("#rows .badge use[href^='#shape-']").count() == 30
+    expect(page.locator("#rows .pill").first).to_contain_text(re.compile("Backtest: fresh|Backtest: stale|No baseline"))
+    expect(page.locator("#head")).to_contain_text("replay market")
+    expect(page.locator("#head")).to_contain_text("5 US stocks, daily, to 2013")
+
+
+def test_counts_filter_and_live_in_the_address(open_page: OpenPage, running_stack: Any) -> None:
+    page = open_page()
+    page.locator("a.chip.s-blocked").click()
+    expect(page).to_have_url(f"{running_stack.ui_url}/?state=BLOCKED_BY_GATES")
+    count = int(page.locator("#n-state-BLOCKED_BY_GATES").inner_text())
+    expect(page.locator("#rows tr")).to_have_count(count)
+    page.locator("a.chip", has_text="LIVE").click()
+    expect(page).to_have_url(re.compile("state=BLOCKED_BY_GATES&stage=LIVE"))
+    expect(page.locator("#rows tr")).to_have_count(2)
+    page.get_by_role("link", name="Clear filters").click()
+    expect(page.locator("#rows tr")).to_have_count(30)
+    page.locator(".why a").first.click()
+    expect(page).to_have_url(re.compile("reason=[A-Z_]+$"))
+
+
+def test_search_keeps_the_page_and_its_address(open_page: OpenPage) -> None:
+    page = open_page()
+    page.keyboard.press("/")
+    page.keyboard.type("ibm-r")
+    expect(page.locator("#rows tr")).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"\?q=ibm-r$"))
+    expect(page.locator("#q")).to_be_focused()
+    expect(page.locator("#conn")).to_have_attribute("data-conn", "live")
+    page.locator("#q").fill("no such bot")
+    expect(page.locator("#view")).to_contain_text("Nothing matches")
+
+
+def test_card_by_keyboard_and_escape(open_page: OpenPage) -> None:
+    page = open_page("/?q=msft-sma")
+    page.locator("#bot-msft-sma th a").focus()
+    page.keyboard.press("Tab")
+    badge, tip = page.locator("#bot-msft-sma .badge"), page.locator("#tip-msft-sma")
+    expect(badge).to_be_focused()
+    expect(tip).to_be_visible()
+    expect(tip).to_contain_text("UNVERIFIED_IMPORT")
+    expect(tip).to_contain_text("revert the bot to LAB")
+    page.wait_for_timeout(2500)  # it outlives the live updates of two and a half seconds
+    expect(tip).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(tip.get_by_role("link")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(tip).to_be_hidden()
+
+
+def test_card_by_hover_can_be_entered(open_page: OpenPage) -> None:
+    page = open_page("/?q=msft-sma")
+    tip = page.locator("#tip-msft-sma")
+    page.locator("#bot-msft-sma .badge").hover()
+    expect(tip).to_be_visible()
+    tip.locator("table").hover()
+    page.wait_for_timeout(600)
+    expect(tip).to_be_visible()
+    page.mouse.move(5, 5)
+    expect(tip).to_be_hidden()
+
+
+def test_card_by_touch(open_page: OpenPage) -> None:
+    page = open_page("/?q=msft-sma", width=390, height=800, has_touch=True)
+    page.locator("#bot-msft-sma .badge").tap()
+    expect(page.locator("#tip-msft-sma")).to_be_visible()
+    page.locator("#bot-msft-sma .badge").tap()
+    expect(page.locator("#tip-msft-sma")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/", "/bots/msft-sma", "/jobs", "/runs", "/commands", "/stages", "/sign-in"])
+def test_axe_finds_nothing(open_page: OpenPage, scheme: str, path: str) -> None:
+    page = open_page(path, color_scheme=scheme)
+    if path == "/":
+        page.locator("#bot-msft-sma .badge").click()
+        expect(page.locator("#tip-msft-sma")).to_be_visible()
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+@pytest.mark.parametrize("path", ["/", "/bots/msft-sma", "/bots/aapl-sma", "/jobs", "/runs", "/commands", "/stages", "/sign-in"])
+def test_320_pixels_do_not_overflow(open_page: OpenPage, path: str) -> None:
+    page = open_page(path, width=320, height=700)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_no_complaint_and_nothing_from_outside(open_page: OpenPage, told: Any) -> None:
+    for path in ("/", "/bots/msft-sma", "/jobs", "/runs", "/commands", "/stages", "/sign-in"):
+        page = open_page(path)
+        page.wait_for_timeout(300)
+    assert told.console == []
+    assert told.outside == []
+
+
+def test_reading_works_without_scripts(open_page: OpenPage) -> None:
+    page = open_page("/?state=BLOCKED_BY_GATES", live=False, java_script_enabled=False)
+    expect(page.locator("#rows tr").first).to_be_visible()
+    expect(page.locator("noscript p, p.notice").first).to_contain_text("load it again")
+    page.locator("#rows .badge").first.click()
+    expect(page.locator("#rows .tip").first).to_be_visible()
+
+
+def test_pause_and_resume_through_sign_in(open_page: OpenPage, running_stack: Any) -> None:
+    page = open_page()
+    expect(page.get_by_role("button", name="Pause loop")).to_be_disabled()
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_label("Token").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert").first).to_contain_text("no operator's token")
+    page.get_by_label("Token").fill(running_stack.token)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator(".who")).to_contain_text("local")
+    (cookie,) = page.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    assert running_stack.token not in cookie["value"]
+    page.wait_for_selector("#conn[data-conn=live]")
+    page.get_by_role("button", name="Pause loop").click()
+    page.locator("#pause-reason").fill("a look at <b>this</b>")
+    page.keyboard.press("Enter")
+    expect(page.locator(".notice.done")).to_contain_text("The loop is paused by local")
+    expect(page.locator("#verdict")).to_have_text("PAUSED")
+    expect(page.locator("#head")).to_contain_text("by local: a look at <b>this</b>")
+    page.get_by_role("button", name="Resume loop").click()
+    page.locator("#resume-reason").fill("seen")
+    page.keyboard.press("Enter")
+    expect(page.locator(".notice.done")).to_contain_text("The loop is resumed by local")
+    expect(page.locator("#verdict")).to_have_text("TICKING")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+
+
+def test_a_form_from_elsewhere_is_refused(running_stack: Any) -> None:
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://elsewhere.example"}, {}):
+        request = urllib.request.Request(f"{running_stack.ui_url}/loop", data=b"verb=pause", headers=headers, method="POST")
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(request, timeout=5)
+        assert refusal.value.code == 403
+        refusal.value.close()
+
+
+def test_silent_planner_is_said_while_rows_stay_current(open_page: OpenPage, running_stack: Any) -> None:
+    page = open_page()
+    running_stack.stop("planner")
+    try:
+        expect(page.locator("#fact-planner")).to_contain_text("silent for", timeout=10_000)
+        expect(page.locator("#verdict")).to_have_text("DOWN")
+        expect(page.locator("#head")).to_have_attribute("data-trust", "fresh")
+    finally:
+        running_stack.start("planner")
+    expect(page.locator("#fact-planner")).to_contain_text("tick", timeout=30_000)
+
+
+def test_projection_that_stands_still_takes_the_colour(open_page: OpenPage, running_stack: Any) -> None:
+    page = open_page()
+    running_stack.signal("projection", "STOP")
+    try:
+        expect(page.locator("#warning")).to_contain_text("These rows are behind", timeout=12_000)
+        assert page.locator("#head").get_attribute("data-trust") == "stale"
+        assert "grayscale" in page.locator("main").evaluate("(node) => getComputedStyle(node).filter")
+    finally:
+        running_stack.signal("projection", "CONT")
+    expect(page.locator("#head")).to_have_attribute("data-trust", "fresh", timeout=15_000)
+    expect(page.locator("#warning")).to_be_hidden()
+
+
+def test_lost_api_is_said_and_comes_back_by_itself(open_page: OpenPage, running_stack: Any) -> None:
+    page = open_page()
+    page.evaluate("window.kept = true")
+    running_stack.stop("proof-api")
+    began = time.monotonic()
+    try:
+        expect(page.locator("#warning")).to_contain_text("Can't reach the proof API since", timeout=8_000)
+        assert time.monotonic() - began < 6
+        expect(page.locator("#fact-planner")).to_contain_text("unknown")
+        expect(page.locator("#conn")).to_have_attribute("data-conn", "live")
+        late = open_page("/?q=ibm", live=False)
+        expect(late.locator("#view")).to_contain_text("Nothing can be shown")
+    finally:
+        running_stack.start("proof-api")
+    expect(page.locator("#head")).to_have_attribute("data-trust", "fresh", timeout=30_000)
+    expect(late.locator("#rows tr").first).to_be_visible(timeout=15_000)
+    assert page.evaluate("window.kept") is True
+
+
+def test_lost_page_connection_is_another_fact(open_page: OpenPage, running_stack: Any) -> None:
+    page = open_page()
+    page.evaluate("window.kept = true")
+    running_stack.stop("bots-ui")
+    try:
+        expect(page.locator("#conn")).to_have_attribute("data-conn", "lost", timeout=6_000)
+        expect(page.locator("#conn")).to_contain_text("connection lost")
+        assert "grayscale" in page.locator("main").evaluate("(node) => getComputedStyle(node).filter")
+    finally:
+        running_stack.start("bots-ui")
+    expect(page.locator("#conn")).to_have_attribute("data-conn", "live", timeout=15_000)
+    expect(page.locator("#head")).to_have_attribute("data-trust", "fresh", timeout=10_000)
+    expect(page.locator("#rows tr")).to_have_count(30)
+    assert page.evaluate("window.kept") is True

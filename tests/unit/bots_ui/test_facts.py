@@ -1,0 +1,133 @@
+"""The header never lies: each way of not knowing is said differently.
+
+Source: R-A1.3, R-A4.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from autonomy.values import iso
+from bots_ui.assets import Assets, build_environment
+from bots_ui.facts import Facts, Link, facts_of
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def a_proof(**more: Any) -> dict[str, Any]:
+    checks = {"kafka": "ok", "postgres": "ok", "projection": "ok", "planner": "ok", "chain": "ok", "canary": "off"}
+    return {
+        "status": "fresh", "verdict": "TICKING", "reason": None, "asOf": iso(NOON), "projectionLagMs": 400, "plannerPulseAgeMs": 300,
+        "nextTickAt": iso(NOON + timedelta(seconds=48)), "checks": checks | more.pop("checks", {}),
+    } | more  # fmt: skip
+
+
+def a_document(proof: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    summary = {
+        "tick": 1284, "botsEvaluated": 30, "jobsEnqueued": 0, "blocked": 12, "reasonCounts": {"BLOCKED_BY_GATES": 12, "NOTHING_DUE": 18},
+        "blockersTop": [{"code": "UNVERIFIED_IMPORT", "count": 12}], "zeroJobs": {"reason": "MIXED", "counts": {}, "blockersTop": []},
+    }  # fmt: skip
+    return {
+        "loopEnabled": True, "lastTickAt": iso(NOON - timedelta(seconds=12)), "tickIntervalSec": 60.0, "lastDecisionSummary": summary,
+        "marketNow": {"at": "2010-06-11T00:00:00.000Z", "mode": "REPLAY"}, "pausedBy": [], "proof": proof or a_proof(),
+    } | more  # fmt: skip
+
+
+def facts(document: dict[str, Any], lost_since: datetime | None = None) -> Facts:
+    return facts_of(Link(document, NOON, lost_since, "no connection"), NOON)
+
+
+def header(found: Facts) -> str:
+    return build_environment(Assets({}, ())).get_template("head.html").render(facts=found, now=NOON)
+
+
+def test_fresh_and_ticking() -> None:
+    found = facts(a_document())
+    html = header(found)
+    assert found.fresh
+    for words in ("0.4 s old", "tick 1,284", "12 s", "in 48 s", "TICKING", "30 evaluated", "replay market", "5 US stocks, daily, to 2013"):
+        assert words in html, words
+
+
+def test_why_idle_counts_are_links_that_filter() -> None:
+    html = header(facts(a_document()))
+    assert 'href="/?reason=BLOCKED_BY_GATES"' in html
+    assert 'href="/?reason=NOTHING_DUE"' in html
+    assert "UNVERIFIED_IMPORT 12" in html
+    assert "for more than one reason" in html
+
+
+def test_paused_says_by_whom_and_why() -> None:
+    pause = {"scope": "fleet", "target": "", "actor": "ada", "reason": "release", "since": iso(NOON - timedelta(minutes=5))}
+    found = facts(a_document(a_proof(verdict="PAUSED"), loopEnabled=False, pausedBy=[pause]))
+    assert found.loop == "paused"
+    html = header(found)
+    assert "PAUSED" in html
+    assert "by ada: release" in html
+
+
+@pytest.mark.parametrize(
+    ("proof", "lost", "trust", "words"),
+    [
+        (a_proof(status="stale", reason="the projection is 12.0 s behind", asOf=iso(NOON - timedelta(seconds=12))), None, "stale", "behind by"),
+        (a_proof(status="unverified", verdict=None, reason="Kafka was last seen 7.1 s ago", checks={"kafka": "down", "planner": "unknown"}), None, "unverified", "Kafka does not answer"),
+        (a_proof(status="unavailable", verdict=None, reason="PostgreSQL does not answer", asOf=None), None, "unavailable", "PostgreSQL does not answer"),
+        (a_proof(), NOON - timedelta(seconds=9), "unreachable", "API unreachable for"),
+    ],
+)  # fmt: skip
+def test_each_way_of_not_knowing_has_its_words(proof: dict[str, Any], lost: datetime | None, trust: str, words: str) -> None:
+    found = facts(a_document(proof), lost)
+    assert found.trust == trust
+    assert not found.fresh
+    html = header(found)
+    assert words in html
+    assert f'data-trust="{trust}"' in html
+    assert 'id="warning" hidden' not in html
+
+
+def test_unreachable_api_is_never_shown_as_a_running_planner() -> None:
+    html = header(facts(a_document(), NOON - timedelta(seconds=9)))
+    assert "TICKING" not in html
+    assert "Can&#39;t reach the proof API since 11:59:51 UTC (no connection)" in html
+
+
+def test_silent_planner_is_red_while_the_data_stays_current() -> None:
+    found = facts(a_document(a_proof(verdict="DOWN", plannerPulseAgeMs=9000, checks={"planner": "down"}, reason="no pulse")))
+    assert found.fresh
+    assert found.planner.tone == "bad"
+    assert "silent for" in header(found)
+
+
+def test_late_planner_is_amber() -> None:
+    found = facts(a_document(a_proof(verdict="LATE", checks={"planner": "late"})))
+    assert (found.planner.tone, found.planner.words) == ("warn", "late: no tick for")
+
+
+def test_the_three_facts_are_said_apart() -> None:
+    """Data that is not current says nothing about the planner, and the other way round."""
+    tones = {
+        (facts(a_document(proof)).data.tone, facts(a_document(proof)).planner.tone)
+        for proof in (
+            a_proof(), a_proof(status="stale", reason="x"), a_proof(checks={"planner": "down"}),
+            a_proof(status="unverified", reason="x", checks={"planner": "unknown"}),
+        )
+    }  # fmt: skip
+    assert tones == {("ok", "ok"), ("warn", "ok"), ("ok", "bad"), ("warn", "unknown")}
+
+
+def test_before_the_first_tick() -> None:
+    summary = {"botsEvaluated": 0, "jobsEnqueued": 0, "blocked": 0, "reasonCounts": {}, "zeroJobs": {"reason": "NO_TICK_YET"}}
+    html = header(facts(a_document(lastDecisionSummary=summary, lastTickAt=None, marketNow=None)))
+    assert "no tick was accepted yet" in html
+
+
+def test_nothing_heard_yet() -> None:
+    found = facts_of(Link({}, None, None, ""), NOON)
+    assert found.trust == "starting"
+    assert "not known" in header(found)
+
+
+def test_hostile_pause_reason_is_escaped() -> None:
+    pause = {"scope": "fleet", "actor": "<img onerror=x>", "reason": "<img onerror=x>", "since": iso(NOON)}
+    assert "<img" not in header(facts(a_document(loopEnabled=False, pausedBy=[pause])))

@@ -1,0 +1,185 @@
+"""Lane 1 is `state` and nothing else; lane 2 is never a badge; nothing about a bot is ever left empty.
+
+Source: R-B1, R-B2, R-B3.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from autonomy.values import BotState, Recency, iso
+from bots_ui.assets import Assets, build_environment
+from bots_ui.rows import BotRow, badge_of, matches, next_of, row_of
+from bots_ui.words import REASONS, SHAPES, STATES
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+HOSTILE = '<img src=x onerror="alert(1)">'
+JOB = {"jobId": "e39303ef-e302-5875-b19b-357185de971a", "jobType": "BACKTEST_BASELINE"}
+BLOCKER = {
+    "code": "UNVERIFIED_IMPORT", "verdict": "INCONCLUSIVE", "measured": "stage LIVE was imported", "required": "an earned stage",
+    "clearsWhen": "revert the bot to LAB",
+}  # fmt: skip
+
+
+def a_document(state: str = "IDLE", **more: Any) -> dict[str, Any]:
+    """A row as the API tells it."""
+    return {
+        "botId": "aapl-sma", "name": "aapl-sma", "state": state, "since": iso(NOON - timedelta(seconds=42)), "reasonCode": "NOTHING_DUE",
+        "detail": "", "would": None, "nextDueAt": None, "untilAt": None, "jobId": None, "jobType": None, "jobStatus": None, "phase": None,
+        "progress": None, "lastBeatAt": None, "blockers": [], "recency": "none", "evidenceUntil": None, "evidenceAt": None, "sharpe": None,
+        "maxDrawdown": None, "trades": None, "spark": [], "becauseEventId": None, "stage": "LAB", "strategy": "sma-cross", "symbol": "AAPL",
+        "rev": 7,
+    } | more  # fmt: skip
+
+
+def html_of(row: BotRow) -> str:
+    environment = build_environment(Assets({}, ()))
+    return environment.get_template("row.html").render(row=row, now=NOON)
+
+
+def badge_html(document: dict[str, Any], **more: Any) -> str:
+    found = re.search(r"<button.*?</button>", html_of(row_of(document, NOON, **more)), re.DOTALL)
+    assert found
+    return found.group()
+
+
+@pytest.mark.parametrize("state", list(BotState))
+def test_every_state_has_its_own_shape_and_word(state: BotState) -> None:
+    html = badge_html(a_document(state.value))
+    assert f"#shape-{SHAPES[state]}" in html
+    assert f'<span class="word">{STATES[state]}</span>' in html
+
+
+def test_no_two_states_share_a_shape_or_a_word() -> None:
+    assert len(set(SHAPES.values())) == len(set(STATES.values())) == len(BotState)
+
+
+CONTRADICTIONS = (
+    {**JOB, "jobStatus": "RUNNING", "progress": 0.5, "lastBeatAt": iso(NOON)},
+    {**JOB, "jobStatus": "QUEUED"},
+    {"jobId": "x", "jobType": "EVOLVE", "jobStatus": "RUNNING"},
+    {"jobId": "x", "jobType": "RUNNER_START", "jobStatus": "RUNNING", "lastBeatAt": iso(NOON)},
+    {"reasonCode": "BLOCKED_BY_GATES", "blockers": [BLOCKER]},
+    {"recency": "fresh", "jobStatus": "SUCCEEDED"},
+)
+
+
+@pytest.mark.parametrize("state", list(BotState))
+@pytest.mark.parametrize("lie", CONTRADICTIONS)
+def test_contradictory_fields_do_not_move_the_badge(state: BotState, lie: dict[str, Any]) -> None:
+    """The badge is `botNow.state` alone, whatever job, runner or decision fields say."""
+    row = row_of(a_document(state.value, **lie), NOON)
+    assert row.badge == badge_of(state.value)
+    html = badge_html(a_document(state.value, **lie))
+    assert re.findall(r"#shape-([a-z]+)", html) == [SHAPES[state]]
+    for other in BotState:
+        if other is not state:
+            assert f">{STATES[other]}<" not in html
+
+
+def test_negative_control_another_state_does_move_the_badge() -> None:
+    assert row_of(a_document("IDLE"), NOON).badge != row_of(a_document("RUNNER_STALE"), NOON).badge
+
+
+def test_running_backtest_shows_its_progress() -> None:
+    html = badge_html(a_document("BACKTEST_RUNNING", **JOB, jobStatus="RUNNING", progress=0.719, lastBeatAt=iso(NOON)))
+    assert "71 %" in html
+    assert 'width="71"' in html
+
+
+def test_queued_backtest_shows_its_place_in_line() -> None:
+    assert "2nd in line" in badge_html(a_document("BACKTEST_QUEUED", **JOB, jobStatus="QUEUED", place=2))
+
+
+def test_blocked_badge_names_the_first_gate_and_counts_the_others() -> None:
+    assert "UNVERIFIED_IMPORT +1" in badge_html(a_document("BLOCKED_BY_GATES", blockers=[BLOCKER, {**BLOCKER, "code": "MARKET_DATA"}]))
+
+
+@pytest.mark.parametrize(("age_s", "silent"), [(2, False), (14, False), (22, True)])
+def test_running_job_without_a_beat_for_over_a_lease_turns_grey(age_s: int, silent: bool) -> None:
+    document = a_document("BACKTEST_RUNNING", **JOB, jobStatus="RUNNING", progress=0.4, lastBeatAt=iso(NOON - timedelta(seconds=age_s)))
+    html = badge_html(document)
+    assert ("No heartbeat 22 s" in html) is silent
+    assert ("silent" in html) is silent
+    assert '<span class="word">Backtesting</span>' in html
+
+
+def test_the_lease_in_force_counts_where_the_api_tells_it() -> None:
+    document = a_document("BACKTEST_RUNNING", **JOB, jobStatus="RUNNING", lastBeatAt=iso(NOON - timedelta(seconds=22)), leaseSec=30)
+    assert row_of(document, NOON).silent_s is None
+
+
+def test_a_beat_says_nothing_while_the_data_is_not_current() -> None:
+    document = a_document("BACKTEST_RUNNING", **JOB, jobStatus="RUNNING", lastBeatAt=iso(NOON - timedelta(seconds=99)))
+    assert row_of(document, NOON, fresh=False).silent_s is None
+    assert row_of(document, NOON, fresh=True).silent_s == 99
+
+
+@pytest.mark.parametrize("recency", list(Recency))
+def test_recency_is_a_pill_and_never_in_the_badge(recency: Recency) -> None:
+    html = html_of(row_of(a_document(recency=recency.value), NOON))
+    words = {"fresh": "Backtest: fresh", "stale": "Backtest: stale", "none": "No baseline"}[recency.value]
+    assert f'<span class="pill">{words}</span>' in html
+    assert words not in badge_html(a_document(recency=recency.value))
+
+
+@pytest.mark.parametrize("state", [*BotState, "", "A_NEW_STATE"])
+@pytest.mark.parametrize("reason", [None, "", "NOTHING_DUE", "A_NEW_REASON"])
+def test_card_is_never_empty(state: str, reason: str | None) -> None:
+    html = html_of(row_of(a_document(str(state), reasonCode=reason, since=None), NOON))
+    found = re.search(r'<div class="tip".*?</div>', html, re.DOTALL)
+    assert found
+    text = re.sub(r"<[^>]*>", " ", found.group())
+    assert (reason or "reason not recorded") in text
+    assert "since when was not recorded" in text
+
+
+def test_card_says_state_since_reason_job_and_blockers() -> None:
+    document = a_document(
+        "BACKTEST_RUNNING", **JOB, jobStatus="RUNNING", progress=0.3, phase="bootstrap", lastBeatAt=iso(NOON), blockers=[BLOCKER],
+        reasonCode="ACTIVE_JOB",
+    )  # fmt: skip
+    html = html_of(row_of(document, NOON))
+    for word in (
+        "Backtesting", "42 s", "2026-11-22 11:59:18 UTC", "<code>ACTIVE_JOB</code>", JOB["jobId"], "BACKTEST_BASELINE", "RUNNING", "30 %",
+        "bootstrap", "UNVERIFIED_IMPORT", "stage LIVE was imported", "an earned stage", "revert the bot to LAB",
+    ):  # fmt: skip
+        assert word in html, word
+
+
+@pytest.mark.parametrize("field", ["name", "reasonCode", "detail", "would", "phase", "stage", "strategy", "symbol", "state"])
+def test_hostile_text_is_escaped(field: str) -> None:
+    document = a_document("BACKTEST_RUNNING", **JOB, jobStatus="RUNNING", lastBeatAt=iso(NOON)) | {field: HOSTILE}
+    html = html_of(row_of(document, NOON))
+    assert "<img" not in html
+
+
+@pytest.mark.parametrize("field", ["code", "measured", "required", "clearsWhen"])
+def test_hostile_blocker_is_escaped(field: str) -> None:
+    html = html_of(row_of(a_document("BLOCKED_BY_GATES", blockers=[{**BLOCKER, field: HOSTILE}]), NOON))
+    assert "<img" not in html
+    assert "&lt;img" in html
+
+
+def test_imported_stage_is_marked_by_a_word_too() -> None:
+    html = html_of(row_of(a_document("BLOCKED_BY_GATES", stage="LIVE", blockers=[BLOCKER]), NOON))
+    assert 'aria-label="imported, not verified"' in html
+
+
+def test_next_is_an_instant_or_what_would_have_to_happen() -> None:
+    assert next_of(a_document(nextDueAt=iso(NOON)), ())[0] == NOON
+    blocked = row_of(a_document("BLOCKED_BY_GATES", blockers=[BLOCKER]), NOON)
+    assert (blocked.next_at, blocked.next_words) == (None, "revert the bot to LAB")
+
+
+def test_filter_words_are_those_of_the_badges() -> None:
+    document = a_document("IDLE")
+    assert matches(document, {"state": ("IDLE",), "stage": ("LAB",)}, "AAPL")
+    assert not matches(document, {"state": ("BACKTEST_RUNNING",)}, "")
+    assert not matches(document, {}, "msft")
+
+
+def test_every_reason_has_words() -> None:
+    assert all(REASONS.values())
