@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := shared services/planner services/job-runner services/projection services/proof-api services/bots-ui cli deploy/local
-STACK := $(BIN)/python -m local_stack
+STACK := $(BIN)/python -W "ignore:XDG_RUNTIME_DIR" -m local_stack
 
 # The page's scripts come from npm by lock, once, at set-up.
 .PHONY: help setup browser up down reset status logs psql consume check fmt test test-long bench lock clean

@@ -96,6 +96,9 @@ def why(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None
     retired = f", retired {safe(facts.get('retiredAt'))}" if facts.get("retiredAt") else ""
     print(f"{safe(facts.get('id'))}: {safe(facts.get('stage'))} ({safe(facts.get('stageReasonCode'))}), "
           f"{safe(facts.get('strategy'))} on {safe(facts.get('symbol'))}{retired}")  # fmt: skip
+    now = part(document, "botNow")
+    if now:
+        print(f"now         {safe(now.get('state'))} since {safe(now.get('since'))}, evidence {safe(now.get('recency'))}")
     if not decision:
         print("decision    none recorded yet")
         return

@@ -123,7 +123,7 @@ class Stack:
 
     def services(self) -> list[Program]:
         """The five services with their environment; each gets the database role that it needs and no other."""
-        common = {"KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka, "NUMBA_CACHE_DIR": str(self.folder / "numba")}
+        common = {"KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka, "NUMBA_CACHE_DIR": str(ROOT / ".venv" / "numba")}
         common |= {name: os.environ[name] for name in os.environ if name.startswith(("OTEL_", "LOG_LEVEL", "BARS_FOLDER"))}
 
         def service(name: str, module: str, priority: int, **environment: str) -> Program:

@@ -141,7 +141,7 @@ class Planner:
         else:
             if candidate is not None:
                 self.state.undo()
-            fault = follow(self.state, self.inbox.slice_to(tick.seal.cut), tick)
+            fault = self.followed(tick)
             if fault is not None:
                 self.halt(fault)
                 self.diverged = tick
@@ -149,6 +149,13 @@ class Planner:
         self.settle(tick, own=own, started_mono_ms=candidate.sent_mono_ms if candidate else None)
         if own:
             await self.repair()
+
+    def followed(self, tick: AcceptedTick) -> str | None:
+        """What differs from the seal after folding somebody else's tick, or None."""
+        try:
+            return follow(self.state, self.inbox.slice_to(tick.seal.cut), tick)
+        except Broken as fault:
+            return f"tick {tick.seal.tick}: {fault}"
 
     def settle(self, tick: AcceptedTick, *, own: bool, started_mono_ms: float | None) -> None:
         """Bookkeeping after a tick was folded."""
@@ -222,9 +229,11 @@ class Planner:
         try:
             with tracer().start_as_current_span("tick"):
                 prepared = prepare(self.state, self.inbox.slice_to(cut), inputs)
-        except BaseException:
+        except Broken as fault:
+            # A plan that breaks a rule is never published; standing still, loudly, beats deciding wrongly.
             self.state.undo()
-            raise
+            self.halt(str(fault))
+            return
         self.candidate = Candidate(prepared, inputs, started)
         outgoing = [Outgoing(record.key, record.value, record.headers()) for record in prepared.records]
         try:

@@ -166,7 +166,7 @@ async def one_bot(connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str)
         "ORDER BY created_at DESC LIMIT 20", bot_id,
     )  # fmt: skip
     return {
-        "bot": document(bot), "now": document(now) if now else None, "decision": document(decision) if decision else None,
+        "bot": document(bot), "botNow": document(now) if now else None, "decision": document(decision) if decision else None,
         "latestBacktest": document(backtest) if backtest else None, "jobs": [document(job) for job in jobs],
     }  # fmt: skip
 

@@ -1,0 +1,53 @@
+"""Make what a deployment needs before its services start: `python -m autonomy_cli.prepare`. Safe to run again.
+
+Place in the flow: once, by the init container; `make up` does the same for the local stack. It makes the topics, and in STATE_DIR
+the first operator (`local`, approver), its token, and the key that signs the page's sessions.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from autonomy.kafka import ensure_topics
+from autonomy.topics import TOPICS
+
+
+def prepare(bootstrap: str, folder: Path, replication: int) -> None:
+    """Make the topics and the secrets that do not exist yet."""
+    asyncio.run(ensure_topics(bootstrap, TOPICS, replication))
+    folder.mkdir(parents=True, exist_ok=True)
+    token = secret(folder / "operator.token")
+    secret(folder / "session.key")
+    operators = folder / "operators.json"
+    if not operators.exists():
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        write_private(operators, json.dumps([{"name": "local", "role": "approver", "sha256": digest}], indent=1))
+
+
+def secret(path: Path) -> str:
+    """A secret of a file; drawn when there is none."""
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(32) + "\n")
+    return path.read_text().strip()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads."""
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
+def main() -> int:
+    """Prepare for KAFKA_BOOTSTRAP_SERVERS, STATE_DIR and TOPIC_REPLICATION."""
+    environment = os.environ
+    folder = Path(environment.get("STATE_DIR", "/state"))
+    prepare(environment["KAFKA_BOOTSTRAP_SERVERS"], folder, int(environment.get("TOPIC_REPLICATION", "1")))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""Commands: what operators ask for (producer: proof-api)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from autonomy import topics
+from autonomy.events.document import MAX_BOTS_PER_COMMAND, Digest, Event, Identifier, Text, Tick
+from autonomy.values import BotId
+
+
+class Command(Event):
+    """An imperative of a named operator; the planner answers each with accepted or rejected.
+
+    Attributes:
+        command_id: drawn by proof-api, or derived from actor and idempotency key; said twice, it acts once.
+        actor, role: from the credential, never from the body.
+        reason: why, in the operator's words.
+    """
+
+    topic = topics.COMMANDS
+    producer = "proof-api"
+    command_id: Identifier
+    actor: Annotated[str, Field(min_length=1, max_length=64)]
+    role: Literal["viewer", "operator", "approver", "system"]
+    reason: Text = ""
+
+
+class RegisterBots(Command):
+    """Take these bots into the fleet; each has its own outcome, so the same list may be said again."""
+
+    wire = "register-bots.v1"
+    bots: Annotated[tuple[dict[str, JsonValue], ...], Field(min_length=1, max_length=MAX_BOTS_PER_COMMAND)]
+
+
+class ChangeBot(Command):
+    """Give a LAB bot another strategy, parameters or symbol: a new version, whose evidence starts at nothing."""
+
+    wire = "change-bot.v1"
+    bot_id: BotId
+    strategy: Text | None = None
+    parameters: dict[str, JsonValue] | None = None
+    symbol: Text | None = None
+
+
+class RetireBot(Command):
+    """Take a bot out of the fleet for good; its id is never used again."""
+
+    wire = "retire-bot.v1"
+    bot_id: BotId
+
+
+class PauseLoop(Command):
+    """Enqueue nothing for the fleet, a stage or a bot; ticks, cancels and repairs go on."""
+
+    wire = "pause-loop.v1"
+    scope: Literal["fleet", "stage", "bot"] = "fleet"
+    target: Text = ""
+
+
+class ResumeLoop(Command):
+    """Undo a pause of the same scope and target."""
+
+    wire = "resume-loop.v1"
+    scope: Literal["fleet", "stage", "bot"] = "fleet"
+    target: Text = ""
+
+
+class HoldBot(Command):
+    """Schedule nothing for this bot until the hold is released."""
+
+    wire = "hold-bot.v1"
+    bot_id: BotId
+
+
+class ReleaseHold(Command):
+    """End an operator's hold, or the quarantine after repeated crashes."""
+
+    wire = "release-hold.v1"
+    bot_id: BotId
+
+
+class SetPolicy(Command):
+    """Put another policy document in force."""
+
+    wire = "set-policy.v1"
+    document: dict[str, JsonValue]
+
+
+class CancelJob(Command):
+    """End a live job."""
+
+    wire = "cancel-job.v1"
+    job_id: Identifier
+
+
+class AcceptDivergence(Command):
+    """Let a halted planner go on although its fold differs from an accepted seal; the proofs show it for ever."""
+
+    wire = "accept-divergence.v1"
+    tick: Tick
+    sealed_state_hash: Digest
+    folded_state_hash: Digest
+
+
+class AttemptRefused(Event):
+    """Somebody asked for something without the right to, or so badly that it is no command; the planner ignores it.
+
+    Attributes:
+        actor: the credential's name, or "anonymous".
+        code: NO_CREDENTIAL, BAD_CREDENTIAL, FORBIDDEN or BAD_INPUT.
+    """
+
+    wire = "attempt-refused.v1"
+    topic = topics.COMMANDS
+    producer = "proof-api"
+    attempt_id: Identifier
+    command: Text
+    actor: Text
+    role: Text
+    code: Text
+    field: Text
+    limit: Text

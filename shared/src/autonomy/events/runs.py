@@ -1,0 +1,307 @@
+"""Runs: what a tick decided (producer: planner)."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from autonomy import topics
+from autonomy.events.document import Count, Digest, Document, Event, Identifier, Money, Text, Tick
+from autonomy.values import BotId, Cause, Instant, JobClass, JobType, Origin, Reason, Stage, Symbol, TickCause, Verdict, ZeroJobs
+
+
+class TickRecord(Event):
+    """A record of one try at one tick; nothing of it counts until the try's seal is accepted."""
+
+    topic = topics.RUNS
+    producer = "planner"
+
+
+class BotOutcome(Document):
+    """What became of one bot of a command."""
+
+    bot_id: Text
+    outcome: Literal["REGISTERED", "UNCHANGED", "REJECTED"]
+    field: Text | None = None
+    limit: Text | None = None
+
+
+class CommandAccepted(TickRecord):
+    """The command acted in this tick."""
+
+    wire = "command-accepted.v1"
+    command_id: Identifier
+    command: Text
+    outcomes: tuple[BotOutcome, ...] = ()
+
+
+class CommandRejected(TickRecord):
+    """The command changed nothing; `field` and `limit` say why."""
+
+    wire = "command-rejected.v1"
+    command_id: Identifier
+    command: Text
+    code: Text
+    field: Text
+    limit: Text
+
+
+class BotRegistered(TickRecord):
+    """A bot is in the fleet. An imported stage is no promotion: it carries no evidence."""
+
+    wire = "bot-registered.v1"
+    bot_id: BotId
+    name: Text
+    strategy: Text
+    parameters: dict[str, int | float | str]
+    symbol: Symbol
+    timeframe: Literal["1d"]
+    stage: Stage
+    origin: Origin
+    pinned: bool
+    pin_reason: Text = ""
+    actor: Text
+
+
+class BotChanged(TickRecord):
+    """A bot's next version."""
+
+    wire = "bot-changed.v1"
+    bot_id: BotId
+    version: Count
+    strategy: Text
+    parameters: dict[str, int | float | str]
+    symbol: Symbol
+    actor: Text
+
+
+class BotRetired(TickRecord):
+    """A bot left the fleet."""
+
+    wire = "bot-retired.v1"
+    bot_id: BotId
+    actor: Text
+
+
+class StageChanged(TickRecord):
+    """A row of the bot's stage history."""
+
+    wire = "stage-changed.v1"
+    event_id: Identifier
+    bot_id: BotId
+    from_stage: Stage | None
+    to_stage: Stage
+    reason_code: Text
+    actor: Text
+
+
+class LoopPaused(TickRecord):
+    """Nothing is enqueued for this scope from this tick on."""
+
+    wire = "loop-paused.v1"
+    scope: Literal["fleet", "stage", "bot"]
+    target: Text
+    actor: Text
+    reason: Text
+
+
+class LoopResumed(TickRecord):
+    """The scope is scheduled again from this tick on."""
+
+    wire = "loop-resumed.v1"
+    scope: Literal["fleet", "stage", "bot"]
+    target: Text
+    actor: Text
+
+
+class PolicyChanged(TickRecord):
+    """The policy in force from this tick on."""
+
+    wire = "policy-changed.v1"
+    document: dict[str, JsonValue]
+    policy_hash: Digest
+    actor: Text
+
+
+class HoldPlaced(TickRecord):
+    """An operator's hold, or the planner's own after repeated crashes."""
+
+    wire = "hold-placed.v1"
+    bot_id: BotId
+    kind: Literal["OPERATOR", "QUARANTINE"]
+    actor: Text
+    reason: Text
+
+
+class HoldReleased(TickRecord):
+    """The bot is scheduled again."""
+
+    wire = "hold-released.v1"
+    bot_id: BotId
+    kind: Literal["OPERATOR", "QUARANTINE"]
+    actor: Text
+
+
+class CancelRequested(TickRecord):
+    """This live job shall end; the planner repeats JobCancelled until it is effective."""
+
+    wire = "cancel-requested.v1"
+    job_id: Identifier
+    bot_id: BotId
+    cause: Cause
+    actor: Text
+
+
+class ChainRepaired(TickRecord):
+    """An approver let the planner go on over a difference; nobody may forget it."""
+
+    wire = "chain-repaired.v1"
+    at_tick: Tick
+    sealed_state_hash: Digest
+    folded_state_hash: Digest
+    actor: Text
+    reason: Text
+
+
+class Blocker(Document):
+    """One gate that does not pass, with what was measured, what is required and what would clear it."""
+
+    code: Text
+    verdict: Verdict
+    measured: Text
+    required: Text
+    clears_when: Text
+    evidence_job: Identifier | None = None
+    evidence_age_bars: Count | None = None
+    fingerprint: Digest | None = None
+
+
+class BotDecision(TickRecord):
+    """Why one bot was scheduled or skipped, said when it changes and whenever a job is enqueued.
+
+    Attributes:
+        job_type: the want that the reason is about; None when nothing is due.
+        job_id: the job that was enqueued, or the live one.
+        until: end of a cooldown.
+        next_due_at: when something becomes due, if it can be foreseen.
+        limit, limit_value: which limit holds the bot back, in jobs.
+        place: 1-based place in line when this was said.
+        would: the reason there would be, were the loop not paused.
+    """
+
+    wire = "bot-decision.v1"
+    bot_id: BotId
+    tick: Tick
+    reason: Reason
+    job_type: JobType | None = None
+    job_id: Identifier | None = None
+    blockers: tuple[Blocker, ...] = ()
+    detail: Text = ""
+    until: Instant | None = None
+    next_due_at: Instant | None = None
+    limit: Text | None = None
+    limit_value: Count | None = None
+    place: Count | None = None
+    would: Reason | None = None
+    due_since: Instant | None = None
+
+
+class Costs(Document):
+    """Per side, in basis points of the traded value."""
+
+    fee_bps: Annotated[float, Field(ge=0, le=1000)]
+    slippage_bps: Annotated[float, Field(ge=0, le=1000)]
+
+
+class SuiteSizes(Document):
+    """How much validation a baseline does; policy, never padding."""
+
+    bootstrap_samples: Annotated[int, Field(ge=10, le=1_000_000)] = 30_000
+    truncation_cuts: Annotated[int, Field(ge=1, le=10_000)] = 250
+    neighbourhood_steps: Annotated[int, Field(ge=0, le=20)] = 4
+    stress_levels: Annotated[int, Field(ge=1, le=50)] = 6
+    walk_forward_windows: Annotated[int, Field(ge=2, le=100)] = 8
+
+
+class JobEnqueued(TickRecord):
+    """A job exists. It says everything a runner needs, so that a runner has no choice.
+
+    Attributes:
+        partition: of `autonomy.jobs`, where all its events go.
+        bars_until: no later bar may be read.
+        fingerprint: of strategy code, parameters, data source, engine and costs, as the planner knows them.
+        lease_s: silence after which the claim expires; a runner that beats too slowly for it must not claim.
+    """
+
+    wire = "job-enqueued.v1"
+    job_id: Identifier
+    bot_id: BotId
+    job_type: JobType
+    job_class: JobClass
+    tick: Tick
+    partition: Count
+    strategy: Text
+    parameters: dict[str, int | float | str]
+    symbol: Symbol
+    timeframe: Literal["1d"]
+    bars_until: date
+    min_bars: Count
+    costs: Costs
+    initial_cash_usd: Money
+    suite: SuiteSizes
+    fingerprint: Digest
+    timeout_s: Annotated[int, Field(ge=1, le=86_400)]
+    lease_s: Annotated[float, Field(gt=0, le=3600)]
+    failures_limit: Annotated[int, Field(ge=1, le=100)]
+
+
+class Head(Document):
+    """An accepted seal: its tick, its offset in `autonomy.runs`, its hash."""
+
+    tick: Tick
+    offset: Annotated[int, Field(ge=-1)]
+    hash: Digest
+
+
+class PlannerRun(TickRecord):
+    """The seal of a tick. Without it nothing of the tick counts.
+
+    Attributes:
+        prev_hash: hash of the accepted seal before; zeros before the first.
+        count, root: how many records the try has, and the hash over their hashes in order of seq.
+        cut: first offset of each input partition that the tick did not fold.
+        elapsed_ms: the leader's monotonic time since it read the accepted seal before, or since its start.
+        digest: over all decisions, also those unchanged, so that "no event" is provably "unchanged".
+        hash: over this seal itself, with this field empty.
+    """
+
+    wire = "planner-run.v1"
+    run_id: Identifier
+    tick: Tick
+    prev_hash: Digest
+    try_id: Identifier
+    process_id: Identifier
+    count: Count
+    root: Digest
+    cut: dict[str, tuple[int, ...]]
+    cause: TickCause
+    due_at: Instant
+    now: Instant
+    elapsed_ms: Count
+    market_now: Instant
+    state_hash: Digest
+    horizon: Head
+    policy_hash: Digest
+    decider: Text
+    registered: Count
+    evaluated: Count
+    jobs_enqueued: Count
+    blocked: Count
+    reason_counts: dict[Reason, Count]
+    blocker_counts: dict[str, Count]
+    zero_jobs: ZeroJobs | None
+    live_jobs: Count
+    loop_enabled: bool
+    errors: tuple[Text, ...]
+    digest: Digest
+    hash: str

