@@ -20,6 +20,7 @@ from proof_api.commands import Desk
 from proof_api.context import Context, reader
 from proof_api.settings import ProofSettings
 from proof_api.snapshot import Snapshots
+from proof_api.voice import Voice
 from proof_api.watch import Watch
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -49,9 +50,10 @@ def app_of(tmp_path: Path, **settings: Any) -> FastAPI:
     ]))  # fmt: skip
     whole = ProofSettings(database_url="postgresql://reader@127.0.0.1:1/autonomy", **settings)
     app = create_app(whole)
+    voice = Voice(whole.kafka)
     app.state.context = Context(
-        settings=whole, snapshots=Snapshots(whole.database_url, 15), watch=Watch(whole.kafka, "00000000-0000-0000-0000-000000000000"),
-        pool=None, operators=Operators(operators), desk=SilentDesk(whole.kafka),
+        settings=whole, snapshots=Snapshots(whole.database_url, 15), watch=Watch(whole.kafka, "00000000-0000-0000-0000-000000000000", voice),
+        pool=None, operators=Operators(operators), desk=SilentDesk(voice),
     )  # fmt: skip
     return app
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from autonomy.settings import ServiceSettings
 from bots_ui.settings import UiSettings
 from job_runner.settings import RunnerSettings
@@ -26,7 +27,7 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
 }  # fmt: skip
 ADDRESSES = {"controller.quorum.voters", "listeners", "advertised.listeners", "listener.security.protocol.map", "log.dirs"}
 """Where a container's Kafka must differ from a local one."""
-PINNED = re.compile(r"^[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?(-[a-z0-9]+)?$")
+PINNED = re.compile(r"^[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?(-[a-z0-9]+)*$")
 
 
 def compose() -> dict[str, Any]:
@@ -88,7 +89,8 @@ def test_image_is_pinned(name: str) -> None:
 
 
 def test_base_images_are_pinned() -> None:
-    bases = re.findall(r"^FROM (\S+)", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE)
+    stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE)
+    bases = {base for base, _ in stages} - {name for _, name in stages}
     assert bases
     assert all(PINNED.match(base) for base in bases)
 

@@ -111,7 +111,9 @@ def open_page(browser: Browser, running_stack: RunningStack, told: Told) -> Iter
         page.set_default_timeout(15_000)
         page.on("console", lambda message: told.console.append(message.text) if message.type in {"error", "warning"} else None)
         page.on("pageerror", lambda fault: told.console.append(str(fault)))
-        page.on("request", lambda request: None if request.url.startswith((running_stack.ui_url, "data:")) else told.outside.append(request.url))
+        page.on(
+            "request", lambda request: None if request.url.startswith((running_stack.ui_url, "data:")) else told.outside.append(request.url)
+        )
         page.goto(running_stack.ui_url + path)
         if live:
             page.wait_for_selector("#conn[data-conn=live]")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.log import fresh_topics
 from support.platform import Platform, a_platform
 from support.servers import Broker, Database, a_broker, a_database, own_folder

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from projection.rebuild import rebuild
 from support.log import audit
 from support.platform import LARGE_SUITE, LEASE_S, Platform, a_platform, fleet, quick_policy, wait_for

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from autonomy.chain import AcceptedTick, Chain, read_record
 from autonomy.envelope import Undecodable
 from autonomy.topics import JOBS, RUNS
@@ -144,7 +145,14 @@ def test_a_recorded_log_leads_to_what_was_recorded(recorded: Recorded) -> None:
 def test_the_record_covers_every_outcome_and_most_kinds_of_facts(recorded: Recorded) -> None:
     """A replay of nothing proves nothing."""
     kinds = {str(dict(record.headers)["kind"].decode()) for record in recorded.log[(RUNS, 0)]}
-    assert kinds >= {"bot-registered.v1", "bot-decision.v1", "job-enqueued.v1", "command-accepted.v1", "command-rejected.v1", "planner-run.v1"}
+    assert kinds >= {
+        "bot-registered.v1",
+        "bot-decision.v1",
+        "job-enqueued.v1",
+        "command-accepted.v1",
+        "command-rejected.v1",
+        "planner-run.v1",
+    }
     steps = b"".join(record.value or b"" for key, records in recorded.log.items() for record in records if key[0] == JOBS)
     for wire in (b"job-started.v1", b"job-succeeded.v1", b"job-failed.v1", b"job-released.v1"):
         assert wire in steps
@@ -160,7 +168,7 @@ def test_records_stay_small() -> None:
 
 
 @pytest.mark.parametrize(("text", "number"), [
-    (b"set-policy.v1", '"concurrency":'), (b"job-enqueued.v1", '"initialCashUsd":"'), (b"job-succeeded.v1", '"attempt":'),
+    (b"set-policy.v1", '"concurrency":'), (b"job-enqueued.v1", '"initialCashUsd":"'), (b"job-succeeded.v1", '"bars":'),
     (b"capabilities-announced.v1", '"bars":'), (b"planner-run.v1", '"elapsedMs":'), (b"job-failed.v1", '"tick":'),
 ], ids=lambda value: value.decode() if isinstance(value, bytes) else "")  # fmt: skip
 def test_one_changed_number_fails_at_its_tick(current: Recorded, text: bytes, number: str) -> None:

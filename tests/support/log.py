@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+
 from autonomy import lifecycle
 from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode

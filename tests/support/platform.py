@@ -14,14 +14,14 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.rows import dict_row
+
 from autonomy.clock import drawn_id
 from autonomy.envelope import encode
 from autonomy.events import Command, RegisterBots, SetPolicy
 from autonomy.topics import COMMANDS
 from autonomy.values import instant_of_ms
 from local_stack.settings import ROOT
-from psycopg.rows import dict_row
-
 from support.log import append
 from support.servers import Broker, Database, free_port
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+
 from autonomy.kafka import ensure_topics
 from autonomy.topics import TOPICS
 from local_stack.database import create_database

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Annotated, Final, Literal, cast
 
 import msgspec
@@ -85,13 +86,13 @@ def encode(
 
 def _head_bytes(kind: str, event_id: str, source: str, subject: str, time: str, extensions: Mapping[str, str | None]) -> bytes:
     head = (
-        f'{{"specversion":"1.0","id":{json.dumps(event_id)},"source":{json.dumps(source)},"type":{json.dumps(kind)},'
-        f'"subject":{json.dumps(subject)},"time":{json.dumps(time)},"datacontenttype":"application/json",'
+        f'{{"specversion":"1.0","id":{quoted(event_id)},"source":{quoted(source)},"type":{quoted(kind)},'
+        f'"subject":{quoted(subject)},"time":{quoted(time)},"datacontenttype":"application/json",'
         f'"dataschema":"{SCHEMA_PREFIX}{kind}.json"'
     )
     for name, value in extensions.items():
         if value is not None:
-            head += f',"{name}":{json.dumps(value)}'
+            head += f',"{name}":{quoted(value)}'
     return head.encode()
 
 

@@ -131,10 +131,14 @@ class LogReader:
 
     Attributes:
         positions: the next offset of each partition that `poll` has not returned yet.
+        asker: a connection of its own for questions: a broker answers one connection in order, so on the reader's a question
+            waits behind the fetch that waits for records.
     """
 
     consumer: AIOKafkaConsumer
     positions: dict[TopicPartition, int] = field(default_factory=dict)
+    bootstrap: str = ""
+    asker: AIOKafkaConsumer | None = None
 
     @classmethod
     async def open(cls, bootstrap: str, starts: Mapping[str, Sequence[int]]) -> Self:
@@ -151,7 +155,7 @@ class LogReader:
             metadata_max_age_ms=30_000,
         )
         await _start(consumer)
-        reader = cls(consumer)
+        reader = cls(consumer, bootstrap=bootstrap)
         partitions = [TopicPartition(topic, number) for topic, offsets in starts.items() for number in range(len(offsets))]
         consumer.assign(partitions)
         for topic, offsets in starts.items():
@@ -169,10 +173,12 @@ class LogReader:
 
     async def close(self) -> None:
         """Stop the client; its own stop may hang after a broker's death, so it gets a limit."""
-        try:
-            await asyncio.wait_for(self.consumer.stop(), timeout=5)
-        except TimeoutError:
-            log.warning("the Kafka client did not stop within 5 s")
+        for client in (self.consumer, self.asker):
+            try:
+                if client is not None:
+                    await asyncio.wait_for(client.stop(), timeout=5)
+            except TimeoutError:
+                log.warning("the Kafka client did not stop within 5 s")
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Go to an offset; what was fetched from elsewhere is dropped."""
@@ -192,7 +198,14 @@ class LogReader:
     async def ends(self, topics: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """The end offset of each partition of these topics, now."""
         wanted = [partition for partition in self.positions if partition.topic in set(topics)]
-        found = await self.consumer.end_offsets(wanted)
+        if self.asker is None:
+            asker = AIOKafkaConsumer(
+                bootstrap_servers=self.bootstrap, enable_auto_commit=False, request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
+                retry_backoff_ms=100, metadata_max_age_ms=30_000,
+            )  # fmt: skip
+            await _start(asker)
+            self.asker = asker
+        found = await self.asker.end_offsets(wanted)
         return {topic: by_number(found, topic) for topic in sorted({partition.topic for partition in wanted})}
 
     def reached(self, cut: Mapping[str, Sequence[int]]) -> bool:

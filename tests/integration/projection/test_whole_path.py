@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from autonomy.events import CancelJob, HoldBot, PauseLoop, RegisterBots, ResumeLoop, RetireBot
 from projection.rebuild import rebuild
 from support.log import append, audit

@@ -12,6 +12,7 @@ from autonomy.values import iso
 from bots_ui.assets import Assets, build_environment
 from bots_ui.facts import Facts, Link, facts_of
 
+TEMPLATES = build_environment(Assets({}, ()))
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
@@ -39,7 +40,7 @@ def facts(document: dict[str, Any], lost_since: datetime | None = None) -> Facts
 
 
 def header(found: Facts) -> str:
-    return build_environment(Assets({}, ())).get_template("head.html").render(facts=found, now=NOON)
+    return TEMPLATES.get_template("head.html").render(facts=found, now=NOON)
 
 
 def test_fresh_and_ticking() -> None:

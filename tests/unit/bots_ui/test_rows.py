@@ -34,9 +34,11 @@ def a_document(state: str = "IDLE", **more: Any) -> dict[str, Any]:
     } | more  # fmt: skip
 
 
+TEMPLATES = build_environment(Assets({}, ()))
+
+
 def html_of(row: BotRow) -> str:
-    environment = build_environment(Assets({}, ()))
-    return environment.get_template("row.html").render(row=row, now=NOON)
+    return TEMPLATES.get_template("row.html").render(row=row, now=NOON)
 
 
 def badge_html(document: dict[str, Any], **more: Any) -> str:

@@ -8,11 +8,12 @@ from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from autonomy import lifecycle
 from autonomy.topics import COMMANDS, JOBS, RUNNERS, RUNS
 from autonomy.values import BotState, JobStatus
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from projection.intake import Intake
 from support.histories import Step, live_through, written_history
 from support.read_models import Log, MemoryStore, Reading, compared_rows, log_of, read_in_turns, read_whole, rows_hash
@@ -188,6 +189,7 @@ def test_without_waiting_for_the_second_reading_an_event_is_lost(written: tuple[
 
 def test_an_intake_that_resumes_at_its_position_loses_what_waited(written: tuple[TickDriver, Log], monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: a plain consumer does that."""
+
     def at_the_position(self: Intake, key: tuple[str, int], position: int, head_offset: int) -> int:
         return head_offset + 1 if key[0] == RUNS else position
 
@@ -218,7 +220,7 @@ def test_an_event_that_waited_acts_at_its_own_time_and_a_void_one_leaves_none_be
 
 
 def test_undecodable_records_are_kept_with_their_place_and_said_once(written: tuple[TickDriver, Log]) -> None:
-    driver, log = written
+    _, log = written
     poison = [record for key, records in log.items() if key[0] != RUNS for record in records if record.value in {b"", b"{}", b"\xff"}]
     assert poison
     store = MemoryStore()

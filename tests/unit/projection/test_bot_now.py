@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+
 from autonomy.values import BotState, JobStatus, JobType, Reason
 from projection.bot_now import since_of, state_of
 

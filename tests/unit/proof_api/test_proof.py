@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from autonomy.values import iso_of_ms
 from hypothesis import given
 from hypothesis import strategies as st
+
+from autonomy.values import iso_of_ms
 from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, Judgement, LogFacts, ReadFacts, body_of, judge, proof_of
 from proof_api.snapshot import decision_body, jobs_body
 
@@ -58,7 +59,9 @@ TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str]
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("log", "read", "code", "status", "verdict", "not_ok", "words"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+@pytest.mark.parametrize(
+    ("log", "read", "code", "status", "verdict", "not_ok", "words"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+)
 def test_situation_is_graded_as_the_table_says(
     log: LogFacts, read: ReadFacts, code: int, status: str, verdict: str | None, not_ok: dict[str, str], words: str
 ) -> None:
@@ -131,7 +134,9 @@ GRADES = {"fresh": 0, "stale": 1, "unverified": 2, "unavailable": 3}
 VERDICTS = {"TICKING": 0, "PAUSED": 0, "LATE": 1, "DOWN": 2, None: 3}
 
 
-def facts(seen: float | None, pulse: float | None, snapshot: float | None, probe: float | None, tick: float | None) -> tuple[LogFacts, ReadFacts]:
+def facts(
+    seen: float | None, pulse: float | None, snapshot: float | None, probe: float | None, tick: float | None
+) -> tuple[LogFacts, ReadFacts]:
     log = replace(LOG, seen_age_ms=seen, pulse_age_ms=pulse)
     return log, replace(READ, age_ms=snapshot, probe_age_ms=probe, last_tick_ms=None if tick is None else NOW - round(tick))
 
@@ -146,9 +151,7 @@ def grade_of(judgement: Judgement) -> tuple[int, int]:
 
 
 @given(st.tuples(AGES, AGES, AGES, AGES, AGES), st.tuples(*[st.floats(0, 60_000)] * 5), st.booleans())
-def test_more_staleness_never_makes_a_better_status(
-    ages: tuple[float | None, ...], more: tuple[float, ...], paused: bool
-) -> None:
+def test_more_staleness_never_makes_a_better_status(ages: tuple[float | None, ...], more: tuple[float, ...], paused: bool) -> None:
     seen, pulse, snapshot, probe, tick = ages
     before = facts(seen, pulse, snapshot, probe, tick)
     after = facts(*[older(age, by) for age, by in zip(ages, more, strict=True)])  # type: ignore[arg-type]

@@ -35,6 +35,8 @@ def run(stack: Stack, command: str, arguments: list[str]) -> int:
     match command:
         case "setup":
             ensure_jars(stack.settings.cache_dir.resolve())
+            # The page's scripts, from npm by lock; without them the page still works, without live updates.
+            return subprocess.call([sys.executable, "-m", "bots_ui.build_assets"])
         case "up":
             stack.up()
         case "down":

@@ -300,6 +300,7 @@ async def events(hub: Hub, view: View, max_events: int | None = None) -> AsyncIt
     client, sent = Client(view), 0
     hub.clients.add(client)
     stopped = asyncio.create_task(hub.stopping.wait())
+    taken: asyncio.Task[Message] | None = None
     try:
         waiting = hub.picture(view)
         while max_events is None or sent < max_events:
@@ -309,12 +310,13 @@ async def events(hub: Hub, view: View, max_events: int | None = None) -> AsyncIt
             taken = asyncio.create_task(client.queue.get())
             await asyncio.wait({taken, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if stopped.done():
-                taken.cancel()
                 return
             waiting = [taken.result()]
             if client.overflowed:
                 client.overflowed = False
                 waiting = hub.picture(view)
     finally:
-        stopped.cancel()
         hub.clients.discard(client)
+        stopped.cancel()
+        if taken is not None:
+            taken.cancel()

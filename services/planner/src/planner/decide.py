@@ -281,11 +281,13 @@ def digest_of(decisions: Iterable[Decision]) -> str:
     tails: dict[tuple[str, str, str], str] = {}
     lines = []
     for decision in decisions:
-        key = (decision.reason, decision.job_type or "", codes_of(decision.blockers))
-        tail = tails.get(key)
-        if tail is None:
-            tail = tails[key] = "|" + "|".join(key)
-        lines.append(decision.bot_id + tail)
+        blockers = decision.blockers
+        key = (decision.reason, decision.job_type or "", codes_of(blockers) if blockers else "")
+        try:
+            lines.append(decision.bot_id + tails[key])
+        except KeyError:
+            tails[key] = "|" + "|".join(key)
+            lines.append(decision.bot_id + tails[key])
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

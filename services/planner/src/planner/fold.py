@@ -245,11 +245,13 @@ def fold_own(state: State, events: Iterable[Event], tick: int, now_ms: int) -> N
 def fold_fact(state: State, event: Event, tick: int, seq: int, now_ms: int) -> None:
     """Fold one record of a tick."""
     match event:
+        case BotDecision():  # first, being most of a tick
+            _fold_bot_fact(state, event, tick, now_ms)
         case CommandAccepted() | CommandRejected():
             state.commands.put(event.command_id, tick)
         case BotRegistered():
             _register(state, event, now_ms)
-        case BotChanged() | BotRetired() | StageChanged() | HoldPlaced() | HoldReleased() | BotDecision():
+        case BotChanged() | BotRetired() | StageChanged() | HoldPlaced() | HoldReleased():
             _fold_bot_fact(state, event, tick, now_ms)
         case LoopPaused():
             pause = Pause(event.scope, event.target, event.actor, now_ms, event.reason)
@@ -294,6 +296,11 @@ def _fold_bot_fact(
     if bot is None:
         raise Broken(f"{event.wire} of {event.bot_id}, which is not in the fleet")
     match event:
+        case BotDecision():
+            codes = ",".join(blocker.code for blocker in event.blockers)
+            said = (event.reason.value, event.job_type.value if event.job_type else "", codes)
+            if said != bot.said:
+                state.bots.put(bot.id, bot.saying(said))
         case BotChanged():
             parameters = tuple(sorted(event.parameters.items()))
             state.bots.put(bot.id, replace(
@@ -311,11 +318,6 @@ def _fold_bot_fact(
             state.bots.put(bot.id, replace(bot, hold=event.reason or event.actor))
         case HoldReleased():
             state.bots.put(bot.id, _released(bot, event))
-        case BotDecision():
-            codes = ",".join(blocker.code for blocker in event.blockers)
-            said = (event.reason.value, event.job_type.value if event.job_type else "", codes)
-            if said != bot.said:
-                state.bots.put(bot.id, replace(bot, said=said))
         case _:
             assert_never(event)
 

@@ -38,14 +38,17 @@ def findings(bot: Bot, job_type: JobType, view: View) -> tuple[Finding, ...]:
     found: list[Finding] = []
     runs = job_type is JobType.RUNNER_START
     if runs and not bot.verified:
-        found.append(_unverified(bot, view))
+        if bot.evidence is None:
+            found.extend(view.shared("stage", bot.stage, "", lambda: (_unverified(bot, view),)))
+        else:
+            found.append(_unverified(bot, view))
     if bot.strategy not in view.strategies or _parameter_fault(bot.strategy, bot.parameters) is not None:
         found.append(_strategy(bot, view))
     data = view.data.get(bot.symbol)
     if data is None or data.bars < view.policy.research.min_bars:
-        found.append(_market_data(bot, data, view))
+        found.extend(view.shared("data", bot.symbol, "", lambda: (_market_data(bot, data, view),)))
     if job_type not in view.job_types or view.disagreements:
-        found.extend(_capabilities(bot, job_type, view))
+        found.extend(view.shared(job_type, bot.symbol, bot.strategy, lambda: tuple(_capabilities(bot, job_type, view))))
     if bot.failure is not None:
         found.extend(_last_failure(bot, data, view))
     record = bot.runner if runs else bot.research

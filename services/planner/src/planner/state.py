@@ -6,7 +6,8 @@ stays incremental and a try that loses can be undone. Entities are immutable; a 
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -93,11 +94,18 @@ class Bot:
     failure: Failure | None = None
     research: ClassRecord = ClassRecord()
     runner: ClassRecord = ClassRecord()
-    said: tuple[str, str, str] = ("", "", "")
+    said: tuple[str, str, str] = ("", "", "")  # stays last: `saying` relies on it
 
     def record_of(self, job_class: JobClass) -> ClassRecord:
         """Its record of a class."""
         return self.research if job_class is JobClass.RESEARCH else self.runner
+
+    def saying(self, said: tuple[str, str, str]) -> "Bot":
+        """The same bot with another published decision: `replace`, without asking for each field by name."""
+        return Bot(*_all_but_said(self), said)
+
+
+_all_but_said: Final = attrgetter(*[entry.name for entry in fields(Bot) if entry.name != "said"])
 
 
 @dataclass(frozen=True, slots=True)

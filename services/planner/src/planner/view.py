@@ -4,14 +4,17 @@ Place in the flow: built once per tick from state, read by gates and decide. Pur
 """
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from autonomy.fleet import fingerprint_of
 from autonomy.market_clock import market_day, unpack_days, wall_ms_of_day
 from autonomy.policy import Policy
 from autonomy.values import JobType
 from planner.state import Bot, RunnerProcess, State, SymbolOffer
+
+Found = TypeVar("Found")
 
 
 class Data(NamedTuple):
@@ -34,6 +37,7 @@ class View:
         strategies: name → (version, code hash).
         disagreements: strategies and symbols that live processes announce differently.
         walls: what `wall_ms` answered already.
+        findings: those that say the same of many bots, made once.
     """
 
     policy: Policy
@@ -48,6 +52,7 @@ class View:
     disagreements: frozenset[str]
     fingerprints: dict[tuple[str, int], str] = field(default_factory=dict)
     walls: dict[int, int | None] = field(default_factory=dict)
+    findings: dict[tuple[str, str, str], tuple[object, ...]] = field(default_factory=dict)
 
     def fingerprint(self, bot: Bot) -> str:
         """The fingerprint that evidence about this bot needs now; empty while nothing is known about its code or data."""
@@ -69,6 +74,14 @@ class View:
             symbol=bot.symbol, timeframe=bot.timeframe, source_id=data.offer.source_id,
             engine_version=self.engine_version, costs=research.costs, initial_cash_usd=research.initial_cash_usd,
         )  # fmt: skip
+
+    def shared(self, gate: str, first: str, second: str, make: Callable[[], tuple[Found, ...]]) -> tuple[Found, ...]:
+        """Findings of a gate that follow from these two words and the tick's surroundings alone: the same for every such bot."""
+        key = (gate, first, second)
+        known = self.findings.get(key)
+        if known is None:
+            known = self.findings[key] = make()
+        return cast("tuple[Found, ...]", known)
 
     def wall_ms(self, day: int) -> int | None:
         """When the market reaches a day; worked out once per day, since many bots ask for the same ones."""

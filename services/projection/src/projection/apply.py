@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import assert_never
 
+import orjson
+
 from autonomy import lifecycle
 from autonomy.chain import AcceptedTick
-from autonomy.envelope import Received, event_id_of
+from autonomy.envelope import Received, data_bytes, event_id_of
 from autonomy.events import (
     AttemptRefused,
     BotChanged,
@@ -27,6 +29,7 @@ from autonomy.events import (
     Command,
     CommandAccepted,
     CommandRejected,
+    Document,
     HoldPlaced,
     HoldReleased,
     JobCancelled,
@@ -241,7 +244,7 @@ class Model:
         span: Row = {
             "bot_id": event.bot_id, "from_tick": seal.tick, "to_tick": None, "reason_code": event.reason.value,
             "job_type": event.job_type.value if event.job_type else None, "job_id": event.job_id,
-            "blockers": [blocker.model_dump(mode="json", by_alias=True) for blocker in event.blockers],
+            "blockers": [json_of(blocker) for blocker in event.blockers],
             "detail": event.detail, "until_at": event.until, "next_due_at": event.next_due_at,
             "limit_name": event.limit, "limit_value": event.limit_value, "place": event.place,
             "would": event.would.value if event.would else None, "due_since": event.due_since, "event_id": event_id,
@@ -274,7 +277,7 @@ class Model:
             "job_class": event.job_class.value, "cause": None, "detail": None, "tick": event.tick, "seq": seq,
             "partition": event.partition, "created_at": at, "queued_at": at, "started_at": None, "finished_at": None,
             "last_beat_at": None, "phase": None, "progress": None, "fingerprint": event.fingerprint,
-            "bars_until": event.bars_until.isoformat(), "spec": event.model_dump(mode="json", by_alias=True),
+            "bars_until": event.bars_until.isoformat(), "spec": orjson.Fragment(data_bytes(event)),
             "result": None, "attempts": [],
         }  # fmt: skip
         self.fold.enqueue(job)
@@ -307,7 +310,7 @@ class Model:
             case JobSucceeded():
                 row |= {"finished_at": at, "phase": "done", "progress": 1.0, "last_beat_at": at, "process_id": step.process_id}
                 if step.result is not None:
-                    row["result"] = _short(step.result)
+                    row["result"] = json_of(step.result, exclude={"equity"})
                     self._found(step, step.result, at)
             case JobFailed():
                 row |= {"finished_at": at, "last_beat_at": at, "detail": step.detail, "process_id": step.process_id}
@@ -327,7 +330,7 @@ class Model:
 
     def _found(self, step: JobSucceeded, found: ResearchSummary, at: datetime) -> None:
         metrics = found.metrics
-        summary = found.model_dump(mode="json", by_alias=True)
+        summary = json_of(found)
         self.changes.put("bot_backtests", (step.job_id,), {
             "job_id": step.job_id, "bot_id": step.bot_id, "job_type": self.jobs[step.job_id]["job_type"],
             "fingerprint": found.fingerprint, "data_sha256": found.data_sha256, "source_id": found.source_id,
@@ -495,9 +498,9 @@ def _left_attempt(row: Row, before: Job, at: datetime, cause: str) -> Row:
     }  # fmt: skip
 
 
-def _short(found: ResearchSummary) -> Row:
-    document: Row = found.model_dump(mode="json", by_alias=True, exclude={"equity"})
-    return document
+def json_of(part: Document, exclude: set[str] | None = None) -> orjson.Fragment:
+    """A part of an event as it stands on the wire: rows carry it as text, nobody here looks into it again."""
+    return orjson.Fragment(part.__pydantic_serializer__.to_json(part, by_alias=True, exclude=exclude))
 
 
 def _runner(process_id: str, at: datetime) -> Row:

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from autonomy import clock
-from autonomy.errors import BadInput
+from autonomy.errors import BadInput, Broken
 from autonomy.postgres import NOT_READY, prepare
 from autonomy.read_model import SCHEMA
 from proof_api import problems
@@ -78,6 +78,11 @@ def create_app(settings: ProofSettings) -> FastAPI:
     async def on_bad_input(_: Request, refusal: BadInput) -> Response:
         more = {"field": refusal.field, "limit": refusal.limit}
         return problems.problem_response(422, "BAD_INPUT", "A value is refused", str(refusal), more)
+
+    @app.exception_handler(Broken)
+    async def on_broken(_: Request, fault: Broken) -> Response:
+        log.critical("broken: %s", fault)
+        return problems.problem_response(503, "BROKEN_SETUP", "This process cannot answer until an operator looks", "see its log")
 
     @app.middleware("http")
     async def harden(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

@@ -60,7 +60,9 @@ class Operators:
             return
         try:
             entries = json.loads(self.path.read_text())
-            self.by_digest = {entry["sha256"]: Operator(entry["name"], entry["role"]) for entry in entries}
+            known = {str(entry["sha256"]): Operator(str(entry["name"]), entry["role"]) for entry in entries}
+            if not {operator.role for operator in known.values()} <= set(RANK):
+                raise ValueError("unknown role")
         except (ValueError, KeyError, TypeError) as refusal:
             raise Broken(f"{self.path} is no list of operators with name, role and sha256") from refusal
-        self.mtime_ns = mtime_ns
+        self.by_digest, self.mtime_ns = known, mtime_ns

@@ -5,12 +5,15 @@ credential. The same idempotency key gives the same command id, and a command sa
 """
 
 import asyncio
+import hashlib
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import asyncpg
+import orjson
 from pydantic import ValidationError
 
 from autonomy import clock
@@ -32,6 +35,7 @@ from autonomy.events import (
 )
 from autonomy.fleet import read_bot
 from autonomy.policy import read_policy
+from autonomy.postgres import GONE
 from autonomy.topics import COMMANDS
 from autonomy.values import derived_id
 from proof_api.auth import Operator, Role
@@ -44,6 +48,8 @@ ASK_EVERY_S: Final = 0.1
 APPEND_TIMEOUT_S: Final = 8.0
 REFUSALS_PER_MINUTE: Final = 60
 """Refused attempts are recorded up to this rate; a flood is counted, not written."""
+KEYS_KEPT: Final = 10_000
+"""Commands with an idempotency key that this process remembers; the read models remember the older ones."""
 KINDS: Final[dict[str, type[Command]]] = {
     kind.wire: kind
     for kind in (
@@ -58,6 +64,8 @@ class Desk:
     """Where commands go in."""
 
     voice: Voice
+    acknowledged: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     refusals: list[float] = field(default_factory=list)
     refusals_dropped: int = 0
 
@@ -70,13 +78,13 @@ class Desk:
         wire = str(document.get("type", ""))
         kind = KINDS.get(wire) or KINDS.get(f"{wire}.v1")
         if kind is None:
-            raise Problem(422, "BAD_INPUT", "Unknown command", f"type: must be one of {', '.join(sorted(KINDS))}")
+            raise Problem(422, "BAD_INPUT", "Unknown command", f"type: must be one of {', '.join(sorted(KINDS))}", field="type")
         needed: Role = "approver" if kind.wire in APPROVERS_ONLY else "operator"
         if not operator.may(needed):
             raise Problem(403, "FORBIDDEN", "Not allowed", f"{kind.wire} needs the role {needed}, {operator.name} is {operator.role}")
         forged = {"commandId", "actor", "role", "command_id"} & set(document)
         if forged:
-            raise Problem(422, "BAD_INPUT", "A value is refused", f"{min(forged)}: comes from the credential, never from the body")
+            raise Problem(422, "BAD_INPUT", "A value is refused", f"{min(forged)}: comes from the credential", field=min(forged))
         body = {name: value for name, value in document.items() if name != "type"}
         command_id = derived_id("command", operator.name, key) if key else clock.drawn_id()
         try:
@@ -91,6 +99,24 @@ class Desk:
         except BadInput as refusal:
             raise Problem(422, "BAD_INPUT", "A value is refused", str(refusal), field=refusal.field, limit=refusal.limit) from refusal
         return command
+
+    async def say_once(self, command: Command, pool: "asyncpg.Pool[asyncpg.Record] | None") -> None:
+        """Append a command with an idempotency key, unless that was done before.
+
+        Raises:
+            Problem: 422 when the key came with another body before; else as `append`.
+        """
+        digest = digest_of(command.model_dump(mode="json", by_alias=True))
+        async with self.turn:
+            before = self.acknowledged.get(command.command_id) or await digest_said(pool, command.command_id)
+            if before is None:
+                await self.append(command, command.command_id, command.actor)
+                self.acknowledged[command.command_id] = digest
+                while len(self.acknowledged) > KEYS_KEPT:
+                    self.acknowledged.popitem(last=False)
+            elif before != digest:
+                limit = "one key is for one command"
+                raise Problem(422, "KEY_REUSED", "A value is refused", f"Idempotency-Key: {limit}", field="Idempotency-Key", limit=limit)
 
     async def append(self, event: Command | AttemptRefused, event_id: str, actor: str) -> None:
         """Append to the log.
@@ -118,14 +144,34 @@ class Desk:
             return
         self.refusals.append(mono_s)
         event = AttemptRefused(
-            attempt_id=clock.drawn_id(), command=str(document.get("type", ""))[:80], code=problem.code,
+            attempt_id=clock.drawn_id(), command=_printable(str(document.get("type", "")))[:80], code=problem.code,
             actor=operator.name if operator else "anonymous", role=operator.role if operator else "none",
-            field=str(problem.more.get("field", ""))[:200], limit=(problem.detail or problem.title)[:500],
+            field=_printable(str(problem.more.get("field", "")))[:200], limit=_printable(problem.detail or problem.title)[:500],
         )  # fmt: skip
         try:
             await self.append(event, event.attempt_id, event.actor)
         except Problem as lost:
             log.warning("a refused attempt could not be recorded: %s", lost.title)
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def digest_of(body: Mapping[str, object]) -> str:
+    """What tells two commands apart."""
+    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+async def digest_said(pool: "asyncpg.Pool[asyncpg.Record] | None", command_id: str) -> str | None:
+    """The digest of a command that the projection has seen; None also when the database does not answer: said twice, it acts once."""
+    if pool is None:
+        return None
+    try:
+        body = await pool.fetchval("SELECT body FROM commands WHERE id = $1", command_id, timeout=2)
+    except GONE:
+        return None
+    return None if body is None else digest_of(body)
 
 
 def check_content(command: Command) -> None:

@@ -12,7 +12,7 @@ from autonomy.postgres import GONE
 from proof_api.auth import Operator, Operators
 from proof_api.commands import Desk
 from proof_api.problems import Problem
-from proof_api.proof import Judgement, LogFacts, ReadFacts, judge
+from proof_api.proof import HEAD_SEEN_MS, Judgement, LogFacts, ReadFacts, judge
 from proof_api.settings import ProofSettings
 from proof_api.snapshot import Snapshots
 from proof_api.watch import Watch
@@ -31,6 +31,12 @@ class Context:
     stopping: bool = False
     clients: int = 0
     snapshots_cache: dict[tuple[tuple[str, ...], str], tuple[object, bytes]] = field(default_factory=dict)
+
+    @property
+    def kafka_is_gone(self) -> bool:
+        """Whether Kafka answered once, and does not now."""
+        seen = self.watch.seen_mono_ms
+        return seen is not None and clock.monotonic_ms() - seen > HEAD_SEEN_MS
 
     def judged(self) -> tuple[int, Judgement, LogFacts, ReadFacts]:
         """Now, and what can be said now."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any, Final
 
 import orjson
 from fastapi import FastAPI, Request
@@ -10,6 +11,24 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 MEDIA = "application/problem+json"
+SCHEMA: Final = {
+    "title": "Problem", "type": "object", "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+        "code": {"type": "string", "description": "for programs"}, "detail": {"type": "string"},
+        "field": {"type": "string", "description": "the value at fault"}, "limit": {"type": "string", "description": "what is allowed"},
+    },
+}  # fmt: skip
+MEANINGS: Final = {
+    401: "No valid operator's token", 403: "The role does not allow it, or another site asks", 404: "No such thing",
+    413: "The body is too large", 415: "The body is no JSON", 422: "A value is refused: field and limit are named",
+    503: "It cannot be answered now; Retry-After says when to ask again", 504: "It is unknown whether the command landed",
+}  # fmt: skip
+
+
+def declared(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route may answer, for the OpenAPI document."""
+    return {code: {"description": MEANINGS[code], "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}} for code in codes}
 
 
 class Problem(Exception):
@@ -31,11 +50,21 @@ def problem_response(status: int, code: str, title: str, detail: str, more: Mapp
     """The answer."""
     body = {"type": f"urn:autonomy:problem:{code.lower()}", "title": title, "status": status, "code": code, "detail": detail}
     headers = {"Retry-After": "2"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     return Response(orjson.dumps(body | dict(more or {})), status, headers, MEDIA)
 
 
 def install(app: FastAPI) -> None:
-    """Turn every refusal into a problem."""
+    """Turn every refusal into a problem, and say in the OpenAPI document what a problem is."""
+    plain = app.openapi
+
+    def with_problems() -> dict[str, Any]:
+        document = plain()
+        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = SCHEMA
+        return document
+
+    app.openapi = with_problems  # type: ignore[method-assign] # FastAPI's own way to extend the document
 
     @app.exception_handler(Problem)
     async def on_problem(_: Request, problem: Problem) -> Response:

@@ -7,8 +7,9 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
@@ -18,6 +19,7 @@ from autonomy.values import iso
 MAX_LIMIT: Final = 200
 DEFAULT_LIMIT: Final = 50
 MAX_TEXT: Final = 80
+MAX_NUMBER: Final = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -55,9 +57,28 @@ def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[object]:
     """
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return [kind.fromisoformat(value) if kind is datetime else kind(value) for kind, value in zip(kinds, values, strict=True)]
-    except (ValueError, TypeError, AttributeError) as refusal:
+        if not isinstance(values, list):
+            raise TypeError("no list of keys")
+        return [_key_of(value, kind) for value, kind in zip(values, kinds, strict=True)]
+    except (ValueError, TypeError, OverflowError, RecursionError) as refusal:
         raise BadInput("cursor", "must be a nextCursor of this list") from refusal
+
+
+def _key_of(value: object, kind: type) -> object:
+    """A key as PostgreSQL can compare it; anything that it would refuse is refused here."""
+    if kind is int and isinstance(value, int) and not isinstance(value, bool) and -MAX_NUMBER - 1 <= value <= MAX_NUMBER:
+        return value
+    if kind is int or not isinstance(value, str) or "\x00" in value:
+        raise ValueError("no key of this kind")
+    value.encode()  # a lone surrogate is no text
+    if kind is UUID:
+        return str(UUID(value))
+    if kind is not datetime:
+        return value
+    at = datetime.fromisoformat(value)
+    if at.tzinfo is None:
+        raise ValueError("an instant without a zone")
+    return at.astimezone(UTC)
 
 
 def document(row: "asyncpg.Record | Mapping[str, object]") -> dict[str, object]:
@@ -173,28 +194,28 @@ async def one_bot(connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list paged newest first by (time or number, id)."""
+    """A list paged newest first; together the columns of `order` name one row, or a page's end could fall between two."""
 
     table: str
     columns: str
-    order: tuple[str, str]
-    kinds: tuple[type, type]
+    order: tuple[str, ...]
+    kinds: tuple[type, ...]
 
     async def page(
         self, connection: "asyncpg.Connection[asyncpg.Record]", where: Where, limit: int, cursor: str | None
     ) -> tuple[list[dict[str, object]], str | None]:
         """A page, newest first."""
-        first, second = self.order
         if cursor:
-            where.add(f"({first}, {second}) < ({{}}, {{}})", *decode_cursor(cursor, self.kinds))
+            places = ", ".join("{}" for _ in self.order)
+            where.add(f"({', '.join(self.order)}) < ({places})", *decode_cursor(cursor, self.kinds))
         where.values.append(limit + 1)
         rows = await connection.fetch(
             f"SELECT {self.columns} FROM {self.table} WHERE {where.sql} "  # noqa: S608 (names and conditions are ours)
-            f"ORDER BY {first} DESC, {second} DESC LIMIT ${len(where.values)}",
+            f"ORDER BY {', '.join(f'{column} DESC' for column in self.order)} LIMIT ${len(where.values)}",
             *where.values,
         )
         page = rows[:limit]
-        following = encode_cursor([page[-1][first], page[-1][second]]) if len(rows) > limit else None
+        following = encode_cursor([page[-1][column] for column in self.order]) if len(rows) > limit else None
         return [document(row) for row in page], following
 
 
@@ -202,22 +223,22 @@ JOBS: Final = Listing(
     "bot_jobs",
     "id, bot_id, job_type, job_class, status, cause, detail, tick, seq, attempt, failures, attempts, created_at, queued_at, "
     "started_at, finished_at, last_beat_at, phase, progress, process_id, fingerprint, bars_until",
-    ("created_at", "id"), (datetime, str),
+    ("created_at", "id"), (datetime, UUID),
 )  # fmt: skip
-RUNS: Final = Listing("autonomy_planner_runs", "*", ("tick", "id"), (int, str))
-STAGE_EVENTS: Final = Listing("bot_stage_events", "*", ("created_at", "id"), (datetime, str))
+RUNS: Final = Listing("autonomy_planner_runs", "*", ("tick", "id"), (int, UUID))
+STAGE_EVENTS: Final = Listing("bot_stage_events", "*", ("created_at", "id"), (datetime, UUID))
 COMMANDS: Final = Listing(
     "commands", "id, command, actor, role, reason, said_at, status, tick, code, field, limit_text, outcomes", ("said_at", "id"),
-    (datetime, str),
+    (datetime, UUID),
 )  # fmt: skip
 DECISIONS: Final = Listing("decision_spans", "*", ("from_tick", "bot_id"), (int, str))
 BACKTESTS: Final = Listing(
     "bot_backtests",
     "job_id, bot_id, job_type, fingerprint, data_sha256, source_id, synthetic, bars, first_day, last_day, sharpe, oos_sharpe, "
     "max_drawdown, cagr, trades, dsr, look_ahead_ok, summary, artifact, created_at",
-    ("created_at", "job_id"), (datetime, str),
+    ("created_at", "job_id"), (datetime, UUID),
 )  # fmt: skip
-QUARANTINE: Final = Listing("quarantine", "*", ("seen_at", "log_offset"), (datetime, int))
+QUARANTINE: Final = Listing("quarantine", "*", ("seen_at", "topic", "partition", "log_offset"), (datetime, str, int, int))
 TIMELINE_SQL: Final = """
 SELECT at, kind, what, actor, detail, ref FROM (
   SELECT created_at AS at, 'stage' AS kind, to_stage || ' (' || reason_code || ')' AS what, actor, coalesce(from_stage, '') AS detail,

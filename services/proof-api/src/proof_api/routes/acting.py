@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import orjson
 from fastapi import APIRouter, Header, Request
@@ -10,7 +11,7 @@ from fastapi.responses import Response
 from autonomy.postgres import GONE
 from proof_api.commands import answer_of
 from proof_api.context import Context, InContext
-from proof_api.problems import Problem
+from proof_api.problems import Problem, declared
 from proof_api.queries import document as camel
 
 router = APIRouter()
@@ -30,6 +31,9 @@ def check_origin(request: Request) -> None:
     site = request.headers.get("sec-fetch-site")
     if site is not None and site not in {"same-origin", "none"}:
         raise Problem(403, "CROSS_SITE", "Not from here", f"Sec-Fetch-Site: {site}")
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise Problem(403, "CROSS_SITE", "Not from here", "Origin is another site")
 
 
 async def body_of(request: Request) -> dict[str, object]:
@@ -72,7 +76,7 @@ def depth_of(value: object) -> int:
     return deepest
 
 
-@router.get("/api/whoami", tags=["commands"], summary="The operator of a credential")
+@router.get("/api/whoami", tags=["commands"], summary="The operator of a credential", responses=declared(401, 422))
 async def whoami(context: InContext, authorization: Authorization = None) -> Response:
     """Name and role, or 401."""
     operator = context.operators.of_header(authorization)
@@ -81,24 +85,36 @@ async def whoami(context: InContext, authorization: Authorization = None) -> Res
     return Response(orjson.dumps({"name": operator.name, "role": operator.role}), media_type=JSON)
 
 
-@router.post("/api/commands", tags=["commands"], summary="Say a command; waits up to 5 s for the planner's answer")
+@router.post(
+    "/api/commands", tags=["commands"], summary="Say a command; waits up to 5 s for the planner's answer",
+    responses={
+        202: {"description": "In the log, not answered yet"}, 409: {"description": "Rejected by the planner: code, field, limitText"},
+        **declared(401, 403, 413, 415, 422, 503, 504),
+    },
+)  # fmt: skip
 async def command(
     request: Request, context: InContext, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """200 answered, 202 still open, 4xx refused with the field and the limit, 503 not sent, 504 unknown."""
-    check_origin(request)
     operator = context.operators.of_header(authorization)
     document: dict[str, object] = {}
     try:
+        check_origin(request)
         if operator is None:
             code = "NO_CREDENTIAL" if authorization is None else "BAD_CREDENTIAL"
             raise Problem(401, code, "Commands need an operator's token", "Authorization: Bearer <token>")
         document = await body_of(request)
         said = context.desk.read(document, operator, idempotency_key)
     except Problem as problem:
-        await context.desk.refused(document, operator, problem)
+        if not context.kafka_is_gone:
+            await context.desk.refused(document, operator, problem)
         raise
-    await context.desk.append(said, said.command_id, operator.name)
+    if context.kafka_is_gone:
+        raise Problem(503, "KAFKA_DOWN", "Kafka does not answer: the command was not sent")
+    if idempotency_key:
+        await context.desk.say_once(said, context.pool)
+    else:
+        await context.desk.append(said, said.command_id, operator.name)
     return await answered(context, said.command_id)
 
 

@@ -1,19 +1,24 @@
 """The two proofs, health and metrics."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 
 from autonomy.values import iso_of_ms
 from proof_api.context import CanRead, Context, InContext
 from proof_api.metrics import render
+from proof_api.problems import declared
 from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, RETRY_AFTER_S, body_of, proof_of
 from proof_api.voice import asyncapi
 
 router = APIRouter()
 JSON = "application/json"
+UNTRUSTED: dict[int | str, dict[str, Any]] = {
+    503: {"description": "The same keys, unknown ones null: the answer cannot be trusted, or does not meet `require`"},
+    **declared(401, 422),
+}
 Require = Annotated[Literal["ticking"] | None, Query(description="answer 503 unless the planner ticks")]
 
 
@@ -39,7 +44,7 @@ def answer(context: Context, keys: tuple[str, ...], require: str | None) -> Resp
     return Response(whole, code, headers, JSON)
 
 
-@router.get("/api/_proof/autonomy", tags=["proof"], summary="Is the planner really scheduling?")
+@router.get("/api/_proof/autonomy", tags=["proof"], summary="Is the planner really scheduling?", responses=UNTRUSTED)
 async def autonomy(context: InContext, _: CanRead, require: Require = None) -> Response:
     """The planner's last ticks and decisions, with the proof that they are current.
 
@@ -48,7 +53,7 @@ async def autonomy(context: InContext, _: CanRead, require: Require = None) -> R
     return answer(context, AUTONOMY_KEYS, require)
 
 
-@router.get("/api/_proof/jobs", tags=["proof"], summary="Is work really being done?")
+@router.get("/api/_proof/jobs", tags=["proof"], summary="Is work really being done?", responses=UNTRUSTED)
 async def jobs(context: InContext, _: CanRead, require: Require = None) -> Response:
     """Running, queued, finished and stuck jobs, with the proof that the counts are current.
 
@@ -64,7 +69,7 @@ async def livez() -> Response:
     return Response(b'{"status":"ok"}', media_type=JSON)
 
 
-@router.get("/readyz", tags=["health"], summary="Everything it needs answers")
+@router.get("/readyz", tags=["health"], summary="Everything it needs answers", responses={503: {"description": "Names the failing check"}})
 async def readyz(context: InContext) -> Response:
     """503 with the failing check while an answer could not be trusted."""
     _, judgement, _, _ = context.judged()
@@ -79,7 +84,7 @@ async def asyncapi_document(context: InContext) -> Response:
     return Response(asyncapi(context.desk.voice.broker).encode(), media_type=JSON)
 
 
-@router.get("/metrics", tags=["health"], summary="Prometheus metrics")
+@router.get("/metrics", tags=["health"], summary="Prometheus metrics", response_class=PlainTextResponse)
 async def metrics(context: InContext, request: Request) -> Response:
     """The platform in numbers, without bot or job ids in labels."""
     del request

@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
 
 from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Reason, Recency, Stage, iso_of_ms
 from proof_api import queries
 from proof_api.context import CanRead, Connected, Context, InContext
-from proof_api.problems import Problem
+from proof_api.problems import Problem, declared
 from proof_api.proof import proof_of
 from proof_api.queries import BotFilter, Where
 
-router = APIRouter()
+router = APIRouter(responses=declared(401, 422, 503))
 JSON = "application/json"
 Limit = Annotated[int, Query(ge=1, le=queries.MAX_LIMIT)]
 Cursor = Annotated[str | None, Query(max_length=400)]
@@ -24,11 +25,10 @@ BotPath = Annotated[str, Path(pattern=BOT_ID_PATTERN)]
 NoneMatch = Annotated[str | None, Header(alias="If-None-Match", max_length=200)]
 
 
-def answer(context: Context, document: dict[str, object], none_match: str | None = None) -> Response:
-    """A document with its proof, and an ETag of the read models' revision."""
+def answer(context: Context, document: dict[str, object], none_match: str | None = None, rev: int | None = None) -> Response:
+    """A document with its proof, and an ETag of the read models' revision: the one known before the rows were read."""
     now_ms, judgement, log, read = context.judged()
-    picture = context.snapshots.picture
-    etag = f'W/"{picture.rev if picture else 0}-{judgement.status}"'
+    etag = f'W/"{revision(context) if rev is None else rev}-{judgement.status}"'
     headers = {"Cache-Control": "no-cache", "ETag": etag, "X-Proof-Status": judgement.status}
     if none_match == etag:
         return Response(status_code=304, headers=headers)
@@ -36,12 +36,34 @@ def answer(context: Context, document: dict[str, object], none_match: str | None
     return Response(orjson.dumps(whole), headers=headers, media_type=JSON)
 
 
-def page(context: Context, items: Sequence[object], following: str | None, **more: object) -> Response:
+def revision(context: Context) -> int:
+    """The newest revision that a snapshot saw."""
+    picture = context.snapshots.picture
+    return picture.rev if picture else 0
+
+
+def page(context: Context, request: Request, items: Sequence[object], following: str | None) -> Response:
     """A page of a list."""
-    response = answer(context, {"items": items, "nextCursor": following, **more})
-    if following is not None:
-        response.headers["Link"] = f'<?cursor={following}>; rel="next"'
+    response = answer(context, {"items": items, "nextCursor": following})
+    link(response, request, following)
     return response
+
+
+def link(response: Response, request: Request, following: str | None) -> None:
+    """Name the next page with the filters of this one."""
+    if following is not None and response.status_code == HTTPStatus.OK:
+        query = request.url.include_query_params(cursor=following).query
+        response.headers["Link"] = f'<?{query}>; rel="next"'
+
+
+async def known_bot(connection: Connected, bot_id: BotPath) -> str:
+    """The id of a bot that was registered once; 404 of any other."""
+    if await connection.fetchval("SELECT 1 FROM bots WHERE id = $1", bot_id) is None:
+        raise Problem(404, "UNKNOWN_BOT", "No such bot", f"{bot_id} was never registered")
+    return bot_id
+
+
+KnownBot = Annotated[str, Depends(known_bot)]
 
 
 def _words(values: Sequence[StrEnum] | None) -> tuple[str, ...]:
@@ -50,7 +72,7 @@ def _words(values: Sequence[StrEnum] | None) -> tuple[str, ...]:
 
 @router.get("/api/bots", tags=["bots"], summary="The fleet, filtered by what the badges show")
 async def bots(  # noqa: PLR0913 (one argument per filter)
-    context: InContext, _: CanRead, connection: Connected,
+    request: Request, context: InContext, _: CanRead, connection: Connected,
     state: Annotated[list[BotState] | None, Query(max_length=7)] = None,
     stage: Annotated[list[Stage] | None, Query(max_length=5)] = None,
     reason: Annotated[list[Reason] | None, Query(max_length=12)] = None,
@@ -60,6 +82,7 @@ async def bots(  # noqa: PLR0913 (one argument per filter)
 ) -> Response:  # fmt: skip
     """One page by bot id, with the counts of every badge, stage and reason over the whole fleet."""
     wanted = BotFilter(_words(state), _words(stage), _words(reason), _words(recency), q.replace("\x00", ""))
+    rev = revision(context)
     items, following = await queries.list_bots(connection, wanted, limit, cursor)
     picture = context.snapshots.picture
     counts = picture.counts if picture else {}
@@ -67,15 +90,14 @@ async def bots(  # noqa: PLR0913 (one argument per filter)
     matching = total if wanted.is_empty else await queries.count_matching(connection, wanted)
     body: dict[str, object] = {
         "items": items, "nextCursor": following, "counts": counts, "total": total, "matching": matching,
-        "rev": picture.rev if picture else 0,
+        "rev": rev,
     }  # fmt: skip
-    response = answer(context, body, if_none_match)
-    if following is not None and response.status_code == 200:
-        response.headers["Link"] = f'<?cursor={following}>; rel="next"'
+    response = answer(context, body, if_none_match, rev)
+    link(response, request, following)
     return response
 
 
-@router.get("/api/bots/{bot_id}", tags=["bots"], summary="One bot: now, why, evidence, jobs")
+@router.get("/api/bots/{bot_id}", tags=["bots"], summary="One bot: now, why, evidence, jobs", responses=declared(404))
 async def bot(context: InContext, _: CanRead, connection: Connected, bot_id: BotPath) -> Response:
     """Everything that stands about one bot."""
     found = await queries.one_bot(connection, bot_id)
@@ -84,47 +106,49 @@ async def bot(context: InContext, _: CanRead, connection: Connected, bot_id: Bot
     return answer(context, found)
 
 
-@router.get("/api/bots/{bot_id}/decisions", tags=["bots"], summary="What was decided for a bot, newest first")
+@router.get("/api/bots/{bot_id}/decisions", tags=["bots"], summary="What was decided for a bot, newest first", responses=declared(404))
 async def bot_decisions(
-    context: InContext, _: CanRead, connection: Connected, bot_id: BotPath, limit: Limit = 50, cursor: Cursor = None
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
     """Spans of ticks with one decision each, as recorded."""
     where = Where()
     where.add("bot_id = {}", bot_id)
-    return page(context, *await queries.DECISIONS.page(connection, where, limit, cursor))
+    return page(context, request, *await queries.DECISIONS.page(connection, where, limit, cursor))
 
 
-@router.get("/api/bots/{bot_id}/gates", tags=["bots"], summary="Gates that do not pass, and what clears them")
-async def bot_gates(context: InContext, _: CanRead, connection: Connected, bot_id: BotPath) -> Response:
+@router.get("/api/bots/{bot_id}/gates", tags=["bots"], summary="Gates that do not pass, and what clears them", responses=declared(404))
+async def bot_gates(context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot) -> Response:
     """The standing blockers as recorded in the decision."""
     rows = await connection.fetch("SELECT * FROM bot_gates WHERE bot_id = $1", bot_id)
     return answer(context, {"items": [queries.document(dict(row)) for row in rows]})
 
 
-@router.get("/api/bots/{bot_id}/backtests", tags=["bots"], summary="Evidence, newest first")
+@router.get("/api/bots/{bot_id}/backtests", tags=["bots"], summary="Evidence, newest first", responses=declared(404))
 async def bot_backtests(
-    context: InContext, _: CanRead, connection: Connected, bot_id: BotPath, limit: Limit = 20, cursor: Cursor = None
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
     """Accepted research results with their fingerprints."""
     where = Where()
     where.add("bot_id = {}", bot_id)
-    return page(context, *await queries.BACKTESTS.page(connection, where, limit, cursor))
+    return page(context, request, *await queries.BACKTESTS.page(connection, where, limit, cursor))
 
 
-@router.get("/api/bots/{bot_id}/timeline", tags=["bots"], summary="Everything that happened to a bot, newest first")
+@router.get(
+    "/api/bots/{bot_id}/timeline", tags=["bots"], summary="Everything that happened to a bot, newest first", responses=declared(404)
+)
 async def bot_timeline(
-    context: InContext, _: CanRead, connection: Connected, bot_id: BotPath, limit: Limit = 50, cursor: Cursor = None
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
     """Stages, decisions and jobs in one list, with actors."""
     at, ref = queries.decode_cursor(cursor, (datetime, str)) if cursor else (None, None)
     rows = await connection.fetch(queries.TIMELINE_SQL, bot_id, at, ref, limit + 1)
     following = queries.encode_cursor([rows[limit - 1]["at"], rows[limit - 1]["ref"]]) if len(rows) > limit else None
-    return page(context, [queries.document(dict(row)) for row in rows[:limit]], following)
+    return page(context, request, [queries.document(dict(row)) for row in rows[:limit]], following)
 
 
 @router.get("/api/jobs", tags=["jobs"], summary="Jobs, newest first")
 async def jobs(
-    context: InContext, _: CanRead, connection: Connected,
+    request: Request, context: InContext, _: CanRead, connection: Connected,
     status: Annotated[list[JobStatus] | None, Query(max_length=5)] = None,
     type: Annotated[list[JobType] | None, Query(max_length=4)] = None,  # noqa: A002 (the word of the API)
     bot: Annotated[str | None, Query(pattern=BOT_ID_PATTERN)] = None,
@@ -138,18 +162,20 @@ async def jobs(
         where.add("job_type = ANY({}::text[])", list(_words(type)))
     if bot:
         where.add("bot_id = {}", bot)
-    return page(context, *await queries.JOBS.page(connection, where, limit, cursor))
+    return page(context, request, *await queries.JOBS.page(connection, where, limit, cursor))
 
 
 @router.get("/api/planner/runs", tags=["planner"], summary="Ticks, newest first")
-async def runs(context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None) -> Response:
+async def runs(
+    request: Request, context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
     """Each with its reasons, blockers, slice and hash."""
-    return page(context, *await queries.RUNS.page(connection, Where(), limit, cursor))
+    return page(context, request, *await queries.RUNS.page(connection, Where(), limit, cursor))
 
 
 @router.get("/api/planner/runs/{tick}/decisions", tags=["planner"], summary="Every bot's decision at one tick")
 async def run_decisions(
-    context: InContext, _: CanRead, connection: Connected,
+    request: Request, context: InContext, _: CanRead, connection: Connected,
     tick: Annotated[int, Path(ge=1, le=2**53)], limit: Limit = 50, cursor: Cursor = None,
 ) -> Response:  # fmt: skip
     """One row per bot, changed or not."""
@@ -158,22 +184,28 @@ async def run_decisions(
         "SELECT * FROM autonomy_bot_decisions WHERE tick = $1 AND bot_id > $2 ORDER BY bot_id LIMIT $3", tick, after, limit + 1
     )
     following = queries.encode_cursor([rows[limit - 1]["bot_id"]]) if len(rows) > limit else None
-    return page(context, [queries.document(dict(row)) for row in rows[:limit]], following)
+    return page(context, request, [queries.document(dict(row)) for row in rows[:limit]], following)
 
 
 @router.get("/api/stage-events", tags=["bots"], summary="Stage history of the fleet, newest first")
-async def stage_events(context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None) -> Response:
+async def stage_events(
+    request: Request, context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
     """Who moved which bot, and why."""
-    return page(context, *await queries.STAGE_EVENTS.page(connection, Where(), limit, cursor))
+    return page(context, request, *await queries.STAGE_EVENTS.page(connection, Where(), limit, cursor))
 
 
 @router.get("/api/quarantine", tags=["planner"], summary="Records that could not be read, newest first")
-async def quarantine(context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None) -> Response:
+async def quarantine(
+    request: Request, context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
     """Each with its place, hash and reason."""
-    return page(context, *await queries.QUARANTINE.page(connection, Where(), limit, cursor))
+    return page(context, request, *await queries.QUARANTINE.page(connection, Where(), limit, cursor))
 
 
 @router.get("/api/commands", tags=["commands"], summary="Commands and refused attempts, newest first")
-async def commands(context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None) -> Response:
+async def commands(
+    request: Request, context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
     """Who asked for what, and what became of it."""
-    return page(context, *await queries.COMMANDS.page(connection, Where(), limit, cursor))
+    return page(context, request, *await queries.COMMANDS.page(connection, Where(), limit, cursor))

@@ -3,17 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import cast
+from typing import Annotated, cast
 
 import asyncpg
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from autonomy.postgres import GONE
 from proof_api import queries
 from proof_api.context import CanRead, Context, InContext
-from proof_api.problems import Problem
+from proof_api.problems import Problem, declared
 from proof_api.proof import proof_of
 
 router = APIRouter()
@@ -22,16 +22,23 @@ MAX_ROWS = 500
 PROOF_EVERY_S = 1.0
 
 
-@router.get("/api/stream", tags=["bots"], summary="Changed bots as they change, and the proof once a second")
-async def stream(request: Request, context: InContext, _: CanRead, after: int = 0) -> StreamingResponse:
+class EventStream(StreamingResponse):
+    """Server-sent events."""
+
+    media_type = "text/event-stream"
+
+
+@router.get(
+    "/api/stream", tags=["bots"], summary="Changed bots as they change, and the proof once a second",
+    response_class=EventStream, responses=declared(401, 422, 503),
+)  # fmt: skip
+async def stream(request: Request, context: InContext, _: CanRead, after: Annotated[int, Query(ge=0, le=2**53)] = 0) -> StreamingResponse:
     """Events `bots` (rows changed after a revision; `more` says that there were over 500), and `proof`."""
     if context.clients >= MAX_CLIENTS:
         raise Problem(503, "TOO_MANY_STREAMS", "Too many streams are open", f"at most {MAX_CLIENTS}; poll instead")
     picture = context.snapshots.picture
     start = after or (picture.rev if picture else 0)
-    return StreamingResponse(
-        events(context, request, start), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
+    return EventStream(events(context, request, start), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 async def events(context: Context, request: Request, after: int, max_events: int | None = None) -> AsyncIterator[bytes]:

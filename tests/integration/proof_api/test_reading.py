@@ -1,0 +1,321 @@
+"""What a running platform answers: the two proofs against SQL, lists and pages, health and metrics.
+
+Source: R-A1, R-A2, R-B1; design, section 8.
+"""
+
+import re
+from typing import Any
+
+import psycopg
+import pytest
+import schemathesis
+from hypothesis import settings
+from prometheus_client.parser import text_string_to_metric_families
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
+
+from autonomy.events import HoldBot
+from autonomy.values import BotState, JobStatus, JobType, Reason, Recency, Stage
+from support.log import append
+from support.platform import wait_for
+from support.proof import Api
+
+pytestmark = pytest.mark.servers
+
+# The requirements' own statements, word for word.
+SEED_SQL = {
+    "A2.1": """SELECT job_type, status, COUNT(*)
+FROM bot_jobs
+WHERE status IN ('QUEUED','RUNNING')
+GROUP BY 1,2
+ORDER BY 1,2;""",
+    "A2.2": "SELECT * FROM autonomy_planner_runs ORDER BY started_at DESC LIMIT 10;",
+    "D2": "SELECT job_type, status, COUNT(*) FROM bot_jobs WHERE status IN ('QUEUED','RUNNING') GROUP BY 1,2;",
+    "D3": "SELECT to_stage, reason_code, COUNT(*) FROM bot_stage_events WHERE reason_code='BULK_REVERT_REBASELINE' GROUP BY 1,2;",
+}
+
+
+# ── the two proofs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_autonomy_proof_has_the_requirements_names_and_the_databases_values(running: Api) -> None:
+    """R-A1.1, R-A4."""
+
+    def agreed() -> dict[str, Any] | None:
+        code, body = running.autonomy()
+        newest = running.platform.sql("SELECT * FROM autonomy_planner_runs ORDER BY tick DESC LIMIT 10")
+        assert code == 200
+        # A tick between the two questions is no contradiction: ask again.
+        return body | {"sql": newest} if [run["id"] for run in body["latestPlannerRuns"]] == [run["id"] for run in newest] else None
+
+    body = wait_for("one picture in both", agreed)
+    for name in ("now", "loopEnabled", "lastTickAt", "tickIntervalSec", "lastDecisionSummary", "latestPlannerRuns", "latestEnqueuedJobs"):
+        assert name in body
+    assert {"botsEvaluated", "jobsEnqueued", "blocked", "reasonsTop"} <= set(body["lastDecisionSummary"])
+    assert all(set(entry) == {"reasonCode", "count"} for entry in body["lastDecisionSummary"]["reasonsTop"])
+    assert {"id", "startedAt", "finishedAt", "botsEvaluated", "jobsEnqueued", "errors"} <= set(body["latestPlannerRuns"][0])
+    assert all(set(job) == {"jobId", "botId", "type", "status", "createdAt"} for job in body["latestEnqueuedJobs"])
+    assert (body["loopEnabled"], body["tickIntervalSec"]) == (True, 1.0)
+    newest, summary = body["sql"][0], body["lastDecisionSummary"]
+    assert [summary[name] for name in ("tick", "botsEvaluated", "jobsEnqueued", "blocked")] == [
+        newest[name] for name in ("tick", "bots_evaluated", "jobs_enqueued", "blocked")
+    ]
+    assert summary["reasonCounts"] == newest["reason_counts"]
+    assert sum(summary["reasonCounts"].values()) == summary["botsEvaluated"] == 7
+    assert summary["blocked"] == summary["reasonCounts"]["BLOCKED_BY_GATES"] == 1
+    assert (summary["zeroJobs"] or {"reason": None})["reason"] == newest["zero_jobs_reason"]
+    assert body["lastTickAt"] == body["latestPlannerRuns"][0]["startedAt"]
+    assert isinstance(body["latestPlannerRuns"][0]["errors"], int)
+    known = {row["id"]: row for row in running.platform.sql("SELECT id, bot_id, job_type FROM bot_jobs")}
+    assert body["latestEnqueuedJobs"]
+    assert all((known[job["jobId"]]["bot_id"], known[job["jobId"]]["job_type"]) == (job["botId"], job["type"]) for job in body["latestEnqueuedJobs"])
+    assert (body["proof"]["status"], body["proof"]["checks"]["canary"]) == ("fresh", "off")
+
+
+def test_the_jobs_proof_has_the_requirements_names_and_the_databases_counts(running: Api) -> None:
+    """R-A1.2."""
+    words = {"backtest": ("BACKTEST_BASELINE", "BACKTEST_REFRESH"), "evolve": ("EVOLVE",), "runner": ("RUNNER_START",)}
+
+    def agreed() -> dict[str, Any] | None:
+        body: dict[str, Any] = running.get("/api/_proof/jobs").json()
+        counts = {(row["job_type"], row["status"]): row["n"] for row in running.platform.sql(
+            "SELECT job_type, status, count(*) AS n FROM bot_jobs GROUP BY 1, 2"
+        )}  # fmt: skip
+        expected = {
+            place: {kind: sum(counts.get((name, status), 0) for name in names) for kind, names in words.items()}
+            for place, status in (("running", "RUNNING"), ("queued", "QUEUED"), ("completedLast1h", "SUCCEEDED"))
+        }
+        del expected["completedLast1h"]["runner"]
+        return body if all(body[place] == expected[place] for place in expected) else None
+
+    body = wait_for("the same counts in both", agreed, every_s=0.2)
+    assert (body["stuckRunningOverXmin"], body["stuckAfterMin"]) == ([], 15)
+    assert set(body["runningWithoutHeartbeat"]) == {"backtest", "evolve", "runner"}
+    assert body["completedLast1h"]["backtest"] >= 3
+
+
+def test_proofs_are_never_cached_and_say_their_tick(running: Api) -> None:
+    for path in ("/api/_proof/autonomy", "/api/_proof/jobs"):
+        answer = running.get(path)
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-proof-status"] == answer.json()["proof"]["status"]
+        assert int(answer.headers["x-as-of-tick"]) == answer.json()["proof"]["applied"]["tick"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_requirements_sql_runs_word_for_word_as_the_reader(running: Api) -> None:
+    """R-A2, R-D2, R-D3."""
+    for name, statement in SEED_SQL.items():
+        rows = running.platform.sql(statement)
+        if name == "A2.2":
+            assert [row["tick"] for row in rows] == sorted((row["tick"] for row in rows), reverse=True)
+            assert len(rows) == 10
+        elif name == "D3":
+            assert rows == []
+    events = running.platform.sql("SELECT to_stage, reason_code, COUNT(*) FROM bot_stage_events GROUP BY 1,2;")
+    assert sum(row["count"] for row in events) == 7
+    decisions = running.platform.one("SELECT count(*) FROM autonomy_bot_decisions WHERE tick = (SELECT max(tick) FROM autonomy_planner_runs)")
+    assert decisions == 7
+
+
+@pytest.mark.parametrize("statement", [
+    "INSERT INTO bots (id) VALUES ('x')", "UPDATE bot_now SET state = 'EVOLVING'", "DELETE FROM bot_jobs", "TRUNCATE quarantine",
+    "DROP TABLE bots", "CREATE TABLE autonomy.mine (a int)", "ALTER TABLE bots ADD COLUMN mine int",
+])  # fmt: skip
+@pytest.mark.parametrize("mode", ["read only", "read write"])
+def test_a_write_through_the_reader_is_refused(running: Api, statement: str, mode: str) -> None:
+    """Also when it switches its own read-only default off: it has no rights."""
+    refusals = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)
+    with psycopg.connect(running.platform.database.url("autonomy_reader")) as connection:
+        connection.execute(f"SET TRANSACTION {mode}")
+        with pytest.raises(refusals):
+            connection.execute(statement.encode())
+
+
+def test_the_readers_statements_are_bounded_in_time(running: Api) -> None:
+    with psycopg.connect(running.platform.database.url("autonomy_reader"), autocommit=True) as connection:
+        assert connection.execute("SHOW statement_timeout").fetchone() == ("5s",)
+        connection.execute("SET statement_timeout = 50")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute("SELECT pg_sleep(5)")
+
+
+# ── lists ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pages(api: Api, path: str, limit: int, **params: Any) -> list[dict[str, Any]]:
+    """Every row of a list, by its Link headers alone."""
+    found: list[dict[str, Any]] = []
+    answer = api.get(path, params={**params, "limit": limit})
+    while True:
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        assert len(body["items"]) <= limit
+        found += body["items"]
+        if body["nextCursor"] is None:
+            assert "link" not in answer.headers
+            return found
+        target = re.fullmatch(r'<(\?\S+)>; rel="next"', answer.headers["link"])
+        assert target
+        answer = api.get(path + target[1])
+
+
+LISTS = {
+    "/api/bots": ("bot_now", ("botId",)), "/api/jobs": ("bot_jobs", ("id",)), "/api/planner/runs": ("autonomy_planner_runs", ("id",)),
+    "/api/stage-events": ("bot_stage_events", ("id",)), "/api/commands": ("commands", ("id",)),
+    "/api/quarantine": ("quarantine", ("topic", "partition", "logOffset")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("limit", [1, 3])
+def test_pages_cover_every_row_exactly_once_while_rows_change(running: Api, path: str, limit: int) -> None:
+    """Ticks and beats go on meanwhile; rows from before the first page are all met, none twice."""
+    table, keys = LISTS[path]
+    if table == "quarantine":
+        for partition in range(4):
+            append(running.platform.broker.bootstrap, "autonomy.jobs", partition, [b"poison", b"{"])
+        wait_for("quarantine", lambda: (running.platform.one("SELECT count(*) FROM quarantine") or 0) >= 8)
+    before = {tuple(row.values()) for row in running.platform.sql(f"SELECT {', '.join(snake(key) for key in keys)} FROM {table}")}
+    found = [tuple(row[key] for key in keys) for row in pages(running, path, limit if table != "autonomy_planner_runs" else limit * 20)]
+    assert len(found) == len(set(found))
+    assert before <= set(found)
+
+
+def snake(name: str) -> str:
+    return re.sub(r"([A-Z])", lambda letter: "_" + letter[1].lower(), name)
+
+
+@pytest.mark.parametrize(("name", "column", "values"), [
+    ("state", "state", BotState), ("stage", "stage", Stage), ("reason", "reason_code", Reason), ("recency", "recency", Recency),
+])  # fmt: skip
+def test_each_badge_value_filters_and_counts(running: Api, name: str, column: str, values: type[BotState]) -> None:
+    for value in values:
+
+        def agreed(value: str = value.value) -> bool:
+            rows = {row["bot_id"] for row in running.platform.sql(f"SELECT bot_id FROM bot_now WHERE {column} = %s", value)}
+            body = running.get("/api/bots", params={name: value}).json()
+            shown = {bot["botId"] for bot in body["items"]}
+            return shown == rows and body["matching"] == len(rows) and body["total"] == 7
+
+        wait_for(f"{name}={value}", agreed, every_s=0.02)
+    whole = running.get("/api/bots", params=[(name, value.value) for value in values]).json()
+    assert len(whole["items"]) == 7
+
+
+def test_filters_stay_on_the_next_page(running: Api) -> None:
+    assert {bot["stage"] for bot in pages(running, "/api/bots", 2, stage="LAB", q="bot-")} == {"LAB"}
+    assert [bot["botId"] for bot in pages(running, "/api/bots", 2, stage="LAB", q="bot-")] == [f"bot-{n:03d}" for n in range(6)]
+    assert {job["jobType"] for job in pages(running, "/api/jobs", 2, type="BACKTEST_BASELINE")} == {"BACKTEST_BASELINE"}
+    assert pages(running, "/api/bots", 2, stage="LIVE") == []
+
+
+def test_jobs_are_filtered_by_status_type_and_bot(running: Api) -> None:
+    for status in JobStatus:
+        assert {job["status"] for job in running.get("/api/jobs", params={"status": status.value}).json()["items"]} <= {status.value}
+    for kind in JobType:
+        assert {job["jobType"] for job in running.get("/api/jobs", params={"type": kind.value}).json()["items"]} <= {kind.value}
+    assert {job["botId"] for job in running.get("/api/jobs", params={"bot": "bot-001"}).json()["items"]} == {"bot-001"}
+
+
+@pytest.mark.parametrize("query", [
+    "limit=1000000000", "limit=0", "limit=-1", "limit=x", "limit=201", "cursor=x", "cursor=" + "A" * 401, "state=FRESH", "stage=MOON",
+    "q=" + "x" * 81, "recency=old", "reason=",
+])  # fmt: skip
+def test_a_value_over_its_limit_is_refused_by_name(running: Api, query: str) -> None:
+    answer = running.get(f"/api/bots?{query}")
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert query.partition("=")[0] in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("text", ["' OR '1'='1", "%", "_", "\\", "'; DROP TABLE autonomy.bots; --", "\x00", "\U0001f600", "bot-001'"])
+def test_a_search_finds_text_and_runs_nothing(running: Api, text: str) -> None:
+    answer = running.get("/api/bots", params={"q": text})
+    assert answer.status_code == 200
+    assert len(answer.json()["items"]) == (7 if text == "\x00" else 0)
+
+
+@pytest.mark.parametrize("part", ["", "/decisions", "/gates", "/backtests", "/timeline"])
+def test_an_unknown_bot_is_404_and_an_impossible_id_422(running: Api, part: str) -> None:
+    unknown = running.get(f"/api/bots/nobody{part}")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "UNKNOWN_BOT")
+    assert running.get(f"/api/bots/No%20Body{part}").status_code == 422
+    known = running.get(f"/api/bots/bot-001{part}")
+    assert known.status_code == 200
+    assert known.json()["proof"]["status"] == "fresh"
+
+
+def test_an_unchanged_list_is_not_sent_again(running: Api) -> None:
+    def unchanged() -> bool:
+        first = running.get("/api/bots")
+        second = running.get("/api/bots", headers={"If-None-Match": first.headers["etag"]})
+        assert first.headers["etag"].startswith('W/"')
+        assert second.status_code in {200, 304}
+        return second.status_code == 304 and second.content == b""
+
+    wait_for("two questions within one revision", unchanged, every_s=0)
+    assert running.get("/api/bots", headers={"If-None-Match": 'W/"0-fresh"'}).status_code == 200
+
+
+def test_a_bots_timeline_is_whole_newest_first_and_pages(running: Api) -> None:
+    running.platform.say(HoldBot, bot_id="bot-005", reason="look at it")
+    wait_for("the hold", lambda: running.platform.one("SELECT hold_reason FROM bots WHERE id = 'bot-005'"))
+
+    def shown() -> list[dict[str, Any]] | None:
+        items: list[dict[str, Any]] = running.get("/api/bots/bot-005/timeline").json()["items"]
+        return items if any(item["what"] == "ON_HOLD" for item in items) else None
+
+    items = wait_for("the decision", shown)
+    assert [item["at"] for item in items] == sorted((item["at"] for item in items), reverse=True)
+    assert {"stage", "decision", "job"} <= {item["kind"] for item in items}
+    assert items[-1]["kind"] in {"stage", "decision", "job"}
+    assert any(item["kind"] == "stage" and item["what"].startswith("LAB") and item["actor"] == "tester" for item in items)
+    paged = pages(running, "/api/bots/bot-005/timeline", 2)
+    assert [(item["at"], item["ref"]) for item in paged][-len(items):] == [(item["at"], item["ref"]) for item in items]
+
+
+def test_one_decision_per_bot_and_tick_can_be_read(running: Api) -> None:
+    tick = running.platform.one("SELECT max(tick) FROM autonomy_planner_runs")
+    rows = pages(running, f"/api/planner/runs/{tick}/decisions", 2)
+    assert sorted(row["botId"] for row in rows) == sorted(["fb", *(f"bot-{n:03d}" for n in range(6))])
+    gates = running.get("/api/bots/fb/gates").json()["items"]
+    assert [gate["code"] for gate in gates] == ["MARKET_DATA"]
+    assert all(gates[0][name] for name in ("measured", "required", "clearsWhen"))
+
+
+# ── health ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_health_and_metrics_carry_no_ids(running: Api) -> None:
+    assert running.get("/livez").json() == {"status": "ok"}
+    ready = running.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ok")
+    families = list(text_string_to_metric_families(running.get("/metrics").text))
+    names = {family.name for family in families}
+    assert {"autonomy_proof_up", "autonomy_check", "autonomy_bots_by_state", "autonomy_jobs_running", "autonomy_applied_tick"} <= names
+    labels = {value for family in families for sample in family.samples for value in sample.labels.values()}
+    assert labels
+    allowed = {str(value) for kind in (BotState, Stage, Reason, Recency) for value in kind} | {"NOT_EVALUATED_YET"}
+    checks = {"kafka", "postgres", "projection", "planner", "chain", "canary"}
+    assert labels <= allowed | checks | {"backtest", "evolve", "runner"}
+    samples = {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
+    assert samples["autonomy_proof_up"] == 1.0
+
+
+# ── the whole surface ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def reading_schema(running: Api) -> Any:
+    """The served document, without the stream, which has no end."""
+    return schemathesis.openapi.from_url(f"{running.http.base_url}openapi.json").include(method="GET").exclude(path="/api/stream")
+
+
+reading = schemathesis.pytest.from_fixture("reading_schema")
+
+
+@reading.parametrize()
+@settings(max_examples=12)
+def test_no_question_within_or_outside_the_document_breaks_an_answer(case: Any) -> None:
+    case.call_and_validate(checks=(not_a_server_error, status_code_conformance, content_type_conformance))

@@ -1,0 +1,86 @@
+"""The proof API of a running platform, asked over HTTP, and its operators."""
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from support.platform import Platform, Service, wait_for
+
+TOKENS = {"viewer": "canary-viewer-5f1d", "operator": "canary-operator-93ab", "approver": "canary-approver-c07e"}
+SECOND_OPERATOR = "canary-second-77d0"
+
+
+def operators_file(folder: Path) -> Path:
+    """Three roles, and a second operator."""
+    path = folder / "operators.json"
+    named = [(f"{role[:3]}-person", role, token) for role, token in TOKENS.items()] + [("second", "operator", SECOND_OPERATOR)]
+    path.write_text(json.dumps([{"name": n, "role": r, "sha256": hashlib.sha256(t.encode()).hexdigest()} for n, r, t in named]))
+    return path
+
+
+@dataclass
+class Api:
+    """The proof API of a running platform, asked over HTTP."""
+
+    platform: Platform
+    service: Service
+    http: httpx.Client
+
+    @classmethod
+    def start(cls, platform: Platform, **environment: str) -> "Api":
+        service = platform.proof_api(OPERATORS_FILE=str(operators_file(platform.folder)), **environment)
+        http = httpx.Client(base_url=f"http://127.0.0.1:{platform.api_port}", timeout=15)
+        api = cls(platform, service, http)
+        wait_for("the API", api.is_up, 40)
+        return api
+
+    def is_up(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return self.http.get("/livez").status_code == 200
+        return False
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self.http.get(path, **more)
+
+    def autonomy(self, **params: str) -> tuple[int, dict[str, Any]]:
+        answer = self.http.get("/api/_proof/autonomy", params=params)
+        return answer.status_code, answer.json()
+
+    def command(self, document: Any, role: str | None = "operator", *, key: str | None = None, **headers: str) -> httpx.Response:
+        sent = dict(headers)
+        if role:
+            sent.setdefault("Authorization", f"Bearer {TOKENS.get(role, role)}")
+        if key:
+            sent["Idempotency-Key"] = key
+        return self.http.post("/api/commands", json=document, headers=sent)
+
+    def wait_fresh(self, timeout_s: float = 40) -> dict[str, Any]:
+        """Until the proof trusts its answers and a planner ticks."""
+
+        def ticking() -> dict[str, Any] | None:
+            with contextlib.suppress(httpx.HTTPError):
+                code, body = self.autonomy()
+                proof: dict[str, Any] = body["proof"]
+                return body if code == 200 and (proof["status"], proof["verdict"]) == ("fresh", "TICKING") else None
+            return None
+
+        found: dict[str, Any] = wait_for("a fresh proof of a ticking planner", ticking, timeout_s)
+        return found
+
+    def seconds_until(self, condition: Callable[[int, dict[str, Any]], bool], timeout_s: float = 15) -> float:
+        """How long it takes from now until an answer of the proof shows something."""
+        begun = time.monotonic()
+        last: Any = None
+        while time.monotonic() - begun < timeout_s:
+            last = self.autonomy()
+            if condition(*last):
+                return time.monotonic() - begun
+            time.sleep(0.1)
+        raise AssertionError(f"not shown within {timeout_s:.0f} s; last: {last[0]} {last[1]['proof']}")

@@ -1,0 +1,285 @@
+"""Addresses, empty pages that say which kind, charts, sessions and the guard at the door."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from bots_ui import pages
+from bots_ui.app import POLICY, create_app
+from bots_ui.charts import equity_chart, spark_path
+from bots_ui.client import Found, ProofApi, Refused, Unreachable
+from bots_ui.pages import CHOICES, Asked, asked_of, live_address, view_of
+from bots_ui.sessions import ABSOLUTE_S, IDLE_S, Sessions, build_sessions, is_same_origin
+from bots_ui.settings import UiSettings
+from bots_ui.stream import View
+from bots_ui.words import ordinal, span_words
+
+PROOF = {"status": "fresh", "lagRecords": 0, "checks": {}}
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+class Canned:
+    """A proof API with prepared answers by path; what it is not told it refuses with 404."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self.answers = answers
+        self.asked: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answer = self.answers.get(request.url.path)
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is None:
+            return httpx.Response(404, json={"title": "Not found", "code": "NOT_FOUND", "detail": request.url.path})
+        status, document = answer if isinstance(answer, tuple) else (200, answer)
+        return httpx.Response(status, content=orjson.dumps(document))
+
+
+def api_of(answers: Mapping[str, Any]) -> tuple[ProofApi, Canned]:
+    canned = Canned(answers)
+    return ProofApi(httpx.AsyncClient(transport=httpx.MockTransport(canned), base_url="http://api.test")), canned
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "session.key"
+    path.write_text("k" * 43)
+    return path
+
+
+@dataclass
+class Site:
+    """The whole application, asked without a socket."""
+
+    app: FastAPI
+    http: httpx.AsyncClient
+
+    async def get(self, path: str, **more: Any) -> httpx.Response:
+        return await self.http.get(path, **more)
+
+    async def post(self, path: str, **more: Any) -> httpx.Response:
+        return await self.http.post(path, **more)
+
+
+@asynccontextmanager
+async def opened(settings: UiSettings) -> AsyncIterator[Site]:
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app=app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
+        yield Site(app, http)
+
+
+@pytest.fixture
+async def site(key_file: Path) -> AsyncIterator[Site]:
+    """The application over a proof API that cannot be reached."""
+    settings = UiSettings(session_key_file=key_file, api_url="http://127.0.0.1:1", allowed_hosts=("testserver",))
+    async with opened(settings) as found:
+        yield found
+
+
+async def show(site: Site, answers: Mapping[str, Any], path: str = "/") -> str:
+    """A page of the site over canned answers."""
+    api, _ = api_of(answers)
+    object.__setattr__(site.app.state.shared, "api", api)
+    return (await site.get(path)).text
+
+
+async def test_empty_fleet_says_how_to_register(site: Site) -> None:
+    html = await show(site, {"/api/bots": {"items": [], "total": 0, "matching": 0, "counts": {}, "proof": {**PROOF, "lagRecords": 0}}})
+    assert "The projection has not caught up" in html  # nothing is known to be current here
+    shared = site.app.state.shared
+    shared.hub.link = type(shared.hub.link)({"proof": PROOF}, shared.hub.facts().now, None, "")
+    html = await show(site, {"/api/bots": {"items": [], "total": 0, "matching": 0, "counts": {}, "proof": PROOF}})
+    assert "No bots yet" in html
+    assert "autonomy bots register" in html
+
+
+async def test_projection_behind_is_another_kind_of_empty(site: Site) -> None:
+    proof = {**PROOF, "lagRecords": 1204}
+    html = await show(site, {"/api/bots": {"items": [], "total": 0, "matching": 0, "counts": {}, "proof": proof}})
+    assert "1,204 events behind" in html
+
+
+async def test_nothing_matches_offers_to_clear(site: Site) -> None:
+    html = await show(site, {"/api/bots": {"items": [], "total": 30, "matching": 0, "counts": {}, "proof": PROOF}}, "/?q=zzz")
+    assert "Nothing matches" in html
+    assert "Clear filters" in html
+
+
+async def test_unreachable_api_is_another_kind_of_empty(site: Site) -> None:
+    html = await show(site, {"/api/bots": httpx.ConnectError("x")})
+    assert "the proof API" in html
+    assert 'data-lost="1"' in html
+
+
+@pytest.mark.parametrize("path", ["/", "/bots/aapl-sma", "/jobs", "/runs", "/commands", "/stages", "/sign-in"])
+async def test_every_page_answers_without_an_api(site: Site, path: str) -> None:
+    response = await site.get(path)
+    assert response.status_code in {200, 503}
+    assert response.headers["content-security-policy"] == POLICY
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "style=" not in response.text
+    assert "onclick" not in response.text
+
+
+LISTS = {
+    "/commands": ("/api/commands", {"id": "x" * 36, "command": HOSTILE, "actor": HOSTILE, "role": "r", "reason": HOSTILE, "saidAt": None, "status": "REFUSED", "tick": None, "code": HOSTILE, "field": HOSTILE, "limitText": HOSTILE, "outcomes": []}),
+    "/stages": ("/api/stage-events", {"id": "x", "botId": "a", "fromStage": None, "toStage": HOSTILE, "reasonCode": HOSTILE, "actor": HOSTILE, "createdAt": None, "tick": 1}),
+    "/jobs": ("/api/jobs", {"id": "x" * 36, "botId": HOSTILE, "jobType": HOSTILE, "status": HOSTILE, "cause": HOSTILE, "detail": HOSTILE, "attempt": 2, "failures": 1, "attempts": [{"cause": HOSTILE}], "createdAt": None, "startedAt": None, "finishedAt": None, "progress": None, "tick": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_hostile_text_in_lists_is_escaped(site: Site, path: str) -> None:
+    api_path, item = LISTS[path]
+    html = await show(site, {api_path: {"items": [item], "nextCursor": None}}, path)
+    assert "<img" not in html
+    assert "&lt;img" in html
+
+
+def test_unknown_words_of_an_address_are_left_out() -> None:
+    asked = asked_of([("state", "IDLE"), ("state", "NONSENSE"), ("q", f" {HOSTILE} "), ("x", "y")], CHOICES)
+    assert asked.chosen["state"] == ("IDLE",)
+    assert asked.address() == f"/?{httpx.QueryParams({'state': 'IDLE', 'q': HOSTILE})}"
+
+
+def test_a_count_switches_its_word_on_and_off() -> None:
+    asked = Asked({"state": (), "stage": ("LAB",), "reason": (), "recency": ()}, "sma", "cursor")
+    assert asked.toggled("state", "IDLE") == "/?state=IDLE&stage=LAB&q=sma"
+    assert asked.toggled("stage", "LAB") == "/?q=sma"
+
+
+def test_stream_address_carries_the_view() -> None:
+    view = View(("a", "b"), 7, {name: () for name in CHOICES} | {"state": ("IDLE",)}, "sma", has_next=True, counts=True)
+    query = httpx.QueryParams(live_address(view).partition("?")[2]).multi_items()
+    assert view_of(query) == view
+
+
+async def test_api_that_breaks_is_a_value() -> None:
+    api, _ = api_of({"/a": httpx.ReadTimeout("x"), "/b": (503, {"title": "Down", "code": "X", "detail": "why"}), "/c": {"ok": 1}})
+    assert await api.get("/a") == Unreachable("no answer in time")
+    assert await api.get("/b") == Refused(503, "X", "Down", "why")
+    assert await api.get("/c") == Found({"ok": 1})
+
+
+async def test_command_carries_the_token_and_its_key() -> None:
+    api, canned = api_of({"/api/commands": (409, {"commandId": "c", "status": "REJECTED"})})
+    assert isinstance(await api.command("secret", {"type": "pause-loop.v1"}, "key-1"), Found)
+    assert canned.asked[0].headers["authorization"] == "Bearer secret"
+    assert canned.asked[0].headers["idempotency-key"] == "key-1"
+
+
+async def test_form_from_elsewhere_is_refused(site: Site) -> None:
+    for headers in ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "http://evil.test"}, {}):
+        assert (await site.post("/loop", data={"verb": "pause"}, headers=headers)).status_code == 403
+    assert (await site.post("/loop", data={"verb": "pause"}, headers={"sec-fetch-site": "same-origin"})).headers["location"] == "/sign-in"
+
+
+async def test_unknown_host_is_refused(site: Site) -> None:
+    assert (await site.get("/", headers={"host": "rebound.example"})).status_code == 400
+
+
+async def test_ready_only_while_the_api_answers(site: Site) -> None:
+    assert (await site.get("/livez")).status_code == 200
+    assert (await site.get("/readyz")).status_code == 503
+
+
+def test_open_host_without_sign_in_is_refused(key_file: Path) -> None:
+    with pytest.raises(ValidationError, match="AUTH_MODE"):
+        UiSettings(host="0.0.0.0", session_key_file=key_file)
+    assert UiSettings(host="0.0.0.0", session_key_file=key_file, auth_mode="token-everywhere").reading_needs_sign_in
+
+
+async def test_reading_needs_a_sign_in_where_it_is_set_so(key_file: Path) -> None:
+    settings = UiSettings(
+        session_key_file=key_file, api_url="http://127.0.0.1:1", allowed_hosts=("testserver",), auth_mode="token-everywhere"
+    )
+    async with opened(settings) as site:
+        for path in ("/", "/live", "/bots/aapl-sma", "/jobs"):
+            assert (await site.get(path)).headers["location"] == "/sign-in"
+        assert (await site.get("/sign-in")).status_code == 200
+
+
+def sessions(key_file: Path) -> Sessions:
+    return build_sessions(key_file)
+
+
+def test_session_ends_when_idle_and_when_old(key_file: Path) -> None:
+    known = sessions(key_file)
+    cookie = known.begin("t", "ada", "operator", 0)
+    assert known.of_cookie(cookie, IDLE_S - 1)
+    assert known.of_cookie(cookie, 2 * IDLE_S) is None
+    cookie, at = known.begin("t", "ada", "operator", 0), 0.0
+    while at < ABSOLUTE_S:
+        assert known.of_cookie(cookie, at)
+        at += IDLE_S - 1
+    assert known.of_cookie(cookie, ABSOLUTE_S + 1) is None
+
+
+def test_cookie_is_signed_and_holds_no_token(key_file: Path) -> None:
+    known = sessions(key_file)
+    cookie = known.begin("secret-token", "ada", "operator", 0)
+    assert "secret-token" not in cookie
+    assert known.of_cookie(("A" if cookie[0] != "A" else "B") + cookie[1:], 1) is None
+    assert known.of_cookie(cookie.rpartition(".")[0] + "." + "A" * 27, 1) is None
+    assert known.of_cookie("x.y.z", 1) is None
+    assert "secret-token" not in repr(known)
+
+
+def test_wrong_tokens_are_counted(key_file: Path) -> None:
+    known = sessions(key_file)
+    for _ in range(10):
+        assert known.may_try(0)
+        known.failed(0)
+    assert not known.may_try(1)
+    assert known.may_try(61)
+
+
+@pytest.mark.parametrize(
+    ("headers", "same"),
+    [
+        ({"sec-fetch-site": "same-origin"}, True), ({"sec-fetch-site": "none"}, False), ({"sec-fetch-site": "cross-site"}, False),
+        ({"origin": "http://h:1", "host": "h:1"}, True), ({"origin": "http://h:2", "host": "h:1"}, False), ({}, False),
+        ({"origin": "null", "host": "h:1"}, False), ({"host": "h:1"}, False),
+    ],
+)  # fmt: skip
+def test_origin_rule(headers: Mapping[str, str], same: bool) -> None:
+    assert is_same_origin(headers) is same
+
+
+@pytest.mark.parametrize("values", [[], [1.0], None, "x", [float("nan"), 1.0], [True, False]])
+def test_line_needs_two_numbers(values: Sequence[float] | None) -> None:
+    assert spark_path(values) == ""
+
+
+def test_flat_line_stays_inside_its_box() -> None:
+    assert spark_path([2.0, 2.0]) == "M0.0 17.0 L72.0 17.0"
+
+
+def test_equity_chart_draws_what_was_recorded() -> None:
+    chart = equity_chart([["2000-01-03", 1.0, 1.0], ["2001-01-02", 2.0, 1.5], ["2002-01-02", 1.0, 3.0], ["bad", None, 1.0]])
+    assert chart is not None
+    assert (chart.points, chart.last_strategy, chart.last_holding) == (3, 1.0, 3.0)
+    assert chart.deepest == pytest.approx(0.5)
+    assert [year.label for year in chart.years] == ["2002"]
+    assert equity_chart([["2000-01-03", 0.0, 1.0]]) is None
+
+
+def test_words_of_time_and_place() -> None:
+    assert [span_words(seconds) for seconds in (0.41, 12, 61, 7200, 400_000, -3)] == ["0.4 s", "12 s", "1 min", "2 h", "4 d", "0 s"]
+    assert [ordinal(place) for place in (1, 2, 3, 4, 11, 12, 13, 21, 101, 111)] == [
+        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "101st", "111th",
+    ]  # fmt: skip
+
+
+def test_pages_are_one_function_each() -> None:
+    assert all(callable(getattr(pages, name)) for name in ("bots", "bot", "jobs", "runs", "stages", "commands"))

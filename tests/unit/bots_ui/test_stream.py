@@ -1,0 +1,174 @@
+"""One listener, bounded queues, a fresh picture after an overflow or a gap."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from autonomy import clock
+from autonomy.values import iso
+from bots_ui.client import ApiEvent, EventReader
+from bots_ui.facts import Link
+from bots_ui.stream import QUEUE_MESSAGES, RELOAD, Client, Hub, Message, Renderers, View, events
+
+
+class Silent:
+    """An API that is never asked."""
+
+
+def a_hub() -> tuple[Hub, list[str]]:
+    """A hub that is connected, and the rows that it rendered."""
+    rendered: list[str] = []
+
+    def row(document: Mapping[str, object], fresh: bool, left: bool) -> str:
+        rendered.append(str(document["botId"]))
+        return f"<row {document['botId']} {document['state']}{' left' if left else ''}{'' if fresh else ' grey'}>"
+
+    api: Any = Silent()
+    hub = Hub(api, Renderers(row, lambda facts: f"<head {facts.trust}>", lambda counts: "<counts>", lambda count: f"<outside {count}>"))
+    hub.link = Link({"proof": {"status": "fresh"}}, clock.now(), None, "")
+    hub.rev = hub.floor = 5
+    return hub, rendered
+
+
+def a_row(bot: str = "aapl-sma", state: str = "IDLE", rev: int = 6, **more: Any) -> dict[str, Any]:
+    return {"botId": bot, "state": state, "stage": "LAB", "reasonCode": "NOTHING_DUE", "recency": "none", "rev": rev} | more
+
+
+def rows(*items: dict[str, Any], more: bool = False) -> ApiEvent:
+    return ApiEvent("bots", {"items": list(items), "rev": max(item["rev"] for item in items), "more": more})
+
+
+def joined(hub: Hub, view: View) -> Client:
+    client = Client(view)
+    hub.clients.add(client)
+    return client
+
+
+def told(client: Client) -> list[Message]:
+    return [client.queue.get_nowait() for _ in range(client.queue.qsize())]
+
+
+def test_each_change_is_rendered_once_for_all_pages() -> None:
+    hub, rendered = a_hub()
+    clients = [joined(hub, View(bots=("aapl-sma",))) for _ in range(10)]
+    hub.take_rows(rows(a_row(state="BACKTEST_RUNNING")))
+    assert rendered == ["aapl-sma"]
+    assert {message.html for client in clients for message in told(client)} == {"<row aapl-sma BACKTEST_RUNNING>"}
+
+
+def test_page_hears_only_of_rows_that_it_shows() -> None:
+    hub, _ = a_hub()
+    client = joined(hub, View(bots=("ibm-rsi",)))
+    hub.take_rows(rows(a_row()))
+    assert told(client) == []
+
+
+def test_row_that_no_longer_matches_stays_and_says_so() -> None:
+    hub, _ = a_hub()
+    client = joined(hub, View(bots=("aapl-sma",), wanted={"state": ("IDLE",)}))
+    hub.take_rows(rows(a_row(state="BACKTEST_RUNNING")))
+    assert [message.html for message in told(client)] == ["<row aapl-sma BACKTEST_RUNNING left>"]
+
+
+def test_changes_outside_the_view_are_counted_not_inserted() -> None:
+    hub, _ = a_hub()
+    client = joined(hub, View(bots=("ibm-rsi",), wanted={"state": ("IDLE",)}, counts=True))
+    hub.take_rows(rows(a_row("aapl-sma"), a_row("goog-sma"), a_row("msft-sma", "BACKTEST_RUNNING")))
+    hub.take_rows(rows(a_row("aapl-sma", rev=7)))
+    assert [message.html for message in told(client)] == ["<outside 1>\n<outside 2>"]
+
+
+def test_slow_page_loses_its_queue_and_is_told_everything_anew() -> None:
+    client = Client(View())
+    for number in range(QUEUE_MESSAGES + 1):
+        client.offer(Message(str(number)))
+    assert client.overflowed
+    assert client.queue.empty()
+
+
+def test_negative_control_a_page_that_keeps_up_loses_nothing() -> None:
+    client = Client(View())
+    for number in range(QUEUE_MESSAGES):
+        client.offer(Message(str(number)))
+    assert not client.overflowed
+    assert client.queue.qsize() == QUEUE_MESSAGES
+
+
+def test_gap_in_the_revisions_makes_pages_fetch_themselves() -> None:
+    for event in (rows(a_row(rev=9), more=True), rows(a_row(rev=2))):
+        hub, _ = a_hub()
+        client = joined(hub, View(bots=("aapl-sma",), rev=5))
+        hub.take_rows(event)
+        assert [message.event for message in told(client)] == [RELOAD]
+        assert hub.floor == event.document["rev"]
+
+
+def test_new_page_gets_what_changed_since_it_was_rendered() -> None:
+    hub, _ = a_hub()
+    hub.take_rows(rows(a_row("aapl-sma", rev=6), a_row("ibm-rsi", rev=7)))
+    picture = hub.picture(View(bots=("aapl-sma", "ibm-rsi"), rev=6))
+    assert [message.html for message in picture] == ["<head fresh>", "<row ibm-rsi IDLE>"]
+
+
+def test_page_older_than_this_process_fetches_itself() -> None:
+    hub, _ = a_hub()
+    assert hub.picture(View(bots=("aapl-sma",), rev=4))[-1].event == RELOAD
+    assert all(message.event != RELOAD for message in hub.picture(View(bots=("aapl-sma",), rev=5)))
+
+
+def test_place_in_line_survives_a_change_that_does_not_tell_it() -> None:
+    hub, _ = a_hub()
+    hub.learn([a_row(state="BACKTEST_QUEUED", jobId="j", jobStatus="QUEUED", place=2)])
+    hub.take_rows(rows(a_row(state="BACKTEST_QUEUED", jobId="j", jobStatus="QUEUED", rev=7)))
+    assert hub.rows["aapl-sma"]["place"] == 2
+    hub.take_rows(rows(a_row(state="BACKTEST_RUNNING", jobId="j", jobStatus="RUNNING", rev=8)))
+    assert "place" not in hub.rows["aapl-sma"]
+    assert hub.places_due
+
+
+def test_older_fetch_never_replaces_a_newer_change() -> None:
+    hub, _ = a_hub()
+    hub.take_rows(rows(a_row(state="BACKTEST_RUNNING", rev=9)))
+    hub.learn([a_row(state="IDLE", rev=6)])
+    assert hub.rows["aapl-sma"]["state"] == "BACKTEST_RUNNING"
+
+
+def test_silent_heartbeat_is_shown_without_any_event() -> None:
+    hub, rendered = a_hub()
+    client = joined(hub, View(bots=("aapl-sma",)))
+    beat = iso(clock.now() - timedelta(seconds=22))
+    hub.remember(a_row(state="BACKTEST_RUNNING", jobId="j", jobStatus="RUNNING", lastBeatAt=beat))
+    hub._sweep()
+    hub._sweep()
+    assert rendered == ["aapl-sma"]
+    assert len(told(client)) == 1
+
+
+def test_lost_api_is_said_at_once_and_greys_the_rows() -> None:
+    hub, _ = a_hub()
+    client = joined(hub, View(bots=("aapl-sma",)))
+    hub._lose("no connection")
+    assert [message.html for message in told(client)] == ["<head unreachable>"]
+    hub.say_rows([a_row()])
+    assert "grey" in told(client)[0].html
+
+
+async def test_stream_of_a_page_ends_with_the_process() -> None:
+    hub, _ = a_hub()
+    stream = events(hub, View())
+    assert await anext(stream) == b"data: <head fresh>\n\n"
+    assert len(hub.clients) == 1
+    hub.stopping.set()
+    assert [part async for part in stream] == []
+    assert not hub.clients
+
+
+def test_message_of_many_lines_is_one_event() -> None:
+    assert Message("<a>\n\n<b>").encode() == b"data: <a>\ndata: <b>\n\n"
+    assert Message("", RELOAD).encode() == b"event: reload\ndata: -\n\n"
+
+
+def test_event_reader_takes_lines_as_they_come() -> None:
+    reader = EventReader()
+    found = [reader.feed(line) for line in ("event: bots", 'data: {"rev":', "data: 7}", "", ": comment", "")]
+    assert [event for event in found if event] == [ApiEvent("bots", {"rev": 7})]
