@@ -1,11 +1,9 @@
 """Decide for 100,000 bots: every decision with its reason, its blockers and the digest over all, against a plain loop."""
 
-import gc
-
+from autonomy.telemetry import spare_collector
 from benchmarks.fleet import NOON_MS, mixed_state
 from benchmarks.limits import decide_loop
 from benchmarks.measure import Context, Measure, at_most, in_turns, reference
-from planner.app import spare_collector
 from planner.decide import decide
 from planner.view import build_view
 
@@ -19,11 +17,8 @@ def run(ctx: Context) -> list[Measure]:
     state = mixed_state(count)
     rows = decide_loop.items(count)
     decide(state, build_view(state, NOON_MS))  # fingerprints and days are known, as in every tick but the first
-    thresholds = gc.get_threshold()
-    spare_collector()  # as the planner does once it has caught up; both sides have it
+    spare_collector()  # as the planner does again once it has caught up; both sides have it
     turns = in_turns(lambda: decide(state, build_view(state, NOON_MS)), lambda: decide_loop.reasons(rows), ctx.rounds(11), cpu=True)
-    gc.set_threshold(*thresholds)
-    gc.unfreeze()
     plan = decide(state, build_view(state, NOON_MS))
     counts = ", ".join(f"{reason.value} {number:,}" for reason, number in plan.reason_counts.items())
     ctx.note(f"decide: {counts}; blockers {plan.blocker_counts}; digest {plan.digest[:16]}")

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from autonomy.telemetry import spare_collector
+
 PEER_SHARE: Final = 0.3
 """A limit must reach this share of its figure in facts/peers.md: a slow reference can't buy a pass."""
 
@@ -70,6 +72,7 @@ def context(*, quick: bool) -> Iterator[Context]:
     """A context with a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="autonomy-bench-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)  # PostgreSQL runs as another user when this is root
+        spare_collector()  # as every service does at its start; limits have it too
         yield Context(Path(folder), quick)
 
 

@@ -29,7 +29,8 @@ OPEN = {
     "/healthz": "its older name",
     "/readyz": "which dependency fails; orchestrators have no token",
     "/metrics": "counts without ids; Prometheus has no token",
-    "/openapi.json": "the contract, which is public",
+    "/openapi.json": "the contract of HTTP, which is public",
+    "/asyncapi.json": "the contract of the log, which is public",
     "/api/whoami": "asks for a credential itself",
 }
 TOKENS = {"viewer": "viewer-token", "operator": "operator-token"}
@@ -123,6 +124,10 @@ async def test_whoami_asks_for_a_credential(tmp_path: Path) -> None:
 def test_a_route_without_a_rule_is_noticed(tmp_path: Path) -> None:
     """Negative control."""
     app = app_of(tmp_path)
-    app.get("/api/forgotten")(dict)
+
+    @app.get("/api/forgotten")
+    async def forgotten() -> str:
+        return "open"
+
     unruled = [path for path, methods, rules in routes_of(app) if methods & {"GET"} and path not in OPEN and not asks(rules, reader)]
     assert unruled == ["/api/forgotten"]

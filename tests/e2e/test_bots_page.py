@@ -130,10 +130,12 @@ def test_page_is_sound(open_page: OpenPage, told: Any, path: str) -> None:
     if path == "/":
         page.locator("#bot-msft-sma .badge").click()
         expect(page.locator("#tip-msft-sma")).to_be_visible()
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        results = Axe().run(page)
-        assert results.violations_count == 0, f"{scheme}: {results.generate_report()}"
+    everything = Axe().run(page)
+    assert everything.violations_count == 0, everything.generate_report()
+    page.emulate_media(color_scheme="dark")
+    # Only colours differ in the dark.
+    colours = Axe().run(page, options={"runOnly": ["color-contrast"]})
+    assert colours.violations_count == 0, colours.generate_report()
     page.set_viewport_size({"width": 320, "height": 700})
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert told.console == []

@@ -87,6 +87,20 @@ def test_what_the_planner_rejects_is_409_with_its_reason(api: Api) -> None:
     assert all(body[name] for name in ("code", "field", "limitText"))
 
 
+def test_refused_attempts_are_recorded_with_who_and_why(api: Api) -> None:
+    assert api.command({"type": "hold-bot", "botId": "a"}, None).status_code == 401
+    assert refused(api, "NO_CREDENTIAL", "anonymous")["role"] == "none"
+    answer = api.command({"type": "hold-bot", "botId": "a"}, "canary-wrong-token-31d9")
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    refused(api, "BAD_CREDENTIAL", "anonymous")
+    assert api.command({"type": "set-policy", "document": {}}, "operator").status_code == 403
+    assert "approver" in refused(api, "FORBIDDEN", "ope-person")["limitText"]
+    assert api.command({"type": "hold-bot", "botId": "a\x00b"}).status_code == 422
+    assert refused(api, "BAD_INPUT", "ope-person")["command"]
+    assert api.command({"type": "x\x00\r\n\x1b[31m"}).status_code == 422
+    wait_for("the odd one too", lambda: any("\ufffd" in row["command"] for row in said(api, code="BAD_INPUT")))
+
+
 def unsafe_routes(api: Api) -> list[tuple[str, str]]:
     paths: dict[str, dict[str, Any]] = api.get("/openapi.json").json()["paths"]
     return [(path, verb) for path, verbs in paths.items() for verb in verbs if verb not in SAFE]
@@ -176,20 +190,6 @@ def test_another_site_never_acts_even_with_a_token(api: Api, headers: dict[str, 
     before = len(said(api, wire="pause-loop.v1"))
     assert api.command({"type": "pause-loop"}, **headers).status_code == status
     assert len(said(api, wire="pause-loop.v1")) == before
-
-
-def test_refused_attempts_are_recorded_with_who_and_why(api: Api) -> None:
-    assert api.command({"type": "hold-bot", "botId": "a"}, None).status_code == 401
-    assert refused(api, "NO_CREDENTIAL", "anonymous")["role"] == "none"
-    answer = api.command({"type": "hold-bot", "botId": "a"}, "canary-wrong-token-31d9")
-    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
-    refused(api, "BAD_CREDENTIAL", "anonymous")
-    assert api.command({"type": "set-policy", "document": {}}, "operator").status_code == 403
-    assert "approver" in refused(api, "FORBIDDEN", "ope-person")["limitText"]
-    assert api.command({"type": "hold-bot", "botId": "a\x00b"}).status_code == 422
-    assert refused(api, "BAD_INPUT", "ope-person")["command"]
-    assert api.command({"type": "x\x00\r\n\x1b[31m"}).status_code == 422
-    wait_for("the odd one too", lambda: any("\ufffd" in row["command"] for row in said(api, code="BAD_INPUT")))
 
 
 def test_the_same_key_twice_is_one_record_and_the_same_answer(api: Api) -> None:

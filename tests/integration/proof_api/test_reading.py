@@ -309,7 +309,7 @@ def test_health_and_metrics_carry_no_ids(running: Api) -> None:
 @pytest.fixture
 def reading_schema(running: Api) -> Any:
     """The served document, without the stream, which has no end."""
-    return schemathesis.openapi.from_url(f"{running.http.base_url}openapi.json").include(method="GET").exclude(path="/api/stream")
+    return schemathesis.openapi.from_url(f"{running.http.base_url}/openapi.json").include(method="GET").exclude(path="/api/stream")
 
 
 reading = schemathesis.pytest.from_fixture("reading_schema")

@@ -165,6 +165,13 @@ def test_hostile_blocker_is_escaped(field: str) -> None:
     assert "&lt;img" in html
 
 
+def test_stale_runner_is_a_second_mark_beside_any_badge() -> None:
+    html = html_of(row_of(a_document("BACKTEST_RUNNING", runnerStale=True), NOON))
+    assert "runner stale" in html
+    assert '<span class="word">Backtesting</span>' in html
+    assert "runner stale" not in html_of(row_of(a_document("BACKTEST_RUNNING", runnerStale=False), NOON))
+
+
 def test_imported_stage_is_marked_by_a_word_too() -> None:
     html = html_of(row_of(a_document("BLOCKED_BY_GATES", stage="LIVE", blockers=[BLOCKER]), NOON))
     assert 'aria-label="imported, not verified"' in html

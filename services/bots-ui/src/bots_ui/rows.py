@@ -74,6 +74,7 @@ class BotRow:
         extra: what follows the word in the badge: phase, place in line, reason.
         silent_s: age of the active job's last beat, when it is over the lease; else None.
         next_at: when something becomes due; `next_words` says it where there is no instant.
+        runner_stale: a second mark beside the badge, whatever the badge says.
         signature: changes when the badge changes; a change is shown by a short warmth.
     """
 
@@ -101,6 +102,7 @@ class BotRow:
     detail: str
     would: str
     blockers: tuple[Blocker, ...]
+    runner_stale: bool = False
     left: bool = False
 
     @property
@@ -142,7 +144,8 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
         symbol=text_of(document, "symbol"), result=result_of(document), next_at=next_at, next_words=next_words, reason=reason,
         reason_words=word_of(words.REASONS, reason) if reason else NOT_RECORDED,
         reason_meaning=word_of(words.REASON_MEANINGS, reason) if reason in words.REASON_MEANINGS else "",
-        detail=word_of(words.DETAILS, text_of(document, "detail")), would=text_of(document, "would"), blockers=blockers, left=left,
+        detail=word_of(words.DETAILS, text_of(document, "detail")), would=text_of(document, "would"), blockers=blockers,
+        runner_stale=document.get("runnerStale") is True, left=left,
     )  # fmt: skip
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
 
 from autonomy import clock
@@ -31,10 +30,11 @@ from autonomy.events import (
     RunnerHeartbeat,
 )
 from autonomy.horizon import anchored_chain, newest_horizon
-from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
+from autonomy.kafka import LogReader, Outgoing, Record, build_producer
 from autonomy.lifecycle import JobStep
 from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, partition_of
+from job_runner.outbox import Outbox
 from job_runner.queue import Claim, Queue, Rules
 from job_runner.settings import RunnerSettings
 
@@ -92,6 +92,7 @@ class Runner:
     chain: Chain
     queue: Queue
     worker: Worker
+    outbox: Outbox
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     beat_mono_ms: float = 0.0
     beat_sequence: int = 0
@@ -189,12 +190,7 @@ class Runner:
 
     async def say(self, topic: str, partition: int, records: list[Outgoing]) -> bool:
         """Append; unacknowledged means unknown, the log tells."""
-        try:
-            await append_batch(self.producer, topic, partition, records)
-        except KafkaError as refusal:
-            log.warning("not acknowledged: %r", refusal, extra={"topic": topic, "partition": partition})
-            return False
-        return True
+        return await self.outbox.say(topic, partition, records)
 
     async def release(self, mono_ms: float) -> None:
         """Give back claims that won too late, until that is effective."""
@@ -307,7 +303,7 @@ async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str
     )  # fmt: skip
     queue = Queue(rules)
     queue.fold.head_tick = chain.head.tick
-    return Runner(process_id, settings, reader, producer, chain, queue, worker)
+    return Runner(process_id, settings, reader, producer, chain, queue, worker, Outbox(producer))
 
 
 async def run_runner(settings: RunnerSettings, worker: Worker) -> int:

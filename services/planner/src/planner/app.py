@@ -7,7 +7,6 @@ Source: S1 to S6, S11, S12.
 """
 
 import asyncio
-import gc
 import logging
 import signal
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from autonomy.envelope import Undecodable, decode, encode, event_id_of
 from autonomy.errors import Broken
 from autonomy.events import AcceptDivergence, Event, Head, PlannerPulse
 from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
-from autonomy.telemetry import tracer
+from autonomy.telemetry import spare_collector, tracer
 from autonomy.topics import INPUTS, JOBS, PULSE, RUNS, TOPICS
 from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
 from planner.election import Election
@@ -38,8 +37,6 @@ log = logging.getLogger(__name__)
 VERDICT_TIMEOUT_MS = 15_000
 PULSE_EVERY_MS = 1_000
 POLL_MS = 50
-COLLECT_AFTER = 50_000
-"""New objects between two collections of the youngest; about as many as half a tick of a large fleet makes."""
 TICKS = Counter("autonomy_planner_ticks", "Accepted ticks that this process folded", ["cause", "own"])
 TICK_SECONDS = Histogram("autonomy_planner_tick_seconds", "From the cut to the accepted seal, own ticks")
 LAST_TICK = Gauge("autonomy_planner_last_tick_timestamp_seconds", "Recorded time of the last accepted tick")
@@ -322,16 +319,6 @@ class Planner:
             await self.producer.send(PULSE, value, key=self.process_id.encode(), partition=0)
         except KafkaError as refusal:
             log.warning("no pulse: %r", refusal)
-
-
-def spare_collector() -> None:
-    """Let the garbage collector leave the state alone: it is immutable entities without cycles, and most of what lives.
-
-    A tick makes a few objects per bot; with the default threshold the collector would look through them hundreds of times.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, 20, 100)
 
 
 def _ms_of_text(time: str) -> int:

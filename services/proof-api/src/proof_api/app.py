@@ -6,12 +6,13 @@ Place in the flow: HTTP in, read models and log head out; commands to the log. N
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import asyncpg
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autonomy import clock
 from autonomy.errors import BadInput, Broken
@@ -31,11 +32,11 @@ log = logging.getLogger(__name__)
 POOL_SIZE = 8
 QUERY_TIMEOUT_S = 5
 RETRY_S = 0.5
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
 
 
 def create_app(settings: ProofSettings) -> FastAPI:
@@ -72,6 +73,7 @@ def create_app(settings: ProofSettings) -> FastAPI:
         description="Answers whether the platform is really working, and takes operators' commands.",
     )  # fmt: skip
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
+    app.add_middleware(Hardened)
     problems.install(app)
 
     @app.exception_handler(BadInput)
@@ -84,15 +86,29 @@ def create_app(settings: ProofSettings) -> FastAPI:
         log.critical("broken: %s", fault)
         return problems.problem_response(503, "BROKEN_SETUP", "This process cannot answer until an operator looks", "see its log")
 
-    @app.middleware("http")
-    async def harden(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        response.headers.update(HEADERS)
-        return response
-
     for module in (proofs, reading, acting, stream):
         app.include_router(module.router)
     return app
+
+
+class Hardened:
+    """Adds the security headers to every answer, as it passes: no task and no stream per request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def hardened(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, hardened)
 
 
 def _must_not_end(task: "asyncio.Task[None]") -> None:

@@ -46,7 +46,8 @@ class Context:
         return now_ms, judge(log, read, now_ms), log, read
 
 
-def context_of(request: Request) -> Context:
+# Dependencies are coroutines although they wait for nothing: FastAPI hands plain functions to a thread, each time.
+async def context_of(request: Request) -> Context:
     """The context of the process."""
     return cast("Context", request.app.state.context)
 
@@ -54,7 +55,7 @@ def context_of(request: Request) -> Context:
 InContext = Annotated[Context, Depends(context_of)]
 
 
-def reader(context: InContext, authorization: Annotated[str | None, Header()] = None) -> Operator | None:
+async def reader(context: InContext, authorization: Annotated[str | None, Header()] = None) -> Operator | None:
     """Whoever reads; nobody in particular on loopback, a named operator elsewhere."""
     operator = context.operators.of_header(authorization)
     if context.settings.auth_mode == "token-everywhere" and operator is None:

@@ -1,0 +1,55 @@
+"""The schema is what the tables say, every part of it has a comment, and each role may do no more than it needs."""
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from autonomy.read_model import METADATA, VIEWS
+from projection.migrate import sync_url
+from sqlalchemy import create_engine
+from support.servers import Database
+
+pytestmark = pytest.mark.servers
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_read_model(database: Database) -> None:
+    database.empty()
+    engine = create_engine(sync_url(database.owner_url), connect_args={"options": "-csearch_path=autonomy"})
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, METADATA)
+    engine.dispose()
+    assert [entry for entry in differences if "alembic_version" not in str(entry)] == []
+
+
+def test_every_table_view_and_column_has_a_comment(database: Database) -> None:
+    database.empty()
+    with psycopg.connect(database.owner_url) as connection:
+        bare = connection.execute(
+            "SELECT c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
+            "WHERE n.nspname = 'autonomy' AND c.relkind = 'r' AND c.relname <> 'alembic_version' "
+            "AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL)"
+        ).fetchall()
+        views = connection.execute(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = 'autonomy' AND c.relkind = 'v' AND obj_description(c.oid) IS NOT NULL"
+        ).fetchall()
+    assert bare == []
+    assert {row[0] for row in views} == set(VIEWS)
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM bots", "UPDATE bots SET stage = 'LIVE'", "CREATE TABLE x (a int)", "TRUNCATE bot_jobs"])
+def test_a_write_through_the_reader_is_refused(database: Database, statement: str) -> None:
+    database.empty()
+    with psycopg.connect(database.url("autonomy_reader")) as connection, pytest.raises(psycopg.Error):
+        connection.execute("SET default_transaction_read_only = off")
+        connection.commit()
+        connection.execute(statement)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE bots", "CREATE TABLE autonomy.x (a int)", "UPDATE alembic_version SET version_num = 'x'"])
+def test_the_projection_cannot_change_the_schema(database: Database, statement: str) -> None:
+    database.empty()
+    with psycopg.connect(database.url("autonomy_projection")) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(statement)  # type: ignore[arg-type]

@@ -1,0 +1,53 @@
+"""What only the real database can prove of the store: one writer at a time, and a batch whole or not at all.
+
+Source: design, section 7; R-F10.
+"""
+
+import pytest
+from support.platform import Platform, fleet, wait_for
+
+from autonomy.errors import Broken
+from projection.app import Projection, build_projection
+from projection.settings import ProjectionSettings
+
+pytestmark = pytest.mark.servers
+
+
+async def built(platform: Platform) -> Projection:
+    settings = ProjectionSettings(KAFKA_BOOTSTRAP_SERVERS=platform.broker.bootstrap, DATABASE_URL=platform.database.url())  # type: ignore[call-arg]
+    return await build_projection(settings)
+
+
+async def test_of_two_projections_on_one_schema_the_second_to_commit_stops(platform: Platform) -> None:
+    """Compare and set: whoever moves the offsets from elsewhere is broken, and none of its rows stays."""
+    platform.register(fleet(3))
+    first, second = await built(platform), await built(platform)
+    try:
+        for projection in (first, second):
+            for record in await projection.reader.poll(5_000):
+                projection.intake.take(record)
+            assert projection.intake.read > 0
+        await first.commit()
+        rows = platform.sql("SELECT id, status FROM commands")
+        assert len(rows) == 1
+        with pytest.raises(Broken, match="another projection"):
+            await second.commit()
+        assert platform.sql("SELECT id, status FROM commands") == rows
+        assert platform.one("SELECT rev FROM projection_head") == 1
+    finally:
+        await first.close()
+        await second.close()
+
+
+def test_two_projection_processes_do_the_work_once(platform: Platform) -> None:
+    """The loser stops with a fault in its log instead of writing on."""
+    services = [platform.projection(), platform.projection()]
+    platform.planner()
+    platform.set_policy()
+    platform.register(fleet(3))
+    wait_for("one is left", lambda: sum(service.alive for service in services) == 1, 30)
+    loser = next(service for service in services if not service.alive)
+    assert loser.process.returncode == 1
+    assert "another projection is writing" in loser.log.read_text()
+    before = platform.one("SELECT max(tick) FROM autonomy_planner_runs") or 0
+    wait_for("the other goes on", lambda: (platform.one("SELECT max(tick) FROM autonomy_planner_runs") or 0) > before + 1)
