@@ -70,3 +70,4 @@ bench: setup ## speed and memory, as ratios to limits measured in the same run
 lock: ## resolve again into requirements.lock (hashes, no addresses)
 	@$(BIN)/uv pip compile -q pyproject.toml --group local --group dev --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements.lock
 	@$(BIN)/python deploy/local/preflight.py --write-uv-lock
+	@$(BIN)/uv pip compile -q pyproject.toml -c requirements.lock --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -o deploy/image.lock

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from autonomy.chain import Chain, read_record
-from autonomy.envelope import Undecodable, decode
+from autonomy.envelope import Undecodable
 from autonomy.events import BY_WIRE
 from autonomy.kafka import LogReader
 from autonomy.topics import COMMANDS, INPUTS, JOBS, RUNNERS, RUNS
@@ -12,7 +12,7 @@ from benchmarks.limits import read_decode
 from benchmarks.logs import PARTITIONS, busy_log
 from benchmarks.measure import Context, Measure, at_least, in_turns, reference
 from benchmarks.servers import kafka
-from planner.fold import Input
+from planner.fold import read_input
 from planner.inbox import Inbox
 from planner.state import State
 from planner.tick import re_decide
@@ -39,9 +39,7 @@ async def verify(bootstrap: str, ends: dict[str, tuple[int, ...]]) -> int:
                     if done is not None:
                         waiting.append(done)
                     continue
-                received = decode(record.value, record.topic)
-                event = received if isinstance(received, Undecodable) else received.event
-                inbox.put(Input(record.topic, record.partition, record.offset, event))
+                inbox.put(read_input(record.topic, record.partition, record.offset, record.value))
     for tick in waiting:
         fault = re_decide(state, inbox.slice_to(tick.seal.cut), tick)
         if fault is not None:

@@ -81,7 +81,7 @@ def run(ctx: Context) -> list[Measure]:
     theirs.close()
     subjects, limits, rate = ours.recv()
     worker.join()
-    ratio = statistics.median(s / l for s, l in zip(subjects, limits, strict=True))
+    ratio = statistics.median(ours / bare for ours, bare in zip(subjects, limits, strict=True))
     spent, limit = statistics.median(subjects) * 1000, statistics.median(limits) * 1000
     trip = asyncio.run(trips(max(3, ctx.size(20))))
     return [

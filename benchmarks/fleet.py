@@ -42,9 +42,12 @@ def bot_id(number: int) -> str:
 
 
 def bench_policy(**research: object) -> Policy:
-    """The default policy with N and the spacing of early ticks lifted."""
+    """The default policy with N and the spacing of early ticks lifted.
+
+    A no-op result is no evidence, so its bot would be due again at once: it rests for a year instead.
+    """
     lifted = {"concurrency": 100_000, "queue_ahead": 0, "max_enqueues_per_hour": 10_000_000, "queued_per_slot": 100_000}
-    return read_policy({"name": "bench", "early_tick_spacing_s": 0.0, "research": lifted | research})
+    return read_policy({"name": "bench", "early_tick_spacing_s": 0.0, "research": lifted | research, "cooldowns": {"after_success_s": 31_536_000}})
 
 
 def _symbol(name: str, first: date) -> SymbolBars:

@@ -33,7 +33,7 @@ from autonomy.policy import Policy, read_policy
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, INPUTS, JOBS, PULSE, RUNNERS, RUNS
 from autonomy.values import TickCause, instant_of_ms, partition_of
 from benchmarks.fleet import NOON_MS, STRATEGIES, SYMBOLS, an_id, bot_id, capabilities, digest
-from planner.fold import Input
+from planner.fold import read_input
 from planner.inbox import Inbox
 from planner.state import State
 from planner.tick import TickInputs, prepare
@@ -108,7 +108,7 @@ class Log:
         value = encode(event, source="autonomy/bench", subject=key, time=instant_of_ms(self.now_ms), event_id=event_id)
         stored = self.records.setdefault((event.topic, partition), [])
         if event.topic in INPUTS:
-            self.inbox.put(Input(event.topic, partition, len(stored), event))
+            self.inbox.put(read_input(event.topic, partition, len(stored), value))
         stored.append(Outgoing(key.encode(), value))
         self.kinds[event.wire] += 1
 

@@ -99,7 +99,7 @@ class Turns:
     @property
     def ratio(self) -> float:
         """Median over the rounds of subject over limit."""
-        return statistics.median(s / l for s, l in zip(self.subject, self.limit, strict=True))
+        return statistics.median(ours / bare for ours, bare in zip(self.subject, self.limit, strict=True))
 
     @property
     def medians(self) -> tuple[float, float]:

@@ -7,6 +7,8 @@ import asyncio
 import statistics
 import time
 
+from aiokafka import AIOKafkaProducer
+
 from autonomy import clock
 from autonomy.envelope import encode
 from autonomy.events import Command, PauseLoop, ResumeLoop
@@ -22,6 +24,7 @@ from planner.settings import PlannerSettings
 
 BOTS = 5_000
 FIGURE_PER_S = 19_253
+Written = tuple[bytes, bytes, list[tuple[str, bytes]]]
 LIMIT_TOPIC = Topic("bench.runs", 1, "the limit's records", flush_each=True)
 
 
@@ -55,7 +58,7 @@ async def measure(ctx: Context, bootstrap: str) -> list[Measure]:
     await planner.reader.close()
     await planner.producer.stop()
     await voice.stop()
-    ratio = statistics.median(t / l for t, l in zip(ticks, limits, strict=True))
+    ratio = statistics.median(ours / bare for ours, bare in zip(ticks, limits, strict=True))
     tick_ms, limit_ms = statistics.median(ticks) * 1000, statistics.median(limits) * 1000
     name = f"whole tick, {records - 2:,} changed decisions"
     return [
@@ -75,7 +78,7 @@ async def leading(bootstrap: str, bots: int) -> Planner:
     return planner
 
 
-async def one_tick(planner: Planner, voice: object, kind: type[Command], number: int) -> "tuple[float, list[tuple[bytes, bytes, list[tuple[str, bytes]]]]]":
+async def one_tick(planner: Planner, voice: AIOKafkaProducer, kind: type[Command], number: int) -> tuple[float, list[Written]]:
     """Say a command, let it be read, and time the tick that answers it; also gives its records."""
     said = kind(command_id=clock.drawn_id(), actor="ada", role="operator", reason="bench")
     value = encode(said, source="autonomy/bench", subject="ada", time=clock.now(), event_id=clock.drawn_id())

@@ -2,7 +2,5 @@
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "autonomy", deadline=None, max_examples=60, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+settings.register_profile("autonomy", deadline=None, max_examples=60, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("autonomy")

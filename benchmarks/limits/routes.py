@@ -13,6 +13,8 @@ import orjson
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
+ROW = "SELECT bot_id, state, stage, reason_code, rev FROM autonomy.bot_now WHERE bot_id = $1"
+
 
 def create(size: int) -> FastAPI:
     """The application."""
@@ -33,7 +35,7 @@ def create(size: int) -> FastAPI:
     @app.get("/row")
     async def row(request: Request) -> Response:
         async with request.app.state.pool.acquire() as connection:
-            found = await connection.fetchrow("SELECT bot_id, state, stage, reason_code, rev FROM autonomy.bot_now WHERE bot_id = $1", "bot-000042")
+            found = await connection.fetchrow(ROW, "bot-000042")
         return Response(orjson.dumps(dict(found)), media_type="application/json")
 
     return app

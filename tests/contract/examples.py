@@ -120,7 +120,7 @@ def a_run() -> e.PlannerRun:
     seal = e.PlannerRun(
         run_id=derived_id("run", 7, an_id("try")), tick=7, prev_hash=a_digest("seal-6"), try_id=an_id("try"),
         process_id=an_id("planner-1"), count=2, root=a_digest("root"),
-        cut={"autonomy.commands": (2,), "autonomy.jobs": (0, 5), "autonomy.runners": (9, 0)}, cause=TickCause.CAPACITY, due_at=NOON,
+        cut={"autonomy.commands": (2,), "autonomy.jobs": (0, 5), "autonomy.runners": (9, 0)}, inputs=3, input_root=a_digest("inputs"), cause=TickCause.CAPACITY, due_at=NOON,
         now=NOON, elapsed_ms=60_000, market_now=LATER, state_hash=a_digest("state"),
         horizon=e.Head(tick=6, offset=41, hash=a_digest("seal-6")), policy_hash=a_digest("policy"), decider="lab-1", registered=2,
         evaluated=2, jobs_enqueued=0, blocked=1, reason_counts={Reason.BLOCKED_BY_GATES: 1, Reason.COOLDOWN: 1},

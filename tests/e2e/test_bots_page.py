@@ -21,7 +21,7 @@ WATCH_BADGES = """() => {
   new MutationObserver((changes) => {
     for (const change of changes) {
       const row = change.target.closest('tr[id^=bot-]');
-      const age = row?.querySelector('td.now > .age time');
+      const age = row?.querySelector('td.now .lane > .age time');
       if (age) window.seen.push({bot: row.id, state: row.dataset.state, latency_ms: Date.now() - Date.parse(age.dateTime)});
     }
   }).observe(document.getElementById('rows'), {subtree: true, attributes: true, attributeFilter: ['data-state']});

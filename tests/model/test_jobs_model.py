@@ -303,11 +303,7 @@ class Model:
 
     def is_good(self, world: World) -> bool:
         """The job ended, or the bound stops the story."""
-        return (
-            not self.fold(world.log).status.is_live
-            or len(world.log) >= self.bounds.log
-            or world.drawn >= self.bounds.claims
-        )
+        return not self.fold(world.log).status.is_live or len(world.log) >= self.bounds.log or world.drawn >= self.bounds.claims
 
 
 def checked(max_states: int = MAX_STATES, *, live: bool = True, **bounds: Any) -> Searched[World]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from autonomy import chain as chains
 from autonomy.chain import GENESIS, AcceptedTick, Chain, RunRecord
-from autonomy.envelope import Received, Undecodable, decode, encode
+from autonomy.envelope import Received, decode, encode
 from autonomy.events import (
     Command,
     Event,
@@ -29,7 +29,7 @@ from autonomy.market_clock import market_instant, unpack_days
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, INPUTS, JOBS, RUNNERS
 from autonomy.values import Cause, JobStatus, TickCause, derived_id, instant_of_ms, partition_of
 from planner.decide import DECIDER
-from planner.fold import Input, repairs
+from planner.fold import Input, read_input, repairs
 from planner.inbox import Inbox
 from planner.state import LiveJob, State
 from planner.tick import TickInputs, Try, follow, prepare, re_decide
@@ -41,8 +41,7 @@ MINUTE_MS = 60_000
 
 def as_input(topic: str, partition: int, offset: int, value: bytes) -> Input:
     """A stored record as a reader takes it."""
-    received = decode(value, topic)
-    return Input(topic, partition, offset, received if isinstance(received, Undecodable) else received.event)
+    return read_input(topic, partition, offset, value)
 
 
 @dataclass(slots=True)
@@ -261,7 +260,7 @@ def a_seal(head: Head, records: Sequence[RunRecord], try_name: str, *, now_ms: i
     try_id = an_id(try_name)
     plain: dict[str, Any] = {
         "run_id": derived_id("run", tick, try_id), "tick": tick, "prev_hash": head.hash, "try_id": try_id,
-        "process_id": an_id("planner-1"), "count": len(records), "root": chains.root_of(records), "cut": {},
+        "process_id": an_id("planner-1"), "count": len(records), "root": chains.root_of(records), "cut": {}, "inputs": 0, "input_root": a_digest("no inputs"),
         "cause": TickCause.SCHEDULED, "due_at": instant_of_ms(now_ms), "now": instant_of_ms(now_ms), "elapsed_ms": 0,
         "market_now": market_instant(0), "state_hash": a_digest("state"), "horizon": GENESIS,
         "policy_hash": policy.hash(), "decider": DECIDER, "registered": 0, "evaluated": 0, "jobs_enqueued": 0,

@@ -19,7 +19,7 @@ from autonomy.events import ChainRepaired
 from autonomy.kafka import Record
 from autonomy.topics import INPUTS, RUNS
 from planner.decide import DECIDER
-from planner.fold import Input
+from planner.fold import Input, read_input
 from planner.state import State
 from planner.tick import follow, re_decide
 
@@ -172,12 +172,9 @@ class Audit:
                 queue = self.waiting.get((topic, partition))
                 while queue and queue[0][0] < end:
                     offset, value = queue.popleft()
-                    received = decode(value, topic)
-                    if isinstance(received, Undecodable):
-                        self.undecodable += 1
-                        found.append(Input(topic, partition, offset, received))
-                    else:
-                        found.append(Input(topic, partition, offset, received.event))
+                    read = read_input(topic, partition, offset, value)
+                    self.undecodable += isinstance(read.event, Undecodable)
+                    found.append(read)
         return found
 
     def _again(self, slice_: Sequence[Input], tick: AcceptedTick) -> str | None:

@@ -146,14 +146,23 @@ class Cause(StrEnum):
     CLAIM_GIVEN_UP = "CLAIM_GIVEN_UP"
     """The runner saw its claim win only after its own deadline."""
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    """The worker was killed for its memory, or ran out of it."""
     TIMEOUT = "TIMEOUT"
+    """The job took longer than the policy allows."""
     BAD_INPUT = "BAD_INPUT"
+    """The order itself is at fault; field and limit say where."""
     STRATEGY_ERROR = "STRATEGY_ERROR"
+    """The strategy or the engine produced no number."""
     DATA_MISSING = "DATA_MISSING"
+    """No bars, or too few."""
     FAILURES_EXHAUSTED = "FAILURES_EXHAUSTED"
+    """The lease ran out once too often."""
     CANCELLED_BY_OPERATOR = "CANCELLED_BY_OPERATOR"
+    """CancelJob."""
     CANCELLED_BY_RETIREMENT = "CANCELLED_BY_RETIREMENT"
+    """Its bot left the fleet."""
     CANCELLED_BY_CHANGE = "CANCELLED_BY_CHANGE"
+    """Its bot became another version."""
 
 
 CRASHES: Final = frozenset({Cause.RUNNER_LOST, Cause.OUT_OF_MEMORY, Cause.TIMEOUT, Cause.FAILURES_EXHAUSTED})
@@ -193,11 +202,17 @@ class ZeroJobs(StrEnum):
     """Why a tick enqueued nothing."""
 
     LOOP_DISABLED = "LOOP_DISABLED"
+    """An operator paused the fleet."""
     NO_CANDIDATES_MATCH_POLICY = "NO_CANDIDATES_MATCH_POLICY"
+    """No bots, or nothing is due for any of them."""
     ALL_BOTS_HAVE_ACTIVE_JOBS = "ALL_BOTS_HAVE_ACTIVE_JOBS"
+    """Every bot with something due has a live job."""
     ALL_BOTS_COOLDOWN = "ALL_BOTS_COOLDOWN"
+    """Every bot with something due rests."""
     ALL_BOTS_BLOCKED_BY_GATES = "ALL_BOTS_BLOCKED_BY_GATES"
+    """Every bot with something due is blocked by gates, or held."""
     MIXED = "MIXED"
+    """Different reasons; the counts say which."""
 
 
 @unique

@@ -4,9 +4,10 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+
 from autonomy.read_model import METADATA, VIEWS
 from projection.migrate import sync_url
-from sqlalchemy import create_engine
 from support.servers import Database
 
 pytestmark = pytest.mark.servers
@@ -48,7 +49,9 @@ def test_a_write_through_the_reader_is_refused(database: Database, statement: st
         connection.execute(statement)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("statement", ["DROP TABLE bots", "CREATE TABLE autonomy.x (a int)", "UPDATE alembic_version SET version_num = 'x'"])
+@pytest.mark.parametrize(
+    "statement", ["DROP TABLE bots", "CREATE TABLE autonomy.x (a int)", "UPDATE alembic_version SET version_num = 'x'"]
+)
 def test_the_projection_cannot_change_the_schema(database: Database, statement: str) -> None:
     database.empty()
     with psycopg.connect(database.url("autonomy_projection")) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):

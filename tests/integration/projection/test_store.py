@@ -4,11 +4,11 @@ Source: design, section 7; R-F10.
 """
 
 import pytest
-from support.platform import Platform, fleet, wait_for
 
 from autonomy.errors import Broken
 from projection.app import Projection, build_projection
 from projection.settings import ProjectionSettings
+from support.platform import Platform, fleet, wait_for
 
 pytestmark = pytest.mark.servers
 

@@ -144,7 +144,9 @@ def test_each_role_may_what_its_row_says_and_no_more(api: Api) -> None:
 ])  # fmt: skip
 def test_a_refused_value_is_named_with_its_limit(api: Api, document: dict[str, Any], field: str) -> None:
     answer = api.http.post(
-        "/api/commands", content=json.dumps(document), headers={"Authorization": f"Bearer {TOKENS['operator']}", "Content-Type": "application/json"}
+        "/api/commands",
+        content=json.dumps(document),
+        headers={"Authorization": f"Bearer {TOKENS['operator']}", "Content-Type": "application/json"},
     )
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -161,7 +163,9 @@ def test_a_refused_value_is_named_with_its_limit(api: Api, document: dict[str, A
     (b"type=hold-bot", "application/x-www-form-urlencoded", 415), (b"{}", "text/plain", 415),
 ], ids=["1 MiB and 1", "blank", "deep and open", "deep", "NaN", "form", "text"])  # fmt: skip
 def test_a_body_over_a_limit_is_refused_before_it_is_read_in_full(api: Api, content: bytes, kind: str, status: int) -> None:
-    answer = api.http.post("/api/commands", content=content, headers={"Authorization": f"Bearer {TOKENS['operator']}", "Content-Type": kind})
+    answer = api.http.post(
+        "/api/commands", content=content, headers={"Authorization": f"Bearer {TOKENS['operator']}", "Content-Type": kind}
+    )
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
 
 

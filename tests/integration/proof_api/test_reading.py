@@ -68,7 +68,10 @@ def test_the_autonomy_proof_has_the_requirements_names_and_the_databases_values(
     assert isinstance(body["latestPlannerRuns"][0]["errors"], int)
     known = {row["id"]: row for row in running.platform.sql("SELECT id, bot_id, job_type FROM bot_jobs")}
     assert body["latestEnqueuedJobs"]
-    assert all((known[job["jobId"]]["bot_id"], known[job["jobId"]]["job_type"]) == (job["botId"], job["type"]) for job in body["latestEnqueuedJobs"])
+    assert all(
+        (known[job["jobId"]]["bot_id"], known[job["jobId"]]["job_type"]) == (job["botId"], job["type"])
+        for job in body["latestEnqueuedJobs"]
+    )
     assert (body["proof"]["status"], body["proof"]["checks"]["canary"]) == ("fresh", "off")
 
 
@@ -114,7 +117,9 @@ def test_the_requirements_sql_runs_word_for_word_as_the_reader(running: Api) -> 
             assert rows == []
     events = running.platform.sql("SELECT to_stage, reason_code, COUNT(*) FROM bot_stage_events GROUP BY 1,2;")
     assert sum(row["count"] for row in events) == 7
-    decisions = running.platform.one("SELECT count(*) FROM autonomy_bot_decisions WHERE tick = (SELECT max(tick) FROM autonomy_planner_runs)")
+    decisions = running.platform.one(
+        "SELECT count(*) FROM autonomy_bot_decisions WHERE tick = (SELECT max(tick) FROM autonomy_planner_runs)"
+    )
     assert decisions == 7
 
 
@@ -272,7 +277,7 @@ def test_a_bots_timeline_is_whole_newest_first_and_pages(running: Api) -> None:
     assert items[-1]["kind"] in {"stage", "decision", "job"}
     assert any(item["kind"] == "stage" and item["what"].startswith("LAB") and item["actor"] == "tester" for item in items)
     paged = pages(running, "/api/bots/bot-005/timeline", 2)
-    assert [(item["at"], item["ref"]) for item in paged][-len(items):] == [(item["at"], item["ref"]) for item in items]
+    assert [(item["at"], item["ref"]) for item in paged][-len(items) :] == [(item["at"], item["ref"]) for item in items]
 
 
 def test_one_decision_per_bot_and_tick_can_be_read(running: Api) -> None:

@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
+
 from support.log import fresh_topics
 from support.platform import a_platform, fleet, quick_policy, wait_for
 from support.proof import Api
@@ -45,7 +46,7 @@ class Listener:
     ended: threading.Event = field(default_factory=threading.Event)
     stop: bool = False
 
-    def __enter__(self) -> "Listener":
+    def __enter__(self) -> Self:
         self.thread = threading.Thread(target=self.listen, daemon=True)
         self.thread.start()
         return self

@@ -19,7 +19,7 @@ from autonomy.values import Cause, JobClass, JobType, Origin, Reason, Stage, Tic
 from support.builders import NOON_MS, a_beat, a_bot_document, a_digest, a_policy, a_summary, an_id, an_order, capabilities
 
 NOON = instant_of_ms(NOON_MS)
-SAID = {"command_id": an_id("command"), "actor": "ada", "role": "operator", "reason": "Prüfung ✓ \" \\ \u2028"}
+SAID = {"command_id": an_id("command"), "actor": "ada", "role": "operator", "reason": 'Prüfung ✓ " \\ \u2028'}
 STEP = {"job_id": an_id("job"), "bot_id": "aapl-sma", "tick": 7, "attempt": 2}
 CLAIM = {**STEP, "claim_id": an_id("claim"), "process_id": an_id("runner")}
 HELD = catalogue.HeldJob(**STEP, claim_id=an_id("claim"), phase="bootstrap", progress=0.25)
@@ -78,7 +78,7 @@ EXAMPLES: tuple[Event, ...] = (
     an_order(),
     catalogue.PlannerRun(
         run_id=an_id("run"), tick=7, prev_hash=a_digest("prev"), try_id=an_id("try"), process_id=an_id("planner"), count=3,
-        root=a_digest("root"), cut={"autonomy.jobs": (1, 2, 3)}, cause=TickCause.LEASE, due_at=NOON, now=NOON,
+        root=a_digest("root"), cut={"autonomy.jobs": (1, 2, 3)}, inputs=6, input_root=a_digest("in"), cause=TickCause.LEASE, due_at=NOON, now=NOON,
         elapsed_ms=12, market_now=NOON, state_hash=a_digest("state"), horizon=Head(tick=0, offset=-1, hash="0" * 64),
         policy_hash=a_digest("policy"), decider="lab-1", registered=2, evaluated=2, jobs_enqueued=0, blocked=1,
         reason_counts={Reason.ACTIVE_JOB: 1, Reason.BLOCKED_BY_GATES: 1}, blocker_counts={"MARKET_DATA": 1},

@@ -68,9 +68,7 @@ def released(made: Claim) -> JobReleased:
 
 def requeued(made: Claim) -> JobRequeued:
     order = made.order
-    return JobRequeued(
-        job_id=order.job_id, bot_id=order.bot_id, tick=order.tick, attempt=made.attempt, cause=Cause.LEASE_EXPIRED
-    )
+    return JobRequeued(job_id=order.job_id, bot_id=order.bot_id, tick=order.tick, attempt=made.attempt, cause=Cause.LEASE_EXPIRED)
 
 
 def names(found: Sequence[JobEnqueued]) -> list[str]:
@@ -407,11 +405,7 @@ class TwoRunners(RuleBasedStateMachine):
         """The planner thinks that a running job's lease ran out."""
         job = list(self.truth.values())[which]
         if job.status is JobStatus.RUNNING:
-            self.flying.append(
-                JobRequeued(
-                    job_id=job.job_id, bot_id=job.bot_id, tick=1, attempt=job.attempt, cause=Cause.LEASE_EXPIRED
-                )
-            )
+            self.flying.append(JobRequeued(job_id=job.job_id, bot_id=job.bot_id, tick=1, attempt=job.attempt, cause=Cause.LEASE_EXPIRED))
 
     @invariant()
     def one_worker_and_it_won(self) -> None:

@@ -117,7 +117,9 @@ def test_widest_pause_is_named() -> None:
 
 
 def test_paused_bots_take_no_place_in_line() -> None:
-    state = a_state(a_bot("a-first", waiting_since=NOON_MS - 9), a_bot("b-second"), policy=a_policy(research={"concurrency": 1, "queue_ahead": 0}))
+    state = a_state(
+        a_bot("a-first", waiting_since=NOON_MS - 9), a_bot("b-second"), policy=a_policy(research={"concurrency": 1, "queue_ahead": 0})
+    )
     pause(state, "bot", "a-first")
     assert by_bot(plan_at(state)[0])["b-second"].reason is Reason.SCHEDULED
 
@@ -232,7 +234,10 @@ def test_short_history_is_blocked_and_says_what_would_clear_it() -> None:
 
 
 def test_every_blocker_is_kept_not_only_the_first() -> None:
-    state = a_state(a_bot("fb-new", symbol="FB", strategy="macd", research=ended("CRASH", crashes=3)), runners=(capabilities(strategies=("sma-cross",)),))
+    state = a_state(
+        a_bot("fb-new", symbol="FB", strategy="macd", research=ended("CRASH", crashes=3)),
+        runners=(capabilities(strategies=("sma-cross",)),),
+    )
     codes = [blocker.code for blocker in only(state).blockers]
     assert codes == [GateCode.STRATEGY_VALID, GateCode.MARKET_DATA, GateCode.NOT_QUARANTINED]
 
@@ -246,8 +251,6 @@ def test_crashes_double_the_cooldown_up_to_its_maximum(crashes: int, minutes: in
     state = a_state(bot, policy=a_policy(quarantine_after_crashes=100))
     view = build_view(state, NOON_MS)
     assert cooldown_until_ms(bot, JobClass.RESEARCH, view) == NOON_MS + minutes * MINUTE_MS
-
-
 
 
 @pytest.mark.parametrize(("how", "rest_ms"), [("CANCELLED", MINUTE_MS), ("CRASH", MINUTE_MS), ("SUCCEEDED", 0), ("FAILED", 0)])
@@ -406,7 +409,10 @@ def test_every_reason_code_is_produced() -> None:
     pause(state, "bot", "d-paused")
     plan, view = plan_at(state)
     assert check(plan, state, view) == []
-    limited, pressed = waiting(2, policy={"research": {"max_enqueues_per_hour": 1}}), waiting(1, policy={}, runners=(capabilities(slots=0),))
+    limited, pressed = (
+        waiting(2, policy={"research": {"max_enqueues_per_hour": 1}}),
+        waiting(1, policy={}, runners=(capabilities(slots=0),)),
+    )
     seen = set(plan.reason_counts) | set(plan_at(limited)[0].reason_counts) | set(plan_at(pressed)[0].reason_counts)
     assert seen == set(Reason)
     assert sum(plan.reason_counts.values()) == len(plan.decisions) == 8
@@ -520,5 +526,7 @@ def test_final_failure_blocks_until_the_input_changes() -> None:
 def test_decisions_do_not_depend_on_the_order_of_registration() -> None:
     bots = [a_bot(f"bot-{number}", waiting_since=NOON_MS - number % 3) for number in range(9)]
     policy = a_policy(research={"concurrency": 2, "queue_ahead": 1})
-    plans = [decide(state, build_view(state, NOON_MS)) for state in (a_state(*bots, policy=policy), a_state(*reversed(bots), policy=policy))]
+    plans = [
+        decide(state, build_view(state, NOON_MS)) for state in (a_state(*bots, policy=policy), a_state(*reversed(bots), policy=policy))
+    ]
     assert plans[0] == plans[1]

@@ -168,7 +168,7 @@ def test_changed_input_is_found_by_the_follower() -> None:
     reader = driver.reader([key for key in driver.log if key[0] != "autonomy.runners"])
     fault = reader.follow(driver.accepted[0])
     assert fault is not None
-    assert fault.startswith("tick 1: folded state ")
+    assert fault == "tick 1: its 1 inputs are not the 3 that it sealed"
 
 
 def test_decision_by_other_rules_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

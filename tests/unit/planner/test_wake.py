@@ -18,9 +18,7 @@ POLICY = a_policy()
 JOB: dict[str, Any] = {
     "job_id": an_id("job"), "bot_id": "aapl-sma", "tick": 1, "attempt": 1, "claim_id": an_id("claim"), "process_id": an_id("r"),
 }  # fmt: skip
-HELD = HeldJob(
-    job_id=an_id("job"), bot_id="aapl-sma", tick=1, attempt=1, claim_id=an_id("claim"), phase="backtest", progress=0.1
-)
+HELD = HeldJob(job_id=an_id("job"), bot_id="aapl-sma", tick=1, attempt=1, claim_id=an_id("claim"), phase="backtest", progress=0.1)
 
 
 def quiet(work_waits: bool = True) -> Wake:
@@ -30,7 +28,9 @@ def quiet(work_waits: bool = True) -> Wake:
     return wake
 
 
-def cause(wake: Wake, mono_ms: float, *, now_ms: int = NOON_MS, due_ms: int = NOON_MS + 60_000, alive: tuple[str, ...] = ()) -> TickCause | None:
+def cause(
+    wake: Wake, mono_ms: float, *, now_ms: int = NOON_MS, due_ms: int = NOON_MS + 60_000, alive: tuple[str, ...] = ()
+) -> TickCause | None:
     return wake.cause(now_ms=now_ms, due_ms=due_ms, mono_ms=mono_ms, alive=frozenset(alive), policy=POLICY)
 
 

@@ -163,7 +163,7 @@ def warning_of(trust: Trust, link: Link, proof: Document) -> tuple[str, datetime
             return "Not connected to the proof API yet", None
         case "unreachable":
             since = clock_words(link.lost_since) if link.lost_since else "the start"
-            return f"Can't reach the proof API since {since} UTC ({link.why}); the rows are from then", link.received_at
+            return f"Can't reach the proof API since {since} UTC ({link.why})", link.received_at
         case "stale":
             return f"These rows are behind: {reason}", as_of
         case "unverified":

@@ -140,9 +140,9 @@ async def bot(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
     known = part(document, "bot")
     decision, result = part(document, "decision"), part(document, "latestBacktest")
     if item is not None:
+        hub.learn([item])
         more = {"parameters": known.get("parameters"), "pinned": known.get("pinned"), "pinReason": known.get("pinReason")}
         item = {**item, **more}
-        hub.learn([item])
     view = View(bots=(bot_id,), rev=int(number_of(item or {}, "rev") or 0), whole=True)
     context: Context = {
         "bot_id": bot_id, "bot": known, "now": now, "row": row_of(item, now, fresh=facts.fresh) if item else None,

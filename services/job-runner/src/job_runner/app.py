@@ -318,5 +318,3 @@ async def run_runner(settings: RunnerSettings, worker: Worker) -> int:
         await runner.reader.close()
         await asyncio.wait_for(runner.producer.stop(), timeout=10)
     return 0
-
-

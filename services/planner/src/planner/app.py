@@ -20,13 +20,13 @@ from autonomy import clock
 from autonomy.chain import GENESIS, AcceptedTick, Chain, read_record
 from autonomy.envelope import Undecodable, decode, encode, event_id_of
 from autonomy.errors import Broken
-from autonomy.events import AcceptDivergence, Event, Head, PlannerPulse
+from autonomy.events import AcceptDivergence, Head, PlannerPulse
 from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
 from autonomy.telemetry import spare_collector, tracer
 from autonomy.topics import INPUTS, JOBS, PULSE, RUNS, TOPICS
 from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
 from planner.election import Election
-from planner.fold import Input, repairs
+from planner.fold import read_input, repairs
 from planner.inbox import MAX_WAITING, Inbox
 from planner.settings import PlannerSettings
 from planner.state import State
@@ -122,16 +122,16 @@ class Planner:
             if done is not None:
                 self.accepted.append(done)
             return
-        received = decode(record.value, record.topic)
         if record.topic == PULSE:
+            received = decode(record.value, record.topic)
             if not isinstance(received, Undecodable) and isinstance(received.event, PlannerPulse):
                 said_ms = _ms_of_text(received.time)
                 self.election.see(received.event, record.timestamp, said_ms, clock.monotonic_ms())
             return
-        event: Event | Undecodable = received if isinstance(received, Undecodable) else received.event
-        self.inbox.put(Input(record.topic, record.partition, record.offset, event))
-        if not isinstance(event, Undecodable):
-            self.wake.see(event, clock.monotonic_ms())
+        read = read_input(record.topic, record.partition, record.offset, record.value)
+        self.inbox.put(read)
+        if not isinstance(read.event, Undecodable):
+            self.wake.see(read.event, clock.monotonic_ms())
 
     async def apply(self, tick: AcceptedTick) -> None:
         """Fold an accepted tick: our own candidate, or somebody else's."""

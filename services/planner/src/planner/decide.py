@@ -96,7 +96,7 @@ def decide(state: State, view: View) -> Plan:
     return plan_of(decisions, tuple(granted), state)
 
 
-def wish_of(bot: Bot, state: State, view: View) -> Decision:  # noqa: C901 (the fleet's hot loop: a call per rule would cost more than the rule)
+def wish_of(bot: Bot, state: State, view: View) -> Decision:
     """What one bot wants, looked at alone; SCHEDULED means that it is ready to compete."""
     if bot.hold is not None:
         return Decision(bot.id, Reason.ON_HOLD, None, NOTHING, bot.hold)
@@ -111,7 +111,7 @@ def wish_of(bot: Bot, state: State, view: View) -> Decision:  # noqa: C901 (the 
         if want is REFRESH:
             due_ms = refresh_due_ms(bot, stage, view) if proven else NEVER
             if due_ms > view.now_ms:
-                next_due = due_ms if due_ms < next_due else next_due
+                next_due = min(next_due, due_ms)
                 continue
         elif want is EVOLVE or (want is BASELINE and proven):
             continue  # nothing qualifies a bot for evolution before promotion gates exist; a baseline is due once per fingerprint
@@ -166,7 +166,7 @@ def refresh_due_ms(bot: Bot, stage: StagePolicy, view: View) -> int:
     if evidence.bars >= len(data.days):
         return NEVER
     new_bar_day = data.days[evidence.bars]
-    return view.wall_ms(new_bar_day if new_bar_day > by_bars_day else by_bars_day) or NEVER
+    return view.wall_ms(max(new_bar_day, by_bars_day)) or NEVER
 
 
 @lru_cache(maxsize=65_536)

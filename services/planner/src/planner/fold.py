@@ -6,13 +6,14 @@ inputs, sorted by (topic, partition, offset), and then its own records: the same
 Source: S5, S6, S9, S11.
 """
 
+import hashlib
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, assert_never
 
 from autonomy import lifecycle
-from autonomy.envelope import Undecodable
+from autonomy.envelope import Undecodable, decode
 from autonomy.errors import Broken
 from autonomy.events import (
     AcceptDivergence,
@@ -76,12 +77,31 @@ from planner.state import (
 
 
 class Input(NamedTuple):
-    """One record of a slice."""
+    """One record of a slice; `digest` is the SHA-256 of its stored value."""
 
     topic: str
     partition: int
     offset: int
     event: Event | Undecodable
+    digest: bytes = b""
+
+
+def read_input(topic: str, partition: int, offset: int, value: bytes | None) -> Input:
+    """A stored record of an input topic, as every folder of the log takes it."""
+    received = decode(value, topic)
+    event = received if isinstance(received, Undecodable) else received.event
+    return Input(topic, partition, offset, event, hashlib.sha256(value or b"").digest())
+
+
+def input_root(slice_: Sequence[Input]) -> str:
+    """The hash over a slice's stored records, each in its place: an input edited later no longer fits its seal.
+
+    Source: R-F2.
+    """
+    whole = hashlib.sha256()
+    for record in slice_:
+        whole.update(f"{record.topic}|{record.partition}|{record.offset}|".encode() + record.digest)
+    return whole.hexdigest()
 
 
 @dataclass(slots=True)
@@ -245,14 +265,12 @@ def fold_own(state: State, events: Iterable[Event], tick: int, now_ms: int) -> N
 def fold_fact(state: State, event: Event, tick: int, seq: int, now_ms: int) -> None:
     """Fold one record of a tick."""
     match event:
-        case BotDecision():  # first, being most of a tick
+        case BotDecision() | BotChanged() | BotRetired() | StageChanged() | HoldPlaced() | HoldReleased():
             _fold_bot_fact(state, event, tick, now_ms)
         case CommandAccepted() | CommandRejected():
             state.commands.put(event.command_id, tick)
         case BotRegistered():
             _register(state, event, now_ms)
-        case BotChanged() | BotRetired() | StageChanged() | HoldPlaced() | HoldReleased():
-            _fold_bot_fact(state, event, tick, now_ms)
         case LoopPaused():
             pause = Pause(event.scope, event.target, event.actor, now_ms, event.reason)
             state.pauses.put(f"{event.scope}/{event.target}", pause)

@@ -42,13 +42,14 @@ def findings(bot: Bot, job_type: JobType, view: View) -> tuple[Finding, ...]:
             found.extend(view.shared("stage", bot.stage, "", lambda: (_unverified(bot, view),)))
         else:
             found.append(_unverified(bot, view))
+    # First what no other gate can be clear of: without a live runner nothing is known of code and data either.
+    if job_type not in view.job_types or view.disagreements:
+        found.extend(view.shared(job_type, bot.symbol, bot.strategy, lambda: tuple(_capabilities(bot, job_type, view))))
     if bot.strategy not in view.strategies or _parameter_fault(bot.strategy, bot.parameters) is not None:
         found.append(_strategy(bot, view))
     data = view.data.get(bot.symbol)
     if data is None or data.bars < view.policy.research.min_bars:
         found.extend(view.shared("data", bot.symbol, "", lambda: (_market_data(bot, data, view),)))
-    if job_type not in view.job_types or view.disagreements:
-        found.extend(view.shared(job_type, bot.symbol, bot.strategy, lambda: tuple(_capabilities(bot, job_type, view))))
     if bot.failure is not None:
         found.extend(_last_failure(bot, data, view))
     record = bot.runner if runs else bot.research

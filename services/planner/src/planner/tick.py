@@ -27,7 +27,7 @@ from autonomy.values import (
 from planner.check import check, contradictions
 from planner.commands import apply_command
 from planner.decide import DECIDER, Decision, Plan, decide, with_job
-from planner.fold import Input, fold_fact, fold_own, fold_slice
+from planner.fold import Input, fold_fact, fold_own, fold_slice, input_root
 from planner.state import State
 from planner.view import View, build_view
 
@@ -92,7 +92,7 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
     for fact in records_of(plan, state, view, inputs, len(said)):
         say(fact)
     records = write_records(said, keys, inputs.tick, inputs.try_id, inputs.now_ms)
-    seal = seal_of(state, plan, records, inputs, view, registered, errors)
+    seal = seal_of(state, plan, records, inputs, view, registered, errors, slice_)
     whole, record = write_seal(seal, inputs.now_ms)
     return Try((*records, record), whole, plan)
 
@@ -162,12 +162,13 @@ def seal_of(
     view: View,
     registered: int,
     errors: Sequence[str],
+    slice_: Sequence[Input],
 ) -> PlannerRun:
     """The seal over a try, all but its hash."""
     return PlannerRun(
         run_id=run_id_of(inputs.tick, inputs.try_id), tick=inputs.tick, prev_hash=inputs.head.hash,
         try_id=inputs.try_id, process_id=inputs.process_id, count=len(records), root=root_of(records),
-        cut=dict(inputs.cut), cause=inputs.cause, due_at=instant_of_ms(inputs.due_at_ms),
+        cut=dict(inputs.cut), inputs=len(slice_), input_root=input_root(slice_), cause=inputs.cause, due_at=instant_of_ms(inputs.due_at_ms),
         now=instant_of_ms(inputs.now_ms), elapsed_ms=inputs.elapsed_ms, market_now=market_instant(view.market_day),
         state_hash=state.hash(), horizon=inputs.horizon, policy_hash=view.policy.hash(), decider=DECIDER,
         registered=registered, evaluated=len(plan.decisions), jobs_enqueued=len(plan.granted),
@@ -184,6 +185,8 @@ def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick) -> str
     """
     seal = accepted.seal
     now_ms = ms_of(seal.now)
+    if (len(slice_), input_root(slice_)) != (seal.inputs, seal.input_root):
+        return f"tick {seal.tick}: its {len(slice_)} inputs are not the {seal.inputs} that it sealed"
     fold_slice(state, slice_, now_ms, seal.elapsed_ms)
     fold_own(state, accepted.events(), seal.tick, now_ms)
     state_hash = state.hash()

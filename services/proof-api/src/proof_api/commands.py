@@ -47,7 +47,7 @@ ANSWER_WITHIN_S: Final = 5.0
 ASK_EVERY_S: Final = 0.1
 APPEND_TIMEOUT_S: Final = 8.0
 REFUSALS_PER_MINUTE: Final = 60
-"""Refused attempts are recorded up to this rate; a flood is counted, not written."""
+"""Refused attempts of one operator, or of all without a credential, are recorded up to this rate; a flood is counted, not written."""
 KEYS_KEPT: Final = 10_000
 """Commands with an idempotency key that this process remembers; the read models remember the older ones."""
 KINDS: Final[dict[str, type[Command]]] = {
@@ -66,7 +66,7 @@ class Desk:
     voice: Voice
     acknowledged: OrderedDict[str, str] = field(default_factory=OrderedDict)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    refusals: list[float] = field(default_factory=list)
+    refusals: dict[str, list[float]] = field(default_factory=dict)
     refusals_dropped: int = 0
 
     def read(self, document: Mapping[str, object], operator: Operator, key: str | None) -> Command:
@@ -136,16 +136,16 @@ class Desk:
             raise Problem(504, "OUTCOME_UNKNOWN", title, hint) from refusal
 
     async def refused(self, document: Mapping[str, object], operator: Operator | None, problem: Problem) -> None:
-        """Record a refused attempt, within the rate."""
-        mono_s = clock.monotonic_ms() / 1000
-        self.refusals = [at for at in self.refusals if mono_s - at < 60]
-        if len(self.refusals) >= REFUSALS_PER_MINUTE:
+        """Record a refused attempt, within the rate of whoever asks: nobody's flood hides another's attempt."""
+        mono_s, actor = clock.monotonic_ms() / 1000, operator.name if operator else "anonymous"
+        recent = [at for at in self.refusals.get(actor, ()) if mono_s - at < 60]
+        if len(recent) >= REFUSALS_PER_MINUTE:
             self.refusals_dropped += 1
             return
-        self.refusals.append(mono_s)
+        self.refusals[actor] = [*recent, mono_s]
         event = AttemptRefused(
             attempt_id=clock.drawn_id(), command=_printable(str(document.get("type", "")))[:80], code=problem.code,
-            actor=operator.name if operator else "anonymous", role=operator.role if operator else "none",
+            actor=actor, role=operator.role if operator else "none",
             field=_printable(str(problem.more.get("field", "")))[:200], limit=_printable(problem.detail or problem.title)[:500],
         )  # fmt: skip
         try:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from autonomy import clock
+
 if TYPE_CHECKING:
     from proof_api.context import Context
 
@@ -37,6 +39,12 @@ class Collector:
             yield labelled(f"autonomy_bots_by_{name}", f"Bots by {name}", name, dict(counts))
         for status in ("running", "queued"):
             yield labelled(f"autonomy_jobs_{status}", f"Jobs {status}", "type", dict(read.body[status]))  # type: ignore[call-overload] # counts by type
+        lease_s = float(dict(picture.policy["leases"])["lease_s"])  # type: ignore[call-overload] # a section of the policy
+        beating = sum(
+            1 for row in picture.runners if not row["stopping"] and (clock.now() - row["last_beat_at"]).total_seconds() <= lease_s
+        )  # type: ignore[operator] # an instant
+        yield gauge("autonomy_runner_processes", "Runner processes that beat within a lease", beating)
+        yield gauge("autonomy_tick_interval_seconds", "Of the policy in force", read.tick_interval_s)
         yield gauge("autonomy_quarantined_records", "Records that could not be read", picture.quarantined)
 
 

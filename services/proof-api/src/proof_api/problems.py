@@ -28,7 +28,9 @@ MEANINGS: Final = {
 
 def declared(*codes: int) -> dict[int | str, dict[str, Any]]:
     """The problems that a route may answer, for the OpenAPI document."""
-    return {code: {"description": MEANINGS[code], "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}} for code in codes}
+    return {
+        code: {"description": MEANINGS[code], "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}} for code in codes
+    }
 
 
 class Problem(Exception):

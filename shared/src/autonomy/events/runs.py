@@ -270,6 +270,7 @@ class PlannerRun(TickRecord):
         prev_hash: hash of the accepted seal before; zeros before the first.
         count, root: how many records the try has, and the hash over their hashes in order of seq.
         cut: first offset of each input partition that the tick did not fold.
+        inputs, input_root: how many input records the tick folded, and the hash over their stored bytes in their places.
         elapsed_ms: the leader's monotonic time since it read the accepted seal before, or since its start.
         digest: over all decisions, also those unchanged, so that "no event" is provably "unchanged".
         hash: over this seal itself, with this field empty.
@@ -284,6 +285,8 @@ class PlannerRun(TickRecord):
     count: Count
     root: Digest
     cut: dict[str, tuple[int, ...]]
+    inputs: Count
+    input_root: Digest
     cause: TickCause
     due_at: Instant
     now: Instant
