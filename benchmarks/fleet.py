@@ -47,7 +47,8 @@ def bench_policy(**research: object) -> Policy:
     A no-op result is no evidence, so its bot would be due again at once: it rests for a year instead.
     """
     lifted = {"concurrency": 100_000, "queue_ahead": 0, "max_enqueues_per_hour": 10_000_000, "queued_per_slot": 100_000}
-    return read_policy({"name": "bench", "early_tick_spacing_s": 0.0, "research": lifted | research, "cooldowns": {"after_success_s": 31_536_000}})
+    rest = {"after_success_s": 31_536_000}
+    return read_policy({"name": "bench", "early_tick_spacing_s": 0.0, "research": lifted | research, "cooldowns": rest})
 
 
 def _symbol(name: str, first: date) -> SymbolBars:

@@ -129,9 +129,7 @@ class Log:
     def tick(self) -> AcceptedTick:
         """Decide with the planner's code, and have the seal accepted."""
         self.now_ms += TICK_MS
-        cut = {
-            topic: tuple(len(self.records.get((topic, number), ())) for number in range(PARTITIONS[topic])) for topic in INPUTS
-        }
+        cut = {topic: tuple(len(self.records.get((topic, number), ())) for number in range(PARTITIONS[topic])) for topic in INPUTS}
         head = self.chain.head
         live = [live.job.tick for live in self.state.jobs.rows.values()]
         inputs = TickInputs(

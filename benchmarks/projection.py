@@ -5,6 +5,7 @@ to four rows.
 """
 
 import asyncio
+import statistics
 import time
 
 import asyncpg
@@ -34,15 +35,14 @@ def run(ctx: Context) -> list[Measure]:
         owner = database.url("autonomy_owner")
         asyncio.run(prepare(servers.bootstrap, owner, log, ctx.size(EVENTS)))
         limits, subjects = [], []
-        for number in range(ctx.rounds(3)):
+        for number in range(ctx.rounds(2)):
             limits.append(timed_limit(servers.bootstrap, owner, ctx.size(EVENTS)))
             schema = f"bench_{number}"
             migrate(owner, schema)
             subjects.append(asyncio.run(project(servers.bootstrap, database, schema, log)))
         limits.append(timed_limit(servers.bootstrap, owner, ctx.size(EVENTS)))
-    limit, subject = sorted(limits)[len(limits) // 2], sorted(subjects)[len(subjects) // 2]
-    ratios = sorted(s / ((a + b) / 2) for s, a, b in zip(subjects, limits, limits[1:], strict=False))
-    ratio = ratios[len(ratios) // 2]
+    limit, subject = statistics.median(limits), statistics.median(subjects)
+    ratio = statistics.median(s / ((a + b) / 2) for s, a, b in zip(subjects, limits[:-1], limits[1:], strict=True))
     kinds = ", ".join(f"{kind.split('.')[0]} {count:,}" for kind, count in log.kinds.most_common(8))
     ctx.note(f"projection: {log.count:,} events, {log.bytes / log.count:,.0f} bytes each: {kinds}")
     return [

@@ -16,7 +16,7 @@ async def consume(bootstrap: str, count: int) -> None:
     """Print the milliseconds from send to arrival of so many jobs."""
     consumer = AIOKafkaConsumer(TOPIC, bootstrap_servers=bootstrap, group_id="bench", enable_auto_commit=False, auto_offset_reset="latest")
     await consumer.start()
-    while not consumer.assignment():
+    while not consumer.assignment():  # noqa: ASYNC110 (the client has no event for it)
         await asyncio.sleep(0.05)
     for partition in consumer.assignment():
         await consumer.position(partition)
@@ -30,9 +30,14 @@ async def consume(bootstrap: str, count: int) -> None:
     await consumer.stop()
 
 
+def consumer_process(bootstrap: str, count: int) -> "subprocess.Popen[str]":
+    """The worker's process."""
+    return subprocess.Popen([sys.executable, __file__, bootstrap, str(count)], stdout=subprocess.PIPE, text=True)
+
+
 async def latencies(bootstrap: str, count: int) -> list[float]:
     """Milliseconds from send to start, one job per 10 ms."""
-    worker = subprocess.Popen([sys.executable, __file__, bootstrap, str(count)], stdout=subprocess.PIPE, text=True)
+    worker = consumer_process(bootstrap, count)
     assert worker.stdout is not None
     worker.stdout.readline()
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=0)

@@ -28,7 +28,7 @@ from support.read_models import Log, Stored, log_of, read_whole, rows_hash
 from support.ticks import Follower, TickDriver, as_input
 
 FOLDER = Path(__file__).parent / "fixtures"
-STEPS = 150
+STEPS = 140
 MAX_BYTES = 300_000
 
 

@@ -64,15 +64,11 @@ class Api:
     def wait_fresh(self, timeout_s: float = 40) -> dict[str, Any]:
         """Until the proof trusts its answers and a planner ticks."""
 
-        def ticking() -> dict[str, Any] | None:
-            with contextlib.suppress(httpx.HTTPError):
-                code, body = self.autonomy()
-                proof: dict[str, Any] = body["proof"]
-                return body if code == 200 and (proof["status"], proof["verdict"]) == ("fresh", "TICKING") else None
-            return None
+        def shown(code: int, body: dict[str, Any]) -> bool:
+            return code == 200 and (body["proof"]["status"], body["proof"]["verdict"]) == ("fresh", "TICKING")
 
-        found: dict[str, Any] = wait_for("a fresh proof of a ticking planner", ticking, timeout_s)
-        return found
+        self.seconds_until(shown, timeout_s)
+        return self.autonomy()[1]
 
     def seconds_until(self, condition: Callable[[int, dict[str, Any]], bool], timeout_s: float = 15) -> float:
         """How long it takes from now until an answer of the proof shows something."""

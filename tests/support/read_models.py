@@ -11,6 +11,8 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
+import orjson
+
 from autonomy.chain import GENESIS, Chain
 from autonomy.errors import Broken
 from autonomy.events import Head
@@ -197,7 +199,7 @@ def plain(value: object) -> object:
     """A value as it stands in the database's JSON or text."""
     if isinstance(value, datetime):
         return value.isoformat()
-    return json.loads(json.dumps(value)) if isinstance(value, list | tuple | Mapping) else value
+    return json.loads(orjson.dumps(value)) if isinstance(value, list | tuple | Mapping | orjson.Fragment) else value
 
 
 def rows_hash(store: MemoryStore) -> str:

@@ -20,7 +20,7 @@ async def built(platform: Platform) -> Projection:
 
 async def test_of_two_projections_on_one_schema_the_second_to_commit_stops(platform: Platform) -> None:
     """Compare and set: whoever moves the offsets from elsewhere is broken, and none of its rows stays."""
-    platform.register(fleet(3))
+    await asyncio.to_thread(platform.register, fleet(3))
     first, second = await built(platform), await built(platform)
     try:
         for projection in (first, second):

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from autonomy import lifecycle
 from autonomy.chain import AcceptedTick
@@ -214,9 +215,11 @@ class Queue:
 
 def rank_of(process_id: str, job: Job, recent: Iterable[str]) -> int:
     """This process's place for this job, in an order that every process derives alike."""
-    mine = _weight(process_id, job)
-    return sum(1 for peer in recent if peer != process_id and _weight(peer, job) < mine)
+    mine = _weight(process_id, job.job_id, job.attempt)
+    return sum(1 for peer in recent if peer != process_id and _weight(peer, job.job_id, job.attempt) < mine)
 
 
-def _weight(process_id: str, job: Job) -> bytes:
-    return hashlib.sha256(f"{process_id}/{job.job_id}/{job.attempt}".encode()).digest()
+@lru_cache(maxsize=65_536)
+def _weight(process_id: str, job_id: str, attempt: int) -> bytes:
+    """Asked for again on every turn while a job waits."""
+    return hashlib.sha256(f"{process_id}/{job_id}/{attempt}".encode()).digest()

@@ -102,7 +102,8 @@ class Bot:
 
     def saying(self, said: tuple[str, str, str]) -> "Bot":
         """The same bot with another published decision: `replace`, without asking for each field by name."""
-        return Bot(*_all_but_said(self), said)
+        make: Callable[..., Bot] = Bot
+        return make(*_all_but_said(self), said)
 
 
 _all_but_said: Final = attrgetter(*[entry.name for entry in fields(Bot) if entry.name != "said"])
