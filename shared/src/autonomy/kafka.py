@@ -24,6 +24,7 @@ from autonomy.topics import Topic
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S: Final = 120
 REQUEST_TIMEOUT_MS: Final = 5_000
+STOP_TIMEOUT_S: Final = 5
 FETCH_BYTES: Final = 8 * 1024 * 1024
 BATCH_BYTES: Final = 900_000
 MAX_FETCH_RECORDS: Final = 5_000
@@ -172,13 +173,20 @@ class LogReader:
         await self.close()
 
     async def close(self) -> None:
-        """Stop the client; its own stop may hang after a broker's death, so it gets a limit."""
+        """Stop the client. After a broker's death its own stop may hang, or raise the cancellation of one of its own tasks.
+
+        Neither may reach the caller: a cancellation that nobody asked for would end the process.
+        """
         for client in (self.consumer, self.asker):
-            try:
-                if client is not None:
-                    await asyncio.wait_for(client.stop(), timeout=5)
-            except TimeoutError:
-                log.warning("the Kafka client did not stop within 5 s")
+            if client is None:
+                continue
+            stopping = asyncio.ensure_future(client.stop())
+            await asyncio.wait({stopping}, timeout=STOP_TIMEOUT_S)
+            if not stopping.done():
+                stopping.cancel()
+                log.warning("the Kafka client did not stop within %s s", STOP_TIMEOUT_S)
+            elif stopping.cancelled() or stopping.exception() is not None:
+                log.warning("the Kafka client did not stop cleanly")
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Go to an offset; what was fetched from elsewhere is dropped."""

@@ -456,6 +456,7 @@ class Model:
             "progress": job["progress"] if job else None, "last_beat_at": job["last_beat_at"] if job else None,
             "because_event_id": before["ended_event_id"] if ended_last else (span["event_id"] if span else None),
             "stage": bot["stage"], "name": bot["name"], "strategy": bot["strategy"], "symbol": bot["symbol"],
+            "parameters": bot["parameters"], "origin": bot["origin"], "pinned": bot["pinned"], "pin_reason": bot["pin_reason"],
             "rev": self.rev,
         }  # fmt: skip
         row["recency"] = _recency(row, span)

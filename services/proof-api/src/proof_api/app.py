@@ -112,7 +112,9 @@ class Hardened:
 
 
 def _must_not_end(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception() is not None:
+    if task.cancelled():
+        log.warning("a background task was cancelled: right only while this process stops")
+    elif task.exception() is not None:
         log.critical("a background task ended: %r", task.exception())
 
 

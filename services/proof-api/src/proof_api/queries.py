@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -86,6 +87,7 @@ def document(row: "asyncpg.Record | Mapping[str, object]") -> dict[str, object]:
     return {_camel(name): iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
+@lru_cache(maxsize=1_024)
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(part.capitalize() for part in rest)
@@ -117,10 +119,16 @@ class BotFilter:
             )
         return where
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is filtered out."""
-        return not (self.state or self.stage or self.reason or self.recency or self.text)
+    def counted(self, counts: Mapping[str, Mapping[str, int]]) -> int | None:
+        """How many bots match, where counts by one kind of badge tell it; None where only the rows do."""
+        asked = {"state": self.state, "stage": self.stage, "reason": self.reason, "recency": self.recency}
+        narrowed = [name for name, words in asked.items() if words]
+        if self.text or len(narrowed) > 1 or not counts:
+            return None
+        if not narrowed:
+            return sum(counts["state"].values())
+        (name,) = narrowed
+        return sum(counts[name].get(word, 0) for word in set(asked[name]))
 
 
 def _like(text: str) -> str:
@@ -129,7 +137,7 @@ def _like(text: str) -> str:
 
 BOT_COLUMNS: Final = """bot_id, name, state, since, reason_code, detail, would, next_due_at, until_at, job_id, job_type,
 job_status, phase, progress, last_beat_at, blockers, recency, evidence_until, evidence_at, sharpe, max_drawdown, trades, spark,
-because_event_id, stage, strategy, symbol, rev"""
+because_event_id, stage, strategy, symbol, parameters, origin, pinned, pin_reason, rev"""
 PLACE_SQL: Final = """
 SELECT j.bot_id, 1 + (SELECT count(*) FROM bot_jobs e WHERE e.status = 'QUEUED' AND e.job_class = j.job_class
        AND (e.tick, e.seq) < (j.tick, j.seq)) AS place

@@ -87,9 +87,11 @@ async def bots(  # noqa: PLR0913 (one argument per filter)
     picture = context.snapshots.picture
     counts = picture.counts if picture else {}
     total = sum(counts.get("state", {}).values())
-    matching = total if wanted.is_empty else await queries.count_matching(connection, wanted)
+    matching = wanted.counted(counts)
+    if matching is None:
+        matching = await queries.count_matching(connection, wanted)
     body: dict[str, object] = {
-        "items": items, "nextCursor": following, "counts": counts, "total": total, "matching": matching,
+        "items": context.dressed(items), "nextCursor": following, "counts": counts, "total": total, "matching": matching,
         "rev": rev,
     }  # fmt: skip
     response = answer(context, body, if_none_match, rev)

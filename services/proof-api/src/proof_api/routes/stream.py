@@ -51,7 +51,7 @@ async def events(context: Context, request: Request, after: int, max_events: int
             rows = await changed(context, after)
             if rows:
                 after = max(int(str(row["rev"])) for row in rows)
-                yield event("bots", {"items": rows, "rev": after, "more": len(rows) >= MAX_ROWS})
+                yield event("bots", {"items": context.dressed(rows), "rev": after, "more": len(rows) >= MAX_ROWS})
                 sent += 1
             if loop.time() - told >= PROOF_EVERY_S:
                 told = loop.time()
