@@ -22,7 +22,7 @@ from autonomy.chain import AcceptedTick, Chain, read_record
 from autonomy.envelope import Undecodable
 from autonomy.topics import JOBS, RUNS
 from planner.decide import DECIDER
-from projection.apply import instant
+from projection.rows import instant
 from support.histories import live_through, written_history
 from support.read_models import Log, Stored, log_of, read_whole, rows_hash
 from support.ticks import Follower, TickDriver, as_input

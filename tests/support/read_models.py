@@ -18,9 +18,10 @@ from autonomy.errors import Broken
 from autonomy.events import Head
 from autonomy.read_model import METADATA, NOT_COMPARED, NOT_REBUILT
 from autonomy.topics import COMMANDS, JOBS, RUNNERS, RUNS
-from projection.apply import Changes, Model
+from projection.apply import Model
 from projection.bot_now import Row
 from projection.intake import Intake
+from projection.rows import Changes
 from projection.store import Offsets, Progress, job_of_row
 from support.builders import NOON_MS
 from support.ticks import TickDriver

@@ -36,9 +36,11 @@ def contradictions(plan: Plan, state: State) -> list[str]:
     found = [] if live or plan.zero_jobs is not ZeroJobs.ALL_BOTS_HAVE_ACTIVE_JOBS else ["ALL_BOTS_HAVE_ACTIVE_JOBS without a live job"]
     for bot_id in sorted(state.bots.rows):
         bot = state.bots.rows[bot_id]
-        for record in (bot.research, bot.runner):
-            if record.job_id is not None and record.job_id not in state.jobs.rows:
-                found.append(f"{bot_id} points at job {record.job_id}, which does not live: treated as free")
+        found.extend(
+            f"{bot_id} points at job {record.job_id}, which does not live: treated as free"
+            for record in (bot.research, bot.runner)
+            if record.job_id is not None and record.job_id not in state.jobs.rows
+        )
     return found
 
 

@@ -282,6 +282,12 @@ class FingerprintCache:
         return self.known
 
 
+def _one() -> Table[Singletons]:
+    table: Table[Singletons] = Table("single", _bytes_of_singletons)
+    table.put("-", Singletons())
+    return table
+
+
 @dataclass(slots=True)
 class State:
     """Everything that a decision may depend on, besides policy, `now` and the market clock.
@@ -298,9 +304,9 @@ class State:
     pauses: Table[Pause] = field(default_factory=lambda: Table("pause"))
     retired: Table[int] = field(default_factory=lambda: Table("retired"))
     commands: Table[int] = field(default_factory=lambda: Table("command"))
-    singles: Table[Singletons] = field(default_factory=lambda: _one())
+    singles: Table[Singletons] = field(default_factory=_one)
     head_tick: int = 0
-    fingerprints: FingerprintCache = field(default_factory=lambda: FingerprintCache())
+    fingerprints: FingerprintCache = field(default_factory=FingerprintCache)
 
     @property
     def single(self) -> Singletons:
@@ -344,9 +350,3 @@ class State:
         """The bot's live job of a class; an orphaned reference is no job."""
         job_id = bot.record_of(job_class).job_id
         return None if job_id is None else self.jobs.rows.get(job_id)
-
-
-def _one() -> Table[Singletons]:
-    table: Table[Singletons] = Table("single", _bytes_of_singletons)
-    table.put("-", Singletons())
-    return table

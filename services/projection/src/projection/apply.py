@@ -8,7 +8,7 @@ Source: R-A2, R-A3.4, R-B1; S5, S8, S9.
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import assert_never
 
 import orjson
@@ -29,7 +29,6 @@ from autonomy.events import (
     Command,
     CommandAccepted,
     CommandRejected,
-    Document,
     HoldPlaced,
     HoldReleased,
     JobCancelled,
@@ -42,53 +41,38 @@ from autonomy.events import (
     JobSucceeded,
     LoopPaused,
     LoopResumed,
-    PlannerPulse,
     PlannerRun,
     PolicyChanged,
-    ProbePulse,
     RecordQuarantined,
     ResearchSummary,
     RunnerHeartbeat,
     StageChanged,
 )
 from autonomy.lifecycle import Job, JobFold, JobStep
-from autonomy.values import JobStatus, JobType, Reason, derived_id
+from autonomy.values import derived_id
 from projection.bot_now import Row, since_of, state_of
+from projection.rows import (
+    Changes,
+    backtest_row,
+    bot_row,
+    columns_of,
+    instant,
+    json_of,
+    left_attempt,
+    new_runner,
+    no_evidence,
+    pulse_row,
+    recency_of,
+    refusal_row,
+    run_row,
+    time_of,
+)
 
 SPARK_POINTS = 24
 TickFact = (
     CommandAccepted | CommandRejected | BotRegistered | BotChanged | BotRetired | StageChanged | LoopPaused | LoopResumed
     | PolicyChanged | HoldPlaced | HoldReleased | CancelRequested | ChainRepaired | BotDecision | JobEnqueued
 )  # fmt: skip
-
-
-def instant(ms: int) -> datetime:
-    """A record's append time."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-@dataclass(slots=True)
-class Changes:
-    """Rows of one batch: the last state of each key, and keys to delete."""
-
-    rows: dict[str, dict[tuple[object, ...], Row]] = field(default_factory=dict)
-    gone: dict[str, set[tuple[object, ...]]] = field(default_factory=dict)
-
-    def put(self, table: str, key: tuple[object, ...], row: Row) -> None:
-        """Write this row."""
-        self.rows.setdefault(table, {})[key] = row
-        if table in self.gone:
-            self.gone[table].discard(key)
-
-    def drop(self, table: str, key: tuple[object, ...]) -> None:
-        """Delete this row."""
-        self.rows.get(table, {}).pop(key, None)
-        self.gone.setdefault(table, set()).add(key)
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is to be written."""
-        return not any(self.rows.values()) and not any(self.gone.values())
 
 
 @dataclass(slots=True)
@@ -128,7 +112,7 @@ class Model:
         at = seal.now
         for seq, event in enumerate(tick.events(), start=1):
             self._fact(event, seal, seq, at)  # type: ignore[arg-type] # the codec admits only tick facts on this topic
-        self._run(seal, tick)
+        self.changes.put("autonomy_planner_runs", (seal.run_id,), run_row(tick))
         self.market_now = seal.market_now
         self.fold.reach(seal.tick, self._job_changed)
         if self.waiting_at and not self.fold.pending:
@@ -165,30 +149,8 @@ class Model:
             case _:
                 assert_never(event)
 
-    def _run(self, seal: PlannerRun, tick: AcceptedTick) -> None:
-        self.changes.put("autonomy_planner_runs", (seal.run_id,), {
-            "id": seal.run_id, "tick": seal.tick, "cause": seal.cause.value, "due_at": seal.due_at,
-            "started_at": seal.now, "finished_at": instant(tick.sealed_at_ms), "bots_registered": seal.registered,
-            "bots_evaluated": seal.evaluated, "jobs_enqueued": seal.jobs_enqueued, "blocked": seal.blocked,
-            "errors": len(seal.errors), "error_details": list(seal.errors),
-            "reason_counts": {reason.value: count for reason, count in seal.reason_counts.items()},
-            "blocker_counts": seal.blocker_counts,
-            "zero_jobs_reason": seal.zero_jobs.value if seal.zero_jobs else None, "live_jobs": seal.live_jobs,
-            "loop_enabled": seal.loop_enabled, "market_now": seal.market_now, "policy_hash": seal.policy_hash,
-            "decider": seal.decider, "process_id": seal.process_id, "prev_hash": seal.prev_hash, "hash": seal.hash,
-            "state_hash": seal.state_hash, "digest": seal.digest,
-            "slice": {topic: list(offsets) for topic, offsets in seal.cut.items()}, "log_offset": tick.offset,
-        })  # fmt: skip
-
     def _registered(self, event: BotRegistered, at: datetime) -> None:
-        row: Row = {
-            "id": event.bot_id, "name": event.name, "stage": event.stage.value, "stage_updated_at": at,
-            "stage_reason_code": "REGISTERED", "stage_version": 1, "origin": event.origin.value,
-            "strategy": event.strategy, "parameters": event.parameters, "symbol": event.symbol,
-            "timeframe": event.timeframe, "version": 1, "pinned": event.pinned, "pin_reason": event.pin_reason,
-            "hold_reason": None, "hold_actor": None, "registered_at": at, "retired_at": None,
-        }  # fmt: skip
-        self._put_bot(row)
+        self._put_bot(bot_row(event, at))
         self._touch(event.bot_id)
 
     def _put_bot(self, row: Row) -> None:
@@ -281,7 +243,7 @@ class Model:
             "result": None, "attempts": [],
         }  # fmt: skip
         self.fold.enqueue(job)
-        self._put_job(row | _of_job(job))
+        self._put_job(row | columns_of(job))
         self.by_bot.setdefault(event.bot_id, set()).add(event.job_id)
         self._touch(event.bot_id)
 
@@ -301,12 +263,12 @@ class Model:
 
     def _job_changed(self, before: Job, after: Job, step: JobStep) -> None:
         at = self.waiting_at.pop(id(step), self.step_at)
-        row = dict(self.jobs[after.job_id]) | _of_job(after)
+        row = dict(self.jobs[after.job_id]) | columns_of(after)
         match step:
             case JobStarted():
                 row |= {"started_at": at, "last_beat_at": at, "process_id": step.process_id, "phase": "starting", "progress": 0.0}
             case JobReleased() | JobRequeued():
-                row |= _left_attempt(row, before, at, step.cause.value)
+                row |= left_attempt(row, before, at, step.cause.value)
             case JobSucceeded():
                 row |= {"finished_at": at, "phase": "done", "progress": 1.0, "last_beat_at": at, "process_id": step.process_id}
                 if step.result is not None:
@@ -330,15 +292,7 @@ class Model:
 
     def _found(self, step: JobSucceeded, found: ResearchSummary, at: datetime) -> None:
         metrics = found.metrics
-        summary = json_of(found)
-        self.changes.put("bot_backtests", (step.job_id,), {
-            "job_id": step.job_id, "bot_id": step.bot_id, "job_type": self.jobs[step.job_id]["job_type"],
-            "fingerprint": found.fingerprint, "data_sha256": found.data_sha256, "source_id": found.source_id,
-            "synthetic": found.synthetic, "bars": found.bars, "first_day": found.first_day.isoformat(),
-            "last_day": found.last_day.isoformat(), "sharpe": metrics.sharpe, "oos_sharpe": found.out_of_sample.sharpe,
-            "max_drawdown": metrics.max_drawdown, "cagr": metrics.cagr, "trades": metrics.trades, "dsr": found.dsr,
-            "look_ahead_ok": found.look_ahead_ok, "summary": summary, "artifact": found.artifact, "created_at": at,
-        })  # fmt: skip
+        self.changes.put("bot_backtests", (step.job_id,), backtest_row(step, found, str(self.jobs[step.job_id]["job_type"]), at))
         if step.bot_id in self.bots:
             stride = max(1, len(found.equity) // SPARK_POINTS)
             self.now[step.bot_id] = self._now_of(step.bot_id) | {
@@ -357,7 +311,7 @@ class Model:
                 continue
             self._put_job(self.jobs[held.job_id] | {"last_beat_at": at, "phase": held.phase, "progress": held.progress})
             self._touch(held.bot_id)
-        known = self.runners.get(beat.process_id) or _runner(beat.process_id, at)
+        known = self.runners.get(beat.process_id) or new_runner(beat.process_id, at)
         row = known | {
             "last_beat_at": at, "research_slots": beat.research_slots, "held": len(beat.jobs), "stopping": beat.stopping,
         }  # fmt: skip
@@ -365,7 +319,7 @@ class Model:
 
     def apply_capabilities(self, said: CapabilitiesAnnounced, at: datetime) -> None:
         """What a runner process can do."""
-        known = self.runners.get(said.process_id) or _runner(said.process_id, at)
+        known = self.runners.get(said.process_id) or new_runner(said.process_id, at)
         self._put_runner(known | {
             "last_beat_at": at, "research_slots": said.research_slots, "engine_version": said.engine_version,
             "symbols": [
@@ -392,11 +346,7 @@ class Model:
 
     def apply_refusal(self, said: AttemptRefused, at: datetime) -> None:
         """An attempt that was refused at the door."""
-        self.changes.put("commands", (said.attempt_id,), {
-            "id": said.attempt_id, "command": said.command, "actor": said.actor, "role": said.role, "reason": "",
-            "body": {}, "said_at": at, "status": "REFUSED", "tick": None, "code": said.code, "field": said.field,
-            "limit_text": said.limit, "outcomes": [],
-        })  # fmt: skip
+        self.changes.put("commands", (said.attempt_id,), refusal_row(said, at))
 
     def quarantine(self, *, topic: str, partition: int, offset: int, value: bytes, reason: str, at: datetime) -> RecordQuarantined:
         """Keep a record that cannot be read; returns what to say of it on the quarantine topic."""
@@ -414,20 +364,9 @@ class Model:
     def apply_pulse(self, received: Received, at: datetime) -> None:
         """A sign of life; newest one of each process."""
         event = received.event
-        row: Row = {"appended_at": at, "said_at": datetime.fromisoformat(received.time)}
-        match event:
-            case PlannerPulse():
-                row |= {
-                    "source": "planner", "process_id": event.process_id, "role": event.role,
-                    "head_tick": event.head_tick, "next_tick_at": event.next_tick_at, "problem": event.problem,
-                }  # fmt: skip
-            case ProbePulse():
-                row |= {
-                    "source": "probe", "process_id": event.process_id, "role": "probe", "head_tick": 0,
-                    "next_tick_at": None, "problem": "", "said_at": event.sent_at,
-                }  # fmt: skip
-            case _:
-                return  # ignored on purpose: nothing else is on the pulse topic
+        row = pulse_row(received, at)
+        if row is None:
+            return  # ignored on purpose: nothing else is on the pulse topic
         self.changes.put("pulses", (row["source"], row["process_id"]), row)
 
     # ── what each bot does now ─────────────────────────────────────────────────────────────────────────────────
@@ -436,13 +375,13 @@ class Model:
         self.touched.add(bot_id)
 
     def _now_of(self, bot_id: str) -> Row:
-        return self.now.get(bot_id) or _no_evidence()
+        return self.now.get(bot_id) or no_evidence()
 
     def _renew(self, bot_id: str) -> None:
         bot, span, before = self.bots[bot_id], self.spans.get(bot_id), self._now_of(bot_id)
         now = state_of((self.jobs[job_id] for job_id in self.by_bot.get(bot_id, ())), str(span["reason_code"]) if span else "")
         job = now.job
-        decided_at, ended_at = _time(before["decided_at"]), _time(before["ended_at"])
+        decided_at, ended_at = time_of(before["decided_at"]), time_of(before["ended_at"])
         ended_last = ended_at is not None and (decided_at is None or ended_at > decided_at)
         row: Row = before | {
             "bot_id": bot_id, "state": now.state.value,
@@ -459,7 +398,7 @@ class Model:
             "parameters": bot["parameters"], "origin": bot["origin"], "pinned": bot["pinned"], "pin_reason": bot["pin_reason"],
             "rev": self.rev,
         }  # fmt: skip
-        row["recency"] = _recency(row, span)
+        row["recency"] = recency_of(row, span)
         self.now[bot_id] = row
         self.changes.put("bot_now", (bot_id,), row)
 
@@ -471,63 +410,3 @@ class Model:
         self.touched = set()
         done, self.changes = self.changes, Changes()
         return done
-
-
-def _time(value: object) -> datetime | None:
-    return value if isinstance(value, datetime) else None
-
-
-def _of_job(job: Job) -> Row:
-    return {
-        "status": job.status.value, "cause": job.cause.value if job.cause else None, "attempt": job.attempt,
-        "failures": job.failures, "claim_id": job.claim_id,
-        **({"process_id": job.process_id} if job.process_id or job.status is JobStatus.QUEUED else {}),
-    }  # fmt: skip
-
-
-def _left_attempt(row: Row, before: Job, at: datetime, cause: str) -> Row:
-    earlier = row["attempts"] if isinstance(row["attempts"], list) else []
-    started = row["started_at"]
-    attempt = {
-        "attempt": before.attempt, "processId": before.process_id, "cause": cause,
-        "startedAt": started.isoformat() if isinstance(started, datetime) and before.process_id else None,
-        "endedAt": at.isoformat(),
-    }  # fmt: skip
-    return {
-        "attempts": [*earlier, attempt], "queued_at": at, "started_at": None, "last_beat_at": None,
-        "phase": None, "progress": None, "process_id": None,
-    }  # fmt: skip
-
-
-def json_of(part: Document, exclude: set[str] | None = None) -> orjson.Fragment:
-    """A part of an event as it stands on the wire: rows carry it as text, nobody here looks into it again."""
-    return orjson.Fragment(part.__pydantic_serializer__.to_json(part, by_alias=True, exclude=exclude))
-
-
-def _runner(process_id: str, at: datetime) -> Row:
-    return {
-        "process_id": process_id, "first_seen_at": at, "last_beat_at": at, "research_slots": 0, "held": 0,
-        "stopping": False, "engine_version": "", "symbols": [], "strategies": [],
-    }  # fmt: skip
-
-
-def _no_evidence() -> Row:
-    return {
-        "recency": "none", "evidence_until": None, "evidence_at": None, "sharpe": None, "max_drawdown": None,
-        "trades": None, "spark": [], "rev": 0, "decided_at": None, "ended_at": None, "ended_event_id": None,
-    }  # fmt: skip
-
-
-def _recency(row: Row, span: Row | None) -> str:
-    """Lane 2 from the standing decision: what is due says whether the evidence is stale, in bars of the market clock."""
-    if row["evidence_until"] is None:
-        return "none"
-    due = span["job_type"] if span is not None and span["reason_code"] != Reason.NOTHING_DUE.value else None
-    job = row["job_type"] if row["job_id"] is not None else None
-    if JobType.BACKTEST_BASELINE.value in {due, job}:
-        return "none"
-    if span is None or JobType.BACKTEST_REFRESH.value not in {due, job}:
-        return "fresh"
-    # A decision older than the evidence was answered by it.
-    answered = job is None and span["job_id"] is not None and span["reason_code"] in {"SCHEDULED", "ACTIVE_JOB"}
-    return "fresh" if answered else "stale"

@@ -17,7 +17,8 @@ from autonomy.events import AttemptRefused, CapabilitiesAnnounced, Command, Head
 from autonomy.kafka import Record
 from autonomy.lifecycle import JobStep
 from autonomy.topics import COMMANDS, JOBS, PULSE, RUNS
-from projection.apply import Model, instant
+from projection.apply import Model
+from projection.rows import instant
 from projection.store import Offsets, Progress
 
 Key = tuple[str, int]

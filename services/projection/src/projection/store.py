@@ -22,8 +22,9 @@ from autonomy.events import Head
 from autonomy.lifecycle import Job
 from autonomy.read_model import CHANNEL, METADATA
 from autonomy.values import Cause, JobClass, JobStatus, JobType
-from projection.apply import Changes, Model
+from projection.apply import Model
 from projection.bot_now import Row
+from projection.rows import Changes
 
 CHUNK: Final = 2_000
 """Rows per statement: above a thousand the statement's cost is all rows, none of it overhead."""

@@ -12,7 +12,7 @@ from autonomy.policy import DEFAULT
 from autonomy.postgres import GONE
 from proof_api.auth import Operator, Operators
 from proof_api.commands import Desk
-from proof_api.now import dressed
+from proof_api.now import dressed, lease_of
 from proof_api.problems import Problem
 from proof_api.proof import HEAD_SEEN_MS, Judgement, LogFacts, ReadFacts, judge
 from proof_api.settings import ProofSettings
@@ -44,8 +44,7 @@ class Context:
         """Badge rows with what this process's clock says of them."""
         picture = self.snapshots.picture
         policy = picture.policy if picture else DEFAULT.model_dump(mode="json")
-        lease_s = float(dict(policy["leases"])["lease_s"])  # type: ignore[call-overload] # a section of the policy
-        return dressed(items, lease_s=lease_s, status=self.judged()[1].status, now=clock.now())
+        return dressed(items, lease_s=lease_of(policy), status=self.judged()[1].status, now=clock.now())
 
     def judged(self) -> tuple[int, Judgement, LogFacts, ReadFacts]:
         """Now, and what can be said now."""

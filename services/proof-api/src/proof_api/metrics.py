@@ -1,12 +1,14 @@
 """The platform's metrics, made from the newest snapshot when asked; one word of prefix, base units, no ids in labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from autonomy import clock
+from proof_api.now import lease_of
 
 if TYPE_CHECKING:
     from proof_api.context import Context
@@ -39,13 +41,16 @@ class Collector:
             yield labelled(f"autonomy_bots_by_{name}", f"Bots by {name}", name, dict(counts))
         for status in ("running", "queued"):
             yield labelled(f"autonomy_jobs_{status}", f"Jobs {status}", "type", dict(read.body[status]))  # type: ignore[call-overload] # counts by type
-        lease_s = float(dict(picture.policy["leases"])["lease_s"])  # type: ignore[call-overload] # a section of the policy
-        beating = sum(
-            1 for row in picture.runners if not row["stopping"] and (clock.now() - row["last_beat_at"]).total_seconds() <= lease_s
-        )  # type: ignore[operator] # an instant
+        beating = sum(1 for row in picture.runners if beats(row, lease_of(picture.policy)))
         yield gauge("autonomy_runner_processes", "Runner processes that beat within a lease", beating)
         yield gauge("autonomy_tick_interval_seconds", "Of the policy in force", read.tick_interval_s)
         yield gauge("autonomy_quarantined_records", "Records that could not be read", picture.quarantined)
+
+
+def beats(row: Mapping[str, object], lease_s: float) -> bool:
+    """Whether a runner process lives."""
+    beat = row["last_beat_at"]
+    return not row["stopping"] and isinstance(beat, datetime) and (clock.now() - beat).total_seconds() <= lease_s
 
 
 def gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:

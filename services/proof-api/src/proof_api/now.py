@@ -5,9 +5,10 @@ Place in the flow: rows of `bot_now` → **now** → answer. The state itself is
 Source: design, "botNow has one definition".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from autonomy.policy import DEFAULT
 from autonomy.values import BotState, JobStatus
 from proof_api.proof import Status
 
@@ -29,3 +30,9 @@ def is_silent(item: dict[str, object], lease_s: float, now: datetime) -> bool:
     if item.get("jobStatus") != JobStatus.RUNNING.value or not isinstance(beat, str):
         return False
     return (now - datetime.fromisoformat(beat)).total_seconds() > lease_s
+
+
+def lease_of(policy: Mapping[str, object]) -> float:
+    """The lease of a policy document, in seconds."""
+    leases = policy["leases"]
+    return float(leases["lease_s"]) if isinstance(leases, Mapping) else DEFAULT.leases.lease_s
