@@ -3,6 +3,8 @@
 Source: design, section 7; R-F10.
 """
 
+import asyncio
+
 import pytest
 
 from autonomy.errors import Broken

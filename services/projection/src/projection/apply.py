@@ -56,14 +56,17 @@ from projection.rows import (
     backtest_row,
     bot_row,
     columns_of,
+    command_row,
     instant,
     json_of,
     left_attempt,
     new_runner,
     no_evidence,
     pulse_row,
+    quarantine_row,
     recency_of,
     refusal_row,
+    repair_row,
     run_row,
     time_of,
 )
@@ -139,10 +142,7 @@ class Model:
                 row = {"tick": seal.tick, "policy_hash": event.policy_hash, "document": event.document, "actor": event.actor}
                 self.changes.put("autonomy_policy", (seal.tick,), row)
             case ChainRepaired():
-                row = {
-                    "at_tick": event.at_tick, "tick": seal.tick, "sealed_state_hash": event.sealed_state_hash,
-                    "folded_state_hash": event.folded_state_hash, "actor": event.actor, "reason": event.reason,
-                }  # fmt: skip
+                row = repair_row(event, seal.tick)
                 self.changes.put("chain_repairs", (event.at_tick,), row)
             case CancelRequested():
                 pass  # ignored on purpose: a row changes when JobCancelled takes effect, not when it is decided
@@ -334,11 +334,7 @@ class Model:
 
     def apply_command(self, command: Command, at: datetime) -> None:
         """A command as said; its answer comes with a tick."""
-        row: Row = {
-            "id": command.command_id, "command": command.wire, "actor": command.actor, "role": command.role,
-            "reason": command.reason, "body": command.model_dump(mode="json", by_alias=True), "said_at": at,
-            "status": "OPEN", "tick": None, "code": None, "field": None, "limit_text": None, "outcomes": [],
-        }  # fmt: skip
+        row = command_row(command, at)
         if command.command_id not in self.seen_commands:
             self.seen_commands.add(command.command_id)
             self.commands[command.command_id] = row
@@ -355,15 +351,11 @@ class Model:
             sha256=hashlib.sha256(value).hexdigest(), size_bytes=len(value), reason=reason[:500],
             excerpt=ascii(value[:120])[:500],
         )  # fmt: skip
-        self.changes.put("quarantine", (topic, partition, offset), {
-            "topic": topic, "partition": partition, "log_offset": offset, "sha256": said.sha256,
-            "size_bytes": said.size_bytes, "reason": said.reason, "excerpt": said.excerpt, "seen_at": at,
-        })  # fmt: skip
+        self.changes.put("quarantine", (topic, partition, offset), quarantine_row(said, at))
         return said
 
     def apply_pulse(self, received: Received, at: datetime) -> None:
         """A sign of life; newest one of each process."""
-        event = received.event
         row = pulse_row(received, at)
         if row is None:
             return  # ignored on purpose: nothing else is on the pulse topic

@@ -10,7 +10,18 @@ import orjson
 
 from autonomy.chain import AcceptedTick
 from autonomy.envelope import Received
-from autonomy.events import AttemptRefused, BotRegistered, Document, JobSucceeded, PlannerPulse, ProbePulse, ResearchSummary
+from autonomy.events import (
+    AttemptRefused,
+    BotRegistered,
+    ChainRepaired,
+    Command,
+    Document,
+    JobSucceeded,
+    PlannerPulse,
+    ProbePulse,
+    RecordQuarantined,
+    ResearchSummary,
+)
 from autonomy.lifecycle import Job
 from autonomy.values import JobStatus, JobType, Reason
 from projection.bot_now import Row
@@ -179,3 +190,28 @@ def pulse_row(received: Received, at: datetime) -> Row | None:
         case _:
             return None
     return row
+
+
+def quarantine_row(said: RecordQuarantined, at: datetime) -> Row:
+    """A record that could not be read."""
+    return {
+        "topic": said.source_topic, "partition": said.source_partition, "log_offset": said.source_offset,
+        "sha256": said.sha256, "size_bytes": said.size_bytes, "reason": said.reason, "excerpt": said.excerpt, "seen_at": at,
+    }  # fmt: skip
+
+
+def repair_row(event: ChainRepaired, tick: int) -> Row:
+    """A difference that an approver accepted."""
+    return {
+        "at_tick": event.at_tick, "tick": tick, "sealed_state_hash": event.sealed_state_hash,
+        "folded_state_hash": event.folded_state_hash, "actor": event.actor, "reason": event.reason,
+    }  # fmt: skip
+
+
+def command_row(command: Command, at: datetime) -> Row:
+    """A command that waits for its tick."""
+    return {
+        "id": command.command_id, "command": command.wire, "actor": command.actor, "role": command.role,
+        "reason": command.reason, "body": command.model_dump(mode="json", by_alias=True), "said_at": at,
+        "status": "OPEN", "tick": None, "code": None, "field": None, "limit_text": None, "outcomes": [],
+    }  # fmt: skip
