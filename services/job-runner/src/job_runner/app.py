@@ -223,7 +223,7 @@ class Runner:
         JOBS_DONE.labels(claim.order.job_type.value, outcome.label).inc()
         if outcome.make is not None:
             record = self.outgoing(outcome.make(claim, self.process_id))
-            while self.queue.wins(claim) and not await self.say(JOBS, claim.order.partition, [record]):
+            while self.queue.wins(claim) and not await self.say(JOBS, claim.order.partition, [record]):  # noqa: ASYNC110 (a retry)
                 await asyncio.sleep(self.settings.beat_s / 4)
         self.queue.done(claim)
 

@@ -312,19 +312,15 @@ class Model:
             self._put_job(self.jobs[held.job_id] | {"last_beat_at": at, "phase": held.phase, "progress": held.progress})
             self._touch(held.bot_id)
         known = self.runners.get(beat.process_id) or new_runner(beat.process_id, at)
-        row = known | {
-            "last_beat_at": at, "research_slots": beat.research_slots, "held": len(beat.jobs), "stopping": beat.stopping,
-        }  # fmt: skip
-        self._put_runner(row)
+        heard = {"last_beat_at": at, "research_slots": beat.research_slots, "held": len(beat.jobs), "stopping": beat.stopping}
+        self._put_runner(known | heard)
 
     def apply_capabilities(self, said: CapabilitiesAnnounced, at: datetime) -> None:
         """What a runner process can do."""
         known = self.runners.get(said.process_id) or new_runner(said.process_id, at)
         self._put_runner(known | {
             "last_beat_at": at, "research_slots": said.research_slots, "engine_version": said.engine_version,
-            "symbols": [
-                bars.model_dump(mode="json", by_alias=True, exclude={"days"}) for bars in said.symbols
-            ],
+            "symbols": [bars.model_dump(mode="json", by_alias=True, exclude={"days"}) for bars in said.symbols],
             "strategies": [code.model_dump(mode="json", by_alias=True) for code in said.strategies],
         })  # fmt: skip
 
