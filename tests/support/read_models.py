@@ -203,6 +203,11 @@ def plain(value: object) -> object:
     return json.loads(orjson.dumps(value)) if isinstance(value, list | tuple | Mapping | orjson.Fragment) else value
 
 
+def table_hashes(store: MemoryStore) -> dict[str, str]:
+    """A hash over the compared rows of each table."""
+    return {name: hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest() for name, rows in compared_rows(store).items()}
+
+
 def rows_hash(store: MemoryStore) -> str:
     """One hash over all compared rows."""
     return hashlib.sha256(json.dumps(compared_rows(store), sort_keys=True).encode()).hexdigest()

