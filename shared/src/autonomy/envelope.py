@@ -12,6 +12,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import Annotated, Final, Literal, cast
 
 import msgspec
+import orjson
 from pydantic import ValidationError
 
 from autonomy.events import BY_WIRE, Event
@@ -128,16 +129,17 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
         event = kind.__pydantic_validator__.validate_json(raw)
     except (ValidationError, RecursionError) as refusal:
         return Undecodable(f"{wire.type}: {_first_fault(refusal)}")
-    # Our own codec writes one form; anything else is read again with the same key looked for twice, at any depth.
-    if not _is_own_form(wire, time, event, value) and (repeated := _repeated_key(value)) is not None:
+    # Reading keeps one of two equal keys, so what is written again differs; only then is it looked for, at any depth.
+    if not _is_same_again(value) and (repeated := _repeated_key(value)) is not None:
         return Undecodable(f"{wire.type}: the key {repeated!r} stands twice")
     return Received(event, wire.id, wire.source, time, wire.actor, wire.traceparent, wire.causationid)
 
 
-def _is_own_form(wire: _Wire, time: str, event: Event, value: bytes) -> bool:
-    extensions = {"traceparent": wire.traceparent, "causationid": wire.causationid, "actor": wire.actor}
-    head = _head_bytes(wire.type, wire.id, wire.source, wire.subject, time, extensions)
-    return head + b',"data":' + data_bytes(event) + b"}" == value
+def _is_same_again(value: bytes) -> bool:
+    try:
+        return orjson.dumps(orjson.loads(value)) == value
+    except orjson.JSONDecodeError:
+        return False
 
 
 def event_id_of(event: Event, *cause: object) -> str:
