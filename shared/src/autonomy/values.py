@@ -8,6 +8,7 @@ import re
 import uuid
 from datetime import UTC, datetime
 from enum import StrEnum, unique
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import PlainSerializer, StringConstraints
@@ -23,6 +24,7 @@ BotId = Annotated[str, StringConstraints(pattern=BOT_ID_PATTERN)]
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 
 
+@lru_cache(maxsize=4096)
 def iso(instant: datetime) -> str:
     """An instant as every document shows it: UTC, milliseconds, Z."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
