@@ -17,7 +17,7 @@ from typing import Final
 from autonomy.telemetry import spare_collector
 
 PEER_SHARE: Final = 0.3
-"""A limit must reach this share of its figure in facts/peers.md: a slow reference can't buy a pass."""
+"""A limit must reach this share of its figure in peers, measured 2026-11-22: a slow reference can't buy a pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,6 @@ def absolute(name: str, value: float, unit: str, most: float | None = None, leas
 
 
 def reference(name: str, value: float, unit: str, figure: float, *, rate: bool) -> Measure:
-    """The limit itself, against its figure in facts/peers.md."""
+    """The limit itself, against its figure in peers, measured 2026-11-22."""
     share = value / figure if rate else figure / value
-    return Measure(f"  limit: {name}", value, unit, "facts/peers.md", figure, share, f"≥ {PEER_SHARE:g} of it", share >= PEER_SHARE)
+    return Measure(f"  limit: {name}", value, unit, "peers, measured 2026-11-22", figure, share, f"≥ {PEER_SHARE:g} of it", share >= PEER_SHARE)
