@@ -144,4 +144,6 @@ def absolute(name: str, value: float, unit: str, most: float | None = None, leas
 def reference(name: str, value: float, unit: str, figure: float, *, rate: bool) -> Measure:
     """The limit itself, against its figure in peers, measured 2026-11-22."""
     share = value / figure if rate else figure / value
-    return Measure(f"  limit: {name}", value, unit, "peers, measured 2026-11-22", figure, share, f"≥ {PEER_SHARE:g} of it", share >= PEER_SHARE)
+    return Measure(
+        f"  limit: {name}", value, unit, "peers, measured 2026-11-22", figure, share, f"≥ {PEER_SHARE:g} of it", share >= PEER_SHARE
+    )
