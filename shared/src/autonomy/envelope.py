@@ -5,7 +5,7 @@ flow: between the language and every topic. Pure. Decoding never raises: a recor
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from json.encoder import encode_basestring_ascii as quoted
@@ -64,8 +64,6 @@ class _Wire(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _DECODER: Final = msgspec.json.Decoder(_Wire)
-UPCASTERS: Final[dict[str, Callable[[Mapping[str, object]], Event]]] = {}
-"""Older wire names, each with the function that makes today's event of it."""
 
 
 def encode(

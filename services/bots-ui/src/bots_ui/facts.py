@@ -18,9 +18,6 @@ from bots_ui.words import clock_words, instant_of, span_words, word_of
 
 Tone = Literal["ok", "warn", "bad", "unknown"]
 Trust = Literal["fresh", "stale", "unverified", "unavailable", "unreachable", "starting"]
-TONES: Final[Mapping[str, Tone]] = {
-    "fresh": "ok", "stale": "warn", "unverified": "warn", "unavailable": "bad", "unreachable": "bad", "starting": "unknown",
-}  # fmt: skip
 BUSY: Final = frozenset({Reason.SCHEDULED.value, Reason.ACTIVE_JOB.value})
 Document = Mapping[str, object]
 NOTHING: Final[Document] = {}

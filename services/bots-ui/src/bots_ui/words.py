@@ -9,7 +9,7 @@ from typing import Final
 
 from autonomy.errors import BadInput
 from autonomy.strategies import describe, template
-from autonomy.values import BotState, GateCode, JobStatus, JobType, Reason, Recency, Stage, TickCause, ZeroJobs
+from autonomy.values import BotState, GateCode, JobStatus, JobType, Reason, Recency, TickCause, ZeroJobs
 
 NOT_RECORDED: Final = "reason not recorded"
 MISSING: Final = "–"
@@ -37,7 +37,6 @@ RECENCIES: Final[Mapping[str, str]] = {
     Recency.STALE: "Backtest: stale",
     Recency.NONE: "No baseline",
 }
-STAGES: Final = tuple(Stage)
 REASONS: Final[Mapping[str, str]] = {
     Reason.LOOP_DISABLED: "paused by an operator",
     Reason.ON_HOLD: "on hold",

@@ -23,7 +23,6 @@ from autonomy.policy import Policy
 from autonomy.values import TickCause
 
 COMMAND_SPACING_MS = 100
-ENDS = (JobSucceeded, JobFailed, JobCancelled, JobDead)
 
 
 @dataclass(slots=True)

@@ -50,11 +50,6 @@ class Changes:
         self.rows.get(table, {}).pop(key, None)
         self.gone.setdefault(table, set()).add(key)
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is to be written."""
-        return not any(self.rows.values()) and not any(self.gone.values())
-
 
 def run_row(tick: AcceptedTick) -> Row:
     """A planner run."""

@@ -27,7 +27,6 @@ QUERY_TIMEOUT_S = 2.0
 RUNS_SHOWN = 10
 JOBS_SHOWN = 20
 STUCK_SHOWN = 50
-SILENT_SHOWN = 50
 WORDS = {"BACKTEST_BASELINE": "backtest", "BACKTEST_REFRESH": "backtest", "EVOLVE": "evolve", "RUNNER_START": "runner"}
 KINDS = ("backtest", "evolve", "runner")
 
