@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from autonomy.errors import BadInput
 from autonomy.events import Costs, Money, SuiteSizes
-from autonomy.values import JobType, Stage
+from autonomy.values import JobType, PromotionGate, Stage
 
 Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
 
@@ -94,10 +94,124 @@ class CooldownPolicy(Section):
     max_s: Seconds = 21_600.0
 
 
+Ratio = Annotated[float, Field(ge=-1000, le=1000)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class GateThresholds(Section):
+    """What a bot must show to leave a stage; Sharpe ratios annualised with 252 days.
+
+    Attributes:
+        max_evidence_age_bars: older evidence is INCONCLUSIVE; in new bars of the symbol.
+        min_exposure, max_exposure: share of the bars with a position.
+        min_oos_retention: out-of-sample Sharpe as a share of the in-sample one.
+        min_stress_sharpe: the worst Sharpe ratio on the cost and slippage grid.
+        min_live_bars: bars that the paper session must have traded (from PAPER on).
+        max_bars_behind: how many released bars the runner may be behind (from PAPER on).
+        shadow: gates that are measured and shown without deciding.
+    """
+
+    max_evidence_age_bars: Annotated[int, Field(ge=1, le=100_000)] = 20
+    min_sharpe: Ratio = 0.3
+    min_trades: Annotated[int, Field(ge=1, le=1_000_000)] = 30
+    min_bars_per_trade: Annotated[float, Field(ge=1, le=10_000)] = 2.0
+    min_exposure: Fraction = 0.02
+    max_exposure: Fraction = 1.0
+    min_stress_sharpe: Ratio = 0.0
+    max_drawdown: Fraction = 0.35
+    min_oos_sharpe: Ratio = 0.5
+    min_oos_retention: Ratio = 0.5
+    min_deflated_sharpe: Fraction = 0.95
+    max_overfitting: Fraction = 0.5
+    min_live_bars: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    max_bars_behind: Annotated[int, Field(ge=0, le=1_000_000)] = 5
+    shadow: tuple[PromotionGate, ...] = ()
+
+
+class DriftPolicy(Section):
+    """When a live window differs from the engine's re-run of it: one breach is MINOR, two or more are MAJOR.
+
+    Attributes:
+        max_trade_count_change, max_pnl_change: relative to the engine's value.
+        max_sharpe_change: absolute.
+        max_drawdown_ratio: live over engine.
+        min_bars, min_trades: with fewer the comparison is INCONCLUSIVE.
+    """
+
+    max_trade_count_change: Annotated[float, Field(gt=0, le=100)] = 0.3
+    max_pnl_change: Annotated[float, Field(gt=0, le=100)] = 0.3
+    max_sharpe_change: Annotated[float, Field(gt=0, le=100)] = 0.3
+    max_drawdown_ratio: Annotated[float, Field(ge=1, le=100)] = 2.0
+    min_bars: Annotated[int, Field(ge=2, le=1_000_000)] = 20
+    min_trades: Annotated[int, Field(ge=0, le=1_000_000)] = 10
+
+
+class PromotionPolicy(Section):
+    """How far the planner may promote by itself when `promotion_mode` is AUTO; the fleet's shares hold for operators too.
+
+    Attributes:
+        auto_per_hour: promotions that AUTO applies per hour.
+        auto_stages: where AUTO may take a bot; CANARY and LIVE always need two approvers.
+        max_share: largest share of the fleet per stage.
+    """
+
+    auto_per_hour: Annotated[int, Field(ge=0, le=1_000_000)] = 2
+    auto_stages: tuple[Literal[Stage.PAPER, Stage.SHADOW], ...] = (Stage.PAPER, Stage.SHADOW)
+    max_share: dict[Stage, Fraction] = Field(
+        default_factory=lambda: {Stage.PAPER: 0.5, Stage.SHADOW: 0.3, Stage.CANARY: 0.2, Stage.LIVE: 0.2}
+    )
+
+
+class EvolutionPolicy(Section):
+    """When a bot evolves, how much one search is, and what a challenger must show.
+
+    Attributes:
+        weak_below_sharpe: a bot whose evidence is below this qualifies.
+        per_bot_every_bars: a bot evolves again only after this many new bars, and never on the same bytes.
+        per_hour: searches of the fleet.
+        concurrency: searches meant to be live at once.
+        false_positive_level: how often pure noise may yield a winner: the hold-out PSR must reach 1 minus this.
+        min_improvement: of the hold-out Sharpe ratio over the champion's.
+    """
+
+    weak_below_sharpe: Ratio = 0.3
+    per_bot_every_bars: Annotated[int, Field(ge=1, le=100_000)] = 60
+    per_hour: Annotated[int, Field(ge=0, le=1_000_000)] = 60
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 1
+    population: Annotated[int, Field(ge=4, le=1000)] = 24
+    generations: Annotated[int, Field(ge=1, le=1000)] = 8
+    folds: Annotated[int, Field(ge=2, le=50)] = 4
+    embargo_bars: Annotated[int, Field(ge=0, le=1000)] = 5
+    holdout_fraction: Annotated[float, Field(ge=0.05, le=0.5)] = 0.25
+    max_evaluations: Annotated[int, Field(ge=4, le=1_000_000)] = 400
+    max_wall_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
+    false_positive_level: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    min_improvement: Ratio = 0.1
+    min_holdout_trades: Annotated[int, Field(ge=0, le=1_000_000)] = 3
+    min_deflated_sharpe: Fraction = 0.5
+    max_overfitting: Fraction = 0.5
+
+
+class RunnerPolicy(Section):
+    """Paper runners.
+
+    Attributes:
+        session_s: after this long a runner's job ends and its session goes on as a new job.
+        stop: what becomes of a position when stage gates stop a runner; a revert always flattens.
+        max_runners: live runner jobs of the fleet.
+    """
+
+    session_s: Annotated[int, Field(ge=1, le=604_800)] = 21_600
+    stop: Literal["FLATTEN", "HOLD"] = "FLATTEN"
+    max_runners: Annotated[int, Field(ge=0, le=100_000)] = 500
+
+
 class StagePolicy(Section):
     """What a bot of a stage wants, in order of looking.
 
     Attributes:
+        gates: what leads to the next stage.
+        runner_gates: those of the gates that must hold for a runner to start and to go on, with `gates`' thresholds.
         refresh_after_bars: a refresh is due when the market clock passes the bot's own slot on a grid of this many bars.
         refresh_after_hours: a refresh is due after this long, if there is at least one new bar.
     """
@@ -105,6 +219,18 @@ class StagePolicy(Section):
     wants: tuple[JobType, ...] = ()
     refresh_after_bars: Annotated[int, Field(ge=1, le=10_000)] = 10
     refresh_after_hours: Annotated[float, Field(gt=0, le=87_600)] = 24.0
+    gates: GateThresholds = GateThresholds()
+    runner_gates: tuple[PromotionGate, ...] = ()
+
+
+LAB_WANTS: Final = (JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH, JobType.EVOLVE)
+RUNNING_WANTS: Final = (JobType.RUNNER_START, JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH)
+RUNNER_GATES: Final = (PromotionGate.BASELINE_PASSED, PromotionGate.REALISM, PromotionGate.DRAWDOWN)
+
+
+def _beyond_lab() -> StagePolicy:
+    # Evidence may be older than at the door: a runner should not stop because research had a busy hour.
+    return StagePolicy(wants=RUNNING_WANTS, gates=GateThresholds(max_evidence_age_bars=60), runner_gates=RUNNER_GATES)
 
 
 class Policy(Section):
@@ -113,19 +239,23 @@ class Policy(Section):
     name: Annotated[str, Field(max_length=80)] = "default"
     tick_interval_s: Annotated[float, Field(ge=0.2, le=3600)] = 60.0
     early_tick_spacing_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
-    promotion_mode: Literal["MANUAL"] = "MANUAL"
+    promotion_mode: Literal["MANUAL", "AUTO"] = "MANUAL"
     market: MarketPolicy = MarketPolicy()
     leases: LeasePolicy = LeasePolicy()
     research: ResearchPolicy = ResearchPolicy()
     cooldowns: CooldownPolicy = CooldownPolicy()
+    promotion: PromotionPolicy = PromotionPolicy()
+    drift: DriftPolicy = DriftPolicy()
+    evolution: EvolutionPolicy = EvolutionPolicy()
+    runners: RunnerPolicy = RunnerPolicy()
     quarantine_after_crashes: Annotated[int, Field(ge=1, le=100)] = 3
     stages: dict[Stage, StagePolicy] = Field(
         default_factory=lambda: {
-            Stage.LAB: StagePolicy(wants=(JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH)),
-            Stage.PAPER: StagePolicy(wants=(JobType.RUNNER_START,)),
-            Stage.SHADOW: StagePolicy(wants=(JobType.RUNNER_START,)),
-            Stage.CANARY: StagePolicy(wants=(JobType.RUNNER_START,)),
-            Stage.LIVE: StagePolicy(wants=(JobType.RUNNER_START,)),
+            Stage.LAB: StagePolicy(wants=LAB_WANTS),
+            Stage.PAPER: _beyond_lab(),
+            Stage.SHADOW: _beyond_lab(),
+            Stage.CANARY: _beyond_lab(),
+            Stage.LIVE: _beyond_lab(),
         }
     )
 

@@ -114,6 +114,11 @@ class JobClass(StrEnum):
     RUNNER = "runner"
 
 
+NEXT_STAGE: Final = {Stage.LAB: Stage.PAPER, Stage.PAPER: Stage.SHADOW, Stage.SHADOW: Stage.CANARY, Stage.CANARY: Stage.LIVE}
+FOUR_EYES: Final = frozenset({Stage.CANARY, Stage.LIVE})
+"""Stages that two approvers must agree on; nobody approves their own request."""
+
+
 def class_of(job_type: JobType) -> JobClass:
     """The class of a job type."""
     return JobClass.RUNNER if job_type is JobType.RUNNER_START else JobClass.RESEARCH
@@ -165,6 +170,10 @@ class Cause(StrEnum):
     """Its bot left the fleet."""
     CANCELLED_BY_CHANGE = "CANCELLED_BY_CHANGE"
     """Its bot became another version."""
+    CANCELLED_BY_REVERT = "CANCELLED_BY_REVERT"
+    """Its bot was taken back to LAB."""
+    CANCELLED_BY_GATES = "CANCELLED_BY_GATES"
+    """The runner's stage gates stopped passing."""
 
 
 CRASHES: Final = frozenset({Cause.RUNNER_LOST, Cause.OUT_OF_MEMORY, Cause.TIMEOUT, Cause.FAILURES_EXHAUSTED})
@@ -242,6 +251,40 @@ class GateCode(StrEnum):
     """The last job did not fail on this very input."""
     NOT_QUARANTINED = "NOT_QUARANTINED"
     """The bot did not crash its runner three times in a row."""
+
+
+@unique
+class PromotionGate(StrEnum):
+    """The gates between a stage and the next; from PAPER on also the last two. Fixed order."""
+
+    BASELINE_PASSED = "BASELINE_PASSED"
+    """A successful backtest of this very fingerprint, young enough, with a Sharpe ratio of at least the limit."""
+    MIN_TRADES = "MIN_TRADES"
+    """Enough closed trades to say anything."""
+    REALISM = "REALISM"
+    """Costs on, next-open fills, no look-ahead, real bars, neither over-trading nor hardly trading."""
+    DRAWDOWN = "DRAWDOWN"
+    """The deepest loss from a peak."""
+    OUT_OF_SAMPLE = "OUT_OF_SAMPLE"
+    """Walk-forward windows never fitted on, alone and against the in-sample result."""
+    DEFLATED_SHARPE = "DEFLATED_SHARPE"
+    """Probability of a true Sharpe ratio above what so many trials give by luck."""
+    OVERFITTING = "OVERFITTING"
+    """Probability of backtest overfitting, by CSCV."""
+    RUNNER_HEALTHY = "RUNNER_HEALTHY"
+    """The paper runner took enough bars, and is not behind."""
+    DRIFT = "DRIFT"
+    """The paper session trades as the engine does on the same bars."""
+
+
+@unique
+class Drift(StrEnum):
+    """How far a paper session is from the engine's re-run of it."""
+
+    CONSISTENT = "CONSISTENT"
+    MINOR = "MINOR"
+    MAJOR = "MAJOR"
+    INCONCLUSIVE = "INCONCLUSIVE"
 
 
 @unique

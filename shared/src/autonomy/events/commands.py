@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from autonomy import topics
-from autonomy.events.document import MAX_BOTS_PER_COMMAND, Digest, Event, Identifier, Text, Tick
-from autonomy.values import BotId
+from autonomy.events.document import MAX_BOTS_PER_COMMAND, Count, Digest, Event, Identifier, Text, Tick
+from autonomy.values import BotId, Instant, Stage
 
 
 class Command(Event):
@@ -92,6 +92,62 @@ class CancelJob(Command):
 
     wire = "cancel-job.v1"
     job_id: Identifier
+
+
+class RevertToLab(Command):
+    """Take bots back to LAB, all that the dry run named or none; their evidence is void and they start again at a baseline.
+
+    Attributes:
+        stages, bot_ids, strategies, symbols: which bots; an empty list does not restrict. One bot alone, by its id, may also
+            be a pinned one; otherwise pinned bots stay where they are.
+        plan_hash, expected_count: of the dry run; another fleet by now is PLAN_CHANGED.
+    """
+
+    wire = "revert-to-lab.v1"
+    stages: tuple[Stage, ...] = ()
+    bot_ids: Annotated[tuple[BotId, ...], Field(max_length=MAX_BOTS_PER_COMMAND)] = ()
+    strategies: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    symbols: Annotated[tuple[Text, ...], Field(max_length=1000)] = ()
+    plan_hash: Digest
+    expected_count: Count
+
+
+class ApprovePromotion(Command):
+    """Apply a recommendation. For CANARY and LIVE two people must say it, both approvers; the first one's is the request."""
+
+    wire = "approve-promotion.v1"
+    bot_id: BotId
+    recommendation_id: Identifier
+
+
+class RejectPromotion(Command):
+    """Close a recommendation; the same evidence is not recommended again."""
+
+    wire = "reject-promotion.v1"
+    bot_id: BotId
+    recommendation_id: Identifier
+
+
+class PinBot(Command):
+    """Exempt a bot from bulk reverts, until an instant or for good; `reason` is required."""
+
+    wire = "pin-bot.v1"
+    bot_id: BotId
+    until: Instant | None = None
+
+
+class UnpinBot(Command):
+    """End a pin."""
+
+    wire = "unpin-bot.v1"
+    bot_id: BotId
+
+
+class SetPromotionMode(Command):
+    """MANUAL: an operator approves each promotion. AUTO: the planner applies them within the policy's budget."""
+
+    wire = "set-promotion-mode.v1"
+    mode: Literal["MANUAL", "AUTO"]
 
 
 class AcceptDivergence(Command):

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from autonomy import topics
 from autonomy.events.document import Count, Digest, Document, Event, Identifier, Money, Text, Tick
+from autonomy.events.evolution import EvolutionSummary
+from autonomy.events.paper import PaperSummary, WindowMetrics
 from autonomy.values import BotId, Cause
 
 
@@ -72,6 +74,8 @@ class ResearchSummary(Document):
         trials: how many evaluations were counted against the deflated Sharpe ratio.
         stress_worst_sharpe: the lowest Sharpe ratio on the cost and slippage grid.
         bootstrap_sharpe_p05: 5 % quantile over the bootstrap.
+        pbo: probability of backtest overfitting over the parameter neighbourhood, by CSCV.
+        window: the engine's re-run over the live window that the order named, for drift.
         equity: at most 120 points (day, strategy, buy and hold), as multiples of the initial cash.
     """
 
@@ -94,16 +98,20 @@ class ResearchSummary(Document):
     stress_worst_sharpe: float | None
     neighbourhood_median_sharpe: float | None
     bootstrap_sharpe_p05: float | None
+    pbo: float | None = None
+    window: WindowMetrics | None = None
     equity: tuple[tuple[date, float, float], ...] = ()
     artifact: Text | None = None
     elapsed_s: float
 
 
 class JobSucceeded(ClaimEvent):
-    """The job's one accepted result."""
+    """The job's one accepted result: `result` of a backtest, `evolution` of a search, `paper` of a paper session's job."""
 
     wire = "job-succeeded.v1"
     result: ResearchSummary | None = None
+    evolution: EvolutionSummary | None = None
+    paper: PaperSummary | None = None
 
 
 class JobFailed(ClaimEvent):

@@ -7,7 +7,23 @@ from pydantic import Field, JsonValue
 
 from autonomy import topics
 from autonomy.events.document import Count, Digest, Document, Event, Identifier, Money, Text, Tick
-from autonomy.values import BotId, Cause, Instant, JobClass, JobType, Origin, Reason, Stage, Symbol, TickCause, Verdict, ZeroJobs
+from autonomy.events.evolution import Contender, EvolutionPlan
+from autonomy.events.paper import LiveWindow, PaperOrder
+from autonomy.values import (
+    BotId,
+    Cause,
+    Drift,
+    Instant,
+    JobClass,
+    JobType,
+    Origin,
+    Reason,
+    Stage,
+    Symbol,
+    TickCause,
+    Verdict,
+    ZeroJobs,
+)
 
 
 class TickRecord(Event):
@@ -21,18 +37,25 @@ class BotOutcome(Document):
     """What became of one bot of a command."""
 
     bot_id: Text
-    outcome: Literal["REGISTERED", "UNCHANGED", "REJECTED"]
+    outcome: Literal["REGISTERED", "UNCHANGED", "REJECTED", "REVERTED", "PINNED"]
     field: Text | None = None
     limit: Text | None = None
 
 
 class CommandAccepted(TickRecord):
-    """The command acted in this tick."""
+    """The command acted in this tick.
+
+    Attributes:
+        outcomes: per bot of the command. Of a revert only the bots that stayed where they are: each bot that moved has its
+            StageChanged with this command's id.
+        counts: bots by outcome, of a revert.
+    """
 
     wire = "command-accepted.v1"
     command_id: Identifier
     command: Text
     outcomes: tuple[BotOutcome, ...] = ()
+    counts: dict[str, Count] = Field(default_factory=dict)
 
 
 class CommandRejected(TickRecord):
@@ -64,7 +87,7 @@ class BotRegistered(TickRecord):
 
 
 class BotChanged(TickRecord):
-    """A bot's next version."""
+    """A bot's next version; `evolved_by` names the job whose challenger it is."""
 
     wire = "bot-changed.v1"
     bot_id: BotId
@@ -73,6 +96,7 @@ class BotChanged(TickRecord):
     parameters: dict[str, int | float | str]
     symbol: Symbol
     actor: Text
+    evolved_by: Identifier | None = None
 
 
 class BotRetired(TickRecord):
@@ -84,7 +108,14 @@ class BotRetired(TickRecord):
 
 
 class StageChanged(TickRecord):
-    """A row of the bot's stage history."""
+    """A row of the bot's stage history.
+
+    Attributes:
+        reason_code: REGISTERED, IMPORTED_UNVERIFIED, PROMOTED, AUTO_PROMOTED, BULK_REVERT_REBASELINE or REVERT_REBASELINE.
+        command_id: of the command that moved it.
+        recommendation_id, evidence_job: what a promotion stands on.
+        approved_by: everybody who approved it, in order.
+    """
 
     wire = "stage-changed.v1"
     event_id: Identifier
@@ -93,6 +124,10 @@ class StageChanged(TickRecord):
     to_stage: Stage
     reason_code: Text
     actor: Text
+    command_id: Identifier | None = None
+    recommendation_id: Identifier | None = None
+    evidence_job: Identifier | None = None
+    approved_by: tuple[Text, ...] = ()
 
 
 class LoopPaused(TickRecord):
@@ -176,10 +211,150 @@ class Blocker(Document):
     fingerprint: Digest | None = None
 
 
+class GateResult(Blocker):
+    """One promotion gate, passed or not.
+
+    Attributes:
+        deciding: False in shadow mode: measured and shown, without a say.
+        expires_at: when its evidence becomes too old, if that can be foreseen.
+    """
+
+    deciding: bool = True
+    expires_at: Instant | None = None
+
+
+class PromotionRecommended(TickRecord):
+    """Every deciding gate of the bot's stage passes. MANUAL waits for approval; AUTO applies within its budget.
+
+    Attributes:
+        stage_version, version, fingerprint: what the recommendation is about; another one closes it.
+        gates: all of them, as measured.
+    """
+
+    wire = "promotion-recommended.v1"
+    recommendation_id: Identifier
+    bot_id: BotId
+    from_stage: Stage
+    to_stage: Stage
+    stage_version: Count
+    version: Count
+    fingerprint: Digest
+    evidence_job: Identifier
+    gates: tuple[GateResult, ...]
+
+
+class PromotionRequested(TickRecord):
+    """The first of two approvals that CANARY and LIVE need; the second must come from somebody else."""
+
+    wire = "promotion-requested.v1"
+    recommendation_id: Identifier
+    bot_id: BotId
+    actor: Text
+
+
+class PromotionWithdrawn(TickRecord):
+    """A recommendation ended without a promotion.
+
+    Attributes:
+        outcome: WITHDRAWN by the planner, REJECTED by an operator.
+        cause: GATES_FAIL, EVIDENCE_EXPIRED, EVIDENCE_CHANGED, BOT_CHANGED, REVERTED, RETIRED or REJECTED.
+        gates: those that no longer pass.
+    """
+
+    wire = "promotion-withdrawn.v1"
+    recommendation_id: Identifier
+    bot_id: BotId
+    outcome: Literal["WITHDRAWN", "REJECTED"]
+    cause: Text
+    actor: Text
+    reason: Text = ""
+    gates: tuple[GateResult, ...] = ()
+
+
+class DriftJudged(TickRecord):
+    """The live window against the engine's re-run of the same fingerprint on the same bars.
+
+    Attributes:
+        verdict: CONSISTENT, MINOR, MAJOR or INCONCLUSIVE; MAJOR recommends a demotion.
+        findings: each comparison that is out of its limit, or why there was too little to compare.
+        demote: whether taking the bot back to LAB is recommended.
+    """
+
+    wire = "drift-judged.v1"
+    bot_id: BotId
+    job_id: Identifier
+    session_id: Identifier
+    verdict: Drift
+    findings: tuple[Text, ...]
+    demote: bool
+
+
+class ChallengerJudged(TickRecord):
+    """What a finished search means for its bot.
+
+    Attributes:
+        verdict: WINS or LOSES.
+        applied: the LAB bot became this version in the same tick (BotChanged); otherwise a winner is a recommendation.
+        findings: what the challenger lacks, empty for a winner.
+    """
+
+    wire = "challenger-judged.v1"
+    bot_id: BotId
+    job_id: Identifier
+    verdict: Literal["WINS", "LOSES"]
+    applied: bool
+    findings: tuple[Text, ...]
+    challenger: Contender | None
+
+
+class SessionClosed(TickRecord):
+    """A paper session ended for good: its position is closed at the last bar that the tick knew; later bars of it are void.
+
+    Attributes:
+        last_day, bar: of the last mark that counts; None when it never took a bar.
+        units: signed, of the position that was closed; 0 when there was none.
+        equity_usd: after flattening; None when it never took a bar.
+    """
+
+    wire = "session-closed.v1"
+    session_id: Identifier
+    bot_id: BotId
+    cause: Cause
+    actor: Text
+    last_day: date | None
+    bar: Count | None
+    units: float
+    price_usd: float
+    fee_usd: float
+    equity_usd: float | None
+    pnl_usd: float | None
+
+
+class BotPinned(TickRecord):
+    """Bulk reverts leave this bot where it is."""
+
+    wire = "bot-pinned.v1"
+    bot_id: BotId
+    actor: Text
+    reason: Text
+    until: Instant | None
+
+
+class BotUnpinned(TickRecord):
+    """The pin ended, by an operator or by its own date."""
+
+    wire = "bot-unpinned.v1"
+    bot_id: BotId
+    actor: Text
+    cause: Literal["OPERATOR", "EXPIRED"]
+
+
 class BotDecision(TickRecord):
     """Why one bot was scheduled or skipped, said when it changes and whenever a job is enqueued.
 
     Attributes:
+        promotion: every promotion gate of its stage as measured when this was said, passes too; empty for the last stage.
+        promotion_to: the stage that these gates lead to.
         job_type: the want that the reason is about; None when nothing is due.
         job_id: the job that was enqueued, or the live one.
         until: end of a cooldown.
@@ -196,6 +371,8 @@ class BotDecision(TickRecord):
     job_type: JobType | None = None
     job_id: Identifier | None = None
     blockers: tuple[Blocker, ...] = ()
+    promotion: tuple[GateResult, ...] = ()
+    promotion_to: Stage | None = None
     detail: Text = ""
     until: Instant | None = None
     next_due_at: Instant | None = None
@@ -230,6 +407,9 @@ class JobEnqueued(TickRecord):
         partition: of `autonomy.jobs`, where all its events go.
         bars_until: no later bar may be read.
         fingerprint: of strategy code, parameters, data source, engine and costs, as the planner knows them.
+        prior_trials: evaluations already spent on this bot's line, which deflate its Sharpe ratio too.
+        evolution, paper: what an EVOLVE or a RUNNER_START job needs besides.
+        window: the live bars that a refresh runs again, for drift.
         lease_s: silence after which the claim expires; a runner that beats too slowly for it must not claim.
     """
 
@@ -253,6 +433,10 @@ class JobEnqueued(TickRecord):
     timeout_s: Annotated[int, Field(ge=1, le=86_400)]
     lease_s: Annotated[float, Field(gt=0, le=3600)]
     failures_limit: Annotated[int, Field(ge=1, le=100)]
+    prior_trials: Count = 0
+    evolution: EvolutionPlan | None = None
+    paper: PaperOrder | None = None
+    window: LiveWindow | None = None
 
 
 class Head(Document):

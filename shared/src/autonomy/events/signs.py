@@ -32,6 +32,8 @@ class RunnerHeartbeat(Event):
     sequence: Count
     jobs: tuple[HeldJob, ...]
     research_slots: Count
+    evolve_slots: Count = 0
+    runner_slots: Count = 0
     stopping: bool = False
 
 
@@ -73,6 +75,8 @@ class CapabilitiesAnnounced(Event):
     strategies: tuple[StrategyCode, ...]
     symbols: tuple[SymbolBars, ...]
     research_slots: Count
+    evolve_slots: Count = 0
+    runner_slots: Count = 0
 
 
 class PlannerPulse(Event):

@@ -1,0 +1,183 @@
+"""Paper trading: what a runner is told, what it did bar by bar, and how a session ended.
+
+A session is one stretch of paper trading of one bot version: it outlives restarts of its runner and the six-hour jobs that
+carry it, and ends once, with SessionClosed. Every bar gives the same trades to whoever takes it, so a bar said twice is one bar.
+"""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from autonomy import topics
+from autonomy.events.document import Count, Document, Event, Identifier, Tick
+from autonomy.values import BotId, Instant
+
+Numbers = Annotated[tuple[float, ...], Field(max_length=4096)]
+
+
+class MarketTime(Document):
+    """Which time the market is at, for a process that waits for bars; the meaning is that of the policy's section."""
+
+    mode: Literal["LIVE", "REPLAY"]
+    start: date
+    end: date
+    seconds_per_bar: Annotated[float, Field(gt=0, le=86_400)]
+    epoch: Instant
+
+
+class PaperSnapshot(Document):
+    """Everything the bar-by-bar engine needs to go on in another process, exact to the bit.
+
+    Attributes:
+        target: exposure decided at the last close and not yet filled: -1, 0 or 1.
+        bars_seen: bars taken so far, those of the warm-up included.
+    """
+
+    state: Numbers
+    account: Numbers
+    tally: Numbers
+    trade: Numbers
+    target: Annotated[int, Field(ge=-1, le=1)]
+    bars_seen: Count
+
+
+class PaperOrder(Document):
+    """What a RUNNER_START job trades.
+
+    Attributes:
+        from_day: bars of later days are traded; this one and earlier ones only warm the strategy up.
+        snapshot, last_day: where the session stood when the job was enqueued, after the bar of `last_day`; a newer
+            RunnerMarked of the same session replaces it.
+        session_s: after this long the job ends SUCCEEDED and the session goes on as a new job.
+        stop: what becomes of an open position when the runner is stopped by its gates.
+    """
+
+    session_id: Identifier
+    from_day: date
+    snapshot: PaperSnapshot | None = None
+    last_day: date | None = None
+    market: MarketTime
+    session_s: Annotated[int, Field(ge=1, le=604_800)]
+    stop: Literal["FLATTEN", "HOLD"]
+
+
+class RunnerBar(Event):
+    """Something a runner did with one bar; counts only while its session is open and the bar is new to it.
+
+    Attributes:
+        attempt, claim_id: of the claim under which the bar was taken.
+        day: of the bar.
+        bar: 0-based number of the bar, those of the warm-up included.
+    """
+
+    topic = topics.RUNNERS
+    producer = "job-runner"
+    session_id: Identifier
+    bot_id: BotId
+    job_id: Identifier
+    tick: Tick
+    attempt: Annotated[int, Field(ge=1)]
+    claim_id: Identifier
+    process_id: Identifier
+    day: date
+    bar: Count
+
+
+class RunnerTraded(RunnerBar):
+    """One paper fill at a bar's open.
+
+    Attributes:
+        order_id: derived from session, bar and kind: the same fill said twice is one fill.
+        units: positive; the side says which way.
+        price_usd: with slippage.
+        pnl_usd: of the trade that an EXIT closes, after both fees.
+    """
+
+    wire = "runner-traded.v1"
+    order_id: Identifier
+    kind: Literal["ENTRY", "EXIT"]
+    side: Literal["BUY", "SELL"]
+    units: Annotated[float, Field(ge=0)]
+    price_usd: float
+    fee_usd: float
+    pnl_usd: float | None = None
+
+
+class FlatValue(Document):
+    """What closing the open position at this bar's close would give, priced by the same fill: the flatten of a stopped runner.
+
+    Attributes:
+        units: signed, of the position; 0 when there is none.
+        price_usd, fee_usd: of the closing fill; 0 when there is none.
+        equity_usd: afterwards.
+    """
+
+    units: float
+    price_usd: float
+    fee_usd: float
+    equity_usd: float
+    pnl_usd: float | None = None
+
+
+class RunnerMarked(RunnerBar):
+    """The account after one bar, with everything needed to go on from it; closes the bar.
+
+    Attributes:
+        units: signed.
+        trades: closed trades of the session.
+        max_drawdown: of the session, fraction.
+        sharpe: of the session's traded bars, annualised with 252 days; None while undefined.
+        replay: the bars are recorded ones, released by the replay clock.
+    """
+
+    wire = "runner-marked.v1"
+    close_usd: float
+    equity_usd: float
+    cash_usd: float
+    units: float
+    trades: Count
+    traded_bars: Count
+    pnl_usd: float
+    max_drawdown: float
+    sharpe: float | None
+    replay: bool
+    snapshot: PaperSnapshot
+    flat: FlatValue
+
+
+class PaperSummary(Document):
+    """What a RUNNER_START job that reached its session time had done."""
+
+    session_id: Identifier
+    last_day: date | None
+    traded_bars: Count
+    trades: Count
+    equity_usd: float | None
+    ended: Literal["SESSION_TIME"]
+
+
+class LiveWindow(Document):
+    """The bars over which a paper session is compared with the engine: after `from_day` up to `until_day`."""
+
+    session_id: Identifier
+    from_day: date
+    until_day: date
+
+
+class WindowMetrics(Document):
+    """One account over a live window; measured by the runner and by the engine in the same units.
+
+    Attributes:
+        pnl_usd: after costs.
+        sharpe: annualised with 252 days; None while undefined.
+        max_drawdown: fraction.
+    """
+
+    from_day: date
+    until_day: date
+    bars: Count
+    trades: Count
+    pnl_usd: float
+    sharpe: float | None
+    max_drawdown: float
