@@ -11,8 +11,9 @@ from autonomy.market_clock import day_number, pack_days
 from autonomy.policy import Policy, read_policy
 from autonomy.strategies import catalogue, check_parameters
 from autonomy.values import JobClass, JobStatus, JobType, Origin, Stage, derived_id, partition_of
+from planner.entities import Bot, ClassRecord, Evidence, Figures, LiveJob
 from planner.fold import fold_capabilities
-from planner.state import Bot, ClassRecord, Evidence, LiveJob, State
+from planner.state import State
 from planner.view import View, build_view
 
 NOON_MS: Final = 1_795_348_800_000
@@ -125,9 +126,16 @@ def _in_situation(number: int, state: State, view: View) -> Bot:
             return fresh(bot, view)
 
 
+FIGURES = Figures(
+    sharpe=0.6, trades=60, max_drawdown=0.3, exposure=0.5, bars_per_trade=20.0, in_sample_sharpe=0.7, out_of_sample_sharpe=0.4,
+    deflated_sharpe=0.5, overfitting=0.4, stress_worst_sharpe=0.2, look_ahead_ok=True, synthetic=False, costs_bps=15.0,
+)  # fmt: skip
+"""A plain bot: too good to be searched for something better, not good enough to be promoted."""
+
+
 def fresh(bot: Bot, view: View) -> Bot:
     """The bot with evidence on the bars of the day before."""
     bars = view.data[bot.symbol].bars
     until = view.data[bot.symbol].days[bars - 1]
-    evidence = Evidence(an_id(f"job/{bot.id}"), view.fingerprint(bot), digest(bot.symbol), until, bars, NOON_MS - 600_000)
+    evidence = Evidence(an_id(f"job/{bot.id}"), view.fingerprint(bot), digest(bot.symbol), until, bars, NOON_MS - 600_000, FIGURES)
     return replace(bot, evidence=evidence, research=ClassRecord(ended_ms=NOON_MS - 600_000, ended="SUCCEEDED"))

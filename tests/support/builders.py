@@ -27,8 +27,9 @@ from autonomy.policy import Policy, read_policy
 from autonomy.strategies import catalogue, check_parameters
 from autonomy.values import Cause, JobClass, JobStatus, JobType, Origin, Stage, class_of, derived_id, partition_of
 from planner.decide import Plan, decide
+from planner.entities import Bot, ClassRecord, Figures, LiveJob
 from planner.fold import fold_capabilities
-from planner.state import Bot, ClassRecord, LiveJob, State
+from planner.state import State
 from planner.view import View, build_view
 
 NOON_MS = 1_795_348_800_000
@@ -96,6 +97,8 @@ def capabilities(
     code: str = "v1",
     engine: str = "engine-1",
     slots: int = 2,
+    evolve_slots: int = 0,
+    runner_slots: int = 0,
     job_types: tuple[JobType, ...] = (JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH),
 ) -> CapabilitiesAnnounced:
     """What a runner process announces: by default the whole catalogue and all symbols."""
@@ -104,6 +107,7 @@ def capabilities(
         process_id=an_id(process), engine_version=engine, job_types=job_types,
         strategies=tuple(StrategyCode(name=name, version=1, code_hash=a_digest(name + code)) for name in names),
         symbols=tuple(a_symbol(symbol, content and content + symbol) for symbol in symbols), research_slots=slots,
+        evolve_slots=evolve_slots, runner_slots=runner_slots,
     )  # fmt: skip
 
 
@@ -186,14 +190,26 @@ def a_live_job(
     return live
 
 
+def figures(**changes: Any) -> Figures:
+    """What the gates read of a backtest that passes every promotion gate of the default policy."""
+    plain: dict[str, Any] = {
+        "sharpe": 1.4, "trades": 80, "max_drawdown": 0.15, "exposure": 0.5, "bars_per_trade": 20.0, "in_sample_sharpe": 1.5,
+        "out_of_sample_sharpe": 1.1, "deflated_sharpe": 0.99, "overfitting": 0.1, "stress_worst_sharpe": 0.6,
+        "look_ahead_ok": True, "synthetic": False, "costs_bps": 15.0,
+    }  # fmt: skip
+    return Figures(**{**plain, **changes})
+
+
 def ended(how: str, at_ms: int = NOON_MS, crashes: int = 0) -> ClassRecord:
     """A class whose last job ended."""
     return ClassRecord(ended_ms=at_ms, ended=how, crashes=crashes)
 
 
-def a_beat(process: str = "runner-1", *held: HeldJob, slots: int = 2, sequence: int = 1, stopping: bool = False) -> RunnerHeartbeat:
+def a_beat(
+    process: str = "runner-1", *held: HeldJob, slots: int = 2, sequence: int = 1, stopping: bool = False, **more: Any
+) -> RunnerHeartbeat:
     """A sign of life."""
-    return RunnerHeartbeat(process_id=an_id(process), sequence=sequence, jobs=held, research_slots=slots, stopping=stopping)
+    return RunnerHeartbeat(process_id=an_id(process), sequence=sequence, jobs=held, research_slots=slots, stopping=stopping, **more)
 
 
 def metrics(**changes: Any) -> BacktestMetrics:

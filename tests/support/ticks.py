@@ -29,9 +29,10 @@ from autonomy.market_clock import market_instant, unpack_days
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, INPUTS, JOBS, RUNNERS
 from autonomy.values import Cause, JobStatus, TickCause, derived_id, instant_of_ms, partition_of
 from planner.decide import DECIDER
+from planner.entities import LiveJob
 from planner.fold import Input, read_input, repairs
 from planner.inbox import Inbox
-from planner.state import LiveJob, State
+from planner.state import State
 from planner.tick import TickInputs, Try, follow, prepare, re_decide
 from support.builders import NOON_MS, a_beat, a_bot_document, a_command, a_digest, a_policy, a_summary, an_id, capabilities
 
@@ -115,7 +116,7 @@ class TickDriver:
         """A runner process announces itself and beats."""
         said = capabilities(process, **changes)
         self.say(said)
-        self.beat(process, slots=said.research_slots)
+        self.beat(process, slots=said.research_slots, evolve_slots=said.evolve_slots, runner_slots=said.runner_slots)
 
     def beat(self, process: str = "runner-1", **changes: Any) -> None:
         """A sign of life, with the claims that this process holds."""
@@ -135,11 +136,15 @@ class TickDriver:
         name = claim or f"{process}/{job.job_id}/{job.attempt}"
         self.say(JobStarted(**_place(live), claim_id=an_id(name), process_id=an_id(process)))
 
-    def succeed(self, live: LiveJob) -> None:
+    def succeed(self, live: LiveJob, **changes: Any) -> None:
         """Append the result of the current claim."""
         until = market_instant(live.until_day).date()
         bars = _bars_until(self.state, live)
-        self.say(JobSucceeded(**_claimed(live), result=a_summary(live.fingerprint, bars=bars, last_day=until)))
+        self.say(JobSucceeded(**_claimed(live), result=a_summary(live.fingerprint, **{"bars": bars, "last_day": until, **changes})))
+
+    def finish(self, live: LiveJob, **parts: Any) -> None:
+        """Append any other success of the current claim: `evolution=`, `paper=`."""
+        self.say(JobSucceeded(**_claimed(live), **parts))
 
     def fail(self, live: LiveJob, cause: Cause, detail: str = "it failed") -> None:
         """Append a failure of the current claim."""

@@ -17,7 +17,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"research": {"costs": {"fee_bps": float("nan"), "slippage_bps": 0}}}, "research.costs.fee_bps"),
     ({"tick_interval_s": float("inf")}, "tick_interval_s"),
     ({"tick_interval_s": 0}, "tick_interval_s"),
-    ({"promotion_mode": "AUTO"}, "promotion_mode"),
+    ({"promotion_mode": "SOMETIMES"}, "promotion_mode"),
     ({"market": {"mode": "DREAM"}}, "market.mode"),
     ({"market": {"seconds_per_bar": 0}}, "market.seconds_per_bar"),
     ({"market": {"start": "2010-02-30"}}, "market.start"),

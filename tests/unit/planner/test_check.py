@@ -14,7 +14,8 @@ from autonomy.values import Cause, JobType, Reason, ZeroJobs
 from planner import tick as ticks
 from planner.check import check, contradictions
 from planner.decide import Plan, decide
-from planner.state import Failure, Pause, State
+from planner.entities import Failure, Pause
+from planner.state import State
 from planner.view import View, build_view
 from support.builders import NOON_MS, a_bot, a_digest, a_live_job, a_policy, a_state, an_id, ended
 from support.ticks import TickDriver

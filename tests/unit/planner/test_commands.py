@@ -25,7 +25,7 @@ from autonomy.events import (
 from autonomy.values import Cause, JobStatus, Origin, Reason, Stage
 from planner import commands
 from planner.commands import apply_command
-from planner.fold import fold_fact
+from planner.facts import fold_fact
 from planner.state import State
 from support.builders import (
     NOON_MS,
@@ -51,7 +51,7 @@ def answer(state: State, command: Command) -> list[Event]:
         facts.append(fact)
         fold_fact(state, fact, 7, len(facts), NOON_MS)
 
-    apply_command(state, command, say)
+    apply_command(state, command, NOON_MS, say)
     return facts
 
 
@@ -152,7 +152,7 @@ def test_unknown_symbol_is_registered_and_gated() -> None:
     (outcome,) = outcomes(state, a_bot_document("tsla-sma", symbol="TSLA"))
     assert outcome.outcome == "REGISTERED"
     decision = by_bot(plan_at(state)[0])["tsla-sma"]
-    assert (decision.reason, [blocker.code.value for blocker in decision.blockers]) == (Reason.BLOCKED_BY_GATES, ["MARKET_DATA"])
+    assert (decision.reason, [code.value for code in decision.blockers]) == (Reason.BLOCKED_BY_GATES, ["MARKET_DATA"])
 
 
 @pytest.mark.parametrize("stage", [Stage.PAPER, Stage.SHADOW, Stage.CANARY, Stage.LIVE])

@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 from autonomy.market_clock import day_number
 from autonomy.values import Cause, GateCode, JobClass, JobStatus, JobType, Reason, Stage, Verdict, ZeroJobs
 from planner.check import check
-from planner.decide import cooldown_until_ms, decide, digest_of, pause_of
-from planner.state import Bot, Evidence, Failure, Pause, State
+from planner.decide import decide, pause_of
+from planner.entities import Bot, Evidence, Failure, Pause
+from planner.gates import findings
+from planner.looking import digest_of
+from planner.state import State
 from planner.view import build_view
+from planner.wishes import cooldown_until_ms
 from support.builders import (
     HOUR_MS,
     NOON_MS,
@@ -30,6 +34,7 @@ from support.builders import (
     by_bot,
     capabilities,
     ended,
+    figures,
     plan_at,
     trading_days,
 )
@@ -42,7 +47,7 @@ def evidence_of(state: State, bot: Bot, *, until_day: int = START, bars: int | N
     """Evidence that is right for the bot as it is."""
     view = build_view(state, NOON_MS)
     shown = view.data[bot.symbol].bars if bars is None else bars
-    return Evidence(an_id("evidence"), view.fingerprint(bot), a_digest("bars"), until_day, shown, ended_ms)
+    return Evidence(an_id("evidence"), view.fingerprint(bot), a_digest("bars"), until_day, shown, ended_ms, figures(deflated_sharpe=0.4))
 
 
 def with_baseline(state: State, bot_id: str, **changes: Any) -> Bot:
@@ -227,7 +232,8 @@ def test_short_history_is_blocked_and_says_what_would_clear_it() -> None:
     """FB has 196 bars in all, 250 are needed: this data never suffices."""
     state = a_state(a_bot("fb-sma", symbol="FB"))
     decision = only(state, NOON_MS + 1000 * HOUR_MS)
-    (blocker,) = decision.blockers
+    assert len(decision.blockers) == 1
+    (blocker,) = findings(state.bots.rows[decision.bot_id], JobType.BACKTEST_BASELINE, build_view(state, NOON_MS + 1000 * HOUR_MS))
     assert (decision.reason, blocker.code, blocker.verdict) == (Reason.BLOCKED_BY_GATES, GateCode.MARKET_DATA, Verdict.FAIL)
     assert (blocker.measured, blocker.required) == ("196 bars of FB until 2013-03-01", "250 bars")
     assert blocker.clears_when.startswith("never with this data: it has 196 bars in all")
@@ -238,7 +244,7 @@ def test_every_blocker_is_kept_not_only_the_first() -> None:
         a_bot("fb-new", symbol="FB", strategy="macd", research=ended("CRASH", crashes=3)),
         runners=(capabilities(strategies=("sma-cross",)),),
     )
-    codes = [blocker.code for blocker in only(state).blockers]
+    codes = list(only(state).blockers)
     assert codes == [GateCode.STRATEGY_VALID, GateCode.MARKET_DATA, GateCode.NOT_QUARANTINED]
 
 
@@ -518,7 +524,7 @@ def test_final_failure_blocks_until_the_input_changes() -> None:
     view = build_view(state, NOON_MS)
     failure = Failure(an_id("failed"), Cause.STRATEGY_ERROR, "division by zero", view.fingerprint(bot), a_digest("AAPL"))
     state.bots.put(bot.id, replace(bot, failure=failure))
-    assert [blocker.code for blocker in only(state).blockers] == [GateCode.LAST_FAILURE]
+    assert list(only(state).blockers) == [GateCode.LAST_FAILURE]
     changed = a_state(state.bots.rows["aapl-sma"], runners=(capabilities(content="new-"),))
     assert only(changed).reason is Reason.SCHEDULED
 

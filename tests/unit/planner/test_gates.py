@@ -10,10 +10,11 @@ import pytest
 
 from autonomy.market_clock import day_number
 from autonomy.values import Cause, GateCode, JobType, Stage, Verdict
+from planner.entities import Bot, Evidence, Failure
 from planner.gates import Finding, findings
-from planner.state import Bot, Evidence, Failure, State
+from planner.state import State
 from planner.view import build_view
-from support.builders import NOON_MS, a_bot, a_digest, a_policy, a_state, an_id, capabilities, ended
+from support.builders import NOON_MS, a_bot, a_digest, a_policy, a_state, an_id, capabilities, ended, figures
 
 BASELINE = JobType.BACKTEST_BASELINE
 
@@ -157,7 +158,7 @@ def test_imported_stage_blocks_its_runner_and_names_the_way_out() -> None:
     finding = found(state, JobType.RUNNER_START)[GateCode.STAGE_VERIFIED]
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert "revert the bot to LAB" in finding.clears_when
-    evidence = Evidence(an_id("old"), a_digest("f"), a_digest("d"), 0, 2400, NOON_MS)
+    evidence = Evidence(an_id("old"), a_digest("f"), a_digest("d"), 0, 2400, NOON_MS, figures())
     aged = found(state, JobType.RUNNER_START, bot=replace(bot, evidence=evidence))[GateCode.STAGE_VERIFIED]
     assert aged.evidence_job == an_id("old")
     assert aged.evidence_age_bars == build_view(state, NOON_MS).data["AAPL"].bars - 2400

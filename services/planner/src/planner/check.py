@@ -6,12 +6,16 @@ Place in the flow: decide → **check** → seal. Pure. It recounts from the row
 Source: R-A3.3, R-A3.4, R-A4.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from autonomy.values import JobClass, JobStatus, JobType, Reason, Stage, ZeroJobs, class_of
-from planner.decide import Decision, Plan
-from planner.state import ENQUEUE_WINDOW_MS, Bot, ClassRecord, State
+from autonomy.events import StageChanged, TickRecord
+from autonomy.policy import GateThresholds
+from autonomy.values import FOUR_EYES, JobStatus, JobType, PromotionGate, Reason, Stage, ZeroJobs, class_of
+from planner.decide import Plan
+from planner.entities import Bot, ClassRecord
+from planner.state import ENQUEUE_WINDOW_MS, State
 from planner.view import View
+from planner.wishes import Decision
 
 LIMITS = (Reason.RATE_LIMITED, Reason.CONCURRENCY_LIMIT, Reason.BACKPRESSURE)
 
@@ -70,6 +74,10 @@ def _counts(plan: Plan, state: State) -> Iterator[str]:
     for decision in plan.decisions:
         if decision.reason is Reason.BLOCKED_BY_GATES and not decision.blockers:
             yield f"{decision.bot_id} is blocked without a blocker"
+    bots = state.bots.rows
+    changed = {each.bot_id for each in plan.decisions if each.bot_id in bots and each.key() != bots[each.bot_id].said}
+    if changed != {decision.bot_id for decision in plan.news}:
+        yield "a decision that differs from what was published is not told of, or one that does not is"
 
 
 def _grants(plan: Plan, state: State, view: View) -> Iterator[str]:
@@ -86,17 +94,44 @@ def _grants(plan: Plan, state: State, view: View) -> Iterator[str]:
         if (bot.id, class_of(decision.job_type)) in busy:
             yield f"{bot.id}: already has a live job of its class"
         yield from _grant_of(decision, bot, state, view)
-    counted = sum(1 for live in state.jobs.rows.values() if live.cancel is None and live.job.job_class is JobClass.RESEARCH)
-    limit = view.policy.research.concurrency + view.policy.research.queue_ahead
-    if plan.granted and counted + len(plan.granted) > limit:
-        yield f"{counted} live and {len(plan.granted)} granted research jobs, the limit is {limit}"
+    yield from _places(plan, state, view)
     hour = sum(number for at_ms, number in state.single.enqueues if view.now_ms - at_ms < ENQUEUE_WINDOW_MS)
     if plan.granted and hour + len(plan.granted) > view.policy.research.max_enqueues_per_hour:
         yield f"{hour} jobs in this hour and {len(plan.granted)} granted, the limit is {view.policy.research.max_enqueues_per_hour}"
-    queued = sum(1 for live in state.jobs.rows.values() if live.cancel is None and live.job.status is JobStatus.QUEUED)
-    room = view.policy.research.queued_per_slot * sum(process.research_slots for process in view.runners)
-    if plan.granted and queued + len(plan.granted) > room:
-        yield f"{queued} queued and {len(plan.granted)} granted jobs, the runners take {room}"
+
+
+def _places(plan: Plan, state: State, view: View) -> Iterator[str]:
+    """Each kind of work within its own places."""
+    rules, live = view.policy, [job for job in state.jobs.rows.values() if job.cancel is None]
+    offered = {
+        "research": sum(process.research_slots for process in view.runners),
+        "search": sum(process.evolve_slots for process in view.runners),
+        "runner": sum(process.runner_slots for process in view.runners),
+    }
+    limits = {
+        "research": rules.research.concurrency + rules.research.queue_ahead,
+        "search": rules.evolution.concurrency,
+        "runner": min(rules.runners.max_runners, offered["runner"]),
+    }
+    for kind, limit in limits.items():
+        granted = sum(1 for decision in plan.granted if _kind(decision.job_type) == kind)
+        if not granted:
+            continue
+        counted = sum(1 for job in live if _kind(job.job.job_type) == kind)
+        if counted + granted > limit:
+            yield f"{counted} live and {granted} granted {kind} jobs, the limit is {limit}"
+        queued = sum(1 for job in live if _kind(job.job.job_type) == kind and job.job.status is JobStatus.QUEUED)
+        room = rules.research.queued_per_slot * offered[kind]
+        if queued + granted > room:
+            yield f"{queued} queued and {granted} granted {kind} jobs, the runners take {room}"
+    searched = sum(number for at_ms, number in state.single.searches if view.now_ms - at_ms < ENQUEUE_WINDOW_MS)
+    searching = sum(1 for decision in plan.granted if decision.job_type is JobType.EVOLVE)
+    if searching and searched + searching > rules.evolution.per_hour:
+        yield f"{searched} searches in this hour and {searching} granted, the limit is {rules.evolution.per_hour}"
+
+
+def _kind(job_type: JobType | None) -> str:
+    return {JobType.RUNNER_START: "runner", JobType.EVOLVE: "search"}.get(job_type or JobType.BACKTEST_BASELINE, "research")
 
 
 def _grant_of(decision: Decision, bot: Bot, state: State, view: View) -> Iterator[str]:
@@ -115,6 +150,8 @@ def _grant_of(decision: Decision, bot: Bot, state: State, view: View) -> Iterato
         yield f"{bot.id}: scheduled without enough bars"
     if decision.job_type is JobType.RUNNER_START and not bot.verified:
         yield f"{bot.id}: its stage is an unverified import"
+    if decision.job_type is JobType.EVOLVE and bot.paper is not None:
+        yield f"{bot.id}: a search over a bot that runs"
     if bot.failure is not None and data is not None:
         same = (bot.failure.fingerprint, bot.failure.content) == (view.fingerprint(bot), data.offer.content)
         if same:
@@ -141,9 +178,74 @@ def _rest_s(record: ClassRecord, view: View) -> float:
 
 def _fairness(plan: Plan) -> Iterator[str]:
     waiting = [d for d in plan.decisions if d.reason in LIMITS and d.detail != "CANCEL_UNDER_WAY"]
-    if not plan.granted or not waiting:
+    for kind in ("research", "search", "runner"):
+        granted = [(d.due_since_ms or 0, d.bot_id) for d in plan.granted if _kind(d.job_type) == kind]
+        held_back = [(d.due_since_ms or 0, d.bot_id) for d in waiting if _kind(d.job_type) == kind]
+        if granted and held_back and min(held_back) < max(granted):
+            yield f"{min(held_back)[1]} waits longer than {max(granted)[1]}, which was scheduled"
+
+
+def check_promotions(said: Iterable[TickRecord], state: State, view: View) -> list[str]:
+    """Every step up of this tick that lacks a gate, measured again with other code than that which promoted.
+
+    Args:
+        said: the tick's facts so far, folded already: a promoted bot keeps the evidence that it was promoted on.
+        state: after them.
+        view: the tick's surroundings.
+
+    Source: R-C1.
+    """
+    steps = list(Stage)
+    found: list[str] = []
+    for fact in said:
+        if not isinstance(fact, StageChanged) or fact.from_stage is None or steps.index(fact.to_stage) <= steps.index(fact.from_stage):
+            continue
+        if steps.index(fact.to_stage) != steps.index(fact.from_stage) + 1:
+            found.append(f"{fact.bot_id} leaps from {fact.from_stage} to {fact.to_stage}")
+        if fact.recommendation_id is None:
+            found.append(f"{fact.bot_id} goes up without a recommendation")
+        if fact.to_stage in FOUR_EYES and len(set(fact.approved_by)) < 2:
+            found.append(f"{fact.bot_id} goes up to {fact.to_stage} on {len(set(fact.approved_by))} approval")
+        bot = state.bots.rows.get(fact.bot_id)
+        policy = view.policy.stages.get(fact.from_stage)
+        if bot is None or policy is None:
+            found.append(f"{fact.bot_id} goes up without a bot or a policy")
+        else:
+            found.extend(f"{bot.id} goes up without {lack}" for lack in _lacks(bot, policy.gates, fact.from_stage, view))
+    return found
+
+
+def _lacks(bot: Bot, limits: GateThresholds, stage: Stage, view: View) -> Iterator[str]:
+    evidence, data = bot.evidence, view.data.get(bot.symbol)
+    if evidence is None or data is None or evidence.fingerprint != view.fingerprint(bot):
+        yield "evidence of its present fingerprint"
         return
-    last = max((decision.due_since_ms or 0, decision.bot_id) for decision in plan.granted)
-    first = min((decision.due_since_ms or 0, decision.bot_id) for decision in waiting)
-    if first < last:
-        yield f"{first[1]} waits longer than {last[1]}, which was scheduled"
+    if data.bars - evidence.bars > limits.max_evidence_age_bars:
+        yield "young evidence"
+    figures = evidence.figures
+    inside = figures.in_sample_sharpe
+    needed = {
+        PromotionGate.BASELINE_PASSED: (figures.sharpe, limits.min_sharpe, None),
+        PromotionGate.MIN_TRADES: (figures.trades, limits.min_trades, None),
+        PromotionGate.DRAWDOWN: (figures.max_drawdown, None, limits.max_drawdown),
+        PromotionGate.OUT_OF_SAMPLE: (
+            None if inside is None else figures.out_of_sample_sharpe,
+            max(limits.min_oos_sharpe, (inside or 0.0) * limits.min_oos_retention if (inside or 0.0) > 0 else limits.min_oos_sharpe), None,
+        ),
+        PromotionGate.DEFLATED_SHARPE: (figures.deflated_sharpe, limits.min_deflated_sharpe, None),
+        PromotionGate.OVERFITTING: (figures.overfitting, None, limits.max_overfitting),
+    }  # fmt: skip
+    for code, (measured, low, high) in needed.items():
+        inside_limits = measured is not None and (low is None or measured >= low) and (high is None or measured <= high)
+        if code not in limits.shadow and not inside_limits:
+            yield code.value
+    real = figures.look_ahead_ok and not figures.synthetic and figures.costs_bps > 0
+    ranges = (
+        (figures.bars_per_trade, limits.min_bars_per_trade, 1e9), (figures.exposure, limits.min_exposure, limits.max_exposure),
+        (figures.stress_worst_sharpe, limits.min_stress_sharpe, 1e9),
+    )  # fmt: skip
+    real = real and all(value is not None and low <= value <= high for value, low, high in ranges)
+    if PromotionGate.REALISM not in limits.shadow and not real:
+        yield PromotionGate.REALISM.value
+    if stage is not Stage.LAB and bot.paper is None and PromotionGate.RUNNER_HEALTHY not in limits.shadow:
+        yield "a paper session"

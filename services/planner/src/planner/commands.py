@@ -4,15 +4,18 @@ Place in the flow: fold (slice) → **apply commands** → decide. Pure. Every f
 same tick sees what an earlier one did.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import assert_never
 
 from autonomy.errors import BadInput
 from autonomy.events import (
     AcceptDivergence,
+    ApprovePromotion,
     BotChanged,
     BotOutcome,
     BotRegistered,
     BotRetired,
+    BotUnpinned,
     CancelJob,
     CancelRequested,
     ChainRepaired,
@@ -26,70 +29,98 @@ from autonomy.events import (
     LoopPaused,
     LoopResumed,
     PauseLoop,
+    PinBot,
     PolicyChanged,
     RegisterBots,
+    RejectPromotion,
     ReleaseHold,
     ResumeLoop,
     RetireBot,
+    RevertToLab,
     SetPolicy,
+    SetPromotionMode,
     StageChanged,
-    TickRecord,
+    UnpinBot,
 )
 from autonomy.fleet import BotSpec, read_bot
 from autonomy.policy import read_policy
 from autonomy.values import Cause, Stage, derived_id
-from planner.state import Bot, State
+from planner import graduation, stages
+from planner.endings import Say, cancel_jobs, close_session
+from planner.entities import Bot
+from planner.refusal import Refused
+from planner.state import State
+from planner.view import build_view
 
-Say = Callable[[TickRecord], None]
 MAX_BOTS = 1_000_000
+Answer = tuple[tuple[BotOutcome, ...], dict[str, int]]
+"""Outcomes by bot, and counts by outcome."""
 
 
-class Refused(Exception):
-    """A command that changes nothing."""
-
-    def __init__(self, code: str, field: str, limit: str) -> None:
-        super().__init__(f"{field}: {limit}")
-        self.code, self.field, self.limit = code, field[:500], limit[:500]
-
-
-def apply_command(state: State, command: Command, say: Say) -> None:
+def apply_command(state: State, command: Command, now_ms: int, say: Say) -> None:
     """Answer one command.
 
     Args:
         state: sees every fact as soon as `say` folded it.
         command: as an operator said it.
+        now_ms: the tick's recorded time.
         say: takes a fact of this tick.
     """
     if command.command_id in state.commands.rows:
         return  # said twice: it acted once, and its first answer stands
     kind = command.wire
     try:
-        outcomes = _act(state, command, say)
+        outcomes, counts = _act(state, command, now_ms, say)
     except Refused as refusal:
         say(CommandRejected(
             command_id=command.command_id, command=kind, code=refusal.code, field=refusal.field, limit=refusal.limit,
         ))  # fmt: skip
     else:
-        say(CommandAccepted(command_id=command.command_id, command=kind, outcomes=outcomes))
+        say(CommandAccepted(command_id=command.command_id, command=kind, outcomes=outcomes, counts=counts))
 
 
-def _act(state: State, command: Command, say: Say) -> tuple[BotOutcome, ...]:  # noqa: C901, PLR0912 (one case per command, none of them deep)
+def _act(state: State, command: Command, now_ms: int, say: Say) -> Answer:
     match command:
         case RegisterBots():
-            return tuple(_register(state, document, command, say) for document in command.bots)
+            return tuple(_register(state, document, command, say) for document in command.bots), {}
+        case RevertToLab():
+            return stages.revert(state, command, say)
+        case ApprovePromotion() | RejectPromotion() | PinBot() | UnpinBot():
+            _act_on_stage(state, command, now_ms, say)
+        case PauseLoop() | ResumeLoop() | SetPolicy() | SetPromotionMode() | AcceptDivergence():
+            _act_on_fleet(state, command, say)
+        case _:
+            _act_on_bot(state, command, say)
+    return (), {}
+
+
+def _act_on_stage(state: State, command: ApprovePromotion | RejectPromotion | PinBot | UnpinBot, now_ms: int, say: Say) -> None:
+    bot = _bot(state, command.bot_id)
+    match command:
+        case ApprovePromotion():
+            stages.approve(state, bot, command, build_view(state, now_ms), say)
+        case RejectPromotion():
+            stages.reject(bot, command, say)
+        case PinBot():
+            stages.pin(bot, command, now_ms, say)
+        case UnpinBot():
+            if not bot.pinned:
+                raise Refused("NOT_PINNED", "botId", f"{bot.id} is not pinned")
+            say(BotUnpinned(bot_id=bot.id, actor=command.actor, cause="OPERATOR"))
+        case _:
+            assert_never(command)
+
+
+def _act_on_bot(state: State, command: Command, say: Say) -> None:
+    match command:
         case ChangeBot():
             _change(state, command, say)
         case RetireBot():
             bot = _bot(state, command.bot_id)
-            _cancel_jobs(state, bot, Cause.CANCELLED_BY_RETIREMENT, command.actor, say)
+            cancel_jobs(state, bot, Cause.CANCELLED_BY_RETIREMENT, command.actor, say)
+            close_session(bot, Cause.CANCELLED_BY_RETIREMENT, command.actor, say)
+            graduation.withdraw(bot, "RETIRED", command.actor, say)
             say(BotRetired(bot_id=bot.id, actor=command.actor))
-        case PauseLoop():
-            _check_scope(state, command.scope, command.target)
-            say(LoopPaused(scope=command.scope, target=command.target, actor=command.actor, reason=command.reason))
-        case ResumeLoop():
-            if f"{command.scope}/{command.target}" not in state.pauses.rows:
-                raise Refused("NOT_PAUSED", "scope", f"{command.scope} {command.target} is not paused".replace("  ", " "))
-            say(LoopResumed(scope=command.scope, target=command.target, actor=command.actor))
         case HoldBot():
             bot = _bot(state, command.bot_id)
             if bot.hold is not None:
@@ -98,8 +129,6 @@ def _act(state: State, command: Command, say: Say) -> tuple[BotOutcome, ...]:  #
             say(HoldPlaced(bot_id=bot.id, kind="OPERATOR", actor=command.actor, reason=reason))
         case ReleaseHold():
             _release(state, _bot(state, command.bot_id), command.actor, say)
-        case SetPolicy():
-            _set_policy(command, say)
         case CancelJob():
             live = state.jobs.get(command.job_id)
             if live is None:
@@ -107,6 +136,26 @@ def _act(state: State, command: Command, say: Say) -> tuple[BotOutcome, ...]:  #
             say(CancelRequested(
                 job_id=command.job_id, bot_id=live.job.bot_id, cause=Cause.CANCELLED_BY_OPERATOR, actor=command.actor,
             ))  # fmt: skip
+        case _:
+            raise Refused("UNKNOWN_COMMAND", "type", f"{command.wire} is not known to this planner")
+
+
+def _act_on_fleet(state: State, command: PauseLoop | ResumeLoop | SetPolicy | SetPromotionMode | AcceptDivergence, say: Say) -> None:
+    match command:
+        case PauseLoop():
+            _check_scope(state, command.scope, command.target)
+            say(LoopPaused(scope=command.scope, target=command.target, actor=command.actor, reason=command.reason))
+        case ResumeLoop():
+            if f"{command.scope}/{command.target}" not in state.pauses.rows:
+                raise Refused("NOT_PAUSED", "scope", f"{command.scope} {command.target} is not paused".replace("  ", " "))
+            say(LoopResumed(scope=command.scope, target=command.target, actor=command.actor))
+        case SetPolicy():
+            _set_policy(command, say)
+        case SetPromotionMode():
+            if state.policy.promotion_mode == command.mode:
+                raise Refused("UNCHANGED", "mode", f"the mode is {command.mode} already")
+            policy = state.policy.model_copy(update={"promotion_mode": command.mode})
+            say(PolicyChanged(document=policy.model_dump(mode="json"), policy_hash=policy.hash(), actor=command.actor))
         case AcceptDivergence():
             if command.role != "approver":
                 raise Refused("FORBIDDEN", "role", "only an approver may accept a divergence")
@@ -117,8 +166,7 @@ def _act(state: State, command: Command, say: Say) -> tuple[BotOutcome, ...]:  #
                 folded_state_hash=command.folded_state_hash, actor=command.actor, reason=command.reason,
             ))  # fmt: skip
         case _:
-            raise Refused("UNKNOWN_COMMAND", "type", f"{command.wire} is not known to this planner")
-    return ()
+            assert_never(command)
 
 
 def _bot(state: State, bot_id: str) -> Bot:
@@ -182,17 +230,13 @@ def _change(state: State, command: ChangeBot, say: Say) -> None:
     parameters = spec.checked_parameters()
     if (spec.strategy, parameters, spec.symbol) == (bot.strategy, dict(bot.parameters), bot.symbol):
         raise Refused("UNCHANGED", "botId", f"{bot.id} is this already")
-    _cancel_jobs(state, bot, Cause.CANCELLED_BY_CHANGE, command.actor, say)
+    cancel_jobs(state, bot, Cause.CANCELLED_BY_CHANGE, command.actor, say)
+    close_session(bot, Cause.CANCELLED_BY_CHANGE, command.actor, say)
+    graduation.withdraw(bot, "BOT_CHANGED", command.actor, say)
     say(BotChanged(
         bot_id=bot.id, version=bot.version + 1, strategy=spec.strategy, parameters=parameters, symbol=spec.symbol,
         actor=command.actor,
     ))  # fmt: skip
-
-
-def _cancel_jobs(state: State, bot: Bot, cause: Cause, actor: str, say: Say) -> None:
-    for record in (bot.research, bot.runner):
-        if record.job_id is not None and record.job_id in state.jobs.rows:
-            say(CancelRequested(job_id=record.job_id, bot_id=bot.id, cause=cause, actor=actor))
 
 
 def _check_scope(state: State, scope: str, target: str) -> None:

@@ -7,73 +7,65 @@ Source: S5, S6, S9, S11.
 """
 
 import hashlib
-import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, assert_never
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from autonomy import lifecycle
 from autonomy.envelope import Undecodable, decode
 from autonomy.errors import Broken
 from autonomy.events import (
     AcceptDivergence,
+    ApprovePromotion,
     AttemptRefused,
-    BotChanged,
-    BotDecision,
-    BotRegistered,
-    BotRetired,
     CancelJob,
-    CancelRequested,
     CapabilitiesAnnounced,
-    ChainRepaired,
     ChangeBot,
     Command,
-    CommandAccepted,
-    CommandRejected,
     Event,
+    EvolutionSummary,
     HoldBot,
-    HoldPlaced,
-    HoldReleased,
     JobCancelled,
     JobDead,
-    JobEnqueued,
     JobFailed,
     JobReleased,
     JobRequeued,
     JobStarted,
     JobSucceeded,
-    LoopPaused,
-    LoopResumed,
+    PaperSnapshot,
     PauseLoop,
-    PlannerPulse,
-    PlannerRun,
-    PolicyChanged,
-    ProbePulse,
-    RecordQuarantined,
+    PinBot,
     RegisterBots,
+    RejectPromotion,
     ReleaseHold,
+    ResearchSummary,
     ResumeLoop,
     RetireBot,
+    RevertToLab,
     RunnerHeartbeat,
+    RunnerMarked,
+    RunnerTraded,
     SetPolicy,
-    StageChanged,
+    SetPromotionMode,
+    UnpinBot,
+    WindowMetrics,
 )
 from autonomy.market_clock import day_number
-from autonomy.policy import read_policy
 from autonomy.values import CRASHES, FINAL_FAILURES, Cause, JobClass, JobStatus
-from planner.state import (
-    ENQUEUE_WINDOW_MS,
-    MAX_COMMANDS_REMEMBERED,
+from planner.entities import (
     Bot,
     ClassRecord,
     Evidence,
+    Evolved,
     Failure,
+    Figures,
+    Flat,
     LiveJob,
-    Pause,
+    Measure,
     RunnerProcess,
-    State,
     SymbolOffer,
 )
+from planner.state import MAX_COMMANDS_REMEMBERED, State
 
 
 class Input(NamedTuple):
@@ -104,12 +96,31 @@ def input_root(slice_: Sequence[Input]) -> str:
     return whole.hexdigest()
 
 
+class Search(NamedTuple):
+    """A finished search that waits for its verdict."""
+
+    bot_id: str
+    job_id: str
+    found: EvolutionSummary
+
+
+class Rerun(NamedTuple):
+    """A live window that the engine ran again, with what the session had shown."""
+
+    bot_id: str
+    job_id: str
+    live: Measure
+    engine: WindowMetrics | None
+
+
 @dataclass(slots=True)
 class Folded:
-    """What a slice held besides state: the commands to answer, in order, and what was refused."""
+    """What a slice held besides state: the commands to answer, the verdicts to give, in order, and what was refused."""
 
     commands: list[Command]
     beats: set[str]
+    searches: list[Search] = field(default_factory=list)
+    reruns: list[Rerun] = field(default_factory=list)
     refused: int = 0
 
 
@@ -148,24 +159,29 @@ def forget_old_commands(state: State) -> None:
 def _fold_input(state: State, event: Event, now_ms: int, folded: Folded) -> None:
     match event:
         case (
-            RegisterBots() | ChangeBot() | RetireBot() | PauseLoop() | ResumeLoop() | HoldBot() | ReleaseHold()
-            | SetPolicy() | CancelJob() | AcceptDivergence()
+            RegisterBots() | ChangeBot() | RetireBot() | RevertToLab() | ApprovePromotion() | RejectPromotion() | PinBot()
+            | UnpinBot() | SetPromotionMode() | PauseLoop() | ResumeLoop() | HoldBot() | ReleaseHold() | SetPolicy()
+            | CancelJob() | AcceptDivergence()
         ):  # fmt: skip
             folded.commands.append(event)
         case AttemptRefused():
             pass  # ignored on purpose: it was refused at the door, and stands in the log for the auditors
         case JobStarted() | JobReleased() | JobSucceeded() | JobFailed() | JobRequeued() | JobCancelled() | JobDead():
-            fold_job_step(state, event, now_ms, folded.beats)
+            fold_job_step(state, event, now_ms, folded)
         case RunnerHeartbeat():
             fold_beat(state, event, folded.beats)
         case CapabilitiesAnnounced():
             fold_capabilities(state, event, folded.beats)
+        case RunnerMarked():
+            fold_mark(state, event)
+        case RunnerTraded():
+            pass  # ignored on purpose: the mark that closes the bar holds the whole account
         case _:
             # Records of other topics never reach a slice: the codec refuses a type on the wrong topic.
             raise Broken(f"{event.wire} in an input slice")
 
 
-def fold_job_step(state: State, step: lifecycle.JobStep, now_ms: int, beats: set[str]) -> None:
+def fold_job_step(state: State, step: lifecycle.JobStep, now_ms: int, folded: Folded) -> None:
     """Apply one step to its live job; a step of an unknown job is void (S8)."""
     live = state.jobs.get(step.job_id)
     if live is None:
@@ -173,17 +189,27 @@ def fold_job_step(state: State, step: lifecycle.JobStep, now_ms: int, beats: set
     after = lifecycle.apply(live.job, step)
     if after is None:
         return
-    beats.add(after.job_id)
+    folded.beats.add(after.job_id)
     bot = state.bots.get(after.bot_id)
     if after.status.is_live:
         state.jobs.put(after.job_id, replace(live, job=after, silent_ms=0))
         return
     state.jobs.drop(after.job_id)
-    if bot is not None:
-        state.bots.put(bot.id, _bot_after_end(bot, live, after, step, now_ms))
+    if bot is None:
+        return
+    bot = _bot_after_end(bot, after, now_ms)
+    match step:
+        case JobSucceeded() if live.cancel is None and live.epoch == bot.epoch:
+            # Research that was ordered before a revert or a change says nothing about the bot as it is now.
+            bot = _with_result(bot, live, step, now_ms, folded)
+        case JobFailed() if step.cause in FINAL_FAILURES:
+            bot = replace(bot, failure=Failure(after.job_id, step.cause, step.detail, live.fingerprint, live.content))
+        case _:
+            pass
+    state.bots.put(bot.id, bot)
 
 
-def _bot_after_end(bot: Bot, live: LiveJob, job: lifecycle.Job, step: lifecycle.JobStep, now_ms: int) -> Bot:
+def _bot_after_end(bot: Bot, job: lifecycle.Job, now_ms: int) -> Bot:
     before = bot.record_of(job.job_class)
     crashed = job.cause in CRASHES
     record = ClassRecord(
@@ -192,14 +218,61 @@ def _bot_after_end(bot: Bot, live: LiveJob, job: lifecycle.Job, step: lifecycle.
         ended="CRASH" if crashed else job.status.value,
         crashes=before.crashes + 1 if crashed else (before.crashes if job.status is JobStatus.CANCELLED else 0),
     )
-    bot = replace(bot, research=record) if job.job_class is JobClass.RESEARCH else replace(bot, runner=record)
-    if isinstance(step, JobSucceeded) and step.result is not None:
-        found = step.result
-        evidence = Evidence(job.job_id, found.fingerprint, found.data_sha256, live.until_day, found.bars, now_ms)
-        return replace(bot, evidence=evidence, failure=None)
-    if isinstance(step, JobFailed) and step.cause in FINAL_FAILURES:
-        return replace(bot, failure=Failure(job.job_id, step.cause, step.detail, live.fingerprint, live.content))
+    return replace(bot, research=record) if job.job_class is JobClass.RESEARCH else replace(bot, runner=record)
+
+
+def _with_result(bot: Bot, live: LiveJob, step: JobSucceeded, now_ms: int, folded: Folded) -> Bot:
+    if step.result is not None:
+        evidence = evidence_of(step.job_id, step.result, live, now_ms)
+        bot = replace(bot, evidence=evidence, failure=None)
+        if live.measure is not None and bot.paper is not None and bot.paper.session_id == live.measure.session_id:
+            folded.reruns.append(Rerun(bot.id, step.job_id, live.measure, step.result.window))
+    if step.evolution is not None:
+        found = step.evolution
+        evolved = Evolved(found.fingerprint, found.data_sha256, found.bars)
+        bot = replace(bot, evolved=evolved, trials=bot.trials + found.evaluations)
+        folded.searches.append(Search(bot.id, step.job_id, found))
     return bot
+
+
+def evidence_of(job_id: str, found: ResearchSummary, live: LiveJob, now_ms: int) -> Evidence:
+    """A finished backtest as the gates read it."""
+    whole = found.metrics
+    figures = Figures(
+        sharpe=whole.sharpe, trades=whole.trades, max_drawdown=whole.max_drawdown, exposure=whole.exposure,
+        bars_per_trade=whole.bars_per_trade, in_sample_sharpe=found.in_sample.sharpe,
+        out_of_sample_sharpe=found.out_of_sample.sharpe, deflated_sharpe=found.dsr, overfitting=found.pbo,
+        stress_worst_sharpe=found.stress_worst_sharpe, look_ahead_ok=found.look_ahead_ok, synthetic=found.synthetic,
+        costs_bps=live.costs_bps,
+    )  # fmt: skip
+    return Evidence(job_id, found.fingerprint, found.data_sha256, live.until_day, found.bars, now_ms, figures)
+
+
+def fold_mark(state: State, mark: RunnerMarked) -> None:
+    """A bar that a paper session took; void when the session is closed or the bar is not new to it.
+
+    Two runners that take the same bar say the same of it, so the first counts and nobody has to ask whose it was.
+    """
+    bot = state.bots.get(mark.bot_id)
+    paper = bot.paper if bot is not None else None
+    if bot is None or paper is None or paper.session_id != mark.session_id:
+        return
+    day = day_number(mark.day)
+    if day <= paper.from_day or (paper.bar is not None and (mark.bar <= paper.bar or day <= (paper.last_day or 0))):
+        return
+    flat = mark.flat
+    state.bots.put(bot.id, replace(bot, paper=replace(
+        paper, bar=mark.bar, last_day=day, traded_bars=mark.traded_bars, trades=mark.trades, pnl_usd=mark.pnl_usd,
+        sharpe=mark.sharpe, max_drawdown=mark.max_drawdown, snapshot=snapshot_of(mark.snapshot),
+        flat=Flat(flat.units, flat.price_usd, flat.fee_usd, flat.equity_usd, flat.pnl_usd),
+    )))  # fmt: skip
+
+
+def snapshot_of(
+    snapshot: PaperSnapshot,
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...], int, int]:
+    """An engine's snapshot as plain values."""
+    return (snapshot.state, snapshot.account, snapshot.tally, snapshot.trade, snapshot.target, snapshot.bars_seen)
 
 
 def fold_beat(state: State, beat: RunnerHeartbeat, beats: set[str]) -> None:
@@ -212,7 +285,10 @@ def fold_beat(state: State, beat: RunnerHeartbeat, beats: set[str]) -> None:
                 state.jobs.put(held.job_id, replace(live, silent_ms=0))
     beats.add(beat.process_id)
     known = state.runners.get(beat.process_id) or RunnerProcess(beat.process_id)
-    now = replace(known, silent_ms=0, research_slots=beat.research_slots, stopping=beat.stopping)
+    now = replace(
+        known, silent_ms=0, research_slots=beat.research_slots, evolve_slots=beat.evolve_slots, runner_slots=beat.runner_slots,
+        stopping=beat.stopping,
+    )  # fmt: skip
     if now != known or state.runners.get(beat.process_id) is None:
         state.runners.put(beat.process_id, now)
 
@@ -223,6 +299,8 @@ def fold_capabilities(state: State, said: CapabilitiesAnnounced, beats: set[str]
     process = RunnerProcess(
         process_id=said.process_id,
         research_slots=said.research_slots,
+        evolve_slots=said.evolve_slots,
+        runner_slots=said.runner_slots,
         engine_version=said.engine_version,
         job_types=tuple(sorted(said.job_types)),
         strategies=tuple(sorted((code.name, code.version, code.code_hash) for code in said.strategies)),
@@ -254,121 +332,6 @@ def accrue_silence(state: State, beats: set[str], elapsed_ms: int) -> None:
             state.runners.drop(process_id)
         else:
             state.runners.put(process_id, replace(process, silent_ms=process.silent_ms + step_ms))
-
-
-def fold_own(state: State, events: Iterable[Event], tick: int, now_ms: int) -> None:
-    """Fold a tick's own records, in order of seq."""
-    for seq, event in enumerate(events, start=1):
-        fold_fact(state, event, tick, seq, now_ms)
-
-
-def fold_fact(state: State, event: Event, tick: int, seq: int, now_ms: int) -> None:
-    """Fold one record of a tick."""
-    match event:
-        case BotDecision() | BotChanged() | BotRetired() | StageChanged() | HoldPlaced() | HoldReleased():
-            _fold_bot_fact(state, event, tick, now_ms)
-        case CommandAccepted() | CommandRejected():
-            state.commands.put(event.command_id, tick)
-        case BotRegistered():
-            _register(state, event, now_ms)
-        case LoopPaused():
-            pause = Pause(event.scope, event.target, event.actor, now_ms, event.reason)
-            state.pauses.put(f"{event.scope}/{event.target}", pause)
-        case LoopResumed():
-            state.pauses.drop(f"{event.scope}/{event.target}")
-        case PolicyChanged():
-            state.single = replace(state.single, policy=read_policy(event.document))
-        case CancelRequested():
-            live = state.jobs.get(event.job_id)
-            if live is not None and live.cancel is None:
-                state.jobs.put(event.job_id, replace(live, cancel=event.cause))
-        case JobEnqueued():
-            _enqueue(state, event, seq, now_ms)
-        case ChainRepaired():
-            pass  # ignored on purpose: a repair is for the proofs, it changes no decision
-        case PlannerRun() | PlannerPulse() | ProbePulse() | RecordQuarantined():
-            raise Broken(f"{event.wire} inside a tick")
-        case _:
-            raise Broken(f"{event.wire} inside a tick")
-
-
-def _register(state: State, event: BotRegistered, now_ms: int) -> None:
-    state.bots.put(
-        event.bot_id,
-        Bot(
-            id=event.bot_id, name=event.name, strategy=event.strategy,
-            parameters=tuple(sorted(event.parameters.items())), symbol=event.symbol, timeframe=event.timeframe,
-            stage=event.stage, stage_version=1, origin=event.origin, verified=event.origin.value == "NEW",
-            pinned=event.pinned, version=1, eligible_ms=now_ms, phase=zlib.crc32(event.bot_id.encode()),
-        ),
-    )  # fmt: skip
-
-
-def _fold_bot_fact(
-    state: State,
-    event: BotChanged | BotRetired | StageChanged | HoldPlaced | HoldReleased | BotDecision,
-    tick: int,
-    now_ms: int,
-) -> None:
-    bot = state.bots.get(event.bot_id)
-    if bot is None:
-        raise Broken(f"{event.wire} of {event.bot_id}, which is not in the fleet")
-    match event:
-        case BotDecision():
-            codes = ",".join(blocker.code for blocker in event.blockers)
-            said = (event.reason.value, event.job_type.value if event.job_type else "", codes)
-            if said != bot.said:
-                state.bots.put(bot.id, bot.saying(said))
-        case BotChanged():
-            parameters = tuple(sorted(event.parameters.items()))
-            state.bots.put(bot.id, replace(
-                bot, strategy=event.strategy, parameters=parameters, symbol=event.symbol, version=event.version,
-                eligible_ms=now_ms, failure=None,
-            ))  # fmt: skip
-        case BotRetired():
-            state.bots.drop(bot.id)
-            state.retired.put(bot.id, tick)
-        case StageChanged():
-            if event.from_stage is not None:
-                changed = replace(bot, stage=event.to_stage, stage_version=bot.stage_version + 1, eligible_ms=now_ms)
-                state.bots.put(bot.id, changed)
-        case HoldPlaced():
-            state.bots.put(bot.id, replace(bot, hold=event.reason or event.actor))
-        case HoldReleased():
-            state.bots.put(bot.id, _released(bot, event))
-        case _:
-            assert_never(event)
-
-
-def _released(bot: Bot, event: HoldReleased) -> Bot:
-    if event.kind == "OPERATOR":
-        return replace(bot, hold=None)
-    calm = replace(bot.research, crashes=0)
-    return replace(bot, research=calm, runner=replace(bot.runner, crashes=0))
-
-
-def _enqueue(state: State, event: JobEnqueued, seq: int, now_ms: int) -> None:
-    bot = state.bots.get(event.bot_id)
-    if bot is None:
-        raise Broken(f"job {event.job_id} of {event.bot_id}, which is not in the fleet")
-    job = lifecycle.enqueued(event, seq)
-    content = content_of(state, event.symbol)
-    until = day_number(event.bars_until)
-    state.jobs.put(job.job_id, LiveJob(job, event.fingerprint, content, until, now_ms, event.failures_limit))
-    record = replace(bot.record_of(job.job_class), job_id=job.job_id)
-    held = replace(bot, research=record) if job.job_class is JobClass.RESEARCH else replace(bot, runner=record)
-    state.bots.put(bot.id, held)
-    recent = tuple(entry for entry in state.single.enqueues if entry[0] > now_ms - ENQUEUE_WINDOW_MS)
-    last = recent[-1] if recent else None
-    counted = (*recent[:-1], (now_ms, last[1] + 1)) if last and last[0] == now_ms else (*recent, (now_ms, 1))
-    state.single = replace(state.single, enqueues=counted)
-
-
-def content_of(state: State, symbol: str) -> str:
-    """What the newest offer says about a symbol's data."""
-    offer = state.single.last_offer
-    found = [entry.content for entry in offer.symbols if entry.symbol == symbol] if offer else []
-    return found[0] if found else ""
 
 
 def repairs(state: State) -> list[JobRequeued | JobCancelled | JobDead]:

@@ -1,7 +1,7 @@
 """The gates before a job is scheduled: named, tri-state, and never silent about what would clear them.
 
-Place in the flow: decide asks for every finding that is not a pass. Pure; inputs come from the log alone. Missing evidence
-is INCONCLUSIVE, and INCONCLUSIVE blocks.
+Place in the flow: decide asks for the codes of all that do not pass, the records ask for them in words. Pure; inputs come
+from the log alone. Missing evidence is INCONCLUSIVE, and INCONCLUSIVE blocks.
 
 Source: R-A3.3, R-F3.
 """
@@ -9,18 +9,19 @@ Source: R-A3.3, R-F3.
 from functools import lru_cache
 from typing import NamedTuple
 
-from autonomy.errors import BadInput
+from autonomy.errors import BadInput, Broken
 from autonomy.market_clock import day_of
 from autonomy.strategies import check_parameters
-from autonomy.values import GateCode, JobType, Verdict
-from planner.state import Bot, ClassRecord
+from autonomy.values import GateCode, JobType, PromotionGate, Verdict
+from planner import promotion_gates
+from planner.entities import Bot, ClassRecord
 from planner.view import Data, View
 
 
 class Finding(NamedTuple):
     """A gate that does not pass."""
 
-    code: GateCode
+    code: GateCode | PromotionGate
     verdict: Verdict
     measured: str
     required: str
@@ -30,32 +31,78 @@ class Finding(NamedTuple):
     fingerprint: str | None = None
 
 
-NOTHING: tuple[Finding, ...] = ()
+Code = GateCode | PromotionGate
+NOTHING: tuple[Code, ...] = ()
+
+
+def blockers(bot: Bot, job_type: JobType, view: View) -> tuple[Code, ...]:
+    """The codes of every gate before a job of this type that does not pass, in a fixed order; empty when all pass."""
+    found: list[Code] = []
+    runs = job_type is JobType.RUNNER_START
+    if runs:
+        if bot.verified:
+            found.extend(failing_runner_gates(bot, view))
+        else:
+            found.append(GateCode.STAGE_VERIFIED)
+    # Without a live runner nothing is known of code and data either: no other gate can be clear of that.
+    if job_type not in view.job_types or (view.disagreements and view.disagreements & {bot.strategy, bot.symbol, "engine"}):
+        found.append(GateCode.CAPABILITIES_AGREE)
+    if bot.strategy not in view.strategies or _parameter_fault(bot.strategy, bot.parameters) is not None:
+        found.append(GateCode.STRATEGY_VALID)
+    data = view.data.get(bot.symbol)
+    if data is None or data.bars < view.policy.research.min_bars:
+        found.append(GateCode.MARKET_DATA)
+    if bot.failure is not None and _fails_again(bot, data, view):
+        found.append(GateCode.LAST_FAILURE)
+    record = bot.runner if runs else bot.research
+    if record.crashes >= view.policy.quarantine_after_crashes:
+        found.append(GateCode.NOT_QUARANTINED)
+    return tuple(found) if found else NOTHING
+
+
+def failing_runner_gates(bot: Bot, view: View) -> tuple[PromotionGate, ...]:
+    """The gates of its stage that a runner needs and that do not pass now.
+
+    Source: R-A3.6.
+    """
+    stage = view.policy.stages.get(bot.stage)
+    if stage is None:
+        return ()
+    return tuple([code for code in stage.runner_gates if promotion_gates.verdict_of(code, bot, view, stage.gates) is not Verdict.PASS])
 
 
 def findings(bot: Bot, job_type: JobType, view: View) -> tuple[Finding, ...]:
-    """Every gate before a job of this type that does not pass, in a fixed order; empty when all pass."""
-    found: list[Finding] = []
-    runs = job_type is JobType.RUNNER_START
-    if runs and not bot.verified:
-        if bot.evidence is None:
-            found.extend(view.shared("stage", bot.stage, "", lambda: (_unverified(bot, view),)))
-        else:
-            found.append(_unverified(bot, view))
-    # First what no other gate can be clear of: without a live runner nothing is known of code and data either.
-    if job_type not in view.job_types or view.disagreements:
-        found.extend(view.shared(job_type, bot.symbol, bot.strategy, lambda: tuple(_capabilities(bot, job_type, view))))
-    if bot.strategy not in view.strategies or _parameter_fault(bot.strategy, bot.parameters) is not None:
-        found.append(_strategy(bot, view))
+    """Every gate before a job of this type that does not pass, in words."""
     data = view.data.get(bot.symbol)
-    if data is None or data.bars < view.policy.research.min_bars:
-        found.extend(view.shared("data", bot.symbol, "", lambda: (_market_data(bot, data, view),)))
-    if bot.failure is not None:
-        found.extend(_last_failure(bot, data, view))
-    record = bot.runner if runs else bot.research
-    if record.crashes >= view.policy.quarantine_after_crashes:
-        found.append(_quarantined(record, view))
-    return tuple(found) if found else NOTHING
+    record = bot.runner if job_type is JobType.RUNNER_START else bot.research
+    found: list[Finding] = []
+    for code in blockers(bot, job_type, view):
+        match code:
+            case GateCode.STAGE_VERIFIED:
+                found.append(_unverified(bot, view))
+            case GateCode.CAPABILITIES_AGREE:
+                found.append(_capabilities(bot, job_type, view))
+            case GateCode.STRATEGY_VALID:
+                found.append(_strategy(bot, view))
+            case GateCode.MARKET_DATA:
+                found.append(_market_data(bot, data, view))
+            case GateCode.LAST_FAILURE:
+                found.append(_last_failure(bot))
+            case GateCode.NOT_QUARANTINED:
+                found.append(_quarantined(record, view))
+            case _:
+                found.append(_runner_gate(code, bot, view))
+    return tuple(found)
+
+
+def _runner_gate(code: PromotionGate, bot: Bot, view: View) -> Finding:
+    limits = promotion_gates.thresholds_of(bot, view)
+    if limits is None:
+        raise Broken(f"{bot.id}: {code.value} of a stage without thresholds")
+    gate = promotion_gates.gate(code, bot, view, limits)
+    return Finding(
+        code, gate.verdict, gate.measured, gate.required, gate.clears_when, gate.evidence_job, gate.evidence_age_bars, gate.fingerprint
+    )
 
 
 def _unverified(bot: Bot, view: View) -> Finding:
@@ -119,46 +166,41 @@ def _market_data(bot: Bot, data: Data | None, view: View) -> Finding:
     return Finding(GateCode.MARKET_DATA, Verdict.FAIL, f"{data.bars} bars of {bot.symbol} until {today}", f"{needed} bars", clears)
 
 
-def _capabilities(bot: Bot, job_type: JobType, view: View) -> list[Finding]:
+def _capabilities(bot: Bot, job_type: JobType, view: View) -> Finding:
     if not view.runners:
-        return [
-            Finding(
-                GateCode.CAPABILITIES_AGREE, Verdict.INCONCLUSIVE, "0 live runner processes", "at least 1",
-                "a job-runner starts and announces what it can do",
-            )
-        ]  # fmt: skip
+        return Finding(
+            GateCode.CAPABILITIES_AGREE, Verdict.INCONCLUSIVE, "0 live runner processes", "at least 1",
+            "a job-runner starts and announces what it can do",
+        )  # fmt: skip
     if job_type not in view.job_types:
-        return [
-            Finding(
-                GateCode.CAPABILITIES_AGREE, Verdict.FAIL, f"no live runner offers {job_type.value}", "at least 1",
-                "a runner that offers it starts",
-            )
-        ]  # fmt: skip
+        return Finding(
+            GateCode.CAPABILITIES_AGREE, Verdict.FAIL, f"no live runner offers {job_type.value}", "at least 1",
+            "a runner that offers it starts",
+        )  # fmt: skip
     about = view.disagreements & {bot.strategy, bot.symbol, "engine"}
-    if not about:
-        return []
-    return [
-        Finding(
-            GateCode.CAPABILITIES_AGREE, Verdict.INCONCLUSIVE,
-            f"live runners announce different {', '.join(sorted(about))}", "the same code and data on all live runners",
-            "all runners run the same version on the same data",
-        )
-    ]  # fmt: skip
+    return Finding(
+        GateCode.CAPABILITIES_AGREE, Verdict.INCONCLUSIVE,
+        f"live runners announce different {', '.join(sorted(about))}", "the same code and data on all live runners",
+        "all runners run the same version on the same data",
+    )  # fmt: skip
 
 
-def _last_failure(bot: Bot, data: Data | None, view: View) -> list[Finding]:
+def _fails_again(bot: Bot, data: Data | None, view: View) -> bool:
     failure = bot.failure
     if failure is None or failure.fingerprint != view.fingerprint(bot):
-        return []
-    if data is not None and failure.content != data.offer.content:
-        return []
-    return [
-        Finding(
-            GateCode.LAST_FAILURE, Verdict.FAIL, f"{failure.cause.value}: {failure.detail}"[:300],
-            "no such failure on this fingerprint and data", "the bot, its strategy's code or its data change",
-            evidence_job=failure.job_id, fingerprint=failure.fingerprint,
-        )
-    ]  # fmt: skip
+        return False
+    return data is None or failure.content == data.offer.content
+
+
+def _last_failure(bot: Bot) -> Finding:
+    failure = bot.failure
+    if failure is None:
+        raise Broken(f"{bot.id} is blocked by a failure that it does not have")
+    return Finding(
+        GateCode.LAST_FAILURE, Verdict.FAIL, f"{failure.cause.value}: {failure.detail}"[:300],
+        "no such failure on this fingerprint and data", "the bot, its strategy's code or its data change",
+        evidence_job=failure.job_id, fingerprint=failure.fingerprint,
+    )  # fmt: skip
 
 
 def _quarantined(record: ClassRecord, view: View) -> Finding:

@@ -6,16 +6,15 @@ stays incremental and a try that loses can be undone. Entities are immutable; a 
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
+from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 import msgspec
 
 from autonomy.errors import Broken
-from autonomy.lifecycle import Job
-from autonomy.policy import DEFAULT, Policy
-from autonomy.values import Cause, JobClass, JobType, Origin, Stage
+from autonomy.policy import Policy
+from autonomy.values import JobClass
+from planner.entities import Bot, LiveJob, Pause, RunnerProcess, Singletons
 
 HASH_BITS: Final = 256
 MAX_COMMANDS_REMEMBERED: Final = 100_000
@@ -23,172 +22,14 @@ MAX_COMMANDS_REMEMBERED: Final = 100_000
 ENQUEUE_WINDOW_MS: Final = 3_600_000
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What the last successful research job of a bot found, bound to its fingerprint and bars."""
-
-    job_id: str
-    fingerprint: str
-    data_sha256: str
-    until_day: int
-    bars: int
-    ended_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A failure that the same input would meet again."""
-
-    job_id: str
-    cause: Cause
-    detail: str
-    fingerprint: str
-    content: str
-    """What was announced about the symbol's data when it failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClassRecord:
-    """What a bot's jobs of one class did.
-
-    Attributes:
-        job_id: the live one.
-        ended_ms, ended: when and how the last one ended.
-        crashes: in a row.
-    """
-
-    job_id: str | None = None
-    ended_ms: int | None = None
-    ended: str = ""
-    crashes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Bot:
-    """One bot.
-
-    Attributes:
-        parameters: sorted by name.
-        verified: whether its stage was earned here; an imported one was not.
-        eligible_ms: since when it could have been scheduled; a later end of a job counts from there.
-        phase: spreads refreshes over the grid.
-        said: the decision that was last published: reason, job type, blocker codes.
-    """
-
-    id: str
-    name: str
-    strategy: str
-    parameters: tuple[tuple[str, int | float | str], ...]
-    symbol: str
-    timeframe: str
-    stage: Stage
-    stage_version: int
-    origin: Origin
-    verified: bool
-    pinned: bool
-    version: int
-    eligible_ms: int
-    phase: int
-    hold: str | None = None
-    evidence: Evidence | None = None
-    failure: Failure | None = None
-    research: ClassRecord = ClassRecord()
-    runner: ClassRecord = ClassRecord()
-    said: tuple[str, str, str] = ("", "", "")  # stays last: `saying` relies on it
-
-    def record_of(self, job_class: JobClass) -> ClassRecord:
-        """Its record of a class."""
-        return self.research if job_class is JobClass.RESEARCH else self.runner
-
-    def saying(self, said: tuple[str, str, str]) -> "Bot":
-        """The same bot with another published decision: `replace`, without asking for each field by name."""
-        make: Callable[..., Bot] = Bot
-        return make(*_all_but_said(self), said)
-
-
-_all_but_said: Final = attrgetter(*[entry.name for entry in fields(Bot) if entry.name != "said"])
-
-
-@dataclass(frozen=True, slots=True)
-class LiveJob:
-    """A job that can still change.
-
-    Attributes:
-        silent_ms: accrued silence of its current claim (S11).
-        cancel: why it shall end, once that is decided.
-    """
-
-    job: Job
-    fingerprint: str
-    content: str
-    until_day: int
-    enqueued_ms: int
-    failures_limit: int
-    silent_ms: int = 0
-    cancel: Cause | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolOffer:
-    """The bars that a runner process can read of a symbol."""
-
-    symbol: str
-    first: int
-    packed_days: str
-    bars: int
-    content: str
-    source_id: str
-    synthetic: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerProcess:
-    """A process that beats, and what it announced."""
-
-    process_id: str
-    silent_ms: int = 0
-    research_slots: int = 0
-    engine_version: str = ""
-    job_types: tuple[JobType, ...] = ()
-    strategies: tuple[tuple[str, int, str], ...] = ()
-    symbols: tuple[SymbolOffer, ...] = ()
-    stopping: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A pause of one scope."""
-
-    scope: str
-    target: str
-    actor: str
-    since_ms: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Singletons:
-    """What exists once.
-
-    Attributes:
-        market_epoch_ms: wall time at which the replay began: `now` of the first tick.
-        enqueues: (now, count) of the last hour, for the rate limit.
-        last_offer: what the last live runner process announced, so that a fingerprint survives a runner's restart.
-    """
-
-    policy: Policy = DEFAULT
-    market_epoch_ms: int | None = None
-    enqueues: tuple[tuple[int, int], ...] = ()
-    last_offer: RunnerProcess | None = None
-    refused: int = 0
-
-
 Entity = TypeVar("Entity")
 _ENCODER: Final = msgspec.json.Encoder()
 
 
 def _bytes_of_singletons(value: Singletons) -> bytes:
-    shown = (value.policy.hash(), value.market_epoch_ms, value.enqueues, value.last_offer, value.refused)
+    shown = (
+        value.policy.hash(), value.market_epoch_ms, value.enqueues, value.searches, value.promotions, value.last_offer, value.refused,
+    )  # fmt: skip
     return _ENCODER.encode(shown)
 
 
@@ -196,10 +37,10 @@ class Table(Generic[Entity]):
     """Entities by id with an incremental hash and an undo journal.
 
     The hash is the sum modulo 2^256 of the entities' SHA-256, so it doesn't depend on the order of changes; entities that
-    changed are hashed when the sum is asked for.
+    changed are hashed when the sum is asked for. `members` rises whenever an entity comes or leaves.
     """
 
-    __slots__ = ("_dirty", "_hashes", "_journal", "_name", "_sum", "_to_bytes", "rows", "version")
+    __slots__ = ("_dirty", "_hashes", "_journal", "_name", "_sum", "_to_bytes", "members", "rows")
 
     def __init__(self, name: str, to_bytes: Callable[[Entity], bytes] = _ENCODER.encode) -> None:
         self._name = name.encode() + b"|"
@@ -209,7 +50,7 @@ class Table(Generic[Entity]):
         self._dirty: set[str] = set()
         self._sum = 0
         self._journal: list[tuple[str, Entity | None]] | None = None
-        self.version = 0
+        self.members = 0
 
     def get(self, key: str) -> Entity | None:
         """The entity, or None."""
@@ -217,11 +58,13 @@ class Table(Generic[Entity]):
 
     def put(self, key: str, entity: Entity) -> None:
         """Add or replace an entity."""
+        before = self.rows.get(key)
+        if before is None:
+            self.members += 1
         if self._journal is not None:
-            self._journal.append((key, self.rows.get(key)))
+            self._journal.append((key, before))
         self.rows[key] = entity
         self._dirty.add(key)
-        self.version += 1
 
     def drop(self, key: str) -> None:
         """Remove an entity, if it is there."""
@@ -230,7 +73,7 @@ class Table(Generic[Entity]):
             if self._journal is not None:
                 self._journal.append((key, before))
             self._dirty.add(key)
-            self.version += 1
+            self.members += 1
 
     def begin(self) -> None:
         """Remember every change from here on."""
@@ -248,10 +91,11 @@ class Table(Generic[Entity]):
         for key, before in reversed(journal):
             if before is None:
                 self.rows.pop(key, None)
+                self.members += 1
             else:
+                self.members += key not in self.rows
                 self.rows[key] = before
             self._dirty.add(key)
-            self.version += 1
 
     def hash_sum(self) -> int:
         """The sum over all entities' hashes."""
@@ -282,6 +126,29 @@ class FingerprintCache:
         return self.known
 
 
+@dataclass(slots=True)
+class Memo:
+    """What was decided about bots that did not change since, for one policy and context; derived, so not part of the state hash.
+
+    It may never change a decision, only its cost: an entry counts for the very same bot (entities are immutable), from the instant it
+    was made to the one at which time alone could make another decision of it; a try with an earlier `now` begins anew. The records of a tick are worked out afresh, and compared.
+    """
+
+    policy: Policy | None = None
+    context: object = None
+    at_ms: int = 0
+    known: dict[str, tuple[Bot, int, object]] = field(default_factory=dict)
+    members: int = -1
+    order: list[str] = field(default_factory=list)
+
+    def of(self, policy: Policy, context: object, now_ms: int) -> dict[str, tuple[Bot, int, object]]:
+        """The entries (bot, valid until ms, what was decided) for a policy, a context and a time not before theirs."""
+        if policy is not self.policy or context != self.context or now_ms < self.at_ms:
+            self.policy, self.context, self.known = policy, context, {}
+        self.at_ms = now_ms
+        return self.known
+
+
 def _one() -> Table[Singletons]:
     table: Table[Singletons] = Table("single", _bytes_of_singletons)
     table.put("-", Singletons())
@@ -307,6 +174,15 @@ class State:
     singles: Table[Singletons] = field(default_factory=_one)
     head_tick: int = 0
     fingerprints: FingerprintCache = field(default_factory=FingerprintCache)
+    memo: Memo = field(default_factory=Memo)
+
+    def bot_ids(self) -> list[str]:
+        """Ids of all bots, sorted; sorted again only when one came or left."""
+        memo, bots = self.memo, self.bots
+        if memo.members != bots.members:
+            memo.order, memo.members = sorted(bots.rows), bots.members
+            memo.known = {bot_id: entry for bot_id, entry in memo.known.items() if bot_id in bots.rows}
+        return memo.order
 
     @property
     def single(self) -> Singletons:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from autonomy.chain import AcceptedTick, RunRecord, root_of, write_records, write_seal
 from autonomy.errors import Broken
-from autonomy.events import Blocker, BotDecision, Head, JobEnqueued, PlannerRun, TickRecord
+from autonomy.events import Blocker, BotDecision, GateResult, Head, JobEnqueued, PlannerRun, TickRecord
 from autonomy.market_clock import day_of, market_instant
 from autonomy.topics import DEFAULT_PARTITIONS
 from autonomy.values import (
+    NEXT_STAGE,
     Reason,
     TickCause,
     class_of,
@@ -24,12 +25,18 @@ from autonomy.values import (
     partition_of,
     run_id_of,
 )
-from planner.check import check, contradictions
+from planner.check import check, check_promotions, contradictions
 from planner.commands import apply_command
-from planner.decide import DECIDER, Decision, Plan, decide, with_job
-from planner.fold import Input, fold_fact, fold_own, fold_slice, input_root
+from planner.decide import DECIDER, Plan, decide, with_job
+from planner.facts import fold_fact, fold_own, said_of_gates
+from planner.fold import Input, fold_slice, input_root
+from planner.gates import findings
+from planner.graduation import results
+from planner.life import give_verdicts, live_on
+from planner.orders import extras_of
 from planner.state import State
 from planner.view import View, build_view
+from planner.wishes import Decision
 
 MAX_ERRORS_SHOWN = 20
 
@@ -80,11 +87,13 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
         keys.append(key_of(fact, inputs.tick))
         fold_fact(state, fact, inputs.tick, len(said), inputs.now_ms)
 
+    give_verdicts(state, folded, say)
     for command in folded.commands:
-        apply_command(state, command, say)
+        apply_command(state, command, inputs.now_ms, say)
     view = build_view(state, inputs.now_ms)
+    live_on(state, view, inputs.tick, say)
     plan = decide(state, view)
-    faults = check(plan, state, view)
+    faults = [*check(plan, state, view), *check_promotions(said, state, view)]
     if faults:
         raise Broken(f"tick {inputs.tick}: the plan breaks {len(faults)} rules: {faults[:MAX_ERRORS_SHOWN]}")
     errors = contradictions(plan, state)[:MAX_ERRORS_SHOWN]
@@ -109,13 +118,12 @@ def records_of(plan: Plan, state: State, view: View, inputs: TickInputs, before:
     for seq, decision in enumerate(plan.granted, start=before + 1):
         job_id = ids[decision.bot_id] = job_id_of(inputs.tick, inputs.try_id, seq)
         jobs.append(job_of(decision, job_id, state, view, inputs))
-    told: list[TickRecord] = []
-    for decision in plan.decisions:
-        job_id = ids.get(decision.bot_id, "")
-        if job_id:
-            told.append(told_of(with_job(decision, job_id), inputs.tick))
-        elif decision.key() != state.bots.rows[decision.bot_id].said:
-            told.append(told_of(decision, inputs.tick))
+    # Whoever gets a job is told of even when the same was said before.
+    repeated = {decision.bot_id: decision for decision in plan.granted} | {decision.bot_id: decision for decision in plan.news}
+    told: list[TickRecord] = [
+        told_of(with_job(decision, ids[bot_id]) if bot_id in ids else decision, state, view, inputs.tick)
+        for bot_id, decision in sorted(repeated.items())
+    ]
     return jobs + told
 
 
@@ -130,22 +138,36 @@ def job_of(decision: Decision, job_id: str, state: State, view: View, inputs: Ti
         parameters=dict(bot.parameters), symbol=bot.symbol, timeframe="1d", bars_until=day_of(view.market_day),
         min_bars=research.min_bars, costs=research.costs, initial_cash_usd=research.initial_cash_usd,
         suite=research.suite, fingerprint=view.fingerprint(bot), timeout_s=research.timeout_s, lease_s=view.policy.leases.lease_s,
-        failures_limit=view.policy.leases.failures_limit,
+        failures_limit=view.policy.leases.failures_limit, prior_trials=bot.trials,
+        **extras_of(bot, decision.job_type, job_id, view),
     )  # fmt: skip
 
 
-def told_of(decision: Decision, tick: int) -> BotDecision:
-    """A decision as it is published."""
+def told_of(decision: Decision, state: State, view: View, tick: int) -> BotDecision:
+    """A decision as it is published, its blockers and gates in words, measured in this very tick.
+
+    Raises:
+        Broken: the words do not belong to the codes: a remembered wish no longer held.
+    """
+    bot = state.bots.rows[decision.bot_id]
+    found = findings(bot, decision.blocked_type, view) if decision.blocked_type is not None else ()
+    if tuple([finding.code for finding in found]) != decision.blockers:
+        raise Broken(f"tick {tick}: {bot.id} was decided on {decision.blockers}, and is blocked by {[finding.code for finding in found]}")
+    promotion: tuple[GateResult, ...] | None = None
+    if decision.promotion != bot.said[3]:
+        promotion = results(bot, view)
+        if said_of_gates(promotion) != decision.promotion:
+            raise Broken(f"tick {tick}: {bot.id} was decided on gates {decision.promotion}, and has {said_of_gates(promotion)}")
     return BotDecision(
         bot_id=decision.bot_id, tick=tick, reason=decision.reason, job_type=decision.job_type,
-        job_id=decision.job_id, detail=decision.detail,
+        job_id=decision.job_id, detail=decision.detail, promotion=promotion, promotion_to=NEXT_STAGE.get(bot.stage),
         blockers=tuple(
             Blocker(
                 code=finding.code.value, verdict=finding.verdict, measured=finding.measured, required=finding.required,
                 clears_when=finding.clears_when, evidence_job=finding.evidence_job,
                 evidence_age_bars=finding.evidence_age_bars, fingerprint=finding.fingerprint,
             )
-            for finding in decision.blockers
+            for finding in found
         ),
         until=None if decision.until_ms is None else instant_of_ms(decision.until_ms),
         next_due_at=None if decision.next_due_ms is None else instant_of_ms(decision.next_due_ms),

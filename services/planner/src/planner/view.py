@@ -4,17 +4,15 @@ Place in the flow: built once per tick from state, read by gates and decide. Pur
 """
 
 from bisect import bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
 from autonomy.fleet import fingerprint_of
 from autonomy.market_clock import market_day, unpack_days, wall_ms_of_day
 from autonomy.policy import Policy
 from autonomy.values import JobType
-from planner.state import Bot, RunnerProcess, State, SymbolOffer
-
-Found = TypeVar("Found")
+from planner.entities import Bot, RunnerProcess, SymbolOffer
+from planner.state import State
 
 
 class Data(NamedTuple):
@@ -37,7 +35,7 @@ class View:
         strategies: name → (version, code hash).
         disagreements: strategies and symbols that live processes announce differently.
         walls: what `wall_ms` answered already.
-        findings: those that say the same of many bots, made once.
+        context: all that a bot is judged against besides time: with the same context and bot only time can change a wish.
     """
 
     policy: Policy
@@ -50,9 +48,9 @@ class View:
     data: dict[str, Data]
     strategies: dict[str, tuple[int, str]]
     disagreements: frozenset[str]
+    context: object
     fingerprints: dict[tuple[str, int], str] = field(default_factory=dict)
     walls: dict[int, int | None] = field(default_factory=dict)
-    findings: dict[tuple[str, str, str], tuple[object, ...]] = field(default_factory=dict)
 
     def fingerprint(self, bot: Bot) -> str:
         """The fingerprint that evidence about this bot needs now; empty while nothing is known about its code or data."""
@@ -75,13 +73,10 @@ class View:
             engine_version=self.engine_version, costs=research.costs, initial_cash_usd=research.initial_cash_usd,
         )  # fmt: skip
 
-    def shared(self, gate: str, first: str, second: str, make: Callable[[], tuple[Found, ...]]) -> tuple[Found, ...]:
-        """Findings of a gate that follow from these two words and the tick's surroundings alone: the same for every such bot."""
-        key = (gate, first, second)
-        known = self.findings.get(key)
-        if known is None:
-            known = self.findings[key] = make()
-        return cast("tuple[Found, ...]", known)
+    def bars_until(self, symbol: str, day: int) -> int:
+        """How many bars of a symbol exist up to and including a day; 0 of an unknown one."""
+        data = self.data.get(symbol)
+        return 0 if data is None else bisect_right(data.days, day)
 
     def wall_ms(self, day: int) -> int | None:
         """When the market reaches a day; worked out once per day, since many bots ask for the same ones."""
@@ -114,14 +109,17 @@ def build_view(state: State, now_ms: int) -> View:
                 data[offer.symbol] = Data(offer, bisect_right(days, day), days, agreed=True)
             elif known.offer.content != offer.content:
                 disagreements.add(offer.symbol)
+    offered = tuple((symbol, seen.offer.content, seen.offer.packed_days, seen.offer.first) for symbol, seen in data.items())
     sources = tuple((symbol, seen.offer.source_id) for symbol, seen in data.items())
+    job_types = frozenset(kind for process in live for kind in process.job_types)
     engine = offers[0].engine_version if offers else ""
     research = state.policy.research
     context = (tuple(strategies.items()), sources, engine, research.costs, research.initial_cash_usd)
     return View(
         policy=state.policy, now_ms=now_ms, market_day=day, epoch_ms=epoch_ms, runners=live,
         engine_version=engine,
-        job_types=frozenset(kind for process in live for kind in process.job_types),
+        job_types=job_types,
         data=data, strategies=strategies, disagreements=frozenset(disagreements),
+        context=(context, offered, bool(live), job_types, frozenset(disagreements), epoch_ms),
         fingerprints=state.fingerprints.of(context),
     )  # fmt: skip

@@ -353,7 +353,8 @@ class BotDecision(TickRecord):
     """Why one bot was scheduled or skipped, said when it changes and whenever a job is enqueued.
 
     Attributes:
-        promotion: every promotion gate of its stage as measured when this was said, passes too; empty for the last stage.
+        promotion: every promotion gate of its stage as measured when this was said, passes too; empty for a stage without gates,
+            None: as last said (no verdict and no evidence changed since).
         promotion_to: the stage that these gates lead to.
         job_type: the want that the reason is about; None when nothing is due.
         job_id: the job that was enqueued, or the live one.
@@ -371,7 +372,7 @@ class BotDecision(TickRecord):
     job_type: JobType | None = None
     job_id: Identifier | None = None
     blockers: tuple[Blocker, ...] = ()
-    promotion: tuple[GateResult, ...] = ()
+    promotion: tuple[GateResult, ...] | None = None
     promotion_to: Stage | None = None
     detail: Text = ""
     until: Instant | None = None

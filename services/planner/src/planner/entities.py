@@ -1,0 +1,297 @@
+"""The things a planner knows of: bots with their evidence and sessions, live jobs, runner processes, pauses.
+
+Place in the flow: rows of `state`, made by fold, read by decide. Immutable; a change is a new entity. What is in here is in the
+state hash, so everything is plain values in a fixed order.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Final
+
+from autonomy.lifecycle import Job
+from autonomy.policy import DEFAULT, Policy
+from autonomy.values import Cause, Drift, JobClass, JobType, Origin, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the promotion gates read of a finished backtest; None where it is not defined.
+
+    Attributes:
+        costs_bps: fee and slippage together, per side.
+    """
+
+    sharpe: float | None
+    trades: int
+    max_drawdown: float | None
+    exposure: float | None
+    bars_per_trade: float | None
+    in_sample_sharpe: float | None
+    out_of_sample_sharpe: float | None
+    deflated_sharpe: float | None
+    overfitting: float | None
+    stress_worst_sharpe: float | None
+    look_ahead_ok: bool
+    synthetic: bool
+    costs_bps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the last successful research job of a bot found, bound to its fingerprint and bars."""
+
+    job_id: str
+    fingerprint: str
+    data_sha256: str
+    until_day: int
+    bars: int
+    ended_ms: int
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Evolved:
+    """The last search of a bot: it is not repeated on the same bytes, nor too soon."""
+
+    fingerprint: str
+    data_sha256: str
+    bars: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """What closing the position at the last marked close gives; priced by the runner's own engine."""
+
+    units: float = 0.0
+    price_usd: float = 0.0
+    fee_usd: float = 0.0
+    equity_usd: float | None = None
+    pnl_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A bot's open paper session, as the last mark that counts left it.
+
+    Attributes:
+        from_day: the bars after it are traded.
+        bar, last_day: of the last mark; None before the first.
+        counted_from: traded bars at which the bot's stage began: its health is counted from there.
+        snapshot: of the engine, as it goes into the next order.
+    """
+
+    session_id: str
+    from_day: int
+    bar: int | None = None
+    last_day: int | None = None
+    traded_bars: int = 0
+    counted_from: int = 0
+    trades: int = 0
+    pnl_usd: float = 0.0
+    sharpe: float | None = None
+    max_drawdown: float = 0.0
+    flat: Flat = Flat()
+    snapshot: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...], int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A paper session over a window, kept with the job that runs the window again."""
+
+    session_id: str
+    from_day: int
+    until_day: int
+    bars: int
+    trades: int
+    pnl_usd: float
+    sharpe: float | None
+    max_drawdown: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """The last comparison of a session with the engine."""
+
+    job_id: str
+    session_id: str
+    verdict: Drift
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """An open recommendation; `requested_by` is the first of two approvers."""
+
+    id: str
+    to_stage: Stage
+    evidence_job: str
+    requested_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failure that the same input would meet again."""
+
+    job_id: str
+    cause: Cause
+    detail: str
+    fingerprint: str
+    content: str
+    """What was announced about the symbol's data when it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRecord:
+    """What a bot's jobs of one class did.
+
+    Attributes:
+        job_id: the live one.
+        ended_ms, ended: when and how the last one ended.
+        crashes: in a row.
+    """
+
+    job_id: str | None = None
+    ended_ms: int | None = None
+    ended: str = ""
+    crashes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """One bot.
+
+    Attributes:
+        parameters: sorted by name.
+        verified: whether its stage was earned here; an imported one was not.
+        eligible_ms: since when it could have been scheduled; a later end of a job counts from there.
+        phase: spreads refreshes over the grid.
+        epoch: rises when older evidence becomes void (revert, change); research of an older epoch counts for nothing.
+        trials: evaluations that searches spent on this bot.
+        rejected_evidence: what an operator refused to promote on.
+        said: the decision that was last published: reason, job type, blocker codes, promotion gates with their evidence.
+    """
+
+    id: str
+    name: str
+    strategy: str
+    parameters: tuple[tuple[str, int | float | str], ...]
+    symbol: str
+    timeframe: str
+    stage: Stage
+    stage_version: int
+    origin: Origin
+    verified: bool
+    pinned: bool
+    version: int
+    eligible_ms: int
+    phase: int
+    hold: str | None = None
+    pin_until_ms: int | None = None
+    epoch: int = 0
+    trials: int = 0
+    evidence: Evidence | None = None
+    failure: Failure | None = None
+    evolved: Evolved | None = None
+    paper: Paper | None = None
+    drift: Drifted | None = None
+    recommendation: Recommendation | None = None
+    rejected_evidence: str = ""
+    research: ClassRecord = ClassRecord()
+    runner: ClassRecord = ClassRecord()
+    said: tuple[str, str, str, str] = ("", "", "", "")  # stays last: `saying` relies on it
+
+    def record_of(self, job_class: JobClass) -> ClassRecord:
+        """Its record of a class."""
+        return self.research if job_class is JobClass.RESEARCH else self.runner
+
+    def saying(self, said: tuple[str, str, str, str]) -> "Bot":
+        """The same bot with another published decision: `replace`, without asking for each field by name."""
+        make: Callable[..., Bot] = Bot
+        return make(*_all_but_said(self), said)
+
+
+_all_but_said: Final = attrgetter(*[entry.name for entry in fields(Bot) if entry.name != "said"])
+
+
+@dataclass(frozen=True, slots=True)
+class LiveJob:
+    """A job that can still change.
+
+    Attributes:
+        silent_ms: accrued silence of its current claim (S11).
+        cancel: why it shall end, once that is decided.
+        epoch: of the bot when the job was enqueued.
+        measure: what its bot's paper session showed over the window that the job runs again.
+    """
+
+    job: Job
+    fingerprint: str
+    content: str
+    until_day: int
+    enqueued_ms: int
+    failures_limit: int
+    silent_ms: int = 0
+    cancel: Cause | None = None
+    epoch: int = 0
+    costs_bps: float = 0.0
+    measure: Measure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolOffer:
+    """The bars that a runner process can read of a symbol."""
+
+    symbol: str
+    first: int
+    packed_days: str
+    bars: int
+    content: str
+    source_id: str
+    synthetic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerProcess:
+    """A process that beats, and what it announced."""
+
+    process_id: str
+    silent_ms: int = 0
+    research_slots: int = 0
+    evolve_slots: int = 0
+    runner_slots: int = 0
+    engine_version: str = ""
+    job_types: tuple[JobType, ...] = ()
+    strategies: tuple[tuple[str, int, str], ...] = ()
+    symbols: tuple[SymbolOffer, ...] = ()
+    stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause of one scope."""
+
+    scope: str
+    target: str
+    actor: str
+    since_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Singletons:
+    """What exists once.
+
+    Attributes:
+        market_epoch_ms: wall time at which the replay began: `now` of the first tick.
+        enqueues, searches, promotions: (now, count) of the last hour, for the rate limits; of promotions those by AUTO.
+        last_offer: what the last live runner process announced, so that a fingerprint survives a runner's restart.
+    """
+
+    policy: Policy = DEFAULT
+    market_epoch_ms: int | None = None
+    enqueues: tuple[tuple[int, int], ...] = ()
+    searches: tuple[tuple[int, int], ...] = ()
+    promotions: tuple[tuple[int, int], ...] = ()
+    last_offer: RunnerProcess | None = None
+    refused: int = 0

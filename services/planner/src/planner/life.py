@@ -1,0 +1,99 @@
+"""What happens to bots by itself, each tick: verdicts on finished research, ends of pins, stops of runners, promotions.
+
+Place in the flow: fold (slice) → verdicts → commands → **life** → decide. Pure. Everything it does is a fact of the tick.
+
+Source: R-A3.6, R-A3.7, R-C3.2.
+"""
+
+from autonomy.events import BotChanged, BotUnpinned, ChallengerJudged, DriftJudged, WindowMetrics
+from autonomy.judgement import judge_challenger, judge_drift
+from autonomy.market_clock import day_of
+from autonomy.values import Cause, Drift, Stage
+from planner import graduation
+from planner.endings import Say, cancel_job, close_session
+from planner.entities import Bot, Measure
+from planner.facts import within_hour
+from planner.fold import Folded, Rerun, Search
+from planner.gates import failing_runner_gates
+from planner.graduation import PLANNER
+from planner.looking import looked_at
+from planner.state import State
+from planner.view import View
+
+
+def give_verdicts(state: State, folded: Folded, say: Say) -> None:
+    """Judge what this slice finished: live windows against the engine, challengers against champions."""
+    for rerun in folded.reruns:
+        _judge_drift(state, rerun, say)
+    for search in folded.searches:
+        _judge_search(state, search, say)
+
+
+def _judge_drift(state: State, rerun: Rerun, say: Say) -> None:
+    found = judge_drift(_metrics(rerun.live), rerun.engine, state.policy.drift)
+    say(DriftJudged(
+        bot_id=rerun.bot_id, job_id=rerun.job_id, session_id=rerun.live.session_id, verdict=found.verdict,
+        findings=tuple(finding[:500] for finding in found.findings), demote=found.verdict is Drift.MAJOR,
+    ))  # fmt: skip
+
+
+def _metrics(live: Measure) -> WindowMetrics:
+    return WindowMetrics(
+        from_day=day_of(live.from_day), until_day=day_of(live.until_day), bars=live.bars, trades=live.trades,
+        pnl_usd=live.pnl_usd, sharpe=live.sharpe, max_drawdown=live.max_drawdown,
+    )  # fmt: skip
+
+
+def _judge_search(state: State, search: Search, say: Say) -> None:
+    bot = state.bots.get(search.bot_id)
+    if bot is None:
+        return
+    found = search.found
+    verdict = judge_challenger(found, state.policy.evolution)
+    applied = verdict.wins and bot.stage is Stage.LAB and bot.paper is None
+    say(ChallengerJudged(
+        bot_id=bot.id, job_id=search.job_id, verdict="WINS" if verdict.wins else "LOSES", applied=applied,
+        findings=tuple(finding[:500] for finding in verdict.findings), challenger=found.challenger,
+    ))  # fmt: skip
+    if applied and found.challenger is not None:
+        graduation.withdraw(bot, "BOT_CHANGED", PLANNER, say)
+        say(BotChanged(
+            bot_id=bot.id, version=bot.version + 1, strategy=bot.strategy, parameters=found.challenger.parameters,
+            symbol=bot.symbol, actor=PLANNER, evolved_by=search.job_id,
+        ))  # fmt: skip
+
+
+def live_on(state: State, view: View, tick: int, say: Say) -> None:
+    """Let every bot's life go on: pins end, runners whose gates fail are stopped, recommendations come, go and are applied."""
+    for bot_id in [entry[0].id for entry in looked_at(state, view) if entry[5]]:
+        bot = state.bots.rows[bot_id]
+        if bot.pin_until_ms is not None and bot.pin_until_ms <= view.now_ms:
+            say(BotUnpinned(bot_id=bot_id, actor=PLANNER, cause="EXPIRED"))
+        _stop_runner(state, bot, view, say)
+        graduation.withdraw_failed(state.bots.rows[bot_id], view, say)
+        graduation.recommend(state.bots.rows[bot_id], view, tick, say)
+        if state.policy.promotion_mode == "AUTO":
+            _apply(state, state.bots.rows[bot_id], view, say)
+
+
+def _stop_runner(state: State, bot: Bot, view: View, say: Say) -> None:
+    """Stop a live runner whose gates no longer pass: its job is cancelled, its position flattened unless the policy holds it."""
+    live = None if bot.runner.job_id is None else state.jobs.get(bot.runner.job_id)
+    if live is None or live.cancel is not None or not failing_runner_gates(bot, view):
+        return
+    cancel_job(state, bot, bot.runner, Cause.CANCELLED_BY_GATES, PLANNER, say)
+    if view.policy.runners.stop == "FLATTEN":
+        close_session(bot, Cause.CANCELLED_BY_GATES, PLANNER, say)
+
+
+def _apply(state: State, bot: Bot, view: View, say: Say) -> None:
+    """Promote by itself, within the budget, never beyond where two people must agree, and not while anything covers it with a pause."""
+    recommendation, rules = bot.recommendation, view.policy.promotion
+    if recommendation is None or graduation.needs_two(recommendation) or recommendation.to_stage not in rules.auto_stages:
+        return
+    if any(key in state.pauses.rows for key in ("fleet/", f"stage/{bot.stage.value}", f"bot/{bot.id}")):
+        return
+    if within_hour(state.single.promotions, view.now_ms) >= rules.auto_per_hour:
+        return
+    if graduation.has_room(state, view, recommendation.to_stage):
+        graduation.promote(bot, recommendation, say, actor=PLANNER, approved_by=(), command_id=None)
