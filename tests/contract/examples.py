@@ -26,6 +26,7 @@ from autonomy.values import (
     derived_id,
     ms_of,
 )
+from contract.life_examples import GATE, LIVE, PAPER, PLAN, WINDOW, a_paper_result, a_search_result, life_commands, life_facts, life_signs
 from support.builders import a_digest, an_id
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -59,10 +60,12 @@ def commands() -> tuple[e.Event, ...]:
         e.RegisterBots(**SAID, bots=({"id": "aapl-sma", "strategy": "sma-cross", "symbol": "AAPL", "parameters": {"fast": 20}},)),
         e.ChangeBot(**SAID, bot_id="aapl-sma", strategy="macd", parameters={"fast": 12}, symbol="IBM"),
         e.RetireBot(**SAID, bot_id="aapl-sma"),
+        *life_commands(SAID),
         e.PauseLoop(**SAID, scope="stage", target="LAB"),
         e.ResumeLoop(**SAID, scope="bot", target="aapl-sma"),
         e.HoldBot(**SAID, bot_id="aapl-sma"),
         e.ReleaseHold(**SAID, bot_id="aapl-sma"),
+        e.SetPromotionMode(**SAID, mode="AUTO"),
         e.SetPolicy(**SAID, document={"research": {"concurrency": 5}}),
         e.CancelJob(**SAID, job_id=an_id("job")),
         e.AcceptDivergence(**SAID, tick=7, sealed_state_hash=a_digest("sealed"), folded_state_hash=a_digest("folded")),
@@ -83,15 +86,20 @@ def tick_facts() -> tuple[e.Event, ...]:
                 e.BotOutcome(bot_id="aapl-sma", outcome="REGISTERED"),
                 e.BotOutcome(bot_id="b", outcome="REJECTED", field="symbol", limit="must match"),
             ),
+            counts={"REVERTED": 12, "PINNED": 2},
         ),
         e.CommandRejected(command_id=an_id("command"), command="hold-bot.v1", code="UNKNOWN_BOT", field="botId", limit="not in the fleet"),
         e.BotRegistered(
             **place, name="AAPL trend", strategy="sma-cross", parameters={"fast": 20, "ratio": 0.5, "direction": "long"}, symbol="AAPL",
             timeframe="1d", stage=Stage.PAPER, origin=Origin.IMPORTED, pinned=True, pin_reason="reviewed",
         ),
-        e.BotChanged(**place, version=2, strategy="macd", parameters={"fast": 12}, symbol="IBM"),
+        e.BotChanged(**place, version=2, strategy="macd", parameters={"fast": 12}, symbol="IBM", evolved_by=an_id("search")),
         e.BotRetired(**place),
-        e.StageChanged(**place, event_id=an_id("stage"), from_stage=Stage.PAPER, to_stage=Stage.LAB, reason_code="BULK_REVERT_REBASELINE"),
+        e.StageChanged(
+            **place, event_id=an_id("stage"), from_stage=Stage.PAPER, to_stage=Stage.LAB, reason_code="BULK_REVERT_REBASELINE",
+            command_id=an_id("command"), recommendation_id=an_id("recommendation"), evidence_job=an_id("job"), approved_by=("ada", "ben"),
+        ),
+        *life_facts(),
         e.LoopPaused(scope="stage", target="LAB", actor="ada", reason="maintenance"),
         e.LoopResumed(scope="stage", target="LAB", actor="ada"),
         e.PolicyChanged(document={"name": "default", "leases": {"lease_s": 15.0}}, policy_hash=a_digest("policy"), actor="ada"),
@@ -103,14 +111,15 @@ def tick_facts() -> tuple[e.Event, ...]:
         ),
         e.BotDecision(
             bot_id="aapl-sma", tick=7, reason=Reason.BLOCKED_BY_GATES, job_type=JobType.BACKTEST_REFRESH, job_id=an_id("job"),
-            blockers=(BLOCKER,), detail="NEXT_REFRESH", until=NOON, next_due_at=LATER, limit="concurrency", limit_value=5, place=3,
+            blockers=(BLOCKER,), promotion=(GATE,), promotion_to=Stage.PAPER, detail="NEXT_REFRESH", until=NOON, next_due_at=LATER, limit="concurrency", limit_value=5, place=3,
             would=Reason.SCHEDULED, due_since=NOON,
         ),
         e.JobEnqueued(
             job_id=an_id("job"), bot_id="aapl-sma", job_type=JobType.BACKTEST_BASELINE, job_class=JobClass.RESEARCH, tick=7, partition=3,
             strategy="sma-cross", parameters={"fast": 20, "slow": 50}, symbol="AAPL", timeframe="1d", bars_until=date(2010, 1, 4),
             min_bars=250, costs=e.Costs(fee_bps=10.0, slippage_bps=5.0), initial_cash_usd="100000.00", suite=e.SuiteSizes(),
-            fingerprint=a_digest("fingerprint"), timeout_s=600, lease_s=15.0, failures_limit=3,
+            fingerprint=a_digest("fingerprint"), timeout_s=600, lease_s=15.0, failures_limit=3, prior_trials=192, evolution=PLAN,
+            paper=PAPER, window=LIVE,
         ),
     )  # fmt: skip
 
@@ -137,13 +146,13 @@ def job_steps() -> tuple[e.Event, ...]:
         fingerprint=a_digest("fingerprint"), data_sha256=a_digest("data"), source_id="us-stocks-2013", synthetic=False, bars=2477,
         first_day=date(2000, 3, 1), last_day=date(2010, 1, 4), metrics=METRICS, in_sample=METRICS, out_of_sample=NO_METRICS,
         buy_and_hold=METRICS, look_ahead_ok=True, look_ahead_cuts=250, psr=0.81, dsr=0.4, trials=9, stress_worst_sharpe=0.2,
-        neighbourhood_median_sharpe=0.5, bootstrap_sharpe_p05=-0.1, equity=((date(2000, 3, 1), 1.0, 1.0), (date(2010, 1, 4), 1.71, 2.5)),
+        neighbourhood_median_sharpe=0.5, bootstrap_sharpe_p05=-0.1, pbo=0.4, window=WINDOW, equity=((date(2000, 3, 1), 1.0, 1.0), (date(2010, 1, 4), 1.71, 2.5)),
         artifact="sha256-00/report.json", elapsed_s=4.25,
     )  # fmt: skip
     return (
         e.JobStarted(**CLAIM),
         e.JobReleased(**CLAIM, cause=Cause.RUNNER_DRAINED),
-        e.JobSucceeded(**CLAIM, result=result),
+        e.JobSucceeded(**CLAIM, result=result, evolution=a_search_result(), paper=a_paper_result()),
         e.JobFailed(**CLAIM, cause=Cause.BAD_INPUT, detail="slow must exceed fast", field="parameters.slow", limit="above fast"),
         e.JobRequeued(**JOB, cause=Cause.LEASE_EXPIRED),
         e.JobCancelled(**JOB, cause=Cause.CANCELLED_BY_RETIREMENT),
@@ -159,11 +168,13 @@ def signs_of_life() -> tuple[e.Event, ...]:
         sha256=a_digest("AAPL"), source_id="us-stocks-2013", synthetic=False,
     )  # fmt: skip
     return (
-        e.RunnerHeartbeat(process_id=an_id("runner-1"), sequence=12, jobs=(held,), research_slots=2, stopping=True),
+        e.RunnerHeartbeat(process_id=an_id("runner-1"), sequence=12, jobs=(held,), research_slots=2, evolve_slots=1, runner_slots=50, stopping=True),
         e.CapabilitiesAnnounced(
             process_id=an_id("runner-1"), engine_version="engine-1", job_types=(JobType.BACKTEST_BASELINE,),
             strategies=(e.StrategyCode(name="sma-cross", version=1, code_hash=a_digest("code")),), symbols=(bars,), research_slots=2,
+            evolve_slots=1, runner_slots=50,
         ),
+        *life_signs(),
         e.PlannerPulse(
             process_id=an_id("planner-1"), role="leader", head_tick=7, head_hash=a_digest("seal-7"), next_tick_at=LATER,
             problem="a clock is off",

@@ -13,7 +13,7 @@ from planner import promotion_gates
 from planner.entities import Bot
 from planner.state import State
 from planner.view import View
-from planner.wishes import Decision, holds_until_ms, wish_of
+from planner.wishes import Decision, wish_of
 
 Entry = tuple[Bot, int, Decision, str, bool, bool]
 """A bot, until when its wish holds, the wish, its line of the digest, whether it differs from what was last published, and whether
@@ -41,13 +41,13 @@ def looked_at(state: State, view: View) -> list[Entry]:
 
 def look_at(bot: Bot, state: State, view: View, tails: dict[tuple[str, str, str, str], str]) -> Entry:
     """One bot, worked out."""
-    wish = wish_of(bot, state, view)
+    wish, until_ms = wish_of(bot, state, view)
     key = wish.key()
     lives = (
         bot.paper is not None or bot.recommendation is not None or bot.pin_until_ms is not None
         or bot.runner.job_id is not None or promotion_gates.all_pass(bot, view)
     )  # fmt: skip
-    return (bot, holds_until_ms(bot, wish, view), wish, line_of(wish, key, tails), key != bot.said, lives)
+    return (bot, until_ms, wish, line_of(wish, key, tails), key != bot.said, lives)
 
 
 def line_of(decision: Decision, key: tuple[str, str, str, str], tails: dict[tuple[str, str, str, str], str]) -> str:

@@ -130,8 +130,9 @@ class FingerprintCache:
 class Memo:
     """What was decided about bots that did not change since, for one policy and context; derived, so not part of the state hash.
 
-    It may never change a decision, only its cost: an entry counts for the very same bot (entities are immutable), from the instant it
-    was made to the one at which time alone could make another decision of it; a try with an earlier `now` begins anew. The records of a tick are worked out afresh, and compared.
+    It may never change a decision, only its cost: an entry counts for the very same bot (entities are immutable), from the instant
+    it was made to the one at which time alone could make another decision of it; a try with an earlier `now` begins anew. The
+    records of a tick are worked out afresh, and compared.
     """
 
     policy: Policy | None = None

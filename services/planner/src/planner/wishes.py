@@ -59,17 +59,20 @@ def codes_of(found: tuple[Code, ...]) -> str:
     return ",".join(found) if found else ""
 
 
-def wish_of(bot: Bot, state: State, view: View) -> Decision:
-    """What one bot wants; SCHEDULED means that it is ready to compete."""
-    return _wish_of(bot, state, view)._replace(promotion=promotion_gates.said_verdicts(bot, view))
+def wish_of(bot: Bot, state: State, view: View) -> tuple[Decision, int]:
+    """What one bot wants (SCHEDULED means that it is ready to compete), and until when time alone makes no other wish of it."""
+    wish, next_due_ms = _wish_of(bot, state, view)
+    wish = wish._replace(promotion=promotion_gates.said_verdicts(bot, view))
+    return wish, holds_until_ms(bot, wish, next_due_ms, view)
 
 
-def _wish_of(bot: Bot, state: State, view: View) -> Decision:
+def _wish_of(bot: Bot, state: State, view: View) -> tuple[Decision, int]:
+    """The wish, and when the first want that was passed over as not due becomes due."""
     if bot.hold is not None:
-        return Decision(bot.id, Reason.ON_HOLD, None, NOTHING, bot.hold)
+        return Decision(bot.id, Reason.ON_HOLD, None, NOTHING, bot.hold), NEVER
     stage = view.policy.stages.get(bot.stage)
     if stage is None or not stage.wants:
-        return Decision(bot.id, Reason.NOTHING_DUE, None, NOTHING, "NO_POLICY_FOR_STAGE")
+        return Decision(bot.id, Reason.NOTHING_DUE, None, NOTHING, "NO_POLICY_FOR_STAGE"), NEVER
     next_due = NEVER
     active: LiveJob | None = None
     blocked: Decision | None = None
@@ -87,18 +90,20 @@ def _wish_of(bot: Bot, state: State, view: View) -> Decision:
             continue
         found = judge(bot, want, record, live, view)
         if found.reason is not Reason.BLOCKED_BY_GATES or want is not RUNNER_START:
-            return found if blocked is None else _beside(blocked, found)
+            # Beside a blocked runner also a rest that ends makes another wish.
+            upcoming_ms = next_due if found.until_ms is None else min(next_due, found.until_ms)
+            return (found, next_due) if blocked is None else (_beside(blocked, found), upcoming_ms)
         # What keeps a runner from starting is often what only research can renew.
         blocked = found
     upcoming = None if next_due == NEVER else next_due
     if blocked is not None:
-        return blocked._replace(next_due_ms=upcoming)
+        return blocked._replace(next_due_ms=upcoming), next_due
     if active is None and bot.research.job_id is not None:
         active = state.live_job(bot, JobClass.RESEARCH)
     if active is not None:
-        return Decision(bot.id, Reason.ACTIVE_JOB, active.job.job_type, NOTHING, "", active.job.job_id, next_due_ms=upcoming)
+        return Decision(bot.id, Reason.ACTIVE_JOB, active.job.job_type, NOTHING, "", active.job.job_id, next_due_ms=upcoming), next_due
     detail = "REPLAY_ENDED" if upcoming is None else "NEXT_REFRESH"
-    return Decision(bot.id, Reason.NOTHING_DUE, None, NOTHING, detail, next_due_ms=upcoming)
+    return Decision(bot.id, Reason.NOTHING_DUE, None, NOTHING, detail, next_due_ms=upcoming), next_due
 
 
 def _beside(blocked: Decision, found: Decision) -> Decision:
@@ -214,19 +219,21 @@ def cooldown_until_ms(bot: Bot, job_class: JobClass, view: View) -> int:
     return record.ended_ms + round(rest_s * 1000)
 
 
-def holds_until_ms(bot: Bot, wish: Decision, view: View) -> int:
+def holds_until_ms(bot: Bot, wish: Decision, next_due_ms: int, view: View) -> int:
     """Before this instant time alone makes no other wish of the same bot; 0 when that cannot be said.
 
     What time changes: a want becomes due, a rest ends, enough bars exist, evidence expires. A paper session is looked at anew
     each time.
+
+    Args:
+        bot: whose wish it is.
+        wish: as it is now.
+        next_due_ms: when the first of its wants that are not due yet becomes due.
+        view: the tick's surroundings.
     """
     if bot.paper is not None:
         return 0
-    until_ms = NEVER
-    if wish.until_ms is not None:
-        until_ms = wish.until_ms
-    if wish.next_due_ms is not None:
-        until_ms = min(until_ms, wish.next_due_ms)
+    until_ms = next_due_ms if wish.until_ms is None else min(next_due_ms, wish.until_ms)
     data = view.data.get(bot.symbol)
     if GateCode.MARKET_DATA in wish.blockers and data is not None:
         needed = view.policy.research.min_bars
