@@ -316,6 +316,25 @@ def test_runner_whose_gates_fail_is_stopped_and_flattened() -> None:
     assert [blocker.code for blocker in decision.blockers] == ["REALISM"]
 
 
+def test_runner_that_falls_behind_the_market_is_not_healthy() -> None:
+    driver = on_paper()
+    mark(driver, BOT, 30)
+    step(driver, after_ms=450_000)
+    assert _verdict(driver, PromotionGate.RUNNER_HEALTHY) is Verdict.PASS
+    step(driver, after_ms=120_000)
+    assert _verdict(driver, PromotionGate.RUNNER_HEALTHY) is Verdict.FAIL
+    mark(driver, BOT, 8)
+    step(driver)
+    assert _verdict(driver, PromotionGate.RUNNER_HEALTHY) is Verdict.PASS
+
+
+def test_search_may_take_longer_than_its_own_budget() -> None:
+    driver = recommended(searches=True)
+    order = order_of(driver, job_of(driver, BOT, JobType.EVOLVE))
+    assert order.evolution is not None
+    assert order.timeout_s > order.evolution.max_wall_s
+
+
 def test_hold_policy_stops_the_runner_and_keeps_the_session() -> None:
     driver = on_paper()
     driver.command(SetPolicy, document=a_document(runners={"stop": "HOLD"}), role="approver")

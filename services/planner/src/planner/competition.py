@@ -104,6 +104,7 @@ def compete(ready: list[Decision], state: State, view: View) -> dict[str, Decisi
     all_granted = 0
     waiting = dict.fromkeys(Work, 0)
     settled: dict[str, Decision] = {}
+    make = tuple.__new__
     for wish in ready:
         work = work_of(wish.job_type)
         limit = full.get(work)
@@ -117,7 +118,8 @@ def compete(ready: list[Decision], state: State, view: View) -> dict[str, Decisi
             settled[wish.bot_id] = wish
             continue
         waiting[work] += 1
-        settled[wish.bot_id] = wish._replace(reason=limit.reason, limit=limit.name, limit_value=limit.value, place=waiting[work])
+        # By position: thousands may wait, and a named replacement costs as much as the rest of a decision.
+        settled[wish.bot_id] = make(Decision, (wish[0], limit.reason, *wish[2:8], limit.name, limit.value, waiting[work], *wish[11:]))
     return settled
 
 

@@ -13,7 +13,7 @@ from operator import itemgetter
 from autonomy.values import Reason, ZeroJobs
 from planner.competition import compete, longest_waiting_first
 from planner.entities import Bot
-from planner.looking import digest_of_lines, line_of, looked_at
+from planner.looking import Key, digest_of_lines, line_of, looked_at
 from planner.state import State
 from planner.view import View
 from planner.wishes import Decision
@@ -21,7 +21,8 @@ from planner.wishes import Decision
 DECIDER = "life-1"
 """The version of this logic; a change that alters a replay is a new one."""
 SCHEDULED = Reason.SCHEDULED
-_reason_of = itemgetter(1)
+_reason_of, _blockers_of = itemgetter(1), itemgetter(3)
+_wish_of, _line_of = itemgetter(2), itemgetter(3)  # of an entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +52,40 @@ def decide(state: State, view: View) -> Plan:
     Returns:
         One decision per registered bot, by bot id.
     """
-    entries = looked_at(state, view)
-    decisions = [entry[2] for entry in entries]
-    lines = [entry[3] for entry in entries]
-    news = [entry[4] for entry in entries]
+    looked = looked_at(state, view)
+    decisions = list(map(_wish_of, looked.entries))
+    lines = list(map(_line_of, looked.entries))
+    rows, news = state.bots.rows, looked.news
     is_paused = bool(state.pauses.rows)
-    ready = [index for index, decision in enumerate(decisions) if decision[1] is SCHEDULED]
-    placed: dict[str, int] = {decisions[index].bot_id: index for index in ready}
-    rows = state.bots.rows
-    candidates = [decisions[index] for index in ready]
+    placed = {decisions[place].bot_id: place for place in looked.ready}
+    candidates = [decisions[place] for place in looked.ready]
     if is_paused:
         candidates = [wish for wish in candidates if pause_of(rows[wish.bot_id], state) is None]
     settled = compete(longest_waiting_first(candidates), state, view)
-    changed = {placed[bot_id]: decision for bot_id, decision in settled.items() if decision.reason is not SCHEDULED}
+    changed = {placed[bot_id]: decision for bot_id, decision in settled.items() if decision[1] is not SCHEDULED}
     if is_paused:
-        for index, decision in enumerate(decisions):
-            after = paused(changed.get(index, decision), state)
-            if after is not decision:
-                changed[index] = after
-    tails: dict[tuple[str, str, str, str], str] = {}
-    for index, decision in changed.items():
+        changed |= _pauses(decisions, changed, state)
+    tails: dict[Key, str] = {}
+    for place, decision in changed.items():
         key = decision.key()
-        decisions[index], lines[index], news[index] = decision, line_of(decision, key, tails), key != rows[decision.bot_id].said
-    granted = tuple(decision for decision in settled.values() if decision.reason is SCHEDULED)
-    return plan_of(decisions, granted, tuple([d for d, is_new in zip(decisions, news, strict=True) if is_new]), lines, state)
+        decisions[place], lines[place] = decision, line_of(decision, key, tails)
+        if key != rows[decision[0]].said:
+            news.add(place)
+        else:
+            news.discard(place)
+    granted = tuple([decision for decision in settled.values() if decision[1] is SCHEDULED])
+    return plan_of(decisions, granted, tuple([decisions[place] for place in sorted(news)]), lines, state)
+
+
+def _pauses(decisions: list[Decision], changed: dict[int, Decision], state: State) -> dict[int, Decision]:
+    """What pauses make of the decisions that they cover, by place."""
+    found: dict[int, Decision] = {}
+    for place, decision in enumerate(decisions):
+        before = changed.get(place, decision)
+        after = paused(before, state)
+        if after is not before:
+            found[place] = after
+    return found
 
 
 def pause_of(bot: Bot, state: State) -> str | None:
@@ -92,13 +103,18 @@ def paused(decision: Decision, state: State) -> Decision:
         return decision
     pause = state.pauses.rows[key]
     detail = f"{pause.scope} paused by {pause.actor}"
-    return decision._replace(reason=Reason.LOOP_DISABLED, would=decision.reason, detail=detail, place=None)
+    return tuple.__new__(
+        Decision, (decision[0], Reason.LOOP_DISABLED, decision[2], decision[3], detail, *decision[5:10], None, decision[1], *decision[12:])
+    )
 
 
 def plan_of(decisions: list[Decision], granted: tuple[Decision, ...], news: tuple[Decision, ...], lines: list[str], state: State) -> Plan:
     """Count and digest all decisions."""
     reasons: Counter[Reason] = Counter(map(_reason_of, decisions))
-    blockers = Counter([code.value for decision in decisions if decision[3] for code in decision.blockers])
+    blockers: Counter[str] = Counter()
+    for codes, count in Counter(filter(None, map(_blockers_of, decisions))).items():
+        for code in codes:
+            blockers[code.value] += count
     return Plan(
         decisions=tuple(decisions),
         granted=granted,

@@ -34,16 +34,20 @@ from autonomy.events import (
     LoopPaused,
     LoopResumed,
     PaperOrder,
+    PlannerPulse,
+    PlannerRun,
     PolicyChanged,
+    ProbePulse,
     PromotionRecommended,
     PromotionRequested,
     PromotionWithdrawn,
+    RecordQuarantined,
     SessionClosed,
     StageChanged,
 )
 from autonomy.market_clock import day_number
 from autonomy.policy import read_policy
-from autonomy.values import JobClass, JobType, Stage, ms_of
+from autonomy.values import JobClass, JobType, PromotionGate, Stage, ms_of
 from planner.entities import Bot, Drifted, LiveJob, Measure, Paper, Pause, Recommendation
 from planner.state import ENQUEUE_WINDOW_MS, State
 
@@ -85,7 +89,7 @@ def fold_fact(state: State, event: Event, tick: int, seq: int, now_ms: int) -> N
             _enqueue(state, event, seq, now_ms)
         case ChainRepaired():
             pass  # ignored on purpose: a repair is for the proofs, it changes no decision
-        case _:
+        case PlannerRun() | PlannerPulse() | ProbePulse() | RecordQuarantined() | _:
             # The codec refuses what is not of this topic; a seal never comes here.
             raise Broken(f"{event.wire} inside a tick")
 
@@ -113,8 +117,17 @@ def _decided(state: State, event: BotDecision) -> None:
 
 
 def said_of_gates(gates: Iterable[GateResult]) -> str:
-    """What makes a promotion tree another one: each verdict, who has a say, and the evidence; no number that drifts."""
-    return ",".join([f"{gate.code}:{gate.verdict.value}:{int(gate.deciding)}:{gate.evidence_job or ''}" for gate in gates])
+    """What makes a promotion tree another one: each verdict, who has a say, and the evidence; no number that drifts.
+
+    `promotion_gates.said_verdicts` says the same of a tree that is not published.
+    """
+    signs: list[str] = []
+    jobs: dict[bool, str] = {}
+    for gate in gates:
+        signs.append(gate.verdict.value[0] if gate.deciding else gate.verdict.value[0].lower())
+        if gate.code != PromotionGate.RUNNER_HEALTHY:
+            jobs[gate.code == PromotionGate.DRIFT] = gate.evidence_job or ""
+    return "/".join(["".join(signs), *[jobs[live] for live in sorted(jobs)]]) if signs else ""
 
 
 def _known(state: State, event: BotFact) -> Bot:

@@ -65,7 +65,7 @@ def _judge_search(state: State, search: Search, say: Say) -> None:
 
 def live_on(state: State, view: View, tick: int, say: Say) -> None:
     """Let every bot's life go on: pins end, runners whose gates fail are stopped, recommendations come, go and are applied."""
-    for bot_id in [entry[0].id for entry in looked_at(state, view) if entry[5]]:
+    for bot_id in looked_at(state, view).lively:
         bot = state.bots.rows[bot_id]
         if bot.pin_until_ms is not None and bot.pin_until_ms <= view.now_ms:
             say(BotUnpinned(bot_id=bot_id, actor=PLANNER, cause="EXPIRED"))

@@ -3,6 +3,7 @@
 Place in the flow: decide → **orders** → JobEnqueued. Pure.
 """
 
+import math
 from typing import TypedDict
 
 from autonomy.errors import Broken
@@ -20,6 +21,16 @@ class Extras(TypedDict, total=False):
     evolution: EvolutionPlan
     paper: PaperOrder
     window: LiveWindow
+
+
+SPARE_S = 60
+"""Beyond a search's own budget, which is looked at between generations only."""
+
+
+def timeout_s_of(job_type: JobType, view: View) -> int:
+    """How long a job may take; a search always longer than its own budget, so that it ends by its own word."""
+    timeout_s = view.policy.research.timeout_s
+    return max(timeout_s, math.ceil(view.policy.evolution.max_wall_s) + SPARE_S) if job_type is JobType.EVOLVE else timeout_s
 
 
 def extras_of(bot: Bot, job_type: JobType, job_id: str, view: View) -> Extras:

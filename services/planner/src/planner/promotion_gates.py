@@ -9,6 +9,7 @@ Source: R-C1, R-F3, R-F7.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from autonomy.market_clock import day_of
@@ -90,20 +91,25 @@ def verdicts(bot: Bot, view: View) -> tuple[Verdict, ...]:
 def said_verdicts(bot: Bot, view: View) -> str:
     """What makes a promotion tree another one, as `facts.said_of_gates` reads it from a published tree; no number that drifts."""
     limits = thresholds_of(bot, view)
-    if limits is None:
+    codes = gates_of(bot.stage)
+    if limits is None or not codes:
         return ""
+    signs = _signs(codes, verdicts(bot, view), limits.shadow)
     job = bot.evidence.job_id if bot.evidence else ""
-    drift_job = bot.drift.job_id if bot.drift else ""
-    return ",".join([
-        f"{code}:{verdict}:{0 if code in limits.shadow else 1}:{_job_of(code, job, drift_job)}"
-        for code, verdict in zip(gates_of(bot.stage), verdicts(bot, view), strict=True)
-    ])  # fmt: skip
+    if bot.stage is Stage.LAB:
+        return f"{signs}/{job}"
+    return f"{signs}/{job}/{bot.drift.job_id if bot.drift else ''}"
 
 
-def _job_of(code: PromotionGate, evidence_job: str, drift_job: str) -> str:
-    if code is PromotionGate.DRIFT:
-        return drift_job
-    return "" if code is PromotionGate.RUNNER_HEALTHY else evidence_job
+@lru_cache(maxsize=4096)
+def _signs(codes: tuple[PromotionGate, ...], found: tuple[Verdict, ...], shadow: tuple[PromotionGate, ...]) -> str:
+    """A letter for each gate, small for one in shadow mode; few different rows of verdicts exist."""
+    return "".join([sign_of(verdict, deciding=code not in shadow) for code, verdict in zip(codes, found, strict=True)])
+
+
+def sign_of(verdict: Verdict, *, deciding: bool) -> str:
+    """P, F or I; small when the gate has no say."""
+    return verdict.value[0] if deciding else verdict.value[0].lower()
 
 
 def all_pass(bot: Bot, view: View) -> bool:

@@ -33,7 +33,7 @@ from planner.fold import Input, fold_slice, input_root
 from planner.gates import findings
 from planner.graduation import results
 from planner.life import give_verdicts, live_on
-from planner.orders import extras_of
+from planner.orders import extras_of, timeout_s_of
 from planner.state import State
 from planner.view import View, build_view
 from planner.wishes import Decision
@@ -137,7 +137,8 @@ def job_of(decision: Decision, job_id: str, state: State, view: View, inputs: Ti
         tick=inputs.tick, partition=partition_of(bot.id, inputs.jobs_partitions), strategy=bot.strategy,
         parameters=dict(bot.parameters), symbol=bot.symbol, timeframe="1d", bars_until=day_of(view.market_day),
         min_bars=research.min_bars, costs=research.costs, initial_cash_usd=research.initial_cash_usd,
-        suite=research.suite, fingerprint=view.fingerprint(bot), timeout_s=research.timeout_s, lease_s=view.policy.leases.lease_s,
+        suite=research.suite, fingerprint=view.fingerprint(bot), timeout_s=timeout_s_of(decision.job_type, view),
+        lease_s=view.policy.leases.lease_s,
         failures_limit=view.policy.leases.failures_limit, prior_trials=bot.trials,
         **extras_of(bot, decision.job_type, job_id, view),
     )  # fmt: skip

@@ -51,7 +51,8 @@ class Decision(NamedTuple):
 
     def key(self) -> tuple[str, str, str, str]:
         """What makes a decision another one: no number that drifts."""
-        return (self.reason.value, self.job_type.value if self.job_type else "", codes_of(self.blockers), self.promotion)
+        # A code is the text that it is: no `.value` on the way of every bot.
+        return (self[1], self[2] or "", ",".join(self[3]) if self[3] else "", self[14])
 
 
 def codes_of(found: tuple[Code, ...]) -> str:

@@ -55,6 +55,16 @@ from autonomy.events.jobs import (
     ResearchSummary,
     usd,
 )
+from autonomy.events.life import (
+    BotPinned,
+    BotUnpinned,
+    ChallengerJudged,
+    DriftJudged,
+    PromotionRecommended,
+    PromotionRequested,
+    PromotionWithdrawn,
+    SessionClosed,
+)
 from autonomy.events.paper import (
     FlatValue,
     LiveWindow,
@@ -68,22 +78,16 @@ from autonomy.events.paper import (
     WindowMetrics,
 )
 from autonomy.events.runs import (
-    Blocker,
     BotChanged,
     BotDecision,
     BotOutcome,
-    BotPinned,
     BotRegistered,
     BotRetired,
-    BotUnpinned,
     CancelRequested,
     ChainRepaired,
-    ChallengerJudged,
     CommandAccepted,
     CommandRejected,
     Costs,
-    DriftJudged,
-    GateResult,
     Head,
     HoldPlaced,
     HoldReleased,
@@ -92,13 +96,8 @@ from autonomy.events.runs import (
     LoopResumed,
     PlannerRun,
     PolicyChanged,
-    PromotionRecommended,
-    PromotionRequested,
-    PromotionWithdrawn,
-    SessionClosed,
     StageChanged,
     SuiteSizes,
-    TickRecord,
 )
 from autonomy.events.signs import (
     CapabilitiesAnnounced,
@@ -109,6 +108,11 @@ from autonomy.events.signs import (
     RunnerHeartbeat,
     StrategyCode,
     SymbolBars,
+)
+from autonomy.events.tick import (
+    Blocker,
+    GateResult,
+    TickRecord,
 )
 
 CATALOGUE: Final[tuple[type[Event], ...]] = (
