@@ -55,7 +55,7 @@ def decide(state: State, view: View) -> Plan:
     looked = looked_at(state, view)
     decisions = list(map(_wish_of, looked.entries))
     lines = list(map(_line_of, looked.entries))
-    rows, news = state.bots.rows, looked.news
+    rows = state.bots.rows
     is_paused = bool(state.pauses.rows)
     placed = {decisions[place].bot_id: place for place in looked.ready}
     candidates = [decisions[place] for place in looked.ready]
@@ -66,15 +66,15 @@ def decide(state: State, view: View) -> Plan:
     if is_paused:
         changed |= _pauses(decisions, changed, state)
     tails: dict[Key, str] = {}
+    is_news: dict[int, bool] = {}
     for place, decision in changed.items():
         key = decision.key()
         decisions[place], lines[place] = decision, line_of(decision, key, tails)
-        if key != rows[decision[0]].said:
-            news.add(place)
-        else:
-            news.discard(place)
+        is_news[place] = key != rows[decision[0]].said
+    news = [place for place in looked.news if place not in is_news]
+    news = sorted([*news, *[place for place, told in is_news.items() if told]])
     granted = tuple([decision for decision in settled.values() if decision[1] is SCHEDULED])
-    return plan_of(decisions, granted, tuple([decisions[place] for place in sorted(news)]), lines, state)
+    return plan_of(decisions, granted, tuple([decisions[place] for place in news]), lines, state)
 
 
 def _pauses(decisions: list[Decision], changed: dict[int, Decision], state: State) -> dict[int, Decision]:

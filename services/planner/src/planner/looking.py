@@ -37,7 +37,7 @@ class Looked:
 
     entries: list[Entry] = field(default_factory=list)
     ready: list[int] = field(default_factory=list)
-    news: set[int] = field(default_factory=set)
+    news: list[int] = field(default_factory=list)
     lively: list[str] = field(default_factory=list)
 
 
@@ -49,7 +49,7 @@ def looked_at(state: State, view: View) -> Looked:
     tails: dict[Key, str] = {}
     looked = Looked()
     entries, ready, news, lively = looked.entries, looked.ready, looked.news, looked.lively
-    remembered, append, scheduled = known.get, entries.append, Reason.SCHEDULED
+    remembered, append, told, scheduled = known.get, entries.append, news.append, Reason.SCHEDULED
     for place, bot_id in enumerate(state.bot_ids()):
         entry = remembered(bot_id)
         if entry is None or entry[0] is not rows[bot_id] or entry[1] <= now_ms or (bot_id in busy and not _same(entry[6], busy[bot_id])):
@@ -58,7 +58,7 @@ def looked_at(state: State, view: View) -> Looked:
         if entry[2][1] is scheduled:
             ready.append(place)
         if entry[4]:
-            news.add(place)
+            told(place)
         if entry[5]:
             lively.append(bot_id)
     return looked
