@@ -75,7 +75,7 @@ def _counts(plan: Plan, state: State) -> Iterator[str]:
         if decision.reason is Reason.BLOCKED_BY_GATES and not decision.blockers:
             yield f"{decision.bot_id} is blocked without a blocker"
     bots = state.bots.rows
-    changed = {each.bot_id for each in plan.decisions if each.bot_id in bots and each.key() != bots[each.bot_id].said}
+    changed = {each.bot_id for each in plan.decisions if each.bot_id in bots and each.key() != state.said_of(each.bot_id)}
     if changed != {decision.bot_id for decision in plan.news}:
         yield "a decision that differs from what was published is not told of, or one that does not is"
 

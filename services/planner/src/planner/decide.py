@@ -70,7 +70,7 @@ def decide(state: State, view: View) -> Plan:
     for place, decision in changed.items():
         key = decision.key()
         decisions[place], lines[place] = decision, line_of(decision, key, tails)
-        is_news[place] = key != rows[decision[0]].said
+        is_news[place] = key != state.said_of(decision[0])
     news = [place for place in looked.news if place not in is_news]
     news = sorted([*news, *[place for place, told in is_news.items() if told]])
     granted = tuple([decision for decision in settled.values() if decision[1] is SCHEDULED])

@@ -4,10 +4,7 @@ Place in the flow: rows of `state`, made by fold, read by decide. Immutable; a c
 state hash, so everything is plain values in a fixed order.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from operator import attrgetter
-from typing import Final
+from dataclasses import dataclass
 
 from autonomy.lifecycle import Job
 from autonomy.policy import DEFAULT, Policy
@@ -169,7 +166,6 @@ class Bot:
         epoch: rises when older evidence becomes void (revert, change); research of an older epoch counts for nothing.
         trials: evaluations that searches spent on this bot.
         rejected_evidence: what an operator refused to promote on.
-        said: the decision that was last published: reason, job type, blocker codes, promotion gates with their evidence.
     """
 
     id: str
@@ -199,19 +195,10 @@ class Bot:
     rejected_evidence: str = ""
     research: ClassRecord = ClassRecord()
     runner: ClassRecord = ClassRecord()
-    said: tuple[str, str, str, str] = ("", "", "", "")  # stays last: `saying` relies on it
 
     def record_of(self, job_class: JobClass) -> ClassRecord:
         """Its record of a class."""
         return self.research if job_class is JobClass.RESEARCH else self.runner
-
-    def saying(self, said: tuple[str, str, str, str]) -> "Bot":
-        """The same bot with another published decision: `replace`, without asking for each field by name."""
-        make: Callable[..., Bot] = Bot
-        return make(*_all_but_said(self), said)
-
-
-_all_but_said: Final = attrgetter(*[entry.name for entry in fields(Bot) if entry.name != "said"])
 
 
 @dataclass(frozen=True, slots=True)

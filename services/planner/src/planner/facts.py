@@ -108,12 +108,12 @@ def _fold_fleet_fact(state: State, event: LoopPaused | LoopResumed | PolicyChang
 
 
 def _decided(state: State, event: BotDecision) -> None:
-    bot = _known(state, event)
+    before = state.said_of(_known(state, event).id)
     codes = ",".join([blocker.code for blocker in event.blockers]) if event.blockers else ""
-    promotion = bot.said[3] if event.promotion is None else said_of_gates(event.promotion)
+    promotion = before[3] if event.promotion is None else said_of_gates(event.promotion)
     said = (event.reason.value, event.job_type.value if event.job_type else "", codes, promotion)
-    if said != bot.said:
-        state.bots.put(bot.id, bot.saying(said))
+    if said != before:
+        state.said.put(event.bot_id, said)
 
 
 def said_of_gates(gates: Iterable[GateResult]) -> str:
@@ -155,6 +155,7 @@ def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None
     match event:
         case BotRetired():
             state.bots.drop(bot.id)
+            state.said.drop(bot.id)
             state.retired.put(bot.id, tick)
         case StageChanged():
             if event.from_stage is not None:

@@ -19,9 +19,9 @@ from planner.wishes import Decision, wish_of
 
 Key = tuple[str, str, str, str]
 Jobs = tuple[LiveJob, ...]
-Entry = tuple[Bot, int, Decision, str, bool, bool, Jobs]
-"""A bot, until when its wish holds, the wish, its line of the digest, whether it differs from what was last published, whether its
-life goes on in some way (a session, a recommendation or the right to one, a pin that ends), and its live jobs."""
+Entry = tuple[Bot, int, Decision, str, Key, bool, Jobs]
+"""A bot, until when its wish holds, the wish, its line of the digest, what makes it another decision, whether the bot's life goes on in
+some way (a session, a recommendation or the right to one, a pin that ends), and its live jobs."""
 NO_JOBS: Jobs = ()
 
 
@@ -49,7 +49,7 @@ def looked_at(state: State, view: View) -> Looked:
     tails: dict[Key, str] = {}
     looked = Looked()
     entries, ready, news, lively = looked.entries, looked.ready, looked.news, looked.lively
-    remembered, append, told, scheduled = known.get, entries.append, news.append, Reason.SCHEDULED
+    remembered, append, told, said, scheduled = known.get, entries.append, news.append, state.said.rows.get, Reason.SCHEDULED
     for place, bot_id in enumerate(state.bot_ids()):
         entry = remembered(bot_id)
         if entry is None or entry[0] is not rows[bot_id] or entry[1] <= now_ms or (bot_id in busy and not _same(entry[6], busy[bot_id])):
@@ -57,7 +57,7 @@ def looked_at(state: State, view: View) -> Looked:
         append(entry)
         if entry[2][1] is scheduled:
             ready.append(place)
-        if entry[4]:
+        if said(bot_id) != entry[4]:
             told(place)
         if entry[5]:
             lively.append(bot_id)
@@ -84,7 +84,7 @@ def look_at(bot: Bot, state: State, view: View, jobs: Jobs, tails: dict[Key, str
         bot.paper is not None or bot.recommendation is not None or bot.pin_until_ms is not None
         or bot.runner.job_id is not None or promotion_gates.all_pass(bot, view)
     )  # fmt: skip
-    return (bot, until_ms, wish, line_of(wish, key, tails), key != bot.said, lives, jobs)
+    return (bot, until_ms, wish, line_of(wish, key, tails), key, lives, jobs)
 
 
 def line_of(decision: Decision, key: Key, tails: dict[Key, str]) -> str:

@@ -20,6 +20,9 @@ HASH_BITS: Final = 256
 MAX_COMMANDS_REMEMBERED: Final = 100_000
 """How many command ids are kept to let a command said twice act once; older repeats are long outside any client's retry."""
 ENQUEUE_WINDOW_MS: Final = 3_600_000
+Said = tuple[str, str, str, str]
+"""A decision as it was last published: reason, job type, blocker codes, promotion verdicts with their evidence."""
+NOTHING_SAID: Final[Said] = ("", "", "", "")
 
 
 Entity = TypeVar("Entity")
@@ -161,12 +164,14 @@ class State:
     """Everything that a decision may depend on, besides policy, `now` and the market clock.
 
     Attributes:
+        said: what was last published about a bot; beside the bots, so that saying something makes no other bot of one.
         retired: ids that are never used again.
         commands: ids that acted already, oldest first.
         head_tick: the last accepted tick that was folded.
     """
 
     bots: Table[Bot] = field(default_factory=lambda: Table("bot"))
+    said: Table[Said] = field(default_factory=lambda: Table("said"))
     jobs: Table[LiveJob] = field(default_factory=lambda: Table("job"))
     runners: Table[RunnerProcess] = field(default_factory=lambda: Table("runner"))
     pauses: Table[Pause] = field(default_factory=lambda: Table("pause"))
@@ -185,6 +190,10 @@ class State:
             memo.known = {bot_id: entry for bot_id, entry in memo.known.items() if bot_id in bots.rows}
         return memo.order
 
+    def said_of(self, bot_id: str) -> Said:
+        """What was last published about a bot."""
+        return self.said.rows.get(bot_id, NOTHING_SAID)
+
     @property
     def single(self) -> Singletons:
         """What exists once."""
@@ -201,7 +210,7 @@ class State:
 
     def tables(self) -> tuple["Table[object]", ...]:
         """Every table, in a fixed order."""
-        return (self.bots, self.jobs, self.runners, self.pauses, self.retired, self.commands, self.singles)  # type: ignore[return-value] # Table is invariant; only entity-free methods are used
+        return (self.bots, self.said, self.jobs, self.runners, self.pauses, self.retired, self.commands, self.singles)  # type: ignore[return-value] # Table is invariant; only entity-free methods are used
 
     def begin(self) -> None:
         """Open a candidate."""

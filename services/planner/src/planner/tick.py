@@ -155,7 +155,7 @@ def told_of(decision: Decision, state: State, view: View, tick: int) -> BotDecis
     if tuple([finding.code for finding in found]) != decision.blockers:
         raise Broken(f"tick {tick}: {bot.id} was decided on {decision.blockers}, and is blocked by {[finding.code for finding in found]}")
     promotion: tuple[GateResult, ...] | None = None
-    if decision.promotion != bot.said[3]:
+    if decision.promotion != state.said_of(bot.id)[3]:
         promotion = results(bot, view)
         if said_of_gates(promotion) != decision.promotion:
             raise Broken(f"tick {tick}: {bot.id} was decided on gates {decision.promotion}, and has {said_of_gates(promotion)}")
