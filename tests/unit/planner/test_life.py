@@ -444,6 +444,15 @@ def test_result_ordered_before_the_revert_counts_for_nothing() -> None:
     assert not said(attempt, PromotionRecommended)
 
 
+def test_baseline_follows_a_revert_without_a_rest_although_a_job_was_cancelled() -> None:
+    driver = on_paper()
+    until_live(driver, BOT, JobType.BACKTEST_REFRESH, marks=1)
+    waiting = revert(driver)
+    assert not [order for order in jobs_of(waiting) if order.bot_id == BOT]
+    (order,) = [order for order in jobs_of(step(driver)) if order.bot_id == BOT]
+    assert order.job_type is JobType.BACKTEST_BASELINE
+
+
 def test_same_revert_said_twice_acts_once() -> None:
     driver = a_fleet()
     driver.register("p-1", stage="PAPER")

@@ -144,7 +144,7 @@ class ClassRecord:
 
     Attributes:
         job_id: the live one.
-        ended_ms, ended: when and how the last one ended.
+        ended_ms, ended: when and how the last one ended: a status, CRASH, or SUPERSEDED by what follows a revert or a change.
         crashes: in a row.
     """
 

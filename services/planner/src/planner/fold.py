@@ -68,6 +68,10 @@ from planner.entities import (
 from planner.state import MAX_COMMANDS_REMEMBERED, State
 
 
+SUPERSEDING = frozenset({Cause.CANCELLED_BY_REVERT, Cause.CANCELLED_BY_CHANGE})
+"""Ends that make room for the bot's next job: nobody wanted a rest."""
+
+
 class Input(NamedTuple):
     """One record of a slice; `digest` is the SHA-256 of its stored value."""
 
@@ -215,7 +219,7 @@ def _bot_after_end(bot: Bot, job: lifecycle.Job, now_ms: int) -> Bot:
     record = ClassRecord(
         job_id=None if before.job_id == job.job_id else before.job_id,
         ended_ms=now_ms,
-        ended="CRASH" if crashed else job.status.value,
+        ended="CRASH" if crashed else "SUPERSEDED" if job.cause in SUPERSEDING else job.status.value,
         crashes=before.crashes + 1 if crashed else (before.crashes if job.status is JobStatus.CANCELLED else 0),
     )
     return replace(bot, research=record) if job.job_class is JobClass.RESEARCH else replace(bot, runner=record)

@@ -8,18 +8,25 @@ Source: S1, S5, S6, R-A3.1.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+import orjson
 
 from autonomy.chain import AcceptedTick, RunRecord, root_of, write_records, write_seal
+from autonomy.envelope import Ready, data_bytes
 from autonomy.errors import Broken
 from autonomy.events import Blocker, BotDecision, GateResult, Head, JobEnqueued, PlannerRun, TickRecord
+from autonomy.events.document import MAX_NUMBER, MAX_TEXT
 from autonomy.market_clock import day_of, market_instant
 from autonomy.topics import DEFAULT_PARTITIONS
 from autonomy.values import (
     NEXT_STAGE,
     Reason,
+    Stage,
     TickCause,
     class_of,
     instant_of_ms,
+    iso_of_ms,
     job_id_of,
     ms_of,
     partition_of,
@@ -30,7 +37,7 @@ from planner.commands import apply_command
 from planner.decide import DECIDER, Plan, decide, with_job
 from planner.facts import fold_fact, fold_own, said_of_gates
 from planner.fold import Input, fold_slice, input_root
-from planner.gates import findings
+from planner.gates import Finding, findings
 from planner.graduation import results
 from planner.life import give_verdicts, live_on
 from planner.orders import extras_of, timeout_s_of
@@ -80,11 +87,9 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
     """
     folded = fold_slice(state, slice_, inputs.now_ms, inputs.elapsed_ms)
     said: list[TickRecord] = []
-    keys: list[str] = []
 
     def say(fact: TickRecord) -> None:
         said.append(fact)
-        keys.append(key_of(fact, inputs.tick))
         fold_fact(state, fact, inputs.tick, len(said), inputs.now_ms)
 
     give_verdicts(state, folded, say)
@@ -98,9 +103,15 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
         raise Broken(f"tick {inputs.tick}: the plan breaks {len(faults)} rules: {faults[:MAX_ERRORS_SHOWN]}")
     errors = contradictions(plan, state)[:MAX_ERRORS_SHOWN]
     registered = len(state.bots.rows)
-    for fact in records_of(plan, state, view, inputs, len(said)):
-        say(fact)
-    records = write_records(said, keys, inputs.tick, inputs.try_id, inputs.now_ms)
+    jobs = jobs_of(plan, state, view, inputs, len(said))
+    telling = decisions_to_tell(plan, jobs)
+    told = [told_of(decision, state, view, inputs.tick) for decision in telling]
+    for job in jobs:
+        say(job)
+    for decision in telling:
+        state.said.put(decision.bot_id, decision.key())
+    keys = [*[key_of(fact, inputs.tick) for fact in said], *[decision.bot_id for decision in telling]]
+    records = write_records([*said, *told], keys, inputs.tick, inputs.try_id, inputs.now_ms)
     seal = seal_of(state, plan, records, inputs, view, registered, errors, slice_)
     whole, record = write_seal(seal, inputs.now_ms)
     return Try((*records, record), whole, plan)
@@ -111,20 +122,21 @@ def key_of(fact: TickRecord, tick: int) -> str:
     return str(getattr(fact, "bot_id", f"tick-{tick}"))
 
 
-def records_of(plan: Plan, state: State, view: View, inputs: TickInputs, before: int) -> list[TickRecord]:
-    """The jobs in queue order, then every decision that changed or enqueued a job, by bot id."""
-    jobs: list[TickRecord] = []
-    ids: dict[str, str] = {}
-    for seq, decision in enumerate(plan.granted, start=before + 1):
-        job_id = ids[decision.bot_id] = job_id_of(inputs.tick, inputs.try_id, seq)
-        jobs.append(job_of(decision, job_id, state, view, inputs))
-    # Whoever gets a job is told of even when the same was said before.
-    repeated = {decision.bot_id: decision for decision in plan.granted} | {decision.bot_id: decision for decision in plan.news}
-    told: list[TickRecord] = [
-        told_of(with_job(decision, ids[bot_id]) if bot_id in ids else decision, state, view, inputs.tick)
-        for bot_id, decision in sorted(repeated.items())
+def jobs_of(plan: Plan, state: State, view: View, inputs: TickInputs, before: int) -> list[JobEnqueued]:
+    """The granted jobs in queue order; `before` is the seq of the fact before the first of them."""
+    return [
+        job_of(decision, job_id_of(inputs.tick, inputs.try_id, seq), state, view, inputs)
+        for seq, decision in enumerate(plan.granted, start=before + 1)
     ]
-    return jobs + told
+
+
+def decisions_to_tell(plan: Plan, jobs: Sequence[JobEnqueued]) -> list[Decision]:
+    """Every decision that changed or enqueued a job, by bot id."""
+    # Whoever gets a job is told of even when the same was said before.
+    telling = {decision.bot_id: decision for decision in (*plan.granted, *plan.news)}
+    for job in jobs:
+        telling[job.bot_id] = with_job(telling[job.bot_id], job.job_id)
+    return [telling[bot_id] for bot_id in sorted(telling)]
 
 
 def job_of(decision: Decision, job_id: str, state: State, view: View, inputs: TickInputs) -> JobEnqueued:
@@ -144,7 +156,7 @@ def job_of(decision: Decision, job_id: str, state: State, view: View, inputs: Ti
     )  # fmt: skip
 
 
-def told_of(decision: Decision, state: State, view: View, tick: int) -> BotDecision:
+def told_of(decision: Decision, state: State, view: View, tick: int) -> Ready:
     """A decision as it is published, its blockers and gates in words, measured in this very tick.
 
     Raises:
@@ -159,22 +171,43 @@ def told_of(decision: Decision, state: State, view: View, tick: int) -> BotDecis
         promotion = results(bot, view)
         if said_of_gates(promotion) != decision.promotion:
             raise Broken(f"tick {tick}: {bot.id} was decided on gates {decision.promotion}, and has {said_of_gates(promotion)}")
-    return BotDecision(
-        bot_id=decision.bot_id, tick=tick, reason=decision.reason, job_type=decision.job_type,
-        job_id=decision.job_id, detail=decision.detail, promotion=promotion, promotion_to=NEXT_STAGE.get(bot.stage),
-        blockers=tuple(
-            Blocker(
-                code=finding.code.value, verdict=finding.verdict, measured=finding.measured, required=finding.required,
-                clears_when=finding.clears_when, evidence_job=finding.evidence_job,
-                evidence_age_bars=finding.evidence_age_bars, fingerprint=finding.fingerprint,
-            )
-            for finding in found
-        ),
-        until=None if decision.until_ms is None else instant_of_ms(decision.until_ms),
-        next_due_at=None if decision.next_due_ms is None else instant_of_ms(decision.next_due_ms),
-        limit=decision.limit, limit_value=decision.limit_value, place=decision.place, would=decision.would,
-        due_since=None if decision.due_since_ms is None else instant_of_ms(decision.due_since_ms),
-    )  # fmt: skip
+    return Ready(BotDecision.wire, decision_bytes(decision, tick, found, promotion, NEXT_STAGE.get(bot.stage)))
+
+
+def decision_bytes(
+    decision: Decision, tick: int, found: Sequence[Finding], promotion: Sequence[GateResult] | None, promotion_to: Stage | None
+) -> bytes:
+    """A BotDecision's data as the model itself writes it, without the model: thousands may change in one tick.
+
+    What a state or a policy holds was checked when it came in; what is put together here is checked here.
+
+    Raises:
+        Broken: a text or a number is out of the model's range; no reader would take the record.
+    """
+    value, place = decision.limit_value, decision.place
+    if len(decision.detail) > MAX_TEXT or not 0 <= (value or 0) <= MAX_NUMBER or not 0 <= (place or 0) <= MAX_NUMBER:
+        raise Broken(f"tick {tick}: the decision about {decision.bot_id} cannot be told: {decision.detail[:100]!r}, {value}, {place}")
+    until_ms, next_due_ms, due_since_ms = decision.until_ms, decision.next_due_ms, decision.due_since_ms
+    return orjson.dumps({
+        "botId": decision.bot_id, "tick": tick, "reason": decision.reason, "jobType": decision.job_type, "jobId": decision.job_id,
+        "blockers": [_blocker(finding) for finding in found],
+        "promotion": None if promotion is None else [orjson.Fragment(data_bytes(result)) for result in promotion],
+        "promotionTo": promotion_to, "detail": decision.detail,
+        "until": None if until_ms is None else iso_of_ms(until_ms),
+        "nextDueAt": None if next_due_ms is None else iso_of_ms(next_due_ms),
+        "limit": decision.limit, "limitValue": value, "place": place, "would": decision.would,
+        "dueSince": None if due_since_ms is None else iso_of_ms(due_since_ms),
+    })  # fmt: skip
+
+
+@lru_cache(maxsize=16_384)
+def _blocker(finding: Finding) -> orjson.Fragment:
+    """A finding as it is published; bots blocked for the same cause share it."""
+    return orjson.Fragment(data_bytes(Blocker(
+        code=finding.code.value, verdict=finding.verdict, measured=finding.measured, required=finding.required,
+        clears_when=finding.clears_when, evidence_job=finding.evidence_job,
+        evidence_age_bars=finding.evidence_age_bars, fingerprint=finding.fingerprint,
+    )))  # fmt: skip
 
 
 def seal_of(
