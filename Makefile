@@ -7,7 +7,7 @@ PACKAGES := shared services/planner services/job-runner services/projection serv
 STACK := $(BIN)/python -W "ignore:XDG_RUNTIME_DIR" -m local_stack
 
 # The page's scripts come from npm by lock, once, at set-up.
-.PHONY: help setup browser up down reset status logs psql consume check fmt test test-long bench lock clean
+.PHONY: help setup browser up down reset status logs psql consume proof-pack check fmt test test-long bench lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ psql: .venv/.ready ## read-only SQL (statements on standard input too)
 
 consume: .venv/.ready ## kafka-console-consumer (TOPIC=autonomy.runs)
 	@$(STACK) consume $(TOPIC)
+
+proof-pack: setup browser ## curls, SQL, screenshot and audit of the running stack in one folder (OUT=folder)
+	@$(STACK) proof-pack $(OUT)
 
 fmt: .venv/.ready ## format the code
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix-only .

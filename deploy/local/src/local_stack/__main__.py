@@ -5,9 +5,11 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from pydantic import ValidationError
 
+from autonomy import clock
 from autonomy.errors import AutonomyError
 from autonomy.kafka import ensure_topics
 from autonomy.topics import TOPICS
@@ -19,7 +21,7 @@ from local_stack.stack import SERVICES, Stack
 def main() -> int:
     """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="local_stack", description=__doc__)
-    parser.add_argument("command", choices=("setup", "up", "down", "reset", "status", "logs", "psql", "consume", "topics"))
+    parser.add_argument("command", choices=("setup", "up", "down", "reset", "status", "logs", "psql", "consume", "topics", "proof-pack"))
     parser.add_argument("arguments", nargs="*")
     words = parser.parse_args()
     try:
@@ -51,6 +53,12 @@ def run(stack: Stack, command: str, arguments: list[str]) -> int:
             return psql(stack, arguments)
         case "consume":
             return consume(stack, arguments)
+        case "proof-pack":
+            # Imported here: only this command needs a browser.
+            from local_stack.proof_pack import WAIT_S, make_pack
+
+            folder = Path(arguments[0]) if arguments else stack.folder / "proof-pack" / clock.now().strftime("%Y%m%dT%H%M%SZ")
+            return make_pack(stack, folder, float(os.environ.get("PROOF_PACK_WAIT_S", WAIT_S)))
         case "topics":
             asyncio.run(ensure_topics(stack.settings.kafka, TOPICS))
         case _:

@@ -124,7 +124,9 @@ class Stack:
     def services(self) -> list[Program]:
         """The five services with their environment; each gets the database role that it needs and no other."""
         common = {"KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka, "NUMBA_CACHE_DIR": str(ROOT / ".venv" / "numba")}
-        common |= {name: os.environ[name] for name in os.environ if name.startswith(("OTEL_", "LOG_LEVEL", "BARS_FOLDER"))}
+        common |= {
+            name: os.environ[name] for name in os.environ if name.startswith(("OTEL_", "LOG_LEVEL", "BARS_FOLDER", "RUNNER_", "EVOLUTION_"))
+        }
 
         def service(name: str, module: str, priority: int, **environment: str) -> Program:
             command = (sys.executable, "-m", module)
