@@ -94,7 +94,9 @@ def test_code_has_a_meaning(enum: str) -> None:
     assert [name for name, meaning in meanings_of(enum).items() if not meaning] == []
 
 
-@pytest.mark.parametrize("code", [*Reason, *GateCode, *PromotionGate, *Drift, *ZeroJobs], ids=lambda code: f"{type(code).__name__}.{code.name}")
+@pytest.mark.parametrize(
+    "code", [*Reason, *GateCode, *PromotionGate, *Drift, *ZeroJobs], ids=lambda code: f"{type(code).__name__}.{code.name}"
+)
 def test_code_is_produced_by_a_test(code: Reason | GateCode | PromotionGate | Drift | ZeroJobs) -> None:
     named = re.compile(rf"\b{type(code).__name__}\.{code.name}\b|[\"']{code.value}[\"']")
     assert any(named.search(path.read_text()) for path in SETTLED_TESTS), f"no test produces {code.name}"

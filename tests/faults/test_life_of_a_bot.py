@@ -6,6 +6,8 @@ Source: R-A3.6, R-B1.1, R-C1 to R-C3.
 """
 
 import asyncio
+import contextlib
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from autonomy.values import Stage
 from projection.rebuild import rebuild
 from support.edge import write_bars
 from support.platform import LEASE_S, Platform, quick_policy, wait_for
+from support.proof import Api
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 SUITE = {"bootstrap_samples": 200, "truncation_cuts": 10, "neighbourhood_steps": 4, "stress_levels": 3, "walk_forward_windows": 4}
@@ -77,7 +80,10 @@ def test_bot_graduates_trades_survives_its_runner_and_is_reverted(platform: Plat
 
     # It trades, bar by bar, in order.
     wait_for("ten bars", lambda: platform.one("SELECT count(*) FROM bot_equity WHERE bot_id = %s", BOT) >= 10, timeout_s=60)
-    wait_for("the badge", lambda: api(platform, f"/api/bots/{BOT}")["botNow"]["state"] in {"RUNNER_RUNNING", "BACKTEST_RUNNING", "BACKTEST_QUEUED"})
+    wait_for(
+        "the badge",
+        lambda: api(platform, f"/api/bots/{BOT}")["botNow"]["state"] in {"RUNNER_RUNNING", "BACKTEST_RUNNING", "BACKTEST_QUEUED"},
+    )
 
     # Its process dies: stale within a lease, then another attempt goes on without a gap.
     bar = platform.one("SELECT max(bar) FROM bot_equity WHERE bot_id = %s", BOT)
@@ -124,3 +130,54 @@ def test_rebuilt_read_models_equal_the_live_ones_after_a_life(platform: Platform
     assert projection.stop() == 0
     found = asyncio.run(rebuild(platform.database.owner_url, platform.database.url(), platform.broker.bootstrap))
     assert found.differing == [], found
+
+
+def test_revert_of_a_thousand_bots_while_jobs_and_runners_run_and_the_api_dies(platform: Platform, bars: Path) -> None:
+    platform.runner(BARS_FOLDER=str(bars))
+    platform.projection()
+    api_before = Api.start(platform)
+    platform.planner()
+    policy = a_policy() | {"promotion_mode": "AUTO", "promotion": {"max_share": {}}}
+    platform.set_policy(policy)
+    platform.register(a_fleet())
+    wait_for("a runner that trades", lambda: platform.one("SELECT count(*) FROM bot_equity") >= 5, timeout_s=120)
+    imported = {"strategy": "rsi-reversion", "symbol": "EDGE", "stage": "PAPER"}
+    for part in range(2):
+        platform.register([{"id": f"import-{part}-{number:03d}", **imported} for number in range(500)])
+    wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bots WHERE stage = 'PAPER'") == 1001, timeout_s=60)
+    api_before.wait_fresh()
+    wait_for("a live backtest", lambda: platform.sql("SELECT 1 FROM bot_jobs WHERE job_type LIKE 'BACKTEST%%' AND status = 'RUNNING'"))
+
+    plan = api(platform, "/api/revert/plan")
+    assert plan["expectedCount"] == 1001
+    asked = threading.Thread(target=lambda: _asked(api_before, plan["command"]))
+    asked.start()
+    wait_for("the command in the log", lambda: platform.sql("SELECT 1 FROM commands WHERE command = 'revert-to-lab.v1'"), every_s=0.01)
+    api_before.service.kill()
+    asked.join(20)
+    again = Api.start(platform)
+    answer = wait_for("the answer to the same key", lambda: _asked(again, plan["command"]), 60, every_s=0.3)
+    assert answer["status"] == "ACCEPTED"
+
+    moved = platform.sql("SELECT bot_id, tick FROM bot_stage_events WHERE reason_code = 'BULK_REVERT_REBASELINE'")
+    assert len(moved) == len({row["bot_id"] for row in moved}) == 1001
+    (tick,) = {row["tick"] for row in moved}
+    assert platform.one("SELECT count(*) FROM bots WHERE stage <> 'LAB'") == 0
+    first = wait_for(
+        "a baseline under way",
+        lambda: platform.one(
+            "SELECT min(tick) FROM bot_jobs WHERE tick >= %s AND job_type = 'BACKTEST_BASELINE' AND started_at IS NOT NULL", tick
+        ),
+    )
+    assert first - tick <= 2
+    wait_for("the end of the runner", lambda: not platform.sql(
+        "SELECT 1 FROM bot_jobs WHERE job_type = 'RUNNER_START' AND status IN ('QUEUED', 'RUNNING')"
+    ))  # fmt: skip
+    assert {row["state"] for row in platform.sql("SELECT state FROM bot_sessions")} == {"CLOSED"}
+
+
+def _asked(api: Api, body: dict[str, Any]) -> dict[str, Any] | None:
+    with contextlib.suppress(httpx.HTTPError):
+        answer = api.command(body, key="the walkthrough")
+        return dict(answer.json()) if answer.status_code == 200 else None
+    return None

@@ -78,7 +78,25 @@ class MemoryStore:
                 self.rows.get(table, {}).pop(key, None)
         for table, rows in changes.rows.items():
             self.rows.setdefault(table, {}).update({key: dict(row) for key, row in rows.items()})
+        for key, tick in changes.ended.items():
+            self.rows["decision_spans"][key]["to_tick"] = tick
+        for session_id, (bar, flattened) in changes.settled.items():
+            self._settle(session_id, bar, flattened=flattened)
         self.progress = progress
+
+    def _settle(self, session_id: str, bar: int, *, flattened: bool) -> None:
+        """What the real store's statements do with a closed session."""
+        for table in ("bot_equity", "bot_trades"):
+            late = [key for key, row in self.rows.get(table, {}).items() if row["session_id"] == session_id and int(str(row["bar"])) > bar]
+            for key in late:
+                del self.rows[table][key]
+        row: Row = self.rows["bot_sessions"][(session_id,)]
+        mark: dict[str, Any] = self.rows.get("bot_equity", {}).get((session_id, bar), {})  # type: ignore[assignment]
+        for name in ("traded_bars", "sharpe", "max_drawdown", "replay"):
+            row[name] = mark.get(name)
+        row["last_mark_at"] = mark.get("at")
+        row["trades"] = mark["trades"] + flattened if mark else None
+        row["pnl"] = mark["pnl"] + (row["equity"] - mark["equity"]) if mark else None
 
     def table(self, name: str) -> list[Row]:
         """The rows of a table."""
@@ -94,7 +112,16 @@ class MemoryStore:
         model.bots = {str(row["id"]): dict(row) for row in self.table("bots") if row["retired_at"] is None}
         model.now = {str(row["bot_id"]): dict(row) for row in self.table("bot_now")}
         model.spans = {str(row["bot_id"]): dict(row) for row in self.table("decision_spans") if row["to_tick"] is None}
-        model.runners = {str(row["process_id"]): dict(row) for row in self.table("bot_runners")}
+        model.signs.rows = {str(row["process_id"]): dict(row) for row in self.table("bot_runners")}
+        model.books.rows = {str(row["id"]): dict(row) for row in self.table("bot_sessions") if row["state"] == "OPEN"}
+        model.books.by_bot = {str(row["bot_id"]): session_id for session_id, row in model.books.rows.items()}
+        for row in self.table("promotions"):
+            if row["status"] in {"OPEN", "REQUESTED"}:
+                model.careers.promotions[str(row["id"])] = dict(row)
+                model.careers.by_bot[str(row["bot_id"])] = str(row["id"])
+        for row in self.table("bot_evolutions"):
+            if row["verdict"] is None or row["finished_at"] is None:
+                model.careers.searches[str(row["job_id"])] = dict(row)
         model.commands = {str(row["id"]): dict(row) for row in self.table("commands") if row["status"] == "OPEN"}
         model.seen_commands = {str(row["id"]) for row in self.table("commands")}
         for row in self.table("bot_jobs"):
@@ -118,7 +145,11 @@ class Reading:
     @classmethod
     def begin(cls, log: Log, store: MemoryStore) -> "Reading":
         """Read on where the rows are."""
-        model, head, offsets = store.load()
+        return cls.resumed(log, store, *store.load())
+
+    @classmethod
+    def resumed(cls, log: Log, store: MemoryStore, model: Model, head: Head, offsets: Offsets) -> "Reading":
+        """A process that has loaded its rows."""
         intake = Intake(model, Chain.anchored(head), offsets, head)
         if store.progress is not None:
             intake.quarantined = store.progress.quarantined
@@ -146,6 +177,7 @@ class Reading:
 
     def commit(self) -> None:
         """Rows and offsets at once."""
+        self.intake.take_said()
         changes, progress = self.intake.model.finish(), self.intake.progress()
         self.store.write(changes, progress)
         self.intake.committed(progress)

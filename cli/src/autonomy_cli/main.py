@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import typer
 
-from autonomy_cli import acting, reading, reading_log
+from autonomy_cli import acting, careers, operators, reading, reading_log
 from autonomy_cli.exits import EPILOG
 
 Command = Callable[..., None]
+WHO = "Who may act, in the file that proof-api reads."
 
 
 def plain_commands() -> dict[str, Command]:
@@ -16,7 +17,9 @@ def plain_commands() -> dict[str, Command]:
     return {
         "status": reading.status, "why": reading.why, "jobs": reading.jobs, "runs": reading.runs, "pause": acting.pause,
         "resume": acting.resume, "hold": acting.hold, "release": acting.release, "retire": acting.retire,
-        "cancel-job": acting.cancel_job,
+        "cancel-job": acting.cancel_job, "revert": careers.revert, "promotions": careers.promotions, "approve": careers.approve,
+        "reject": careers.reject, "pin": careers.pin, "unpin": careers.unpin, "promotion-mode": careers.promotion_mode,
+        "gates": careers.gates,
     }  # fmt: skip
 
 
@@ -27,6 +30,9 @@ def grouped_commands() -> dict[tuple[str, str], tuple[str, Command]]:
         ("repair", "accept-divergence"): ("Ways out of a halt.", acting.accept_divergence),
         ("events", "tail"): ("The log itself.", reading_log.events_tail),
         ("audit", "verify"): ("Re-derive what was decided.", reading_log.audit_verify),
+        ("operator", "add"): (WHO, operators.add),
+        ("operator", "list"): (WHO, operators.show),
+        ("operator", "revoke"): (WHO, operators.revoke),
     }
 
 
@@ -41,10 +47,12 @@ def build_app() -> typer.Typer:
     bots = typer.Typer(invoke_without_command=True, epilog=EPILOG, callback=reading.bots)
     bots.command("register", epilog=EPILOG)(acting.register)
     app.add_typer(bots, name="bots")
+    groups: dict[str, typer.Typer] = {}
     for (name, word), (what, command) in grouped_commands().items():
-        group = typer.Typer(no_args_is_help=True, epilog=EPILOG, callback=_group)
-        group.command(word, epilog=EPILOG)(command)
-        app.add_typer(group, name=name, help=what)
+        if name not in groups:
+            groups[name] = typer.Typer(no_args_is_help=True, epilog=EPILOG, callback=_group)
+            app.add_typer(groups[name], name=name, help=what)
+        groups[name].command(word, epilog=EPILOG)(command)
     return app
 
 

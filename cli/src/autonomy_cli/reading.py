@@ -9,6 +9,7 @@ import typer
 
 from autonomy_cli import options as o
 from autonomy_cli.api import reader
+from autonomy_cli.careers import gates_of, show_gates
 from autonomy_cli.exits import Exit, fail
 from autonomy_cli.show import GREEN, RED, YELLOW, counted, listed, painted, part, print_json, print_table, safe
 
@@ -87,10 +88,12 @@ def bots(  # noqa: PLR0913 (one argument per filter)
 
 
 def why(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
-    """The decision about one bot as recorded: reason, every blocker and what clears it, next due, active job."""
-    document = reader(api).found(f"/api/bots/{quote(bot, safe='')}")
+    """The decision about one bot as recorded: reason, every blocker, the whole tree of promotion gates, next due, active job."""
+    client = reader(api)
+    document = client.found(f"/api/bots/{quote(bot, safe='')}")
+    tree = gates_of(client, bot)
     if as_json:
-        print_json(document)
+        print_json({**document, "gates": tree.get("items", [])})
         return
     facts, decision = part(document, "bot"), part(document, "decision")
     retired = f", retired {safe(facts.get('retiredAt'))}" if facts.get("retiredAt") else ""
@@ -120,6 +123,8 @@ def why(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None
         if job.get("status") in {"QUEUED", "RUNNING"}:
             print(f"active job  {safe(job.get('id'))}: {safe(job.get('jobType'))} {safe(job.get('status'))}, "
                   f"phase {safe(job.get('phase'))}, progress {safe(job.get('progress'))}")  # fmt: skip
+    if tree:
+        show_gates(listed(tree, "items"), tree.get("promotionTo"))
     print(f"recorded    event {safe(decision.get('eventId'))}")
 
 

@@ -9,38 +9,42 @@ Source: S1 to S5, S7.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Final
 
-from autonomy.envelope import Undecodable, data_bytes, decode, encode
+from autonomy.envelope import Ready, Undecodable, data_bytes, decode, encode, enveloped
 from autonomy.errors import Broken
 from autonomy.events import Event, Head, PlannerRun, TickRecord
 from autonomy.topics import RUNS
-from autonomy.values import derived_id, instant_of_ms
+from autonomy.values import derived_ids, instant_of_ms, iso_of_ms
 
 GENESIS_HASH: Final = "0" * 64
 GENESIS: Final = Head(tick=0, offset=-1, hash=GENESIS_HASH)
 SEAL_KIND: Final = PlannerRun.wire
 SOURCE: Final = "autonomy/planner"
+Headers = tuple[tuple[str, bytes], ...]
 MAX_RECORDS_PER_TICK: Final = 1_000_000
 """A bound on what one reader buffers for tries that were never sealed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunRecord:
     """One record of `autonomy.runs` as stored; `offset` is -1 while it has not been appended.
+
+    Immutable by its types: `frozen` would make each five times as costly to build, and every tick has thousands.
 
     Attributes:
         kind, tick, try_id, seq: from the record's headers, so nobody parses the value to place it.
     """
 
-    kind: str
-    tick: int
-    try_id: str
-    seq: int
-    key: bytes
-    value: bytes
-    offset: int = -1
-    timestamp_ms: int = 0
+    kind: Final[str]
+    tick: Final[int]
+    try_id: Final[str]
+    seq: Final[int]
+    key: Final[bytes]
+    value: Final[bytes]
+    offset: Final[int] = -1
+    timestamp_ms: Final[int] = 0
 
     def headers(self) -> list[tuple[str, bytes]]:
         """What travels beside the value."""
@@ -71,6 +75,41 @@ def read_record(
         return Undecodable(f"headers do not place the record in a tick: {refusal!r}"[:300])
 
 
+@dataclass(slots=True)
+class OwnTry:
+    """A try that this process wrote: a record of it that comes back byte for byte needs neither a second parse nor a second hash.
+
+    Attributes:
+        records: without the seal, as sealed under `root`.
+        headers: what travels beside each of them.
+        seen: how many came back so far; they come in order.
+    """
+
+    records: tuple[RunRecord, ...]
+    headers: tuple[Headers, ...]
+    root: str
+    seen: int = 0
+
+    @classmethod
+    def of(cls, records: Sequence[RunRecord], root: str) -> "OwnTry":
+        """A try whose records are about to be appended."""
+        return cls(tuple(records), tuple([tuple(record.headers()) for record in records]), root)
+
+    def recognise(self, headers: Sequence[tuple[str, bytes]], key: bytes | None, value: bytes | None) -> RunRecord | None:
+        """The next record of the try, when these are its very bytes; None for anything else."""
+        if self.seen == len(self.records):
+            return None
+        record = self.records[self.seen]
+        if record.value != value or record.key != key or self.headers[self.seen] != tuple(headers):
+            return None
+        self.seen += 1
+        return record
+
+    def is_whole(self, records: Sequence[RunRecord]) -> bool:
+        """Whether these are the try's own records, each the very object: immutable, so its root still stands."""
+        return len(records) == len(self.records) and all(map(is_, records, self.records))
+
+
 def root_of(records: Iterable[RunRecord]) -> str:
     """The hash over the records' hashes, in order of seq."""
     whole = hashlib.sha256()
@@ -79,19 +118,15 @@ def root_of(records: Iterable[RunRecord]) -> str:
     return whole.hexdigest()
 
 
-def write_records(events: Sequence[TickRecord], keys: Sequence[str], tick: int, try_id: str, now_ms: int) -> list[RunRecord]:
+def write_records(facts: Sequence[TickRecord | Ready], keys: Sequence[str], tick: int, try_id: str, now_ms: int) -> list[RunRecord]:
     """The records of a try, seq 1..n; the same arguments give the same bytes on any machine."""
-    time = instant_of_ms(now_ms)
-    return [
-        RunRecord(
-            kind=event.wire, tick=tick, try_id=try_id, seq=seq, key=key.encode(),
-            value=encode(
-                event, source=SOURCE, subject=key, time=time,
-                event_id=derived_id("record", tick, try_id, seq),
-            ),
-        )
-        for seq, (event, key) in enumerate(zip(events, keys, strict=True), start=1)
-    ]  # fmt: skip
+    time, ids = iso_of_ms(now_ms), derived_ids(len(facts), "record", tick, try_id)
+    found: list[RunRecord] = []
+    for seq, (fact, key, event_id) in enumerate(zip(facts, keys, ids, strict=True), start=1):
+        data = fact.data if isinstance(fact, Ready) else data_bytes(fact)
+        value = enveloped(fact.wire, data, event_id, SOURCE, key, time)
+        found.append(RunRecord(fact.wire, tick, try_id, seq, key.encode(), value))
+    return found
 
 
 def seal_hash(seal: PlannerRun) -> str:
@@ -142,6 +177,7 @@ class Chain:
 
     Attributes:
         head: the last accepted seal.
+        own: the try that this process appended last, if it is a planner; its records are hashed once, when they are written.
         void_records, void_seals: what was read and does not count; never an error.
         unreadable: seals or records without a place, by reason; each is a fault of a foreign writer.
     """
@@ -154,6 +190,7 @@ class Chain:
     void_seals: int = 0
     last_refusal: str = ""
     tries: dict[str, dict[int, RunRecord]] = field(default_factory=dict)
+    own: OwnTry | None = None
 
     @classmethod
     def anchored(cls, anchor: Head) -> "Chain":
@@ -225,7 +262,7 @@ class Chain:
             return "its own hash is wrong"
         if len(records) != seal.count or kept != seal.count:
             return f"{kept} records, {seal.count} sealed"
-        if root_of(records) != seal.root:
+        if (self.own.root if self.own is not None and self.own.is_whole(records) else root_of(records)) != seal.root:
             return "the root over its records is wrong"
         if round(seal.now.timestamp() * 1000) < self.now_ms:
             return "its time is before the head's"

@@ -5,17 +5,18 @@ flow: between the language and every topic. Pure. Decoding never raises: a recor
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Final, Literal, NamedTuple, cast
 
 import msgspec
 import orjson
 from pydantic import ValidationError
 
 from autonomy.events import BY_WIRE, Event
+from autonomy.events.document import Document
 from autonomy.values import derived_id, iso
 
 MAX_RECORD_BYTES: Final = 1_048_576
@@ -79,25 +80,45 @@ def encode(
 ) -> bytes:
     """The record's value: the same bytes for the same arguments, on any machine."""
     extensions = {"traceparent": traceparent, "causationid": causation, "actor": actor}
-    head = _head_bytes(event.wire, event_id, source, subject, iso(time), extensions)
-    return head + b',"data":' + data_bytes(event) + b"}"
+    more = "".join([f',"{name}":{quoted(value)}' for name, value in extensions.items() if value is not None])
+    return enveloped(event.wire, data_bytes(event), event_id, source, subject, iso(time), more)
 
 
-def _head_bytes(kind: str, event_id: str, source: str, subject: str, time: str, extensions: Mapping[str, str | None]) -> bytes:
-    head = (
-        f'{{"specversion":"1.0","id":{quoted(event_id)},"source":{quoted(source)},"type":{quoted(kind)},'
-        f'"subject":{quoted(subject)},"time":{quoted(time)},"datacontenttype":"application/json",'
-        f'"dataschema":"{SCHEMA_PREFIX}{kind}.json"'
+def enveloped(kind: str, data: bytes, event_id: str, source: str, subject: str, time: str, more: str = "") -> bytes:
+    """The same of an event whose data is written already.
+
+    Args:
+        kind: the event's wire name.
+        data: as `data_bytes`.
+        event_id: as of `encode`, as the next two.
+        source: who says it.
+        subject: whom it is about.
+        time: as `iso`.
+        more: extension attributes, as JSON.
+    """
+    between, after = _head_parts(kind, source, time)
+    return f'{{"specversion":"1.0","id":{quoted(event_id)}{between}{quoted(subject)}{after}{more},"data":'.encode() + data + b"}"
+
+
+@lru_cache(maxsize=256)
+def _head_parts(kind: str, source: str, time: str) -> tuple[str, str]:
+    """What the heads of all records of one kind, source and instant share: between id and subject, and after."""
+    return (
+        f',"source":{quoted(source)},"type":{quoted(kind)},"subject":',
+        f',"time":{quoted(time)},"datacontenttype":"application/json","dataschema":"{SCHEMA_PREFIX}{kind}.json"',
     )
-    for name, value in extensions.items():
-        if value is not None:
-            head += f',"{name}":{quoted(value)}'
-    return head.encode()
 
 
-def data_bytes(event: Event) -> bytes:
-    """The event alone, as it stands in `data`."""
-    return event.__pydantic_serializer__.to_json(event, by_alias=True)
+def data_bytes(document: Document) -> bytes:
+    """An event alone, as it stands in `data`, or a part of one."""
+    return document.__pydantic_serializer__.to_json(document, by_alias=True)
+
+
+class Ready(NamedTuple):
+    """An event whose data is written already: its wire name, and what `data_bytes` would give."""
+
+    wire: str
+    data: bytes
 
 
 def decode(value: bytes | None, topic: str) -> Received | Undecodable:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -94,8 +94,7 @@ async def build_producer(bootstrap: str) -> AIOKafkaProducer:
     return producer
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A record to be appended to an explicit partition."""
 
     key: bytes
@@ -113,12 +112,13 @@ async def append_batch(producer: AIOKafkaProducer, topic: str, partition: int, r
     """
     futures = []
     builder = producer.create_batch()
-    for record in records:
-        if builder.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)) is None:
+    for key, value, headers in records:
+        if builder.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
             futures.append(await producer.send_batch(builder, topic, partition=partition))
+            await asyncio.sleep(0)  # the broker writes this batch while the next one is put together
             builder = producer.create_batch()
-            if builder.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)) is None:
-                raise ValueError(f"a record of {len(record.value)} bytes does not fit into a batch")
+            if builder.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
+                raise ValueError(f"a record of {len(value)} bytes does not fit into a batch")
     last_count: int = builder.record_count()
     futures.append(await producer.send_batch(builder, topic, partition=partition))
     done = [await future for future in futures]

@@ -17,6 +17,8 @@ BOT_ID_PATTERN: Final = r"^[a-z0-9-]{1,64}$"
 SYMBOL_PATTERN: Final = r"^[A-Z0-9.\-]{1,16}$"
 NAMESPACE: Final = uuid.UUID("6f0c3b52-6a5e-5d0e-9d39-0f5d1a1f7a10")
 _NAMESPACE_BYTES: Final = NAMESPACE.bytes
+_VARIANT: Final = {f"{digit:x}": "89ab"[digit & 3] for digit in range(16)}
+"""The first digit of a uuid's fourth group: two bits are fixed."""
 BOT_ID: Final = re.compile(BOT_ID_PATTERN)
 
 
@@ -31,8 +33,15 @@ def iso(instant: datetime) -> str:
 
 
 def iso_of_ms(instant_ms: int) -> str:
-    """`iso` of milliseconds since 1970-01-01 UTC."""
-    return iso(datetime.fromtimestamp(instant_ms / 1000, UTC))
+    """`iso` of milliseconds since 1970-01-01 UTC, up to 2242; instants of one minute share the costly part."""
+    minute, rest_ms = divmod(instant_ms, 60_000)
+    second, millisecond = divmod(rest_ms, 1000)
+    return f"{_iso_to_the_minute(minute)}{second:02d}.{millisecond:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _iso_to_the_minute(minute: int) -> str:
+    return iso(datetime.fromtimestamp(minute * 60, UTC))[:-7]
 
 
 def ms_of(instant: datetime) -> int:
@@ -57,6 +66,18 @@ def derived_id(*cause: object) -> str:
     found[8] = found[8] & 0x3F | 0x80
     text = found.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def derived_ids(count: int, *cause: object) -> list[str]:
+    """`derived_id` of a cause and each number from 1 to `count`; what they share is put together once."""
+    start = hashlib.sha1(_NAMESPACE_BYTES + "/".join([*[str(part) for part in cause], ""]).encode(), usedforsecurity=False)
+    found: list[str] = []
+    for number in range(1, count + 1):
+        one = start.copy()
+        one.update(b"%d" % number)
+        text = one.hexdigest()
+        found.append(f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}")
+    return found
 
 
 def job_id_of(tick: int, try_id: str, seq: int) -> str:

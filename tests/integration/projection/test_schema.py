@@ -1,5 +1,8 @@
 """The schema is what the tables say, every part of it has a comment, and each role may do no more than it needs."""
 
+import re
+from pathlib import Path
+
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -57,3 +60,25 @@ def test_the_projection_cannot_change_the_schema(database: Database, statement: 
     database.empty()
     with psycopg.connect(database.url("autonomy_projection")) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement)  # type: ignore[arg-type]
+
+
+def recipes() -> list[str]:
+    """Every statement of the recipes, whitespace made plain."""
+    text = (Path(__file__).parents[3] / "docs" / "sql-recipes.md").read_text()
+    blocks = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    return [" ".join(statement.split()) for block in blocks for statement in block.split(";\n") if statement.strip()]
+
+
+def test_every_recipe_runs_as_the_reader(database: Database) -> None:
+    database.empty()
+    assert len(recipes()) > 30
+    with psycopg.connect(database.url("autonomy_reader"), autocommit=True) as connection:
+        for statement in recipes():
+            connection.execute(statement.rstrip(";").encode())
+
+
+def test_a_recipe_over_a_column_that_is_gone_would_be_noticed(database: Database) -> None:
+    """Negative control."""
+    database.empty()
+    with psycopg.connect(database.url("autonomy_reader"), autocommit=True) as connection, pytest.raises(psycopg.errors.UndefinedColumn):
+        connection.execute(recipes()[0].replace("job_type", "gone").rstrip(";").encode())

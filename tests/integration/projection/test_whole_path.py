@@ -31,7 +31,7 @@ def test_bots_get_baselines_without_anybody_starting_a_job(platform: Platform) -
         assert (run["zero_jobs_reason"] is None) == (run["jobs_enqueued"] > 0)
     decisions = platform.one("SELECT count(*) FROM autonomy_bot_decisions WHERE tick = %s", runs[-1]["tick"])
     assert decisions == runs[-1]["bots_evaluated"] == 7
-    gate = platform.sql("SELECT * FROM bot_gates WHERE bot_id = 'fb'")
+    gate = platform.sql("SELECT * FROM bot_blockers WHERE bot_id = 'fb'")
     assert [row["code"] for row in gate] == ["MARKET_DATA"]
     assert "196 bars" in gate[0]["clears_when"]
     audit(platform.broker.bootstrap).check()
@@ -142,5 +142,5 @@ def test_bad_bots_get_a_field_and_a_limit_each_and_good_ones_live(platform: Plat
     assert all(entry["field"] and entry["limit"] for entry in outcomes if entry["outcome"] == "REJECTED")
     platform.runner()
     wait_for(
-        "a named gate", lambda: platform.one("SELECT measured FROM bot_gates WHERE bot_id = 'unknown-symbol' AND code = 'MARKET_DATA'")
+        "a named gate", lambda: platform.one("SELECT measured FROM bot_blockers WHERE bot_id = 'unknown-symbol' AND code = 'MARKET_DATA'")
     )

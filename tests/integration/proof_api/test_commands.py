@@ -113,6 +113,9 @@ NEEDED = {
     ("/api/commands", "post", "resume-loop.v1"): "operator", ("/api/commands", "post", "hold-bot.v1"): "operator",
     ("/api/commands", "post", "release-hold.v1"): "operator", ("/api/commands", "post", "set-policy.v1"): "approver",
     ("/api/commands", "post", "cancel-job.v1"): "operator", ("/api/commands", "post", "accept-divergence.v1"): "approver",
+    ("/api/commands", "post", "revert-to-lab.v1"): "operator", ("/api/commands", "post", "approve-promotion.v1"): "operator",
+    ("/api/commands", "post", "reject-promotion.v1"): "operator", ("/api/commands", "post", "pin-bot.v1"): "operator",
+    ("/api/commands", "post", "unpin-bot.v1"): "operator", ("/api/commands", "post", "set-promotion-mode.v1"): "approver",
 }  # fmt: skip
 
 
@@ -135,7 +138,10 @@ def test_each_role_may_what_its_row_says_and_no_more(api: Api) -> None:
     ({"type": "hold-bot", "botId": "Not An Id"}, "botId"), ({"type": "hold-bot", "botId": "a", "code": "import os"}, "code"),
     ({"type": "hold-bot", "botId": "a", "reason": "x" * 501}, "reason"), ({"type": "hold-bot", "botId": "a", "actor": "root"}, "actor"),
     ({"type": "hold-bot", "botId": "a", "role": "approver"}, "role"), ({"type": "hold-bot", "botId": "a", "commandId": "x"}, "commandId"),
-    ({"type": "pause-loop", "scope": "galaxy"}, "scope"), ({"type": "register-bots", "bots": []}, "bots"),
+    ({"type": "pause-loop", "scope": "galaxy"}, "scope"),
+    ({"type": "pin-bot", "botId": "a"}, "reason"), ({"type": "pin-bot", "botId": "a", "reason": "x", "until": "soon"}, "until"),
+    ({"type": "revert-to-lab", "planHash": "x", "expectedCount": 1}, "planHash"),
+    ({"type": "approve-promotion", "botId": "a"}, "recommendationId"), ({"type": "register-bots", "bots": []}, "bots"),
     ({"type": "register-bots", "bots": [{"id": "a"}] * 501}, "bots"),
     ({"type": "register-bots", "bots": [{"id": "a", "strategy": "sma-cross", "symbol": "AAPL", "parameters": {"fast": 1e400}}]}, ""),
     ({"type": "register-bots", "bots": [{"id": "a", "strategy": "__import__('os')", "symbol": "AAPL"}]}, "strategy"),

@@ -243,7 +243,22 @@ def test_a_search_finds_text_and_runs_nothing(running: Api, text: str) -> None:
     assert len(answer.json()["items"]) == (7 if text == "\x00" else 0)
 
 
-@pytest.mark.parametrize("part", ["", "/decisions", "/gates", "/backtests", "/timeline"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "",
+        "/decisions",
+        "/gates",
+        "/backtests",
+        "/timeline",
+        "/versions",
+        "/evolutions",
+        "/sessions",
+        "/trades",
+        "/equity",
+        "/drift",
+    ],
+)
 def test_an_unknown_bot_is_404_and_an_impossible_id_422(running: Api, part: str) -> None:
     unknown = running.get(f"/api/bots/nobody{part}")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "UNKNOWN_BOT")
@@ -286,7 +301,7 @@ def test_one_decision_per_bot_and_tick_can_be_read(running: Api) -> None:
     tick = running.platform.one("SELECT max(tick) FROM autonomy_planner_runs")
     rows = pages(running, f"/api/planner/runs/{tick}/decisions", 2)
     assert sorted(row["botId"] for row in rows) == sorted(["fb", *(f"bot-{n:03d}" for n in range(6))])
-    gates = running.get("/api/bots/fb/gates").json()["items"]
+    gates = running.get("/api/bots/fb/gates").json()["blockers"]
     assert [gate["code"] for gate in gates] == ["MARKET_DATA"]
     assert all(gates[0][name] for name in ("measured", "required", "clearsWhen"))
 

@@ -38,6 +38,8 @@ def badge_of(jobs: list[dict[str, Any]], reason: str) -> str:
         (BotState.BACKTEST_RUNNING, kinds["BACKTEST", "RUNNING"]),
         (BotState.BACKTEST_QUEUED, kinds["BACKTEST", "QUEUED"]),
         (BotState.EVOLVING, kinds["EVOLVE", "QUEUED"] + kinds["EVOLVE", "RUNNING"]),
+        (BotState.RUNNER_RUNNING, any(job["job_type"] == "RUNNER_START" and job["status"] == "RUNNING" and job["beats"] for job in jobs)),
+        (BotState.RUNNER_STALE, kinds["RUNNER", "QUEUED"] + kinds["RUNNER", "RUNNING"]),
         (BotState.BLOCKED_BY_GATES, reason == "BLOCKED_BY_GATES"),
     ):
         if present:

@@ -20,7 +20,7 @@ def a_job(job_type: JobType, status: JobStatus = JobStatus.RUNNING, *, beats: bo
     started = NOON if status is JobStatus.RUNNING else None
     return {
         "id": f"{job_type}/{status}", "job_type": job_type.value, "status": status.value, "queued_at": NOON - timedelta(minutes=1),
-        "started_at": started, "last_beat_at": (LATER if beats else started) if started else None,
+        "started_at": started, "last_beat_at": (LATER if beats else started) if started else None, "beats": beats or None,
     }  # fmt: skip
 
 

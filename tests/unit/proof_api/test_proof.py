@@ -46,6 +46,8 @@ TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str]
      {"kafka": "down", "planner": "unknown"}, "Kafka was last seen"),
     ("Kafka unseen for 30 s", replace(LOG, seen_age_ms=30_000, pulse_age_ms=30_400), replace(READ, probe_age_ms=31_000), 200, "unverified", None,
      {"kafka": "down", "planner": "unknown", "projection": "down"}, "Kafka was last seen"),
+    ("behind for 30 s, then Kafka unseen for over 5 s", replace(LOG, seen_age_ms=5_001), replace(READ, probe_age_ms=30_001), 503, "unavailable", None,
+     {"kafka": "down", "planner": "unknown", "projection": "down"}, "limit 30 s"),
     ("Kafka unseen for over 30 s", replace(LOG, seen_age_ms=30_001), READ, 503, "unavailable", None,
      {"kafka": "down", "planner": "unknown"}, "Kafka was not seen"),
     ("Kafka never seen", LogFacts(), READ, 503, "unavailable", None,
@@ -153,6 +155,7 @@ def grade_of(judgement: Judgement) -> tuple[int, int]:
 @given(st.tuples(AGES, AGES, AGES, AGES, AGES), st.tuples(*[st.floats(0, 60_000)] * 5), st.booleans())
 def test_more_staleness_never_makes_a_better_status(ages: tuple[float | None, ...], more: tuple[float, ...], paused: bool) -> None:
     seen, pulse, snapshot, probe, tick = ages
+    more = (*more[:3], max(more[3], more[0]), more[4])  # while Kafka is silent no younger probe can come
     before = facts(seen, pulse, snapshot, probe, tick)
     after = facts(*[older(age, by) for age, by in zip(ages, more, strict=True)])  # type: ignore[arg-type]
     if paused:

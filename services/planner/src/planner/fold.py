@@ -67,7 +67,6 @@ from planner.entities import (
 )
 from planner.state import MAX_COMMANDS_REMEMBERED, State
 
-
 SUPERSEDING = frozenset({Cause.CANCELLED_BY_REVERT, Cause.CANCELLED_BY_CHANGE})
 """Ends that make room for the bot's next job: nobody wanted a rest."""
 

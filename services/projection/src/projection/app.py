@@ -5,6 +5,7 @@ has in memory and starts again from the offsets in the database, which are alway
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from dataclasses import dataclass
@@ -19,18 +20,22 @@ from autonomy.chain import Chain
 from autonomy.envelope import encode
 from autonomy.errors import Broken, Retryable
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
+from autonomy.lifecycle import MAX_PENDING
 from autonomy.postgres import GONE, NOT_READY, connect
-from autonomy.topics import PULSE, QUARANTINE, RUNS, TOPICS
+from autonomy.topics import JOBS, PULSE, QUARANTINE, RUNNERS, RUNS, TOPICS
 from autonomy.values import derived_id
 from projection.intake import Intake
+from projection.rows import Changes
 from projection.settings import ProjectionSettings
-from projection.store import load, write
+from projection.store import Progress, load, write
 
 log = logging.getLogger(__name__)
 POLL_MS = 100
 RETRY_S = 0.5
 COMMIT_TIMEOUT_S = 30
 PULSES_BACK = 50
+YIELD_EVERY = 100
+"""Records between two looks at the commit under way."""
 PASSING = (*GONE, KafkaError)
 """What may be over at the next start; anything else is a fault of this code and stops the process."""
 ROWS = Counter("autonomy_projection_records", "Records applied", ["topic"])
@@ -48,12 +53,16 @@ class Projection:
     reader: LogReader
     producer: AIOKafkaProducer
     intake: Intake
+    writing: "tuple[asyncio.Task[None], Progress] | None" = None
     stopping: bool = False
-    paused: bool = False
+    paused: frozenset[TopicPartition] = frozenset()
     read_only_log: bool = False
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection; a batch under way is dropped, it is read again."""
+        if self.writing is not None:
+            self.writing[0].cancel()
+            await asyncio.gather(self.writing[0], return_exceptions=True)
         await self.reader.close()
         await asyncio.wait_for(self.producer.stop(), timeout=10)
         self.connection.terminate()
@@ -62,46 +71,78 @@ class Projection:
         """Project until told to stop."""
         while not self.stopping:
             await self.turn()
+        await self.settle()
 
     async def turn(self) -> bool:
-        """Read a batch and commit it; returns whether there was anything."""
+        """Read a batch and commit it; returns whether there was anything.
+
+        While there is more to read than a batch, the next one is decoded during the commit: its rows and offsets still move
+        together and only after those before it, and if one batch fails none that follows can be written.
+        """
         records = await self.reader.poll(POLL_MS, self.settings.batch)
-        for record in records:
+        for number, record in enumerate(records):
             self.intake.take(record)
             ROWS.labels(record.topic).inc()
+            if self.writing is not None and number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
         applied = self.intake.apply_ready_ticks()
         if not records and not applied:
+            await self.settle()
             return False
-        await self.commit()
+        await self.settle()
+        await self._begin_commit()
+        if len(records) < self.settings.batch:
+            await self.settle()
         self.watch_pending()
         return True
 
     async def commit(self) -> None:
         """Rows and offsets, in one transaction; what goes to quarantine is said before, at least once."""
-        for said in [] if self.read_only_log else self.intake.said:
+        await self.settle()
+        await self._begin_commit()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until the batch under way is in the database."""
+        if self.writing is None:
+            return
+        writing, progress = self.writing
+        self.writing = None
+        await writing
+        self.intake.committed(progress)
+        HEAD_TICK.set(progress.head.tick)
+        QUARANTINED.set(progress.quarantined)
+
+    async def _begin_commit(self) -> None:
+        for said in self.intake.take_said():
+            if self.read_only_log:
+                break
             key = f"{said.source_topic}/{said.source_partition}/{said.source_offset}"
             value = encode(said, source="autonomy/projection", subject=key, time=clock.now(), event_id=derived_id("quarantine", key))
             await append_batch(self.producer, QUARANTINE, 0, [Outgoing(key.encode(), value)])
             log.warning("quarantined", extra={"record": key, "reason": said.reason})
         changes, progress = self.intake.model.finish(), self.intake.progress()
+        self.writing = (asyncio.create_task(self._write(changes, progress)), progress)
+
+    async def _write(self, changes: Changes, progress: Progress) -> None:
         with BATCH_SECONDS.time():
             await write(self.connection, changes, progress)
-        self.intake.committed(progress)
-        HEAD_TICK.set(progress.head.tick)
-        QUARANTINED.set(progress.quarantined)
 
     def watch_pending(self) -> None:
-        """Stop fetching job events while too many wait for their tick."""
+        """Stop fetching job events and bars while too many wait for their tick."""
         # What was read before has to come in whole, or no tick can be applied that would free it.
-        must_wait = self.intake.model.fold.must_wait and not self.intake.reads_again
-        if must_wait == self.paused:
+        model, full = self.intake.model, frozenset[TopicPartition]()
+        if not self.intake.reads_again:
+            if model.fold.must_wait:
+                full |= {partition for partition in self.reader.positions if partition.topic == JOBS}
+            if model.books.pending_bars >= MAX_PENDING:
+                # A partition where a bar waits was read beyond the next tick's cut, so that tick does not need more of it.
+                full |= {TopicPartition(*key) for key, queue in self.intake.waiting.items() if key[0] == RUNNERS and queue}
+        if full == self.paused:
             return
-        jobs = [partition for partition in self.reader.positions if partition.topic == "autonomy.jobs"]
-        if must_wait:
-            self.reader.consumer.pause(*jobs)
-        else:
-            self.reader.consumer.resume(*jobs)
-        self.paused = must_wait
+        self.reader.consumer.resume(*(self.paused - full))
+        self.reader.consumer.pause(*full)
+        self.paused = full
 
 
 async def build_projection(settings: ProjectionSettings, *, read_only_log: bool = False) -> Projection:
@@ -111,6 +152,8 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
         settings: where.
         read_only_log: a rebuild says nothing; what it quarantines was said when it was live.
     """
+    # Rows and open events live long; looking through them for cycles every few hundred objects would cost a quarter of the time.
+    gc.set_threshold(50_000, 20, 100)
     connection = await connect(settings.database_url, settings.schema_name, statement_s=COMMIT_TIMEOUT_S)
     model, head, offsets = await load(connection)
     starts = {topic.name: [offsets.next_offset.get((topic.name, number), 0) for number in range(topic.partitions)] for topic in TOPICS}

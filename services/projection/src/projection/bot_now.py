@@ -12,6 +12,10 @@ from datetime import datetime
 from autonomy.values import BotState, JobStatus, JobType, Reason
 
 Row = dict[str, object]
+COPIED = (
+    "stage", "name", "strategy", "symbol", "parameters", "origin", "pinned", "pin_reason", "pinned_by", "pinned_until", "version",
+)  # fmt: skip
+"""What a badge row repeats of the bot's own, for filters and search."""
 BACKTESTS = frozenset({JobType.BACKTEST_BASELINE.value, JobType.BACKTEST_REFRESH.value})
 
 
@@ -44,8 +48,8 @@ def state_of(live_jobs: Iterable[Mapping[str, object]], last_reason: str) -> Now
             return Now(BotState.EVOLVING, job)
     for job in jobs:
         if job["job_type"] == JobType.RUNNER_START.value:
-            # A beat later than the claim is the only sign that the runner trades; readers age it by their own clock.
-            beats = job["status"] == JobStatus.RUNNING.value and job["last_beat_at"] != job["started_at"]
+            # A beat of the winner is the only sign that the runner trades; readers age it by their own clock.
+            beats = job["status"] == JobStatus.RUNNING.value and job["beats"]
             return Now(BotState.RUNNER_RUNNING if beats else BotState.RUNNER_STALE, job)
     if last_reason == Reason.BLOCKED_BY_GATES.value:
         return Now(BotState.BLOCKED_BY_GATES, None)
@@ -62,3 +66,57 @@ def since_of(now: Now, decided_at: datetime | None, ended_at: datetime | None) -
         return now.job["started_at"] if started else now.job["queued_at"]
     times = [time for time in (decided_at, ended_at) if time is not None]
     return max(times) if times else None
+
+
+def badge_row(bot: Row, span: Row | None, live: Iterable[Row], before: Row) -> Row:
+    """The row of a bot's badge, but for its session and its recommendation.
+
+    Args:
+        bot: its own row.
+        span: its standing decision.
+        live: its live jobs.
+        before: what is kept from batch to batch: evidence, times, promotion gates, drift.
+    """
+    jobs = sorted(live, key=_place)  # of a class at most one is live; should that ever break, every reader still shows the same one
+    now = state_of(jobs, str(span["reason_code"]) if span else "")
+    job: Mapping[str, object] = now.job or {}
+    runner: Mapping[str, object] = next((row for row in jobs if row["job_type"] == JobType.RUNNER_START.value), {})
+    decided_at, ended_at = _time(before["decided_at"]), _time(before["ended_at"])
+    ended_last = ended_at is not None and (decided_at is None or ended_at > decided_at)
+    decision: Mapping[str, object] = span or {"reason_code": "NOT_EVALUATED_YET", "detail": "", "blockers": []}
+    row: Row = before | {
+        "bot_id": bot["id"], "state": now.state.value, "since": since_of(now, decided_at, ended_at) or bot["registered_at"],
+        "reason_code": decision["reason_code"], "detail": decision["detail"], "would": decision.get("would"),
+        "next_due_at": decision.get("next_due_at"), "until_at": decision.get("until_at"), "blockers": decision["blockers"],
+        "job_id": job.get("id"), "job_type": job.get("job_type"), "job_status": job.get("status"), "job_tick": job.get("tick"),
+        "job_seq": job.get("seq"), "phase": job.get("phase"), "progress": job.get("progress"), "last_beat_at": job.get("last_beat_at"),
+        "runner_job_id": runner.get("id"), "runner_status": runner.get("status"),
+        "runner_beat_at": runner.get("last_beat_at") if runner.get("beats") else None,
+        "because_event_id": before["ended_event_id"] if ended_last else decision.get("event_id"),
+        **{name: bot[name] for name in COPIED},
+    }  # fmt: skip
+    row["recency"] = recency_of(row, span)
+    return row
+
+
+def _place(job: Row) -> tuple[int, int]:
+    return int(str(job["tick"])), int(str(job["seq"]))
+
+
+def _time(value: object) -> datetime | None:
+    return value if isinstance(value, datetime) else None
+
+
+def recency_of(row: Row, span: Row | None) -> str:
+    """Lane 2 from the standing decision: what is due says whether the evidence is stale, in bars of the market clock."""
+    if row["evidence_until"] is None:
+        return "none"
+    due = span["job_type"] if span is not None and span["reason_code"] != Reason.NOTHING_DUE.value else None
+    job = row["job_type"] if row["job_id"] is not None else None
+    if JobType.BACKTEST_BASELINE.value in {due, job}:
+        return "none"
+    if span is None or JobType.BACKTEST_REFRESH.value not in {due, job}:
+        return "fresh"
+    # A decision older than the evidence was answered by it.
+    answered = job is None and span["job_id"] is not None and span["reason_code"] in {"SCHEDULED", "ACTIVE_JOB"}
+    return "fresh" if answered else "stale"

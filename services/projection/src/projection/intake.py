@@ -1,8 +1,9 @@
 """What the projection has read and not committed yet, and which offsets a commit may claim.
 
 Place in the flow: log reader → **intake** → model. Pure bookkeeping around the model. For `autonomy.runs` the resume offset
-is the one after the last accepted seal; for job events it stops before the first one that waits for its tick; `applied`
-remembers how far everything else was applied, so that re-read records are skipped exactly.
+is the one after the last accepted seal; for job events and runners' bars it stops before the first one that waits for its tick;
+`applied` remembers how far everything else was applied, so that re-read records are skipped exactly. A tick is applied once all
+commands and bars below its cut were read: then it closes a session at a bar that is known here.
 
 Source: design, section 7; S8.
 """
@@ -10,18 +11,21 @@ Source: design, section 7; S8.
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from autonomy.chain import AcceptedTick, Chain, read_record
 from autonomy.envelope import Received, Undecodable, decode
-from autonomy.events import AttemptRefused, CapabilitiesAnnounced, Command, Head, RecordQuarantined, RunnerHeartbeat
+from autonomy.events import AttemptRefused, CapabilitiesAnnounced, Command, Head, RecordQuarantined, RunnerBar, RunnerHeartbeat
 from autonomy.kafka import Record
 from autonomy.lifecycle import JobStep
-from autonomy.topics import COMMANDS, JOBS, PULSE, RUNS
+from autonomy.topics import COMMANDS, JOBS, PULSE, RUNNERS, RUNS
 from projection.apply import Model
 from projection.rows import instant
 from projection.store import Offsets, Progress
 
 Key = tuple[str, int]
+WAITING: Final = (JOBS, RUNNERS)
+"""Topics with records that name a tick, and wait for it."""
 
 
 @dataclass(slots=True)
@@ -29,8 +33,8 @@ class Intake:
     """The reading side of one projection.
 
     Attributes:
-        ticks: accepted, waiting for the commands below their cut.
-        waiting: per jobs partition, offsets of events that wait for their tick, rising, with that tick.
+        ticks: accepted, waiting for the commands and bars below their cut.
+        waiting: per partition, offsets of records that wait for their tick, rising, with that tick.
         quarantined: how many records could not be read, in all.
         said: what to publish on the quarantine topic before the commit.
     """
@@ -40,7 +44,7 @@ class Intake:
     offsets: Offsets
     applied_head: Head
     ticks: deque[AcceptedTick] = field(default_factory=deque)
-    waiting: dict[int, deque[tuple[int, int]]] = field(default_factory=dict)
+    waiting: dict[Key, deque[tuple[int, int]]] = field(default_factory=dict)
     positions: dict[Key, int] = field(default_factory=dict)
     quarantined: int = 0
     said: list[RecordQuarantined] = field(default_factory=list)
@@ -63,7 +67,7 @@ class Intake:
             return
         if not again:
             self._apply(received, record, at)
-        elif record.topic == JOBS and self._tick_of(received) > self.model.fold.head_tick:
+        elif record.topic in WAITING and self._waits(received):
             self._apply(received, record, at)  # it waited for its tick when the last batch was committed
 
     def _take_run(self, record: Record, at: datetime) -> None:
@@ -82,8 +86,12 @@ class Intake:
         if record.topic == JOBS:
             step: JobStep = event  # type: ignore[assignment] # the codec admits only job steps on this topic
             if step.job_id not in self.model.fold.jobs and step.tick > self.model.fold.head_tick:
-                self.waiting.setdefault(record.partition, deque()).append((record.offset, step.tick))
+                self.waiting.setdefault((JOBS, record.partition), deque()).append((record.offset, step.tick))
             self.model.apply_step(step, at)
+        elif isinstance(event, RunnerBar):
+            if self.model.books.waits(event, self.model.fold.head_tick):
+                self.waiting.setdefault((RUNNERS, record.partition), deque()).append((record.offset, event.tick))
+            self.model.apply_bar(event, at)
         elif record.topic == PULSE:
             self.model.apply_pulse(received, at)
         elif isinstance(event, RunnerHeartbeat):
@@ -96,8 +104,11 @@ class Intake:
             self.model.apply_refusal(event, at)
         # autonomy.quarantine: our own words, already in the table
 
-    def _tick_of(self, received: Received) -> int:
-        return int(getattr(received.event, "tick", 0))
+    def _waits(self, received: Received) -> bool:
+        event, head_tick = received.event, self.model.fold.head_tick
+        if isinstance(event, RunnerBar):
+            return self.model.books.waits(event, head_tick)
+        return int(getattr(event, "tick", 0)) > head_tick
 
     def _refuse(self, record: Record, reason: str, at: datetime) -> None:
         self.quarantined += 1
@@ -107,15 +118,15 @@ class Intake:
         ))  # fmt: skip
 
     def apply_ready_ticks(self) -> int:
-        """Apply the accepted ticks whose commands were read; returns how many.
+        """Apply the accepted ticks whose commands and bars were read; returns how many.
 
-        None while job events are read for the second time: which of them waited at the last commit is told by the head
-        of that commit.
+        None while records are read for the second time: which of them waited at the last commit is told by the head of that
+        commit.
         """
         applied = 0
         if self.reads_again:
             return applied
-        while self.ticks and self._commands_read(self.ticks[0]):
+        while self.ticks and self._inputs_read(self.ticks[0]):
             tick = self.ticks.popleft()
             self.model.apply_tick(tick)
             self.applied_head = tick.head
@@ -124,11 +135,15 @@ class Intake:
 
     @property
     def reads_again(self) -> bool:
-        """Whether job events from before the last commit are still being read again."""
-        return any(key[0] == JOBS and self.positions.get(key, 0) < applied for key, applied in self.offsets.applied.items())
+        """Whether records from before the last commit are still being read again."""
+        return any(key[0] in WAITING and self.positions.get(key, 0) < applied for key, applied in self.offsets.applied.items())
 
-    def _commands_read(self, tick: AcceptedTick) -> bool:
-        return all(self.positions.get((COMMANDS, number), 0) >= end for number, end in enumerate(tick.seal.cut.get(COMMANDS, ())))
+    def _inputs_read(self, tick: AcceptedTick) -> bool:
+        return all(
+            self.positions.get((topic, number), 0) >= end
+            for topic in (COMMANDS, RUNNERS)
+            for number, end in enumerate(tick.seal.cut.get(topic, ()))
+        )
 
     def progress(self) -> Progress:
         """What a commit of everything applied so far may claim."""
@@ -142,16 +157,16 @@ class Intake:
         before = {key: self.offsets.next_offset[key] for key in moved if key in self.offsets.next_offset}
         return Progress(
             head=applied_head, market_now=self.model.market_now, void_records=self.chain.void_records,
-            void_seals=self.chain.void_seals, void_steps=sum(self.model.fold.void.values()),
+            void_seals=self.chain.void_seals, void_steps=sum(self.model.fold.void.values()) + self.model.books.void,
             quarantined=self.quarantined, rev=self.model.rev, offsets=moved, before=before,
         )  # fmt: skip
 
     def _resume(self, key: Key, position: int, head_offset: int) -> int:
         if key[0] == RUNS:
             return head_offset + 1
-        if key[0] != JOBS:
+        if key[0] not in WAITING:
             return position
-        queue = self.waiting.get(key[1])
+        queue = self.waiting.get(key)
         while queue and queue[0][1] <= self.model.fold.head_tick:
             queue.popleft()
         return min(position, queue[0][0]) if queue else position
@@ -160,5 +175,9 @@ class Intake:
         """The batch is in the database."""
         for key, (nexts, applied) in progress.offsets.items():
             self.offsets.next_offset[key], self.offsets.applied[key] = nexts, applied
-        self.said.clear()
         self.model.rev += 1
+
+    def take_said(self) -> list[RecordQuarantined]:
+        """What is to be said of refused records before the next commit; each once."""
+        said, self.said = self.said, []
+        return said

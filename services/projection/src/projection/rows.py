@@ -5,25 +5,41 @@ Place in the flow: apply → **rows** → store. Pure functions without memory; 
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final, NamedTuple, assert_never
 
+import msgspec
 import orjson
 
 from autonomy.chain import AcceptedTick
-from autonomy.envelope import Received
+from autonomy.envelope import Received, data_bytes
 from autonomy.events import (
     AttemptRefused,
+    BotChanged,
+    BotDecision,
+    BotPinned,
     BotRegistered,
+    BotRetired,
+    BotUnpinned,
     ChainRepaired,
     Command,
+    CommandAccepted,
+    CommandRejected,
     Document,
+    HoldPlaced,
+    HoldReleased,
+    JobEnqueued,
     JobSucceeded,
+    LoopPaused,
+    LoopResumed,
     PlannerPulse,
     ProbePulse,
     RecordQuarantined,
     ResearchSummary,
+    RevertToLab,
+    StageChanged,
 )
 from autonomy.lifecycle import Job
-from autonomy.values import JobStatus, JobType, Reason
+from autonomy.values import JobStatus, iso
 from projection.bot_now import Row
 
 
@@ -32,18 +48,43 @@ def instant(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
+class Said(NamedTuple):
+    """Where a fact of a tick stands: tick time, tick, and the id of its record."""
+
+    at: datetime
+    tick: int
+    event_id: str
+
+
 @dataclass(slots=True)
 class Changes:
-    """Rows of one batch: the last state of each key, and keys to delete."""
+    """Rows of one batch: the last state of each key, and keys to delete.
+
+    Attributes:
+        settled: sessions that closed, at which bar (-1: before the first) and whether a position was flattened there. Later bars
+            go, and the session's figures are those of that bar.
+        ended: decisions (bot, first tick) written by an earlier batch that no longer stand, with the tick that ended them.
+    """
 
     rows: dict[str, dict[tuple[object, ...], Row]] = field(default_factory=dict)
     gone: dict[str, set[tuple[object, ...]]] = field(default_factory=dict)
+    settled: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    ended: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def put(self, table: str, key: tuple[object, ...], row: Row) -> None:
         """Write this row."""
         self.rows.setdefault(table, {})[key] = row
         if table in self.gone:
             self.gone[table].discard(key)
+
+    def end_span(self, span: Row, tick: int) -> None:
+        """A decision stands until this tick."""
+        key = (str(span["bot_id"]), int(str(span["from_tick"])))
+        open_row = self.rows.get("decision_spans", {}).get(key)
+        if open_row is None:
+            self.ended[key] = tick
+        else:
+            self.put("decision_spans", key, open_row | {"to_tick": tick})
 
     def drop(self, table: str, key: tuple[object, ...]) -> None:
         """Delete this row."""
@@ -76,7 +117,83 @@ def bot_row(event: BotRegistered, at: datetime) -> Row:
         "stage_reason_code": "REGISTERED", "stage_version": 1, "origin": event.origin.value,
         "strategy": event.strategy, "parameters": event.parameters, "symbol": event.symbol,
         "timeframe": event.timeframe, "version": 1, "pinned": event.pinned, "pin_reason": event.pin_reason,
+        "pinned_by": event.actor if event.pinned else None, "pinned_until": None,
         "hold_reason": None, "hold_actor": None, "registered_at": at, "retired_at": None,
+    }  # fmt: skip
+
+
+BotFact = BotChanged | StageChanged | HoldPlaced | HoldReleased | BotPinned | BotUnpinned
+
+
+def bot_after(row: Row, event: BotFact, at: datetime) -> Row:
+    """A bot after a fact about it."""
+    match event:
+        case BotChanged():
+            changed: Row = {
+                "version": event.version, "strategy": event.strategy, "parameters": event.parameters, "symbol": event.symbol,
+            }  # fmt: skip
+        case StageChanged():
+            changed = {"stage": event.to_stage.value, "stage_updated_at": at, "stage_reason_code": event.reason_code}
+            if event.from_stage is not None:
+                changed["stage_version"] = int(str(row["stage_version"])) + 1
+        case HoldPlaced():
+            changed = {"hold_reason": event.reason, "hold_actor": event.actor}
+        case HoldReleased():
+            changed = {"hold_reason": None, "hold_actor": None} if event.kind == "OPERATOR" else {}
+        case BotPinned():
+            changed = {"pinned": True, "pin_reason": event.reason, "pinned_by": event.actor, "pinned_until": event.until}
+        case BotUnpinned():
+            changed = {"pinned": False, "pin_reason": "", "pinned_by": None, "pinned_until": None}
+        case _:
+            assert_never(event)
+    return row | changed
+
+
+def stage_row(event: StageChanged, said: Said) -> Row:
+    """A row of a bot's stage history."""
+    return {
+        "id": event.event_id, "bot_id": event.bot_id, "from_stage": event.from_stage.value if event.from_stage else None,
+        "to_stage": event.to_stage.value, "reason_code": event.reason_code, "actor": event.actor, "created_at": said.at,
+        "tick": said.tick, "command_id": event.command_id, "recommendation_id": event.recommendation_id,
+        "evidence_job": event.evidence_job, "approved_by": list(event.approved_by),
+    }  # fmt: skip
+
+
+def version_row(event: BotRegistered | BotChanged, said: Said) -> Row:
+    """A version of a bot."""
+    version, evolved_by = (event.version, event.evolved_by) if isinstance(event, BotChanged) else (1, None)
+    return {
+        "bot_id": event.bot_id, "version": version, "strategy": event.strategy,
+        "parameters": event.parameters, "symbol": event.symbol, "actor": event.actor,
+        "evolved_by": evolved_by, "tick": said.tick, "created_at": said.at, "event_id": said.event_id,
+    }  # fmt: skip
+
+
+Noted = BotPinned | BotUnpinned | HoldPlaced | HoldReleased | BotRetired | LoopPaused | LoopResumed
+
+
+def note_row(event: Noted, bot_id: str, said: Said) -> Row:
+    """Something that has no table of its own."""
+    match event:
+        case BotPinned():
+            kind, detail = "PINNED", event.reason + (f" (until {iso(event.until)})" if event.until else "")
+        case BotUnpinned():
+            kind, detail = "UNPINNED", event.cause
+        case HoldPlaced():
+            kind, detail = "HELD", f"{event.kind}: {event.reason}"
+        case HoldReleased():
+            kind, detail = "RELEASED", event.kind
+        case BotRetired():
+            kind, detail = "RETIRED", ""
+        case LoopPaused():
+            kind, detail = "PAUSED", event.reason
+        case LoopResumed():
+            kind, detail = "RESUMED", ""
+        case _:
+            assert_never(event)
+    return {
+        "event_id": said.event_id, "bot_id": bot_id, "kind": kind, "actor": event.actor, "detail": detail, "tick": said.tick,
+        "created_at": said.at,
     }  # fmt: skip
 
 
@@ -93,11 +210,6 @@ def backtest_row(step: JobSucceeded, found: ResearchSummary, job_type: str, at: 
     }  # fmt: skip
 
 
-def time_of(value: object) -> datetime | None:
-    """The instant of a column, or None."""
-    return value if isinstance(value, datetime) else None
-
-
 def columns_of(job: Job) -> Row:
     """What of a row follows from the lifecycle."""
     return {
@@ -107,32 +219,24 @@ def columns_of(job: Job) -> Row:
     }  # fmt: skip
 
 
-def left_attempt(row: Row, before: Job, at: datetime, cause: str) -> Row:
+def left_attempt(row: Row, before: Job, at: datetime, cause: str, event_id: str) -> Row:
     """The columns of a job that goes back into the queue, with the attempt it leaves behind."""
     earlier = row["attempts"] if isinstance(row["attempts"], list) else []
     started = row["started_at"]
     attempt = {
         "attempt": before.attempt, "processId": before.process_id, "cause": cause,
         "startedAt": started.isoformat() if isinstance(started, datetime) and before.process_id else None,
-        "endedAt": at.isoformat(),
+        "endedAt": at.isoformat(), "eventId": event_id,
     }  # fmt: skip
     return {
         "attempts": [*earlier, attempt], "queued_at": at, "started_at": None, "last_beat_at": None,
-        "phase": None, "progress": None, "process_id": None,
+        "phase": None, "progress": None, "process_id": None, "beats": None, "started_event_id": None,
     }  # fmt: skip
 
 
-def json_of(part: Document, exclude: set[str] | None = None) -> orjson.Fragment:
+def json_of(part: Document) -> orjson.Fragment:
     """A part of an event as it stands on the wire: rows carry it as text, nobody here looks into it again."""
-    return orjson.Fragment(part.__pydantic_serializer__.to_json(part, by_alias=True, exclude=exclude))
-
-
-def new_runner(process_id: str, at: datetime) -> Row:
-    """A runner process that was never heard of."""
-    return {
-        "process_id": process_id, "first_seen_at": at, "last_beat_at": at, "research_slots": 0, "held": 0,
-        "stopping": False, "engine_version": "", "symbols": [], "strategies": [],
-    }  # fmt: skip
+    return orjson.Fragment(part.__pydantic_serializer__.to_json(part, by_alias=True))
 
 
 def no_evidence() -> Row:
@@ -140,22 +244,8 @@ def no_evidence() -> Row:
     return {
         "recency": "none", "evidence_until": None, "evidence_at": None, "sharpe": None, "max_drawdown": None,
         "trades": None, "spark": [], "rev": 0, "decided_at": None, "ended_at": None, "ended_event_id": None,
+        "promotion_to": None, "promotion_blockers": [], "promotion_gates": 0, "drift": None, "drift_at": None, "demote": None,
     }  # fmt: skip
-
-
-def recency_of(row: Row, span: Row | None) -> str:
-    """Lane 2 from the standing decision: what is due says whether the evidence is stale, in bars of the market clock."""
-    if row["evidence_until"] is None:
-        return "none"
-    due = span["job_type"] if span is not None and span["reason_code"] != Reason.NOTHING_DUE.value else None
-    job = row["job_type"] if row["job_id"] is not None else None
-    if JobType.BACKTEST_BASELINE.value in {due, job}:
-        return "none"
-    if span is None or JobType.BACKTEST_REFRESH.value not in {due, job}:
-        return "fresh"
-    # A decision older than the evidence was answered by it.
-    answered = job is None and span["job_id"] is not None and span["reason_code"] in {"SCHEDULED", "ACTIVE_JOB"}
-    return "fresh" if answered else "stale"
 
 
 def refusal_row(said: AttemptRefused, at: datetime) -> Row:
@@ -163,7 +253,7 @@ def refusal_row(said: AttemptRefused, at: datetime) -> Row:
     return {
         "id": said.attempt_id, "command": said.command, "actor": said.actor, "role": said.role, "reason": "",
         "body": {}, "said_at": at, "status": "REFUSED", "tick": None, "code": said.code, "field": said.field,
-        "limit_text": said.limit, "outcomes": [],
+        "limit_text": said.limit, "outcomes": [], "counts": {}, "bot_id": None,
     }  # fmt: skip
 
 
@@ -208,5 +298,66 @@ def command_row(command: Command, at: datetime) -> Row:
     return {
         "id": command.command_id, "command": command.wire, "actor": command.actor, "role": command.role,
         "reason": command.reason, "body": command.model_dump(mode="json", by_alias=True), "said_at": at,
-        "status": "OPEN", "tick": None, "code": None, "field": None, "limit_text": None, "outcomes": [],
+        "status": "OPEN", "tick": None, "code": None, "field": None, "limit_text": None, "outcomes": [], "counts": {},
+        "bot_id": named_bot(command),
+    }  # fmt: skip
+
+
+def named_bot(command: Command) -> str | None:
+    """The one bot that a command names; None of one that names many, or a job."""
+    if isinstance(command, RevertToLab):
+        return command.bot_ids[0] if len(command.bot_ids) == 1 else None
+    named: str | None = getattr(command, "bot_id", None)
+    return named
+
+
+def answer_row(event: CommandAccepted | CommandRejected, tick: int) -> Row:
+    """What a tick answered a command."""
+    answer: Row = {"tick": tick, "status": "ACCEPTED", "code": None, "field": None, "limit_text": None, "outcomes": [], "counts": {}}
+    match event:
+        case CommandAccepted():
+            outcomes = [outcome.model_dump(mode="json", by_alias=True) for outcome in event.outcomes]
+            return answer | {"outcomes": outcomes, "counts": dict(event.counts)}
+        case CommandRejected():
+            return answer | {"status": "REJECTED", "code": event.code, "field": event.field, "limit_text": event.limit}
+        case _:
+            assert_never(event)
+
+
+class _Gates(msgspec.Struct):
+    blockers: msgspec.Raw = msgspec.Raw(b"[]")
+    promotion: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Decided(msgspec.Struct):
+    data: _Gates
+
+
+_DECIDED: Final = msgspec.json.Decoder(_Decided)
+
+
+def span_row(event: BotDecision, said: Said, value: bytes) -> Row:
+    """A standing decision; its gates are the very text of its record, which the codec has checked."""
+    gates = _DECIDED.decode(value).data
+    return {
+        "bot_id": event.bot_id, "from_tick": said.tick, "to_tick": None, "reason_code": event.reason.value,
+        "job_type": event.job_type.value if event.job_type else None, "job_id": event.job_id,
+        "blockers": orjson.Fragment(bytes(gates.blockers)),
+        "detail": event.detail, "until_at": event.until, "next_due_at": event.next_due_at,
+        "limit_name": event.limit, "limit_value": event.limit_value, "place": event.place,
+        "would": event.would.value if event.would else None, "due_since": event.due_since, "event_id": said.event_id,
+        "promotion_to": event.promotion_to.value if event.promotion_to else None,
+        "promotion": None if event.promotion is None else orjson.Fragment(bytes(gates.promotion)),
+    }  # fmt: skip
+
+
+def order_row(event: JobEnqueued, seq: int, said: Said) -> Row:
+    """A job as ordered, without what its lifecycle adds."""
+    return {
+        "id": event.job_id, "bot_id": event.bot_id, "job_type": event.job_type.value,
+        "job_class": event.job_class.value, "cause": None, "detail": None, "tick": event.tick, "seq": seq,
+        "partition": event.partition, "created_at": said.at, "queued_at": said.at, "started_at": None, "finished_at": None,
+        "last_beat_at": None, "beats": None, "phase": None, "progress": None, "fingerprint": event.fingerprint,
+        "bars_until": event.bars_until.isoformat(), "spec": orjson.Fragment(data_bytes(event)),
+        "result": None, "attempts": [], "event_id": said.event_id, "started_event_id": None, "ended_event_id": None,
     }  # fmt: skip

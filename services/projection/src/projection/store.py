@@ -123,6 +123,14 @@ async def write(connection: "asyncpg.Connection[asyncpg.Record]", changes: Chang
                 await connection.execute(UPSERTS[name].delete, *columns)
         for name, rows in changes.rows.items():
             await _upsert(connection, UPSERTS[name], list(rows.values()))
+        await _settle(connection, changes.settled)
+        if changes.ended:
+            bots, ticks = zip(*changes.ended, strict=True)
+            await connection.execute(
+                "UPDATE decision_spans s SET to_tick = k.to_tick FROM unnest($1::text[], $2::bigint[], $3::bigint[]) "
+                "AS k(bot_id, from_tick, to_tick) WHERE s.bot_id = k.bot_id AND s.from_tick = k.from_tick",
+                bots, ticks, list(changes.ended.values()),
+            )  # fmt: skip
         head = progress.head
         await connection.execute(
             "INSERT INTO projection_head VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp()) "
@@ -132,6 +140,26 @@ async def write(connection: "asyncpg.Connection[asyncpg.Record]", changes: Chang
             progress.void_steps, progress.quarantined, progress.rev,
         )  # fmt: skip
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(progress.rev))
+
+
+async def _settle(connection: "asyncpg.Connection[asyncpg.Record]", settled: Mapping[str, tuple[int, bool]]) -> None:
+    """Bring closed sessions to the bar at which they closed: what was marked later goes, the figures are those of that bar."""
+    if not settled:
+        return
+    sessions, bars = list(settled), [bar for bar, _ in settled.values()]
+    for table in ("bot_equity", "bot_trades"):
+        await connection.execute(
+            f"DELETE FROM {table} t USING unnest($1::uuid[], $2::int[]) AS k(session_id, bar) "  # noqa: S608 (names of our own)
+            "WHERE t.session_id = k.session_id AND t.bar > k.bar",
+            sessions, bars,
+        )  # fmt: skip
+    await connection.execute(
+        "UPDATE bot_sessions s SET trades = e.trades + k.flattened::int, traded_bars = e.traded_bars, sharpe = e.sharpe, "
+        "max_drawdown = e.max_drawdown, replay = e.replay, last_mark_at = e.at, pnl = e.pnl + (s.equity - e.equity) "
+        "FROM unnest($1::uuid[], $2::int[], $3::bool[]) AS k(session_id, bar, flattened) "
+        "LEFT JOIN bot_equity e ON e.session_id = k.session_id AND e.bar = k.bar WHERE s.id = k.session_id",
+        sessions, bars, [flattened for _, flattened in settled.values()],
+    )  # fmt: skip
 
 
 async def _upsert(connection: "asyncpg.Connection[asyncpg.Record]", upsert: Upsert, rows: list[Row]) -> None:
@@ -177,7 +205,10 @@ async def load(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[Model,
     model.bots = {row["id"]: dict(row) for row in await connection.fetch("SELECT * FROM bots WHERE retired_at IS NULL")}
     model.now = {row["bot_id"]: dict(row) for row in await connection.fetch("SELECT * FROM bot_now")}
     model.spans = {row["bot_id"]: dict(row) for row in await connection.fetch("SELECT * FROM decision_spans WHERE to_tick IS NULL")}
-    model.runners = {row["process_id"]: dict(row) for row in await connection.fetch("SELECT * FROM bot_runners")}
+    model.signs.rows = {row["process_id"]: dict(row) for row in await connection.fetch("SELECT * FROM bot_runners")}
+    model.books.rows = {row["id"]: dict(row) for row in await connection.fetch("SELECT * FROM bot_sessions WHERE state = 'OPEN'")}
+    model.books.by_bot = {str(row["bot_id"]): session_id for session_id, row in model.books.rows.items()}
+    await _load_careers(connection, model)
     model.commands = {row["id"]: dict(row) for row in await connection.fetch("SELECT * FROM commands WHERE status = 'OPEN'")}
     model.seen_commands = {row["id"] for row in await connection.fetch("SELECT id FROM commands")}
     for row in await connection.fetch("SELECT * FROM bot_jobs WHERE status IN ('QUEUED', 'RUNNING')"):
@@ -185,6 +216,15 @@ async def load(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[Model,
         model.by_bot.setdefault(row["bot_id"], set()).add(row["id"])
         model.fold.enqueue(job_of_row(dict(row)))
     return model, head, offsets
+
+
+async def _load_careers(connection: "asyncpg.Connection[asyncpg.Record]", model: Model) -> None:
+    careers = model.careers
+    for row in await connection.fetch("SELECT * FROM promotions WHERE status IN ('OPEN', 'REQUESTED')"):
+        careers.promotions[row["id"]] = dict(row)
+        careers.by_bot[row["bot_id"]] = row["id"]
+    unfinished = "SELECT * FROM bot_evolutions WHERE verdict IS NULL OR finished_at IS NULL"
+    careers.searches = {row["job_id"]: dict(row) for row in await connection.fetch(unfinished)}
 
 
 def job_of_row(row: Mapping[str, object]) -> Job:

@@ -35,7 +35,7 @@ class Operators:
     """The operators file, read again when it changes."""
 
     path: Path
-    mtime_ns: int = -1
+    stamp: tuple[int, int, int] | None = None
     by_digest: dict[str, Operator] = field(default_factory=dict)
 
     def of_header(self, authorization: str | None) -> Operator | None:
@@ -52,11 +52,13 @@ class Operators:
 
     def _refresh(self) -> None:
         try:
-            mtime_ns = self.path.stat().st_mtime_ns
+            known_as = self.path.stat()
         except FileNotFoundError:
-            self.by_digest, self.mtime_ns = {}, -1
+            self.by_digest, self.stamp = {}, None
             return
-        if mtime_ns == self.mtime_ns:
+        # A file that was replaced within one step of the clock is still another file.
+        stamp = (known_as.st_mtime_ns, known_as.st_ino, known_as.st_size)
+        if stamp == self.stamp:
             return
         try:
             entries = json.loads(self.path.read_text())
@@ -65,4 +67,4 @@ class Operators:
                 raise ValueError("unknown role")
         except (ValueError, KeyError, TypeError) as refusal:
             raise Broken(f"{self.path} is no list of operators with name, role and sha256") from refusal
-        self.by_digest, self.mtime_ns = known, mtime_ns
+        self.by_digest, self.stamp = known, stamp

@@ -21,17 +21,23 @@ from autonomy.envelope import NUL, data_bytes, encode
 from autonomy.errors import BadInput
 from autonomy.events import (
     AcceptDivergence,
+    ApprovePromotion,
     AttemptRefused,
     CancelJob,
     ChangeBot,
     Command,
     HoldBot,
     PauseLoop,
+    PinBot,
     RegisterBots,
+    RejectPromotion,
     ReleaseHold,
     ResumeLoop,
     RetireBot,
+    RevertToLab,
     SetPolicy,
+    SetPromotionMode,
+    UnpinBot,
 )
 from autonomy.fleet import read_bot
 from autonomy.policy import read_policy
@@ -54,9 +60,11 @@ KINDS: Final[dict[str, type[Command]]] = {
     kind.wire: kind
     for kind in (
         RegisterBots, ChangeBot, RetireBot, PauseLoop, ResumeLoop, HoldBot, ReleaseHold, SetPolicy, CancelJob, AcceptDivergence,
+        RevertToLab, ApprovePromotion, RejectPromotion, PinBot, UnpinBot, SetPromotionMode,
     )
 }  # fmt: skip
-APPROVERS_ONLY: Final = frozenset({AcceptDivergence.wire, SetPolicy.wire})
+APPROVERS_ONLY: Final = frozenset({AcceptDivergence.wire, SetPolicy.wire, SetPromotionMode.wire})
+"""The two approvers of a promotion to CANARY or LIVE are the planner's to check: only it knows where a recommendation leads."""
 
 
 @dataclass(slots=True)
@@ -186,6 +194,8 @@ def check_content(command: Command) -> None:
         case RegisterBots() if len(command.bots) == 1:
             # One bot: the answer can be given at the door. Of many, each has its own outcome.
             read_bot(command.bots[0])
+        case PinBot() if not command.reason.strip():
+            raise BadInput("reason", "must say why the bot is pinned")
         case _:
             pass
 

@@ -12,10 +12,11 @@ from autonomy.policy import DEFAULT
 from autonomy.postgres import GONE
 from proof_api.auth import Operator, Operators
 from proof_api.commands import Desk
-from proof_api.now import dressed, lease_of
+from proof_api.now import Ages, dressed, lease_of
 from proof_api.problems import Problem
 from proof_api.proof import HEAD_SEEN_MS, Judgement, LogFacts, ReadFacts, judge
 from proof_api.settings import ProofSettings
+from proof_api.shelf import Shelf
 from proof_api.snapshot import Snapshots
 from proof_api.watch import Watch
 
@@ -32,6 +33,7 @@ class Context:
     desk: Desk
     stopping: bool = False
     clients: int = 0
+    shelf: Shelf = field(default_factory=Shelf)
     snapshots_cache: dict[tuple[tuple[str, ...], str], tuple[object, bytes]] = field(default_factory=dict)
 
     @property
@@ -42,9 +44,13 @@ class Context:
 
     def dressed(self, items: list[dict[str, object]]) -> list[dict[str, object]]:
         """Badge rows with what this process's clock says of them."""
+        return dressed(items, self.ages())
+
+    def ages(self) -> Ages:
+        """By which clock, lease and trust rows are judged now."""
         picture = self.snapshots.picture
         policy = picture.policy if picture else DEFAULT.model_dump(mode="json")
-        return dressed(items, lease_s=lease_of(policy), status=self.judged()[1].status, now=clock.now())
+        return Ages(clock.now(), lease_of(policy), self.judged()[1].status)
 
     def judged(self) -> tuple[int, Judgement, LogFacts, ReadFacts]:
         """Now, and what can be said now."""

@@ -1,35 +1,60 @@
 """What a reader's clock adds to a badge: how old the beat behind it is, and whether the data behind it can be trusted.
 
-Place in the flow: rows of `bot_now` → **now** → answer. The state itself is the row's; it is never changed here. Pure.
+Place in the flow: rows of `bot_now` → **now** → answer. The state is the row's but for one: a runner whose beats stopped is
+RUNNER_STALE as soon as its lease is over, since no event says so. That is judged only while the data is fresh: an old row tells
+nothing about a runner. Pure.
 
-Source: design, "botNow has one definition".
+Source: R-B1; design, "botNow has one definition".
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from autonomy.policy import DEFAULT
 from autonomy.values import BotState, JobStatus
 from proof_api.proof import Status
 
 
-def dressed(items: Iterable[dict[str, object]], *, lease_s: float, status: Status, now: datetime) -> list[dict[str, object]]:
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """By which clock, lease and trust a row is judged."""
+
+    now: datetime
+    lease_s: float
+    status: Status
+
+    @property
+    def silent_before(self) -> datetime | None:
+        """A last beat before this instant is silence; None while the data is not fresh enough to say so."""
+        return self.now - timedelta(seconds=self.lease_s) if self.status == "fresh" else None
+
+
+def dressed(items: Iterable[dict[str, object]], ages: Ages) -> list[dict[str, object]]:
     """Items with `basis` (fresh, stale, unknown), `runnerStale`, and the lease by which both were judged."""
     found = []
     for item in items:
-        silent = is_silent(item, lease_s, now)
-        basis = "unknown" if status in {"unverified", "unavailable"} else "stale" if silent or status == "stale" else "fresh"
-        runner_stale = item["state"] == BotState.RUNNER_STALE.value or (silent and item["state"] == BotState.RUNNER_RUNNING.value)
-        found.append({**item, "basis": basis, "runnerStale": runner_stale, "leaseSec": lease_s})
+        silent = item.get("jobStatus") == JobStatus.RUNNING.value and is_silent(item.get("lastBeatAt"), ages)
+        stopped = silent and ages.status == "fresh" and item["state"] == BotState.RUNNER_RUNNING.value
+        basis = "unknown" if ages.status in {"unverified", "unavailable"} else "stale" if silent or ages.status == "stale" else "fresh"
+        found.append({
+            **item, "state": BotState.RUNNER_STALE.value if stopped else item["state"], "basis": basis,
+            "runnerStale": item["state"] == BotState.RUNNER_STALE.value or runner_is_stale(item, ages), "leaseSec": ages.lease_s,
+        })  # fmt: skip
     return found
 
 
-def is_silent(item: dict[str, object], lease_s: float, now: datetime) -> bool:
-    """Whether the active job runs without a sign of life for more than a lease."""
-    beat = item.get("lastBeatAt")
-    if item.get("jobStatus") != JobStatus.RUNNING.value or not isinstance(beat, str):
+def runner_is_stale(item: Mapping[str, object], ages: Ages) -> bool:
+    """Whether the bot has a live paper runner that waits, never beat, or has gone silent; a second mark beside any badge."""
+    if item.get("runnerJobId") is None:
         return False
-    return (now - datetime.fromisoformat(beat)).total_seconds() > lease_s
+    beat = item.get("runnerBeatAt")
+    return item.get("runnerStatus") != JobStatus.RUNNING.value or beat is None or is_silent(beat, ages)
+
+
+def is_silent(beat: object, ages: Ages) -> bool:
+    """Whether a sign of life is older than a lease."""
+    return isinstance(beat, str) and (ages.now - datetime.fromisoformat(beat)).total_seconds() > ages.lease_s
 
 
 def lease_of(policy: Mapping[str, object]) -> float:

@@ -115,13 +115,13 @@ def grade(log: LogFacts, read: ReadFacts, lag_ms: float | None, *, postgres_ok: 
         return "unavailable", 503, f"the chain is broken: {log.diverged or log.halted}"
     if log.seen_age_ms is None or log.seen_age_ms > HEAD_LOST_MS:
         return "unavailable", 503, "Kafka was not seen for over 30 s"
-    # Without Kafka no probe can arrive, so the projection's lag says nothing about the projection.
+    # Without Kafka no probe can arrive: only what the projection was behind before that is the projection's own.
+    if lag_ms is not None and lag_ms > HARD_LAG_MS and (kafka_ok or lag_ms > log.seen_age_ms + FRESH_LAG_MS):
+        return "unavailable", 503, f"the projection is {lag_ms / 1000:.1f} s behind (limit 30 s)"
     if not kafka_ok:
         return "unverified", 200, f"Kafka was last seen {log.seen_age_ms / 1000:.1f} s ago"
     if lag_ms is None:
         return "unverified", 200, "the projection has not applied a probe yet"
-    if lag_ms > HARD_LAG_MS:
-        return "unavailable", 503, f"the projection is {lag_ms / 1000:.1f} s behind (limit 30 s)"
     if lag_ms > FRESH_LAG_MS:
         return "stale", 200, f"the projection is {lag_ms / 1000:.1f} s behind"
     return "fresh", 200, ""

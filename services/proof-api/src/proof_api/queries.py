@@ -93,21 +93,34 @@ def _camel(name: str) -> str:
     return head + "".join(part.capitalize() for part in rest)
 
 
+BY_CLOCK: Final = {
+    "RUNNER_RUNNING": "(state = 'RUNNER_RUNNING' AND last_beat_at >= {})",
+    "RUNNER_STALE": "(state = 'RUNNER_STALE' OR (state = 'RUNNER_RUNNING' AND last_beat_at < {}))",
+}
+"""States that a silent runner leaves and enters without an event; `{}` is the last instant of silence."""
+
+
 @dataclass(frozen=True, slots=True)
 class BotFilter:
-    """What a list of bots may be narrowed by; the words are those of the badges."""
+    """What a list of bots may be narrowed by; the words are those of the badges.
+
+    Attributes:
+        silent_before: a runner whose last beat is older is stale; None: as the rows say.
+    """
 
     state: tuple[str, ...] = ()
     stage: tuple[str, ...] = ()
     reason: tuple[str, ...] = ()
     recency: tuple[str, ...] = ()
     text: str = ""
+    silent_before: datetime | None = None
 
     def where(self) -> Where:
-        """The condition."""
+        """The condition; a state means what the reader's clock makes of it."""
         where = Where()
+        self._add_state(where)
         for column, wanted in (
-            ("state", self.state), ("stage", self.stage), ("reason_code", self.reason), ("recency", self.recency),
+            ("stage", self.stage), ("reason_code", self.reason), ("recency", self.recency),
         ):  # fmt: skip
             if len(wanted) == 1:
                 where.add(f"{column} = {{}}", wanted[0])
@@ -118,6 +131,22 @@ class BotFilter:
                 "(bot_id LIKE {} OR lower(name) LIKE {} OR lower(symbol) LIKE {} OR strategy LIKE {})", *[f"%{_like(self.text)}%"] * 4
             )
         return where
+
+    def _add_state(self, where: Where) -> None:
+        plain = [state for state in self.state if self.silent_before is None or state not in BY_CLOCK]
+        parts: list[str] = []
+        values: list[object] = []
+        if len(plain) == 1:
+            parts, values = ["state = {}"], [plain[0]]
+        elif plain:
+            parts, values = ["state = ANY({}::text[])"], [plain]
+        if self.silent_before is not None:
+            for state, condition in BY_CLOCK.items():
+                if state in self.state:
+                    parts.append(condition)
+                    values.append(self.silent_before)
+        if parts:
+            where.add(parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})", *values)
 
     def counted(self, counts: Mapping[str, Mapping[str, int]]) -> int | None:
         """How many bots match, where counts by one kind of badge tell it; None where only the rows do."""
@@ -136,37 +165,16 @@ def _like(text: str) -> str:
 
 
 BOT_COLUMNS: Final = """bot_id, name, state, since, reason_code, detail, would, next_due_at, until_at, job_id, job_type,
-job_status, phase, progress, last_beat_at, blockers, recency, evidence_until, evidence_at, sharpe, max_drawdown, trades, spark,
-because_event_id, stage, strategy, symbol, parameters, origin, pinned, pin_reason, rev"""
+job_status, job_why, phase, progress, last_beat_at, runner_job_id, runner_status, runner_beat_at, blockers, promotion_to,
+promotion_blockers, promotion_gates, recommendation_id, recommendation_status, session_id, session_equity, session_pnl,
+session_trades, session_units, session_replay, last_mark_at, last_mark_day, drift, drift_at, demote, recency, evidence_until,
+evidence_at, sharpe, max_drawdown, trades, spark, because_event_id, stage, strategy, symbol, parameters, origin, version, pinned,
+pin_reason, pinned_by, pinned_until, rev"""
 PLACE_SQL: Final = """
 SELECT j.bot_id, 1 + (SELECT count(*) FROM bot_jobs e WHERE e.status = 'QUEUED' AND e.job_class = j.job_class
        AND (e.tick, e.seq) < (j.tick, j.seq)) AS place
 FROM bot_jobs j WHERE j.status = 'QUEUED' AND j.bot_id = ANY($1::text[])
 """
-
-
-async def list_bots(
-    connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter, limit: int, cursor: str | None
-) -> tuple[list[dict[str, object]], str | None]:
-    """A page of bots by id, each with its place in line while queued."""
-    where = wanted.where()
-    if cursor:
-        (after,) = decode_cursor(cursor, (str,))
-        where.add("bot_id > {}", after)
-    where.values.append(limit + 1)
-    rows = await connection.fetch(
-        f"SELECT {BOT_COLUMNS} FROM bot_now WHERE {where.sql} ORDER BY bot_id LIMIT ${len(where.values)}",  # noqa: S608 (conditions are ours, values are parameters)
-        *where.values,
-    )
-    page = rows[:limit]
-    items = [document(row) for row in page]
-    queued = [row["bot_id"] for row in page if row["job_status"] == "QUEUED"]
-    if queued:
-        places = {row["bot_id"]: row["place"] for row in await connection.fetch(PLACE_SQL, queued)}
-        for item in items:
-            item["place"] = places.get(item["botId"])
-    following = encode_cursor([page[-1]["bot_id"]]) if len(rows) > limit else None
-    return items, following
 
 
 async def count_matching(connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter) -> int:
@@ -178,6 +186,17 @@ async def count_matching(connection: "asyncpg.Connection[asyncpg.Record]", wante
 async def changed_bots(connection: "asyncpg.Connection[asyncpg.Record]", after_rev: int, limit: int) -> list[dict[str, object]]:
     """Bots whose row changed after a revision, oldest change first."""
     rows = await connection.fetch(f"SELECT {BOT_COLUMNS} FROM bot_now WHERE rev > $1 ORDER BY rev, bot_id LIMIT $2", after_rev, limit)  # noqa: S608
+    return [document(row) for row in rows]
+
+
+async def newly_silent(
+    connection: "asyncpg.Connection[asyncpg.Record]", since: datetime, before: datetime, limit: int
+) -> list[dict[str, object]]:
+    """Bots whose runner's lease ran out between two looks: no event says so, so nothing else would show it."""
+    rows = await connection.fetch(
+        f"SELECT {BOT_COLUMNS} FROM bot_now WHERE state = 'RUNNER_RUNNING' AND last_beat_at >= $1 AND last_beat_at < $2 "  # noqa: S608
+        "ORDER BY last_beat_at LIMIT $3", since, before, limit,
+    )  # fmt: skip
     return [document(row) for row in rows]
 
 
@@ -194,9 +213,14 @@ async def one_bot(connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str)
         "last_beat_at, phase, progress, process_id, bars_until FROM bot_jobs WHERE bot_id = $1 "
         "ORDER BY created_at DESC LIMIT 20", bot_id,
     )  # fmt: skip
+    session = await connection.fetchrow("SELECT * FROM bot_sessions WHERE bot_id = $1 ORDER BY opened_at DESC LIMIT 1", bot_id)
+    drift = await connection.fetchrow("SELECT * FROM bot_drift WHERE bot_id = $1 ORDER BY judged_at DESC LIMIT 1", bot_id)
+    promotion = await connection.fetchrow("SELECT * FROM promotions WHERE bot_id = $1 ORDER BY recommended_at DESC LIMIT 1", bot_id)
     return {
         "bot": document(bot), "botNow": document(now) if now else None, "decision": document(decision) if decision else None,
         "latestBacktest": document(backtest) if backtest else None, "jobs": [document(job) for job in jobs],
+        "latestSession": document(session) if session else None, "latestDrift": document(drift) if drift else None,
+        "latestPromotion": document(promotion) if promotion else None,
     }  # fmt: skip
 
 
@@ -236,7 +260,8 @@ JOBS: Final = Listing(
 RUNS: Final = Listing("autonomy_planner_runs", "*", ("tick", "id"), (int, UUID))
 STAGE_EVENTS: Final = Listing("bot_stage_events", "*", ("created_at", "id"), (datetime, UUID))
 COMMANDS: Final = Listing(
-    "commands", "id, command, actor, role, reason, said_at, status, tick, code, field, limit_text, outcomes", ("said_at", "id"),
+    "commands", "id, command, actor, role, reason, said_at, status, tick, code, field, limit_text, outcomes, counts, bot_id",
+    ("said_at", "id"),
     (datetime, UUID),
 )  # fmt: skip
 DECISIONS: Final = Listing("decision_spans", "*", ("from_tick", "bot_id"), (int, str))
@@ -247,17 +272,10 @@ BACKTESTS: Final = Listing(
     ("created_at", "job_id"), (datetime, UUID),
 )  # fmt: skip
 QUARANTINE: Final = Listing("quarantine", "*", ("seen_at", "topic", "partition", "log_offset"), (datetime, str, int, int))
-TIMELINE_SQL: Final = """
-SELECT at, kind, what, actor, detail, ref FROM (
-  SELECT created_at AS at, 'stage' AS kind, to_stage || ' (' || reason_code || ')' AS what, actor, coalesce(from_stage, '') AS detail,
-         id::text AS ref FROM bot_stage_events WHERE bot_id = $1
-  UNION ALL
-  SELECT r.started_at, 'decision', s.reason_code, 'planner', s.detail, s.event_id::text
-  FROM decision_spans s JOIN autonomy_planner_runs r ON r.tick = s.from_tick WHERE s.bot_id = $1
-  UNION ALL
-  SELECT created_at, 'job', job_type || ' enqueued', 'planner', '', id::text FROM bot_jobs WHERE bot_id = $1
-  UNION ALL
-  SELECT finished_at, 'job', job_type || ' ' || status, coalesce(process_id::text, 'planner'), coalesce(cause, ''), id::text
-  FROM bot_jobs WHERE bot_id = $1 AND finished_at IS NOT NULL
-) events WHERE ($2::timestamptz IS NULL OR (at, ref) < ($2, $3)) ORDER BY at DESC, ref DESC LIMIT $4
-"""
+PROMOTIONS: Final = Listing("promotions", "*", ("recommended_at", "id"), (datetime, UUID))
+EVOLUTIONS: Final = Listing("bot_evolutions", "*", ("enqueued_at", "job_id"), (datetime, UUID))
+SESSIONS: Final = Listing("bot_sessions", "*", ("opened_at", "id"), (datetime, UUID))
+TRADES: Final = Listing("bot_trades", "*", ("at", "order_id"), (datetime, UUID))
+EQUITY: Final = Listing("bot_equity", "*", ("at", "session_id", "bar"), (datetime, UUID, int))
+DRIFT: Final = Listing("bot_drift", "*", ("judged_at", "job_id"), (datetime, UUID))
+VERSIONS: Final = Listing("bot_versions", "*", ("version", "bot_id"), (int, str))

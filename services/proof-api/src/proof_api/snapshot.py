@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
@@ -18,7 +18,8 @@ from autonomy.policy import DEFAULT
 from autonomy.postgres import NOT_READY, connect
 from autonomy.read_model import CHANNEL, SCHEMA
 from autonomy.values import iso, ms_of
-from proof_api.proof import ReadFacts
+from proof_api.now import lease_of
+from proof_api.proof import FRESH_LAG_MS, ReadFacts
 
 log = logging.getLogger(__name__)
 AT_LEAST_EVERY_S = 0.5
@@ -45,10 +46,12 @@ POLICY_SQL = "SELECT document FROM autonomy_policy ORDER BY tick DESC LIMIT 1"
 LOOP_SQL = "SELECT * FROM autonomy_loop ORDER BY scope, target"
 REPAIRS_SQL = "SELECT at_tick, tick, actor, reason FROM chain_repairs ORDER BY at_tick"
 COUNTS_SQL = """
-SELECT state, stage, reason_code, recency, count(*) AS n FROM bot_now GROUP BY 1, 2, 3, 4
+SELECT CASE WHEN state = 'RUNNER_RUNNING' AND last_beat_at < $1 THEN 'RUNNER_STALE' ELSE state END AS state, stage, reason_code,
+       recency, count(*) AS n FROM bot_now GROUP BY 1, 2, 3, 4
 """
+
 RUNNERS_SQL = """
-SELECT process_id, last_beat_at, research_slots, held, stopping, symbols
+SELECT process_id, last_beat_at, research_slots, evolve_slots, runner_slots, held, stopping, symbols
 FROM bot_runners WHERE last_beat_at > now() - interval '1 hour'
 """
 
@@ -139,10 +142,10 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         policy = await connection.fetchval(POLICY_SQL)
         loop = await connection.fetch(LOOP_SQL)
         repairs = await connection.fetch(REPAIRS_SQL)
-        counts = await connection.fetch(COUNTS_SQL)
+        document = policy or DEFAULT.model_dump(mode="json")
+        counts = await connection.fetch(COUNTS_SQL, silence_of(probe, document))
         runners = await connection.fetch(RUNNERS_SQL)
         quarantined = await connection.fetchval("SELECT count(*) FROM quarantine")
-    document = policy or DEFAULT.model_dump(mode="json")
     pauses = [dict(row) for row in loop]
     fleet_pause = next((row for row in pauses if row["scope"] == "fleet"), None)
     last = dict(runs[0]) if runs else None
@@ -166,6 +169,13 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         runners=tuple(dict(row) for row in runners), policy=document, last_run=last,
         quarantined=quarantined, probe_said_ms=ms_of(probe) if probe else None,
     )  # fmt: skip
+
+
+def silence_of(probe: datetime | None, policy: Mapping[str, object]) -> datetime:
+    """Before which last beat a runner is silent; nobody is while the rows are too old to say so."""
+    if probe is None or ms_of(clock.now()) - ms_of(probe) > FRESH_LAG_MS:
+        return datetime.fromtimestamp(0, UTC)
+    return clock.now() - timedelta(seconds=lease_of(policy))
 
 
 def _pause(row: Mapping[str, object]) -> dict[str, object]:

@@ -100,6 +100,7 @@ class SessionClosed(TickRecord):
         last_day, bar: of the last mark that counts; None when it never took a bar.
         units: signed, of the position that was closed; 0 when there was none.
         equity_usd: after flattening; None when it never took a bar.
+        pnl_usd: of the trade that the flattening closes; None when there was no position.
     """
 
     wire = "session-closed.v1"

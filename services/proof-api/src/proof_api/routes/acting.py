@@ -1,18 +1,23 @@
 """Commands, and who is asking."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
+from autonomy.events import RevertToLab
 from autonomy.postgres import GONE
 from proof_api.commands import answer_of
-from proof_api.context import Context, InContext
+from proof_api.context import CanRead, Connected, Context, InContext
 from proof_api.problems import Problem, declared
 from proof_api.queries import document as camel
+from proof_api.revert import moved_by
+from proof_api.routes.reading import answer
 
 router = APIRouter()
 JSON = "application/json"
@@ -129,6 +134,25 @@ async def answered(context: Context, command_id: str) -> Response:
     if found is None:
         return Response(orjson.dumps({"commandId": command_id, "status": "OPEN"}), HTTPStatus.ACCEPTED, media_type=JSON)
     code = HTTPStatus.OK if found["status"] == "ACCEPTED" else HTTPStatus.CONFLICT
+    return Response(orjson.dumps(await shown_of(context, found)), code, media_type=JSON)
+
+
+async def shown_of(context: Context, found: Mapping[str, object]) -> dict[str, object]:
+    """A command and its answer; of a revert with every bot that it moved, read from the stage history."""
     shown = camel(found)
     shown["commandId"] = shown.pop("id")
-    return Response(orjson.dumps(shown), code, media_type=JSON)
+    if found["command"] == RevertToLab.wire and found["status"] == "ACCEPTED" and context.pool is not None:
+        stayed = found["outcomes"] if isinstance(found["outcomes"], list) else []
+        shown["outcomes"] = [*await moved_by(context.pool, str(found["id"])), *stayed]
+    return shown
+
+
+@router.get(
+    "/api/commands/{command_id}", tags=["commands"], summary="One command and what became of it", responses=declared(401, 404, 422, 503)
+)
+async def one_command(context: InContext, _: CanRead, connection: Connected, command_id: UUID) -> Response:
+    """Also while it is open; of a revert with the outcome of every bot."""
+    found = await connection.fetchrow("SELECT * FROM commands WHERE id = $1", str(command_id))
+    if found is None:
+        raise Problem(404, "UNKNOWN_COMMAND", "No such command", f"{command_id} was never said, or has not been read yet")
+    return answer(context, await shown_of(context, dict(found)))

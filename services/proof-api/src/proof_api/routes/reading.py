@@ -1,10 +1,10 @@
 """Bots, jobs, runs, decisions, stage events, commands, quarantine: lists and details."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated
+from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
@@ -66,7 +66,8 @@ async def known_bot(connection: Connected, bot_id: BotPath) -> str:
 KnownBot = Annotated[str, Depends(known_bot)]
 
 
-def _words(values: Sequence[StrEnum] | None) -> tuple[str, ...]:
+def words_of(values: Sequence[StrEnum] | None) -> tuple[str, ...]:
+    """The words of a filter, none when it was not given."""
     return tuple(value.value for value in values or ())
 
 
@@ -81,9 +82,10 @@ async def bots(  # noqa: PLR0913 (one argument per filter)
     limit: Limit = queries.DEFAULT_LIMIT, cursor: Cursor = None, if_none_match: NoneMatch = None,
 ) -> Response:  # fmt: skip
     """One page by bot id, with the counts of every badge, stage and reason over the whole fleet."""
-    wanted = BotFilter(_words(state), _words(stage), _words(reason), _words(recency), q.replace("\x00", ""))
+    ages = context.ages()
+    wanted = BotFilter(words_of(state), words_of(stage), words_of(reason), words_of(recency), q.replace("\x00", ""), ages.silent_before)
     rev = revision(context)
-    items, following = await queries.list_bots(connection, wanted, limit, cursor)
+    items, following = await context.shelf.page(connection, wanted, ages, limit, cursor)
     picture = context.snapshots.picture
     counts = picture.counts if picture else {}
     total = sum(counts.get("state", {}).values())
@@ -91,7 +93,7 @@ async def bots(  # noqa: PLR0913 (one argument per filter)
     if matching is None:
         matching = await queries.count_matching(connection, wanted)
     body: dict[str, object] = {
-        "items": context.dressed(items), "nextCursor": following, "counts": counts, "total": total, "matching": matching,
+        "items": items, "nextCursor": following, "counts": counts, "total": total, "matching": matching,
         "rev": rev,
     }  # fmt: skip
     response = answer(context, body, if_none_match, rev)
@@ -105,6 +107,9 @@ async def bot(context: InContext, _: CanRead, connection: Connected, bot_id: Bot
     found = await queries.one_bot(connection, bot_id)
     if found is None:
         raise Problem(404, "UNKNOWN_BOT", "No such bot", f"{bot_id} was never registered")
+    now = found["botNow"]
+    if isinstance(now, dict):
+        (found["botNow"],) = context.dressed([now])
     return answer(context, found)
 
 
@@ -118,13 +123,6 @@ async def bot_decisions(
     return page(context, request, *await queries.DECISIONS.page(connection, where, limit, cursor))
 
 
-@router.get("/api/bots/{bot_id}/gates", tags=["bots"], summary="Gates that do not pass, and what clears them", responses=declared(404))
-async def bot_gates(context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot) -> Response:
-    """The standing blockers as recorded in the decision."""
-    rows = await connection.fetch("SELECT * FROM bot_gates WHERE bot_id = $1", bot_id)
-    return answer(context, {"items": [queries.document(dict(row)) for row in rows]})
-
-
 @router.get("/api/bots/{bot_id}/backtests", tags=["bots"], summary="Evidence, newest first", responses=declared(404))
 async def bot_backtests(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
@@ -133,19 +131,6 @@ async def bot_backtests(
     where = Where()
     where.add("bot_id = {}", bot_id)
     return page(context, request, *await queries.BACKTESTS.page(connection, where, limit, cursor))
-
-
-@router.get(
-    "/api/bots/{bot_id}/timeline", tags=["bots"], summary="Everything that happened to a bot, newest first", responses=declared(404)
-)
-async def bot_timeline(
-    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 50, cursor: Cursor = None
-) -> Response:
-    """Stages, decisions and jobs in one list, with actors."""
-    at, ref = queries.decode_cursor(cursor, (datetime, str)) if cursor else (None, None)
-    rows = await connection.fetch(queries.TIMELINE_SQL, bot_id, at, ref, limit + 1)
-    following = queries.encode_cursor([rows[limit - 1]["at"], rows[limit - 1]["ref"]]) if len(rows) > limit else None
-    return page(context, request, [queries.document(dict(row)) for row in rows[:limit]], following)
 
 
 @router.get("/api/jobs", tags=["jobs"], summary="Jobs, newest first")
@@ -159,9 +144,9 @@ async def jobs(
     """Every attempt with its cause."""
     where = Where()
     if status:
-        where.add("status = ANY({}::text[])", list(_words(status)))
+        where.add("status = ANY({}::text[])", list(words_of(status)))
     if type:
-        where.add("job_type = ANY({}::text[])", list(_words(type)))
+        where.add("job_type = ANY({}::text[])", list(words_of(type)))
     if bot:
         where.add("bot_id = {}", bot)
     return page(context, request, *await queries.JOBS.page(connection, where, limit, cursor))
@@ -190,11 +175,25 @@ async def run_decisions(
 
 
 @router.get("/api/stage-events", tags=["bots"], summary="Stage history of the fleet, newest first")
-async def stage_events(
-    request: Request, context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
-) -> Response:
-    """Who moved which bot, and why."""
-    return page(context, request, *await queries.STAGE_EVENTS.page(connection, Where(), limit, cursor))
+async def stage_events(  # noqa: PLR0913 (one argument per filter)
+    request: Request, context: InContext, _: CanRead, connection: Connected,
+    bot: Annotated[str | None, Query(pattern=BOT_ID_PATTERN)] = None,
+    stage: Annotated[list[Stage] | None, Query(max_length=5, description="the stage that was reached")] = None,
+    reason: Annotated[str | None, Query(pattern="^[A-Z_]{1,64}$")] = None,
+    command: Annotated[UUID | None, Query(description="the command that moved them")] = None,
+    limit: Limit = 50, cursor: Cursor = None,
+) -> Response:  # fmt: skip
+    """Who moved which bot, why, on which evidence, and approved by whom."""
+    where = Where()
+    if bot:
+        where.add("bot_id = {}", bot)
+    if stage:
+        where.add("to_stage = ANY({}::text[])", list(words_of(stage)))
+    if reason:
+        where.add("reason_code = {}", reason)
+    if command:
+        where.add("command_id = {}", str(command))
+    return page(context, request, *await queries.STAGE_EVENTS.page(connection, where, limit, cursor))
 
 
 @router.get("/api/quarantine", tags=["planner"], summary="Records that could not be read, newest first")

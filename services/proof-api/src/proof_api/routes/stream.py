@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Annotated, cast
 
 import asyncpg
@@ -45,10 +46,18 @@ async def events(context: Context, request: Request, after: int, max_events: int
     """The stream itself; ends when the client is gone or the process stops."""
     context.clients += 1
     sent, told = 0, 0.0
+    looked: datetime | None = None
     loop = asyncio.get_running_loop()
     try:
         while not context.stopping and not await request.is_disconnected() and (max_events is None or sent < max_events):
             rows = await changed(context, after)
+            silent_before = context.ages().silent_before
+            if silent_before is not None:
+                quiet = await gone_silent(context, looked or silent_before, silent_before)
+                if quiet:
+                    yield event("bots", {"items": context.dressed(quiet), "rev": after, "more": False})
+                    sent += 1
+                looked = silent_before
             if rows:
                 after = max(int(str(row["rev"])) for row in rows)
                 yield event("bots", {"items": context.dressed(rows), "rev": after, "more": len(rows) >= MAX_ROWS})
@@ -75,6 +84,17 @@ async def changed(context: Context, after: int) -> list[dict[str, object]]:
     try:
         async with context.pool.acquire(timeout=2) as connection:
             return await queries.changed_bots(cast("asyncpg.Connection[asyncpg.Record]", connection), after, MAX_ROWS)
+    except GONE:
+        return []
+
+
+async def gone_silent(context: Context, since: datetime, before: datetime) -> list[dict[str, object]]:
+    """Bots whose runner's lease ran out since the last look."""
+    if context.pool is None or before <= since:
+        return []
+    try:
+        async with context.pool.acquire(timeout=2) as connection:
+            return await queries.newly_silent(cast("asyncpg.Connection[asyncpg.Record]", connection), since, before, MAX_ROWS)
     except GONE:
         return []
 

@@ -1,0 +1,192 @@
+"""Commands about a bot's career: revert to LAB, promotions, pins, gates.
+
+Place in the flow: words → proof-api. A revert is a dry run unless `--apply` is said, and then it applies exactly the plan that was
+shown: its hash and its count go with the command.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+import typer
+
+from autonomy_cli import options as o
+from autonomy_cli.acting import say
+from autonomy_cli.api import Document, ProofApi, operator, reader
+from autonomy_cli.exits import Exit, fail
+from autonomy_cli.show import GREEN, RED, YELLOW, counted, listed, painted, part, print_json, print_table, safe
+
+PROMOTION_COLUMNS = (
+    ("recommendation", "id"), ("bot", "botId"), ("from", "fromStage"), ("to", "toStage"), ("status", "status"),
+    ("recommended", "recommendedAt"), ("requested by", "requestedBy"), ("closed", "closedAt"), ("cause", "cause"), ("by", "actor"),
+)  # fmt: skip
+COLOURS = {"PASS": GREEN, "FAIL": RED, "INCONCLUSIVE": YELLOW}
+
+
+class Status(StrEnum):
+    """What became of a recommendation."""
+
+    OPEN = "OPEN"
+    REQUESTED = "REQUESTED"
+    APPLIED = "APPLIED"
+    REJECTED = "REJECTED"
+    WITHDRAWN = "WITHDRAWN"
+
+
+Bots = Annotated[list[str] | None, typer.Option("--bot", help="One bot; may be repeated. One alone counts also when it is pinned.")]
+Strategies = Annotated[list[str] | None, typer.Option("--strategy", help="May be repeated.")]
+Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="May be repeated.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this nothing changes.")]
+Yes = Annotated[int | None, typer.Option("--yes", min=0, help="Do not ask: this many bots are expected to move.")]
+Statuses = Annotated[list[Status] | None, typer.Option("--status", help="May be repeated.")]
+Recommendation = Annotated[str | None, typer.Option("--recommendation", help="Its id; default: the bot's open one.")]
+Until = Annotated[str | None, typer.Option("--until", help="When the pin ends, ISO with a zone; default: for good.")]
+Mode = Annotated[Literal["MANUAL", "AUTO"], typer.Argument(help="MANUAL: an operator approves; AUTO: the planner, within its budget.")]
+
+
+def revert(  # noqa: PLR0913 (one argument per filter)
+    stage: o.Stages = None, bot: Bots = None, strategy: Strategies = None, symbol: Symbols = None, apply: Apply = False,
+    yes: Yes = None, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False,
+) -> None:  # fmt: skip
+    """Take bots back to LAB: a dry run that says what would happen; with --apply exactly that, or nothing."""
+    filters = (("stage", [value.value for value in stage or ()]), ("bot", bot), ("strategy", strategy), ("symbol", symbol))
+    params = [(name, value) for name, values in filters for value in values or ()]
+    plan = reader(api).found("/api/revert/plan", params)
+    if not apply:
+        if as_json:
+            print_json(plan)
+        else:
+            show_plan(plan)
+            print("nothing was changed; --apply does it")
+        return
+    expected = plan.get("expectedCount")
+    if not as_json:
+        show_plan(plan)
+    if yes is None:
+        typer.confirm(f"Take {safe(expected)} bots back to LAB?", abort=True, err=True)
+    elif yes != expected:
+        fail(Exit.REFUSED, f"the plan moves {safe(expected)} bots, --yes says {yes}")
+    say(operator(api), {**part(plan, "command"), "reason": reason}, key, as_json=as_json)
+
+
+def show_plan(plan: Mapping[str, object]) -> None:
+    """A dry run in words."""
+    stops, pinned = part(plan, "stops"), part(plan, "pinned")
+    print(f"plan        {safe(plan.get('planHash'))}")
+    print(f"moves       {safe(plan.get('expectedCount'))} bots ({counted(plan.get('byStage'))})")
+    jobs = part(stops, "jobs")
+    print(f"stops       {', '.join(f'{safe(name)}: {counted(by)}' for name, by in jobs.items()) or 'no job'}")
+    print(f"sessions    {safe(stops.get('openSessions'))} open, {safe(stops.get('withPosition'))} with a position to flatten")
+    for position in listed(stops, "positions"):
+        print(f"  flattens  {safe(position.get('botId'))}: {safe(position.get('units'))} units, equity {safe(position.get('equity'))} USD")
+    for bot in listed(pinned, "bots"):
+        until = f" until {safe(bot.get('pinnedUntil'))}" if bot.get("pinnedUntil") else ""
+        print(f"stays       {safe(bot.get('botId'))} ({safe(bot.get('stage'))}): pinned by {safe(bot.get('pinnedBy'))}{until}: "
+              f"{safe(bot.get('pinReason'))}")  # fmt: skip
+    when = "in the first tick after the loop is resumed" if plan.get("baselines") == "AFTER_RESUME" else "in the same tick"
+    print(f"baselines   {when}")
+
+
+def promotions(
+    status: Statuses = None, bot: o.OneBot = None, limit: o.AllOrLimit = 50, api: o.Api = o.DEFAULT_API, as_json: o.Json = False
+) -> None:
+    """Recommendations with what became of them, newest first."""
+    params = [("status", value.value) for value in status or ()] + ([("bot", bot)] if bot else [])
+    rows = reader(api).items("/api/promotions", params, limit)
+    if as_json:
+        print_json(list(rows))
+        return
+    print_table(rows, PROMOTION_COLUMNS, "No recommendation matches.")
+
+
+def open_recommendation(client: ProofApi, bot: str, given: str | None) -> str:
+    """The id of a bot's open recommendation; none ends the command."""
+    if given:
+        return given
+    items = client.found("/api/promotions", [("bot", bot), ("status", Status.OPEN.value), ("status", Status.REQUESTED.value)]).get("items")
+    found = items[0] if isinstance(items, list) and items else None
+    if not isinstance(found, Mapping):
+        fail(Exit.REFUSED, f"{safe(bot)} has no open recommendation")
+    return str(found.get("id"))
+
+
+def approve(
+    bot: o.Bot, recommendation: Recommendation = None, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API,
+    as_json: o.Json = False,
+) -> None:  # fmt: skip
+    """Apply a bot's open recommendation; CANARY and LIVE need two approvers."""
+    client = operator(api)
+    found = open_recommendation(client, bot, recommendation)
+    say(client, {"type": "approve-promotion", "botId": bot, "recommendationId": found, "reason": reason}, key, as_json=as_json)
+
+
+def reject(
+    bot: o.Bot, recommendation: Recommendation = None, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API,
+    as_json: o.Json = False,
+) -> None:  # fmt: skip
+    """Close a bot's open recommendation; the same evidence is not recommended again."""
+    client = operator(api)
+    found = open_recommendation(client, bot, recommendation)
+    say(client, {"type": "reject-promotion", "botId": bot, "recommendationId": found, "reason": reason}, key, as_json=as_json)
+
+
+def pin(bot: o.Bot, reason: o.Why, until: Until = None, key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """Exempt a bot from bulk reverts; says why, and until when."""
+    if not reason.strip():
+        fail(Exit.CANNOT_RUN, "--reason must say why the bot is pinned")
+    say(operator(api), {"type": "pin-bot", "botId": bot, "until": until, "reason": reason}, key, as_json=as_json)
+
+
+def unpin(bot: o.Bot, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """End a pin."""
+    say(operator(api), {"type": "unpin-bot", "botId": bot, "reason": reason}, key, as_json=as_json)
+
+
+def promotion_mode(mode: Mode, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """Who applies promotions of the fleet; needs an approver."""
+    say(operator(api), {"type": "set-promotion-mode", "mode": mode, "reason": reason}, key, as_json=as_json)
+
+
+def gates(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """Every promotion gate of a bot as recorded, and what blocks its scheduling."""
+    document = reader(api).found(gates_path(bot))
+    if as_json:
+        print_json(document)
+        return
+    show_gates(listed(document, "items"), document.get("promotionTo"))
+    for blocker in listed(document, "blockers"):
+        print(f"scheduling  {_line(blocker)}")
+
+
+def gates_path(bot: str) -> str:
+    """The address of a bot's gates."""
+    return f"/api/bots/{quote(bot, safe='')}/gates"
+
+
+def gates_of(client: ProofApi, bot: str) -> Document:
+    """A bot's gates; nothing where proof-api does not tell."""
+    answer = client.get(gates_path(bot))
+    return answer.document if answer.status == HTTPStatus.OK else {}
+
+
+def show_gates(tree: Sequence[Mapping[str, object]], promotion_to: object) -> None:
+    """The whole tree, passes too."""
+    if not tree:
+        print("promotion   no gates recorded")
+        return
+    passed = sum(1 for gate in tree if gate.get("verdict") == "PASS")
+    print(f"promotion   to {safe(promotion_to)}: {passed} of {len(tree)} gates pass, said in tick {safe(tree[0].get('sinceTick'))}")
+    for gate in tree:
+        print(f"  {_line(gate)}")
+
+
+def _line(gate: Mapping[str, object]) -> str:
+    verdict = str(gate.get("verdict"))
+    age = f", {safe(gate.get('evidenceAgeBars'))} bars old" if gate.get("evidenceAgeBars") is not None else ""
+    shadow = " (shadow: no say)" if gate.get("deciding") is False else ""
+    clears = "" if verdict == "PASS" else f"; clears: {safe(gate.get('clearsWhen'))}"
+    evidence = f"; evidence {safe(gate.get('evidenceJob'))}{age}" if gate.get("evidenceJob") else ""
+    words = f"measured {safe(gate.get('measured'))}, required {safe(gate.get('required'))}"
+    return f"{painted(verdict.ljust(12), COLOURS.get(verdict, YELLOW))} {safe(gate.get('code'))}{shadow}: {words}{clears}{evidence}"

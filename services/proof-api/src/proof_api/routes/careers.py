@@ -1,0 +1,161 @@
+"""A bot's career: promotions, gates, revert plans, searches, versions, paper sessions, and all of it in one timeline."""
+
+from enum import StrEnum, unique
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import ValidationError
+
+from autonomy.chain import GENESIS_HASH
+from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
+from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, Stage, derived_id
+from proof_api import history, queries
+from proof_api.context import CanRead, Connected, InContext
+from proof_api.problems import Problem, declared
+from proof_api.queries import Listing, Where, document
+from proof_api.revert import dry_run
+from proof_api.routes.reading import Cursor, KnownBot, Limit, answer, page, words_of
+
+router = APIRouter(responses=declared(401, 422, 503))
+UNKNOWN = declared(404)
+
+
+@unique
+class PromotionStatus(StrEnum):
+    """What became of a recommendation."""
+
+    OPEN = "OPEN"
+    REQUESTED = "REQUESTED"
+    APPLIED = "APPLIED"
+    REJECTED = "REJECTED"
+    WITHDRAWN = "WITHDRAWN"
+
+
+@router.get("/api/promotions", tags=["bots"], summary="Recommendations with their evidence and outcome, newest first")
+async def promotions(
+    request: Request, context: InContext, _: CanRead, connection: Connected,
+    status: Annotated[list[PromotionStatus] | None, Query(max_length=5)] = None,
+    bot: Annotated[str | None, Query(pattern=BOT_ID_PATTERN)] = None,
+    limit: Limit = 50, cursor: Cursor = None,
+) -> Response:  # fmt: skip
+    """Each keeps every gate as measured when it was recommended."""
+    where = Where()
+    if status:
+        where.add("status = ANY({}::text[])", list(words_of(status)))
+    if bot:
+        where.add("bot_id = {}", bot)
+    return page(context, request, *await queries.PROMOTIONS.page(connection, where, limit, cursor))
+
+
+@router.get("/api/revert/plan", tags=["commands"], summary="What a revert to LAB would do; changes nothing")
+async def revert_plan(
+    context: InContext, _: CanRead, connection: Connected,
+    stage: Annotated[list[Stage] | None, Query(max_length=5)] = None,
+    bot: Annotated[list[Annotated[str, Query(pattern=BOT_ID_PATTERN)]] | None, Query(max_length=MAX_BOTS_PER_COMMAND)] = None,
+    strategy: Annotated[list[Annotated[str, Query(pattern="^[a-z0-9-]{1,64}$")]] | None, Query(max_length=100)] = None,
+    symbol: Annotated[list[Annotated[str, Query(pattern=SYMBOL_PATTERN)]] | None, Query(max_length=1000)] = None,
+) -> Response:  # fmt: skip
+    """Plan hash and expected count for the command, what stops, who stays, and whether baselines wait for a resume.
+
+    Refused while the read models are not fresh: a plan over old rows would be rejected as PLAN_CHANGED, or worse, be believed.
+    """
+    judgement = context.judged()[1]
+    if judgement.status != "fresh":
+        raise Problem(503, "STALE_DATA", "A plan needs fresh data", judgement.reason or judgement.status)
+    try:
+        wanted = RevertToLab(
+            command_id=derived_id("dry run"), actor="dry-run", role="viewer", stages=tuple(stage or ()), bot_ids=tuple(bot or ()),
+            strategies=tuple(strategy or ()), symbols=tuple(symbol or ()), plan_hash=GENESIS_HASH, expected_count=0,
+        )  # fmt: skip
+    except ValidationError as refusal:
+        fault = refusal.errors(include_url=False)[0]
+        raise Problem(422, "BAD_INPUT", "A value is refused", str(fault["msg"]), field=str(fault["loc"][0])) from refusal
+    return answer(context, await dry_run(connection, wanted))
+
+
+@router.get("/api/bots/{bot_id}/gates", tags=["bots"], summary="Every promotion gate, and what blocks scheduling", responses=UNKNOWN)
+async def gates(context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot) -> Response:
+    """The whole tree as recorded in decisions, in its fixed order; never recomputed."""
+    rows = await connection.fetch("SELECT * FROM bot_gates WHERE bot_id = $1 ORDER BY place", bot_id)
+    blockers = await connection.fetch("SELECT * FROM bot_blockers WHERE bot_id = $1", bot_id)
+    decision = await connection.fetchrow(
+        "SELECT from_tick, reason_code, job_type, event_id FROM decision_spans WHERE bot_id = $1 AND to_tick IS NULL", bot_id
+    )
+    first = document(rows[0]) if rows else {}
+    return answer(context, {
+        "items": [document(row) for row in rows], "blockers": [document(row) for row in blockers],
+        "promotionTo": first.get("promotionTo"), "sinceTick": first.get("sinceTick"), "eventId": first.get("eventId"),
+        "decision": document(decision) if decision else None,
+    })  # fmt: skip
+
+
+@router.get("/api/bots/{bot_id}/timeline", tags=["bots"], summary="Everything that happened to a bot, newest first", responses=UNKNOWN)
+async def timeline(
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """Stages, decisions, jobs with their attempts, commands, promotions, searches, versions, drift, sessions, notes; with actors."""
+    return page(context, request, *await history.timeline(connection, bot_id, limit, cursor))
+
+
+@router.get("/api/bots/{bot_id}/versions", tags=["bots"], summary="Versions with their fingerprints and evidence", responses=UNKNOWN)
+async def versions(
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
+) -> Response:
+    """Evidence of one version never counts for another."""
+    return page(context, request, *await history.versions(connection, bot_id, limit, cursor))
+
+
+async def _of_bot(listing: Listing, connection: Connected, bot_id: str, session: str | None, limit: int, cursor: str | None) -> tuple[
+    list[dict[str, object]], str | None
+]:  # fmt: skip
+    where = Where()
+    where.add("bot_id = {}", bot_id)
+    if session:
+        where.add("session_id = {}", session)
+    return await listing.page(connection, where, limit, cursor)
+
+
+@router.get("/api/bots/{bot_id}/evolutions", tags=["bots"], summary="Searches and their challengers, newest first", responses=UNKNOWN)
+async def evolutions(
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
+) -> Response:
+    """Why each was made, what it found, and what its challenger lacked."""
+    return page(context, request, *await _of_bot(queries.EVOLUTIONS, connection, bot_id, None, limit, cursor))
+
+
+@router.get("/api/bots/{bot_id}/drift", tags=["bots"], summary="Judgements of its paper sessions, newest first", responses=UNKNOWN)
+async def drift(
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
+) -> Response:
+    """The live window against the engine's re-run of the same bars."""
+    return page(context, request, *await _of_bot(queries.DRIFT, connection, bot_id, None, limit, cursor))
+
+
+@router.get("/api/bots/{bot_id}/sessions", tags=["bots"], summary="Paper sessions, newest first", responses=UNKNOWN)
+async def sessions(
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
+) -> Response:
+    """Execution is PAPER at every stage; `replay` says whether the bars are recorded ones."""
+    return page(context, request, *await _of_bot(queries.SESSIONS, connection, bot_id, None, limit, cursor))
+
+
+Session = Annotated[str | None, Query(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="of this session only")]
+
+
+@router.get("/api/bots/{bot_id}/trades", tags=["bots"], summary="Paper fills, newest first", responses=UNKNOWN)
+async def trades(
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, session: Session = None,
+    limit: Limit = 50, cursor: Cursor = None,
+) -> Response:  # fmt: skip
+    """Each fill once; FLATTEN is the close of a session."""
+    return page(context, request, *await _of_bot(queries.TRADES, connection, bot_id, session, limit, cursor))
+
+
+@router.get("/api/bots/{bot_id}/equity", tags=["bots"], summary="The paper account after each bar, newest first", responses=UNKNOWN)
+async def equity(
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, session: Session = None,
+    limit: Limit = 200, cursor: Cursor = None,
+) -> Response:  # fmt: skip
+    """Marks that count, each bar once."""
+    return page(context, request, *await _of_bot(queries.EQUITY, connection, bot_id, session, limit, cursor))

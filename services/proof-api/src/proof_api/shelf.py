@@ -1,0 +1,102 @@
+"""Badge rows as JSON, kept by the write that made them, so that a page of a list costs its keys.
+
+Place in the flow: PostgreSQL → **shelf** → list of bots. A row is on the shelf under its bot id and the transaction that wrote it:
+any change of the row is another key, also after a rebuild was switched in, and an old entry is never found again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import asyncpg
+import orjson
+
+from autonomy.values import JobStatus
+from proof_api.now import Ages, dressed
+from proof_api.queries import BOT_COLUMNS, PLACE_SQL, BotFilter, decode_cursor, document, encode_cursor
+
+MAX_ROWS: Final = 20_000
+"""About 2 kB each; the row that was not asked for longest goes first."""
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: its document where the clock has a say in it, else its JSON without the closing brace."""
+
+    item: dict[str, object] | None
+    json: bytes
+
+
+@dataclass(slots=True)
+class Shelf:
+    """Rows by bot and writing transaction."""
+
+    rows: OrderedDict[Key, Row] = field(default_factory=OrderedDict)
+
+    async def page(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter, ages: Ages, limit: int, cursor: str | None
+    ) -> tuple[list[orjson.Fragment], str | None]:
+        """A page of bots by id, dressed by the reader's clock; only rows that are not on the shelf are read whole."""
+        where = wanted.where()
+        if cursor:
+            (after,) = decode_cursor(cursor, (str,))
+            where.add("bot_id > {}", after)
+        where.values.append(limit + 1)
+        found = await connection.fetch(
+            f"SELECT bot_id, xmin::text AS written FROM bot_now WHERE {where.sql} ORDER BY bot_id LIMIT ${len(where.values)}",  # noqa: S608 (conditions are ours, values are parameters)
+            *where.values,
+        )
+        keys: list[Key] = [(row["bot_id"], row["written"]) for row in found]
+        following = encode_cursor([keys[limit - 1][0]]) if len(keys) > limit else None
+        keys = keys[:limit]
+        rows = await self._rows(connection, keys)
+        places = await self._places(connection, rows)
+        return [shown(row, ages, places) for row in rows], following
+
+    async def _rows(self, connection: "asyncpg.Connection[asyncpg.Record]", keys: Sequence[Key]) -> list[Row]:
+        missing = [bot_id for bot_id, written in keys if (bot_id, written) not in self.rows]
+        read: dict[str, Row] = {}
+        if missing:
+            sql = f"SELECT {BOT_COLUMNS}, xmin::text AS written FROM bot_now WHERE bot_id = ANY($1::text[])"  # noqa: S608 (our columns)
+            for record in await connection.fetch(sql, missing):
+                values = dict(record)
+                # Written again between the two statements: then the newer row is shown, and kept under its own key.
+                key = (values["bot_id"], values.pop("written"))
+                read[key[0]] = self.rows[key] = row_of(document(values))
+        rows = []
+        for key in keys:
+            row = read.get(key[0]) or self.rows.get(key)
+            if row is not None:  # a bot that left the fleet between the two statements is not shown
+                rows.append(row)
+                if key in self.rows:
+                    self.rows.move_to_end(key)
+        while len(self.rows) > MAX_ROWS:
+            self.rows.popitem(last=False)
+        return rows
+
+    async def _places(self, connection: "asyncpg.Connection[asyncpg.Record]", rows: Sequence[Row]) -> Mapping[object, int]:
+        queued = [row.item["botId"] for row in rows if row.item is not None and row.item["jobStatus"] == JobStatus.QUEUED.value]
+        if not queued:
+            return {}
+        return {row["bot_id"]: row["place"] for row in await connection.fetch(PLACE_SQL, queued)}
+
+
+def row_of(item: dict[str, object]) -> Row:
+    """A row for the shelf; one without a live job looks the same at any time."""
+    if item["jobId"] is not None or item["runnerJobId"] is not None:
+        return Row(item, b"")
+    return Row(None, orjson.dumps(item)[:-1])
+
+
+def shown(row: Row, ages: Ages, places: Mapping[object, int]) -> orjson.Fragment:
+    """A row as the reader's clock sees it."""
+    if row.item is None:
+        basis = {"fresh": "fresh", "stale": "stale"}.get(ages.status, "unknown")
+        tail = orjson.dumps({"basis": basis, "runnerStale": False, "leaseSec": ages.lease_s})
+        return orjson.Fragment(row.json + b"," + tail[1:])
+    (item,) = dressed([row.item], ages)
+    if item["jobStatus"] == JobStatus.QUEUED.value:
+        item["place"] = places.get(item["botId"])
+    return orjson.Fragment(orjson.dumps(item))
