@@ -1,11 +1,13 @@
 """A whole tick with 5,000 changed decisions: from taking the cut to the accepted seal, by the planner's own shell on a real broker.
 
-A pause and its end, said in turns, change every bot's decision. The limit appends the very same records and reads them back.
+A pause and its end, said in turns, change every bot's decision; before each tick one bot of a hundred changes. The limit appends the
+very same records and reads them back.
 """
 
 import asyncio
 import statistics
 import time
+from dataclasses import replace
 
 from aiokafka import AIOKafkaProducer
 
@@ -23,6 +25,8 @@ from planner.app import Planner, build_planner
 from planner.settings import PlannerSettings
 
 BOTS = 5_000
+CHANGED_EACH = 100
+"""One bot of so many changes before each tick."""
 FIGURE_PER_S = 19_253
 Written = tuple[bytes, bytes, list[tuple[str, bytes]]]
 LIMIT_TOPIC = Topic("bench.runs", 1, "the limit's records", flush_each=True)
@@ -46,6 +50,7 @@ async def measure(ctx: Context, bootstrap: str) -> list[Measure]:
     ticks, limits, records = [], [], 0
     for number in range(ctx.rounds(9) + 1):
         kind = PauseLoop if number % 2 == 0 else ResumeLoop
+        change_some(planner, number)
         tick_s, said = await one_tick(planner, voice, kind, number)
         started = time.perf_counter()
         await limit.once(said)
@@ -76,6 +81,15 @@ async def leading(bootstrap: str, bots: int) -> Planner:
     planner.state.hash()
     planner.caught_up = True
     return planner
+
+
+def change_some(planner: Planner, number: int) -> None:
+    """Another hundredth of the fleet changes, as results and commands do: what was remembered of it counts no more."""
+    bots = planner.state.bots
+    for bot_id in planner.state.bot_ids()[number % CHANGED_EACH :: CHANGED_EACH]:
+        bot = bots.rows[bot_id]
+        bots.put(bot_id, replace(bot, phase=bot.phase + 1))
+    planner.state.hash()
 
 
 async def one_tick(planner: Planner, voice: AIOKafkaProducer, kind: type[Command], number: int) -> tuple[float, list[Written]]:

@@ -127,7 +127,9 @@ class Platform:
         return self.start("planner", "planner")
 
     def runner(self, slots: int = 2, **environment: str) -> Service:
-        return self.start("job-runner", "job_runner", RUNNER_RESEARCH_SLOTS=str(slots), **environment)
+        # No searches unless a test asks for them: a slot is one more warm process.
+        words = {"RUNNER_RESEARCH_SLOTS": str(slots), "RUNNER_EVOLVE_SLOTS": "0", **environment}
+        return self.start("job-runner", "job_runner", **words)
 
     def projection(self, **environment: str) -> Service:
         return self.start("projection", "projection", DATABASE_URL=self.database.url(), **environment)

@@ -259,3 +259,105 @@ def test_help_says_json_and_the_exit_codes(api: Api, words: tuple[str, ...]) -> 
     assert "--json" in done.stdout
     assert "Exit codes: 0" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+# ── careers ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+PLAN = {
+    "planHash": "f" * 64, "expectedCount": 2, "botIds": ["a", "b"], "byStage": {"PAPER": 2},
+    "pinned": {"count": 1, "bots": [{"botId": "c", "stage": "PAPER", "pinnedBy": "eve", "pinReason": "demo", "pinnedUntil": None}]},
+    "stops": {
+        "jobs": {"RUNNER_START": {"running": 2}}, "openSessions": 2, "withPosition": 1,
+        "positions": [{"botId": "a", "units": 3.0, "equity": 99.5}],
+    },
+    "loopPaused": True, "pausedBy": [], "baselines": "AFTER_RESUME",
+    "command": {"type": "revert-to-lab", "stages": ["PAPER"], "planHash": "f" * 64, "expectedCount": 2},
+}  # fmt: skip
+
+
+def commands(api: Api) -> list[Any]:
+    return [body for method, _, _, body, _ in api.asked if method == "POST"]
+
+
+def test_a_revert_is_a_dry_run_that_says_everything_first(api: Api) -> None:
+    api.answers["/api/revert/plan"] = (200, PLAN)
+    done = run(api, "revert", "--stage", "PAPER", "--bot", "a", "--bot", "b", "--symbol", "IBM")
+    assert done.exit_code == 0, done.output
+    for words in (
+        "2 bots (PAPER 2)",
+        "RUNNER_START: running 2",
+        "1 with a position",
+        "3.0 units",
+        "pinned by eve: demo",
+        "after the loop",
+        "nothing",
+    ):
+        assert words in done.stdout, words
+    assert api.asked[-1][2] == {"stage": ["PAPER"], "bot": ["a", "b"], "symbol": ["IBM"]}
+    assert commands(api) == []
+
+
+def test_a_revert_applies_exactly_the_plan_that_was_shown(api: Api) -> None:
+    api.answers["/api/revert/plan"] = (200, PLAN)
+    api.answers["/api/commands"] = (200, {**ACCEPTED, "outcomes": [{"botId": "a", "outcome": "REVERTED"}]})
+    done = run(api, "revert", "--apply", "--yes", "2", "--reason", "start again")
+    assert done.exit_code == 0, done.output
+    assert commands(api) == [{**PLAN["command"], "reason": "start again"}]
+    assert "REVERTED" in done.stdout
+
+
+def test_a_revert_of_another_size_than_expected_or_without_a_yes_changes_nothing(api: Api) -> None:
+    api.answers["/api/revert/plan"] = (200, PLAN)
+    assert run(api, "revert", "--apply", "--yes", "3").exit_code == 1
+    assert run(api, "revert", "--apply").exit_code == 1
+    assert commands(api) == []
+    api.answers["/api/revert/plan"] = (503, {"title": "A plan needs fresh data", "status": 503})
+    assert run(api, "revert", "--apply", "--yes", "2").exit_code == 2
+    assert commands(api) == []
+
+
+@pytest.mark.parametrize("word", ["approve", "reject"])
+def test_a_promotion_is_answered_by_its_open_recommendation(api: Api, word: str) -> None:
+    api.answers["/api/promotions"] = (200, {"items": [{"id": "r-1", "botId": "a"}], "nextCursor": None})
+    api.answers["/api/commands"] = (200, ACCEPTED)
+    assert run(api, word, "a", "--reason", "seen").exit_code == 0
+    assert commands(api) == [{"type": f"{word}-promotion", "botId": "a", "recommendationId": "r-1", "reason": "seen"}]
+    api.answers["/api/promotions"] = (200, {"items": [], "nextCursor": None})
+    assert run(api, word, "a").exit_code == 1
+    assert len(commands(api)) == 1
+
+
+def test_pins_and_the_promotion_mode_are_said_as_commands(api: Api) -> None:
+    api.answers["/api/commands"] = (200, ACCEPTED)
+    assert run(api, "pin", "a", "--reason", "demo", "--until", "2026-12-01T00:00:00Z").exit_code == 0
+    assert run(api, "unpin", "a").exit_code == 0
+    assert run(api, "promotion-mode", "AUTO").exit_code == 0
+    assert [body["type"] for body in commands(api)] == ["pin-bot", "unpin-bot", "set-promotion-mode"]
+    assert (commands(api)[0]["until"], commands(api)[2]["mode"]) == ("2026-12-01T00:00:00Z", "AUTO")
+    assert run(api, "pin", "a", "--reason", " ").exit_code == 2
+
+
+def test_why_and_gates_show_the_whole_tree(api: Api) -> None:
+    gate = {
+        "code": "MIN_TRADES", "verdict": "FAIL", "measured": "12", "required": "30", "clearsWhen": "18 more trades", "deciding": True,
+        "evidenceJob": "j-7", "evidenceAgeBars": 4, "sinceTick": 3,
+    }  # fmt: skip
+    tree = [gate, {**gate, "code": "DRAWDOWN", "verdict": "PASS"}, {**gate, "code": "DRIFT", "verdict": "INCONCLUSIVE", "deciding": False}]
+    api.answers["/api/bots/a"] = (200, BOT)
+    api.answers["/api/bots/a/gates"] = (200, {"items": tree, "blockers": [], "promotionTo": "SHADOW"})
+    for word in ("why", "gates"):
+        shown = run(api, word, "a").stdout
+        for words in (
+            "to SHADOW: 1 of 3 gates pass",
+            "MIN_TRADES: measured 12, required 30; clears: 18 more trades",
+            "4 bars old",
+            "no say",
+        ):
+            assert words in shown, words
+    assert json.loads(run(api, "why", "a", "--json").stdout)["gates"] == tree
+
+
+def test_promotions_are_filtered_by_the_words_of_the_address(api: Api) -> None:
+    api.answers["/api/promotions"] = (200, {"items": [{"id": "r-1", "botId": "a", "status": "OPEN"}], "nextCursor": None})
+    assert "r-1" in run(api, "promotions", "--status", "OPEN", "--status", "APPLIED", "--bot", "a").stdout
+    assert (api.asked[-1][2]["status"], api.asked[-1][2]["bot"]) == (["OPEN", "APPLIED"], ["a"])

@@ -2,13 +2,20 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from purgedcv import probability_of_backtest_overfitting
 
 from autonomy.errors import BadInput
 from autonomy.strategies import strategy_names
+from job_runner.account import Costs
 from job_runner.backtest import run_research
+from job_runner.engine import simulate
 from job_runner.market_data import DataMissing, EmbeddedMarketData, SyntheticMarketData
+from job_runner.overfitting import block_edges
 from job_runner.report import Cancelled, ResearchOrder, ResearchReport, SuiteSize
+from job_runner.statistics import returns_of
+from job_runner.strategies.dispatch import program
 from job_runner.validation import MAX_NEIGHBOURS, neighbours
 from support.research import SMALL, an_order
 
@@ -24,6 +31,33 @@ def test_the_same_order_gives_the_same_report(strategy: str, embedded: EmbeddedM
     assert replace(one, elapsed_s=()) == replace(other, elapsed_s=())
     assert one.look_ahead_ok
     assert one.trials_counted == one.neighbourhood.evaluated + one.walk_forward.evaluations
+
+
+def test_the_neighbourhood_is_judged_for_overfitting_as_purgedcv_does(
+    embedded: EmbeddedMarketData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Sixteen blocks take the oracle minutes.
+    monkeypatch.setattr("job_runner.validation.block_edges", lambda bars: block_edges(bars, 6))
+    order = an_order()
+    bars = embedded.bars(order.symbol, order.timeframe, order.until_day).rows()
+    matrix = [
+        returns_of(simulate(program(order.strategy, point), bars, Costs(order.fee_bps, order.slippage_bps), 1e5).equity)
+        for point in neighbours(order.strategy, {}, order.suite.neighbourhood_steps)
+    ]
+    assert len(matrix) == 9
+    found = run(order, embedded).overfitting_probability
+    assert found == probability_of_backtest_overfitting(np.array(matrix), n_splits=6).pbo
+    alone = replace(SMALL, neighbourhood_steps=0)
+    assert run(an_order(suite=alone), embedded).overfitting_probability is None
+
+
+def test_evaluations_made_before_deflate_the_sharpe_ratio_too(embedded: EmbeddedMarketData) -> None:
+    fresh, tried = run(an_order(), embedded), run(an_order(prior_trials=5_000), embedded)
+    assert tried.trials_counted == fresh.trials_counted + 5_000
+    assert (tried.deflated_sharpe or 0.0) < (fresh.deflated_sharpe or 0.0)
+    assert tried.probabilistic_sharpe == fresh.probabilistic_sharpe
+    with pytest.raises(BadInput, match="prior_trials"):
+        run(an_order(prior_trials=-1), embedded)
 
 
 def test_results_do_not_depend_on_how_the_work_is_cut(embedded: EmbeddedMarketData, monkeypatch: pytest.MonkeyPatch) -> None:

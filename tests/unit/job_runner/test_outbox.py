@@ -126,6 +126,37 @@ def test_who_stopped_waiting_does_not_stop_the_others() -> None:
     asyncio.run(scenario())
 
 
+def test_what_nobody_waits_for_any_more_is_not_said() -> None:
+    """A cancelled session must not speak from the queue; what is on its way already cannot be called back."""
+
+    async def scenario() -> None:
+        outbox, broker = an_outbox()
+        first = asyncio.create_task(outbox.say("jobs", 3, said(b"1")))
+        await settle()
+        gone, stays = (asyncio.create_task(outbox.say("jobs", 3, said(value))) for value in (b"2", b"3"))
+        await settle()
+        gone.cancel()
+        await settle()
+        broker.acks[0].set_result(SimpleNamespace(offset=0))
+        assert await first
+        await settle()
+        assert broker.appended[1:] == [("jobs", 3, [b"3"])]
+        broker.acks[1].set_result(SimpleNamespace(offset=1))
+        assert await stays
+        alone = asyncio.create_task(outbox.say("jobs", 3, said(b"4")))
+        await settle()
+        nobody = asyncio.create_task(outbox.say("jobs", 3, said(b"5")))
+        await settle()
+        nobody.cancel()
+        broker.acks[2].set_result(SimpleNamespace(offset=2))
+        assert await alone
+        await settle()
+        assert len(broker.appended) == 3
+        assert not outbox.sending
+
+    asyncio.run(scenario())
+
+
 def test_a_record_that_fits_nowhere_is_the_fault_of_who_said_it() -> None:
     class Full(Batch):
         def append(self, **_: Any) -> None:

@@ -16,7 +16,7 @@ from autonomy.chain import GENESIS, AcceptedTick, Chain, write_records
 from autonomy.events import JobCancelled, JobEnqueued, JobReleased, JobRequeued, JobStarted, JobSucceeded
 from autonomy.lifecycle import JobStep
 from autonomy.values import Cause, JobStatus, JobType
-from job_runner.queue import MAX_GIVE_UPS_IN_A_ROW, RANK_STEP_MS, Claim, ClaimState, Queue, Rules, rank_of
+from job_runner.queue import GROUP_OF, MAX_GIVE_UPS_IN_A_ROW, RANK_STEP_MS, Claim, ClaimState, Queue, Rules, SlotGroup, rank_of
 from support.builders import NOON_MS, a_beat, an_id, an_order
 from support.ticks import a_seal, feed_all, stored
 
@@ -25,7 +25,12 @@ PROCESS = an_id("runner-1")
 
 
 def a_queue(process: str = "runner-1", *, slots: int = 2, beat_ms: float = 2_000.0) -> Queue:
-    return Queue(Rules(an_id(process), slots, DEADLINE_MS, beat_ms, frozenset({JobType.BACKTEST_BASELINE})))
+    return Queue(Rules(an_id(process), {SlotGroup.RESEARCH: slots}, DEADLINE_MS, beat_ms, frozenset({JobType.BACKTEST_BASELINE})))
+
+
+def a_mixed_queue(**slots: int) -> Queue:
+    """A process that does everything, with these slots by group."""
+    return Queue(Rules(PROCESS, {SlotGroup(group): count for group, count in slots.items()}, DEADLINE_MS, 2_000.0, frozenset(JobType)))
 
 
 def ticks_of(*ticks: Sequence[JobEnqueued]) -> list[AcceptedTick]:
@@ -102,6 +107,37 @@ def test_waiting_claim_takes_its_slot_and_given_up_one_does_not() -> None:
 def test_job_of_another_type_is_left_to_others() -> None:
     queue = loaded(a_queue(), orders(1, job_type=JobType.EVOLVE))
     assert queue.claimable(0.0) == []
+
+
+@pytest.mark.parametrize("full", list(SlotGroup))
+def test_full_group_never_holds_up_another(full: SlotGroup) -> None:
+    """Older jobs of the full group stand before everything else in the queue."""
+    types = {GROUP_OF[kind]: kind for kind in JobType}
+    older = [an_order(f"old-{n}", tick=1, seq=n, job_type=types[full]) for n in (1, 2, 3)]
+    others = [group for group in SlotGroup if group is not full]
+    younger = [an_order(f"new-{group}", tick=2, seq=n, job_type=types[group]) for n, group in enumerate(others, start=1)]
+    queue = loaded(a_mixed_queue(research=1, evolve=1, runner=1), older, younger)
+    assert names(queue.claimable(0.0)) == ["old-1", *(f"new-{group}" for group in others)]
+    claim(queue, queue.claimable(0.0)[0])
+    assert names(queue.claimable(0.0)) == [f"new-{group}" for group in others]
+
+
+def test_group_without_slots_is_left_to_others() -> None:
+    queue = loaded(a_mixed_queue(research=2), [an_order("evolves", job_type=JobType.EVOLVE), an_order("tests", seq=2)])
+    assert names(queue.claimable(0.0)) == ["tests"]
+
+
+def test_each_group_gives_its_own_slots_to_its_oldest_jobs() -> None:
+    kinds = (JobType.RUNNER_START, JobType.BACKTEST_BASELINE, JobType.EVOLVE, JobType.BACKTEST_REFRESH)
+    jobs = [an_order(f"bot-{n:02}", seq=n, job_type=kinds[n % 4]) for n in range(1, 21)]
+    found = loaded(a_mixed_queue(research=3, evolve=1, runner=4), jobs).claimable(0.0)
+    by_group = {group: [order.bot_id for order in found if GROUP_OF[order.job_type] is group] for group in SlotGroup}
+    for group, slots in ((SlotGroup.RESEARCH, 3), (SlotGroup.EVOLVE, 1), (SlotGroup.RUNNER, 4)):
+        assert by_group[group] == [job.bot_id for job in jobs if GROUP_OF[job.job_type] is group][:slots]
+
+
+def test_every_job_type_belongs_to_a_group() -> None:
+    assert set(GROUP_OF) == set(JobType)
 
 
 def test_running_job_is_not_claimed() -> None:
@@ -324,6 +360,64 @@ def test_job_event_read_before_its_tick_waits_for_it() -> None:
     queue.apply(tick, 2.0)
     assert queue.fold.jobs[made.order.job_id].status is JobStatus.RUNNING
     assert queue.claimable(3.0) == []
+
+
+def test_process_where_the_work_hung_leaves_the_job_to_others_for_a_lease() -> None:
+    queue = loaded(a_queue(), orders(1))
+    made = claim(queue, queue.claimable(0.0)[0])
+    queue.step(started(made), 1.0)
+    queue.settle(1.0)
+    queue.yield_to_others(made, 2.0)
+    queue.step(requeued(made), 20_000.0)
+    assert queue.overtaken() == [made]
+    queue.yield_to_others(made, 20_000.0)
+    queue.done(made)
+    assert queue.claimable(34_999.0) == []
+    assert len(queue.claimable(35_000.0)) == 1
+    other = loaded(a_queue("other"), orders(1))
+    other.step(started(made), 1.0)
+    other.step(requeued(made), 20_000.0)
+    assert len(other.claimable(20_000.0)) == 1
+
+
+# ── silence ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("silent_ms", "fenced"), [(7_499.9, False), (7_500.0, True)])
+def test_half_a_lease_without_an_acknowledged_beat_fences_the_claim(silent_ms: float, *, fenced: bool) -> None:
+    queue = loaded(a_queue(), orders(1))
+    made = claim(queue, queue.claimable(0.0)[0], mono_ms=1_000.0)
+    made.confirm(3_000.0)
+    assert made.is_silent(3_000.0 + silent_ms) is fenced
+    assert made.fenced is fenced
+
+
+def test_beat_acknowledged_after_a_long_silence_leaves_the_claim_fenced() -> None:
+    """A process that was frozen beats first and looks second; what happened meanwhile must be read before it goes on."""
+    queue = loaded(a_queue(), orders(1))
+    made = claim(queue, queue.claimable(0.0)[0])
+    made.confirm(8_000.0)
+    assert not made.is_silent(8_001.0)
+    assert made.fenced
+
+
+def test_beats_in_time_never_fence() -> None:
+    queue = loaded(a_queue(), orders(1))
+    made = claim(queue, queue.claimable(0.0)[0])
+    for beat in range(1, 100):
+        made.confirm(beat * 2_000.0)
+    made.confirm(10.0)
+    assert not made.is_silent(99 * 2_000.0 + 7_000.0)
+    assert not made.fenced
+
+
+def test_task_that_has_not_turned_since_the_last_beat_does_not_work() -> None:
+    queue = loaded(a_queue(), orders(1))
+    made = claim(queue, queue.claimable(0.0)[0])
+    assert made.works_since(1e9), "work that other processes do reports for itself"
+    made.turned_mono_ms = 4_000.0
+    assert made.works_since(4_000.0)
+    assert not made.works_since(4_000.1)
 
 
 # ── two processes and a planner, any interleaving ─────────────────────────────────────────────────────────────────────

@@ -46,6 +46,20 @@ def test_sharpe_probabilities_equal_skfolio(seed: int) -> None:
     assert deflated_sharpe(returns, trials) == pytest.approx(deflated_sharpe_ratio(returns, trials), rel=1e-12)
 
 
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(20, 600),
+    drift=st.floats(-0.003, 0.003),
+    trials=st.integers(2, 300),
+    spread=st.floats(0.001, 0.2),
+)
+def test_the_deflated_sharpe_ratio_equals_skfolio_by_property(seed: int, count: int, drift: float, trials: int, spread: float) -> None:
+    numbers = np.random.default_rng(seed)
+    returns = numbers.standard_t(5, count) * 0.01 + drift
+    sharpes = numbers.normal(0.0, spread, trials)
+    assert deflated_sharpe(returns, sharpes) == pytest.approx(deflated_sharpe_ratio(returns, sharpes), rel=1e-9, abs=1e-12)
+
+
 def test_more_trials_deflate_more() -> None:
     returns, trials = some_returns(1), np.random.default_rng(1).normal(0.0, 0.02, 40)
     few, many = deflated_sharpe(returns, trials), deflated_sharpe(returns, trials, 4_000)

@@ -7,18 +7,35 @@ from pathlib import Path
 from autonomy.telemetry import set_up
 from job_runner.app import run_runner
 from job_runner.artifacts import ArtifactStore
-from job_runner.market_data import EmbeddedMarketData, FolderMarketData
+from job_runner.evolution_job import Surroundings
+from job_runner.exchange_bars import ExchangeMarketData
+from job_runner.market_data import EmbeddedMarketData, FolderMarketData, MarketData
 from job_runner.research import ResearchWorker
 from job_runner.settings import RunnerSettings
+
+
+def market_of(settings: RunnerSettings) -> MarketData:
+    """The one source of bars that the settings name."""
+    if settings.bars_folder:
+        return FolderMarketData(Path(settings.bars_folder))
+    if settings.bars_exchange:
+        return ExchangeMarketData.of(settings.bars_exchange, settings.bars_pairs)
+    return EmbeddedMarketData()
 
 
 def main() -> int:
     """Run until told to stop."""
     settings = RunnerSettings()
     set_up("job-runner", settings.log_level, settings.metrics_port)
-    market = FolderMarketData(Path(settings.bars_folder)) if settings.bars_folder else EmbeddedMarketData()
-    worker = ResearchWorker(market, settings.research_slots, ArtifactStore(settings.artifacts_url))
-    return asyncio.run(run_runner(settings, worker))
+    market = market_of(settings)
+    worker = ResearchWorker(
+        market,
+        settings.research_slots,
+        ArtifactStore(settings.artifacts_url),
+        settings.evolve_slots,
+        Surroundings(settings.checkpoints_url, settings.evolution_dask_address),
+    )
+    return asyncio.run(run_runner(settings, worker, market))
 
 
 if __name__ == "__main__":

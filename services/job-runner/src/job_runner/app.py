@@ -8,7 +8,7 @@ Source: S7 to S10.
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,14 +28,20 @@ from autonomy.events import (
     JobStarted,
     JobSucceeded,
     RunnerHeartbeat,
+    RunnerMarked,
 )
 from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Outgoing, Record, build_producer
 from autonomy.lifecycle import JobStep
 from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, partition_of
+from job_runner.barrier import Barrier
+from job_runner.market_data import MarketData
 from job_runner.outbox import Outbox
-from job_runner.queue import Claim, Queue, Rules
+from job_runner.outcome import Outcome
+from job_runner.paper import Marks
+from job_runner.paper_worker import PaperTrader
+from job_runner.queue import GROUP_OF, Claim, Queue, Rules, SlotGroup
 from job_runner.settings import RunnerSettings
 
 log = logging.getLogger(__name__)
@@ -49,8 +55,6 @@ JOBS_DONE = Counter("autonomy_runner_jobs", "Jobs that ended here", ["type", "ou
 CLAIMS = Counter("autonomy_runner_claims", "Claims by outcome", ["outcome"])
 HELD = Gauge("autonomy_runner_held_jobs", "Jobs that this process works on")
 
-Result = JobSucceeded | JobFailed
-
 
 class Worker(Protocol):
     """Whoever does the work of a claim."""
@@ -58,7 +62,7 @@ class Worker(Protocol):
     async def start(self) -> None:
         """Get ready; jobs come only afterwards."""
 
-    async def run(self, order: JobEnqueued, on_progress: Callable[[str, float], None]) -> "Outcome":
+    async def run(self, order: JobEnqueued, on_progress: Callable[[str, float], None]) -> Outcome:
         """Do the work; an expected failure is an outcome, never an exception."""
 
     def cancel(self, job_id: str) -> None:
@@ -73,14 +77,6 @@ class Worker(Protocol):
     job_types: frozenset[JobType]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a job: a result, a cause of failure, or neither when it was cancelled."""
-
-    make: Callable[[Claim, str], Result] | None
-    label: str
-
-
 @dataclass(slots=True)
 class Runner:
     """One job-runner process."""
@@ -93,6 +89,9 @@ class Runner:
     queue: Queue
     worker: Worker
     outbox: Outbox
+    barrier: Barrier
+    marks: Marks
+    trader: PaperTrader | None = None
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     beat_mono_ms: float = 0.0
     beat_sequence: int = 0
@@ -106,7 +105,7 @@ class Runner:
     async def run(self) -> None:
         """Fold to the end offsets of the start, then claim and work until told to stop."""
         ends = await self.reader.ends([RUNS, JOBS, RUNNERS])
-        await self.worker.start()
+        await asyncio.gather(self.worker.start(), *([self.trader.start()] if self.trader else []))
         await self.announce()
         while not self.stopping:
             await self.turn()
@@ -122,14 +121,17 @@ class Runner:
         busy = any(True for _ in self.queue.claims)
         for record in await self.reader.poll(POLL_MS if busy else IDLE_POLL_MS):
             self.take(record)
+        self.barrier.folded()
         self.watch_pending()
         self.reap()
         mono_ms = clock.monotonic_ms()
         for claim in self.queue.settle(mono_ms):
             CLAIMS.labels("started").inc()
-            self.tasks[claim.claim_id] = asyncio.create_task(self.work(claim))
+            self.begin(claim, mono_ms)
         for claim in self.queue.overtaken():
-            self.worker.cancel(claim.order.job_id)
+            if not claim.works_since(mono_ms - claim.order.lease_s * 1000 / 2):
+                self.queue.yield_to_others(claim, mono_ms)
+            self.end(claim)
         await self.release(mono_ms)
         self.queue.forget_settled()
         HELD.set(len(self.queue.held()))
@@ -157,6 +159,8 @@ class Runner:
             if event.process_id == self.process_id:
                 sent = self.beats_sent.pop(event.sequence, None)
                 self.queue.lag_ms = mono_ms - sent if sent is not None else self.queue.lag_ms
+        elif isinstance(event, RunnerMarked):
+            self.marks.take(event)
 
     def watch_pending(self) -> None:
         """Stop fetching job events while too many wait for their tick; nothing is evicted."""
@@ -200,8 +204,8 @@ class Runner:
             self.released_mono_ms[claim.claim_id] = mono_ms
             await self.give_back(claim, Cause.CLAIM_GIVEN_UP)
 
-    async def give_back(self, claim: Claim, cause: Cause) -> None:
-        """Append one JobReleased."""
+    async def give_back(self, claim: Claim, cause: Cause) -> bool:
+        """Append one JobReleased; returns whether it was acknowledged."""
         order = claim.order
         count = self.releases[order.job_id] = self.releases.get(order.job_id, 0) + 1
         if count >= RELEASES_ALARM:
@@ -211,7 +215,37 @@ class Runner:
             job_id=order.job_id, bot_id=order.bot_id, tick=order.tick, attempt=claim.attempt,
             claim_id=claim.claim_id, process_id=self.process_id, cause=cause,
         )  # fmt: skip
-        await self.say(JOBS, order.partition, [self.outgoing(event)])
+        return await self.say(JOBS, order.partition, [self.outgoing(event)])
+
+    def begin(self, claim: Claim, mono_ms: float) -> None:
+        """Start the work of a claim that won: a task of this loop that trades, or one that waits for the pool."""
+        if self.trader is not None and claim.group is SlotGroup.RUNNER:
+            claim.turned_mono_ms = mono_ms
+            work = self.trade(self.trader, claim)
+        else:
+            work = self.work(claim)
+        self.tasks[claim.claim_id] = asyncio.create_task(work)
+
+    def end(self, claim: Claim) -> None:
+        """Stop the work of a claim that no longer wins."""
+        if claim.group is not SlotGroup.RUNNER:
+            self.worker.cancel(claim.order.job_id)
+        elif claim.claim_id in self.tasks:
+            # At once, in the middle of whatever it waits for: nothing more may be said under this claim.
+            self.tasks[claim.claim_id].cancel()
+        else:
+            self.queue.done(claim)  # cancelled before its first step, so that it could not say so itself
+
+    async def trade(self, trader: PaperTrader, claim: Claim) -> None:
+        """Trade a session under a started claim, say how it ended, or give the claim back when this process stops."""
+        try:
+            outcome = await trader.run(claim)
+            if outcome is not None:
+                await self.conclude(claim, outcome)
+            while outcome is None and self.queue.wins(claim) and not await self.give_back(claim, Cause.RUNNER_DRAINED):  # noqa: ASYNC110
+                await asyncio.sleep(self.settings.beat_s / 4)
+        finally:
+            self.queue.done(claim)
 
     async def work(self, claim: Claim) -> None:
         """Do the work of a started claim and say what came out, until that is acknowledged or no longer wanted."""
@@ -219,53 +253,71 @@ class Runner:
         def on_progress(phase: str, progress: float) -> None:
             claim.phase, claim.progress = phase, progress
 
-        outcome = await self.worker.run(claim.order, on_progress)
+        await self.conclude(claim, await self.worker.run(claim.order, on_progress))
+        self.queue.done(claim)
+
+    async def conclude(self, claim: Claim, outcome: Outcome) -> None:
+        """Say what came of a claim's work."""
         JOBS_DONE.labels(claim.order.job_type.value, outcome.label).inc()
         if outcome.make is not None:
             record = self.outgoing(outcome.make(claim, self.process_id))
             while self.queue.wins(claim) and not await self.say(JOBS, claim.order.partition, [record]):  # noqa: ASYNC110 (a retry)
                 await asyncio.sleep(self.settings.beat_s / 4)
-        self.queue.done(claim)
 
     def reap(self) -> None:
         """Forget finished work; a fault in it is a fault of this process."""
         for claim_id, task in list(self.tasks.items()):
             if task.done():
                 del self.tasks[claim_id]
-                task.result()
+                if not task.cancelled():
+                    task.result()
 
     async def beat(self, mono_ms: float, *, stopping: bool = False) -> None:
-        """Say that this process lives, with the jobs it works on and how far they are."""
-        self.beat_mono_ms = mono_ms
+        """Say that this process lives, with the jobs it works on and how far they are.
+
+        A session whose task has not turned since the last beat is left out: it hangs, and its lease shall run out.
+        """
+        last_mono_ms, self.beat_mono_ms = self.beat_mono_ms, mono_ms
         self.beat_sequence += 1
+        listed = [claim for claim in self.queue.held() if self.queue.wins(claim) and claim.works_since(last_mono_ms)]
         beat = RunnerHeartbeat(
-            process_id=self.process_id, sequence=self.beat_sequence, research_slots=self.settings.research_slots,
-            stopping=stopping, jobs=tuple(_held(claim) for claim in self.queue.held() if self.queue.wins(claim)),
+            process_id=self.process_id, sequence=self.beat_sequence, stopping=stopping,
+            jobs=tuple(_held(claim) for claim in listed), **self.slots(),
         )  # fmt: skip
         self.beats_sent[self.beat_sequence] = mono_ms
         while len(self.beats_sent) > 100:
             self.beats_sent.pop(next(iter(self.beats_sent)))
-        await self.tell_runners(beat)
+        if await self.tell_runners(beat):
+            for claim in listed:
+                claim.confirm(mono_ms)
+
+    def slots(self) -> dict[str, int]:
+        """How many jobs of each group this process takes on at once, as beats and announcement say it."""
+        return {f"{group}_slots": self.queue.rules.slots.get(group, 0) for group in SlotGroup}
 
     async def announce(self) -> None:
         """Say what this process can do."""
-        await self.tell_runners(self.worker.capabilities(self.process_id, self.settings.research_slots))
+        said = self.worker.capabilities(self.process_id, self.settings.research_slots)
+        types = tuple(sorted(self.queue.rules.job_types))
+        await self.tell_runners(said.model_copy(update={"job_types": types, **self.slots()}))
 
-    async def tell_runners(self, event: RunnerHeartbeat | CapabilitiesAnnounced) -> None:
+    async def tell_runners(self, event: RunnerHeartbeat | CapabilitiesAnnounced) -> bool:
         """Append to `autonomy.runners`."""
         value = encode(event, source=SOURCE, subject=self.process_id, time=clock.now(), event_id=clock.drawn_id())
         partition = partition_of(self.process_id, PARTITIONS[RUNNERS])
-        await self.say(RUNNERS, partition, [Outgoing(self.process_id.encode(), value)])
+        return await self.say(RUNNERS, partition, [Outgoing(self.process_id.encode(), value)])
 
     async def drain(self) -> None:
         """Claim nothing more, let running work finish for a while, give the rest back at once, say goodbye."""
         log.info("draining", extra={"jobs": len(self.tasks)})
+        if self.trader is not None:
+            self.trader.stopping = True
         mono_ms = clock.monotonic_ms()
         deadline = mono_ms + self.settings.drain_s * 1000
         while self.tasks and clock.monotonic_ms() < deadline:
             await self.turn()
         for claim in [claim for claim in self.queue.held() if self.queue.wins(claim)]:
-            self.worker.cancel(claim.order.job_id)
+            self.end(claim)
             await self.give_back(claim, Cause.RUNNER_DRAINED)
         for task in self.tasks.values():
             task.cancel()
@@ -286,8 +338,17 @@ def _as_step(event: Event) -> JobStep:
     return event  # type: ignore[return-value]
 
 
-async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str) -> Runner:
-    """Connect, from the horizon on."""
+def slots_of(settings: RunnerSettings, job_types: frozenset[JobType]) -> Mapping[SlotGroup, int]:
+    """The slots by group, none for what nobody here can do."""
+    wanted = {
+        SlotGroup.RESEARCH: settings.research_slots, SlotGroup.EVOLVE: settings.evolve_slots, SlotGroup.RUNNER: settings.runner_slots
+    }  # fmt: skip
+    able = {GROUP_OF[job_type] for job_type in job_types}
+    return {group: slots for group, slots in wanted.items() if group in able and slots}
+
+
+async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str, market: MarketData | None = None) -> Runner:
+    """Connect, from the horizon on; with a market this process trades on paper too."""
     horizon = await newest_horizon(settings.kafka)
     chain, runs_from = await anchored_chain(settings.kafka, horizon)
     starts = {
@@ -297,18 +358,23 @@ async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str
     }
     reader = await LogReader.open(settings.kafka, starts)
     producer = await build_producer(settings.kafka)
+    job_types = worker.job_types | ({JobType.RUNNER_START} if market is not None and settings.runner_slots else frozenset())
     rules = Rules(
-        process_id=process_id, slots=settings.research_slots, deadline_ms=settings.claim_deadline_s * 1000,
-        beat_ms=settings.beat_s * 1000, job_types=worker.job_types,
+        process_id=process_id, slots=slots_of(settings, job_types), deadline_ms=settings.claim_deadline_s * 1000,
+        beat_ms=settings.beat_s * 1000, job_types=job_types,
     )  # fmt: skip
     queue = Queue(rules)
     queue.fold.head_tick = chain.head.tick
-    return Runner(process_id, settings, reader, producer, chain, queue, worker, Outbox(producer))
+    outbox, barrier, marks = Outbox(producer), Barrier(reader, (RUNS, JOBS, RUNNERS)), Marks()
+    trader = None
+    if market is not None and settings.runner_slots:
+        trader = PaperTrader(process_id, market, queue, outbox, barrier, marks, settings.beat_s)
+    return Runner(process_id, settings, reader, producer, chain, queue, worker, outbox, barrier, marks, trader)
 
 
-async def run_runner(settings: RunnerSettings, worker: Worker) -> int:
+async def run_runner(settings: RunnerSettings, worker: Worker, market: MarketData | None = None) -> int:
     """Run one job-runner process until SIGTERM; returns the exit code."""
-    runner = await build_runner(settings, worker, clock.drawn_id())
+    runner = await build_runner(settings, worker, clock.drawn_id(), market)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: setattr(runner, "stopping", True))

@@ -138,10 +138,11 @@ def run_research(
     """
     work = Work(progress, is_cancelled, clock)
     work.enter(DATA)
-    bars, case = _case(order, market)
+    # A walk-forward window shorter than 10 bars measures nothing.
+    bars, case = read_case(order, market, 10 * (order.suite.walk_forward_windows + 1))
     points = validation.neighbours(order.strategy, case.parameters, order.suite.neighbourhood_steps)
     work.planned = _planned_bars(order.suite, len(bars), len(points))
-    fingerprint = _fingerprint(order, bars.source_id)
+    fingerprint = fingerprint_in(order, bars.source_id)
     work.done(len(bars))
 
     return _researched(order, market, Found(bars, case, points, fingerprint), work)
@@ -187,7 +188,7 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
         work,
     )
     work.enter(DEFLATION)
-    trials = len(found.points) + walk_forward.evaluations
+    trials = len(found.points) + walk_forward.evaluations + order.prior_trials
     return ResearchReport(
         order=order,
         fingerprint=found.fingerprint,
@@ -207,30 +208,41 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
         probabilistic_sharpe=probabilistic_sharpe(returns),
         deflated_sharpe=deflated_sharpe(returns, _trial_sharpes(grid), trials),
         trials_counted=trials,
+        overfitting_probability=validation.overfitting(grid),
         trades=_trades(simulation, case),
         equity=_equity(simulation, held, case),
         elapsed_s=work.finish(),
     )
 
 
-def _case(order: ResearchOrder, market: MarketData) -> tuple[Bars, validation.Case]:
+def read_case(order: ResearchOrder, market: MarketData, least_bars: int) -> tuple[Bars, validation.Case]:
+    """The bars an order is about, and the case to test on them.
+
+    Args:
+        order: what to do.
+        market: where bars come from.
+        least_bars: fewer measure nothing, whatever the order allows.
+
+    Raises:
+        BadInput: an order out of limits; names the field.
+        DataMissing: no such symbol, or too few bars.
+    """
     parameters = check_parameters(order.strategy, order.parameters)
     costs = Costs(_bps("fee_bps", order.fee_bps), _bps("slippage_bps", order.slippage_bps))
     cash = _cash(order.initial_cash_usd)
+    if order.prior_trials < 0:
+        raise BadInput("prior_trials", "a whole number from 0", order.prior_trials)
     bars = market.bars(order.symbol, order.timeframe, order.until_day)
-    # A walk-forward window shorter than this measures nothing; and the look-back must leave something to trade.
-    needed = max(
-        order.min_bars,
-        10 * (order.suite.walk_forward_windows + 1),
-        template(order.strategy).look_back(parameters) + 2,
-    )
+    # The look-back must leave something to trade.
+    needed = max(order.min_bars, least_bars, template(order.strategy).look_back(parameters) + 2)
     if len(bars) < needed:
         raise DataMissing("symbol", f"{order.symbol} has {len(bars)} bars, {needed} needed")
     days = bars.day.tolist()
     return bars, validation.Case(order.strategy, parameters, bars.rows(), days, costs, cash)
 
 
-def _fingerprint(order: ResearchOrder, source_id: str) -> str:
+def fingerprint_in(order: ResearchOrder, source_id: str) -> str:
+    """What evidence from this order is bound to, on bars of that source."""
     return fingerprint_of(
         strategy=order.strategy,
         strategy_version=template(order.strategy).version,

@@ -10,19 +10,79 @@ from dataclasses import dataclass
 import numpy as np
 
 from autonomy.errors import BadInput
+from autonomy.strategies import strategy_names
 from job_runner.account import (
     NO_BAR,
     TRADE_EXIT_BAR,
     TRADE_EXIT_FEE,
     TRADE_EXIT_PRICE,
+    TRADE_PNL,
     TRADE_SIZE,
     Account,
     Costs,
     Tally,
 )
 from job_runner.engine import Simulation, checked_cash, equity_at, fill, mark, tally_bar
-from job_runner.strategies.compiled import Bar, FloatArray
-from job_runner.strategies.dispatch import Program, step
+from job_runner.statistics import sharpe_of_sums
+from job_runner.strategies.compiled import BAR_SIZE, CLOSE, HIGH, LOW, OPEN, VOLUME, Bar, FloatArray, kernel
+from job_runner.strategies.dispatch import Program, decide_bars, program, step
+
+UNITS = Account._fields.index("units")
+
+
+@kernel
+def take_bar(  # noqa: PLR0913 - a kernel takes its arrays one by one
+    kind: int,
+    params: FloatArray,
+    row: FloatArray,
+    fee: float,
+    slippage: float,
+    number: int,
+    target: int,
+    account: FloatArray,
+    tally: FloatArray,
+    state: FloatArray,
+    trade: FloatArray,
+) -> int:
+    """One bar in one call: fill, mark, count, decide, as the loop over all bars does.
+
+    The way from Python into a kernel costs more than the work, and a named tuple costs most of it: so what lasts from bar to bar
+    stands in arrays.
+
+    Args:
+        kind: number of the strategy.
+        params: as in `Program`.
+        row: float64 (BAR_SIZE), the bar that has ended.
+        fee: per side, fraction.
+        slippage: per side, fraction.
+        number: of the bar.
+        target: exposure decided at the close before.
+        account: float64, an `Account`, written.
+        tally: float64, a `Tally`, written.
+        state: of the strategy's step, written.
+        trade: float64 (TRADE_SIZE), the trade closed last, written when one is closed.
+
+    Returns:
+        The new decision.
+    """
+    bar = Bar(row[OPEN], row[HIGH], row[LOW], row[CLOSE], row[VOLUME])
+    before = Account(
+        account[0], account[1], account[2], account[3], account[4], account[5], account[6], account[7], account[8]
+    )  # fmt: skip
+    counted = Tally(
+        tally[0], tally[1], tally[2], tally[3], tally[4], tally[5], tally[6], tally[7], tally[8], tally[9], tally[10], tally[11],
+        tally[12], tally[13],
+    )  # fmt: skip
+    after = mark(fill(before, target, number, bar.open, fee, slippage, trade), bar.close)
+    counted = tally_bar(counted, equity_at(after, bar.close), after.units, number, trade)
+    (
+        account[0], account[1], account[2], account[3], account[4], account[5], account[6], account[7], account[8],
+    ) = after  # fmt: skip
+    (
+        tally[0], tally[1], tally[2], tally[3], tally[4], tally[5], tally[6], tally[7], tally[8], tally[9], tally[10], tally[11],
+        tally[12], tally[13],
+    ) = counted  # fmt: skip
+    return step(kind, state, bar, params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +93,17 @@ class Fill:
     units: float
     price_usd: float
     fee_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """What closing the open position would give: signed units and their fill in USD, zeros without a position; `pnl_usd` after costs."""
+
+    units: float
+    price_usd: float
+    fee_usd: float
+    equity_usd: float
+    pnl_usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +143,10 @@ class BarByBar:
     def __init__(self, program: Program, costs: Costs, initial_cash_usd: float, snapshot: Snapshot | None = None) -> None:
         self.program = program
         self.costs = costs
-        self.account = Account(checked_cash(initial_cash_usd))
-        self.tally = Tally()
+        self._fee, self._slippage = costs.fee, costs.slippage
+        self._account = np.array(Account(checked_cash(initial_cash_usd)))
+        self._tally = np.array(Tally())
+        self._row = np.zeros(BAR_SIZE)
         self.target = 0
         self.bars_seen = 0
         self._state = np.zeros(program.state_size)
@@ -83,9 +156,24 @@ class BarByBar:
             self._restore(snapshot)
 
     @property
+    def account(self) -> Account:
+        """The money now."""
+        return Account(*self._account.tolist())
+
+    @property
+    def tally(self) -> Tally:
+        """The statistics of the bars that were traded."""
+        return Tally(*self._tally.tolist())
+
+    @property
     def equity_usd(self) -> float:
         """Account value at the last close that was traded; before the first, the cash."""
         return self.tally.equity if self.tally.bars else self.account.cash
+
+    @property
+    def sharpe_annualised(self) -> float | None:
+        """Of the bars that were traded, by the backtest's own formula; None while undefined."""
+        return sharpe_of_sums(self.tally.return_sum, self.tally.return_squares, int(self.tally.bars) - 1)
 
     @property
     def last_trade(self) -> FloatArray:
@@ -97,8 +185,8 @@ class BarByBar:
         """Everything needed to go on later."""
         return Snapshot(
             state=tuple(self._state.tolist()),
-            account=tuple(self.account),
-            tally=tuple(self.tally),
+            account=tuple(self._account.tolist()),
+            tally=tuple(self._tally.tolist()),
             trade=tuple(self._trade.tolist()),
             target=self.target,
             bars_seen=self.bars_seen,
@@ -118,6 +206,33 @@ class BarByBar:
         self.target = int(step(self.program.kind, self._state, bar, self.program.params))
         self.bars_seen += 1
 
+    def observe_all(self, rows: FloatArray) -> None:
+        """`observe` many bars in one compiled pass, with the same outcome.
+
+        Args:
+            rows: float64 (n, BAR_SIZE): open, high, low, close, volume.
+        """
+        if rows.ndim != 2 or rows.shape[1] != BAR_SIZE:
+            raise BadInput("rows", f"float64 of shape (bars, {BAR_SIZE})", rows.shape)
+        if len(rows):
+            targets = np.zeros(len(rows), dtype=np.int8)
+            decide_bars(self.program.kind, self.program.params, np.ascontiguousarray(rows), self._state, targets)
+            self.target = int(targets[-1])
+            self.bars_seen += len(rows)
+
+    def flat_at(self, price: float) -> Flat:
+        """What closing the position at this price would give, by the engine's own fill; nothing is changed.
+
+        Args:
+            price: USD, before slippage.
+        """
+        trade, account = self._trade.copy(), self.account
+        after = fill(account, 0, self.bars_seen, price, self._fee, self._slippage, trade)
+        equity = float(equity_at(after, price))
+        if account.units == 0.0:
+            return Flat(0.0, 0.0, 0.0, equity, None)
+        return Flat(account.units, float(trade[TRADE_EXIT_PRICE]), float(trade[TRADE_EXIT_FEE]), equity, float(trade[TRADE_PNL]))
+
     def on_bar(self, open_: float, high: float, low: float, close: float, volume: float) -> tuple[Fill, ...]:
         """Take one bar that has ended: fill the last decision at its open, mark at its close, decide anew.
 
@@ -131,34 +246,47 @@ class BarByBar:
         Returns:
             What was executed at this bar's open: nothing, an exit, an entry, or an exit and an entry.
         """
-        before = self.account
-        costs = self.costs
-        filled = fill(before, self.target, self.bars_seen, open_, costs.fee, costs.slippage, self._trade)
-        fills = tuple(self._fills(before, Account(*filled)))
-        self.account = Account(*mark(filled, close))
-        equity = equity_at(self.account, close)
-        self.tally = Tally(*tally_bar(self.tally, equity, self.account.units, self.bars_seen, self._trade))
-        self.observe(open_, high, low, close, volume)
+        account, row = self._account, self._row
+        row[:] = open_, high, low, close, volume
+        units = float(account[UNITS])
+        self.target = int(
+            take_bar(
+                self.program.kind, self.program.params, row, self._fee, self._slippage, self.bars_seen, self.target, account,
+                self._tally, self._state, self._trade,
+            )
+        )  # fmt: skip
+        fills = () if units == account[UNITS] else tuple(self._fills(units, self.account))
+        self.bars_seen += 1
         return fills
 
-    def _fills(self, before: Account, after: Account) -> Iterator[Fill]:
-        if before.units == after.units:
-            return
+    def _fills(self, units: float, after: Account) -> Iterator[Fill]:
         bar = self.bars_seen
-        if before.units != 0.0:
-            yield Fill(bar, -before.units, float(self._trade[TRADE_EXIT_PRICE]), float(self._trade[TRADE_EXIT_FEE]))
+        if units != 0.0:
+            yield Fill(bar, -units, float(self._trade[TRADE_EXIT_PRICE]), float(self._trade[TRADE_EXIT_FEE]))
         if after.units != 0.0:
             yield Fill(bar, after.units, after.entry_price, after.entry_fee)
 
     def _restore(self, snapshot: Snapshot) -> None:
         if len(snapshot.state) != self.program.state_size or len(snapshot.trade) != TRADE_SIZE:
             raise BadInput("snapshot.state", f"{self.program.state_size} numbers", len(snapshot.state))
+        if len(snapshot.account) != len(self._account) or len(snapshot.tally) != len(self._tally):
+            raise BadInput("snapshot.account", f"{len(self._account)} numbers, and {len(self._tally)} of the tally", len(snapshot.account))
         self._state[:] = snapshot.state
         self._trade[:] = snapshot.trade
-        self.account = Account(*snapshot.account)
-        self.tally = Tally(*snapshot.tally)
+        self._account[:] = snapshot.account
+        self._tally[:] = snapshot.tally
         self.target = snapshot.target
         self.bars_seen = snapshot.bars_seen
+
+
+def warm_up() -> None:
+    """Take a few bars with every strategy, so that everything is compiled before a bar is waited for."""
+    row = np.array([[100.0, 101.0, 99.0, 100.0, 1e6]])
+    for strategy in strategy_names():
+        engine = BarByBar(program(strategy, {}), Costs(10.0, 5.0), 1000.0)
+        engine.observe_all(row)
+        engine.on_bar(*row[0].tolist())
+        engine.flat_at(100.0)
 
 
 def simulate_plain(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:

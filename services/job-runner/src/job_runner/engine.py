@@ -40,6 +40,8 @@ from job_runner.strategies.compiled import BAR_SIZE, CLOSE, OPEN, FloatArray, Sm
 from job_runner.strategies.dispatch import Program, decide_bars, template_source
 
 ENGINE_VERSION = "1"
+USUAL_TRADES = 512
+"""Room for trades at first; an array for one trade a bar costs more to get than most backtests take."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,17 +188,18 @@ def follow(
     target = 0
     closed = 0
     for i in range(rows.shape[0]):
-        account = fill(account, target, i, rows[i, OPEN], fee, slippage, trade)
+        place = np.uintp(i)  # never negative, so that no index has to be wrapped around
+        account = fill(account, target, i, rows[place, OPEN], fee, slippage, trade)
         if trade[TRADE_EXIT_BAR] == i and closed < trades.shape[0]:
             for field in range(TRADE_SIZE):
                 trades[closed, field] = trade[field]
             closed += 1
-        close = rows[i, CLOSE]
+        close = rows[place, CLOSE]
         account = mark(account, close)
         value = equity_at(account, close)
         tally = tally_bar(tally, value, account.units, i, trade)
-        equity[i] = value
-        target = targets[i]
+        equity[place] = value
+        target = targets[place]
     return account, tally
 
 
@@ -254,23 +257,22 @@ def simulate(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd:
     bars = _checked_bars(rows)
     equity = np.empty(bars)
     targets = np.empty(bars, dtype=np.int8)
-    # A position lasts at least one bar, so there are never more trades than bars.
-    trades = np.empty((bars, TRADE_SIZE))
+    cash = checked_cash(initial_cash_usd)
+    trades = np.empty((min(bars, USUAL_TRADES), TRADE_SIZE))
     account, tally = run_bars(
         program.kind,
         program.params,
         rows,
         costs.fee,
         costs.slippage,
-        checked_cash(initial_cash_usd),
+        cash,
         np.zeros(program.state_size),
         targets,
         equity,
         np.zeros(TRADE_SIZE),
         trades,
     )
-    account, tally = Account(*account), Tally(*tally)
-    return Simulation(equity, targets, trades[: int(tally.trades)].copy(), account, tally)
+    return _kept(Tally(*tally), Account(*account), targets, equity, trades, rows, costs, cash)
 
 
 def simulate_targets(targets: SmallIntArray, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
@@ -283,11 +285,28 @@ def simulate_targets(targets: SmallIntArray, rows: FloatArray, costs: Costs, ini
     if targets.shape != (bars,) or targets.dtype != np.int8:
         raise BadInput("targets", f"int8 of shape ({bars},)", f"{targets.dtype} {targets.shape}")
     equity = np.empty(bars)
-    trades = np.empty((bars, TRADE_SIZE))
+    trades = np.empty((min(bars, USUAL_TRADES), TRADE_SIZE))
     cash = checked_cash(initial_cash_usd)
     account, tally = follow(rows, targets, costs.fee, costs.slippage, cash, equity, np.zeros(TRADE_SIZE), trades)
-    account, tally = Account(*account), Tally(*tally)
-    return Simulation(equity, targets, trades[: int(tally.trades)].copy(), account, tally)
+    return _kept(Tally(*tally), Account(*account), targets, equity, trades, rows, costs, cash)
+
+
+def _kept(
+    tally: Tally,
+    account: Account,
+    targets: SmallIntArray,
+    equity: FloatArray,
+    trades: FloatArray,
+    rows: FloatArray,
+    costs: Costs,
+    cash: float,
+) -> Simulation:
+    closed = int(tally.trades)
+    if closed > len(trades):
+        # Counted but not kept: the money is followed once more, with room for one trade a bar, the most there can be.
+        trades = np.empty((len(rows), TRADE_SIZE))
+        follow(rows, targets, costs.fee, costs.slippage, cash, equity, np.zeros(TRADE_SIZE), trades)
+    return Simulation(equity, targets, trades[:closed].copy(), account, tally)
 
 
 def decisions(program: Program, rows: FloatArray) -> SmallIntArray:

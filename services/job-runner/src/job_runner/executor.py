@@ -1,4 +1,4 @@
-"""The pool: research jobs on processes of their own, and exact words for how each ended.
+"""The pool: backtests and searches on processes of their own, and exact words for how each ended.
 
 Role: the asyncio-facing edge of the research engine. One worker process and one pipe per slot, so that a death is
 always the death of one known job. Deaths, timeouts and a stop are typed; only the job concerned fails, and its worker
@@ -7,22 +7,23 @@ is replaced.
 
 import asyncio
 import multiprocessing
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from signal import SIGKILL
-from typing import TypeVar, assert_never
+from typing import assert_never, overload
 
 from autonomy.errors import BadInput, Poison, Retryable
+from job_runner.evolution_job import EvolutionJob, EvolutionReport
+from job_runner.live_window import WindowedOrder, WindowedReport
 from job_runner.market_data import DataMissing, MarketData
 from job_runner.report import Cancelled, ResearchOrder, ResearchReport, StrategyError
-from job_runner.worker import Advanced, Counter, Done, Failed, Message, Ready, work
+from job_runner.threads import in_thread
+from job_runner.worker import Advanced, Counter, Done, Failed, Message, Order, Ready, Report, work
 
 # A cold worker compiles for some ten seconds per core.
 WARM_UP_S = 180.0
@@ -32,8 +33,6 @@ REPLACE_TRIES = 5
 MAX_WORKERS = 256
 
 OnProgress = Callable[[str, float], None]
-
-_Result = TypeVar("_Result")
 
 
 class WorkerLost(Retryable):
@@ -58,6 +57,10 @@ class WorkerLost(Retryable):
 
 class JobTimeout(Retryable):
     """The job took longer than allowed; its worker was killed."""
+
+
+class HelpLost(Retryable):
+    """Something outside that the job leans on, such as a cluster, went away; another attempt may find it."""
 
 
 class ExecutorStopped(Retryable):
@@ -98,7 +101,7 @@ class _Running:
 
 
 class PoolExecutor:
-    """Research jobs on worker processes.
+    """Jobs on worker processes, of whatever kind `worker.Order` names.
 
     Args:
         workers: processes, and so jobs at the same time.
@@ -129,7 +132,16 @@ class PoolExecutor:
         await self._add_worker()
         await asyncio.gather(*(self._add_worker() for _ in range(self.workers - 1)))
 
-    async def run(self, order: ResearchOrder, on_progress: OnProgress, timeout_s: float | None = None) -> ResearchReport:
+    @overload
+    async def run(self, order: ResearchOrder, on_progress: OnProgress, timeout_s: float | None = None) -> ResearchReport: ...
+
+    @overload
+    async def run(self, order: WindowedOrder, on_progress: OnProgress, timeout_s: float | None = None) -> WindowedReport: ...
+
+    @overload
+    async def run(self, order: EvolutionJob, on_progress: OnProgress, timeout_s: float | None = None) -> EvolutionReport: ...
+
+    async def run(self, order: Order, on_progress: OnProgress, timeout_s: float | None = None) -> Report:
         """Do one job; waits for a free worker first.
 
         Args:
@@ -142,6 +154,7 @@ class PoolExecutor:
             StrategyError: a result that is no number.
             Cancelled: by `cancel`.
             WorkerLost: the worker died.
+            HelpLost: something outside that the job leans on went away.
             JobTimeout: too long.
             ExecutorStopped: the pool was stopped.
             JobCrashed: a fault in our own code.
@@ -191,7 +204,7 @@ class PoolExecutor:
             task.cancel()
         for slot in list(self._slots):
             slot.stopped = True
-            await _in_thread(slot.end)
+            await in_thread(slot.end)
         self._slots.clear()
         await self._empty.wait()
 
@@ -217,9 +230,7 @@ class PoolExecutor:
             raise ExecutorStopped(f"job {job_id}: the pool is stopping")
         return taking.result()
 
-    async def _converse(
-        self, slot: _Slot, order: ResearchOrder, running: _Running, on_progress: OnProgress, timeout_s: float
-    ) -> ResearchReport:
+    async def _converse(self, slot: _Slot, order: Order, running: _Running, on_progress: OnProgress, timeout_s: float) -> Report:
         running.slot, running.number = slot, slot.next_number
         slot.next_number += 1
         loop = asyncio.get_running_loop()
@@ -227,7 +238,7 @@ class PoolExecutor:
         def advanced(message: Advanced) -> None:
             loop.call_soon_threadsafe(on_progress, message.phase, message.fraction)
 
-        talk = _in_thread(lambda: _talk(slot, running.number, order, timeout_s, advanced))
+        talk = in_thread(lambda: _talk(slot, running.number, order, timeout_s, advanced))
         try:
             answer = await asyncio.shield(talk)
         except asyncio.CancelledError:
@@ -273,10 +284,10 @@ class PoolExecutor:
                 running.free.set()
 
     async def _add_worker(self) -> None:
-        slot = await _in_thread(self._spawn)
+        slot = await in_thread(self._spawn)
         self._slots.add(slot)
         try:
-            await _in_thread(lambda: _await_ready(slot))
+            await in_thread(lambda: _await_ready(slot))
         except WorkerLost:
             self._slots.discard(slot)
             slot.end()
@@ -298,27 +309,6 @@ class PoolExecutor:
         return _Slot(process, ours, lifeline_ours, cancelled)
 
 
-def _in_thread(function: Callable[[], _Result]) -> "asyncio.Future[_Result]":
-    """Run something that blocks in a thread of its own.
-
-    A daemon, unlike those of an executor: when the service dies, nothing may wait for a job to end. One per slot at
-    most; the event loop never waits for a half-sent report.
-    """
-    ended: Future[_Result] = Future()
-
-    # From here on it cannot be cancelled: a thread in its pipe cannot be called back.
-    ended.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            ended.set_result(function())
-        except Exception as failure:  # noqa: BLE001 - handed to whoever awaits
-            ended.set_exception(failure)
-
-    threading.Thread(target=run, daemon=True, name="research").start()
-    return asyncio.wrap_future(ended)
-
-
 def _await_ready(slot: _Slot) -> None:
     try:
         if slot.pipe.poll(WARM_UP_S) and isinstance(slot.pipe.recv(), Ready):
@@ -328,7 +318,7 @@ def _await_ready(slot: _Slot) -> None:
     raise WorkerLost("warm-up", slot.process.exitcode)
 
 
-def _talk(slot: _Slot, number: int, order: ResearchOrder, timeout_s: float, advanced: Callable[[Advanced], None]) -> Done | Failed:
+def _talk(slot: _Slot, number: int, order: Order, timeout_s: float, advanced: Callable[[Advanced], None]) -> Done | Failed:
     """Hand over the order and listen until the answer, the worker's death or the deadline; runs in a thread."""
     deadline = time.monotonic() + timeout_s
     try:
@@ -365,6 +355,8 @@ def _failure(answer: Failed, job_id: str) -> Exception:
             return StrategyError(answer.message)
         case "Cancelled":
             return Cancelled(f"job {job_id}: {answer.message}")
+        case "Retryable":
+            return HelpLost(f"job {job_id}: {answer.message}")
         case "MemoryError":
             return WorkerLost(job_id, None, out_of_memory=True)
         case _:

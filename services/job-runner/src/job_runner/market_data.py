@@ -147,7 +147,7 @@ class EmbeddedMarketData:
         """See `MarketData.bars`."""
         _check_request(symbol, timeframe, self.symbols())
         source_id = f"bokeh-sampledata/stocks.csv.gz@{_EMBEDDED_SHA256[:16]}"
-        return _bars_until(symbol, _embedded()[symbol], until, source_id, synthetic=False)
+        return bars_until(symbol, _embedded()[symbol], until, source_id, synthetic=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class FolderMarketData:
             raise DataMissing("symbol", f"one of {', '.join(self.symbols())}", symbol)
         status = path.stat()
         columns = _read_file(path, (status.st_mtime_ns, status.st_size), self.folder.resolve())
-        return _bars_until(symbol, columns, until, f"folder/{symbol}/{path.name}", synthetic=False)
+        return bars_until(symbol, columns, until, f"folder/{symbol}/{path.name}", synthetic=False)
 
     def _file(self, symbol: str) -> Path | None:
         root = self.folder.resolve()
@@ -221,7 +221,7 @@ class SyntheticMarketData:
         _check_request(symbol, timeframe, self.symbols())
         columns = _walk(self.seed, symbol, self.count, self.first_day, self.drift, self.volatility)
         source_id = f"synthetic/gbm/{self.seed}/{self.count}/{self.first_day}/{self.drift:g}/{self.volatility:g}"
-        return _bars_until(symbol, columns, until, source_id, synthetic=True)
+        return bars_until(symbol, columns, until, source_id, synthetic=True)
 
 
 def _check_request(symbol: str, timeframe: str, known: Sequence[str]) -> None:
@@ -254,7 +254,8 @@ def _coverage(bars: Bars) -> SymbolCoverage:
     )
 
 
-def _bars_until(symbol: str, columns: Columns, until: int, source_id: str, *, synthetic: bool) -> Bars:
+def bars_until(symbol: str, columns: Columns, until: int, source_id: str, *, synthetic: bool) -> Bars:
+    """The bars of a source up to a day, read-only, with the hash of exactly these."""
     count = int(np.searchsorted(columns.day, until, side="right"))
     day = _frozen(columns.day[:count])
     open_, high, low, close, volume = (_frozen(column[:count]) for column in columns.prices_and_volume)

@@ -40,7 +40,7 @@ class Outbox:
 
     async def _send(self, place: Place) -> None:
         try:
-            while waiting := self.waiting.pop(place, None):
+            while waiting := self._wanted(place):
                 taken, count = 0, 0
                 while taken < len(waiting) and (taken == 0 or count + len(waiting[taken][0]) <= MAX_RECORDS_AT_ONCE):
                     count += len(waiting[taken][0])
@@ -51,6 +51,10 @@ class Outbox:
                 await self._append(place, batch)
         finally:
             del self.sending[place]
+
+    def _wanted(self, place: Place) -> "list[tuple[list[Outgoing], asyncio.Future[bool]]]":
+        """What waits, without the records of those who stopped waiting: these must not be said any more."""
+        return [entry for entry in self.waiting.pop(place, []) if not entry[1].done()]
 
     async def _append(self, place: Place, batch: "list[tuple[list[Outgoing], asyncio.Future[bool]]]") -> None:
         topic, partition = place

@@ -7,20 +7,39 @@ Source: S8 to S10.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import StrEnum, unique
 from functools import lru_cache
+from typing import Final
 
 from autonomy import lifecycle
 from autonomy.chain import AcceptedTick
 from autonomy.events import JobEnqueued, RunnerHeartbeat
 from autonomy.lifecycle import Job, JobFold, JobStep
-from autonomy.values import JobStatus, JobType
+from autonomy.values import JobStatus, JobType, ms_of
 
 RANK_STEP_MS = 50.0
 MAX_GIVE_UPS_IN_A_ROW = 2
 MAX_CLAIMS_PER_TURN = 1_000
+
+
+@unique
+class SlotGroup(StrEnum):
+    """Jobs that compete for the same slots of a process; a full group never holds up another."""
+
+    RESEARCH = "research"
+    EVOLVE = "evolve"
+    RUNNER = "runner"
+
+
+GROUP_OF: Final[Mapping[JobType, SlotGroup]] = {
+    JobType.BACKTEST_BASELINE: SlotGroup.RESEARCH,
+    JobType.BACKTEST_REFRESH: SlotGroup.RESEARCH,
+    JobType.EVOLVE: SlotGroup.EVOLVE,
+    JobType.RUNNER_START: SlotGroup.RUNNER,
+}
 
 
 class ClaimState(StrEnum):
@@ -33,7 +52,14 @@ class ClaimState(StrEnum):
 
 @dataclass(slots=True)
 class Claim:
-    """One claim; its id is fresh, never the process's."""
+    """One claim; its id is fresh, never the process's.
+
+    Attributes:
+        enqueued_ms: wall time of the tick that enqueued the job.
+        confirmed_mono_ms: when the newest acknowledged sign of life of this claim was sent: the claim itself, then its beats.
+        fenced: once there was none for half a lease: nothing is done under this claim until a fresh read shows that it wins.
+        turned_mono_ms: when its task last completed a turn, for work that is done inside this process.
+    """
 
     order: JobEnqueued
     attempt: int
@@ -42,6 +68,33 @@ class Claim:
     state: ClaimState = ClaimState.WAITING
     phase: str = "waiting"
     progress: float = 0.0
+    enqueued_ms: int = 0
+    confirmed_mono_ms: float = 0.0
+    fenced: bool = False
+    turned_mono_ms: float | None = None
+
+    @property
+    def group(self) -> SlotGroup:
+        """Whose slots it takes."""
+        return GROUP_OF[self.order.job_type]
+
+    def confirm(self, mono_ms: float) -> None:
+        """A beat that was sent at this time, and lists this claim, is acknowledged.
+
+        A silence that is over is no reason to go on: what happened during it must be read first.
+        """
+        self.is_silent(mono_ms)
+        self.confirmed_mono_ms = max(self.confirmed_mono_ms, mono_ms)
+
+    def is_silent(self, mono_ms: float) -> bool:
+        """Whether half a lease went by without an acknowledged sign of life; then the claim is fenced too."""
+        silent = mono_ms - self.confirmed_mono_ms >= self.order.lease_s * 1000 / 2
+        self.fenced = self.fenced or silent
+        return silent
+
+    def works_since(self, mono_ms: float) -> bool:
+        """Whether its task has turned since then; True for work that other processes do and report on."""
+        return self.turned_mono_ms is None or self.turned_mono_ms >= mono_ms
 
 
 @dataclass(slots=True)
@@ -49,13 +102,13 @@ class Rules:
     """What this process may do at once.
 
     Attributes:
-        slots: jobs that it works on at once.
+        slots: jobs that it works on at once, by group; none of a group that is not named.
         deadline_ms: local monotonic time from claim to reading its own win.
         beat_ms: how often it beats; a process is recent for five beats.
     """
 
     process_id: str
-    slots: int
+    slots: Mapping[SlotGroup, int]
     deadline_ms: float
     beat_ms: float
     job_types: frozenset[JobType]
@@ -66,6 +119,7 @@ class Queue:
     """Jobs and claims as this process sees them.
 
     Attributes:
+        enqueued_ms: wall time of the tick that enqueued a job.
         since: monotonic time at which the fold first showed a job queued at its attempt.
         lag_ms: from the append of the last own beat to reading it back.
         releases: per job, for the alarm.
@@ -74,6 +128,7 @@ class Queue:
     rules: Rules
     fold: JobFold = field(default_factory=JobFold)
     orders: dict[str, JobEnqueued] = field(default_factory=dict)
+    enqueued_ms: dict[str, int] = field(default_factory=dict)
     since: dict[str, tuple[int, float]] = field(default_factory=dict)
     claims: dict[str, Claim] = field(default_factory=dict)
     peers: dict[str, float] = field(default_factory=dict)
@@ -88,6 +143,7 @@ class Queue:
         for seq, event in enumerate(tick.events(), start=1):
             if isinstance(event, JobEnqueued):
                 self.orders[event.job_id] = event
+                self.enqueued_ms[event.job_id] = ms_of(tick.seal.now)
                 job = lifecycle.enqueued(event, seq)
                 self.fold.enqueue(job)
                 self.since[job.job_id] = (job.attempt, mono_ms)
@@ -111,6 +167,7 @@ class Queue:
         if not after.status.is_live:
             self.fold.forget(after.job_id)
             self.orders.pop(after.job_id, None)
+            self.enqueued_ms.pop(after.job_id, None)
             self.since.pop(after.job_id, None)
 
     def job_of(self, claim: Claim) -> Job | None:
@@ -126,25 +183,33 @@ class Queue:
         """Claims that take a slot: waiting and started."""
         return [claim for claim in self.claims.values() if claim.state is not ClaimState.GIVEN_UP]
 
+    def free_slots(self) -> Counter[SlotGroup]:
+        """How many more jobs of each group this process may take on."""
+        free = Counter(self.rules.slots)
+        free.subtract(claim.group for claim in self.held())
+        return free
+
     def claimable(self, mono_ms: float) -> list[JobEnqueued]:
-        """The jobs to claim now: the oldest first, each after this process's rank for it, as many as there are free slots."""
-        free = self.rules.slots - len(self.held())
-        if free <= 0 or not self._trusts_itself():
+        """The jobs to claim now: each group's oldest first, after this process's rank, as many as the group has free slots."""
+        free = self.free_slots()
+        if max(free.values(), default=0) <= 0 or not self._trusts_itself():
             return []
         # A given-up claim whose append was lost must not keep the job from this process for ever: claim ids are fresh.
         busy = {claim.order.job_id for claim in self.held()}
         recent = self._recent_peers(mono_ms)
         found: list[JobEnqueued] = []
         for job in sorted(self._queued(), key=lambda job: (job.tick, job.seq)):
-            if len(found) >= min(free, MAX_CLAIMS_PER_TURN):
-                break
-            if job.job_id in busy or job.job_type not in self.rules.job_types:
+            group = GROUP_OF[job.job_type]
+            if free[group] <= 0 or job.job_id in busy or job.job_type not in self.rules.job_types:
                 continue
             if self.rules.beat_ms > self.orders[job.job_id].lease_s * 1000 / 5:
                 continue  # this process beats too slowly for the job's lease: it would lose every claim
             _, since_ms = self.since[job.job_id]
             if mono_ms - since_ms >= rank_of(self.rules.process_id, job, recent) * RANK_STEP_MS:
                 found.append(self.orders[job.job_id])
+                free[group] -= 1
+                if len(found) >= MAX_CLAIMS_PER_TURN or max(free.values()) <= 0:
+                    break
         return found
 
     def _queued(self) -> Iterable[Job]:
@@ -165,7 +230,10 @@ class Queue:
 
     def claimed(self, order: JobEnqueued, claim_id: str, mono_ms: float) -> Claim:
         """Remember a claim that is about to be appended."""
-        claim = Claim(order, self.fold.jobs[order.job_id].attempt, claim_id, mono_ms)
+        claim = Claim(
+            order, self.fold.jobs[order.job_id].attempt, claim_id, mono_ms,
+            enqueued_ms=self.enqueued_ms[order.job_id], confirmed_mono_ms=mono_ms,
+        )  # fmt: skip
         self.claims[claim_id] = claim
         return claim
 
@@ -207,6 +275,12 @@ class Queue:
     def overtaken(self) -> list[Claim]:
         """Started claims that no longer win: their work must stop, its result would be void."""
         return [claim for claim in self.claims.values() if claim.state is ClaimState.STARTED and not self.wins(claim)]
+
+    def yield_to_others(self, claim: Claim, mono_ms: float) -> None:
+        """The work of this claim hung here: whoever else there is may have the job first, for a lease."""
+        job = self.job_of(claim)
+        if job is not None and job.status is JobStatus.QUEUED:
+            self.since[job.job_id] = (job.attempt, mono_ms + claim.order.lease_s * 1000)
 
     def done(self, claim: Claim) -> None:
         """The work of a claim ended, whatever came of it."""

@@ -69,6 +69,7 @@ class ResearchOrder:
         initial_cash_usd: decimal text, above 0, as in the fingerprint.
         min_bars: fewer bars are refused.
         suite: how much validation.
+        prior_trials: evaluations already spent on this bot's line, counted against its deflated Sharpe ratio too.
     """
 
     job_id: str
@@ -83,6 +84,7 @@ class ResearchOrder:
     initial_cash_usd: str
     min_bars: int = 250
     suite: SuiteSize = field(default_factory=SuiteSize)
+    prior_trials: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,9 @@ class ResearchReport:
         look_ahead: no knowledge of the future.
         probabilistic_sharpe: probability that the true Sharpe ratio is above 0.
         deflated_sharpe: the same against the best of `trials_counted` worthless tries.
-        trials_counted: evaluations made in this job, of the neighbourhood and the walk-forward.
+        trials_counted: evaluations made in this job, of the neighbourhood and the walk-forward, and those the order
+            names as made before.
+        overfitting_probability: that the best of the neighbourhood is the best by chance (PBO by CSCV).
         trades: closed ones, oldest first.
         equity: at most 400 points, first and last close included.
         elapsed_s: seconds by phase, in order.
@@ -286,6 +290,7 @@ class ResearchReport:
     probabilistic_sharpe: float | None
     deflated_sharpe: float | None
     trials_counted: int
+    overfitting_probability: float | None
     trades: tuple[Trade, ...]
     equity: tuple[EquityPoint, ...]
     elapsed_s: tuple[tuple[str, float], ...]

@@ -1,9 +1,10 @@
-"""The worker of research jobs: an order of the log in, a result or a cause of failure out.
+"""The worker of backtests and searches: an order of the log in, a result or a cause of failure out.
 
 Place in the flow: app (claims) → **research** → pool of processes. It translates between the wire and the engine, keeps the
 whole report as an artefact, and knows what this process can do.
 """
 
+import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable
@@ -16,54 +17,66 @@ from autonomy.errors import BadInput
 from autonomy.events import (
     BacktestMetrics,
     CapabilitiesAnnounced,
+    EvolutionPlan,
     JobEnqueued,
-    JobFailed,
-    JobSucceeded,
     ResearchSummary,
     StrategyCode,
     SymbolBars,
+    WindowMetrics,
     usd,
 )
 from autonomy.market_clock import day_number, day_of, pack_days
 from autonomy.values import Cause, JobType
-from job_runner.app import Outcome, Result
+from job_runner import outcome
 from job_runner.artifacts import ArtifactStore
 from job_runner.engine import ENGINE_VERSION, strategy_code_hash
-from job_runner.executor import ExecutorStopped, JobCrashed, JobTimeout, PoolExecutor, WorkerLost
+from job_runner.evolution_job import EvolutionJob, EvolutionOrder, EvolutionReport, Surroundings
+from job_runner.evolution_report import summary_of_evolution
+from job_runner.executor import ExecutorStopped, HelpLost, JobCrashed, JobTimeout, PoolExecutor, WorkerLost
+from job_runner.live_window import WindowedOrder
 from job_runner.market_data import DataMissing, MarketData, announce
-from job_runner.queue import Claim
+from job_runner.outcome import Outcome, failed
 from job_runner.report import Cancelled, ResearchOrder, ResearchReport, StrategyError, SuiteSize
 from job_runner.statistics import Metrics
 
 log = logging.getLogger(__name__)
 EQUITY_POINTS: Final = 120
 RESEARCH_TYPES: Final = frozenset({JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH})
+SEARCH_TYPES: Final = frozenset({JobType.EVOLVE})
 
 
 class ResearchWorker:
-    """Runs baselines and refreshes on a pool.
+    """Runs baselines and refreshes on a pool, searches on another: neither waits for the other's slots.
 
     Args:
         market: where bars come from.
-        slots: jobs at once, one process each.
+        slots: baselines and refreshes at once, one process each.
         artifacts: where whole reports go.
+        evolve_slots: searches at once, one process each.
+        around: what searches have around them; needed when there are slots for them.
     """
 
-    def __init__(self, market: MarketData, slots: int, artifacts: ArtifactStore) -> None:
+    def __init__(
+        self, market: MarketData, slots: int, artifacts: ArtifactStore, evolve_slots: int = 0, around: Surroundings | None = None
+    ) -> None:
         self.market = market
         self.pool = PoolExecutor(slots, market)
+        self.searches = PoolExecutor(evolve_slots, market) if evolve_slots and around else None
         self.artifacts = artifacts
-        self.job_types = RESEARCH_TYPES
+        self.around = around
+        self.job_types = RESEARCH_TYPES | (SEARCH_TYPES if self.searches else frozenset())
+        self._searches_ready: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Warm the processes: kernels compiled, bars loaded."""
+        """Warm the processes: kernels compiled, bars loaded. A search waits for its own process; nobody else does."""
         await self.pool.start()
+        if self.searches is not None:
+            self._searches_ready = asyncio.create_task(self.searches.start())
 
     async def run(self, order: JobEnqueued, on_progress: Callable[[str, float], None]) -> Outcome:
         """Do one job; every way in which it may end is an outcome with its own cause."""
         try:
-            report = await self.pool.run(order_of(order), on_progress, timeout_s=order.timeout_s)
-            return succeeded(order, report, self.artifacts)
+            return await self._perform(order, on_progress)
         except (Cancelled, ExecutorStopped):
             return Outcome(None, "cancelled")
         except DataMissing as refusal:
@@ -77,24 +90,55 @@ class ResearchWorker:
             return failed(Cause.STRATEGY_ERROR, str(fault))
         except JobTimeout as late:
             return failed(Cause.TIMEOUT, str(late))
+        except HelpLost as lost:
+            return failed(Cause.RUNNER_LOST, str(lost))
         except WorkerLost as lost:
             memory = lost.out_of_memory or lost.was_killed
             return failed(Cause.OUT_OF_MEMORY if memory else Cause.RUNNER_LOST, str(lost))
 
+    async def _perform(self, order: JobEnqueued, on_progress: Callable[[str, float], None]) -> Outcome:
+        if order.job_type is JobType.EVOLVE:
+            return await self._search(order, on_progress)
+        if order.window is None:
+            report = await self.pool.run(order_of(order), on_progress, timeout_s=order.timeout_s)
+            return succeeded(order, report, self.artifacts)
+        windowed = WindowedOrder(order_of(order), order.window)
+        both = await self.pool.run(windowed, on_progress, timeout_s=order.timeout_s)
+        return succeeded(order, both.report, self.artifacts, both.window)
+
+    async def _search(self, order: JobEnqueued, on_progress: Callable[[str, float], None]) -> Outcome:
+        if order.evolution is None:
+            raise BadInput("evolution", "what to search, for an EVOLVE job")
+        if self.searches is None or self._searches_ready is None or self.around is None:
+            raise BadInput("job_type", "one that this process announced", order.job_type)
+        await asyncio.shield(self._searches_ready)
+        job = EvolutionJob(EvolutionOrder(order_of(order), order.evolution), self.around)
+        report = await self.searches.run(job, on_progress, timeout_s=order.timeout_s)
+        if report.fingerprint != order.fingerprint:
+            return other_fingerprint(order, report.fingerprint)
+        return outcome.succeeded(evolution=summary_of_evolution(report, kept(report, self.artifacts)))
+
     def cancel(self, job_id: str) -> None:
         """End a job soon."""
-        self.pool.cancel(job_id)
+        if not self.pool.cancel(job_id) and self.searches is not None:
+            self.searches.cancel(job_id)
 
     async def stop(self, drain_s: float) -> None:
         """End the processes."""
         await self.pool.stop(drain_s)
+        if self.searches is not None:
+            await self.searches.stop(drain_s)
+        if self._searches_ready is not None:
+            # It may have been in the middle of starting the process that is gone now.
+            self._searches_ready.cancel()
+            await asyncio.gather(self._searches_ready, return_exceptions=True)
 
     def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
         """What this process can do: its strategies with their code, its symbols with their bars."""
         return CapabilitiesAnnounced(
             process_id=process_id,
             engine_version=ENGINE_VERSION,
-            job_types=tuple(sorted(RESEARCH_TYPES)),
+            job_types=tuple(sorted(self.job_types)),
             research_slots=slots,
             strategies=tuple(
                 StrategyCode(name=entry.name, version=entry.version, code_hash=strategy_code_hash(entry.name))
@@ -117,42 +161,34 @@ def order_of(order: JobEnqueued) -> ResearchOrder:
         job_id=order.job_id, bot_id=order.bot_id, strategy=order.strategy, parameters=dict(order.parameters),
         symbol=order.symbol, timeframe=order.timeframe, until_day=day_number(order.bars_until),
         fee_bps=order.costs.fee_bps, slippage_bps=order.costs.slippage_bps, initial_cash_usd=order.initial_cash_usd,
-        min_bars=order.min_bars, suite=SuiteSize(**order.suite.model_dump()),
+        min_bars=order.min_bars, suite=SuiteSize(**order.suite.model_dump()), prior_trials=order.prior_trials,
     )  # fmt: skip
 
 
-def succeeded(order: JobEnqueued, report: ResearchReport, artifacts: ArtifactStore) -> Outcome:
+def succeeded(order: JobEnqueued, report: ResearchReport, artifacts: ArtifactStore, window: WindowMetrics | None = None) -> Outcome:
     """A result, unless it is evidence of something else than what was ordered."""
     if report.fingerprint != order.fingerprint:
-        detail = f"this runner's code, data or costs have fingerprint {report.fingerprint[:12]}, ordered was {order.fingerprint[:12]}"
-        return failed(Cause.BAD_INPUT, detail, BadInput("fingerprint", "the planner's and the runner's must be equal"))
-    artifact = artifacts.put(orjson.dumps(dataclasses.asdict(report), option=orjson.OPT_SORT_KEYS))
-    summary = summary_of(report, artifact)
-
-    def make(claim: Claim, process_id: str) -> Result:
-        return JobSucceeded(**_named(claim, process_id), result=summary)
-
-    return Outcome(make, "succeeded")
+        return other_fingerprint(order, report.fingerprint)
+    summary = summary_of(report, kept(report, artifacts))
+    return outcome.succeeded(result=summary.model_copy(update={"window": window}))
 
 
-def failed(cause: Cause, detail: str, refusal: BadInput | None = None) -> Outcome:
-    """A failure with its cause."""
-
-    def make(claim: Claim, process_id: str) -> Result:
-        return JobFailed(
-            **_named(claim, process_id), cause=cause, detail=detail[:500],
-            field=refusal.field[:500] if refusal else None, limit=refusal.limit[:500] if refusal else None,
-        )  # fmt: skip
-
-    return Outcome(make, cause.value)
+def other_fingerprint(order: JobEnqueued, found: str) -> Outcome:
+    """A failure: what this process would find out is not about what was ordered."""
+    detail = f"this runner's code, data or costs have fingerprint {found[:12]}, ordered was {order.fingerprint[:12]}"
+    return failed(Cause.BAD_INPUT, detail, BadInput("fingerprint", "the planner's and the runner's must be equal"))
 
 
-def _named(claim: Claim, process_id: str) -> "dict[str, object]":
-    order = claim.order
-    return {
-        "job_id": order.job_id, "bot_id": order.bot_id, "tick": order.tick, "attempt": claim.attempt,
-        "claim_id": claim.claim_id, "process_id": process_id,
-    }  # fmt: skip
+def kept(report: ResearchReport | EvolutionReport, artifacts: ArtifactStore) -> str:
+    """The reference of the whole report in the store."""
+    return artifacts.put(orjson.dumps(dataclasses.asdict(report), default=_plain, option=orjson.OPT_SORT_KEYS))
+
+
+def _plain(value: object) -> object:
+    # A plan is an event's own document.
+    if isinstance(value, EvolutionPlan):
+        return value.model_dump(mode="json")
+    raise TypeError(f"a report holds a {type(value).__name__}")
 
 
 def summary_of(report: ResearchReport, artifact: str) -> ResearchSummary:
@@ -171,7 +207,7 @@ def summary_of(report: ResearchReport, artifact: str) -> ResearchSummary:
         look_ahead_cuts=report.look_ahead.cuts_checked, psr=report.probabilistic_sharpe, dsr=report.deflated_sharpe,
         trials=report.trials_counted, stress_worst_sharpe=report.stress.worst_sharpe_annualised,
         neighbourhood_median_sharpe=report.neighbourhood.sharpe_annualised.p50,
-        bootstrap_sharpe_p05=report.bootstrap.sharpe_annualised.p05,
+        bootstrap_sharpe_p05=report.bootstrap.sharpe_annualised.p05, pbo=report.overfitting_probability,
         equity=tuple(
             (day_of(point.day), round(point.strategy_usd / cash, 6), round(point.buy_and_hold_usd / cash, 6))
             for point in points

@@ -17,6 +17,7 @@ from autonomy.errors import BadInput
 from autonomy.strategies import Parameter, Value, canonical, check_parameters, number, template
 from job_runner.account import TRADE_SIZE, Costs
 from job_runner.engine import simulate, simulate_targets
+from job_runner.overfitting import block_edges, overfitting_probability, sums_at
 from job_runner.report import (
     Bootstrap,
     LookAhead,
@@ -173,6 +174,12 @@ def neighbourhood(grid: Grid) -> Neighbourhood:
         profitable_fraction=float(np.mean(grid.growth > 1.0)),
         rank_fraction=beaten / len(others) if others else 1.0,
     )
+
+
+def overfitting(grid: Grid) -> float | None:
+    """Probability that the best of the neighbourhood is the best by chance (PBO by CSCV)."""
+    # Bar 0 has no return, and the running sums are 0 there.
+    return overfitting_probability(sums_at(grid.sums, grid.squares, block_edges(grid.sums.shape[1] - 1)))
 
 
 def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForward:

@@ -9,18 +9,24 @@ import os
 import signal
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Protocol
+from typing import Protocol, assert_never
 
-from autonomy.errors import BadInput
+from autonomy.errors import BadInput, Retryable
 from autonomy.strategies import strategy_names
-from job_runner.backtest import run_research
+from job_runner.backtest import Progress, run_research
+from job_runner.evolution_job import EvolutionJob, EvolutionReport, evolve
+from job_runner.live_window import WindowedOrder, WindowedReport, run_windowed
 from job_runner.market_data import DataMissing, MarketData, SyntheticMarketData
 from job_runner.report import Cancelled, ResearchOrder, ResearchReport, StrategyError, SuiteSize
 
 # A progress message per half percent: 200 a job at most, and one per phase.
 PROGRESS_STEP = 0.005
+
+Order = ResearchOrder | WindowedOrder | EvolutionJob
+Report = ResearchReport | WindowedReport | EvolutionReport
 
 
 class Counter(Protocol):
@@ -46,7 +52,7 @@ class Advanced:
 class Done:
     """The job's report."""
 
-    report: ResearchReport
+    report: Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,20 @@ def warm_up() -> None:
         run_research(order, market, lambda _phase, _fraction: None, lambda: False)
 
 
-def _answer(orders: Connection, number: int, order: ResearchOrder, cancelled: Counter, market: MarketData) -> Message:
+def perform(order: Order, market: MarketData, progress: Progress, is_cancelled: Callable[[], bool]) -> Report:
+    """Do one order, of whatever kind."""
+    match order:
+        case ResearchOrder():
+            return run_research(order, market, progress, is_cancelled)
+        case WindowedOrder():
+            return run_windowed(order, market, progress, is_cancelled)
+        case EvolutionJob():
+            return evolve(order, market, progress, is_cancelled)
+        case _:
+            assert_never(order)
+
+
+def _answer(orders: Connection, number: int, order: Order, cancelled: Counter, market: MarketData) -> Message:
     last: list[tuple[str, float]] = []
 
     def on_progress(phase: str, fraction: float) -> None:
@@ -110,12 +129,14 @@ def _answer(orders: Connection, number: int, order: ResearchOrder, cancelled: Co
             orders.send(Advanced(phase, fraction))
 
     try:
-        return Done(run_research(order, market, on_progress, lambda: cancelled.value == number))
+        return Done(perform(order, market, on_progress, lambda: cancelled.value == number))
     except BadInput as refusal:
         kind = DataMissing if isinstance(refusal, DataMissing) else BadInput
         return Failed(kind.__name__, str(refusal), refusal.field, refusal.limit)
     except (StrategyError, Cancelled) as ending:
         return Failed(type(ending).__name__, str(ending))
+    except Retryable as ending:
+        return Failed(Retryable.__name__, str(ending))
     except MemoryError as ending:
         return Failed(MemoryError.__name__, str(ending))
     except OSError:

@@ -95,4 +95,5 @@ def cache_folder() -> Path:
 @kernel
 def bar_at(rows: FloatArray, i: int) -> Bar:
     """Row `i` of float64 (n, BAR_SIZE) as a bar."""
-    return Bar(rows[i, OPEN], rows[i, HIGH], rows[i, LOW], rows[i, CLOSE], rows[i, VOLUME])
+    place = np.uintp(i)  # never negative, so that no index has to be wrapped around
+    return Bar(rows[place, OPEN], rows[place, HIGH], rows[place, LOW], rows[place, CLOSE], rows[place, VOLUME])

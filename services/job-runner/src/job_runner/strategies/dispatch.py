@@ -74,22 +74,22 @@ def decide_bars(kind: int, params: FloatArray, rows: FloatArray, state: FloatArr
     """
     if kind == _SMA:
         for i in range(rows.shape[0]):
-            targets[i] = _sma_step(state, bar_at(rows, i), params)
+            targets[np.uintp(i)] = _sma_step(state, bar_at(rows, i), params)
     elif kind == _MACD:
         for i in range(rows.shape[0]):
-            targets[i] = _macd_step(state, bar_at(rows, i), params)
+            targets[np.uintp(i)] = _macd_step(state, bar_at(rows, i), params)
     elif kind == _RSI:
         for i in range(rows.shape[0]):
-            targets[i] = _rsi_step(state, bar_at(rows, i), params)
+            targets[np.uintp(i)] = _rsi_step(state, bar_at(rows, i), params)
     elif kind == _BOLLINGER:
         for i in range(rows.shape[0]):
-            targets[i] = _bollinger_step(state, bar_at(rows, i), params)
+            targets[np.uintp(i)] = _bollinger_step(state, bar_at(rows, i), params)
     elif kind == _DONCHIAN:
         for i in range(rows.shape[0]):
-            targets[i] = _donchian_step(state, bar_at(rows, i), params)
+            targets[np.uintp(i)] = _donchian_step(state, bar_at(rows, i), params)
     else:
         for i in range(rows.shape[0]):
-            targets[i] = _momentum_step(state, bar_at(rows, i), params)
+            targets[np.uintp(i)] = _momentum_step(state, bar_at(rows, i), params)
 
 
 def program(strategy: str, parameters: Mapping[str, object]) -> Program:

@@ -1,5 +1,7 @@
 """SMA cross: long while the fast mean of closes is above the slow one."""
 
+import numpy as np
+
 from job_runner.strategies.compiled import TIE, Bar, FloatArray, kernel
 
 _SEEN = 0
@@ -7,6 +9,7 @@ _SLOT = 1
 _FAST_SUM = 2
 _SLOW_SUM = 3
 _RING = 4
+_WINDOWS_AFRESH = 8.0
 
 
 def state_size(params: FloatArray) -> int:
@@ -31,26 +34,30 @@ def step(state: FloatArray, bar: Bar, params: FloatArray) -> int:
     seen = state[_SEEN] + 1.0
     slot = int(state[_SLOT])
     close = bar.close
-    fast_sum = state[_FAST_SUM] + close
-    slow_sum = state[_SLOW_SUM] + close
+    # What comes and what goes are taken together first: only one addition waits for the sum of the bar before.
+    slow_change = close
     if seen > params[1]:
-        slow_sum -= state[_RING + slot]
+        slow_change -= state[np.uintp(_RING + slot)]
+    fast_change = close
     if seen > params[0]:
         leaving = slot - fast
         if leaving < 0:
             leaving += slow
-        fast_sum -= state[_RING + leaving]
-    state[_RING + slot] = close
+        fast_change -= state[np.uintp(_RING + leaving)]
+    slow_sum = state[_SLOW_SUM] + slow_change
+    fast_sum = state[_FAST_SUM] + fast_change
+    state[np.uintp(_RING + slot)] = close
     following = state[_SLOT] + 1.0
     if following == params[1]:
-        # Summed afresh once per window, so that rounding cannot pile up over the years.
         following = 0.0
-        slow_sum = 0.0
-        fast_sum = 0.0
-        for place in range(slow):
-            slow_sum += state[_RING + place]
-        for place in range(slow - fast, slow):
-            fast_sum += state[_RING + place]
+        if seen % (params[1] * _WINDOWS_AFRESH) == 0.0:
+            # Summed afresh now and then, so that rounding cannot pile up over the years.
+            slow_sum = 0.0
+            fast_sum = 0.0
+            for place in range(slow):
+                slow_sum += state[_RING + place]
+            for place in range(slow - fast, slow):
+                fast_sum += state[_RING + place]
     state[_SEEN] = seen
     state[_SLOT] = following
     state[_FAST_SUM] = fast_sum

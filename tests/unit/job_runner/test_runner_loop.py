@@ -1,0 +1,286 @@
+"""The loop of a runner process: what its beats list, what they confirm, and how its sessions begin and end.
+
+Source: S9, S10, R-A3.7.
+"""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from aiokafka import AIOKafkaProducer
+
+from autonomy import clock
+from autonomy.chain import GENESIS, Chain, write_records
+from autonomy.envelope import Received, decode, encode
+from autonomy.events import (
+    CapabilitiesAnnounced,
+    Event,
+    JobCancelled,
+    JobEnqueued,
+    JobReleased,
+    JobRequeued,
+    JobStarted,
+    RunnerHeartbeat,
+    RunnerMarked,
+)
+from autonomy.kafka import LogReader, Outgoing
+from autonomy.topics import JOBS, RUNNERS, RUNS
+from autonomy.values import Cause, JobType
+from job_runner.app import Outcome, Runner, slots_of
+from job_runner.barrier import Barrier
+from job_runner.outbox import Outbox
+from job_runner.paper import Marks
+from job_runner.paper_worker import PaperTrader
+from job_runner.queue import Claim, Queue, Rules, SlotGroup
+from job_runner.settings import RunnerSettings
+from support.builders import NOON_MS, an_id, capabilities
+from support.paper import RowsMarket, a_paper_order
+from support.research import some_rows
+from support.ticks import a_seal, stored
+
+ME = an_id("runner-1")
+
+
+@dataclass
+class Stored:
+    """A record as it was read."""
+
+    topic: str
+    value: bytes
+    key: bytes = b""
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int = 0
+    offset: int = 0
+    timestamp: int = 0
+
+
+@dataclass
+class Log:
+    """A log in memory: appended is read by the next poll; acks as the test lets them."""
+
+    coming: list[Stored] = field(default_factory=list)
+    said: list[Event] = field(default_factory=list)
+    acknowledges: bool = True
+    positions: dict[str, int] = field(default_factory=dict)
+
+    async def poll(self, timeout_ms: int = 0) -> list[Stored]:
+        await asyncio.sleep(0)
+        found, self.coming = self.coming, []
+        return found
+
+    async def ends(self, topics: Any) -> dict[str, tuple[int, ...]]:
+        return {}
+
+    def reached(self, cut: object) -> bool:
+        return not self.coming
+
+    async def say(self, topic: str, partition: int, records: list[Outgoing]) -> bool:
+        await asyncio.sleep(0)
+        if self.acknowledges:
+            for record in records:
+                received = decode(record.value, topic)
+                assert isinstance(received, Received), received
+                self.said.append(received.event)
+                self.coming.append(Stored(topic, record.value))
+        return self.acknowledges
+
+    def put(self, event: Event, topic: str = JOBS) -> None:
+        """Somebody else's word."""
+        value = encode(event, source="test", subject="x", time=clock.now(), event_id=clock.drawn_id())
+        self.coming.append(Stored(topic, value))
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.said if isinstance(event, kind)]
+
+
+class NoWorker:
+    """Research that nobody asks for."""
+
+    job_types = frozenset({JobType.BACKTEST_BASELINE})
+
+    async def start(self) -> None: ...
+
+    async def run(self, order: JobEnqueued, on_progress: Any) -> Outcome:
+        raise AssertionError
+
+    def cancel(self, job_id: str) -> None:
+        raise AssertionError
+
+    async def stop(self, drain_s: float) -> None: ...
+
+    def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
+        return replace_process(process_id)
+
+
+def replace_process(process_id: str) -> CapabilitiesAnnounced:
+    return capabilities().model_copy(update={"process_id": process_id})
+
+
+def a_runner(*orders: JobEnqueued, beat_s: float = 0.1) -> tuple[Runner, Log]:
+    """A process that trades on made-up bars, with these jobs sealed in the log."""
+    log, market = Log(), RowsMarket(some_rows(400))
+    settings = RunnerSettings(beat_s=beat_s, drain_s=5.0)
+    types = NoWorker.job_types | {JobType.RUNNER_START}
+    rules = Rules(ME, slots_of(settings, types), 5_000.0, beat_s * 1000, types)
+    queue, outbox, marks = Queue(rules), cast("Outbox", log), Marks()
+    barrier = Barrier(log, (RUNS, JOBS, RUNNERS))
+    trader = PaperTrader(ME, market, queue, outbox, barrier, marks, beat_s)
+    runner = Runner(
+        ME, settings, cast("LogReader", log), cast("AIOKafkaProducer", None), Chain(), queue, NoWorker(), outbox, barrier, marks, trader
+    )  # fmt: skip
+    records = write_records(list(orders), [order.bot_id for order in orders], 1, an_id("t1"), clock.now_ms())
+    for record in stored([*records, a_seal(GENESIS, records, "t1", now_ms=clock.now_ms())]):
+        log.coming.append(Stored(RUNS, record.value, record.key, tuple(record.headers()), offset=record.offset))
+    return runner, log
+
+
+def an_order(bot_id: str = "aapl-sma", seq: int = 1) -> JobEnqueued:
+    return a_paper_order(
+        bot_id, market=RowsMarket(some_rows(400)), seq=seq, start="2000-01-04", from_day="1999-01-01", seconds_per_bar=0.01
+    )
+
+
+async def turns(runner: Runner, until: Any) -> None:
+    """Let the process's loop run until something is so."""
+    async with asyncio.timeout(15):
+        while not until():
+            await runner.turn()
+            await runner.claim()
+
+
+async def until_marks(runner: Runner, log: Log, count: int) -> None:
+    await turns(runner, lambda: len(log.of(RunnerMarked)) >= count)
+
+
+async def hang(runner: Runner, claim: Claim) -> None:
+    """Put a task that never turns in the place of the one that trades."""
+    task = runner.tasks[claim.claim_id]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    runner.queue.claims[claim.claim_id] = claim
+    runner.tasks[claim.claim_id] = asyncio.create_task(asyncio.sleep(60))
+
+
+def close(runner: Runner) -> None:
+    for task in runner.tasks.values():
+        task.cancel()
+
+
+async def test_beat_lists_a_trading_session_and_confirms_it_when_acknowledged() -> None:
+    runner, log = a_runner(an_order())
+    await until_marks(runner, log, 5)
+    (claim,) = runner.queue.held()
+    await turns(runner, lambda: any(beat.jobs for beat in log.of(RunnerHeartbeat)))
+    beat: RunnerHeartbeat = log.of(RunnerHeartbeat)[-1]
+    assert [held.claim_id for held in beat.jobs] == [claim.claim_id]
+    confirmed = claim.confirmed_mono_ms
+    assert confirmed > claim.made_mono_ms
+    log.acknowledges = False
+    await runner.beat(clock.monotonic_ms())
+    assert claim.confirmed_mono_ms == confirmed, "an unacknowledged beat confirms nothing"
+    close(runner)
+
+
+async def test_beat_leaves_out_a_session_that_has_not_turned_since_the_last_one() -> None:
+    """Negative control: its neighbour, which turns, is listed in the very same beats."""
+    runner, log = a_runner(an_order("hangs"), an_order("turns", seq=2))
+    await until_marks(runner, log, 10)
+    hung = next(claim for claim in runner.queue.held() if claim.order.bot_id == "hangs")
+    other = next(claim for claim in runner.queue.held() if claim.order.bot_id == "turns")
+    await hang(runner, hung)
+    since = clock.monotonic_ms()
+    hung.turned_mono_ms = since
+    await turns(runner, lambda: runner.beat_mono_ms > since + 250)
+    beats = [beat for beat in log.of(RunnerHeartbeat) if beat.sequence >= runner.beat_sequence - 1]
+    assert all([held.job_id for held in beat.jobs] == [other.order.job_id] for beat in beats)
+    assert hung.confirmed_mono_ms < other.confirmed_mono_ms
+    hung.turned_mono_ms = other.turned_mono_ms = clock.monotonic_ms()
+    await runner.beat(clock.monotonic_ms())
+    assert {held.job_id for held in log.of(RunnerHeartbeat)[-1].jobs} == {hung.order.job_id, other.order.job_id}
+    close(runner)
+
+
+async def test_cancelled_job_ends_its_session_at_once_and_leaves_the_other() -> None:
+    runner, log = a_runner(an_order("gone"), an_order("stays", seq=2))
+    await until_marks(runner, log, 10)
+    gone = next(claim for claim in runner.queue.held() if claim.order.bot_id == "gone").order
+    log.put(JobCancelled(job_id=gone.job_id, bot_id="gone", tick=1, attempt=1, cause=Cause.CANCELLED_BY_OPERATOR))
+    await turns(runner, lambda: len(runner.queue.held()) == 1)
+    said = [mark for mark in log.of(RunnerMarked) if mark.bot_id == "gone"]
+    await until_marks(runner, log, len(log.of(RunnerMarked)) + 20)
+    assert [mark for mark in log.of(RunnerMarked) if mark.bot_id == "gone"] == said
+    assert len(runner.tasks) == 1
+    close(runner)
+
+
+async def test_job_requeued_behind_its_back_is_dropped_and_may_be_claimed_again_with_its_bars_kept() -> None:
+    runner, log = a_runner(an_order())
+    await until_marks(runner, log, 10)
+    (before,) = runner.queue.held()
+    order = before.order
+    log.put(JobRequeued(job_id=order.job_id, bot_id=order.bot_id, tick=1, attempt=1, cause=Cause.LEASE_EXPIRED))
+    await turns(runner, lambda: any(claim.attempt == 2 for claim in runner.queue.held()))
+    first = len(log.of(RunnerMarked))
+    await until_marks(runner, log, first + 20)
+    bars = [mark.bar for mark in log.of(RunnerMarked)]
+    assert bars == list(range(len(bars))), "a bar was skipped or taken twice"
+    assert {step.attempt for step in log.of(JobStarted)} == {1, 2}
+    close(runner)
+
+
+async def test_process_whose_session_hung_lets_others_claim_first() -> None:
+    runner, log = a_runner(an_order())
+    await until_marks(runner, log, 5)
+    (hung,) = runner.queue.held()
+    order = hung.order
+    await hang(runner, hung)
+    hung.turned_mono_ms = clock.monotonic_ms() - order.lease_s * 1000
+    log.put(JobRequeued(job_id=order.job_id, bot_id=order.bot_id, tick=1, attempt=1, cause=Cause.LEASE_EXPIRED))
+    await turns(runner, lambda: hung.claim_id not in runner.tasks)
+    runner.queue.done(hung)
+    attempt, since = runner.queue.since[order.job_id]
+    assert attempt == 2
+    assert since > clock.monotonic_ms() + order.lease_s * 900
+    assert runner.queue.claimable(clock.monotonic_ms()) == []
+    close(runner)
+
+
+async def test_draining_process_gives_its_sessions_back_and_says_goodbye() -> None:
+    runner, log = a_runner(an_order("one"), an_order("two", seq=2))
+    await until_marks(runner, log, 10)
+    runner.stopping = True
+    await asyncio.wait_for(runner.drain(), 10)
+    released = log.of(JobReleased)
+    assert sorted(step.bot_id for step in released) == ["one", "two"]
+    assert {step.cause for step in released} == {Cause.RUNNER_DRAINED}
+    last: RunnerHeartbeat = log.of(RunnerHeartbeat)[-1]
+    assert (last.stopping, last.jobs) == (True, ())
+    place = log.said.index(released[0])
+    assert not [event for event in log.said[place:] if isinstance(event, RunnerMarked) and event.bot_id == released[0].bot_id]
+
+
+async def test_beats_and_announcement_say_the_slots_of_each_group_and_every_job_type() -> None:
+    runner, log = a_runner()
+    await runner.announce()
+    await runner.beat(clock.monotonic_ms())
+    (offer,), (beat,) = log.of(CapabilitiesAnnounced), log.of(RunnerHeartbeat)
+    assert offer.job_types == (JobType.BACKTEST_BASELINE, JobType.RUNNER_START)
+    for said in (offer, beat):
+        assert (said.research_slots, said.evolve_slots, said.runner_slots) == (2, 0, 50)
+
+
+def test_slots_are_only_those_of_what_the_process_can_do() -> None:
+    settings = RunnerSettings(research_slots=3, evolve_slots=2, runner_slots=7)
+    assert slots_of(settings, frozenset(JobType)) == {SlotGroup.RESEARCH: 3, SlotGroup.EVOLVE: 2, SlotGroup.RUNNER: 7}
+    assert slots_of(settings, frozenset({JobType.EVOLVE})) == {SlotGroup.EVOLVE: 2}
+    assert slots_of(replace_slots(settings, 0), frozenset(JobType)) == {SlotGroup.RESEARCH: 3, SlotGroup.EVOLVE: 2}
+
+
+def replace_slots(settings: RunnerSettings, runner_slots: int) -> RunnerSettings:
+    return settings.model_copy(update={"runner_slots": runner_slots})
+
+
+def test_claims_of_the_pool_count_as_working_whatever_the_loop_does() -> None:
+    order = an_order().model_copy(update={"job_type": JobType.BACKTEST_BASELINE})
+    assert Claim(order, 1, an_id("claim"), 0.0).works_since(NOON_MS)
+    assert replace(Claim(order, 1, an_id("claim"), 0.0), turned_mono_ms=1.0).works_since(1.0)
