@@ -61,8 +61,11 @@ browser: .venv/.ready ## a Chromium for the browser tests: the machine's, else D
 	@test -x /usr/bin/chromium || (command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null) \
 		|| $(BIN)/playwright install chromium
 
-test: setup browser ## everything but the long lists, on real servers
-	@$(BIN)/pytest -q
+PURE = tests/architecture tests/contract tests/unit tests/model tests/replay
+
+test: setup browser ## everything but the long lists: the pure tests on all cores, then those on real servers one by one
+	@$(BIN)/pytest -q -n auto --dist worksteal $(PURE)
+	@$(BIN)/pytest -q tests/integration tests/faults tests/e2e
 
 test-long: setup browser ## the full lists: faults, seeds, tampering
 	@$(BIN)/pytest -q -m "long or not long" --timeout 1800

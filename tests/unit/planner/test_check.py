@@ -133,7 +133,7 @@ def test_plan_with_a_fault_is_never_published(monkeypatch: pytest.MonkeyPatch) -
     driver = TickDriver()
     driver.register("aapl-sma")
     driver.runner()
-    monkeypatch.setattr(ticks, "decide", lambda state, view: replace(decide(state, view), zero_jobs=ZeroJobs.MIXED))
+    monkeypatch.setattr(ticks, "decide", lambda *given: replace(decide(*given), zero_jobs=ZeroJobs.MIXED))
     with pytest.raises(Broken, match="the plan breaks 1 rules"):
         driver.prepare()
 

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge, Histogram
 
 from autonomy import clock
-from autonomy.chain import GENESIS, AcceptedTick, Chain, read_record
+from autonomy.chain import GENESIS, AcceptedTick, Chain, OwnTry, read_record
 from autonomy.envelope import Undecodable, decode, encode, event_id_of
 from autonomy.errors import Broken
 from autonomy.events import AcceptDivergence, Head, PlannerPulse
@@ -114,7 +114,8 @@ class Planner:
     def take(self, record: Record) -> None:
         """Route one record of the log."""
         if record.topic == RUNS:
-            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+            own = None if self.chain.own is None else self.chain.own.recognise(record.headers, record.key, record.value)
+            placed = own or read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
             if isinstance(placed, Undecodable):
                 self.chain.void_records += 1
                 return
@@ -240,13 +241,15 @@ class Planner:
             self.halt(str(fault))
             return
         self.candidate = Candidate(prepared, inputs, started)
-        outgoing = [Outgoing(record.key, record.value, record.headers()) for record in prepared.records]
+        *facts, seal = prepared.records
+        own = self.chain.own = OwnTry.of(facts, prepared.seal.root)
+        outgoing = [Outgoing(record.key, record.value, headers) for record, headers in zip(facts, own.headers, strict=True)]
         try:
             # The seal goes out only once every record before it is acknowledged: a failed send ends the try.
-            if len(outgoing) > 1:
-                await append_batch(self.producer, RUNS, 0, outgoing[:-1])
+            if outgoing:
+                await append_batch(self.producer, RUNS, 0, outgoing)
             self.candidate.sealed = True
-            await append_batch(self.producer, RUNS, 0, outgoing[-1:])
+            await append_batch(self.producer, RUNS, 0, [Outgoing(seal.key, seal.value, seal.headers())])
         except KafkaError as refusal:
             log.warning("the try was not acknowledged: %r", refusal)
             if not self.candidate.sealed:

@@ -62,8 +62,11 @@ def _counts(plan: Plan, state: State) -> Iterator[str]:
     total = sum(plan.reason_counts.values())
     if total != len(state.bots.rows):
         yield f"registered {len(state.bots.rows)}, the reasons sum to {total}"
+    found: dict[Reason, int] = {}
+    for decision in plan.decisions:
+        found[decision.reason] = found.get(decision.reason, 0) + 1
     for reason in Reason:
-        counted = sum(1 for decision in plan.decisions if decision.reason is reason)
+        counted = found.get(reason, 0)
         if counted != plan.reason_counts.get(reason, 0):
             yield f"{reason.value}: counted {counted}, said {plan.reason_counts.get(reason, 0)}"
     scheduled = {decision.bot_id for decision in plan.decisions if decision.reason is Reason.SCHEDULED}

@@ -13,7 +13,7 @@ from operator import itemgetter
 from autonomy.values import Reason, ZeroJobs
 from planner.competition import compete, longest_waiting_first
 from planner.entities import Bot
-from planner.looking import Key, digest_of_lines, line_of, looked_at
+from planner.looking import Key, Looked, digest_of_lines, line_of, looked_at
 from planner.state import State
 from planner.view import View
 from planner.wishes import Decision
@@ -42,17 +42,18 @@ class Plan:
     digest: str
 
 
-def decide(state: State, view: View) -> Plan:
+def decide(state: State, view: View, looked: Looked | None = None) -> Plan:
     """Plan one tick for the whole fleet.
 
     Args:
         state: folded up to this tick's cut, its commands applied.
         view: the tick's surroundings.
+        looked: every bot's wish, when the state did not change since.
 
     Returns:
         One decision per registered bot, by bot id.
     """
-    looked = looked_at(state, view)
+    looked = looked or looked_at(state, view)
     decisions = list(map(_wish_of, looked.entries))
     lines = list(map(_line_of, looked.entries))
     rows = state.bots.rows

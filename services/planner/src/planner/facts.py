@@ -9,7 +9,7 @@ Source: S5, S6.
 import zlib
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from autonomy import lifecycle
 from autonomy.errors import Broken
@@ -27,7 +27,6 @@ from autonomy.events import (
     CommandRejected,
     DriftJudged,
     Event,
-    GateResult,
     HoldPlaced,
     HoldReleased,
     JobEnqueued,
@@ -47,7 +46,7 @@ from autonomy.events import (
 )
 from autonomy.market_clock import day_number
 from autonomy.policy import read_policy
-from autonomy.values import JobClass, JobType, PromotionGate, Stage, ms_of
+from autonomy.values import JobClass, JobType, PromotionGate, Stage, Verdict, ms_of
 from planner.entities import Bot, Drifted, LiveJob, Measure, Paper, Pause, Recommendation
 from planner.state import ENQUEUE_WINDOW_MS, State
 
@@ -116,7 +115,20 @@ def _decided(state: State, event: BotDecision) -> None:
         state.said.put(event.bot_id, said)
 
 
-def said_of_gates(gates: Iterable[GateResult]) -> str:
+class _Judged(Protocol):
+    """What of a gate makes its tree another one, as published or as measured."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def verdict(self) -> Verdict: ...
+    @property
+    def deciding(self) -> bool: ...
+    @property
+    def evidence_job(self) -> str | None: ...
+
+
+def said_of_gates(gates: Iterable[_Judged]) -> str:
     """What makes a promotion tree another one: each verdict, who has a say, and the evidence; no number that drifts.
 
     `promotion_gates.said_verdicts` says the same of a tree that is not published.

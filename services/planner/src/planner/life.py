@@ -16,7 +16,7 @@ from planner.facts import within_hour
 from planner.fold import Folded, Rerun, Search
 from planner.gates import failing_runner_gates
 from planner.graduation import PLANNER
-from planner.looking import looked_at
+from planner.looking import Looked, looked_at
 from planner.state import State
 from planner.view import View
 
@@ -63,9 +63,14 @@ def _judge_search(state: State, search: Search, say: Say) -> None:
         ))  # fmt: skip
 
 
-def live_on(state: State, view: View, tick: int, say: Say) -> None:
-    """Let every bot's life go on: pins end, runners whose gates fail are stopped, recommendations come, go and are applied."""
-    for bot_id in looked_at(state, view).lively:
+def live_on(state: State, view: View, tick: int, say: Say) -> Looked:
+    """Let every bot's life go on: pins end, runners whose gates fail are stopped, recommendations come, go and are applied.
+
+    Returns:
+        What every bot wanted before that; it still holds when nothing was said.
+    """
+    looked = looked_at(state, view)
+    for bot_id in looked.lively:
         bot = state.bots.rows[bot_id]
         if bot.pin_until_ms is not None and bot.pin_until_ms <= view.now_ms:
             say(BotUnpinned(bot_id=bot_id, actor=PLANNER, cause="EXPIRED"))
@@ -74,6 +79,7 @@ def live_on(state: State, view: View, tick: int, say: Say) -> None:
         graduation.recommend(state.bots.rows[bot_id], view, tick, say)
         if state.policy.promotion_mode == "AUTO":
             _apply(state, state.bots.rows[bot_id], view, say)
+    return looked
 
 
 def _stop_runner(state: State, bot: Bot, view: View, say: Say) -> None:

@@ -74,7 +74,16 @@ def verdict_of(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds
 
 
 def verdicts(bot: Bot, view: View) -> tuple[Verdict, ...]:
-    """The verdicts of all gates out of the bot's stage, in order."""
+    """The verdicts of all gates out of the bot's stage, in order; asked for several times a tick, worked out once."""
+    known = view.judged.get(bot.id)
+    if known is not None and known[0] is bot:
+        return known[1]
+    found = _verdicts(bot, view)
+    view.judged[bot.id] = (bot, found)
+    return found
+
+
+def _verdicts(bot: Bot, view: View) -> tuple[Verdict, ...]:
     limits = thresholds_of(bot, view)
     if limits is None:
         return ()

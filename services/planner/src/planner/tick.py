@@ -15,7 +15,7 @@ import orjson
 from autonomy.chain import AcceptedTick, RunRecord, root_of, write_records, write_seal
 from autonomy.envelope import Ready, data_bytes
 from autonomy.errors import Broken
-from autonomy.events import Blocker, BotDecision, GateResult, Head, JobEnqueued, PlannerRun, TickRecord
+from autonomy.events import Blocker, BotDecision, Head, JobEnqueued, PlannerRun, TickRecord
 from autonomy.events.document import MAX_NUMBER, MAX_TEXT
 from autonomy.market_clock import day_of, market_instant
 from autonomy.topics import DEFAULT_PARTITIONS
@@ -38,9 +38,9 @@ from planner.decide import DECIDER, Plan, decide, with_job
 from planner.facts import fold_fact, fold_own, said_of_gates
 from planner.fold import Input, fold_slice, input_root
 from planner.gates import Finding, findings
-from planner.graduation import results
 from planner.life import give_verdicts, live_on
 from planner.orders import extras_of, timeout_s_of
+from planner.promotion_gates import Gate, tree
 from planner.state import State
 from planner.view import View, build_view
 from planner.wishes import Decision
@@ -96,8 +96,9 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
     for command in folded.commands:
         apply_command(state, command, inputs.now_ms, say)
     view = build_view(state, inputs.now_ms)
-    live_on(state, view, inputs.tick, say)
-    plan = decide(state, view)
+    before_life = len(said)
+    looked = live_on(state, view, inputs.tick, say)
+    plan = decide(state, view, looked if len(said) == before_life else None)
     faults = [*check(plan, state, view), *check_promotions(said, state, view)]
     if faults:
         raise Broken(f"tick {inputs.tick}: the plan breaks {len(faults)} rules: {faults[:MAX_ERRORS_SHOWN]}")
@@ -164,18 +165,18 @@ def told_of(decision: Decision, state: State, view: View, tick: int) -> Ready:
     """
     bot = state.bots.rows[decision.bot_id]
     found = findings(bot, decision.blocked_type, view) if decision.blocked_type is not None else ()
-    if tuple([finding.code for finding in found]) != decision.blockers:
+    if (found or decision.blockers) and tuple([finding.code for finding in found]) != decision.blockers:
         raise Broken(f"tick {tick}: {bot.id} was decided on {decision.blockers}, and is blocked by {[finding.code for finding in found]}")
-    promotion: tuple[GateResult, ...] | None = None
+    promotion: tuple[Gate, ...] | None = None
     if decision.promotion != state.said_of(bot.id)[3]:
-        promotion = results(bot, view)
+        promotion = tree(bot, view)
         if said_of_gates(promotion) != decision.promotion:
             raise Broken(f"tick {tick}: {bot.id} was decided on gates {decision.promotion}, and has {said_of_gates(promotion)}")
     return Ready(BotDecision.wire, decision_bytes(decision, tick, found, promotion, NEXT_STAGE.get(bot.stage)))
 
 
 def decision_bytes(
-    decision: Decision, tick: int, found: Sequence[Finding], promotion: Sequence[GateResult] | None, promotion_to: Stage | None
+    decision: Decision, tick: int, found: Sequence[Finding], promotion: Sequence[Gate] | None, promotion_to: Stage | None
 ) -> bytes:
     """A BotDecision's data as the model itself writes it, without the model: thousands may change in one tick.
 
@@ -184,30 +185,50 @@ def decision_bytes(
     Raises:
         Broken: a text or a number is out of the model's range; no reader would take the record.
     """
-    value, place = decision.limit_value, decision.place
-    if len(decision.detail) > MAX_TEXT or not 0 <= (value or 0) <= MAX_NUMBER or not 0 <= (place or 0) <= MAX_NUMBER:
-        raise Broken(f"tick {tick}: the decision about {decision.bot_id} cannot be told: {decision.detail[:100]!r}, {value}, {place}")
-    until_ms, next_due_ms, due_since_ms = decision.until_ms, decision.next_due_ms, decision.due_since_ms
-    return orjson.dumps({
-        "botId": decision.bot_id, "tick": tick, "reason": decision.reason, "jobType": decision.job_type, "jobId": decision.job_id,
-        "blockers": [_blocker(finding) for finding in found],
-        "promotion": None if promotion is None else [orjson.Fragment(data_bytes(result)) for result in promotion],
-        "promotionTo": promotion_to, "detail": decision.detail,
-        "until": None if until_ms is None else iso_of_ms(until_ms),
-        "nextDueAt": None if next_due_ms is None else iso_of_ms(next_due_ms),
-        "limit": decision.limit, "limitValue": value, "place": place, "would": decision.would,
-        "dueSince": None if due_since_ms is None else iso_of_ms(due_since_ms),
-    })  # fmt: skip
+    bot_id, reason, job_type, _, detail, job_id, until_ms, next_due_ms, limit, value, place, would, due_since_ms, *_ = decision
+    if len(detail) > MAX_TEXT or not 0 <= (value or 0) <= MAX_NUMBER or not 0 <= (place or 0) <= MAX_NUMBER:
+        raise Broken(f"tick {tick}: the decision about {bot_id} cannot be told: {detail[:100]!r}, {value}, {place}")
+    blockers = ",".join(map(_blocker, found)) if found else ""
+    gates = "null" if promotion is None else f"[{','.join(map(_gate, promotion))}]"
+    return (
+        f'{{"botId":"{bot_id}","tick":{tick},"reason":"{reason}","jobType":{_text(job_type)},"jobId":{_text(job_id)},'
+        f'"blockers":[{blockers}],"promotion":{gates},"promotionTo":{_text(promotion_to)},"detail":{_text(detail)},'
+        f'"until":{_instant(until_ms)},"nextDueAt":{_instant(next_due_ms)},"limit":{_text(limit)},'
+        f'"limitValue":{"null" if value is None else value},"place":{"null" if place is None else place},'
+        f'"would":{_text(would)},"dueSince":{_instant(due_since_ms)}}}'
+    ).encode()
+
+
+def _gate(gate: Gate) -> str:
+    """A promotion gate as GateResult writes it."""
+    code, verdict, measured, required, clears_when, deciding, job, age, fingerprint, expires_ms = gate
+    if max(len(measured), len(required), len(clears_when)) > MAX_TEXT:
+        raise Broken(f"{code} cannot be told: {measured[:100]!r}, {required[:100]!r}, {clears_when[:100]!r}")
+    return (
+        f'{{"code":"{code}","verdict":"{verdict}","measured":{_text(measured)},"required":{_text(required)},'
+        f'"clearsWhen":{_text(clears_when)},"evidenceJob":{_text(job)},"evidenceAgeBars":{"null" if age is None else age},'
+        f'"fingerprint":{_text(fingerprint)},"deciding":{"true" if deciding else "false"},"expiresAt":{_instant(expires_ms)}}}'
+    )
 
 
 @lru_cache(maxsize=16_384)
-def _blocker(finding: Finding) -> orjson.Fragment:
+def _text(text: str | None) -> str:
+    """A text as JSON; most of them are said of many bots."""
+    return orjson.dumps(text).decode()
+
+
+def _instant(instant_ms: int | None) -> str:
+    return "null" if instant_ms is None else f'"{iso_of_ms(instant_ms)}"'
+
+
+@lru_cache(maxsize=16_384)
+def _blocker(finding: Finding) -> str:
     """A finding as it is published; bots blocked for the same cause share it."""
-    return orjson.Fragment(data_bytes(Blocker(
+    return data_bytes(Blocker(
         code=finding.code.value, verdict=finding.verdict, measured=finding.measured, required=finding.required,
         clears_when=finding.clears_when, evidence_job=finding.evidence_job,
         evidence_age_bars=finding.evidence_age_bars, fingerprint=finding.fingerprint,
-    )))  # fmt: skip
+    )).decode()  # fmt: skip
 
 
 def seal_of(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from autonomy.fleet import fingerprint_of
 from autonomy.market_clock import market_day, unpack_days, wall_ms_of_day
 from autonomy.policy import Policy
-from autonomy.values import JobType
+from autonomy.values import JobType, Verdict
 from planner.entities import Bot, RunnerProcess, SymbolOffer
 from planner.state import State
 
@@ -35,6 +35,7 @@ class View:
         strategies: name → (version, code hash).
         disagreements: strategies and symbols that live processes announce differently.
         walls: what `wall_ms` answered already.
+        judged: verdicts of the promotion gates by bot id, each with the very bot that they are about.
         context: all that a bot is judged against besides time: with the same context and bot only time can change a wish.
     """
 
@@ -51,6 +52,7 @@ class View:
     context: object
     fingerprints: dict[tuple[str, int], str] = field(default_factory=dict)
     walls: dict[int, int | None] = field(default_factory=dict)
+    judged: dict[str, tuple[Bot, tuple[Verdict, ...]]] = field(default_factory=dict)
 
     def fingerprint(self, bot: Bot) -> str:
         """The fingerprint that evidence about this bot needs now; empty while nothing is known about its code or data."""
