@@ -191,8 +191,14 @@ async def test_beat_leaves_out_a_session_that_has_not_turned_since_the_last_one(
     since = clock.monotonic_ms()
     hung.turned_mono_ms = since
     await turns(runner, lambda: runner.beat_mono_ms > since + 250)
-    beats = [beat for beat in log.of(RunnerHeartbeat) if beat.sequence >= runner.beat_sequence - 1]
-    assert all([held.job_id for held in beat.jobs] == [other.order.job_id] for beat in beats)
+    first = runner.beat_sequence
+
+    def later() -> list[list[str]]:
+        return [[held.job_id for held in beat.jobs] for beat in log.of(RunnerHeartbeat) if beat.sequence >= first]
+
+    # On a busy machine the neighbour too may miss the turn before a beat; the one that hangs is in none.
+    await turns(runner, lambda: later().count([other.order.job_id]) >= 2)
+    assert not any(hung.order.job_id in listed for listed in later())
     assert hung.confirmed_mono_ms < other.confirmed_mono_ms
     hung.turned_mono_ms = other.turned_mono_ms = clock.monotonic_ms()
     await runner.beat(clock.monotonic_ms())
