@@ -123,7 +123,13 @@ def test_card_by_touch(open_page: OpenPage) -> None:
     expect(page.locator("#tip-msft-sma")).to_be_hidden()
 
 
-@pytest.mark.parametrize("path", ["/", "/bots/msft-sma", "/bots/aapl-sma", "/jobs", "/runs", "/commands", "/stages", "/sign-in"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/bots/msft-sma", "/bots/aapl-sma", "/bots/aapl-sma/timeline", "/bots/aapl-sma/trades", "/promotions", "/jobs", "/runs", "/runs/2",
+        "/commands", "/stages", "/quarantine", "/sign-in",
+    ],
+)  # fmt: skip
 def test_page_is_sound(open_page: OpenPage, told: Any, path: str) -> None:
     """No accessibility violation in light or dark, no overflow at 320 pixels, no complaint, no request to elsewhere."""
     page = open_page(path, color_scheme="light")

@@ -1,103 +1,29 @@
 """Addresses, empty pages that say which kind, charts, sessions and the guard at the door."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx
-import orjson
 import pytest
-from fastapi import FastAPI
 from pydantic import ValidationError
 
-from bots_ui import pages
-from bots_ui.app import POLICY, create_app
+from bots_ui.app import POLICY
 from bots_ui.charts import equity_chart, spark_path
-from bots_ui.client import Found, ProofApi, Refused, Unreachable
+from bots_ui.client import Found, Refused, Unreachable
 from bots_ui.pages import CHOICES, Asked, asked_of, live_address, view_of
 from bots_ui.sessions import ABSOLUTE_S, IDLE_S, Sessions, build_sessions, is_same_origin
 from bots_ui.settings import UiSettings
 from bots_ui.stream import View
 from bots_ui.words import ordinal, span_words
+from support.site import HOSTILE, PROOF, Site, api_of, opened, show
 
-PROOF = {"status": "fresh", "lagRecords": 0, "checks": {}}
-HOSTILE = "<img src=x onerror=alert(1)>"
-
-
-class Canned:
-    """A proof API with prepared answers by path; what it is not told it refuses with 404."""
-
-    def __init__(self, answers: Mapping[str, Any]) -> None:
-        self.answers = answers
-        self.asked: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        answer = self.answers.get(request.url.path)
-        if isinstance(answer, Exception):
-            raise answer
-        if answer is None:
-            return httpx.Response(404, json={"title": "Not found", "code": "NOT_FOUND", "detail": request.url.path})
-        status, document = answer if isinstance(answer, tuple) else (200, answer)
-        return httpx.Response(status, content=orjson.dumps(document))
-
-
-def api_of(answers: Mapping[str, Any]) -> tuple[ProofApi, Canned]:
-    canned = Canned(answers)
-    return ProofApi(httpx.AsyncClient(transport=httpx.MockTransport(canned), base_url="http://api.test")), canned
-
-
-@pytest.fixture
-def key_file(tmp_path: Path) -> Path:
-    path = tmp_path / "session.key"
-    path.write_text("k" * 43)
-    return path
-
-
-@dataclass
-class Site:
-    """The whole application, asked without a socket."""
-
-    app: FastAPI
-    http: httpx.AsyncClient
-
-    async def get(self, path: str, **more: Any) -> httpx.Response:
-        return await self.http.get(path, **more)
-
-    async def post(self, path: str, **more: Any) -> httpx.Response:
-        return await self.http.post(path, **more)
-
-
-@asynccontextmanager
-async def opened(settings: UiSettings) -> AsyncIterator[Site]:
-    app = create_app(settings)
-    transport = httpx.ASGITransport(app=app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
-        yield Site(app, http)
-
-
-@pytest.fixture
-async def site(key_file: Path) -> AsyncIterator[Site]:
-    """The application over a proof API that cannot be reached."""
-    settings = UiSettings(session_key_file=key_file, api_url="http://127.0.0.1:1", allowed_hosts=("testserver",))
-    async with opened(settings) as found:
-        yield found
-
-
-async def show(site: Site, answers: Mapping[str, Any], path: str = "/") -> str:
-    """A page of the site over canned answers."""
-    api, _ = api_of(answers)
-    object.__setattr__(site.app.state.shared, "api", api)
-    return (await site.get(path)).text
+COMMAND = "e39303ef-e302-4875-b19b-357185de971a"
 
 
 async def test_empty_fleet_says_how_to_register(site: Site) -> None:
     html = await show(site, {"/api/bots": {"items": [], "total": 0, "matching": 0, "counts": {}, "proof": {**PROOF, "lagRecords": 0}}})
     assert "The projection has not caught up" in html  # nothing is known to be current here
-    shared = site.app.state.shared
-    shared.hub.link = type(shared.hub.link)({"proof": PROOF}, shared.hub.facts().now, None, "")
+    site.be_fresh()
     html = await show(site, {"/api/bots": {"items": [], "total": 0, "matching": 0, "counts": {}, "proof": PROOF}})
     assert "No bots yet" in html
     assert "autonomy bots register" in html
@@ -121,7 +47,7 @@ async def test_unreachable_api_is_another_kind_of_empty(site: Site) -> None:
     assert 'data-lost="1"' in html
 
 
-@pytest.mark.parametrize("path", ["/", "/bots/aapl-sma", "/jobs", "/runs", "/commands", "/stages", "/sign-in"])
+@pytest.mark.parametrize("path", ["/", "/bots/aapl-sma", "/bots/aapl-sma/timeline", "/bots/aapl-sma/trades", "/promotions", "/jobs", "/runs", "/runs/7", "/commands", f"/commands/{COMMAND}", "/stages", "/quarantine", "/act/revert", "/act/pin?bot=aapl-sma", "/sign-in"])  # fmt: skip
 async def test_every_page_answers_without_an_api(site: Site, path: str) -> None:
     response = await site.get(path)
     assert response.status_code in {200, 503}
@@ -189,6 +115,7 @@ async def test_unknown_host_is_refused(site: Site) -> None:
 
 
 async def test_ready_only_while_the_api_answers(site: Site) -> None:
+    site.be_lost()
     assert (await site.get("/livez")).status_code == 200
     assert (await site.get("/readyz")).status_code == 503
 
@@ -281,5 +208,8 @@ def test_words_of_time_and_place() -> None:
     ]  # fmt: skip
 
 
-def test_pages_are_one_function_each() -> None:
-    assert all(callable(getattr(pages, name)) for name in ("bots", "bot", "jobs", "runs", "stages", "commands"))
+@pytest.mark.parametrize("path", ["/runs/0", "/runs/-1", "/runs/x", "/runs/99999999999999999", "/commands/1", "/bots/No", "/act/"])
+async def test_address_of_nothing_is_a_page_that_says_so(site: Site, path: str) -> None:
+    response = await site.get(path)
+    assert response.status_code == 404
+    assert response.headers["content-type"].startswith("text/html")

@@ -192,3 +192,9 @@ def test_filter_words_are_those_of_the_badges() -> None:
 
 def test_every_reason_has_words() -> None:
     assert all(REASONS.values())
+
+
+def test_reverted_import_is_not_marked_as_unverified_any_more() -> None:
+    assert row_of(a_document(origin="IMPORTED", stage="LIVE", blockers=[BLOCKER]), NOON).unverified
+    assert row_of(a_document(stageReasonCode="IMPORTED_UNVERIFIED", stage="LIVE"), NOON).unverified
+    assert not row_of(a_document(origin="IMPORTED", stage="LAB"), NOON).unverified

@@ -24,7 +24,9 @@ def a_hub() -> tuple[Hub, list[str]]:
         return f"<row {document['botId']} {document['state']}{' left' if left else ''}{'' if fresh else ' grey'}>"
 
     api: Any = Silent()
-    hub = Hub(api, Renderers(row, lambda facts: f"<head {facts.trust}>", lambda counts: "<counts>", lambda count: f"<outside {count}>"))
+    hub = Hub(
+        api, Renderers(row, lambda facts: f"<head {facts.trust}>", lambda counts: "<counts>", lambda count: f"<outside {count}>", str)
+    )
     hub.link = Link({"proof": {"status": "fresh"}}, clock.now(), None, "")
     hub.rev = hub.floor = 5
     return hub, rendered
@@ -172,3 +174,31 @@ def test_event_reader_takes_lines_as_they_come() -> None:
     reader = EventReader()
     found = [reader.feed(line) for line in ("event: bots", 'data: {"rev":', "data: 7}", "", ": comment", "")]
     assert [event for event in found if event] == [ApiEvent("bots", {"rev": 7})]
+
+
+async def test_sign_of_life_alone_does_not_fetch_a_whole_page_again() -> None:
+    hub, _ = a_hub()
+    client = Client(View(("aapl-sma",), whole=True))
+    hub.clients.add(client)
+    hub.take_rows(rows(a_row(rev=6, lastBeatAt="a", progress=0.1)))
+    assert client.queue.get_nowait().event == RELOAD
+    hub.take_rows(rows(a_row(rev=7, lastBeatAt="b", progress=0.1)))
+    assert client.queue.empty()
+    hub.take_rows(rows(a_row(rev=8, lastBeatAt="c", progress=0.2)))
+    assert client.queue.get_nowait().event == RELOAD
+
+
+async def test_waiting_promotions_are_asked_for_when_one_comes_or_goes() -> None:
+    hub, _ = a_hub()
+    hub.waiting_due = False
+    hub.take_rows(rows(a_row(rev=6)))
+    hub.waiting_due = False
+    hub.take_rows(rows(a_row(rev=7, state="BACKTEST_RUNNING")))
+    assert not hub.waiting_due
+    hub.take_rows(rows(a_row(rev=8, recommendationId="r")))
+    assert hub.waiting_due
+    assert hub.waiting_words() == ""
+    hub.waiting = 3
+    assert hub.waiting_words() == "3"
+    hub.waiting = 0
+    assert hub.waiting_words() == ""

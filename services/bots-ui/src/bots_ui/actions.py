@@ -1,7 +1,7 @@
-"""What changes something: sign in, sign out, pause and resume the loop.
+"""What changes something: sign in, pause and resume the loop, and every act on a bot, a job or a promotion.
 
-Place in the flow: form → **action** → `/api/commands` with the operator's token → notice on the next page. The actor comes from
-the token, never from the form. Every form carries an idempotency key, so that sending it twice acts once.
+Place in the flow: form → **action** → `/api/commands` with the operator's token → notice, or the command's own page. The actor
+comes from the token, never from the form. Every form carries an idempotency key, so that sending it twice acts once.
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from autonomy import clock
+from bots_ui.acting import MAX_REASON
 from bots_ui.client import Found, ProofApi, Refused, Unreachable
 from bots_ui.facts import Facts
 from bots_ui.rows import text_of
-from bots_ui.sessions import Session, Sessions
+from bots_ui.sessions import Notice, Session, Sessions
 
 MAX_TOKEN: Final = 200
-MAX_REASON: Final = 200
 LOOP_COMMANDS: Final[Mapping[str, str]] = {"pause": "pause-loop.v1", "resume": "resume-loop.v1"}
 DONE: Final[Mapping[str, str]] = {"pause": "The loop is paused", "resume": "The loop is resumed"}
 
@@ -33,6 +33,32 @@ class NotSignedIn:
 
     status: int
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The planner did it."""
+
+    command_id: str
+    actor: str
+    tick: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """It is in the log; the planner has not answered."""
+
+    command_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """Nothing was changed, or it is unknown; `same_key` says that the same form may be sent again."""
+
+    words: str
+    status: int
+    code: str = ""
+    same_key: bool = True
 
 
 async def sign_in(api: ProofApi, sessions: Sessions, token: str) -> SignedIn | NotSignedIn:
@@ -53,36 +79,50 @@ async def sign_in(api: ProofApi, sessions: Sessions, token: str) -> SignedIn | N
             return NotSignedIn(503, f"The token could not be checked: {loss.words}.")
 
 
-async def switch_loop(api: ProofApi, session: Session, facts: Facts, form: Mapping[str, str]) -> str:
+async def say(api: ProofApi, session: Session, document: Mapping[str, object], key: str) -> Accepted | Waiting | NotDone:
+    """Say a command as this operator, once per key."""
+    if not key.isascii() or not 1 <= len(key) <= MAX_TOKEN:
+        return NotDone("The form has no key; load the page again.", 422)
+    match await api.command(session.token, document, key):
+        case Found(answer):
+            return _answer_of(answer)
+        case Refused() as refusal:
+            unknown = refusal.code == "OUTCOME_UNKNOWN"
+            words = f"It is unknown whether the command landed. Sending this form again is safe: it acts once. ({refusal.words})"
+            return NotDone(words if unknown else f"Refused: {refusal.words}", refusal.status, refusal.code, same_key=unknown)
+        case Unreachable() as loss:
+            return NotDone(f"It is unknown whether the command landed: {loss.words}. Sending this form again is safe: it acts once.", 503)
+
+
+def _answer_of(answer: Mapping[str, object]) -> Accepted | Waiting | NotDone:
+    identity = text_of(answer, "commandId")
+    match text_of(answer, "status"):
+        case "ACCEPTED":
+            return Accepted(identity, text_of(answer, "actor"), text_of(answer, "tick"))
+        case "OPEN":
+            return Waiting(identity)
+        case status:
+            code = text_of(answer, "code") or status
+            limit = text_of(answer, "limitText")
+            return NotDone(
+                f"The planner rejected it: {code}{f', {limit}' if limit else ''} (command {identity}).", 409, code, same_key=False
+            )
+
+
+async def switch_loop(api: ProofApi, session: Session, facts: Facts, form: Mapping[str, str]) -> Notice:
     """Pause or resume; returns what to tell the operator."""
     verb, reason, key = form.get("verb", ""), form.get("reason", "").strip(), form.get("key", "")
     command = LOOP_COMMANDS.get(verb)
     if command is None:
-        return "Not sent: the form names neither pause nor resume."
+        return Notice("Not sent: the form names neither pause nor resume.")
     if not reason or len(reason) > MAX_REASON:
-        return f"Not sent: a reason of 1 to {MAX_REASON} characters is needed."
+        return Notice(f"Not sent: a reason of 1 to {MAX_REASON} characters is needed.")
     if not facts.fresh:
-        return f"Not sent: what is shown is not current ({facts.warning}). Nothing was changed."
-    if not key.isascii() or not 1 <= len(key) <= MAX_TOKEN:
-        return "Not sent: the form has no key; load the page again."
-    answer = await api.command(session.token, {"type": command, "scope": "fleet", "target": "", "reason": reason}, key)
-    match answer:
-        case Found(document):
-            return outcome_words(verb, document)
-        case Refused():
-            return f"Refused: {answer.words}"
-        case Unreachable():
-            return f"It is unknown whether the command landed: {answer.words}. Look at Commands before sending it again."
-
-
-def outcome_words(verb: str, document: Mapping[str, object]) -> str:
-    """What the planner answered."""
-    identity = text_of(document, "commandId")
-    match text_of(document, "status"):
-        case "ACCEPTED":
-            return f"{DONE[verb]} by {text_of(document, 'actor')}, tick {text_of(document, 'tick')} (command {identity})."
-        case "OPEN":
-            return f"The command is in the log, the planner has not answered yet (command {identity})."
-        case status:
-            why = text_of(document, "code") or text_of(document, "limitText") or status
-            return f"The planner rejected it: {why} (command {identity})."
+        return Notice(f"Not sent: what is shown is not current ({facts.warning}). Nothing was changed.")
+    match await say(api, session, {"type": command, "scope": "fleet", "target": "", "reason": reason}, key):
+        case Accepted(identity, actor, tick):
+            return Notice(f"{DONE[verb]} by {actor}, tick {tick} (command {identity}).", good=True)
+        case Waiting(identity):
+            return Notice(f"The command is in the log, the planner has not answered yet (command {identity}).", good=True)
+        case NotDone() as loss:
+            return Notice(loss.words)

@@ -21,9 +21,10 @@ from starlette.types import Scope
 from typing_extensions import override
 
 from autonomy import clock
-from bots_ui import routes
+from bots_ui import forms, routes
 from bots_ui.assets import STATIC, build_environment, find_assets
 from bots_ui.client import ProofApi, build_client
+from bots_ui.frame import render
 from bots_ui.rendering import build_renderers
 from bots_ui.sessions import COOKIE, Session, Sessions, build_sessions, is_same_origin
 from bots_ui.settings import UiSettings
@@ -31,7 +32,7 @@ from bots_ui.stream import Hub
 
 log = logging.getLogger(__name__)
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_PATHS: Final = ("/static/", "/sign-in", "/livez", "/readyz")
+OPEN_PATHS: Final = ("/static/", "/sign-in", "/theme", "/livez", "/readyz")
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -81,6 +82,7 @@ def create_app(settings: UiSettings) -> FastAPI:
     app = FastAPI(title="Bots", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.mount("/static", Immutable(directory=STATIC), name="static")
     app.include_router(routes.router)
+    app.include_router(forms.router)
     app.add_exception_handler(HTTPException, on_http_error)
     guard(app)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
@@ -132,7 +134,7 @@ async def on_http_error(request: Request, refusal: Exception) -> Response:
     """An error as a page of this site."""
     status = refusal.status_code if isinstance(refusal, HTTPException) else 500
     words = str(refusal.detail) if isinstance(refusal, HTTPException) else "Something went wrong here."
-    return routes.render(request, "error.html", {"status": status, "words": words}, status)
+    return render(request, "error.html", {"status": status, "words": words}, status)
 
 
 def _must_not_end(task: "asyncio.Task[None]") -> None:

@@ -18,6 +18,8 @@ from markupsafe import Markup
 
 from autonomy.values import iso
 from bots_ui import words
+from bots_ui.acting import ACTS, denied
+from bots_ui.sessions import Session
 
 STATIC: Final = Path(__file__).parent / "static"
 VENDOR: Final = STATIC / "vendor"
@@ -79,9 +81,15 @@ def build_environment(assets: Assets) -> Environment:
     environment = Environment(
         loader=PackageLoader("bots_ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.globals.update(assets=assets, words=words)
+    environment.globals.update(assets=assets, words=words, approval_denied=approval_denied)
     environment.filters.update(ago=ago, until=until, clock=clock_time, full=words.full_words, span=words.span_words, hash=short_hash)
     return environment
+
+
+def approval_denied(session: Session | None, recommendation: Mapping[str, object]) -> str:
+    """Why this reader may not approve this recommendation; empty when there is no reason."""
+    to_stage, requested_by = recommendation.get("toStage"), recommendation.get("requestedBy")
+    return denied(session, ACTS["approve"], to_stage=str(to_stage or ""), requested_by=str(requested_by or ""))
 
 
 def short_hash(text: str) -> str:

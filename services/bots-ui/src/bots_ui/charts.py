@@ -6,7 +6,7 @@ but the drawdown of the very points that are drawn. At most `MAX_POINTS` points 
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 MAX_POINTS: Final = 600
@@ -15,6 +15,8 @@ SPARK_HEIGHT: Final = 18
 WIDTH: Final = 760
 HEIGHT: Final = 220
 DRAWDOWN_HEIGHT: Final = 80
+MONTHS_SHOWN: Final = 8
+STEPS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,14 @@ class Year:
 
 @dataclass(frozen=True, slots=True)
 class Equity:
-    """Equity against buying and holding, on a logarithmic scale, with the drawdown under it.
+    """Equity against buying and holding, with the drawdown under it; logarithmic where it at least doubles.
 
     Attributes:
         strategy, holding: path data in a box of `WIDTH` by `HEIGHT`.
         drawdown: closed path in a box of `WIDTH` by `DRAWDOWN_HEIGHT`; the top is no loss.
         deepest: largest fall of the drawn points from their high, a fraction.
         last_strategy, last_holding: multiples of the initial cash at the end.
+        ticks: where fills happened, from the left.
     """
 
     strategy: str
@@ -54,6 +57,10 @@ class Equity:
     points: int
     last_strategy: float
     last_holding: float
+    logarithmic: bool
+    first_day: str
+    last_day: str
+    ticks: tuple[float, ...] = ()
 
 
 def spark_path(values: object) -> str:
@@ -74,31 +81,73 @@ def path(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{'L' if index else 'M'}{x:.1f} {y:.1f}" for index, (x, y) in enumerate(points))
 
 
-def equity_chart(points: object) -> Equity | None:
-    """The chart of a result's `equity`: rows of day, equity and buy-and-hold; None without two usable rows."""
+def equity_chart(points: object, trade_days: Iterable[str] = ()) -> Equity | None:
+    """The chart of rows of day, equity and buy-and-hold, both as multiples of the start; None without two usable rows.
+
+    Args:
+        points: `equity` of a result, or the marks of a paper session.
+        trade_days: days of fills, drawn as ticks where such a day is among the points.
+    """
     rows = usable(points)
     if len(rows) < 2:
         return None
     strategy, holding = [row[1] for row in rows], [row[2] for row in rows]
-    low, high = scale_of(strategy + holding)
+    scale = log_scale(strategy + holding) if max(strategy + holding) >= 2 * min(strategy + holding) else linear_scale(strategy + holding)
     step = WIDTH / (len(rows) - 1)
-
-    def y_of(value: float) -> float:
-        return HEIGHT * (1 - (math.log2(value) - low) / (high - low))
-
+    places = {row[0]: index * step for index, row in enumerate(rows)}
     falls = falls_of(strategy)
     deepest = max(falls)
-    floor = max(0.1, math.ceil(deepest * 10) / 10)
+    floor = max(0.1, math.ceil(deepest * 10) / 10) if deepest > 0.02 else 0.02
     under = [(index * step, DRAWDOWN_HEIGHT * fall / floor) for index, fall in enumerate(falls)]
     return Equity(
-        strategy=path([(index * step, y_of(value)) for index, value in enumerate(strategy)]),
-        holding=path([(index * step, y_of(value)) for index, value in enumerate(holding)]),
-        drawdown=f"M0 0 {path(under).replace('M', 'L')} L{WIDTH} 0 Z",
-        grid=tuple(Grid(y_of(2.0**power), f"{2.0**power:g}×") for power in range(int(low), int(high) + 1)),
+        strategy=path([(index * step, scale.y_of(value)) for index, value in enumerate(strategy)]),
+        holding=path([(index * step, scale.y_of(value)) for index, value in enumerate(holding)]),
+        drawdown=f"M0 0 {path(under).replace('M', 'L')} L{WIDTH} 0 Z", grid=scale.grid,
         drawdown_grid=(Grid(0, "0 %"), Grid(DRAWDOWN_HEIGHT, f"−{floor * 100:.0f} %")),
-        years=years_of([row[0] for row in rows], step), deepest=deepest, points=len(rows),
-        last_strategy=strategy[-1], last_holding=holding[-1],
+        years=years_of([row[0] for row in rows], step), deepest=deepest, points=len(rows), last_strategy=strategy[-1],
+        last_holding=holding[-1], logarithmic=scale.logarithmic, first_day=rows[0][0], last_day=rows[-1][0],
+        ticks=tuple(sorted({round(places[day], 1) for day in trade_days if day in places})),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From a multiple of the start to a height."""
+
+    low: float
+    high: float
+    logarithmic: bool
+    grid: tuple[Grid, ...] = ()
+
+    def y_of(self, value: float) -> float:
+        """Height of a value, from the top."""
+        shown = math.log2(value) if self.logarithmic else value
+        return HEIGHT * (1 - (shown - self.low) / (self.high - self.low))
+
+
+def log_scale(values: Sequence[float]) -> Scale:
+    """Whole powers of two around all values."""
+    low, high = scale_of(values)
+    scale = Scale(low, high, logarithmic=True)
+    return replace(scale, grid=tuple(Grid(scale.y_of(2.0**power), f"{2.0**power:g}×") for power in range(low, high + 1)))
+
+
+def linear_scale(values: Sequence[float]) -> Scale:
+    """Round steps around all values, named by their distance from the start."""
+    least, most = min(*values, 1.0), max(*values, 1.0)
+    step = next(size for size in STEPS if (most - least) / size <= 5 or size == STEPS[-1])
+    low, high = math.floor(least / step) * step, math.ceil(most / step + 1e-9) * step
+    high = high if high > low else low + step
+    scale = Scale(low, high, logarithmic=False)
+    marks = [low + index * step for index in range(round((high - low) / step) + 1)]
+    return replace(scale, grid=tuple(Grid(scale.y_of(mark), _distance(mark, step)) for mark in marks))
+
+
+def _distance(mark: float, step: float) -> str:
+    change = (mark - 1) * 100
+    digits = 0 if step >= 0.01 else 1
+    text = f"{abs(change):.{digits}f}"
+    return f"{'' if float(text) == 0 else '+' if change > 0 else '−'}{text} %"
 
 
 def usable(points: object) -> list[tuple[str, float, float]]:
@@ -131,7 +180,10 @@ def falls_of(values: Sequence[float]) -> list[float]:
 
 
 def years_of(days: Sequence[str], step: float) -> tuple[Year, ...]:
-    """The first point of every second year."""
+    """The first point of every second year; within two years, of every month, thinned to what can be read."""
+    first, last = days[0][:4], days[-1][:4]
+    if first.isdigit() and last.isdigit() and int(last) - int(first) < 2:
+        return _months_of(days, step)
     marks: list[Year] = []
     seen = days[0][:4]
     for index, day in enumerate(days):
@@ -140,6 +192,12 @@ def years_of(days: Sequence[str], step: float) -> tuple[Year, ...]:
             if seen.isdigit() and int(seen) % 2 == 0:
                 marks.append(Year(index * step, seen))
     return tuple(marks)
+
+
+def _months_of(days: Sequence[str], step: float) -> tuple[Year, ...]:
+    firsts = [(index, day) for index, day in enumerate(days) if index and day[:7] != days[index - 1][:7]]
+    every = max(1, math.ceil(len(firsts) / MONTHS_SHOWN))
+    return tuple(Year(index * step, day[:7]) for index, day in firsts[::every] if index * step < WIDTH - 20)
 
 
 def _is_finite(value: object) -> bool:

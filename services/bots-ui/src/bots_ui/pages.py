@@ -1,20 +1,19 @@
-"""One function a page: what was asked for → what the proof API says → the template's context.
+"""The Bots page and its addresses: what was asked for → what the proof API says → the template's context.
 
 Place in the flow: route → **page** → template. Reads by HTTP only. An API that does not answer gives a page that says so.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
 
 from autonomy import clock
-from autonomy.values import BotState, JobStatus, JobType, Reason, Recency, Stage
-from bots_ui.charts import equity_chart
-from bots_ui.client import Answer, Document, Found, ProofApi, Refused, Unreachable, bot_path
+from autonomy.values import BotState, Reason, Recency, Stage
+from bots_ui.client import Found, ProofApi
+from bots_ui.documents import list_of, lost_words
 from bots_ui.facts import part
-from bots_ui.rows import blockers_of, number_of, row_of, text_of
+from bots_ui.rows import number_of, row_of, text_of
 from bots_ui.stream import MAX_WATCHED, Hub, View
 
 PAGE_SIZE: Final = 50
@@ -87,7 +86,8 @@ async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
     return {
         "asked": asked, "now": now, "rows": [row_of(item, now, fresh=facts.fresh) for item in items],
         "counts": {name: part(counts, name) for name in CHOICES}, "choices": CHOICES, "total": number_of(document, "total"),
-        "matching": number_of(document, "matching"), "next": asked.address(cursor=following) if following else "",
+        "matching": number_of(document, "matching"), "waiting": hub.waiting_words(),
+        "next": asked.address(cursor=following) if following else "",
         "live": live_address(view), "lost": lost_words(answer), "lag": number_of(part(document, "proof"), "lagRecords"),
     }  # fmt: skip
 
@@ -98,7 +98,7 @@ def live_address(view: View) -> str:
     params += [("q", view.text)] if view.text else []
     params += [("rev", str(view.rev))] if view.rev else []
     params += [("bots", ",".join(view.bots))] if view.bots else []
-    flags = (("more", view.has_next), ("whole", view.whole), ("counts", view.counts))
+    flags = (("more", view.has_next), ("whole", view.whole), ("counts", view.counts), ("waiting", view.waiting))
     return with_query("/live", params + [(name, "1") for name, flag in flags if flag])
 
 
@@ -109,88 +109,5 @@ def view_of(query: Query) -> View:
     rev = last.get("rev", "")
     return View(
         watched, int(rev) if rev.isdigit() and len(rev) < 19 else 0, asked.chosen, asked.text, "more" in last, "whole" in last,
-        "counts" in last,
+        "counts" in last, "waiting" in last,
     )  # fmt: skip
-
-
-def list_of(document: Document, key: str) -> list[Document]:
-    """A list of objects inside a document."""
-    value = document.get(key)
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
-
-
-def lost_words(answer: Answer) -> str:
-    """Why there is nothing to show; empty when there is."""
-    match answer:
-        case Found():
-            return ""
-        case Refused() | Unreachable():
-            return answer.words
-
-
-async def bot(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
-    """One bot: what now, why, how good, how we know, what happened; with the HTTP status."""
-    whole, found, decisions, timeline = await asyncio.gather(
-        api.get(bot_path(bot_id)), api.get("/api/bots", [("q", bot_id), ("limit", "200")]),
-        api.get(bot_path(bot_id, "/decisions"), [("limit", "20")]), api.get(bot_path(bot_id, "/timeline"), [("limit", "40")]),
-    )  # fmt: skip
-    now, facts = clock.now(), hub.facts()
-    document = whole.document if isinstance(whole, Found) else {}
-    item = next((item for item in items_of(found) if item.get("botId") == bot_id), None)
-    known = part(document, "bot")
-    decision, result = part(document, "decision"), part(document, "latestBacktest")
-    if item is not None:
-        hub.learn([item])
-        more = {"parameters": known.get("parameters"), "pinned": known.get("pinned"), "pinReason": known.get("pinReason")}
-        item = {**item, **more}
-    view = View(bots=(bot_id,), rev=int(number_of(item or {}, "rev") or 0), whole=True)
-    context: Context = {
-        "bot_id": bot_id, "bot": known, "now": now, "row": row_of(item, now, fresh=facts.fresh) if item else None,
-        "decision": decision, "blockers": blockers_of(decision.get("blockers")), "result": result,
-        "summary": part(result, "summary"), "chart": equity_chart(part(result, "summary").get("equity")),
-        "jobs": list_of(document, "jobs"), "decisions": items_of(decisions), "timeline": items_of(timeline),
-        "live": live_address(view), "lost": lost_words(whole),
-    }  # fmt: skip
-    match whole:
-        case Found():
-            return context, 200
-        case Refused():
-            return context, whole.status if whole.status == 404 else 503
-        case Unreachable():
-            return context, 503
-
-
-def items_of(answer: Answer) -> list[Document]:
-    """The items of a list, none where it was not given."""
-    return list_of(answer.document, "items") if isinstance(answer, Found) else []
-
-
-async def listing(api: ProofApi, path: str, address: str, asked: Asked) -> Context:
-    """A page of one of the API's lists, newest first."""
-    answer = await api.get(path, [*asked.params(), ("limit", str(PAGE_SIZE))])
-    following = text_of(answer.document, "nextCursor") if isinstance(answer, Found) else ""
-    return {
-        "asked": asked, "now": clock.now(), "items": items_of(answer), "lost": lost_words(answer), "address": address,
-        "next": asked.address(address, cursor=following) if following else "", "live": live_address(View()),
-    }  # fmt: skip
-
-
-async def jobs(api: ProofApi, query: Query) -> Context:
-    """Jobs with every attempt and cause."""
-    asked = asked_of(query, {"status": tuple(JobStatus), "type": tuple(JobType)})
-    return {**await listing(api, "/api/jobs", "/jobs", asked), "choices": {"status": tuple(JobStatus), "type": tuple(JobType)}}
-
-
-async def runs(api: ProofApi, query: Query) -> Context:
-    """Ticks with their reasons."""
-    return await listing(api, "/api/planner/runs", "/runs", asked_of(query, {}))
-
-
-async def stages(api: ProofApi, query: Query) -> Context:
-    """Who moved which bot, and why."""
-    return await listing(api, "/api/stage-events", "/stages", asked_of(query, {}))
-
-
-async def commands(api: ProofApi, query: Query) -> Context:
-    """Who asked for what, and what became of it."""
-    return await listing(api, "/api/commands", "/commands", asked_of(query, {}))

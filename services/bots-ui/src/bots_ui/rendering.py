@@ -39,4 +39,7 @@ def build_renderers(environment: Environment) -> Renderers:
     def outside(count: int) -> str:
         return SWAP.format("outside", "innerHTML", Markup(environment.get_template("outside.html").render(count=count)))  # noqa: S704 (as above)
 
-    return Renderers(row, head, counts, outside)
+    def waiting(words: str) -> str:
+        return SWAP.format("n-waiting", "innerHTML", escape(words))
+
+    return Renderers(row, head, counts, outside, waiting)

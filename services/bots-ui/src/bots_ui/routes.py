@@ -1,54 +1,24 @@
-"""Addresses of the Bots page.
+"""Addresses that read: pages, their stream, and whether this process is ready.
 
-Place in the flow: request → **route** → page or action → template. Reading is GET and changes nothing; what changes something is
-a form that was sent from here, by somebody who is signed in.
+Place in the flow: request → **route** → page → template. Reading is GET and changes nothing.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import Final
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from autonomy import clock
 from autonomy.values import BOT_ID
-from bots_ui import actions, pages
+from bots_ui import bot_page, lists, pages
+from bots_ui.acting import is_id
 from bots_ui.client import Found
+from bots_ui.frame import SEE_OTHER, render, shared_of
 from bots_ui.pages import CHOICES, asked_of
-from bots_ui.sessions import COOKIE, Session
 from bots_ui.stream import MAX_CLIENTS, events
 
-if TYPE_CHECKING:
-    from bots_ui.app import Shared
-
 router = APIRouter()
-SEE_OTHER: Final = 303
-SESSION_COOKIE_S: Final = 8 * 3600
-
-
-def shared_of(request: Request) -> "Shared":
-    """What this process shares."""
-    return cast("Shared", request.app.state.shared)
-
-
-def session_of(request: Request) -> Session | None:
-    """Who is signed in."""
-    return cast("Session | None", getattr(request.state, "session", None))
-
-
-InSession = Annotated[Session | None, Depends(session_of)]
-
-
-def render(request: Request, template: str, context: Mapping[str, object], status: int = 200) -> Response:
-    """A page with its frame: header, who is signed in, and the address of its stream."""
-    shared, session = shared_of(request), session_of(request)
-    frame = {
-        "facts": shared.hub.facts(), "session": session, "notice": session.take_notice() if session else "",
-        "live": "/live", "now": clock.now(), "path": request.url.path, "key": clock.drawn_id(),
-    }  # fmt: skip
-    html = shared.environment.get_template(template).render({**frame, **context})
-    return Response(html, status, {"Vary": "HX-Request, Cookie"}, "text/html; charset=utf-8")
+MAX_TICK_DIGITS: Final = 15
 
 
 @router.get("/")
@@ -67,38 +37,94 @@ async def bots(request: Request) -> Response:
     return response
 
 
+def known_id(bot_id: str) -> str:
+    """An id that a bot can have.
+
+    Raises:
+        HTTPException: 404.
+    """
+    if BOT_ID.match(bot_id) is None:
+        raise HTTPException(404, "There is no bot of this name.")
+    return bot_id
+
+
 @router.get("/bots/{bot_id}")
 async def bot(request: Request, bot_id: str) -> Response:
     """One bot."""
-    if BOT_ID.match(bot_id) is None:
-        raise HTTPException(404, "There is no bot of this name.")
     shared = shared_of(request)
-    context, status = await pages.bot(shared.api, shared.hub, bot_id)
+    context, status = await bot_page.bot(shared.api, shared.hub, known_id(bot_id))
     return render(request, "bot.html", context, status)
+
+
+@router.get("/bots/{bot_id}/timeline")
+async def timeline(request: Request, bot_id: str) -> Response:
+    """Everything that happened to one bot."""
+    context, status = await bot_page.timeline(shared_of(request).api, known_id(bot_id), request.query_params.multi_items())
+    return render(request, "timeline.html", context, status)
+
+
+@router.get("/bots/{bot_id}/trades")
+async def trades(request: Request, bot_id: str) -> Response:
+    """Every paper fill of one bot."""
+    context, status = await bot_page.trades(shared_of(request).api, known_id(bot_id), request.query_params.multi_items())
+    return render(request, "trades.html", context, status)
 
 
 @router.get("/jobs")
 async def jobs(request: Request) -> Response:
     """Jobs."""
-    return render(request, "jobs.html", await pages.jobs(shared_of(request).api, request.query_params.multi_items()))
+    return render(request, "jobs.html", await lists.jobs(shared_of(request).api, request.query_params.multi_items()))
 
 
 @router.get("/runs")
 async def runs(request: Request) -> Response:
     """Ticks."""
-    return render(request, "runs.html", await pages.runs(shared_of(request).api, request.query_params.multi_items()))
+    return render(request, "runs.html", await lists.runs(shared_of(request).api, request.query_params.multi_items()))
+
+
+@router.get("/runs/{tick}")
+async def run(request: Request, tick: str) -> Response:
+    """One tick with its decisions."""
+    if not (tick.isascii() and tick.isdigit()) or not 1 <= len(tick) <= MAX_TICK_DIGITS or tick.startswith("0"):
+        raise HTTPException(404, "There is no tick of this number.")
+    context, status = await lists.run(shared_of(request).api, int(tick), request.query_params.multi_items())
+    return render(request, "run.html", context, status)
 
 
 @router.get("/stages")
 async def stages(request: Request) -> Response:
     """Stage history."""
-    return render(request, "stages.html", await pages.stages(shared_of(request).api, request.query_params.multi_items()))
+    query = request.query_params.multi_items()
+    return render(request, "stages.html", await lists.stages(shared_of(request).api, query))
+
+
+@router.get("/promotions")
+async def promotions(request: Request) -> Response:
+    """Recommendations and what became of them."""
+    shared = shared_of(request)
+    return render(request, "promotions.html", await lists.promotions(shared.api, shared.hub, request.query_params.multi_items()))
 
 
 @router.get("/commands")
 async def commands(request: Request) -> Response:
     """Operators' commands."""
-    return render(request, "commands.html", await pages.commands(shared_of(request).api, request.query_params.multi_items()))
+    return render(request, "commands.html", await lists.commands(shared_of(request).api, request.query_params.multi_items()))
+
+
+@router.get("/commands/{command_id}")
+async def command(request: Request, command_id: str) -> Response:
+    """One command and the outcome of every bot."""
+    if not is_id(command_id):
+        raise HTTPException(404, "There is no command of this id.")
+    shared = shared_of(request)
+    context, status = await lists.command(shared.api, shared.hub, command_id)
+    return render(request, "command.html", context, status)
+
+
+@router.get("/quarantine")
+async def quarantine(request: Request) -> Response:
+    """Records that could not be read."""
+    return render(request, "quarantine.html", await lists.quarantine(shared_of(request).api, request.query_params.multi_items()))
 
 
 @router.get("/live")
@@ -110,51 +136,6 @@ async def live(request: Request) -> Response:
     view = pages.view_of(request.query_params.multi_items())
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events(hub, view), media_type="text/event-stream", headers=headers)
-
-
-@router.get("/sign-in")
-async def sign_in_form(request: Request) -> Response:
-    """The form for an operator's token."""
-    return render(request, "sign_in.html", {"fault": ""})
-
-
-@router.post("/sign-in")
-async def sign_in(request: Request, token: Annotated[str, Form(max_length=1000)] = "") -> Response:
-    """Check the token with the API and begin a session."""
-    shared = shared_of(request)
-    match await actions.sign_in(shared.api, shared.sessions, token):
-        case actions.SignedIn(cookie):
-            response = RedirectResponse("/", SEE_OTHER)
-            response.set_cookie(
-                COOKIE, cookie, max_age=SESSION_COOKIE_S, httponly=True, samesite="strict", secure=shared.settings.cookie_secure
-            )
-            return response
-        case actions.NotSignedIn(status, why):
-            return render(request, "sign_in.html", {"fault": why}, status)
-
-
-@router.post("/sign-out")
-async def sign_out(request: Request, session: InSession) -> Response:
-    """End the session."""
-    if session is not None:
-        shared_of(request).sessions.end(session)
-    response = RedirectResponse("/", SEE_OTHER)
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
-    return response
-
-
-@router.post("/loop")
-async def switch_loop(
-    request: Request, session: InSession, verb: Annotated[str, Form()] = "", reason: Annotated[str, Form()] = "",
-    key: Annotated[str, Form()] = "",
-) -> Response:  # fmt: skip
-    """Pause or resume the loop."""
-    if session is None:
-        return RedirectResponse("/sign-in", SEE_OTHER)
-    shared = shared_of(request)
-    form = {"verb": verb, "reason": reason, "key": key}
-    session.notice = await actions.switch_loop(shared.api, session, shared.hub.facts(), form)
-    return RedirectResponse("/", SEE_OTHER)
 
 
 @router.get("/livez")

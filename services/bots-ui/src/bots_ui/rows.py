@@ -67,6 +67,38 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Promotion:
+    """How far the gates to the next stage are, as last recorded.
+
+    Attributes:
+        to: next stage; empty at the last one.
+        gates, passed: how many there are, and how many do not block; shadow gates never block.
+        waits: OPEN or REQUESTED while a recommendation waits for people.
+    """
+
+    to: str
+    gates: int
+    passed: int
+    blockers: tuple[str, ...]
+    waits: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionNow:
+    """The open paper session after its last bar."""
+
+    equity: str
+    pnl: str
+    trades: str
+    units: float
+    replay: bool
+    day: str
+    marked_at: datetime | None
+    drift: str
+    demote: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BotRow:
     """Everything that one row and its card show.
 
@@ -91,6 +123,10 @@ class BotRow:
     unverified: bool
     pinned: bool
     pin_reason: str
+    pinned_by: str
+    pinned_until: datetime | None
+    promotion: Promotion | None
+    session: SessionNow | None
     strategy: str
     symbol: str
     result: Result | None
@@ -111,13 +147,19 @@ class BotRow:
         return f"{self.badge.code}/{self.reason}/{'silent' if self.silent_s is not None else ''}"
 
 
-def badge_of(state: object) -> Badge:
-    """The badge of a state; a state that this page does not know is shown as its code."""
+def badge_of(state: object, job_why: str = "") -> Badge:
+    """The badge of a state; a state that this page does not know is shown as its code.
+
+    Args:
+        state: lane 1 as recorded.
+        job_why: why it evolves, which only chooses between two words of one state.
+    """
     try:
         known = BotState(str(state))
     except ValueError:
         return Badge(str(state), UNKNOWN_SHAPE, str(state or "Unknown"))
-    return Badge(known.value, words.SHAPES[known], words.STATES[known])
+    word = words.IMPROVING if known is BotState.EVOLVING and job_why == "WEAK" else words.STATES[known]
+    return Badge(known.value, words.SHAPES[known], word)
 
 
 def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool = False) -> BotRow:
@@ -129,7 +171,7 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
         fresh: whether the data behind it is current; a beat's age says nothing while it is not.
         left: the bot no longer matches the filter under which it is shown.
     """
-    badge = badge_of(document.get("state"))
+    badge = badge_of(document.get("state"), text_of(document, "jobWhy"))
     job = job_of(document)
     reason = text_of(document, "reasonCode")
     blockers = blockers_of(document.get("blockers"))
@@ -140,7 +182,9 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
         extra=extra_of(badge, job, document, blockers), since=instant_of(document.get("since")),
         silent_s=silent_of(document, now) if fresh else None, job=job, pill=word_of(words.RECENCIES, recency), recency=recency,
         stage=text_of(document, "stage"), unverified=is_unverified(document, blockers), pinned=document.get("pinned") is True,
-        pin_reason=text_of(document, "pinReason"), strategy=words.strategy_words(text_of(document, "strategy"), document.get("parameters")),
+        pin_reason=text_of(document, "pinReason"), pinned_by=text_of(document, "pinnedBy"),
+        pinned_until=instant_of(document.get("pinnedUntil")), promotion=promotion_of(document), session=session_of(document),
+        strategy=words.strategy_words(text_of(document, "strategy"), document.get("parameters")),
         symbol=text_of(document, "symbol"), result=result_of(document), next_at=next_at, next_words=next_words, reason=reason,
         reason_words=word_of(words.REASONS, reason) if reason else NOT_RECORDED,
         reason_meaning=word_of(words.REASON_MEANINGS, reason) if reason in words.REASON_MEANINGS else "",
@@ -185,7 +229,9 @@ def extra_of(badge: Badge, job: Job | None, document: Document, blockers: Sequen
         case BotState.BACKTEST_QUEUED:
             return f"{words.ordinal(int(place))} in line" if place else ""
         case BotState.EVOLVING if job is not None and job.status == JobStatus.QUEUED:
-            return "waiting for a runner"
+            return f"queued, {words.ordinal(int(place))} in line" if place else "queued"
+        case BotState.RUNNER_RUNNING if number_of(document, "sessionPnl") is not None:
+            return f"{words.money_words(number_of(document, 'sessionPnl'), sign=True)} USD"
         case BotState.BLOCKED_BY_GATES if blockers:
             return blockers[0].code + (f" +{len(blockers) - 1}" if len(blockers) > 1 else "")
         case BotState.RUNNER_STALE if job is not None and job.status == JobStatus.QUEUED:
@@ -194,6 +240,29 @@ def extra_of(badge: Badge, job: Job | None, document: Document, blockers: Sequen
             return idle_words(document)
         case _:
             return ""
+
+
+def promotion_of(document: Document) -> Promotion | None:
+    """How far the promotion gates are; None where none is recorded."""
+    to, gates = text_of(document, "promotionTo"), int(number_of(document, "promotionGates") or 0)
+    waits = text_of(document, "recommendationStatus") if text_of(document, "recommendationId") else ""
+    if not to and not waits:
+        return None
+    listed = document.get("promotionBlockers")
+    blockers = tuple(str(code) for code in listed) if isinstance(listed, list) else ()
+    return Promotion(to, gates, max(0, gates - len(blockers)), blockers, waits)
+
+
+def session_of(document: Document) -> SessionNow | None:
+    """The open paper session; None without one."""
+    if not text_of(document, "sessionId"):
+        return None
+    return SessionNow(
+        words.money_words(number_of(document, "sessionEquity")), words.money_words(number_of(document, "sessionPnl"), sign=True),
+        words.figure_words(number_of(document, "sessionTrades"), 0), number_of(document, "sessionUnits") or 0.0,
+        document.get("sessionReplay") is True, text_of(document, "lastMarkDay"), instant_of(document.get("lastMarkAt")),
+        text_of(document, "drift"), document.get("demote") is True,
+    )  # fmt: skip
 
 
 def idle_words(document: Document) -> str:
@@ -241,10 +310,10 @@ def blockers_of(value: object) -> tuple[Blocker, ...]:
 
 
 def is_unverified(document: Document, blockers: Sequence[Blocker]) -> bool:
-    """Whether the stage was imported and never earned, as far as the API says."""
-    if document.get("origin") == "IMPORTED" and text_of(document, "stageReasonCode") in {"", "IMPORTED_UNVERIFIED"}:
-        return True
-    return any(blocker.code == GateCode.STAGE_VERIFIED for blocker in blockers)
+    """Whether the stage was imported and never earned, as far as the API says; where a bot came from says nothing of its stage now."""
+    return text_of(document, "stageReasonCode") == "IMPORTED_UNVERIFIED" or any(
+        blocker.code == GateCode.STAGE_VERIFIED for blocker in blockers
+    )
 
 
 def result_of(document: Document) -> Result | None:
@@ -253,17 +322,10 @@ def result_of(document: Document) -> Result | None:
         return None
     sharpe, drawdown, trades = (number_of(document, key) for key in ("sharpe", "maxDrawdown", "trades"))
     return Result(
-        signed(sharpe), MISSING if drawdown is None else f"{drawdown * 100:.0f}", MISSING if trades is None else f"{trades:,.0f}",
+        words.figure_words(sharpe),
+        MISSING if drawdown is None else f"{drawdown * 100:.0f}", MISSING if trades is None else f"{trades:,.0f}",
         spark_path(document.get("spark")), text_of(document, "evidenceUntil"),
     )  # fmt: skip
-
-
-def signed(value: float | None, digits: int = 2) -> str:
-    """A number with a real minus sign; zero has none."""
-    if value is None:
-        return MISSING
-    text = f"{value:.{digits}f}"
-    return text if float(text) >= 0 and not text.startswith("-") else (text[1:] if float(text) == 0 else f"−{text[1:]}")
 
 
 def next_of(document: Document, blockers: Sequence[Blocker]) -> tuple[datetime | None, str]:

@@ -26,6 +26,14 @@ ATTEMPTS: Final = 10
 """Failed sign-ins a minute, all together; a person needs two."""
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What is told once, on the next page."""
+
+    words: str
+    good: bool = False
+
+
 @dataclass(slots=True)
 class Session:
     """A signed-in operator. `notice` is shown once, on the next page."""
@@ -36,11 +44,11 @@ class Session:
     role: str
     began_s: float
     seen_s: float
-    notice: str = ""
+    notice: Notice | None = None
 
-    def take_notice(self) -> str:
+    def take_notice(self) -> Notice | None:
         """The notice, once."""
-        notice, self.notice = self.notice, ""
+        notice, self.notice = self.notice, None
         return notice
 
 

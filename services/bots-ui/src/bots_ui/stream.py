@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -26,8 +27,11 @@ QUEUE_MESSAGES: Final = 32
 ROWS_KEPT: Final = 20_000
 MAX_CLIENTS: Final = 256
 MAX_WATCHED: Final = 200
+WAITING_SHOWN: Final = 200
+"""Promotions counted exactly; of more it is said that there are more."""
 QUEUED: Final = "QUEUED"
 RELOAD: Final = "reload"
+BEATS: Final = frozenset({"rev", "lastBeatAt", "runnerBeatAt", "basis", "leaseSec"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class View:
         has_next: whether more rows follow the last one.
         whole: the page is not a table of rows: it is fetched again when one of `bots` changes.
         counts: the page shows the counts that filter.
+        waiting: the page lists promotions that wait; it is fetched again when there are others.
     """
 
     bots: tuple[str, ...] = ()
@@ -65,6 +70,7 @@ class View:
     has_next: bool = False
     whole: bool = False
     counts: bool = False
+    waiting: bool = False
 
     def could_hold(self, bot_id: str) -> bool:
         """Whether a bot that is not shown would stand between the rows that are."""
@@ -98,6 +104,7 @@ class Renderers:
     head: Callable[[Facts], str]
     counts: Callable[[Mapping[str, Mapping[str, int]]], str]
     outside: Callable[[int], str]
+    waiting: Callable[[str], str]
 
 
 @dataclass(slots=True, eq=False)
@@ -106,7 +113,8 @@ class Hub:
 
     Attributes:
         floor: rows changed after this revision are all in `rows`.
-        places: places in line are asked for again, since another bot's job moves them.
+        places_due: places in line are asked for again, since another bot's job moves them.
+        waiting: promotions that wait for approval; None while it is not known. `waiting_due`: they are asked for again.
     """
 
     api: ProofApi
@@ -119,6 +127,8 @@ class Hub:
     clients: set[Client] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     places_due: bool = False
+    waiting: int | None = None
+    waiting_due: bool = True
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def facts(self) -> Facts:
@@ -184,6 +194,7 @@ class Hub:
         changed = [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
         gap = rev < self.rev or event.document.get("more") is True
         self.rev = rev
+        beats = {text_of(item, "botId") for item in changed if self._only_beats(item)}
         for item in changed:
             self.remember(item)
         if gap:
@@ -191,12 +202,19 @@ class Hub:
             self.floor = rev
             self._tell(Message("", RELOAD), lambda client: bool(client.view.bots))
             return
-        self.say_rows([self.rows[text_of(item, "botId")] for item in changed])
+        self.say_rows([self.rows[text_of(item, "botId")] for item in changed], beats)
+
+    def _only_beats(self, item: Document) -> bool:
+        """Whether nothing but a sign of life is new: no reason to fetch a whole page again."""
+        known = self.rows.get(text_of(item, "botId"))
+        return known is not None and all(key in BEATS or known.get(key) == value for key, value in item.items())
 
     def remember(self, item: Document) -> None:
         """Keep a row; the oldest goes when there are too many."""
         bot_id = text_of(item, "botId")
         known = self.rows.get(bot_id)
+        if known is None or any(known.get(key) != item.get(key) for key in ("recommendationId", "recommendationStatus")):
+            self.waiting_due = True
         if item.get("jobStatus") == QUEUED or (known is not None and known.get("jobStatus") == QUEUED):
             self.places_due = True
             if known is not None and known.get("jobId") == item.get("jobId") and item.get("jobStatus") == QUEUED:
@@ -215,8 +233,8 @@ class Hub:
             if known is None or (number_of(known, "rev") or 0) <= (number_of(item, "rev") or 0):
                 self.remember(item)
 
-    def say_rows(self, documents: Sequence[Document]) -> None:
-        """Send changed rows to the pages that show them, each rendered once."""
+    def say_rows(self, documents: Sequence[Document], beats: AbstractSet[str] = frozenset()) -> None:
+        """Send changed rows to the pages that show them, each rendered once; of `beats` nothing but a sign of life is new."""
         rendered: dict[tuple[str, bool], str] = {}
         fresh = self.facts().fresh
         for client in self.clients:
@@ -224,6 +242,8 @@ class Hub:
             for document in documents:
                 bot_id, fits = text_of(document, "botId"), matches(document, client.view.wanted, client.view.text)
                 if bot_id in client.view.bots:
+                    if client.view.whole and bot_id in beats:
+                        continue
                     key = (bot_id, fits)
                     if key not in rendered and not client.view.whole:
                         rendered[key] = self.render.row(document, fresh, not fits)
@@ -250,6 +270,8 @@ class Hub:
             if self.places_due and self.clients and self.link.lost_since is None:
                 self.places_due = False
                 await self._ask_places()
+            if self.waiting_due and self.link.lost_since is None:
+                await self._ask_waiting()
             await asyncio.sleep(BEAT_S)
 
     def _sweep(self) -> None:
@@ -272,6 +294,23 @@ class Hub:
                 self.rows[text_of(item, "botId")] = {**known, "place": item.get("place")}
                 moved.append(self.rows[text_of(item, "botId")])
         self.say_rows(moved)
+
+    async def _ask_waiting(self) -> None:
+        self.waiting_due = False
+        asked = [("status", "OPEN"), ("status", "REQUESTED"), ("limit", str(WAITING_SHOWN))]
+        found = await self.api.get("/api/promotions", asked)
+        items = found.document.get("items") if isinstance(found, Found) else None
+        known = self.waiting
+        self.waiting = len(items) if isinstance(items, list) else None
+        if known != self.waiting:
+            self._tell(Message("", RELOAD), lambda client: client.view.waiting)
+        self._tell(Message(self.render.waiting(self.waiting_words())), lambda _: True)
+
+    def waiting_words(self) -> str:
+        """How many promotions wait for approval; empty for none, and while it is not known."""
+        if not self.waiting:
+            return ""
+        return f"{self.waiting}+" if self.waiting >= WAITING_SHOWN else str(self.waiting)
 
     def picture(self, view: View) -> list[Message]:
         """What a page has to be told when it connects, or when it lost its queue."""

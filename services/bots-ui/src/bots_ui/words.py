@@ -9,7 +9,20 @@ from typing import Final
 
 from autonomy.errors import BadInput
 from autonomy.strategies import describe, template
-from autonomy.values import BotState, GateCode, JobStatus, JobType, Reason, Recency, TickCause, ZeroJobs
+from autonomy.values import (
+    FOUR_EYES,
+    BotState,
+    Drift,
+    GateCode,
+    JobStatus,
+    JobType,
+    PromotionGate,
+    Reason,
+    Recency,
+    TickCause,
+    Verdict,
+    ZeroJobs,
+)
 
 NOT_RECORDED: Final = "reason not recorded"
 MISSING: Final = "–"
@@ -88,6 +101,70 @@ GATES: Final[Mapping[str, str]] = {
     GateCode.LAST_FAILURE: "failed on this very input before",
     GateCode.NOT_QUARANTINED: "crashed its runner too often",
 }
+PROMOTION_GATES: Final[Mapping[str, str]] = {
+    PromotionGate.BASELINE_PASSED: "a backtest of this very version, young and good enough",
+    PromotionGate.MIN_TRADES: "enough closed trades to say anything",
+    PromotionGate.REALISM: "costs, fills and exposure as in a real market",
+    PromotionGate.DRAWDOWN: "the deepest loss stays within its limit",
+    PromotionGate.OUT_OF_SAMPLE: "holds on bars it was never fitted on",
+    PromotionGate.DEFLATED_SHARPE: "better than luck over so many trials",
+    PromotionGate.OVERFITTING: "the search did not fit noise",
+    PromotionGate.RUNNER_HEALTHY: "the paper runner keeps up",
+    PromotionGate.DRIFT: "the paper session trades as the engine does",
+}
+VERDICT_SHAPES: Final[Mapping[str, str]] = {Verdict.PASS: "done", Verdict.FAIL: "failed", Verdict.INCONCLUSIVE: "unknown"}
+PROMOTIONS: Final[Mapping[str, str]] = {
+    "OPEN": "waits for approval",
+    "REQUESTED": "waits for a second approver",
+    "APPLIED": "applied",
+    "REJECTED": "rejected",
+    "WITHDRAWN": "withdrawn",
+}
+PROMOTION_SHAPES: Final[Mapping[str, str]] = {
+    "OPEN": "queued", "REQUESTED": "queued", "APPLIED": "done", "REJECTED": "failed", "WITHDRAWN": "cancelled",
+}  # fmt: skip
+DRIFTS: Final[Mapping[str, str]] = {
+    Drift.CONSISTENT: "trades as the engine does",
+    Drift.MINOR: "differs a little from the engine",
+    Drift.MAJOR: "differs from the engine",
+    Drift.INCONCLUSIVE: "too little to compare yet",
+}
+DRIFT_SHAPES: Final[Mapping[str, str]] = {
+    Drift.CONSISTENT: "done", Drift.MINOR: "stale", Drift.MAJOR: "failed", Drift.INCONCLUSIVE: "unknown",
+}  # fmt: skip
+WHY_EVOLVED: Final[Mapping[str, str]] = {
+    "WEAK": "its results are weak",
+    "AT_THE_DOOR": "it meets the gates and is challenged before it leaves",
+}
+IMPROVING: Final = "Improving"
+"""What an evolution is called when weakness is its reason."""
+STOPS: Final[Mapping[str, str]] = {
+    "GENERATIONS_DONE": "all generations made",
+    "EVALUATIONS_SPENT": "evaluations spent",
+    "TIME_SPENT": "time spent",
+}
+COMMANDS: Final[Mapping[str, str]] = {
+    "register-bots.v1": "Register bots",
+    "change-bot.v1": "Change bot",
+    "retire-bot.v1": "Retire bot",
+    "pause-loop.v1": "Pause loop",
+    "resume-loop.v1": "Resume loop",
+    "hold-bot.v1": "Hold bot",
+    "release-hold.v1": "Release hold",
+    "set-policy.v1": "Set policy",
+    "cancel-job.v1": "Cancel job",
+    "revert-to-lab.v1": "Revert to LAB",
+    "approve-promotion.v1": "Approve promotion",
+    "reject-promotion.v1": "Reject promotion",
+    "pin-bot.v1": "Pin bot",
+    "unpin-bot.v1": "Unpin bot",
+    "set-promotion-mode.v1": "Set promotion mode",
+    "accept-divergence.v1": "Accept divergence",
+}
+COMMAND_SHAPES: Final[Mapping[str, str]] = {"OPEN": "queued", "ACCEPTED": "done", "REJECTED": "failed", "REFUSED": "cancelled"}
+TIMELINE_KINDS: Final = (
+    "stage", "decision", "job", "command", "promotion", "evolution", "version", "drift", "session", "note",
+)  # fmt: skip
 CAUSES: Final[Mapping[str, str]] = {
     TickCause.SCHEDULED: "interval",
     TickCause.COMMAND: "command",
@@ -103,6 +180,11 @@ ZERO_JOBS: Final[Mapping[str, str]] = {
     ZeroJobs.MIXED: "for more than one reason",
     "NO_TICK_YET": "no tick was accepted yet",
 }
+
+
+def needs_two(stage: str) -> bool:
+    """Whether two approvers must agree on a promotion to this stage."""
+    return stage in FOUR_EYES
 
 
 def word_of(table: Mapping[str, str], code: object) -> str:
@@ -159,3 +241,33 @@ def strategy_words(strategy: str, parameters: object = None) -> str:
         return template(strategy).title
     except BadInput:
         return strategy
+
+
+def parameter_words(parameters: object) -> str:
+    """Parameters one after the other, by name."""
+    if not isinstance(parameters, Mapping):
+        return MISSING
+    return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in sorted(parameters.items()))
+
+
+def money_words(value: object, *, sign: bool = False) -> str:
+    """US dollars without cents, a real minus sign, and a plus where asked."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return MISSING
+    text = f"{abs(value):,.0f}"
+    return f"−{text}" if value < 0 and text != "0" else f"+{text}" if sign and text != "0" else text
+
+
+def share_words(value: object, digits: int = 1) -> str:
+    """A fraction as percent."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return MISSING
+    return f"{value * 100:.{digits}f} %".replace("-", "−")
+
+
+def figure_words(value: object, digits: int = 2) -> str:
+    """A number with a real minus sign; zero has none."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return MISSING
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")

@@ -27,7 +27,9 @@
     const state = lostAt ? "lost" : !heard || silent < SILENCE_MS ? (heard ? "live" : "off") : "stale";
     const words = { live: "live", off: "connecting", lost: `connection lost for ${span((Date.now() - lostAt) / 1000)}, retrying`, stale: `no word for ${span(silent / 1000)}` }[state];
     if (node.dataset.conn !== state) node.dataset.conn = state;
+    const known = root.dataset.conn;
     root.dataset.conn = state === "stale" ? "lost" : state;
+    if (known !== root.dataset.conn) acts();
     const text = document.getElementById("conn-words");
     if (text.textContent !== words) text.textContent = words;
   }
@@ -61,12 +63,52 @@
 
   // Acting needs current data.
   function acts() {
-    const box = document.querySelector(".acts");
-    const fresh = document.getElementById("head").dataset.trust === "fresh";
-    if (!box || box.dataset.signed !== "1") return;
-    for (const button of document.querySelectorAll("[data-acts]")) button.disabled = !fresh;
-    document.getElementById("act-why").textContent = fresh ? "" : "Not while the data is not current.";
+    const fresh = document.getElementById("head").dataset.trust === "fresh" && root.dataset.conn !== "lost";
+    for (const button of document.querySelectorAll("[data-acts]")) {
+      const disabled = !fresh || button.dataset.denied === "1";
+      if (button.disabled !== disabled) button.disabled = disabled;
+    }
+    for (const why of document.querySelectorAll(".act-why")) {
+      const text = why.dataset.why || (fresh ? "" : "Not while the data is not current.");
+      if (why.textContent !== text) why.textContent = text;
+    }
   }
+
+  // A sheet is a page of its own; here it opens as a dialog over this one. Sending its form leaves this page.
+  const sheetBox = document.getElementById("sheet-box");
+  let opener = null;
+  async function openSheet(address) {
+    const response = await fetch(address, { headers: { Accept: "text/html" } });
+    const sheet = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("sheet");
+    if (!sheet) { location.assign(address); return; }
+    const known = sheetBox.open;
+    sheetBox.replaceChildren(document.adoptNode(sheet));
+    acts();
+    if (!known) sheetBox.showModal();
+    // What is to be read comes first where it does not fit the screen.
+    const field = known || sheetBox.scrollHeight > sheetBox.clientHeight + 1 ? null : sheetBox.querySelector("[autofocus]:not(:disabled)");
+    (field || sheetBox.querySelector("h1")).focus();
+    if (!field) sheetBox.scrollTop = 0;
+  }
+  document.addEventListener("submit", (event) => {
+    if (!event.submitter || !event.submitter.matches("[data-sheet]")) return;
+    event.preventDefault();
+    if (!sheetBox.open) opener = { action: event.target.getAttribute("action"), query: new URLSearchParams(new FormData(event.target)).toString() };
+    const address = `${event.target.getAttribute("action")}?${new URLSearchParams(new FormData(event.target))}`;
+    openSheet(address).catch(() => location.assign(address));
+  });
+  document.addEventListener("click", (event) => {
+    if (sheetBox.open && (event.target === sheetBox || event.target.closest("[data-close]"))) { event.preventDefault(); sheetBox.close(); }
+  });
+  sheetBox.addEventListener("close", () => {
+    sheetBox.replaceChildren();
+    // The button may have been put there anew meanwhile.
+    const same = [...document.querySelectorAll("form.opener")].find((form) => opener && form.getAttribute("action") === opener.action && new URLSearchParams(new FormData(form)).toString() === opener.query);
+    same?.querySelector("button").focus();
+  });
+
+  // A command that has no answer yet is looked at again.
+  setInterval(() => { if (document.querySelector("[data-open]") && heard && !lostAt) refresh(); }, 1500);
 
   // Cards: hover, focus, touch, Enter; Escape and a click elsewhere close them by themselves.
   const tipOf = (node) => node.closest?.(".tipped")?.querySelector(".tip");

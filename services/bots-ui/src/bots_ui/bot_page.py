@@ -1,0 +1,123 @@
+"""A bot's own pages: what now, why, what would change it, how good, how we know, what happened.
+
+Place in the flow: route → **bot page** → template. Reads by HTTP only; draws and words, never judges: verdicts are shown as recorded.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from autonomy import clock
+from bots_ui.charts import Equity, equity_chart
+from bots_ui.client import Answer, Document, Found, ProofApi, Refused, Unreachable, bot_path
+from bots_ui.documents import Told, document_of, items_of, list_of, lost_words, told_part
+from bots_ui.pages import PAGE_SIZE, Asked, Context, Query, asked_of, live_address, with_query
+from bots_ui.rows import blockers_of, number_of, row_of, text_of
+from bots_ui.stream import Hub, View
+from bots_ui.words import TIMELINE_KINDS
+
+EVENTS_SHOWN: Final = 20
+MARKS_READ: Final = 200
+TRADES_SHOWN: Final = 8
+TIMELINE_ROUNDS: Final = 5
+"""Pages of the API read for one filtered page of this site: five times 200 events."""
+OPEN: Final = frozenset({"OPEN", "REQUESTED"})
+
+
+async def bot(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
+    """One bot, whole, with the HTTP status."""
+    whole = await api.get(bot_path(bot_id))
+    parts = await _parts(api, bot_id) if isinstance(whole, Found) else {}
+    now, facts = clock.now(), hub.facts()
+    document = document_of(whole)
+    item: Document | None = told_part(document, "botNow") or None
+    known, decision, result = told_part(document, "bot"), told_part(document, "decision"), told_part(document, "latestBacktest")
+    if item is not None:
+        hub.learn([item])
+        item = hub.rows.get(bot_id, item)  # with its place in line, where that is known
+    paper_session, marks = told_part(document, "latestSession"), items_of(parts["equity"]) if parts else []
+    recommendation = told_part(document, "latestPromotion")
+    summary = told_part(result, "summary")
+    view = View(bots=(bot_id,), rev=int(number_of(item or {}, "rev") or 0), whole=True)
+    context: Context = {
+        "bot_id": bot_id, "bot": known, "now": now, "row": row_of(item, now, fresh=facts.fresh) if item else None,
+        "decision": decision, "blockers": blockers_of(decision.get("blockers")), "result": result, "summary": summary,
+        "chart": equity_chart(summary["equity"]), "jobs": list_of(document, "jobs"),
+        "recommendation": recommendation if recommendation["status"] in OPEN else None, "last_promotion": recommendation,
+        "paper_session": paper_session, "marks": len(marks), "paper": paper_chart(marks, items_of(parts["trades"]) if parts else []),
+        "drift": told_part(document, "latestDrift"), "gate_tree": Told(document_of(parts["gates"])) if parts else Told(),
+        **{name: items_of(answer) for name, answer in parts.items()}, "parts": {name: lost_words(answer) for name, answer in parts.items()},
+        "live": live_address(view), "lost": lost_words(whole),
+    }  # fmt: skip
+    return context, status_of(whole)
+
+
+async def _parts(api: ProofApi, bot_id: str) -> dict[str, Answer]:
+    """The lists that the page shows the beginnings of."""
+    asked: dict[str, tuple[str, int]] = {
+        "gates": ("/gates", 0), "decisions": ("/decisions", EVENTS_SHOWN), "timeline": ("/timeline", EVENTS_SHOWN),
+        "versions": ("/versions", 10), "evolutions": ("/evolutions", 5),
+        "trades": ("/trades", MARKS_READ), "equity": ("/equity", MARKS_READ),
+    }  # fmt: skip
+    answers = await asyncio.gather(
+        *(api.get(bot_path(bot_id, path), [("limit", str(limit))] if limit else []) for path, limit in asked.values())
+    )
+    return dict(zip(asked, answers, strict=True))
+
+
+def status_of(whole: Answer) -> int:
+    """The status of a page about one bot."""
+    match whole:
+        case Found():
+            return 200
+        case Refused():
+            return whole.status if whole.status == 404 else 503
+        case Unreachable():
+            return 503
+
+
+def paper_chart(marks: Sequence[Document], trades: Iterable[Document]) -> Equity | None:
+    """The newest session against holding the same symbol, both from the first bar shown; marks come newest first."""
+    if not marks:
+        return None
+    session = marks[0].get("sessionId")
+    points = [mark for mark in reversed(marks) if mark.get("sessionId") == session]
+    equity, close = number_of(points[0], "equity"), number_of(points[0], "close")
+    if not equity or not close:
+        return None
+    rows = [[text_of(mark, "day"), (number_of(mark, "equity") or 0) / equity, (number_of(mark, "close") or 0) / close] for mark in points]
+    return equity_chart(rows, [text_of(trade, "day") for trade in trades if trade.get("sessionId") == session])
+
+
+async def timeline(api: ProofApi, bot_id: str, query: Query) -> tuple[Context, int]:
+    """Everything that ever happened to a bot, newest first, by kind where asked."""
+    choices = {"kind": TIMELINE_KINDS}
+    asked = asked_of(query, choices)
+    address = f"/bots/{bot_id}/timeline"
+    kinds, cursor, items = asked.chosen["kind"], asked.cursor, []
+    answer: Answer = Found({})
+    for _ in range(TIMELINE_ROUNDS if kinds else 1):
+        params = [("limit", str(200 if kinds else PAGE_SIZE))] + ([("cursor", cursor)] if cursor else [])
+        answer = await api.get(bot_path(bot_id, "/timeline"), params)
+        items += [item for item in items_of(answer) if not kinds or item.get("kind") in kinds]
+        cursor = text_of(document_of(answer), "nextCursor")
+        if not cursor or len(items) >= PAGE_SIZE:
+            break
+    return {**_paged(bot_id, address, asked, cursor), "items": items, "choices": choices, "lost": lost_words(answer)}, status_of(answer)
+
+
+async def trades(api: ProofApi, bot_id: str, query: Query) -> tuple[Context, int]:
+    """Every paper fill of a bot, newest first."""
+    asked = asked_of(query, {})
+    answer = await api.get(bot_path(bot_id, "/trades"), [*asked.params(), ("limit", str(PAGE_SIZE))])
+    following = text_of(document_of(answer), "nextCursor")
+    context = _paged(bot_id, f"/bots/{bot_id}/trades", asked, following)
+    return {**context, "items": items_of(answer), "lost": lost_words(answer)}, status_of(answer)
+
+
+def _paged(bot_id: str, address: str, asked: Asked, following: str) -> Context:
+    params = asked.params(paged=False)
+    return {
+        "bot_id": bot_id, "asked": asked, "address": address, "now": clock.now(), "first": with_query(address, params),
+        "next": with_query(address, [*params, ("cursor", following)]) if following else "", "live": live_address(View()),
+    }  # fmt: skip

@@ -1,0 +1,142 @@
+"""Pages that are lists of the proof API, newest first: jobs, runs, stage history, commands, promotions, quarantine.
+
+Place in the flow: route → **list** → template. Reads by HTTP only. Filters stand in the address; an unknown word is left out.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from autonomy import clock
+from autonomy.values import BOT_ID, JobStatus, JobType, Stage
+from bots_ui.acting import is_id
+from bots_ui.client import ProofApi, Refused, Unreachable
+from bots_ui.documents import Told, document_of, items_of, list_of, lost_words, told
+from bots_ui.pages import PAGE_SIZE, Asked, Context, Query, asked_of, live_address, with_query
+from bots_ui.rows import text_of
+from bots_ui.stream import MAX_WATCHED, Hub, View
+
+OPEN: Final = ("OPEN", "REQUESTED")
+CLOSED: Final = ("APPLIED", "REJECTED", "WITHDRAWN")
+STAGE_REASONS: Final = (
+    "REGISTERED", "IMPORTED_UNVERIFIED", "PROMOTED", "AUTO_PROMOTED", "BULK_REVERT_REBASELINE", "REVERT_REBASELINE",
+)  # fmt: skip
+REASON: Final = re.compile("^[A-Z_]{1,64}$")
+
+
+async def listing(api: ProofApi, path: str, address: str, asked: Asked, more: Query = ()) -> Context:
+    """A page of one of the API's lists, newest first.
+
+    Args:
+        api: what is read.
+        path: the API's.
+        address: this page's.
+        asked: words of the filters, and the cursor.
+        more: filters that are no choice among words; they stay in the address.
+    """
+    answer = await api.get(path, [*asked.params(), *more, ("limit", str(PAGE_SIZE))])
+    following = text_of(document_of(answer), "nextCursor")
+    return {
+        "asked": asked, "now": clock.now(), "items": items_of(answer), "lost": lost_words(answer), "address": address, "more": dict(more),
+        "first": with_query(address, [*asked.params(paged=False), *more]), "live": live_address(View()),
+        "next": with_query(address, [*asked.params(paged=False), *more, ("cursor", following)]) if following else "",
+    }  # fmt: skip
+
+
+async def jobs(api: ProofApi, query: Query) -> Context:
+    """Jobs with every attempt and cause; those that run too long stand first."""
+    choices = {"status": tuple(JobStatus), "type": tuple(JobType)}
+    asked = asked_of(query, choices)
+    more = _bot_of(query)
+    context, proof = await asyncio.gather(listing(api, "/api/jobs", "/jobs", asked, more), api.get("/api/_proof/jobs"))
+    first = not (asked.is_filtered or asked.cursor or more)
+    return {**context, "choices": choices, "stuck": list_of(document_of(proof), "stuckRunningOverXmin") if first else [],
+            "stuck_after": document_of(proof).get("stuckAfterMin")}  # fmt: skip
+
+
+def _bot_of(query: Query) -> list[tuple[str, str]]:
+    bot = dict(query).get("bot", "")
+    return [("bot", bot)] if BOT_ID.match(bot) else []
+
+
+async def runs(api: ProofApi, query: Query) -> Context:
+    """Ticks with their reasons."""
+    return await listing(api, "/api/planner/runs", "/runs", asked_of(query, {}))
+
+
+async def run(api: ProofApi, tick: int, query: Query) -> tuple[Context, int]:
+    """One tick with every bot's decision at it; the status is 404 when no such tick was accepted."""
+    asked = asked_of(query, {})
+    # The list has no filter by tick: of an older run only the decisions are shown.
+    context, around = await asyncio.gather(
+        listing(api, f"/api/planner/runs/{tick}/decisions", f"/runs/{tick}", asked), api.get("/api/planner/runs", [("limit", "200")])
+    )
+    found = next((item for item in items_of(around) if item.get("tick") == tick), None)
+    status = 200 if context["items"] or asked.cursor else 503 if context["lost"] else 404
+    return {**context, "tick": tick, "run": found}, status
+
+
+async def stages(api: ProofApi, query: Query) -> Context:
+    """Who moved which bot, and why."""
+    choices = {"stage": tuple(Stage)}
+    last, more = dict(query), _bot_of(query)
+    if REASON.match(last.get("reason", "")):
+        more.append(("reason", last["reason"]))
+    if is_id(last.get("command", "")):
+        more.append(("command", last["command"]))
+    context = await listing(api, "/api/stage-events", "/stages", asked_of(query, choices), more)
+    return {**context, "choices": choices, "reasons": STAGE_REASONS}
+
+
+async def commands(api: ProofApi, query: Query) -> Context:
+    """Who asked for what, and what became of it."""
+    return await listing(api, "/api/commands", "/commands", asked_of(query, {}))
+
+
+async def command(api: ProofApi, hub: Hub, command_id: str) -> tuple[Context, int]:
+    """One command with the outcome of every bot, and what these bots do now."""
+    answer = await api.get(f"/api/commands/{command_id}")
+    found = told(document_of(answer))
+    outcomes = list_of(document_of(answer), "outcomes")
+    bots = tuple(text_of(outcome, "botId") for outcome in outcomes)[:MAX_WATCHED]
+    context: Context = {
+        "command": found, "command_id": command_id, "outcomes": outcomes, "now": clock.now(), "lost": lost_words(answer),
+        "states": {bot: hub.rows[bot] for bot in bots if bot in hub.rows},
+        "unread": isinstance(answer, Refused) and answer.status == 404,
+        "live": live_address(View(bots=bots, rev=hub.rev, whole=True)),
+    }  # fmt: skip
+    match answer:
+        case Refused(status=404):
+            return context, 404
+        case Refused() | Unreachable():
+            return context, 503
+        case _:
+            return context, 200
+
+
+async def quarantine(api: ProofApi, query: Query) -> Context:
+    """Records that could not be read."""
+    return await listing(api, "/api/quarantine", "/quarantine", asked_of(query, {}))
+
+
+async def promotions(api: ProofApi, hub: Hub, query: Query) -> Context:
+    """Recommendations: those that wait stand first, with their evidence; then what became of the others."""
+    choices = {"status": CLOSED}
+    asked, more = asked_of(query, choices), _bot_of(query)
+    shown = asked if asked.chosen["status"] else Asked({"status": CLOSED}, cursor=asked.cursor)
+    waiting, context = await asyncio.gather(
+        api.get("/api/promotions", [*(("status", status) for status in OPEN), *more, ("limit", str(PAGE_SIZE))]),
+        listing(api, "/api/promotions", "/promotions", shown, more),
+    )
+    open_ones = items_of(waiting)
+    return {
+        **context, "asked": asked, "choices": choices, "open": open_ones, "mode": mode_of(hub.link.document),
+        "live": live_address(View(waiting=True)), "lost": lost_words(waiting) or context["lost"],
+    }  # fmt: skip
+
+
+def mode_of(document: Mapping[str, object]) -> str:
+    """MANUAL or AUTO; empty where the API does not tell it."""
+    mode = Told(document)["promotionMode"]
+    return str(mode) if mode in {"MANUAL", "AUTO"} else ""

@@ -1,0 +1,145 @@
+"""A revert to LAB: what would happen, and the command that does exactly this.
+
+Place in the flow: `/api/revert/plan` → **reverting** → dialog → form → command. Pure. The plan's hash and count come from the dry
+run; a fleet that changed in between gives PLAN_CHANGED and another plan, never another revert.
+
+Source: R-C2.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from autonomy.values import BOT_ID, Stage
+from bots_ui import words
+from bots_ui.acting import MAX_REASON, Unfit
+from bots_ui.client import Document
+from bots_ui.facts import part, whole
+from bots_ui.rows import text_of
+
+STAGES: Final = tuple(stage.value for stage in Stage if stage is not Stage.LAB)
+FILTERS: Final = ("stage", "bot", "strategy", "symbol")
+SHOWN: Final = 12
+"""Bots named in the dialog; all are counted, and all are listed afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which bots; an empty filter does not restrict."""
+
+    stage: tuple[str, ...] = ()
+    bot: tuple[str, ...] = ()
+    strategy: tuple[str, ...] = ()
+    symbol: tuple[str, ...] = ()
+
+    def params(self) -> list[tuple[str, str]]:
+        """As the dry run and this page's address say it."""
+        return [(name, value) for name in FILTERS for value in getattr(self, name)]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether one bot alone is meant, and with it also a pinned one."""
+        return len(self.bot) == 1 and not (self.stage or self.strategy or self.symbol)
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A bot that stays, and who wants it so."""
+
+    bot_id: str
+    stage: str
+    by: str
+    why: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A paper position that would be closed."""
+
+    bot_id: str
+    units: str
+    equity: str
+    pnl: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The dry run, as the dialog shows it."""
+
+    hash: str
+    count: int
+    stages: tuple[tuple[str, int], ...]
+    bots: tuple[str, ...]
+    pinned: tuple[Pinned, ...]
+    pinned_count: int
+    jobs: tuple[str, ...]
+    sessions: int
+    with_position: int
+    positions: tuple[Position, ...]
+    paused_by: str
+    waits_for_resume: bool
+
+
+def wanted_of(query: Sequence[tuple[str, str]]) -> Wanted:
+    """Which bots an address or a form means; empty fields do not restrict."""
+    found = {name: tuple(dict.fromkeys(value.strip() for key, value in query if key == name and value.strip())) for name in FILTERS}
+    return Wanted(
+        stage=tuple(value for value in found["stage"] if value in STAGES),
+        bot=tuple(value for value in found["bot"] if BOT_ID.match(value)), strategy=found["strategy"],
+        symbol=tuple(value.upper() for value in found["symbol"]),
+    )  # fmt: skip
+
+
+def plan_of(document: Document) -> Plan:
+    """The plan that the dry run told."""
+    by_stage, stops, pinned = part(document, "byStage"), part(document, "stops"), part(document, "pinned")
+    pauses = _objects(document.get("pausedBy"))
+    bots = document.get("botIds")
+    return Plan(
+        hash=text_of(document, "planHash"), count=whole(document, "expectedCount") or 0,
+        stages=tuple((stage, whole(by_stage, stage) or 0) for stage in STAGES if whole(by_stage, stage)),
+        bots=tuple(str(bot) for bot in bots) if isinstance(bots, list) else (),
+        pinned=tuple(
+            Pinned(text_of(row, "botId"), text_of(row, "stage"), text_of(row, "pinnedBy") or "not recorded",
+                   text_of(row, "pinReason") or words.NOT_RECORDED, text_of(row, "pinnedUntil"))
+            for row in _objects(pinned.get("bots"))
+        ),
+        pinned_count=whole(pinned, "count") or 0, jobs=_jobs(part(stops, "jobs")), sessions=whole(stops, "openSessions") or 0,
+        with_position=whole(stops, "withPosition") or 0,
+        positions=tuple(
+            Position(text_of(row, "botId"), words.figure_words(row.get("units"), 0), words.money_words(row.get("equity")),
+                     words.money_words(row.get("pnl"), sign=True))
+            for row in _objects(stops.get("positions"))
+        ),
+        paused_by=", ".join(dict.fromkeys(text_of(row, "actor") for row in pauses)),
+        waits_for_resume=document.get("loopPaused") is True,
+    )  # fmt: skip
+
+
+def _objects(value: object) -> list[Document]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def _jobs(by_type: Document) -> tuple[str, ...]:
+    found = []
+    for kind, counts in by_type.items():
+        if isinstance(counts, Mapping):
+            numbers = " and ".join(f"{count} {status}" for status, count in counts.items())
+            found.append(f"{words.word_of(words.JOB_TYPES, kind)}: {numbers}")
+    return tuple(found)
+
+
+def revert_command(wanted: Wanted, form: Mapping[str, str]) -> dict[str, object] | Unfit:
+    """The command that applies exactly the plan of the dialog, or what its form lacks."""
+    reason, digest, expected = form.get("reason", "").strip(), form.get("planHash", ""), form.get("expectedCount", "")
+    if len(digest) != 64 or not expected.isdigit() or len(expected) > 9:
+        return Unfit("The form holds no plan; load the dry run again.")
+    if not 1 <= len(reason) <= MAX_REASON:
+        return Unfit(f"A reason of 1 to {MAX_REASON} characters is needed.")
+    if form.get("count", "").strip() != expected:
+        return Unfit(f"Type {expected}, the number of bots, to confirm.")
+    return {
+        "type": "revert-to-lab.v1", "reason": reason, "planHash": digest, "expectedCount": int(expected), "stages": list(wanted.stage),
+        "botIds": list(wanted.bot), "strategies": list(wanted.strategy), "symbols": list(wanted.symbol),
+    }  # fmt: skip

@@ -1,0 +1,83 @@
+"""What the dialogs show before something is done: the subject, its evidence, and why it may not be done.
+
+Place in the flow: route → **sheet** → template. Reads by HTTP only. A sheet is a page of its own, which scripts open as a dialog.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from autonomy import clock
+from autonomy.strategies import strategy_names
+from autonomy.values import BOT_ID
+from bots_ui.acting import ACTS, denied, is_id
+from bots_ui.client import Document, ProofApi, Refused, bot_path
+from bots_ui.documents import document_of, items_of, lost_words, told_part
+from bots_ui.lists import OPEN
+from bots_ui.pages import Context
+from bots_ui.reverting import SHOWN, STAGES, Plan, Wanted, plan_of
+from bots_ui.sessions import Session
+
+FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "approve": ("bot", "recommendation"), "reject": ("bot", "recommendation"), "pin": ("bot",), "unpin": ("bot",), "hold": ("bot",),
+    "release": ("bot",), "cancel": ("bot", "job"), "mode": (),
+}  # fmt: skip
+
+
+async def act_sheet(api: ProofApi, session: Session | None, verb: str, form: Mapping[str, str]) -> Context:
+    """The sheet of everything but a revert.
+
+    Args:
+        api: what is read.
+        session: who is signed in.
+        verb: which act.
+        form: what the address or the refused form holds.
+    """
+    act = ACTS[verb]
+    bot_id = form.get("bot", "")
+    bot: Document = {}
+    recommendation: Document | None = None
+    lost = ""
+    if BOT_ID.match(bot_id):
+        answer = await api.get(bot_path(bot_id))
+        bot, lost = told_part(document_of(answer), "bot"), lost_words(answer)
+    if verb in {"approve", "reject"} and bot:
+        answer = await api.get("/api/promotions", [("bot", bot_id), *(("status", status) for status in OPEN), ("limit", "5")])
+        wanted = form.get("recommendation", "")
+        recommendation = next((item for item in items_of(answer) if item.get("id") == wanted), None)
+        lost = lost or lost_words(answer)
+    to_stage = str(recommendation["toStage"]) if recommendation else ""
+    requested_by = str(recommendation["requestedBy"] or "") if recommendation else ""
+    return {
+        "verb": verb, "act": act, "bot_id": bot_id, "bot": bot, "recommendation": recommendation, "lost": lost,
+        "why": denied(session, act, to_stage=to_stage, requested_by=requested_by) or _missing(verb, form, bot, recommendation),
+        "fields": [(name, form.get(name, "")) for name in FIELDS[verb]], "reason": form.get("reason", ""), "until": form.get("until", ""),
+        "mode": form.get("mode", ""), "back": "/promotions" if verb == "mode" or not bot_id else f"/bots/{bot_id}", "now": clock.now(),
+    }  # fmt: skip
+
+
+def _missing(verb: str, form: Mapping[str, str], bot: Document, recommendation: Document | None) -> str:
+    """What there would have to be for this act to mean anything."""
+    if verb == "mode":
+        return ""
+    if not bot:
+        return "No such bot is known."
+    if verb in {"approve", "reject"} and recommendation is None:
+        return "This recommendation is no longer open."
+    if verb == "cancel" and not is_id(form.get("job", "")):
+        return "No job is named."
+    return ""
+
+
+async def revert_sheet(api: ProofApi, session: Session | None, wanted: Wanted, form: Mapping[str, str]) -> Context:
+    """The dry run of a revert, with its form."""
+    answer = await api.get("/api/revert/plan", wanted.params())
+    lost = lost_words(answer)
+    plan: Plan | None = None if lost else plan_of(document_of(answer))
+    why = denied(session, ACTS["revert"])
+    if not why and plan is not None and not plan.count:
+        why = "No bot of these is beyond LAB." if not plan.pinned_count else "All of these are pinned."
+    return {
+        "act": ACTS["revert"], "wanted": wanted, "plan": plan, "lost": lost, "stale": isinstance(answer, Refused) and answer.status == 503,
+        "why": why, "stages": STAGES, "strategies": strategy_names(), "shown": SHOWN, "reason": form.get("reason", ""),
+        "back": f"/bots/{wanted.bot[0]}" if wanted.is_single else "/", "now": clock.now(),
+    }  # fmt: skip

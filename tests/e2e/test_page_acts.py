@@ -1,0 +1,230 @@
+"""Acting from the page in a real browser, over the whole stack: revert, approve, pin, and what must not work.
+
+Runs after the tests that read, since it moves bots. Source: R-C2, R-D; design, "The Bots page".
+"""
+
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from autonomy.policy import DEFAULT
+
+pytestmark = [pytest.mark.browser, pytest.mark.servers]
+OpenPage = Callable[..., Page]
+HOSTILE = "<img src=/nowhere onerror=\"document.title='taken'\">"
+EASY_GATES = {
+    "min_sharpe": -9.0, "min_trades": 1, "min_stress_sharpe": -9.0, "max_drawdown": 1.0, "min_oos_sharpe": -9.0, "min_oos_retention": 0.0,
+    "min_deflated_sharpe": 0.0, "max_overfitting": 1.0,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def patient() -> Iterator[None]:
+    """A command waits for the planner's answer for up to five seconds, and then its page is loaded."""
+    expect.set_options(timeout=20_000)
+    yield
+    expect.set_options(timeout=5_000)
+
+
+def say(stack: Any, **command: object) -> dict[str, Any]:
+    """Say a command at the API, as the operator of the stack."""
+    request = urllib.request.Request(
+        f"{stack.api_url}/api/commands", data=json.dumps(command).encode(), method="POST",
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {stack.token}"},
+    )  # fmt: skip
+    with urllib.request.urlopen(request, timeout=20) as response:
+        answer: dict[str, Any] = json.load(response)
+    return answer
+
+
+def sign_in(page: Page, stack: Any) -> None:
+    """Sign this page's browser in; the form itself is tested with the loop's buttons."""
+    answer = page.context.request.post(
+        f"{stack.ui_url}/sign-in", form={"token": stack.token}, headers={"Origin": stack.ui_url}, max_redirects=0
+    )
+    assert answer.status == 303
+
+
+@pytest.fixture
+def signed_in(open_page: OpenPage, running_stack: Any) -> Iterator[Callable[..., Page]]:
+    """Open a page as the operator."""
+
+    def opened(path: str = "/", **more: Any) -> Page:
+        page = open_page("/sign-in", live=False, **more)
+        sign_in(page, running_stack)
+        page.goto(running_stack.ui_url + path)
+        if more.get("java_script_enabled", True):
+            page.wait_for_selector("#conn[data-conn=live]")
+            page.wait_for_selector("#head[data-trust=fresh]")
+        return page
+
+    return opened
+
+
+def check_accessibility(page: Page) -> None:
+    everything = Axe().run(page)
+    assert everything.violations_count == 0, everything.generate_report()
+    page.emulate_media(color_scheme="dark")
+    colours = Axe().run(page, options={"runOnly": ["color-contrast"]})
+    assert colours.violations_count == 0, colours.generate_report()
+    page.emulate_media(color_scheme="light")
+
+
+def test_buttons_say_why_they_are_disabled(open_page: OpenPage) -> None:
+    page = open_page("/bots/msft-sma")
+    buttons = page.get_by_role("button", name=re.compile("Revert to LAB|Pin|Hold|Pause"))
+    expect(buttons).to_have_count(5)
+    for index in range(5):
+        expect(buttons.nth(index)).to_be_disabled()
+    expect(page.locator("#view .act-why").first).to_have_text("Sign in to act on this bot.")
+    expect(page.locator("#act-why")).to_have_text("Sign in to pause, resume or revert.")
+
+
+def test_hostile_reason_does_nothing(signed_in: OpenPage, running_stack: Any, told: Any) -> None:
+    page = signed_in("/bots/fb-rsi")
+    page.get_by_role("button", name="Pin…").click()
+    expect(page.locator("#sheet-reason")).to_be_focused()
+    check_accessibility(page)
+    page.locator("#sheet-reason").fill(HOSTILE)
+    page.keyboard.press("Enter")
+    expect(page.locator(".notice.done")).to_contain_text("Pinned by local")
+    for path in ("/bots/fb-rsi", "/bots/fb-rsi/timeline", "/commands", "/?q=fb-rsi", "/act/unpin?bot=fb-rsi"):
+        page.goto(running_stack.ui_url + path)
+        expect(page.locator("body")).to_contain_text("onerror=") if path[1] != "?" else page.locator(".badge").first.click()
+        assert page.locator("img").count() == 0
+        expect(page).not_to_have_title("taken")
+    assert told.console == []
+    assert told.outside == []
+
+
+def test_a_fleet_that_changed_gives_another_plan(signed_in: OpenPage, running_stack: Any) -> None:
+    page = signed_in()
+    page.get_by_role("button", name="Revert to LAB…").click()
+    expect(page.locator("#plan")).to_contain_text("pinned by")
+    count = int(page.locator("#plan").get_attribute("data-count") or "0")
+    say(running_stack, type="pin-bot", botId="goog-sma", reason="kept meanwhile")
+    page.locator("#sheet-reason").fill("too late")
+    page.locator("#sheet-count").fill(str(count))
+    page.get_by_role("button", name=f"Revert {count} bots to LAB").click()
+    expect(page.get_by_role("alert").first).to_contain_text("The fleet changed since the dry run: nothing was reverted")
+    expect(page.locator("#plan")).to_have_attribute("data-count", str(count - 1))
+    expect(page.locator("#plan")).to_contain_text("kept meanwhile")
+    expect(page.locator("#sheet-reason")).to_have_value("too late")
+
+
+def test_one_bot_is_reverted_without_scripts(signed_in: OpenPage) -> None:
+    page = signed_in("/bots/msft-sma", java_script_enabled=False)
+    page.locator("#view").get_by_role("button", name="Revert to LAB…").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Revert to LAB: msft-sma")
+    page.locator("#sheet").get_by_label("Reason").fill("no scripts")
+    page.locator("#sheet").get_by_label("Type 1").fill("1")
+    page.get_by_role("button", name="Revert 1 bot to LAB").click()
+    expect(page).to_have_url(re.compile("/commands/[0-9a-f-]{36}$"))
+    expect(page.locator("#view")).to_contain_text("REVERTED")
+
+
+def test_bulk_revert_by_keyboard_only(signed_in: OpenPage, running_stack: Any) -> None:
+    page = signed_in()
+    opener = page.get_by_role("button", name="Revert to LAB…")
+    opener.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#sheet-box #plan")).to_be_visible()
+    check_accessibility(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#sheet-box")).to_be_hidden()
+    expect(opener).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#sheet-reason")).to_be_focused()
+    count = page.locator("#plan").get_attribute("data-count") or ""
+    page.keyboard.type("start again")
+    page.keyboard.press("Tab")
+    page.keyboard.type("1000")
+    page.keyboard.press("Enter")
+    expect(page.locator("#sheet-box #plan")).to_be_visible()  # the wrong number is not sent
+    page.keyboard.press("Control+a")
+    page.keyboard.type(count)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/commands/[0-9a-f-]{36}$"))
+    outcomes = page.locator("tbody tr", has_text="REVERTED")
+    expect(outcomes).to_have_count(int(count))
+    expect(page.locator("tbody tr", has_text="PINNED").filter(has_text="ibm-macd")).to_have_count(1)
+    check_accessibility(page)
+    page.goto(f"{running_stack.ui_url}/stages?reason=BULK_REVERT_REBASELINE")
+    expect(page.locator("tbody tr")).to_have_count(int(count))
+
+
+def test_approval_stands_beside_its_evidence_by_keyboard(signed_in: OpenPage, running_stack: Any) -> None:
+    policy = DEFAULT.model_dump(mode="json")
+    for stage in policy["stages"].values():
+        stage["gates"] |= EASY_GATES
+    policy["stages"]["LAB"]["wants"] = ["BACKTEST_BASELINE", "BACKTEST_REFRESH"]
+    policy["promotion"]["max_share"] = dict.fromkeys(policy["promotion"]["max_share"], 1.0)
+    assert say(running_stack, type="set-policy", document=policy, reason="gates that pass")["status"] == "ACCEPTED"
+    page = signed_in("/promotions")
+    opener = page.get_by_role("button", name="Approve…").first
+    expect(opener).to_be_enabled(timeout=60_000)
+    bot = page.locator(".recommendation h3 a").first.inner_text()
+    opener.focus()
+    page.keyboard.press("Enter")
+    sheet = page.locator("#sheet-box")
+    expect(sheet).to_contain_text(f"{bot} to PAPER")
+    expect(sheet.locator(".gates tbody tr")).to_have_count(7)
+    check_accessibility(page)
+    page.locator("#sheet-reason").focus()
+    page.keyboard.type("evidence read")
+    page.keyboard.press("Enter")
+    expect(page.locator(".notice.done")).to_contain_text("Approval accepted by local")
+    expect(page).to_have_url(f"{running_stack.ui_url}/bots/{bot}")
+    expect(page.locator(".title .sub")).to_contain_text("PAPER")
+    page.goto(f"{running_stack.ui_url}/promotions?status=APPLIED")
+    expect(page.locator("tbody tr", has_text=bot).first).to_contain_text("applied")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_theme_is_kept(open_page: OpenPage, running_stack: Any, scripts: bool) -> None:
+    page = open_page("/jobs", live=scripts, java_script_enabled=scripts, color_scheme="light")
+    shades = []
+    for theme in ("light", "dark"):
+        page.get_by_role("button", name="Theme").click()
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        expect(page).to_have_url(f"{running_stack.ui_url}/jobs")
+        shades.append(page.locator("html").evaluate("(node) => getComputedStyle(node).backgroundColor") if scripts else theme)
+    page.goto(running_stack.ui_url)
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert shades[0] != shades[1]
+
+
+def test_forced_colours_and_twice_the_size(signed_in: OpenPage) -> None:
+    page = signed_in("/", width=640, height=450, device_scale_factor=2, forced_colors="active")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 640
+    page.get_by_role("button", name="Revert to LAB…").click()
+    expect(page.locator("#sheet-box")).to_be_visible()
+    box = page.locator("#sheet-box").bounding_box()
+    assert box is not None
+    assert (box["x"] >= 0, box["x"] + box["width"] <= 640) == (True, True)
+    expect(page.locator("#sheet-title")).to_be_focused()  # longer than the screen: what will happen is read first
+
+
+def test_there_is_no_button_that_starts_a_job(signed_in: OpenPage, running_stack: Any) -> None:
+    page = signed_in()
+    for path in ("/", "/bots/aapl-sma", "/jobs", "/promotions", "/runs"):
+        page.goto(running_stack.ui_url + path)
+        assert (
+            page.get_by_role("button", name=re.compile("run|start|enqueue|backtest", re.IGNORECASE))
+            .locator("visible=true")
+            .filter(has_not=page.locator(".word"))
+            .count()
+            == 0
+        )
+    for verb in ("run", "start-job"):
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(f"{running_stack.ui_url}/act/{verb}", timeout=5)
+        assert refusal.value.code == 404
+        refusal.value.close()

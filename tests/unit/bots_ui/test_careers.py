@@ -1,0 +1,250 @@
+"""A bot's pages, promotions, commands, runs and quarantine: as recorded, whole, and with hostile text in every field."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from autonomy.values import iso
+from bots_ui.bot_page import paper_chart
+from bots_ui.charts import HEIGHT, equity_chart
+from bots_ui.rows import badge_of, promotion_of, session_of
+from support.site import HOSTILE, SAME_ORIGIN, Site, show
+
+JOB = "e39303ef-e302-4875-b19b-357185de971a"
+AT = iso(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+KEPT = {"id", "botId", "status", "state", "kind", "at", "toStage", "sessionId", "nextCursor"}
+"""Fields that hold a code or an id by which a page is built."""
+
+
+def hostile(value: Any, name: str = "") -> Any:
+    """The same document with every text that nothing is built by replaced."""
+    if isinstance(value, dict):
+        return {key: hostile(inner, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [hostile(inner, name) for inner in value]
+    return HOSTILE if isinstance(value, str) and name not in KEPT and not name.endswith("At") else value
+
+
+GATE = {
+    "code": "DRAWDOWN", "verdict": "FAIL", "measured": "drawdown 0.5", "required": "at most 0.35", "clearsWhen": "another version",
+    "evidenceJob": JOB, "evidenceAgeBars": 3, "fingerprint": "f" * 64, "deciding": True, "expiresAt": AT,
+}  # fmt: skip
+PROMOTION = {
+    "id": JOB, "botId": "aapl-sma", "fromStage": "SHADOW", "toStage": "CANARY", "status": "OPEN", "evidenceJob": JOB, "gates": [GATE],
+    "recommendedAt": AT, "tick": 7, "requestedBy": None, "requestedAt": None, "approvedBy": [], "closedAt": None, "cause": None,
+    "actor": None, "reason": None, "failing": [GATE],
+}  # fmt: skip
+CONTENDER = {"parameters": {"fast": 5, "kind": "long"}, "foldsSharpe": 1.0, "holdoutSharpe": -0.5, "holdoutPsr": 0.9, "holdoutTrades": 4, "holdoutMaxDrawdown": 0.2}  # fmt: skip
+NOW = {
+    "botId": "aapl-sma", "name": "aapl-sma", "state": "RUNNER_RUNNING", "since": AT, "reasonCode": "ACTIVE_JOB", "recency": "fresh",
+    "stage": "SHADOW", "strategy": "sma-cross", "symbol": "AAPL", "rev": 3, "jobId": JOB, "jobType": "RUNNER_START",
+    "jobStatus": "RUNNING", "promotionTo": "CANARY", "promotionGates": 9, "promotionBlockers": ["DRIFT"], "recommendationId": JOB,
+    "recommendationStatus": "OPEN", "sessionId": JOB, "sessionEquity": 99_000.0, "sessionPnl": -1_000.0, "sessionTrades": 3,
+    "sessionUnits": 5.0, "sessionReplay": True, "lastMarkAt": AT, "lastMarkDay": "2010-02-03", "drift": "MAJOR", "demote": True,
+    "pinned": True, "pinReason": "kept", "pinnedBy": "bea", "pinnedUntil": AT, "blockers": [GATE],
+}  # fmt: skip
+ANSWERS: dict[str, Any] = {
+    "/api/bots": {"items": [NOW], "total": 1, "matching": 1, "counts": {}, "rev": 3},
+    "/api/bots/aapl-sma": {
+        "botNow": NOW,
+        "bot": {"id": "aapl-sma", "name": "aapl-sma", "stage": "SHADOW", "strategy": "sma-cross", "parameters": {"fast": 5}, "symbol": "AAPL",
+                "version": 2, "pinned": True, "pinReason": "kept", "pinnedBy": "bea", "holdReason": "a look", "holdActor": "cleo"},
+        "decision": {"reasonCode": "ACTIVE_JOB", "fromTick": 4, "detail": "d", "eventId": JOB, "blockers": [GATE], "limitName": "x"},
+        "latestBacktest": {"firstDay": "2000-01-03", "lastDay": "2010-01-04", "bars": 10, "sharpe": 1.0, "summary": {}, "jobId": JOB,
+                           "dataSha256": "d" * 64, "fingerprint": "f" * 64, "sourceId": "s"},
+        "jobs": [{"id": JOB, "jobType": "RUNNER_START", "status": "RUNNING", "cause": "LEASE_EXPIRED", "detail": "d", "attempt": 2,
+                  "attempts": [{"cause": "RUNNER_LOST", "processId": JOB}], "barsUntil": "2010-01-04"}],
+        "latestSession": {"id": JOB, "state": "OPEN", "openedAt": AT, "openedTick": 3, "fromDay": "2010-01-04", "replay": True, "pnl": -5.0,
+                          "equity": 99_995.0, "units": -2.0, "trades": 1},
+        "latestDrift": {"sessionId": JOB, "verdict": "MAJOR", "findings": ["trades 5, engine 2"], "demote": True, "tick": 9, "judgedAt": AT},
+        "latestPromotion": PROMOTION,
+    },
+    "/api/bots/aapl-sma/gates": {"items": [GATE, {**GATE, "code": "DRIFT", "verdict": "INCONCLUSIVE", "deciding": False}],
+                                 "promotionTo": "CANARY", "sinceTick": 7, "eventId": JOB},
+    "/api/bots/aapl-sma/decisions": {"items": [{"fromTick": 4, "toTick": None, "reasonCode": "ACTIVE_JOB", "blockers": [GATE], "detail": "d"}]},
+    "/api/bots/aapl-sma/timeline": {"items": [{"at": AT, "kind": "job", "what": "w", "actor": "planner", "detail": "d", "eventId": JOB}]},
+    "/api/bots/aapl-sma/versions": {"items": [{"version": 2, "parameters": {"fast": 5}, "actor": "planner", "evolvedBy": JOB, "tick": 6,
+                                    "createdAt": AT, "evidence": [{"fingerprint": "f" * 64, "results": 3, "lastDay": "2010-01-04"}]}]},
+    "/api/bots/aapl-sma/evolutions": {"items": [{"jobId": JOB, "why": "WEAK", "verdict": "LOSES", "champion": CONTENDER, "applied": False,
+                                      "challenger": CONTENDER, "findings": ["hold-out PSR 0.4"], "stopReason": "TIME_SPENT", "enqueuedAt": AT}]},
+    "/api/bots/aapl-sma/trades": {"items": [{"orderId": JOB, "sessionId": JOB, "day": "2010-01-05", "kind": "ENTRY", "side": "BUY",
+                                  "units": 2.0, "price": 9.5, "fee": 0.1, "pnl": None}]},
+    "/api/bots/aapl-sma/equity": {"items": [
+        {"sessionId": JOB, "day": day, "equity": equity, "close": close, "pnl": 0.0}
+        for day, equity, close in (("2010-02-03", 99_000.0, 11.0), ("2010-01-05", 100_000.0, 10.0))
+    ]},
+    "/api/promotions": {"items": [PROMOTION], "nextCursor": None},
+    "/api/quarantine": {"items": [{"topic": "autonomy.jobs", "partition": 1, "logOffset": 5, "sha256": "a" * 64, "sizeBytes": 9,
+                                   "reason": "no JSON", "excerpt": "{", "seenAt": AT}]},
+    "/api/planner/runs": {"items": [{"id": JOB, "tick": 7, "cause": "COMMAND", "startedAt": AT, "hash": "h" * 64, "reasonCounts": {"ACTIVE_JOB": 1},
+                                     "blockerCounts": {HOSTILE: 1}, "slice": {HOSTILE: [1]}, "errorDetails": ["e"], "errors": 1, "marketNow": AT,
+                                     "botsEvaluated": 1, "jobsEnqueued": 0, "blocked": 0, "zeroJobsReason": "MIXED", "decider": "life-1"}]},
+    "/api/planner/runs/7/decisions": {"items": [{"botId": "aapl-sma", "reasonCode": "BLOCKED_BY_GATES", "blockers": [GATE], "detail": "d",
+                                                 "changed": False, "sinceTick": 4, "eventId": JOB, "would": "SCHEDULED", "limitName": "l"}]},
+    f"/api/commands/{JOB}": {"commandId": JOB, "command": "revert-to-lab.v1", "actor": "ada", "role": "approver", "reason": "again",
+                             "saidAt": AT, "status": "ACCEPTED", "tick": 7, "counts": {"REVERTED": 1, "PINNED": 1}, "code": "c", "field": "f",
+                             "outcomes": [{"botId": "aapl-sma", "outcome": "REVERTED", "fromStage": "LIVE", "toStage": "LAB",
+                                           "reasonCode": "BULK_REVERT_REBASELINE", "eventId": JOB}, {"botId": "kept", "outcome": "PINNED"}]},
+    "/api/stage-events": {"items": [{"id": JOB, "botId": "aapl-sma", "fromStage": "LAB", "toStage": "PAPER", "reasonCode": "PROMOTED", "actor": "ada",
+                                     "createdAt": AT, "tick": 7, "commandId": JOB, "approvedBy": ["ada", "bea"]}]},
+}  # fmt: skip
+PATHS = {
+    "/": ["Running", "−1,000 USD", "9", "waits for approval", "Pinned"],
+    "/bots/aapl-sma": [
+        "Execution: PAPER", "REPLAY", "Drift MAJOR", "trades 5, engine 2", "shadow: no say", "drawdown 0.5", "at most 0.35", "another version",
+        "challenger of job", "LOSES", "hold-out PSR 0.4", "time spent", "RUNNER_LOST", "First approval", "first of two approvals",
+        "Revert to LAB", "Unpin", "Release hold", "pinned by bea",
+    ],
+    "/bots/aapl-sma/timeline": ["planner", JOB[:8]],
+    "/bots/aapl-sma/trades": ["ENTRY", "9.50"],
+    "/promotions": ["aapl-sma", "SHADOW → CANARY", "first of two approvals", "DRAWDOWN"],
+    "/runs/7": ["BLOCKED_BY_GATES", "Tick 7", "MIXED", "without the pause"],
+    f"/commands/{JOB}": ["Revert to LAB", "REVERTED", "PINNED", "BULK_REVERT_REBASELINE", "aapl-sma"],
+    "/quarantine": ["no JSON", "autonomy.jobs"],
+    "/stages": ["ada, bea", "PROMOTED", f"/commands/{JOB}"],
+    f"/act/approve?bot=aapl-sma&recommendation={JOB}": ["first of two approvals", "another approver applies it", "drawdown 0.5"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_page_shows_what_was_recorded(site: Site, path: str) -> None:
+    site.be_fresh()
+    site.sign_in()
+    html = await show(site, ANSWERS, path)
+    assert [words for words in PATHS[path] if words not in html] == []
+    assert "style=" not in html
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_hostile_text_in_every_field_is_escaped(site: Site, path: str) -> None:
+    site.be_fresh()
+    site.sign_in(name=HOSTILE)
+    html = await show(site, hostile(ANSWERS), path)
+    assert "<img" not in html
+    assert "&lt;img" in html
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_untold_fields_break_no_page(site: Site, path: str) -> None:
+    site.be_fresh()
+    bare = {
+        name: {**document, "items": [{"botId": "aapl-sma", "id": JOB}]} if "items" in document else document
+        for name, document in ANSWERS.items()
+    }
+    site.answer({**bare, "/api/bots/aapl-sma": {"bot": {"id": "aapl-sma"}}, f"/api/commands/{JOB}": {"commandId": JOB}})
+    assert (await site.get(path)).status_code == 200
+
+
+async def test_a_list_that_is_refused_says_so_in_its_place(site: Site) -> None:
+    site.be_fresh()
+    down = (503, {"title": "PostgreSQL does not answer", "code": "DATABASE_DOWN"})
+    html = await show(
+        site, {name: document if name == "/api/bots/aapl-sma" else down for name, document in ANSWERS.items()}, "/bots/aapl-sma"
+    )
+    assert "Execution: PAPER" in html
+    assert html.count("PostgreSQL does not answer") == 5
+
+
+async def test_second_approval_names_the_first_and_is_not_for_the_same_person(site: Site) -> None:
+    site.be_fresh()
+    requested = {**PROMOTION, "status": "REQUESTED", "requestedBy": "ada", "requestedAt": AT}
+    answers = {**ANSWERS, "/api/promotions": {"items": [requested], "nextCursor": None}}
+    site.sign_in("ada")
+    assert "You gave the first approval" in await show(site, answers, f"/act/approve?bot=aapl-sma&recommendation={JOB}")
+    site.http.cookies.clear()
+    site.sign_in("bea")
+    html = await show(site, answers, f"/act/approve?bot=aapl-sma&recommendation={JOB}")
+    assert "ada gave the first approval" in html
+    assert "You gave" not in html
+
+
+async def test_command_that_was_not_read_yet_is_looked_at_again(site: Site) -> None:
+    response = await site.get(f"/commands/{JOB}") if site.answer({}) else None
+    assert response is not None
+    assert response.status_code == 404
+    assert 'data-open="1"' in response.text
+
+
+async def test_timeline_of_one_kind_looks_through_pages_and_stops(site: Site) -> None:
+    def page(request: httpx.Request) -> dict[str, Any]:
+        number = int(request.url.params.get("cursor", "0"))
+        kinds = ["job"] * 4 + (["stage"] if number == 2 else [])
+        return {"items": [{"at": AT, "kind": kind, "what": f"{kind}-{number}"} for kind in kinds], "nextCursor": str(number + 1)}
+
+    canned = site.answer({"/api/bots/aapl-sma/timeline": page})
+    html = (await site.get("/bots/aapl-sma/timeline?kind=stage")).text
+    assert "stage-2" in html
+    assert "job-0" not in html
+    assert len(canned.asked) == 5
+    assert "cursor=5" in html
+
+
+async def test_forms_of_stage_history_reach_the_api(site: Site) -> None:
+    canned = site.answer({"/api/stage-events": {"items": []}})
+    await site.get(f"/stages?stage=LAB&stage=NOWHERE&bot=aapl-sma&reason=PROMOTED&command={JOB}&bot=")
+    assert not [value for _, value in canned.asked[0].url.params.multi_items() if value in {"NOWHERE", ""}]
+    await site.get(f"/stages?stage=LAB&bot=aapl-sma&reason=PROMOTED&command={JOB}")
+    assert dict(canned.asked[1].url.params) == {"stage": "LAB", "bot": "aapl-sma", "reason": "PROMOTED", "command": JOB, "limit": "50"}
+
+
+async def test_buttons_are_disabled_with_the_reason_written(site: Site) -> None:
+    site.be_fresh()
+    html = await show(site, ANSWERS, "/bots/aapl-sma")
+    assert html.count("data-sheet") == html.count('data-sheet data-denied="1" disabled>') == 7
+    assert "Sign in to act on this bot." in html
+    site.sign_in(role="operator")
+    html = await show(site, ANSWERS, "/bots/aapl-sma")
+    assert "To approve needs the role approver; ada is operator." in html
+    site.be_lost()
+    html = await show(site, ANSWERS, "/bots/aapl-sma")
+    assert html.count("data-sheet") + 2 == html.count(" disabled>")  # and the loop's two buttons
+    assert "Not while the data is not current." in html
+
+
+async def test_sign_out_of_one_leaves_the_other(site: Site) -> None:
+    site.sign_in("ada")
+    other = site.shared.sessions.begin("t", "bea", "operator", 0)
+    await site.post("/sign-out", headers=SAME_ORIGIN)
+    assert site.shared.sessions.of_cookie(other, 0) is not None
+
+
+def test_weakness_is_called_improving_and_stays_one_state() -> None:
+    assert (badge_of("EVOLVING", "WEAK").word, badge_of("EVOLVING", "AT_THE_DOOR").word) == ("Improving", "Evolving")
+    assert badge_of("EVOLVING", "WEAK").code == badge_of("EVOLVING").code == "EVOLVING"
+    assert badge_of("IDLE", "WEAK").word == "Idle"
+
+
+def test_promotion_counts_what_passes() -> None:
+    found = promotion_of({"promotionTo": "PAPER", "promotionGates": 7, "promotionBlockers": ["DRAWDOWN", "MIN_TRADES"]})
+    assert found is not None
+    assert (found.to, found.passed, found.gates, found.waits) == ("PAPER", 5, 7, "")
+    assert promotion_of({"promotionTo": None, "promotionGates": 0, "promotionBlockers": []}) is None
+
+
+def test_session_is_shown_only_while_open() -> None:
+    assert session_of({"sessionId": None, "sessionPnl": 5.0}) is None
+    found = session_of({"sessionId": JOB, "sessionPnl": -1234.5, "sessionEquity": 98_765.5})
+    assert found is not None
+    assert (found.pnl, found.equity) == ("−1,234", "98,766")
+
+
+def test_paper_chart_takes_the_newest_session_only_and_begins_at_one() -> None:
+    marks = [{"sessionId": "b", "day": f"2010-01-{day:02}", "equity": 100.0 + day, "close": 10.0 + day} for day in (9, 8, 7)]
+    marks += [{"sessionId": "a", "day": "2010-01-06", "equity": 1.0, "close": 1.0}]
+    chart = paper_chart(marks, [{"sessionId": "b", "day": "2010-01-08"}, {"sessionId": "a", "day": "2010-01-09"}])
+    assert chart is not None
+    assert (chart.points, chart.first_day, chart.last_day, len(chart.ticks)) == (3, "2010-01-07", "2010-01-09", 1)
+    assert chart.last_strategy == pytest.approx(109 / 107)
+    assert paper_chart([], []) is None
+
+
+def test_small_range_is_drawn_on_a_linear_scale_inside_its_box() -> None:
+    chart = equity_chart([["2010-01-04", 1.0, 1.0], ["2010-01-05", 1.013, 0.98], ["2010-02-01", 1.02, 1.0]])
+    assert chart is not None
+    assert not chart.logarithmic
+    assert {line.label for line in chart.grid} >= {"0 %", "+1 %", "−1 %"}
+    heights = [float(part.split()[1]) for part in (chart.strategy + " " + chart.holding).replace("L", "M").split("M") if part.strip()]
+    assert all(0 <= height <= HEIGHT for height in heights)
+    assert [year.label for year in chart.years] == []
