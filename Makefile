@@ -63,9 +63,10 @@ browser: .venv/.ready ## a Chromium for the browser tests: the machine's, else D
 
 PURE = tests/architecture tests/contract tests/unit tests/model tests/replay
 
-test: setup browser ## everything but the long lists: the pure tests on all cores, then those on real servers one by one
+test: setup browser ## everything but the long lists: pure tests on all cores, then real servers (a file has its own), then the browser
 	@$(BIN)/pytest -q -n auto --dist worksteal $(PURE)
-	@$(BIN)/pytest -q tests/integration tests/faults tests/e2e
+	@$(BIN)/pytest -q -n 3 --dist loadfile tests/integration tests/faults
+	@$(BIN)/pytest -q tests/e2e
 
 test-long: setup browser ## the full lists: faults, seeds, tampering
 	@$(BIN)/pytest -q -m "long or not long" --timeout 1800

@@ -162,6 +162,7 @@ def test_a_drained_runner_gives_its_work_back_without_a_failure(platform: Platfo
     finish(platform, 6)
 
 
+@pytest.mark.long
 def test_a_job_that_always_loses_its_runner_ends_dead_and_not_for_ever(platform: Platform) -> None:
     """S9, S11: failures are bounded, and the cause says so."""
     begin(platform, bots=1, suite=LARGE_SUITE, failures_limit=2)

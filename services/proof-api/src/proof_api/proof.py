@@ -187,7 +187,7 @@ def proof_of(judgement: Judgement, log: LogFacts, read: ReadFacts, now_ms: int) 
 
 AUTONOMY_KEYS: Final = (
     "loopEnabled", "lastTickAt", "tickIntervalSec", "lastDecisionSummary", "latestPlannerRuns", "latestEnqueuedJobs",
-    "marketNow", "pausedBy", "chainRepairs",
+    "marketNow", "pausedBy", "chainRepairs", "promotionMode",
 )  # fmt: skip
 JOBS_KEYS: Final = (
     "running", "queued", "completedLast1h", "stuckRunningOverXmin", "stuckAfterMin", "runningWithoutHeartbeat",

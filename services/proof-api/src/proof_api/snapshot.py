@@ -196,6 +196,7 @@ def decision_body(
     return {
         "lastTickAt": _iso(last["started_at"]) if last else None,
         "tickIntervalSec": policy["tick_interval_s"],
+        "promotionMode": policy["promotion_mode"],
         "marketNow": {"at": _iso(last["market_now"]), "mode": _market_mode(policy)} if last else None,
         "lastDecisionSummary": summary_of(last),
         "latestPlannerRuns": [run_document(dict(row)) for row in runs],
