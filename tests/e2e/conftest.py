@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class RunningStack:
     api_url: str
     token: str
     folder: Path
+    environment: Mapping[str, str]
 
     def stop(self, name: str) -> None:
         Supervisor(self.folder).control("stop", name)
@@ -67,7 +68,7 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
     try:
         yield RunningStack(
             f"http://127.0.0.1:{ports['BOTS_UI_PORT']}", f"http://127.0.0.1:{ports['PROOF_API_PORT']}",
-            (folder / "operator.token").read_text().strip(), folder,
+            (folder / "operator.token").read_text().strip(), folder, environment,
         )  # fmt: skip
     finally:
         subprocess.run([*command, "reset"], env=environment, check=True, timeout=UP_TIMEOUT_S, cwd=ROOT)

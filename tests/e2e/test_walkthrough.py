@@ -1,0 +1,61 @@
+"""README's walkthrough on the whole stack: dry run, revert, proof pack; nothing is arranged for the pack.
+
+Comes last: afterwards the whole fleet is in LAB. Source: R-C2.1, R-C3.1, R-D1 to R-D4.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.conftest import ROOT, RunningStack
+from support.platform import wait_for
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def autonomy(stack: RunningStack, *words: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**stack.environment, "AUTONOMY_API": stack.api_url, "AUTONOMY_TOKEN": stack.token}
+    command = [sys.executable, "-W", "ignore", "-m", "autonomy_cli.main", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+
+
+def told(stack: RunningStack, *words: str) -> Any:
+    done = autonomy(stack, *words, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def proof_pack(stack: RunningStack, folder: Path, wait_s: float) -> "subprocess.CompletedProcess[str]":
+    environment = {**stack.environment, "PROOF_PACK_WAIT_S": str(wait_s)}
+    command = [sys.executable, "-W", "ignore", "-m", "local_stack", "proof-pack", str(folder)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=wait_s + 60, cwd=ROOT, check=False)
+
+
+def test_walkthrough_from_dry_run_to_proof_pack(running_stack: RunningStack, tmp_path: Path) -> None:
+    plan = told(running_stack, "revert")
+    # Negative control: with bots beyond LAB the pack is not made, and says what is missing.
+    early = proof_pack(running_stack, tmp_path / "early", 2)
+    assert early.returncode == 1
+    assert "every bot in LAB" in early.stderr
+    assert not (tmp_path / "early").exists()
+
+    for pinned in plan["pinned"]["bots"]:
+        assert autonomy(running_stack, "unpin", pinned["botId"]).returncode == 0
+    wait_for("bots to revert", lambda: told(running_stack, "revert")["expectedCount"] > 0)
+    plan = told(running_stack, "revert")
+    done = autonomy(running_stack, "revert", "--apply", "--yes", str(plan["expectedCount"]), "--reason", "the walkthrough")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    made = proof_pack(running_stack, tmp_path / "pack", 150)
+    assert made.returncode == 0, made.stdout + made.stderr
+    names = {path.name for path in (tmp_path / "pack").iterdir()}
+    assert {"index.html", "bots-page.png", "autonomy.json", "jobs.json", "audit.txt", "d3-stage-reverts.txt", "versions.json"} <= names
+    assert (tmp_path / "pack" / "bots-page.png").read_bytes().startswith(b"\x89PNG")
+    jobs = json.loads((tmp_path / "pack" / "jobs.json").read_text())
+    assert jobs["running"]["backtest"] >= 1
+    assert "BULK_REVERT_REBASELINE" in (tmp_path / "pack" / "d3-stage-reverts.txt").read_text()
+    assert "every byte equal" in (tmp_path / "pack" / "audit.txt").read_text()
