@@ -22,6 +22,7 @@ from autonomy.events import Command, RegisterBots, SetPolicy
 from autonomy.topics import COMMANDS
 from autonomy.values import instant_of_ms
 from local_stack.settings import ROOT
+from support.builders import a_policy
 from support.log import append
 from support.servers import Broker, Database, free_port
 
@@ -37,7 +38,11 @@ LARGE_SUITE = {
 def quick_policy(**research: Any) -> dict[str, Any]:
     """Ticks each second, leases of three; thresholds as they are."""
     suite = research.pop("suite", SMALL_SUITE)
+    stages = a_policy().model_dump(mode="json")["stages"]
+    # The runners of these tests have no slot for searches: who wanted one would be blocked, and rightly so.
+    stages["LAB"]["wants"] = ["BACKTEST_BASELINE", "BACKTEST_REFRESH"]
     return {
+        "stages": stages,
         "name": "quick", "tick_interval_s": 1.0, "early_tick_spacing_s": 0.2,
         "market": {"mode": "REPLAY", "start": "2010-01-04", "end": "2013-03-01", "seconds_per_bar": research.pop("seconds_per_bar", 0.5)},
         "leases": {"lease_s": LEASE_S, "beat_s": BEAT_S, "claim_deadline_s": DEADLINE_S, "failures_limit": research.pop("failures_limit", 3)},
