@@ -118,6 +118,7 @@ def test_bot_graduates_trades_survives_its_runner_and_is_reverted(platform: Plat
     assert platform.one("SELECT max(bar) FROM bot_equity WHERE bot_id = %s", BOT) == session["bar"]
 
 
+@pytest.mark.long
 def test_rebuilt_read_models_equal_the_live_ones_after_a_life(platform: Platform, bars: Path) -> None:
     platform.runner(BARS_FOLDER=str(bars))
     platform.planner()

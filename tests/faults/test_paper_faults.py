@@ -65,6 +65,7 @@ def process_of(log: PaperLog, order: JobEnqueued, attempt: int) -> str:
     return next(step.process_id for step in log.steps if isinstance(step, JobStarted) and step.claim_id == claim)
 
 
+@pytest.mark.long
 def test_a_session_trades_every_bar_once_and_ends_with_its_time(platform: Platform, planner: HandPlanner) -> None:
     a_runner(platform, planner)
     (order,) = planner.say(a_paper_order(session_s=6))
@@ -164,6 +165,7 @@ def test_a_cancelled_session_says_nothing_more(platform: Platform, planner: Hand
     after.check(other)
 
 
+@pytest.mark.long
 def test_a_drained_runner_gives_its_session_back_after_the_bar_in_flight(platform: Platform, planner: HandPlanner) -> None:
     first = a_runner(platform, planner)
     (order,) = planner.say(a_paper_order())
