@@ -112,14 +112,18 @@ def open_recommendation(client: ProofApi, bot: str, given: str | None) -> str:
     return str(found.get("id"))
 
 
+def answer(kind: str, client: ProofApi, bot: str, given: str | None, reason: str, key: str | None, *, as_json: bool) -> None:
+    """Say approve or reject of a bot's open recommendation."""
+    found = open_recommendation(client, bot, given)
+    say(client, {"type": kind, "botId": bot, "recommendationId": found, "reason": reason}, key, as_json=as_json)
+
+
 def approve(
     bot: o.Bot, recommendation: Recommendation = None, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API,
     as_json: o.Json = False,
 ) -> None:  # fmt: skip
     """Apply a bot's open recommendation; CANARY and LIVE need two approvers."""
-    client = operator(api)
-    found = open_recommendation(client, bot, recommendation)
-    say(client, {"type": "approve-promotion", "botId": bot, "recommendationId": found, "reason": reason}, key, as_json=as_json)
+    answer("approve-promotion", operator(api), bot, recommendation, reason, key, as_json=as_json)
 
 
 def reject(
@@ -127,9 +131,7 @@ def reject(
     as_json: o.Json = False,
 ) -> None:  # fmt: skip
     """Close a bot's open recommendation; the same evidence is not recommended again."""
-    client = operator(api)
-    found = open_recommendation(client, bot, recommendation)
-    say(client, {"type": "reject-promotion", "botId": bot, "recommendationId": found, "reason": reason}, key, as_json=as_json)
+    answer("reject-promotion", operator(api), bot, recommendation, reason, key, as_json=as_json)
 
 
 def pin(bot: o.Bot, reason: o.Why, until: Until = None, key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:

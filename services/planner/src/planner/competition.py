@@ -25,12 +25,13 @@ class Work(StrEnum):
 
 
 class Limit(NamedTuple):
-    """One limit and what is left of it, in jobs."""
+    """One limit and what is left of it, in jobs; `is_shared` by all kinds of work, else by one."""
 
     reason: Reason
     name: str
     value: int
     room: int
+    is_shared: bool = False
 
 
 def work_of(job_type: JobType | None) -> Work:
@@ -61,9 +62,8 @@ def limits_of(state: State, view: View) -> dict[Work, tuple[Limit, ...]]:
         Work.RUNNER: sum(process.runner_slots for process in view.runners),
     }
 
-    def hourly() -> Limit:
-        spent = within_hour(state.single.enqueues, now_ms)
-        return Limit(Reason.RATE_LIMITED, "jobs enqueued per hour", research.max_enqueues_per_hour, research.max_enqueues_per_hour - spent)
+    most = research.max_enqueues_per_hour
+    hourly = Limit(Reason.RATE_LIMITED, "jobs enqueued per hour", most, most - within_hour(state.single.enqueues, now_ms), is_shared=True)
 
     def concurrent(work: Work, name: str, value: int) -> Limit:
         return Limit(Reason.CONCURRENCY_LIMIT, name, value, value - live[work])
@@ -76,17 +76,17 @@ def limits_of(state: State, view: View) -> dict[Work, tuple[Limit, ...]]:
     runners = min(view.policy.runners.max_runners, slots[Work.RUNNER])
     return {
         Work.BACKTEST: (
-            hourly(),
+            hourly,
             concurrent(Work.BACKTEST, "live research jobs", research.concurrency + research.queue_ahead),
             pressed(Work.BACKTEST, "queued jobs"),
         ),
         Work.SEARCH: (
-            hourly(),
+            hourly,
             Limit(Reason.RATE_LIMITED, "searches per hour", evolution.per_hour, searches),
             concurrent(Work.SEARCH, "live searches", evolution.concurrency),
             pressed(Work.SEARCH, "queued searches"),
         ),
-        Work.RUNNER: (hourly(), concurrent(Work.RUNNER, "live runners", runners)),
+        Work.RUNNER: (hourly, concurrent(Work.RUNNER, "live runners", runners)),
     }
 
 
@@ -109,7 +109,7 @@ def compete(ready: list[Decision], state: State, view: View) -> dict[str, Decisi
         work = work_of(wish.job_type)
         limit = full.get(work)
         if limit is None:  # once something is full, nobody of the kind is granted any more: it stays so
-            limit = next((each for each in limits[work] if each.room <= (all_granted if _is_hourly(each) else granted[work])), None)
+            limit = next((each for each in limits[work] if each.room <= (all_granted if each.is_shared else granted[work])), None)
             if limit is not None:
                 full[work] = limit
         if limit is None:
@@ -121,7 +121,3 @@ def compete(ready: list[Decision], state: State, view: View) -> dict[str, Decisi
         # By position: thousands may wait, and a named replacement costs as much as the rest of a decision.
         settled[wish.bot_id] = make(Decision, (wish[0], limit.reason, *wish[2:8], limit.name, limit.value, waiting[work], *wish[11:]))
     return settled
-
-
-def _is_hourly(limit: Limit) -> bool:
-    return limit.name == "jobs enqueued per hour"

@@ -136,10 +136,15 @@ def said_of_gates(gates: Iterable[_Judged]) -> str:
     signs: list[str] = []
     jobs: dict[bool, str] = {}
     for gate in gates:
-        signs.append(gate.verdict.value[0] if gate.deciding else gate.verdict.value[0].lower())
+        signs.append(sign_of(gate.verdict, deciding=gate.deciding))
         if gate.code != PromotionGate.RUNNER_HEALTHY:
             jobs[gate.code == PromotionGate.DRIFT] = gate.evidence_job or ""
     return "/".join(["".join(signs), *[jobs[live] for live in sorted(jobs)]]) if signs else ""
+
+
+def sign_of(verdict: Verdict, *, deciding: bool) -> str:
+    """P, F or I; small when the gate has no say."""
+    return verdict.value[0] if deciding else verdict.value[0].lower()
 
 
 def _known(state: State, event: BotFact) -> Bot:

@@ -5,6 +5,8 @@ Place in the flow: life (every tick) and commands (approve, reject) → facts. P
 Source: R-C1, R-C2.2, R-C3.2.
 """
 
+from collections import Counter
+
 from autonomy.events import (
     GateResult,
     PromotionRecommended,
@@ -95,9 +97,11 @@ def promote(
     ))  # fmt: skip
 
 
-def has_room(state: State, view: View, stage: Stage) -> bool:
+def by_stage(state: State) -> Counter[Stage]:
+    """How many bots each stage holds; a look at the whole fleet, so once for all who ask in turn."""
+    return Counter(bot.stage for bot in state.bots.rows.values())
+
+
+def has_room(held: Counter[Stage], view: View, stage: Stage) -> bool:
     """Whether one more bot fits into the stage's share of the fleet."""
-    share = view.policy.promotion.max_share.get(stage, 1.0)
-    bots = state.bots.rows
-    inside = sum(1 for bot in bots.values() if bot.stage is stage)
-    return inside + 1 <= share * len(bots)
+    return held[stage] + 1 <= view.policy.promotion.max_share.get(stage, 1.0) * held.total()

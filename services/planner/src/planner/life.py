@@ -5,11 +5,14 @@ Place in the flow: fold (slice) → verdicts → commands → **life** → decid
 Source: R-A3.6, R-A3.7, R-C3.2.
 """
 
+from collections import Counter
+
 from autonomy.events import BotChanged, BotUnpinned, ChallengerJudged, DriftJudged, WindowMetrics
 from autonomy.judgement import judge_challenger, judge_drift
 from autonomy.market_clock import day_of
 from autonomy.values import Cause, Drift, Stage
 from planner import graduation
+from planner.decide import pause_of
 from planner.endings import Say, cancel_job, close_session
 from planner.entities import Bot, Measure
 from planner.facts import within_hour
@@ -70,6 +73,8 @@ def live_on(state: State, view: View, tick: int, say: Say) -> Looked:
         What every bot wanted before that; it still holds when nothing was said.
     """
     looked = looked_at(state, view)
+    is_auto = state.policy.promotion_mode == "AUTO"
+    held = graduation.by_stage(state) if is_auto and looked.lively else Counter()
     for bot_id in looked.lively:
         bot = state.bots.rows[bot_id]
         if bot.pin_until_ms is not None and bot.pin_until_ms <= view.now_ms:
@@ -77,8 +82,8 @@ def live_on(state: State, view: View, tick: int, say: Say) -> Looked:
         _stop_runner(state, bot, view, say)
         graduation.withdraw_failed(state.bots.rows[bot_id], view, say)
         graduation.recommend(state.bots.rows[bot_id], view, tick, say)
-        if state.policy.promotion_mode == "AUTO":
-            _apply(state, state.bots.rows[bot_id], view, say)
+        if is_auto:
+            _apply(state, state.bots.rows[bot_id], view, held, say)
     return looked
 
 
@@ -92,14 +97,16 @@ def _stop_runner(state: State, bot: Bot, view: View, say: Say) -> None:
         close_session(bot, Cause.CANCELLED_BY_GATES, PLANNER, say)
 
 
-def _apply(state: State, bot: Bot, view: View, say: Say) -> None:
+def _apply(state: State, bot: Bot, view: View, held: Counter[Stage], say: Say) -> None:
     """Promote by itself, within the budget, never beyond where two people must agree, and not while anything covers it with a pause."""
     recommendation, rules = bot.recommendation, view.policy.promotion
     if recommendation is None or graduation.needs_two(recommendation) or recommendation.to_stage not in rules.auto_stages:
         return
-    if any(key in state.pauses.rows for key in ("fleet/", f"stage/{bot.stage.value}", f"bot/{bot.id}")):
+    if pause_of(bot, state) is not None:
         return
     if within_hour(state.single.promotions, view.now_ms) >= rules.auto_per_hour:
         return
-    if graduation.has_room(state, view, recommendation.to_stage):
+    if graduation.has_room(held, view, recommendation.to_stage):
         graduation.promote(bot, recommendation, say, actor=PLANNER, approved_by=(), command_id=None)
+        held[bot.stage] -= 1
+        held[recommendation.to_stage] += 1

@@ -8,6 +8,7 @@ Two layers: verdicts are asked for every bot, words only for those whose tree is
 Source: R-C1, R-F3, R-F7.
 """
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -16,6 +17,7 @@ from autonomy.market_clock import day_of
 from autonomy.policy import GateThresholds
 from autonomy.values import NEXT_STAGE, Drift, PromotionGate, Stage, Verdict
 from planner.entities import Bot, Evidence, Figures
+from planner.facts import sign_of
 from planner.view import View
 
 PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
@@ -116,11 +118,6 @@ def _signs(codes: tuple[PromotionGate, ...], found: tuple[Verdict, ...], shadow:
     return "".join([sign_of(verdict, deciding=code not in shadow) for code, verdict in zip(codes, found, strict=True)])
 
 
-def sign_of(verdict: Verdict, *, deciding: bool) -> str:
-    """P, F or I; small when the gate has no say."""
-    return verdict.value[0] if deciding else verdict.value[0].lower()
-
-
 def all_pass(bot: Bot, view: View) -> bool:
     """Whether every deciding gate passes; False for a stage that leads nowhere."""
     limits = thresholds_of(bot, view)
@@ -151,13 +148,13 @@ def expires_ms(bot: Bot, evidence: Evidence, view: View, limits: GateThresholds)
 
 def _at_least(value: float | None, limit: float) -> Verdict:
     # A NaN is no number: it compares false both ways and is inconclusive.
-    if value is None or value != value:  # noqa: PLR0124 (NaN)
+    if value is None or math.isnan(value):
         return INCONCLUSIVE
     return PASS if value >= limit else FAIL
 
 
 def _at_most(value: float | None, limit: float) -> Verdict:
-    if value is None or value != value:  # noqa: PLR0124 (NaN)
+    if value is None or math.isnan(value):
         return INCONCLUSIVE
     return PASS if value <= limit else FAIL
 

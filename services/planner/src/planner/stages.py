@@ -80,7 +80,7 @@ def approve(state: State, bot: Bot, command: ApprovePromotion, view: View, say: 
                 "OWN_REQUEST", "actor", f"{command.actor} requested it: another approver must agree to {recommendation.to_stage.value}"
             )
         approved = (recommendation.requested_by, command.actor)
-    if not graduation.has_room(state, view, recommendation.to_stage):
+    if not graduation.has_room(graduation.by_stage(state), view, recommendation.to_stage):
         share = view.policy.promotion.max_share.get(recommendation.to_stage, 1.0)
         raise Refused("STAGE_FULL", "botId", f"{recommendation.to_stage.value} holds at most {share:.0%} of the fleet")
     graduation.promote(bot, recommendation, say, actor=command.actor, approved_by=approved, command_id=command.command_id)

@@ -55,11 +55,6 @@ class Decision(NamedTuple):
         return (self[1], self[2] or "", ",".join(self[3]) if self[3] else "", self[14])
 
 
-def codes_of(found: tuple[Code, ...]) -> str:
-    """The codes of blockers as one text."""
-    return ",".join(found) if found else ""
-
-
 def wish_of(bot: Bot, state: State, view: View) -> tuple[Decision, int]:
     """What one bot wants (SCHEDULED means that it is ready to compete), and until when time alone makes no other wish of it."""
     wish, next_due_ms = _wish_of(bot, state, view)

@@ -5,9 +5,10 @@ Place in the flow: route → **query** → PostgreSQL (role reader). Every list 
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 from uuid import UUID
@@ -37,6 +38,11 @@ class Where:
             self.values.append(value)
             numbers.append(f"${len(self.values)}")
         self.parts.append(condition.format(*numbers))
+
+    def add_words(self, column: str, words: Iterable[StrEnum] | None) -> None:
+        """One of these words; without any the column is free."""
+        if words:
+            self.add(f"{column} = ANY({{}}::text[])", [word.value for word in words])
 
     @property
     def sql(self) -> str:

@@ -15,7 +15,7 @@ from proof_api.context import CanRead, Connected, InContext
 from proof_api.problems import Problem, declared
 from proof_api.queries import Listing, Where, document
 from proof_api.revert import dry_run
-from proof_api.routes.reading import Cursor, KnownBot, Limit, answer, page, words_of
+from proof_api.routes.reading import Cursor, KnownBot, Limit, answer, page
 
 router = APIRouter(responses=declared(401, 422, 503))
 UNKNOWN = declared(404)
@@ -41,8 +41,7 @@ async def promotions(
 ) -> Response:  # fmt: skip
     """Each keeps every gate as measured when it was recommended."""
     where = Where()
-    if status:
-        where.add("status = ANY({}::text[])", list(words_of(status)))
+    where.add_words("status", status)
     if bot:
         where.add("bot_id = {}", bot)
     return page(context, request, *await queries.PROMOTIONS.page(connection, where, limit, cursor))

@@ -143,10 +143,8 @@ async def jobs(
 ) -> Response:  # fmt: skip
     """Every attempt with its cause."""
     where = Where()
-    if status:
-        where.add("status = ANY({}::text[])", list(words_of(status)))
-    if type:
-        where.add("job_type = ANY({}::text[])", list(words_of(type)))
+    where.add_words("status", status)
+    where.add_words("job_type", type)
     if bot:
         where.add("bot_id = {}", bot)
     return page(context, request, *await queries.JOBS.page(connection, where, limit, cursor))
@@ -187,8 +185,7 @@ async def stage_events(  # noqa: PLR0913 (one argument per filter)
     where = Where()
     if bot:
         where.add("bot_id = {}", bot)
-    if stage:
-        where.add("to_stage = ANY({}::text[])", list(words_of(stage)))
+    where.add_words("to_stage", stage)
     if reason:
         where.add("reason_code = {}", reason)
     if command:
