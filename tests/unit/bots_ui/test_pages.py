@@ -213,3 +213,16 @@ async def test_address_of_nothing_is_a_page_that_says_so(site: Site, path: str) 
     response = await site.get(path)
     assert response.status_code == 404
     assert response.headers["content-type"].startswith("text/html")
+
+
+async def test_tick_before_the_first_bot_was_accepted_all_the_same(site: Site) -> None:
+    accepted = {"items": [{"id": COMMAND, "tick": 2, "cause": "COMMAND", "startedAt": "2026-11-23T04:55:00.000Z", "hash": "h" * 64}]}
+    site.answer({"/api/planner/runs": {**accepted, "proof": PROOF}, "/api/planner/runs/2/decisions": {"items": [], "proof": PROOF}})
+    found = await site.get("/runs/2")
+    assert found.status_code == 200
+    assert "No bot was in the fleet yet" in found.text
+    # Negative control: a tick that nobody accepted.
+    site.answer({"/api/planner/runs": {**accepted, "proof": PROOF}, "/api/planner/runs/9/decisions": {"items": [], "proof": PROOF}})
+    missing = await site.get("/runs/9")
+    assert missing.status_code == 404
+    assert "No such tick was accepted" in missing.text

@@ -73,7 +73,7 @@ async def run(api: ProofApi, tick: int, query: Query) -> tuple[Context, int]:
         listing(api, f"/api/planner/runs/{tick}/decisions", f"/runs/{tick}", asked), api.get("/api/planner/runs", [("limit", "200")])
     )
     found = next((item for item in items_of(around) if item.get("tick") == tick), None)
-    status = 200 if context["items"] or asked.cursor else 503 if context["lost"] else 404
+    status = 200 if found or context["items"] or asked.cursor else 503 if context["lost"] else 404
     return {**context, "tick": tick, "run": found}, status
 
 
