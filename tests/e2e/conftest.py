@@ -85,6 +85,15 @@ def browser() -> Iterator[Browser]:
 
 
 OpenPage = Callable[..., Page]
+STAY_WARM = """
+const animate = Element.prototype.animate;
+Element.prototype.animate = function (...words) {
+  const animation = animate.apply(this, words);
+  animation.pause();
+  return animation;
+};
+"""
+"""A changed cell stays at its warmest moment, so that what is read there does not depend on when it is read."""
 
 
 @dataclass
@@ -105,10 +114,12 @@ def open_page(browser: Browser, running_stack: RunningStack, told: Told) -> Iter
     """Open a page of the stack and wait until it is live."""
     contexts: list[BrowserContext] = []
 
-    def opened(path: str = "/", *, width: int = 1280, height: int = 900, live: bool = True, **more: object) -> Page:
+    def opened(path: str = "/", *, width: int = 1280, height: int = 900, live: bool = True, warm: bool = False, **more: object) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, **more)  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
+        if warm:
+            page.add_init_script(STAY_WARM)
         page.set_default_timeout(15_000)
         page.on("console", lambda message: told.console.append(message.text) if message.type in {"error", "warning"} else None)
         page.on("pageerror", lambda fault: told.console.append(str(fault)))

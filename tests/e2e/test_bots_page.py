@@ -132,7 +132,7 @@ def test_card_by_touch(open_page: OpenPage) -> None:
 )  # fmt: skip
 def test_page_is_sound(open_page: OpenPage, told: Any, path: str) -> None:
     """No accessibility violation in light or dark, no overflow at 320 pixels, no complaint, no request to elsewhere."""
-    page = open_page(path, color_scheme="light")
+    page = open_page(path, warm=True, color_scheme="light")
     if path == "/":
         page.locator("#bot-msft-sma .badge").click()
         expect(page.locator("#tip-msft-sma")).to_be_visible()
@@ -146,6 +146,55 @@ def test_page_is_sound(open_page: OpenPage, told: Any, path: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert told.console == []
     assert told.outside == []
+
+
+WORN_ON_CELLS = (
+    *(f"badge s-{shape}" for shape in ("backtesting", "queued", "evolving", "running", "stale", "blocked", "idle", "unknown")),
+    "badge s-idle silent", "extra", "age", "second", "pill", "dim", "bad", "warn-text", "waits", "left-note", "mono", "num",
+)  # fmt: skip
+"""Every look that a text in a table can have."""
+CHANGE_EVERY_CELL = """(looks) => {
+  const cells = [...document.querySelectorAll('#rows > tr:nth-child(-n+2) > td[data-v]')];
+  for (const cell of cells.filter((one) => one.matches('.now, .stage'))) {
+    for (const look of looks) {
+      const text = document.createElement('span');
+      text.className = look;
+      text.textContent = 'read me';
+      cell.append(text);
+    }
+  }
+  for (const cell of cells) cell.dataset.v += '/changed';
+  document.querySelector('#rows > tr').classList.add('left');
+}"""
+MOMENT = """(ms) => {
+  const found = document.getAnimations().filter((one) => one.effect.target.matches('td[data-v]'));
+  for (const animation of found) animation.currentTime = ms;
+  return new Set(found.map((one) => one.effect.target)).size;
+}"""
+
+
+def contrast_faults(page: Page, ms: int) -> int:
+    """Texts of the two first rows that are too weak on a cell that changed so many milliseconds ago; their cells are all warm."""
+    assert page.evaluate(MOMENT, ms) >= 8
+    return sum(
+        len(found["nodes"])
+        for found in Axe().run(page, context="#rows > tr:nth-child(-n+2)", options={"runOnly": ["color-contrast"]}).response["violations"]
+    )
+
+
+def test_changed_cell_is_readable_while_it_is_warm(open_page: OpenPage) -> None:
+    """At every moment, light and dark, also in a row that no longer matches; with the warmth of before it was not."""
+    page = open_page("/sign-in", live=False, warm=True)
+    page.route("**/live*", lambda _: None)  # nothing but this test changes a cell
+    page.goto(page.url.replace("/sign-in", "/"))
+    page.evaluate(CHANGE_EVERY_CELL, list(WORN_ON_CELLS))
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert {ms: contrast_faults(page, ms) for ms in (0, 60, 300)} == {0: 0, 60: 0, 300: 0}, scheme
+    # Negative control.
+    page.locator("html").evaluate("(root) => root.style.setProperty('--warm', 'light-dark(#fff3c4, #4a4020)')")
+    page.evaluate("document.querySelectorAll('td[data-v]').forEach((cell) => { cell.dataset.v += '/again'; })")
+    assert contrast_faults(page, 0) > 0
 
 
 def test_reading_works_without_scripts(open_page: OpenPage) -> None:

@@ -150,12 +150,11 @@
   });
   document.addEventListener("toggle", (event) => { if (event.target === pinned && event.newState === "closed") pinned = null; }, true);
 
-  // A changed cell warms and cools.
+  // A changed cell warms and cools; a share is animated, not a colour, which would stay that of the theme in which it began.
   new MutationObserver((changes) => {
     if (still.matches) return;
     const cells = new Set(changes.map((change) => change.target).filter((node) => node.matches?.("td[data-v]")));
-    const warm = getComputedStyle(root).getPropertyValue("--warm");
-    for (const cell of cells) cell.animate([{ backgroundColor: warm }, { backgroundColor: "transparent" }], { duration: 600, easing: "ease-out" });
+    for (const cell of cells) cell.animate([{ "--warmth": "100%" }, { "--warmth": "0%" }], { duration: 600, easing: "ease-out" });
   }).observe(document.body, { subtree: true, attributes: true, attributeFilter: ["data-v"] });
 
   document.addEventListener("keydown", (event) => {
