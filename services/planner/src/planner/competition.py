@@ -7,7 +7,7 @@ Source: R-A3.5.
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from autonomy.values import JobType, Reason
 from planner.facts import within_hour
@@ -41,9 +41,7 @@ def work_of(job_type: JobType | None) -> Work:
     return Work.SEARCH if job_type is JobType.EVOLVE else Work.BACKTEST
 
 
-def longest_waiting_first(wishes: Iterable[Decision]) -> list[Decision]:
-    """The order in which candidates get what there is."""
-    return sorted(wishes, key=lambda wish: (wish.due_since_ms or 0, wish.bot_id))
+_KINDS: Final = {job_type: work_of(job_type) for job_type in (None, *JobType)}
 
 
 def limits_of(state: State, view: View) -> dict[Work, tuple[Limit, ...]]:
@@ -90,8 +88,8 @@ def limits_of(state: State, view: View) -> dict[Work, tuple[Limit, ...]]:
     }
 
 
-def compete(ready: list[Decision], state: State, view: View) -> dict[str, Decision]:
-    """Settle every wish that may compete, by bot id.
+def compete(ready: Iterable[Decision], state: State, view: View) -> list[Decision]:
+    """Settle every wish that may compete: the decisions, in the order of the wishes.
 
     Args:
         ready: longest waiting first; none of them paused.
@@ -103,10 +101,10 @@ def compete(ready: list[Decision], state: State, view: View) -> dict[str, Decisi
     granted = dict.fromkeys(Work, 0)
     all_granted = 0
     waiting = dict.fromkeys(Work, 0)
-    settled: dict[str, Decision] = {}
-    make = tuple.__new__
+    settled: list[Decision] = []
+    make, kind_of = tuple.__new__, _KINDS
     for wish in ready:
-        work = work_of(wish.job_type)
+        work = kind_of[wish[2]]
         limit = full.get(work)
         if limit is None:  # once something is full, nobody of the kind is granted any more: it stays so
             limit = next((each for each in limits[work] if each.room <= (all_granted if each.is_shared else granted[work])), None)
@@ -115,9 +113,9 @@ def compete(ready: list[Decision], state: State, view: View) -> dict[str, Decisi
         if limit is None:
             granted[work] += 1
             all_granted += 1
-            settled[wish.bot_id] = wish
+            settled.append(wish)
             continue
-        waiting[work] += 1
+        place = waiting[work] = waiting[work] + 1
         # By position: thousands may wait, and a named replacement costs as much as the rest of a decision.
-        settled[wish.bot_id] = make(Decision, (wish[0], limit.reason, *wish[2:8], limit.name, limit.value, waiting[work], *wish[11:]))
+        settled.append(make(Decision, (wish[0], limit.reason, *wish[2:8], limit.name, limit.value, place, *wish[11:])))
     return settled

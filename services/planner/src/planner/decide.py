@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from autonomy.values import Reason, ZeroJobs
-from planner.competition import compete, longest_waiting_first
+from planner.competition import compete
 from planner.entities import Bot
-from planner.looking import Key, Looked, digest_of_lines, line_of, looked_at
+from planner.looking import HeldBack, Key, Sight, digest_of_lines, line_of, looked_at
 from planner.state import State
 from planner.view import View
 from planner.wishes import Decision
@@ -22,7 +22,6 @@ DECIDER = "life-1"
 """The version of this logic; a change that alters a replay is a new one."""
 SCHEDULED = Reason.SCHEDULED
 _reason_of, _blockers_of = itemgetter(1), itemgetter(3)
-_wish_of, _line_of = itemgetter(2), itemgetter(3)  # of an entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,47 +41,56 @@ class Plan:
     digest: str
 
 
-def decide(state: State, view: View, looked: Looked | None = None) -> Plan:
+def decide(state: State, view: View, sight: Sight | None = None) -> Plan:
     """Plan one tick for the whole fleet.
 
     Args:
         state: folded up to this tick's cut, its commands applied.
         view: the tick's surroundings.
-        looked: every bot's wish, when the state did not change since.
+        sight: every bot's wish, when the state did not change since.
 
     Returns:
         One decision per registered bot, by bot id.
     """
-    looked = looked or looked_at(state, view)
-    decisions = list(map(_wish_of, looked.entries))
-    lines = list(map(_line_of, looked.entries))
-    rows = state.bots.rows
-    is_paused = bool(state.pauses.rows)
-    placed = {decisions[place].bot_id: place for place in looked.ready}
-    candidates = [decisions[place] for place in looked.ready]
-    if is_paused:
-        candidates = [wish for wish in candidates if pause_of(rows[wish.bot_id], state) is None]
-    settled = compete(longest_waiting_first(candidates), state, view)
-    changed = {placed[bot_id]: decision for bot_id, decision in settled.items() if decision[1] is not SCHEDULED}
-    if is_paused:
-        changed |= _pauses(decisions, changed, state)
-    tails: dict[Key, str] = {}
-    is_news: dict[int, bool] = {}
-    for place, decision in changed.items():
-        key = decision.key()
-        decisions[place], lines[place] = decision, line_of(decision, key, tails)
-        is_news[place] = key != state.said_of(decision[0])
-    news = [place for place in looked.news if place not in is_news]
-    news = sorted([*news, *[place for place, told in is_news.items() if told]])
-    granted = tuple([decision for decision in settled.values() if decision[1] is SCHEDULED])
-    return plan_of(decisions, granted, tuple([decisions[place] for place in news]), lines, state)
+    sight = sight or looked_at(state, view)
+    decisions, lines, news = sight.wishes.copy(), sight.lines.copy(), set(sight.news)
+    ready = sight.ready
+    if state.pauses.rows:
+        ready = [candidate for candidate in ready if pause_of(state.bots.rows[candidate.bot_id], state) is None]
+    places = [candidate.place for candidate in ready]
+    settled = compete([decisions[place] for place in places], state, view)
+    granted = tuple([decision for decision in settled if decision[1] is SCHEDULED])
+    said, remembered, tails = state.said.rows.get, sight.held_back, dict[Key, str]()
+    held_back: dict[int, HeldBack] = {}
+    for place, decision in zip(places, settled, strict=True):
+        if decision[1] is SCHEDULED:
+            continue
+        known = remembered.get(place)
+        if known is None or known[0] is not decisions[place] or known[1] is not decision[1]:
+            key = decision.key()
+            known = HeldBack(decisions[place], decision[1], key, line_of(decision, key, tails))
+        held_back[place] = known
+        decisions[place], lines[place] = decision, known[3]
+        if said(decision[0]) != known[2]:
+            news.add(place)
+        else:
+            news.discard(place)
+    sight.held_back = held_back
+    if state.pauses.rows:
+        for place, decision in _pauses(decisions, state).items():
+            key = decision.key()
+            decisions[place], lines[place] = decision, line_of(decision, key, tails)
+            if said(decision[0]) != key:
+                news.add(place)
+            else:
+                news.discard(place)
+    return plan_of(decisions, granted, tuple([decisions[place] for place in sorted(news)]), lines, state)
 
 
-def _pauses(decisions: list[Decision], changed: dict[int, Decision], state: State) -> dict[int, Decision]:
+def _pauses(decisions: list[Decision], state: State) -> dict[int, Decision]:
     """What pauses make of the decisions that they cover, by place."""
     found: dict[int, Decision] = {}
-    for place, decision in enumerate(decisions):
-        before = changed.get(place, decision)
+    for place, before in enumerate(decisions):
         after = paused(before, state)
         if after is not before:
             found[place] = after

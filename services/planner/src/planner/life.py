@@ -19,7 +19,7 @@ from planner.facts import within_hour
 from planner.fold import Folded, Rerun, Search
 from planner.gates import failing_runner_gates
 from planner.graduation import PLANNER
-from planner.looking import Looked, looked_at
+from planner.looking import Sight, looked_at
 from planner.state import State
 from planner.view import View
 
@@ -66,16 +66,17 @@ def _judge_search(state: State, search: Search, say: Say) -> None:
         ))  # fmt: skip
 
 
-def live_on(state: State, view: View, tick: int, say: Say) -> Looked:
+def live_on(state: State, view: View, tick: int, say: Say) -> Sight:
     """Let every bot's life go on: pins end, runners whose gates fail are stopped, recommendations come, go and are applied.
 
     Returns:
         What every bot wanted before that; it still holds when nothing was said.
     """
-    looked = looked_at(state, view)
+    sight = looked_at(state, view)
+    lively = sight.lively_bots
     is_auto = state.policy.promotion_mode == "AUTO"
-    held = graduation.by_stage(state) if is_auto and looked.lively else Counter()
-    for bot_id in looked.lively:
+    held = graduation.by_stage(state) if is_auto and lively else Counter()
+    for bot_id in lively:
         bot = state.bots.rows[bot_id]
         if bot.pin_until_ms is not None and bot.pin_until_ms <= view.now_ms:
             say(BotUnpinned(bot_id=bot_id, actor=PLANNER, cause="EXPIRED"))
@@ -84,7 +85,7 @@ def live_on(state: State, view: View, tick: int, say: Say) -> Looked:
         graduation.recommend(state.bots.rows[bot_id], view, tick, say)
         if is_auto:
             _apply(state, state.bots.rows[bot_id], view, held, say)
-    return looked
+    return sight
 
 
 def _stop_runner(state: State, bot: Bot, view: View, say: Say) -> None:

@@ -25,6 +25,10 @@ Said = tuple[str, str, str, str]
 NOTHING_SAID: Final[Said] = ("", "", "", "")
 
 
+MAX_CHANGES_KEPT: Final = 1_000_000
+"""Keys that a change log keeps; a reader that comes later than that has to look at everything."""
+
+
 Entity = TypeVar("Entity")
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -36,16 +40,43 @@ def _bytes_of_singletons(value: Singletons) -> bytes:
     return _ENCODER.encode(shown)
 
 
+class ChangeLog:
+    """The keys of a table in the order of their changes, each undone one too, for readers that come by now and then."""
+
+    __slots__ = ("_first", "_keys")
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._keys: list[str] = []
+
+    def add(self, key: str) -> None:
+        """The entity of this key changed, came or left."""
+        if len(self._keys) >= MAX_CHANGES_KEPT:
+            self._first += len(self._keys)
+            self._keys.clear()
+        self._keys.append(key)
+
+    @property
+    def end(self) -> int:
+        """Where a reader that knows everything so far goes on."""
+        return self._first + len(self._keys)
+
+    def since(self, position: int) -> set[str] | None:
+        """What changed from a position on; None when that is not known any more."""
+        return None if position < self._first else set(self._keys[position - self._first :])
+
+
 class Table(Generic[Entity]):
     """Entities by id with an incremental hash and an undo journal.
 
     The hash is the sum modulo 2^256 of the entities' SHA-256, so it doesn't depend on the order of changes; entities that
-    changed are hashed when the sum is asked for. `members` rises whenever an entity comes or leaves.
+    changed are hashed when the sum is asked for. `members` rises whenever an entity comes or leaves; `changes` is kept where somebody
+    reads it, and None elsewhere.
     """
 
-    __slots__ = ("_dirty", "_hashes", "_journal", "_name", "_sum", "_to_bytes", "members", "rows")
+    __slots__ = ("_dirty", "_hashes", "_journal", "_name", "_sum", "_to_bytes", "changes", "members", "rows")
 
-    def __init__(self, name: str, to_bytes: Callable[[Entity], bytes] = _ENCODER.encode) -> None:
+    def __init__(self, name: str, to_bytes: Callable[[Entity], bytes] = _ENCODER.encode, changes: ChangeLog | None = None) -> None:
         self._name = name.encode() + b"|"
         self._to_bytes = to_bytes
         self.rows: dict[str, Entity] = {}
@@ -54,6 +85,7 @@ class Table(Generic[Entity]):
         self._sum = 0
         self._journal: list[tuple[str, Entity | None]] | None = None
         self.members = 0
+        self.changes = changes
 
     def get(self, key: str) -> Entity | None:
         """The entity, or None."""
@@ -67,7 +99,12 @@ class Table(Generic[Entity]):
         if self._journal is not None:
             self._journal.append((key, before))
         self.rows[key] = entity
+        self._changed(key)
+
+    def _changed(self, key: str) -> None:
         self._dirty.add(key)
+        if self.changes is not None:
+            self.changes.add(key)
 
     def drop(self, key: str) -> None:
         """Remove an entity, if it is there."""
@@ -75,7 +112,7 @@ class Table(Generic[Entity]):
         if before is not None:
             if self._journal is not None:
                 self._journal.append((key, before))
-            self._dirty.add(key)
+            self._changed(key)
             self.members += 1
 
     def begin(self) -> None:
@@ -98,7 +135,7 @@ class Table(Generic[Entity]):
             else:
                 self.members += key not in self.rows
                 self.rows[key] = before
-            self._dirty.add(key)
+            self._changed(key)
 
     def hash_sum(self) -> int:
         """The sum over all entities' hashes."""
@@ -136,21 +173,24 @@ class Memo:
     It may never change a decision, only its cost: an entry counts for the very same bot (entities are immutable), from the instant
     it was made to the one at which time alone could make another decision of it; a try with an earlier `now` begins anew. The
     records of a tick are worked out afresh, and compared.
+
+    Attributes:
+        sight: what `planner.looking` remembers.
     """
 
     policy: Policy | None = None
     context: object = None
     at_ms: int = 0
-    known: dict[str, tuple[Bot, int, object]] = field(default_factory=dict)
+    sight: object = None
     members: int = -1
     order: list[str] = field(default_factory=list)
 
-    def of(self, policy: Policy, context: object, now_ms: int) -> dict[str, tuple[Bot, int, object]]:
-        """The entries (bot, valid until ms, what was decided) for a policy, a context and a time not before theirs."""
+    def of(self, policy: Policy, context: object, now_ms: int) -> object:
+        """What is remembered for a policy, a context and a time not before the last one; None when nothing is."""
         if policy is not self.policy or context != self.context or now_ms < self.at_ms:
-            self.policy, self.context, self.known = policy, context, {}
+            self.policy, self.context, self.sight = policy, context, None
         self.at_ms = now_ms
-        return self.known
+        return self.sight
 
 
 def _one() -> Table[Singletons]:
@@ -170,8 +210,8 @@ class State:
         head_tick: the last accepted tick that was folded.
     """
 
-    bots: Table[Bot] = field(default_factory=lambda: Table("bot"))
-    said: Table[Said] = field(default_factory=lambda: Table("said"))
+    bots: Table[Bot] = field(init=False)
+    said: Table[Said] = field(init=False)
     jobs: Table[LiveJob] = field(default_factory=lambda: Table("job"))
     runners: Table[RunnerProcess] = field(default_factory=lambda: Table("runner"))
     pauses: Table[Pause] = field(default_factory=lambda: Table("pause"))
@@ -179,15 +219,21 @@ class State:
     commands: Table[int] = field(default_factory=lambda: Table("command"))
     singles: Table[Singletons] = field(default_factory=_one)
     head_tick: int = 0
+    bot_changes: ChangeLog = field(default_factory=ChangeLog)
+    said_changes: ChangeLog = field(default_factory=ChangeLog)
     fingerprints: FingerprintCache = field(default_factory=FingerprintCache)
     memo: Memo = field(default_factory=Memo)
+
+    def __post_init__(self) -> None:
+        """The tables that somebody reads the changes of."""
+        self.bots = Table("bot", changes=self.bot_changes)
+        self.said = Table("said", changes=self.said_changes)
 
     def bot_ids(self) -> list[str]:
         """Ids of all bots, sorted; sorted again only when one came or left."""
         memo, bots = self.memo, self.bots
         if memo.members != bots.members:
             memo.order, memo.members = sorted(bots.rows), bots.members
-            memo.known = {bot_id: entry for bot_id, entry in memo.known.items() if bot_id in bots.rows}
         return memo.order
 
     def said_of(self, bot_id: str) -> Said:

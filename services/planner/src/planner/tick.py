@@ -97,8 +97,8 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
         apply_command(state, command, inputs.now_ms, say)
     view = build_view(state, inputs.now_ms)
     before_life = len(said)
-    looked = live_on(state, view, inputs.tick, say)
-    plan = decide(state, view, looked if len(said) == before_life else None)
+    sight = live_on(state, view, inputs.tick, say)
+    plan = decide(state, view, sight if len(said) == before_life else None)
     faults = [*check(plan, state, view), *check_promotions(said, state, view)]
     if faults:
         raise Broken(f"tick {inputs.tick}: the plan breaks {len(faults)} rules: {faults[:MAX_ERRORS_SHOWN]}")
