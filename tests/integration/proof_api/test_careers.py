@@ -16,6 +16,7 @@ from autonomy.kafka import Outgoing, append_batch, build_producer
 from autonomy.revert_plan import Standing, revert_plan
 from autonomy.topics import COMMANDS, JOBS, RUNNERS, RUNS
 from autonomy.values import Stage
+from proof_api.history import Kind
 from support.builders import a_beat, an_id
 from support.careers import Careers, claim_of
 from support.log import fresh_topics
@@ -103,6 +104,19 @@ def paged(api: Api, path: str, limit: int, **params: Any) -> list[dict[str, Any]
         found += body["items"]
         cursor = body["nextCursor"]
     return found
+
+
+def test_kinds_narrow_the_timeline_and_together_are_all_of_it(told: tuple[Api, Careers, Any]) -> None:
+    api = told[0]
+    for bot in (TRADER, PINNED, EVOLVER):
+        path = f"/api/bots/{bot}/timeline"
+        whole = paged(api, path, 200)
+        parts = {kind.value: paged(api, path, 3, kind=kind.value) for kind in Kind}
+        assert {one["kind"] for one in whole} <= set(parts)
+        assert parts == {kind: [one for one in whole if one["kind"] == kind] for kind in parts}
+        two = paged(api, path, 2, kind=["stage", "job"])
+        assert two == [one for one in whole if one["kind"] in {"stage", "job"}]
+    assert api.get(f"/api/bots/{TRADER}/timeline", params={"kind": "gossip"}).status_code == 422
 
 
 def test_the_timeline_holds_everything_once_with_who_and_which_event(told: tuple[Api, Careers, Any]) -> None:
@@ -233,6 +247,24 @@ def test_a_runner_whose_beats_stop_is_stale_by_the_readers_clock_and_well_again_
     assert api.get("/api/bots", params={"state": "RUNNER_RUNNING"}).json()["items"] == []
     beat()
     wait_for("a running runner again", lambda: shown("RUNNER_RUNNING"), 10, every_s=0.2)
+
+
+def test_waiting_recommendations_filter_and_count_the_fleet(told: tuple[Api, Careers, Any]) -> None:
+    api, story, done = told
+    dan = story.bot(3)
+    story.evidence(dan, 1)
+    story.recommend(dan, 1)
+    story.seal()
+    append(api.platform.broker.bootstrap, story, done)
+    wait_for("a bot that waits", lambda: api.get("/api/bots").json()["counts"]["recommended"] == {"true": 1, "false": 3})
+    waiting = {one["botId"] for status in ("OPEN", "REQUESTED") for one in items(api, "/api/promotions", status=status)}
+    for word, wanted in (("true", True), ("false", False)):
+        body = api.get("/api/bots", params={"recommended": word}).json()
+        assert all((one["botId"] in waiting) is wanted for one in body["items"])
+        assert body["matching"] == len(body["items"]) == body["counts"]["recommended"].get(word, 0)
+    both = api.get("/api/bots", params={"recommended": "true", "stage": "PAPER"}).json()
+    assert both["matching"] == len([one for one in both["items"] if one["stage"] == "PAPER"])
+    assert waiting == {dan.bot_id}
 
 
 def test_a_dry_run_over_old_rows_is_refused(told: tuple[Api, Careers, Any]) -> None:

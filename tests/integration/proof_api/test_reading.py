@@ -320,7 +320,7 @@ def test_health_and_metrics_carry_no_ids(running: Api) -> None:
     assert labels
     allowed = {str(value) for kind in (BotState, Stage, Reason, Recency) for value in kind} | {"NOT_EVALUATED_YET"}
     checks = {"kafka", "postgres", "projection", "planner", "chain", "canary"}
-    assert labels <= allowed | checks | {"backtest", "evolve", "runner"}
+    assert labels <= allowed | checks | {"backtest", "evolve", "runner", "true", "false"}
     samples = {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
     assert samples["autonomy_proof_up"] == 1.0
 

@@ -3,13 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 
 from autonomy.values import iso
 from bots_ui.bot_page import paper_chart
 from bots_ui.charts import HEIGHT, equity_chart
-from bots_ui.rows import badge_of, promotion_of, session_of
+from bots_ui.rows import badge_of, matches, promotion_of, session_of
 from support.site import HOSTILE, SAME_ORIGIN, Site, show
 
 JOB = "e39303ef-e302-4875-b19b-357185de971a"
@@ -167,18 +166,24 @@ async def test_command_that_was_not_read_yet_is_looked_at_again(site: Site) -> N
     assert 'data-open="1"' in response.text
 
 
-async def test_timeline_of_one_kind_looks_through_pages_and_stops(site: Site) -> None:
-    def page(request: httpx.Request) -> dict[str, Any]:
-        number = int(request.url.params.get("cursor", "0"))
-        kinds = ["job"] * 4 + (["stage"] if number == 2 else [])
-        return {"items": [{"at": AT, "kind": kind, "what": f"{kind}-{number}"} for kind in kinds], "nextCursor": str(number + 1)}
+async def test_kinds_of_the_timeline_are_asked_of_the_api(site: Site) -> None:
+    canned = site.answer({"/api/bots/aapl-sma/timeline": {"items": [{"at": AT, "kind": "stage", "what": "moved"}], "nextCursor": "c"}})
+    html = (await site.get("/bots/aapl-sma/timeline?kind=stage&kind=job&kind=nothing")).text
+    assert canned.asked[0].url.params.multi_items() == [("kind", "stage"), ("kind", "job"), ("limit", "50")]
+    assert "moved" in html
+    assert "/bots/aapl-sma/timeline?kind=stage&amp;kind=job&amp;cursor=c" in html
 
-    canned = site.answer({"/api/bots/aapl-sma/timeline": page})
-    html = (await site.get("/bots/aapl-sma/timeline?kind=stage")).text
-    assert "stage-2" in html
-    assert "job-0" not in html
-    assert len(canned.asked) == 5
-    assert "cursor=5" in html
+
+async def test_waiting_for_approval_filters_the_fleet(site: Site) -> None:
+    rows = {"items": [], "counts": {"recommended": {"true": 3, "false": 4}}, "total": 7, "matching": 3}
+    canned = site.answer({"/api/bots": rows})
+    html = (await site.get("/?recommended=true&recommended=maybe")).text
+    assert canned.asked[0].url.params.multi_items() == [("recommended", "true"), ("limit", "50")]
+    assert '<b class="num" id="n-recommended-true">3</b>' in html
+    assert '<input type="hidden" name="recommended" value="true">' in html
+    wanted = {"recommended": ("true",)}
+    assert matches({"botId": "a", "recommendationId": JOB}, wanted, "")
+    assert not matches({"botId": "a", "recommendationId": None}, wanted, "")
 
 
 async def test_forms_of_stage_history_reach_the_api(site: Site) -> None:

@@ -19,8 +19,6 @@ from bots_ui.words import TIMELINE_KINDS
 EVENTS_SHOWN: Final = 20
 MARKS_READ: Final = 200
 TRADES_SHOWN: Final = 8
-TIMELINE_ROUNDS: Final = 5
-"""Pages of the API read for one filtered page of this site: five times 200 events."""
 OPEN: Final = frozenset({"OPEN", "REQUESTED"})
 
 
@@ -94,16 +92,10 @@ async def timeline(api: ProofApi, bot_id: str, query: Query) -> tuple[Context, i
     choices = {"kind": TIMELINE_KINDS}
     asked = asked_of(query, choices)
     address = f"/bots/{bot_id}/timeline"
-    kinds, cursor, items = asked.chosen["kind"], asked.cursor, []
-    answer: Answer = Found({})
-    for _ in range(TIMELINE_ROUNDS if kinds else 1):
-        params = [("limit", str(200 if kinds else PAGE_SIZE))] + ([("cursor", cursor)] if cursor else [])
-        answer = await api.get(bot_path(bot_id, "/timeline"), params)
-        items += [item for item in items_of(answer) if not kinds or item.get("kind") in kinds]
-        cursor = text_of(document_of(answer), "nextCursor")
-        if not cursor or len(items) >= PAGE_SIZE:
-            break
-    return {**_paged(bot_id, address, asked, cursor), "items": items, "choices": choices, "lost": lost_words(answer)}, status_of(answer)
+    answer = await api.get(bot_path(bot_id, "/timeline"), [*asked.params(), ("limit", str(PAGE_SIZE))])
+    following = text_of(document_of(answer), "nextCursor")
+    context = _paged(bot_id, address, asked, following)
+    return {**context, "items": items_of(answer), "choices": choices, "lost": lost_words(answer)}, status_of(answer)
 
 
 async def trades(api: ProofApi, bot_id: str, query: Query) -> tuple[Context, int]:

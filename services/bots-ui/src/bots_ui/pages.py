@@ -21,6 +21,7 @@ MAX_TEXT: Final = 80
 MAX_CURSOR: Final = 400
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "state": tuple(BotState), "stage": tuple(Stage), "reason": tuple(Reason), "recency": tuple(Recency),
+    "recommended": ("true",),
 }  # fmt: skip
 Context = dict[str, object]
 Query = Sequence[tuple[str, str]]

@@ -32,7 +32,7 @@ def build_renderers(environment: Environment) -> Renderers:
     def counts(known: Mapping[str, Mapping[str, int]]) -> str:
         return "\n".join(
             SWAP.format(f"n-{name}-{value}", "innerHTML", escape(known.get(name, {}).get(value, 0)))
-            for name in ("state", "stage")
+            for name in ("state", "stage", "recommended")
             for value in CHOICES[name]
         )
 

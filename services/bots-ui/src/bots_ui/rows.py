@@ -343,5 +343,7 @@ def matches(document: Document, wanted: Mapping[str, Sequence[str]], text: str) 
         chosen = wanted.get(name, ())
         if chosen and text_of(document, column) not in chosen:
             return False
+    if wanted.get("recommended") and not text_of(document, "recommendationId"):
+        return False
     needle = text.lower()
     return not needle or any(needle in text_of(document, key).lower() for key in ("botId", "name", "symbol", "strategy"))

@@ -3,8 +3,9 @@
 Place in the flow: route → **history** → PostgreSQL (role reader). Each entry names who did it and the event that says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum, unique
 from typing import Final
 
 import asyncpg
@@ -13,6 +14,24 @@ from proof_api.queries import VERSIONS, Where, decode_cursor, document, encode_c
 
 MAX_FINGERPRINTS: Final = 50
 """Shown per version: one per set of data that it was tested on."""
+
+
+@unique
+class Kind(StrEnum):
+    """What an entry of the timeline tells of."""
+
+    STAGE = "stage"
+    DECISION = "decision"
+    JOB = "job"
+    COMMAND = "command"
+    PROMOTION = "promotion"
+    EVOLUTION = "evolution"
+    VERSION = "version"
+    DRIFT = "drift"
+    SESSION = "session"
+    NOTE = "note"
+
+
 TIMELINE_SQL: Final = """
 SELECT at, kind, what, actor, detail, ref, event_id, kind || '/' || ref || '/' || what AS key FROM (
   SELECT created_at AS at, 'stage' AS kind, to_stage || ' (' || reason_code || ')' AS what, actor,
@@ -70,7 +89,7 @@ SELECT at, kind, what, actor, detail, ref, event_id, kind || '/' || ref || '/' |
   FROM bot_sessions WHERE bot_id = $1 AND closed_at IS NOT NULL
   UNION ALL
   SELECT created_at, 'note', kind, actor, detail, event_id::text, event_id::text FROM bot_notes WHERE bot_id = $1
-) events WHERE ($2::timestamptz IS NULL OR at <= $2 AND (at, kind || '/' || ref || '/' || what) < ($2, $3))
+) events WHERE kind = ANY($5::text[]) AND ($2::timestamptz IS NULL OR at <= $2 AND (at, kind || '/' || ref || '/' || what) < ($2, $3))
 ORDER BY at DESC, key DESC LIMIT $4
 """
 EVIDENCE_SQL: Final = """
@@ -88,11 +107,11 @@ CROSS JOIN LATERAL (
 
 
 async def timeline(
-    connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str, limit: int, cursor: str | None
+    connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str, limit: int, cursor: str | None, kinds: Sequence[Kind] = ()
 ) -> tuple[list[dict[str, object]], str | None]:
-    """A page of what happened, newest first."""
+    """A page of what happened, newest first; of some kinds only, where any are named."""
     at, key = decode_cursor(cursor, (datetime, str)) if cursor else (None, None)
-    rows = await connection.fetch(TIMELINE_SQL, bot_id, at, key, limit + 1)
+    rows = await connection.fetch(TIMELINE_SQL, bot_id, at, key, limit + 1, [kind.value for kind in kinds or Kind])
     following = encode_cursor([rows[limit - 1]["at"], rows[limit - 1]["key"]]) if len(rows) > limit else None
     items = [document({name: value for name, value in row.items() if name != "key"}) for row in rows[:limit]]
     return items, following

@@ -112,6 +112,7 @@ class BotFilter:
 
     Attributes:
         silent_before: a runner whose last beat is older is stale; None: as the rows say.
+        recommended: whether a recommendation of the bot waits for people; None: either.
     """
 
     state: tuple[str, ...] = ()
@@ -120,6 +121,7 @@ class BotFilter:
     recency: tuple[str, ...] = ()
     text: str = ""
     silent_before: datetime | None = None
+    recommended: bool | None = None
 
     def where(self) -> Where:
         """The condition; a state means what the reader's clock makes of it."""
@@ -132,6 +134,8 @@ class BotFilter:
                 where.add(f"{column} = {{}}", wanted[0])
             elif wanted:
                 where.add(f"{column} = ANY({{}}::text[])", list(wanted))
+        if self.recommended is not None:
+            where.add(f"recommendation_id IS {'NOT ' if self.recommended else ''}NULL")
         if self.text:
             where.add(
                 "(bot_id LIKE {} OR lower(name) LIKE {} OR lower(symbol) LIKE {} OR strategy LIKE {})", *[f"%{_like(self.text)}%"] * 4
@@ -154,9 +158,12 @@ class BotFilter:
         if parts:
             where.add(parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})", *values)
 
+    def _waits(self) -> tuple[str, ...]:
+        return () if self.recommended is None else (word_of(self.recommended),)
+
     def counted(self, counts: Mapping[str, Mapping[str, int]]) -> int | None:
         """How many bots match, where counts by one kind of badge tell it; None where only the rows do."""
-        asked = {"state": self.state, "stage": self.stage, "reason": self.reason, "recency": self.recency}
+        asked = {"state": self.state, "stage": self.stage, "reason": self.reason, "recency": self.recency, "recommended": self._waits()}
         narrowed = [name for name, words in asked.items() if words]
         if self.text or len(narrowed) > 1 or not counts:
             return None
@@ -164,6 +171,11 @@ class BotFilter:
             return sum(counts["state"].values())
         (name,) = narrowed
         return sum(counts[name].get(word, 0) for word in set(asked[name]))
+
+
+def word_of(value: bool) -> str:  # noqa: FBT001 (a value, not a switch)
+    """A yes or no as JSON and addresses say it."""
+    return "true" if value else "false"
 
 
 def _like(text: str) -> str:

@@ -20,6 +20,7 @@ from autonomy.read_model import CHANNEL, SCHEMA
 from autonomy.values import iso, ms_of
 from proof_api.now import lease_of
 from proof_api.proof import FRESH_LAG_MS, ReadFacts
+from proof_api.queries import word_of
 
 log = logging.getLogger(__name__)
 AT_LEAST_EVERY_S = 0.5
@@ -47,7 +48,7 @@ LOOP_SQL = "SELECT * FROM autonomy_loop ORDER BY scope, target"
 REPAIRS_SQL = "SELECT at_tick, tick, actor, reason FROM chain_repairs ORDER BY at_tick"
 COUNTS_SQL = """
 SELECT CASE WHEN state = 'RUNNER_RUNNING' AND last_beat_at < $1 THEN 'RUNNER_STALE' ELSE state END AS state, stage, reason_code,
-       recency, count(*) AS n FROM bot_now GROUP BY 1, 2, 3, 4
+       recency, recommendation_id IS NOT NULL AS recommended, count(*) AS n FROM bot_now GROUP BY 1, 2, 3, 4, 5
 """
 
 RUNNERS_SQL = """
@@ -279,11 +280,12 @@ def jobs_body(
 
 
 def count_bots(rows: list[asyncpg.Record]) -> dict[str, dict[str, int]]:
-    """Bots per badge, stage, reason and recency."""
-    found: dict[str, dict[str, int]] = {"state": {}, "stage": {}, "reason": {}, "recency": {}}
+    """Bots per badge, stage, reason and recency, and how many have a recommendation that waits."""
+    found: dict[str, dict[str, int]] = {"state": {}, "stage": {}, "reason": {}, "recency": {}, "recommended": {}}
     for row in rows:
         for name, value in (
             ("state", row["state"]), ("stage", row["stage"]), ("reason", row["reason_code"]), ("recency", row["recency"]),
+            ("recommended", word_of(row["recommended"])),
         ):  # fmt: skip
             found[name][value] = found[name].get(value, 0) + row["n"]
     return found

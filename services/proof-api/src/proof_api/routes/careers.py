@@ -91,10 +91,12 @@ async def gates(context: InContext, _: CanRead, connection: Connected, bot_id: K
 
 @router.get("/api/bots/{bot_id}/timeline", tags=["bots"], summary="Everything that happened to a bot, newest first", responses=UNKNOWN)
 async def timeline(
-    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 50, cursor: Cursor = None
-) -> Response:
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot,
+    kind: Annotated[list[history.Kind] | None, Query(max_length=len(history.Kind), description="of these kinds only")] = None,
+    limit: Limit = 50, cursor: Cursor = None,
+) -> Response:  # fmt: skip
     """Stages, decisions, jobs with their attempts, commands, promotions, searches, versions, drift, sessions, notes; with actors."""
-    return page(context, request, *await history.timeline(connection, bot_id, limit, cursor))
+    return page(context, request, *await history.timeline(connection, bot_id, limit, cursor, kind or ()))
 
 
 @router.get("/api/bots/{bot_id}/versions", tags=["bots"], summary="Versions with their fingerprints and evidence", responses=UNKNOWN)

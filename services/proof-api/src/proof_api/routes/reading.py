@@ -78,12 +78,15 @@ async def bots(  # noqa: PLR0913 (one argument per filter)
     stage: Annotated[list[Stage] | None, Query(max_length=5)] = None,
     reason: Annotated[list[Reason] | None, Query(max_length=12)] = None,
     recency: Annotated[list[Recency] | None, Query(max_length=3)] = None,
+    recommended: Annotated[bool | None, Query(description="whether a recommendation of the bot waits for approval")] = None,
     q: Annotated[str, Query(max_length=queries.MAX_TEXT)] = "",
     limit: Limit = queries.DEFAULT_LIMIT, cursor: Cursor = None, if_none_match: NoneMatch = None,
 ) -> Response:  # fmt: skip
     """One page by bot id, with the counts of every badge, stage and reason over the whole fleet."""
     ages = context.ages()
-    wanted = BotFilter(words_of(state), words_of(stage), words_of(reason), words_of(recency), q.replace("\x00", ""), ages.silent_before)
+    wanted = BotFilter(
+        words_of(state), words_of(stage), words_of(reason), words_of(recency), q.replace("\x00", ""), ages.silent_before, recommended
+    )
     rev = revision(context)
     items, following = await context.shelf.page(connection, wanted, ages, limit, cursor)
     picture = context.snapshots.picture
