@@ -6,15 +6,15 @@ Place in the flow: decide → **check** → seal. Pure. It recounts from the row
 Source: R-A3.3, R-A3.4, R-A4.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from autonomy.events import StageChanged, TickRecord
+from autonomy.events import StageChanged
 from autonomy.policy import GateThresholds
-from autonomy.values import FOUR_EYES, JobStatus, JobType, PromotionGate, Reason, Stage, ZeroJobs, class_of
+from autonomy.values import FOUR_EYES, Drift, JobStatus, JobType, PromotionGate, Reason, Stage, ZeroJobs, class_of
 from planner.decide import Plan
 from planner.entities import Bot, ClassRecord
 from planner.state import ENQUEUE_WINDOW_MS, State
-from planner.view import View
+from planner.view import Data, View, build_view
 from planner.wishes import Decision
 
 LIMITS = (Reason.RATE_LIMITED, Reason.CONCURRENCY_LIMIT, Reason.BACKPRESSURE)
@@ -188,42 +188,41 @@ def _fairness(plan: Plan) -> Iterator[str]:
             yield f"{min(held_back)[1]} waits longer than {max(granted)[1]}, which was scheduled"
 
 
-def check_promotions(said: Iterable[TickRecord], state: State, view: View) -> list[str]:
-    """Every step up of this tick that lacks a gate, measured again with other code than that which promoted.
+def check_step_up(fact: StageChanged, state: State, now_ms: int) -> list[str]:
+    """Every gate that a step up lacks, measured again with other code than that which promoted; empty for a step down.
 
     Args:
-        said: the tick's facts so far, folded already: a promoted bot keeps the evidence that it was promoted on.
-        state: after them.
-        view: the tick's surroundings.
+        fact: about to be folded.
+        state: before it: with the policy, the evidence and the paper session that the promotion stands on.
+        now_ms: the tick's time.
 
     Source: R-C1.
     """
     steps = list(Stage)
+    if fact.from_stage is None or steps.index(fact.to_stage) <= steps.index(fact.from_stage):
+        return []
     found: list[str] = []
-    for fact in said:
-        if not isinstance(fact, StageChanged) or fact.from_stage is None or steps.index(fact.to_stage) <= steps.index(fact.from_stage):
-            continue
-        if steps.index(fact.to_stage) != steps.index(fact.from_stage) + 1:
-            found.append(f"{fact.bot_id} leaps from {fact.from_stage} to {fact.to_stage}")
-        if fact.recommendation_id is None:
-            found.append(f"{fact.bot_id} goes up without a recommendation")
-        if fact.to_stage in FOUR_EYES and len(set(fact.approved_by)) < 2:
-            found.append(f"{fact.bot_id} goes up to {fact.to_stage} on {len(set(fact.approved_by))} approval")
-        bot = state.bots.rows.get(fact.bot_id)
-        policy = view.policy.stages.get(fact.from_stage)
-        if bot is None or policy is None:
-            found.append(f"{fact.bot_id} goes up without a bot or a policy")
-        else:
-            found.extend(f"{bot.id} goes up without {lack}" for lack in _lacks(bot, policy.gates, fact.from_stage, view))
-    return found
+    if steps.index(fact.to_stage) != steps.index(fact.from_stage) + 1:
+        found.append(f"{fact.bot_id} leaps from {fact.from_stage} to {fact.to_stage}")
+    if fact.recommendation_id is None:
+        found.append(f"{fact.bot_id} goes up without a recommendation")
+    if fact.to_stage in FOUR_EYES and len(set(fact.approved_by)) < 2:
+        found.append(f"{fact.bot_id} goes up to {fact.to_stage} on {len(set(fact.approved_by))} approval")
+    bot = state.bots.rows.get(fact.bot_id)
+    policy = state.policy.stages.get(fact.from_stage)
+    if bot is None or policy is None:
+        return [*found, f"{fact.bot_id} goes up without a bot or a policy"]
+    if bot.stage is not fact.from_stage or bot.hold is not None:
+        found.append(f"{bot.id} is in {bot.stage}{' and on hold' if bot.hold is not None else ''}")
+    return [*found, *[f"{bot.id} goes up without {lack}" for lack in _lacks(bot, policy.gates, state, build_view(state, now_ms))]]
 
 
-def _lacks(bot: Bot, limits: GateThresholds, stage: Stage, view: View) -> Iterator[str]:
+def _lacks(bot: Bot, limits: GateThresholds, state: State, view: View) -> Iterator[str]:
     evidence, data = bot.evidence, view.data.get(bot.symbol)
-    if evidence is None or data is None or evidence.fingerprint != view.fingerprint(bot):
+    if evidence is None or data is None or bot.strategy not in view.strategies or evidence.fingerprint != view.fingerprint(bot):
         yield "evidence of its present fingerprint"
         return
-    if data.bars - evidence.bars > limits.max_evidence_age_bars:
+    if not 0 <= data.bars - evidence.bars <= limits.max_evidence_age_bars:
         yield "young evidence"
     figures = evidence.figures
     inside = figures.in_sample_sharpe
@@ -250,5 +249,25 @@ def _lacks(bot: Bot, limits: GateThresholds, stage: Stage, view: View) -> Iterat
     real = real and all(value is not None and low <= value <= high for value, low, high in ranges)
     if PromotionGate.REALISM not in limits.shadow and not real:
         yield PromotionGate.REALISM.value
-    if stage is not Stage.LAB and bot.paper is None and PromotionGate.RUNNER_HEALTHY not in limits.shadow:
-        yield "a paper session"
+    if bot.stage is not Stage.LAB:
+        yield from _lacks_live(bot, limits, state, data)
+
+
+def _lacks_live(bot: Bot, limits: GateThresholds, state: State, data: Data) -> Iterator[str]:
+    paper, drift = bot.paper, bot.drift
+    runs = any(
+        live.job.bot_id == bot.id and live.job.job_type is JobType.RUNNER_START and live.job.status is JobStatus.RUNNING
+        and live.cancel is None
+        for live in state.jobs.rows.values()
+    )  # fmt: skip
+    if PromotionGate.RUNNER_HEALTHY not in limits.shadow:
+        if paper is None or not runs:
+            yield "a live paper session"
+        elif paper.traded_bars - paper.counted_from < limits.min_live_bars:
+            yield f"{limits.min_live_bars} traded bars"
+        elif sum(1 for day in data.days[: data.bars] if day > (paper.last_day or paper.from_day)) > limits.max_bars_behind:
+            yield "a runner that keeps up"
+    if PromotionGate.DRIFT not in limits.shadow:
+        compared = drift is not None and paper is not None and drift.session_id == paper.session_id
+        if drift is None or not compared or drift.verdict not in {Drift.CONSISTENT, Drift.MINOR}:
+            yield "a session that does not drift"

@@ -75,11 +75,13 @@ class Paper:
         from_day: the bars after it are traded.
         bar, last_day: of the last mark; None before the first.
         counted_from: traded bars at which the bot's stage began: its health is counted from there.
+        fingerprint: of the session; another one is another session.
         snapshot: of the engine, as it goes into the next order.
     """
 
     session_id: str
     from_day: int
+    fingerprint: str
     bar: int | None = None
     last_day: int | None = None
     traded_bars: int = 0
@@ -118,12 +120,13 @@ class Drifted:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """An open recommendation; `requested_by` is the first of two approvers."""
+    """An open recommendation; `requested_by` is the first of two approvers, `requested_on` the evidence that they saw."""
 
     id: str
     to_stage: Stage
     evidence_job: str
     requested_by: str | None = None
+    requested_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +213,7 @@ class LiveJob:
         cancel: why it shall end, once that is decided.
         epoch: of the bot when the job was enqueued.
         measure: what its bot's paper session showed over the window that the job runs again.
+        budget: how many evaluations it may make, of a search.
     """
 
     job: Job
@@ -223,6 +227,7 @@ class LiveJob:
     epoch: int = 0
     costs_bps: float = 0.0
     measure: Measure | None = None
+    budget: int = 0
 
 
 @dataclass(frozen=True, slots=True)

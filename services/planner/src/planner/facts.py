@@ -45,7 +45,7 @@ from autonomy.events import (
     StageChanged,
 )
 from autonomy.market_clock import day_number
-from autonomy.policy import read_policy
+from autonomy.policy import GateThresholds, Policy, read_policy
 from autonomy.values import JobClass, JobType, PromotionGate, Stage, Verdict, ms_of
 from planner.entities import Bot, Drifted, LiveJob, Measure, Paper, Pause, Recommendation
 from planner.state import ENQUEUE_WINDOW_MS, State
@@ -101,9 +101,25 @@ def _fold_fleet_fact(state: State, event: LoopPaused | LoopResumed | PolicyChang
         case LoopResumed():
             state.pauses.drop(f"{event.scope}/{event.target}")
         case PolicyChanged():
-            state.single = replace(state.single, policy=read_policy(event.document))
+            before, policy = state.policy, read_policy(event.document)
+            state.single = replace(state.single, policy=policy)
+            _forget_trees(state, before, policy)
         case _:
             assert_never(event)
+
+
+def _forget_trees(state: State, before: Policy, after: Policy) -> None:
+    """Where thresholds changed, the published trees hold the old ones: each is told again, also when no verdict changes."""
+    changed = {stage for stage in Stage if _gates_of(stage, before) != _gates_of(stage, after)}
+    for bot_id, said in list(state.said.rows.items()) if changed else ():
+        bot = state.bots.get(bot_id)
+        if bot is not None and bot.stage in changed and said[3]:
+            state.said.put(bot_id, (*said[:3], ""))
+
+
+def _gates_of(stage: Stage, policy: Policy) -> GateThresholds | None:
+    rules = policy.stages.get(stage)
+    return None if rules is None else rules.gates
 
 
 def _decided(state: State, event: BotDecision) -> None:
@@ -233,7 +249,8 @@ def _recommended(bot: Bot, event: PromotionRecommended | PromotionRequested | Pr
         case PromotionRequested():
             if bot.recommendation is None:
                 raise Broken(f"{bot.id}: an approval without a recommendation")
-            return replace(bot, recommendation=replace(bot.recommendation, requested_by=event.actor))
+            seen = bot.evidence.job_id if bot.evidence else None
+            return replace(bot, recommendation=replace(bot.recommendation, requested_by=event.actor, requested_on=seen))
         case PromotionWithdrawn():
             rejected = bot.evidence.job_id if event.outcome == "REJECTED" and bot.evidence else bot.rejected_evidence
             return replace(bot, recommendation=None, rejected_evidence=rejected)
@@ -256,12 +273,13 @@ def _enqueue(state: State, event: JobEnqueued, seq: int, now_ms: int) -> None:
     live = LiveJob(
         job, event.fingerprint, content_of(state, event.symbol), day_number(event.bars_until), now_ms, event.failures_limit,
         epoch=bot.epoch, costs_bps=event.costs.fee_bps + event.costs.slippage_bps, measure=_measure(bot, event),
+        budget=event.evolution.max_evaluations if event.evolution else 0,
     )  # fmt: skip
     state.jobs.put(job.job_id, live)
     record = replace(bot.record_of(job.job_class), job_id=job.job_id)
     held = replace(bot, research=record) if job.job_class is JobClass.RESEARCH else replace(bot, runner=record)
     if event.paper is not None:
-        held = replace(held, paper=_session(bot, event.paper))
+        held = replace(held, paper=_session(bot, event.paper, event.fingerprint))
     state.bots.put(bot.id, held)
     single = state.single
     single = replace(single, enqueues=counted(single.enqueues, now_ms))
@@ -270,10 +288,10 @@ def _enqueue(state: State, event: JobEnqueued, seq: int, now_ms: int) -> None:
     state.single = single
 
 
-def _session(bot: Bot, order: PaperOrder) -> Paper:
+def _session(bot: Bot, order: PaperOrder, fingerprint: str) -> Paper:
     if bot.paper is not None and bot.paper.session_id == order.session_id:
         return bot.paper
-    return Paper(order.session_id, day_number(order.from_day))
+    return Paper(order.session_id, day_number(order.from_day), fingerprint)
 
 
 def _measure(bot: Bot, event: JobEnqueued) -> Measure | None:

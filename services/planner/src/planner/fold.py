@@ -200,7 +200,7 @@ def fold_job_step(state: State, step: lifecycle.JobStep, now_ms: int, folded: Fo
     state.jobs.drop(after.job_id)
     if bot is None:
         return
-    bot = _bot_after_end(bot, after, now_ms)
+    bot = replace(_bot_after_end(bot, after, now_ms), trials=bot.trials + _spent(live, step))
     match step:
         case JobSucceeded() if live.cancel is None and live.epoch == bot.epoch:
             # Research that was ordered before a revert or a change says nothing about the bot as it is now.
@@ -210,6 +210,17 @@ def fold_job_step(state: State, step: lifecycle.JobStep, now_ms: int, folded: Fo
         case _:
             pass
     state.bots.put(bot.id, bot)
+
+
+def _spent(live: LiveJob, step: lifecycle.JobStep) -> int:
+    """Evaluations that a search made of this bot's strategy, whatever became of it: each counts against later Sharpe ratios.
+
+    Of a search that ends without a result nobody knows how many; once it was claimed its whole budget counts.
+    """
+    if isinstance(step, JobSucceeded):
+        return step.evolution.evaluations if step.evolution is not None else 0
+    began = live.job.status is JobStatus.RUNNING or live.job.attempt > 1
+    return live.budget if began else 0
 
 
 def _bot_after_end(bot: Bot, job: lifecycle.Job, now_ms: int) -> Bot:
@@ -233,7 +244,7 @@ def _with_result(bot: Bot, live: LiveJob, step: JobSucceeded, now_ms: int, folde
     if step.evolution is not None:
         found = step.evolution
         evolved = Evolved(found.fingerprint, found.data_sha256, found.bars)
-        bot = replace(bot, evolved=evolved, trials=bot.trials + found.evaluations)
+        bot = replace(bot, evolved=evolved)
         folded.searches.append(Search(bot.id, step.job_id, found))
     return bot
 

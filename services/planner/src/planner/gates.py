@@ -52,7 +52,7 @@ def blockers(bot: Bot, job_type: JobType, view: View) -> tuple[Code, ...]:
     data = view.data.get(bot.symbol)
     if data is None or data.bars < view.policy.research.min_bars:
         found.append(GateCode.MARKET_DATA)
-    if bot.failure is not None and _fails_again(bot, data, view):
+    if bot.failure is not None and fails_again(bot, data, view):
         found.append(GateCode.LAST_FAILURE)
     record = bot.runner if runs else bot.research
     if record.crashes >= view.policy.quarantine_after_crashes:
@@ -185,7 +185,8 @@ def _capabilities(bot: Bot, job_type: JobType, view: View) -> Finding:
     )  # fmt: skip
 
 
-def _fails_again(bot: Bot, data: Data | None, view: View) -> bool:
+def fails_again(bot: Bot, data: Data | None, view: View) -> bool:
+    """Whether the bot's last final failure was on the very input of now."""
     failure = bot.failure
     if failure is None or failure.fingerprint != view.fingerprint(bot):
         return False

@@ -68,6 +68,20 @@ def withdraw_failed(bot: Bot, view: View, say: Say) -> bool:
     return True
 
 
+def withdraw_overtaken(bot: Bot, say: Say) -> bool:
+    """Withdraw what a first approver agreed to once newer evidence stands: two people agree to the same, or to nothing."""
+    recommendation = bot.recommendation
+    if recommendation is None or recommendation.requested_by is None or not is_overtaken(bot, recommendation):
+        return False
+    withdraw(bot, "EVIDENCE_CHANGED", PLANNER, say)
+    return True
+
+
+def is_overtaken(bot: Bot, recommendation: Recommendation) -> bool:
+    """Whether the evidence is no longer the one that the first approver saw."""
+    return recommendation.requested_on != (bot.evidence.job_id if bot.evidence else None)
+
+
 def withdraw(bot: Bot, cause: str, actor: str, say: Say, gates: tuple[GateResult, ...] = ()) -> None:
     """End an open recommendation, if there is one."""
     if bot.recommendation is not None:

@@ -10,14 +10,14 @@ from collections import Counter
 from autonomy.events import BotChanged, BotUnpinned, ChallengerJudged, DriftJudged, WindowMetrics
 from autonomy.judgement import judge_challenger, judge_drift
 from autonomy.market_clock import day_of
-from autonomy.values import Cause, Drift, Stage
+from autonomy.values import Cause, Drift, JobClass, Stage
 from planner import graduation
 from planner.decide import pause_of
 from planner.endings import Say, cancel_job, close_session
 from planner.entities import Bot, Measure
 from planner.facts import within_hour
 from planner.fold import Folded, Rerun, Search
-from planner.gates import failing_runner_gates
+from planner.gates import failing_runner_gates, fails_again
 from planner.graduation import PLANNER
 from planner.looking import Sight, looked_at
 from planner.state import State
@@ -53,7 +53,7 @@ def _judge_search(state: State, search: Search, say: Say) -> None:
         return
     found = search.found
     verdict = judge_challenger(found, state.policy.evolution)
-    applied = verdict.wins and bot.stage is Stage.LAB and bot.paper is None
+    applied = verdict.wins and bot.stage is Stage.LAB and bot.paper is None and bot.hold is None
     say(ChallengerJudged(
         bot_id=bot.id, job_id=search.job_id, verdict="WINS" if verdict.wins else "LOSES", applied=applied,
         findings=tuple(finding[:500] for finding in verdict.findings), challenger=found.challenger,
@@ -80,22 +80,33 @@ def live_on(state: State, view: View, tick: int, say: Say) -> Sight:
         bot = state.bots.rows[bot_id]
         if bot.pin_until_ms is not None and bot.pin_until_ms <= view.now_ms:
             say(BotUnpinned(bot_id=bot_id, actor=PLANNER, cause="EXPIRED"))
-        _stop_runner(state, bot, view, say)
+        if _stop_runner(state, bot, view, say):
+            continue  # what is open is judged at the next tick, without that runner
         graduation.withdraw_failed(state.bots.rows[bot_id], view, say)
+        graduation.withdraw_overtaken(state.bots.rows[bot_id], say)
         graduation.recommend(state.bots.rows[bot_id], view, tick, say)
         if is_auto:
             _apply(state, state.bots.rows[bot_id], view, held, say)
     return sight
 
 
-def _stop_runner(state: State, bot: Bot, view: View, say: Say) -> None:
-    """Stop a live runner whose gates no longer pass: its job is cancelled, its position flattened unless the policy holds it."""
-    live = None if bot.runner.job_id is None else state.jobs.get(bot.runner.job_id)
-    if live is None or live.cancel is not None or not failing_runner_gates(bot, view):
-        return
-    cancel_job(state, bot, bot.runner, Cause.CANCELLED_BY_GATES, PLANNER, say)
-    if view.policy.runners.stop == "FLATTEN":
-        close_session(bot, Cause.CANCELLED_BY_GATES, PLANNER, say)
+def _stop_runner(state: State, bot: Bot, view: View, say: Say) -> bool:
+    """Stop what may no longer trade: its job is cancelled, its position flattened unless the policy holds it; returns whether it did.
+
+    A position without a trader is closed too, whatever became of its runner: when the gates fail, and when no runner can go on,
+    since the session met a failure that it would meet again or belongs to another fingerprint.
+    """
+    live, paper = state.live_job(bot, JobClass.RUNNER), bot.paper
+    flattens = view.policy.runners.stop == "FLATTEN"
+    if failing_runner_gates(bot, view):
+        stopped = cancel_job(state, bot, bot.runner, Cause.CANCELLED_BY_GATES, PLANNER, say)
+        return (flattens and close_session(bot, Cause.CANCELLED_BY_GATES, PLANNER, say)) or stopped
+    if paper is not None and live is None:
+        if paper.fingerprint != view.fingerprint(bot) and view.fingerprint(bot):
+            return close_session(bot, Cause.CANCELLED_BY_CHANGE, PLANNER, say)
+        if flattens and bot.failure is not None and fails_again(bot, view.data.get(bot.symbol), view):
+            return close_session(bot, bot.failure.cause, PLANNER, say)
+    return False
 
 
 def _apply(state: State, bot: Bot, view: View, held: Counter[Stage], say: Say) -> None:
@@ -103,7 +114,7 @@ def _apply(state: State, bot: Bot, view: View, held: Counter[Stage], say: Say) -
     recommendation, rules = bot.recommendation, view.policy.promotion
     if recommendation is None or graduation.needs_two(recommendation) or recommendation.to_stage not in rules.auto_stages:
         return
-    if pause_of(bot, state) is not None:
+    if bot.hold is not None or pause_of(bot, state) is not None:
         return
     if within_hour(state.single.promotions, view.now_ms) >= rules.auto_per_hour:
         return

@@ -26,6 +26,7 @@ FROM_LAB: Final = (
     PromotionGate.OUT_OF_SAMPLE, PromotionGate.DEFLATED_SHARPE, PromotionGate.OVERFITTING,
 )  # fmt: skip
 FROM_PAPER: Final = (*FROM_LAB, PromotionGate.RUNNER_HEALTHY, PromotionGate.DRIFT)
+ALL_DECIDE: Final = {len(codes): (True,) * len(codes) for codes in (FROM_LAB, FROM_PAPER)}
 LIVE_GATES: Final = frozenset({PromotionGate.RUNNER_HEALTHY, PromotionGate.DRIFT})
 RENEWED = "a refresh under the present fingerprint succeeds"
 
@@ -105,7 +106,8 @@ def said_verdicts(bot: Bot, view: View) -> str:
     codes = gates_of(bot.stage)
     if limits is None or not codes:
         return ""
-    signs = _signs(codes, verdicts(bot, view), limits.shadow)
+    deciding = tuple([has_say(code, bot, view, limits) for code in codes]) if limits.shadow else ALL_DECIDE[len(codes)]
+    signs = _signs(verdicts(bot, view), deciding)
     job = bot.evidence.job_id if bot.evidence else ""
     if bot.stage is Stage.LAB:
         return f"{signs}/{job}"
@@ -113,9 +115,9 @@ def said_verdicts(bot: Bot, view: View) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _signs(codes: tuple[PromotionGate, ...], found: tuple[Verdict, ...], shadow: tuple[PromotionGate, ...]) -> str:
+def _signs(found: tuple[Verdict, ...], deciding: tuple[bool, ...]) -> str:
     """A letter for each gate, small for one in shadow mode; few different rows of verdicts exist."""
-    return "".join([sign_of(verdict, deciding=code not in shadow) for code, verdict in zip(codes, found, strict=True)])
+    return "".join([sign_of(verdict, deciding=decides) for verdict, decides in zip(found, deciding, strict=True)])
 
 
 def all_pass(bot: Bot, view: View) -> bool:
@@ -124,13 +126,27 @@ def all_pass(bot: Bot, view: View) -> bool:
     codes = gates_of(bot.stage)
     if limits is None or not codes:
         return False
-    return all(verdict is PASS or code in limits.shadow for code, verdict in zip(codes, verdicts(bot, view), strict=True))
+    found = zip(codes, verdicts(bot, view), strict=True)
+    return all(verdict is PASS or not has_say(code, bot, view, limits) for code, verdict in found)
+
+
+def has_say(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds) -> bool:
+    """Whether a gate decides. In shadow mode it does not; but no shadow reaches so far that a bot goes up without evidence that stands."""
+    if code not in limits.shadow:
+        return True
+    if code is not PromotionGate.BASELINE_PASSED:
+        return False
+    evidence = standing_evidence(bot, view)
+    return evidence is None or is_expired(bot, evidence, view, limits)
 
 
 def standing_evidence(bot: Bot, view: View) -> Evidence | None:
-    """The bot's evidence, if it is about the very bot, code, data source and costs of now."""
+    """The bot's evidence, if it is about the very bot, code, data source and costs of now, and knows no later bar than the market shows."""
     evidence = bot.evidence
-    return evidence if evidence is not None and evidence.fingerprint == view.fingerprint(bot) else None
+    if evidence is None or evidence.fingerprint != view.fingerprint(bot):
+        return None
+    data = view.data.get(bot.symbol)
+    return None if data is not None and evidence.bars > data.bars else evidence
 
 
 def is_expired(bot: Bot, evidence: Evidence, view: View, limits: GateThresholds) -> bool:
@@ -213,7 +229,7 @@ def _live_verdict(code: PromotionGate, bot: Bot, view: View, limits: GateThresho
         return INCONCLUSIVE
     if code is PromotionGate.RUNNER_HEALTHY:
         behind = bars_behind(bot, view)
-        if behind is None:
+        if behind is None or bot.id not in view.trading:
             return INCONCLUSIVE
         taken = paper.traded_bars - paper.counted_from >= limits.min_live_bars
         return _worst(PASS if taken else INCONCLUSIVE, PASS if behind <= limits.max_bars_behind else FAIL)
@@ -233,7 +249,7 @@ def tree(bot: Bot, view: View) -> tuple[Gate, ...]:
 
 def gate(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds) -> Gate:
     """One gate in words."""
-    verdict, deciding = verdict_of(code, bot, view, limits), code not in limits.shadow
+    verdict, deciding = verdict_of(code, bot, view, limits), has_say(code, bot, view, limits)
     if code in LIVE_GATES:
         measured, required, clears = _live_words(code, bot, view, limits)
         job = bot.drift.job_id if code is PromotionGate.DRIFT and bot.drift else None
@@ -251,6 +267,8 @@ def _words(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds) ->
     found, standing = bot.evidence, standing_evidence(bot, view)
     if found is None:
         return "no evidence of this version", required, "its baseline succeeds"
+    if standing is None and found.fingerprint == view.fingerprint(bot):
+        return f"evidence on {found.bars} bars, more than the market shows", required, "a baseline on the bars of now succeeds"
     if standing is None:
         return f"evidence of another fingerprint ({found.fingerprint[:12]})", required, "a baseline under the present fingerprint succeeds"
     measured = _measured(code, standing.figures)
@@ -318,7 +336,9 @@ def _live_words(code: PromotionGate, bot: Bot, view: View, limits: GateThreshold
         behind = bars_behind(bot, view)
         shown = "unknown" if behind is None else str(behind)
         until = "before its first bar" if paper.last_day is None else f"up to {day_of(paper.last_day).isoformat()}"
-        return f"{paper.traded_bars - paper.counted_from} bars {until}, {shown} behind", required, "the runner takes more bars"
+        alive = "" if bot.id in view.trading else ", and no live runner now"
+        clears = "the runner takes more bars" if not alive else "a runner claims the session and beats"
+        return f"{paper.traded_bars - paper.counted_from} bars {until}, {shown} behind{alive}", required, clears
     required = f"{Drift.CONSISTENT.value} or {Drift.MINOR.value}"
     drift = bot.drift
     if drift is None or paper is None or drift.session_id != paper.session_id:

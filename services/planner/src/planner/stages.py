@@ -62,9 +62,11 @@ def approve(state: State, bot: Bot, command: ApprovePromotion, view: View, say: 
     """Apply a recommendation, every gate asked again; for CANARY and LIVE the first of two approvers only requests it.
 
     Raises:
-        Refused: NO_RECOMMENDATION, GATES_FAIL, FORBIDDEN, OWN_REQUEST, STAGE_FULL.
+        Refused: NO_RECOMMENDATION, ON_HOLD, GATES_FAIL, FORBIDDEN, OWN_REQUEST, EVIDENCE_CHANGED, STAGE_FULL.
     """
     recommendation = _open(bot, command.recommendation_id)
+    if bot.hold is not None:
+        raise Refused("ON_HOLD", "botId", f"{bot.id} is on hold: {bot.hold}")
     if not promotion_gates.all_pass(bot, view):
         failing = [gate.code.value for gate in promotion_gates.tree(bot, view) if gate.deciding and gate.verdict.value != "PASS"]
         raise Refused("GATES_FAIL", "botId", f"{bot.id}: {', '.join(failing)} do not pass now")
@@ -78,6 +80,10 @@ def approve(state: State, bot: Bot, command: ApprovePromotion, view: View, say: 
         if recommendation.requested_by == command.actor:
             raise Refused(
                 "OWN_REQUEST", "actor", f"{command.actor} requested it: another approver must agree to {recommendation.to_stage.value}"
+            )
+        if graduation.is_overtaken(bot, recommendation):
+            raise Refused(
+                "EVIDENCE_CHANGED", "recommendationId", f"{recommendation.requested_by} agreed on older evidence: look at the new one"
             )
         approved = (recommendation.requested_by, command.actor)
     if not graduation.has_room(graduation.by_stage(state), view, recommendation.to_stage):

@@ -15,7 +15,7 @@ import orjson
 from autonomy.chain import AcceptedTick, RunRecord, root_of, write_records, write_seal
 from autonomy.envelope import Ready, data_bytes
 from autonomy.errors import Broken
-from autonomy.events import Blocker, BotDecision, Head, JobEnqueued, PlannerRun, TickRecord
+from autonomy.events import Blocker, BotDecision, Head, JobEnqueued, PlannerRun, StageChanged, TickRecord
 from autonomy.events.document import MAX_NUMBER, MAX_TEXT
 from autonomy.market_clock import day_of, market_instant
 from autonomy.topics import DEFAULT_PARTITIONS
@@ -32,7 +32,7 @@ from autonomy.values import (
     partition_of,
     run_id_of,
 )
-from planner.check import check, check_promotions, contradictions
+from planner.check import check, check_step_up, contradictions
 from planner.commands import apply_command
 from planner.decide import DECIDER, Plan, decide, with_job
 from planner.facts import fold_fact, fold_own, said_of_gates
@@ -87,8 +87,12 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
     """
     folded = fold_slice(state, slice_, inputs.now_ms, inputs.elapsed_ms)
     said: list[TickRecord] = []
+    faults: list[str] = []
 
     def say(fact: TickRecord) -> None:
+        if isinstance(fact, StageChanged):
+            # Before it is folded: later facts of the tick may change the bot, its evidence or the policy.
+            faults.extend(check_step_up(fact, state, inputs.now_ms))
         said.append(fact)
         fold_fact(state, fact, inputs.tick, len(said), inputs.now_ms)
 
@@ -99,7 +103,7 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
     before_life = len(said)
     sight = live_on(state, view, inputs.tick, say)
     plan = decide(state, view, sight if len(said) == before_life else None)
-    faults = [*check(plan, state, view), *check_promotions(said, state, view)]
+    faults.extend(check(plan, state, view))
     if faults:
         raise Broken(f"tick {inputs.tick}: the plan breaks {len(faults)} rules: {faults[:MAX_ERRORS_SHOWN]}")
     errors = contradictions(plan, state)[:MAX_ERRORS_SHOWN]

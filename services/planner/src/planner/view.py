@@ -10,7 +10,7 @@ from typing import NamedTuple
 from autonomy.fleet import fingerprint_of
 from autonomy.market_clock import market_day, unpack_days, wall_ms_of_day
 from autonomy.policy import Policy
-from autonomy.values import JobType, Verdict
+from autonomy.values import JobStatus, JobType, Verdict
 from planner.entities import Bot, RunnerProcess, SymbolOffer
 from planner.state import State
 
@@ -34,6 +34,7 @@ class View:
         data: by symbol, from the live offers, or from the last one known.
         strategies: name → (version, code hash).
         disagreements: strategies and symbols that live processes announce differently.
+        trading: bots whose runner was claimed, beats and is not about to be stopped.
         walls: what `wall_ms` answered already.
         judged: verdicts of the promotion gates by bot id, each with the very bot that they are about.
         context: all that a bot is judged against besides time: with the same context and bot only time can change a wish.
@@ -50,6 +51,7 @@ class View:
     strategies: dict[str, tuple[int, str]]
     disagreements: frozenset[str]
     context: object
+    trading: frozenset[str] = frozenset()
     fingerprints: dict[tuple[str, int], str] = field(default_factory=dict)
     walls: dict[int, int | None] = field(default_factory=dict)
     judged: dict[str, tuple[Bot, tuple[Verdict, ...]]] = field(default_factory=dict)
@@ -67,7 +69,7 @@ class View:
     def _derive(self, bot: Bot) -> str:
         code, data = self.strategies.get(bot.strategy), self.data.get(bot.symbol)
         if code is None or data is None:
-            return bot.evidence.fingerprint if bot.evidence else ""
+            return ""  # no evidence fits what nobody knows
         research = self.policy.research
         return fingerprint_of(
             strategy=bot.strategy, strategy_version=code[0], code_hash=code[1], parameters=dict(bot.parameters),
@@ -123,5 +125,15 @@ def build_view(state: State, now_ms: int) -> View:
         job_types=job_types,
         data=data, strategies=strategies, disagreements=frozenset(disagreements),
         context=(context, offered, bool(live), job_types, frozenset(disagreements), epoch_ms),
+        trading=_trading(state),
         fingerprints=state.fingerprints.of(context),
     )  # fmt: skip
+
+
+def _trading(state: State) -> frozenset[str]:
+    lease_ms = round(state.policy.leases.lease_s * 1000)
+    return frozenset([
+        live.job.bot_id for live in state.jobs.rows.values()
+        if live.job.job_type is JobType.RUNNER_START and live.job.status is JobStatus.RUNNING
+        and live.cancel is None and live.silent_ms < lease_ms
+    ])  # fmt: skip
