@@ -75,13 +75,12 @@ class Paper:
         from_day: the bars after it are traded.
         bar, last_day: of the last mark; None before the first.
         counted_from: traded bars at which the bot's stage began: its health is counted from there.
-        fingerprint: of the session; another one is another session.
         snapshot: of the engine, as it goes into the next order.
+        fingerprint: of the session, and with another one it cannot go on; empty in logs of before `life-2`.
     """
 
     session_id: str
     from_day: int
-    fingerprint: str
     bar: int | None = None
     last_day: int | None = None
     traded_bars: int = 0
@@ -92,6 +91,7 @@ class Paper:
     max_drawdown: float = 0.0
     flat: Flat = Flat()
     snapshot: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...], int, int] | None = None
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +120,17 @@ class Drifted:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """An open recommendation; `requested_by` is the first of two approvers, `requested_on` the evidence that they saw."""
+    """An open recommendation and the evidence that it stands on.
+
+    Attributes:
+        evidence_job: once the first of two approvers requested it, the one that they saw.
+        requested_by: that approver.
+    """
 
     id: str
     to_stage: Stage
     evidence_job: str
     requested_by: str | None = None
-    requested_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +217,6 @@ class LiveJob:
         cancel: why it shall end, once that is decided.
         epoch: of the bot when the job was enqueued.
         measure: what its bot's paper session showed over the window that the job runs again.
-        budget: how many evaluations it may make, of a search.
     """
 
     job: Job
@@ -227,7 +230,6 @@ class LiveJob:
     epoch: int = 0
     costs_bps: float = 0.0
     measure: Measure | None = None
-    budget: int = 0
 
 
 @dataclass(frozen=True, slots=True)

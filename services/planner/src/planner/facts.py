@@ -103,7 +103,8 @@ def _fold_fleet_fact(state: State, event: LoopPaused | LoopResumed | PolicyChang
         case PolicyChanged():
             before, policy = state.policy, read_policy(event.document)
             state.single = replace(state.single, policy=policy)
-            _forget_trees(state, before, policy)
+            if state.revision >= 2:
+                _forget_trees(state, before, policy)
         case _:
             assert_never(event)
 
@@ -203,7 +204,7 @@ def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None
                 eligible_ms=now_ms, failure=None, evidence=None, epoch=bot.epoch + 1, recommendation=None, drift=None,
             ))  # fmt: skip
         case PromotionRecommended() | PromotionRequested() | PromotionWithdrawn():
-            state.bots.put(bot.id, _recommended(bot, event))
+            state.bots.put(bot.id, _recommended(bot, event, state.revision))
         case BotDecision():
             raise Broken("a decision is folded apart")
         case _:
@@ -242,15 +243,15 @@ def _moved(bot: Bot, event: StageChanged, now_ms: int) -> Bot:
     return moved
 
 
-def _recommended(bot: Bot, event: PromotionRecommended | PromotionRequested | PromotionWithdrawn) -> Bot:
+def _recommended(bot: Bot, event: PromotionRecommended | PromotionRequested | PromotionWithdrawn, revision: int) -> Bot:
     match event:
         case PromotionRecommended():
             return replace(bot, recommendation=Recommendation(event.recommendation_id, event.to_stage, event.evidence_job))
         case PromotionRequested():
             if bot.recommendation is None:
                 raise Broken(f"{bot.id}: an approval without a recommendation")
-            seen = bot.evidence.job_id if bot.evidence else None
-            return replace(bot, recommendation=replace(bot.recommendation, requested_by=event.actor, requested_on=seen))
+            seen = bot.recommendation.evidence_job if revision < 2 or bot.evidence is None else bot.evidence.job_id
+            return replace(bot, recommendation=replace(bot.recommendation, requested_by=event.actor, evidence_job=seen))
         case PromotionWithdrawn():
             rejected = bot.evidence.job_id if event.outcome == "REJECTED" and bot.evidence else bot.rejected_evidence
             return replace(bot, recommendation=None, rejected_evidence=rejected)
@@ -273,13 +274,12 @@ def _enqueue(state: State, event: JobEnqueued, seq: int, now_ms: int) -> None:
     live = LiveJob(
         job, event.fingerprint, content_of(state, event.symbol), day_number(event.bars_until), now_ms, event.failures_limit,
         epoch=bot.epoch, costs_bps=event.costs.fee_bps + event.costs.slippage_bps, measure=_measure(bot, event),
-        budget=event.evolution.max_evaluations if event.evolution else 0,
     )  # fmt: skip
     state.jobs.put(job.job_id, live)
     record = replace(bot.record_of(job.job_class), job_id=job.job_id)
     held = replace(bot, research=record) if job.job_class is JobClass.RESEARCH else replace(bot, runner=record)
     if event.paper is not None:
-        held = replace(held, paper=_session(bot, event.paper, event.fingerprint))
+        held = replace(held, paper=_session(bot, event.paper, event.fingerprint if state.revision >= 2 else ""))
     state.bots.put(bot.id, held)
     single = state.single
     single = replace(single, enqueues=counted(single.enqueues, now_ms))
@@ -291,7 +291,7 @@ def _enqueue(state: State, event: JobEnqueued, seq: int, now_ms: int) -> None:
 def _session(bot: Bot, order: PaperOrder, fingerprint: str) -> Paper:
     if bot.paper is not None and bot.paper.session_id == order.session_id:
         return bot.paper
-    return Paper(order.session_id, day_number(order.from_day), fingerprint)
+    return Paper(order.session_id, day_number(order.from_day), fingerprint=fingerprint)
 
 
 def _measure(bot: Bot, event: JobEnqueued) -> Measure | None:

@@ -51,7 +51,7 @@ from autonomy.events import (
     WindowMetrics,
 )
 from autonomy.market_clock import day_number
-from autonomy.values import CRASHES, FINAL_FAILURES, Cause, JobClass, JobStatus
+from autonomy.values import CRASHES, FINAL_FAILURES, Cause, JobClass, JobStatus, JobType
 from planner.entities import (
     Bot,
     ClassRecord,
@@ -200,7 +200,7 @@ def fold_job_step(state: State, step: lifecycle.JobStep, now_ms: int, folded: Fo
     state.jobs.drop(after.job_id)
     if bot is None:
         return
-    bot = replace(_bot_after_end(bot, after, now_ms), trials=bot.trials + _spent(live, step))
+    bot = replace(_bot_after_end(bot, after, now_ms), trials=bot.trials + _spent(state, bot, live, step))
     match step:
         case JobSucceeded() if live.cancel is None and live.epoch == bot.epoch:
             # Research that was ordered before a revert or a change says nothing about the bot as it is now.
@@ -212,15 +212,17 @@ def fold_job_step(state: State, step: lifecycle.JobStep, now_ms: int, folded: Fo
     state.bots.put(bot.id, bot)
 
 
-def _spent(live: LiveJob, step: lifecycle.JobStep) -> int:
+def _spent(state: State, bot: Bot, live: LiveJob, step: lifecycle.JobStep) -> int:
     """Evaluations that a search made of this bot's strategy, whatever became of it: each counts against later Sharpe ratios.
 
     Of a search that ends without a result nobody knows how many; once it was claimed its whole budget counts.
     """
     if isinstance(step, JobSucceeded):
-        return step.evolution.evaluations if step.evolution is not None else 0
+        counts = state.revision >= 2 or (live.cancel is None and live.epoch == bot.epoch)
+        return step.evolution.evaluations if step.evolution is not None and counts else 0
     began = live.job.status is JobStatus.RUNNING or live.job.attempt > 1
-    return live.budget if began else 0
+    is_search = live.job.job_type is JobType.EVOLVE
+    return state.policy.evolution.max_evaluations if began and is_search and state.revision >= 2 else 0
 
 
 def _bot_after_end(bot: Bot, job: lifecycle.Job, now_ms: int) -> Bot:

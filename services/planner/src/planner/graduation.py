@@ -79,7 +79,7 @@ def withdraw_overtaken(bot: Bot, say: Say) -> bool:
 
 def is_overtaken(bot: Bot, recommendation: Recommendation) -> bool:
     """Whether the evidence is no longer the one that the first approver saw."""
-    return recommendation.requested_on != (bot.evidence.job_id if bot.evidence else None)
+    return recommendation.evidence_job != (bot.evidence.job_id if bot.evidence else None)
 
 
 def withdraw(bot: Bot, cause: str, actor: str, say: Say, gates: tuple[GateResult, ...] = ()) -> None:

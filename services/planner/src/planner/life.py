@@ -102,7 +102,8 @@ def _stop_runner(state: State, bot: Bot, view: View, say: Say) -> bool:
         stopped = cancel_job(state, bot, bot.runner, Cause.CANCELLED_BY_GATES, PLANNER, say)
         return (flattens and close_session(bot, Cause.CANCELLED_BY_GATES, PLANNER, say)) or stopped
     if paper is not None and live is None:
-        if paper.fingerprint != view.fingerprint(bot) and view.fingerprint(bot):
+        now = view.fingerprint(bot)
+        if now and paper.fingerprint and paper.fingerprint != now:
             return close_session(bot, Cause.CANCELLED_BY_CHANGE, PLANNER, say)
         if flattens and bot.failure is not None and fails_again(bot, view.data.get(bot.symbol), view):
             return close_session(bot, bot.failure.cause, PLANNER, say)

@@ -25,6 +25,9 @@ Said = tuple[str, str, str, str]
 NOTHING_SAID: Final[Said] = ("", "", "", "")
 
 
+REVISIONS: Final = {"life-1": 1, "life-2": 2}
+"""By who decided a tick, how it is folded: a log goes on being folded as the planner that wrote it folded it."""
+NEWEST: Final = max(REVISIONS.values())
 MAX_CHANGES_KEPT: Final = 1_000_000
 """Keys that a change log keeps; a reader that comes later than that has to look at everything."""
 
@@ -38,6 +41,11 @@ def _bytes_of_singletons(value: Singletons) -> bytes:
         value.policy.hash(), value.market_epoch_ms, value.enqueues, value.searches, value.promotions, value.last_offer, value.refused,
     )  # fmt: skip
     return _ENCODER.encode(shown)
+
+
+def _bytes_of_bot(bot: Bot) -> bytes:
+    # Sessions of before `life-2` have no fingerprint, and had no such field: their bots hash as they did.
+    return _ENCODER.encode(bot).replace(b',"fingerprint":""}', b"}")
 
 
 class ChangeLog:
@@ -208,6 +216,7 @@ class State:
         retired: ids that are never used again.
         commands: ids that acted already, oldest first.
         head_tick: the last accepted tick that was folded.
+        revision: how the present tick is folded, one of `REVISIONS`; of the tick, so not part of the state hash.
     """
 
     bots: Table[Bot] = field(init=False)
@@ -219,6 +228,7 @@ class State:
     commands: Table[int] = field(default_factory=lambda: Table("command"))
     singles: Table[Singletons] = field(default_factory=_one)
     head_tick: int = 0
+    revision: int = NEWEST
     bot_changes: ChangeLog = field(default_factory=ChangeLog)
     said_changes: ChangeLog = field(default_factory=ChangeLog)
     fingerprints: FingerprintCache = field(default_factory=FingerprintCache)
@@ -226,7 +236,7 @@ class State:
 
     def __post_init__(self) -> None:
         """The tables that somebody reads the changes of."""
-        self.bots = Table("bot", changes=self.bot_changes)
+        self.bots = Table("bot", _bytes_of_bot, changes=self.bot_changes)
         self.said = Table("said", changes=self.said_changes)
 
     def bot_ids(self) -> list[str]:

@@ -41,7 +41,7 @@ from planner.gates import Finding, findings
 from planner.life import give_verdicts, live_on
 from planner.orders import extras_of, timeout_s_of
 from planner.promotion_gates import Gate, tree
-from planner.state import State
+from planner.state import NEWEST, REVISIONS, State
 from planner.view import View, build_view
 from planner.wishes import Decision
 
@@ -85,6 +85,7 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
     Raises:
         Broken: the plan breaks a rule; nothing may be published.
     """
+    state.revision = NEWEST
     folded = fold_slice(state, slice_, inputs.now_ms, inputs.elapsed_ms)
     said: list[TickRecord] = []
     faults: list[str] = []
@@ -266,6 +267,9 @@ def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick) -> str
     """
     seal = accepted.seal
     now_ms = ms_of(seal.now)
+    if seal.decider not in REVISIONS:
+        return f"tick {seal.tick} was decided by {seal.decider}, which this version does not know"
+    state.revision = REVISIONS[seal.decider]
     if (len(slice_), input_root(slice_)) != (seal.inputs, seal.input_root):
         return f"tick {seal.tick}: its {len(slice_)} inputs are not the {seal.inputs} that it sealed"
     fold_slice(state, slice_, now_ms, seal.elapsed_ms)
