@@ -4,6 +4,7 @@ Source: R-C1, R-C2.2, R-A3.1.
 """
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,15 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autonomy.events import (
+    DriftJudged,
     JobEnqueued,
     PinBot,
     RejectPromotion,
     ResearchSummary,
+    SessionClosed,
     SetPromotionMode,
     StageChanged,
     UnpinBot,
 )
-from autonomy.values import Cause, JobStatus, JobType, Stage
+from autonomy.values import FOUR_EYES, Cause, Drift, JobStatus, JobType, Stage
 from planner.decide import decide
 from planner.looking import digest_of
 from planner.state import Memo
@@ -33,10 +36,13 @@ from support.lives import (
     a_fleet,
     a_search,
     approve,
+    engine_window,
     mark,
     order_of,
+    research,
     revert,
     step,
+    until_live,
 )
 from support.ticks import TickDriver, events_of
 
@@ -49,36 +55,55 @@ Step = tuple[int, int]
 
 @dataclass
 class Witness:
-    """What an outsider knows from the log alone: orders with their tick, results said, moves."""
+    """What an outsider knows from the log alone: orders and reverts with their place (tick, seq), results said, moves."""
 
     orders: dict[str, JobEnqueued] = field(default_factory=dict)
     results: dict[str, ResearchSummary] = field(default_factory=dict)
-    reverted_at: dict[str, int] = field(default_factory=dict)
+    ordered_at: dict[str, tuple[int, int]] = field(default_factory=dict)
+    reverted_at: dict[str, tuple[int, int]] = field(default_factory=dict)
     stages: dict[str, Stage] = field(default_factory=dict)
-    approvals: dict[str, set[str]] = field(default_factory=dict)
-    ups: int = 0
+    drift: dict[str, Drift] = field(default_factory=dict)
+    bars: Counter[str] = field(default_factory=Counter)
+    ups: Counter[Stage] = field(default_factory=Counter)
 
     def watch(self, tick: int, attempt: Try) -> None:
         """Look at an accepted tick."""
-        for event in events_of(attempt):
+        for seq, event in enumerate(events_of(attempt), start=1):
             if isinstance(event, JobEnqueued):
-                self.orders[event.job_id] = event
+                self.orders[event.job_id], self.ordered_at[event.job_id] = event, (tick, seq)
             elif isinstance(event, StageChanged):
-                self._moved(tick, event)
+                self._moved((tick, seq), event)
+            elif isinstance(event, DriftJudged):
+                self.drift[event.bot_id] = event.verdict
+            elif isinstance(event, SessionClosed):
+                self._begin(event.bot_id)
 
-    def _moved(self, tick: int, event: StageChanged) -> None:
+    def _begin(self, bot_id: str) -> None:
+        """What a runner showed before this counts no more."""
+        self.drift.pop(bot_id, None)
+        self.bars.pop(bot_id, None)
+
+    def _moved(self, place: tuple[int, int], event: StageChanged) -> None:
         assert self.stages.get(event.bot_id) == event.from_stage
         self.stages[event.bot_id] = event.to_stage
         if event.from_stage is None:
             return
         if event.to_stage is Stage.LAB:
-            self.reverted_at[event.bot_id] = tick
+            self.reverted_at[event.bot_id] = place
+            self._begin(event.bot_id)
             return
-        self.ups += 1
+        self.ups[event.to_stage] += 1
+        if event.to_stage in FOUR_EYES:
+            assert len(set(event.approved_by)) == 2, "one pair of eyes"
+        if event.from_stage is not Stage.LAB:
+            assert self.bars[event.bot_id] >= 20, "too few bars traded in the stage"
+            assert self.drift.get(event.bot_id) in {Drift.CONSISTENT, Drift.MINOR}, "drifting, or never compared"
+        self._begin(event.bot_id)
         assert event.evidence_job is not None
         order, result = self.orders[event.evidence_job], self.results[event.evidence_job]
         assert order.bot_id == event.bot_id
-        assert order.tick > self.reverted_at.get(event.bot_id, 0), "promoted on evidence from before the revert"
+        # The revert's own tick orders the new baseline, after it.
+        assert self.ordered_at[order.job_id] > self.reverted_at.get(event.bot_id, (0, 0)), "promoted on evidence from before the revert"
         assert result.fingerprint == order.fingerprint
         assert passes(result), result
 
@@ -90,6 +115,10 @@ def passes(result: ResearchSummary) -> bool:
     if any(number is None for number in numbers) or not result.look_ahead_ok or result.synthetic:
         return False
     sharpe, drawdown, outside, inside, dsr, pbo, stressed = (float(number) for number in numbers if number is not None)
+    assert whole.exposure is not None
+    assert whole.bars_per_trade is not None
+    if not 0.02 <= whole.exposure <= 1.0 or whole.bars_per_trade < 2.0:
+        return False
     plain = sharpe >= 0.3 and whole.trades >= 30 and drawdown <= 0.35 and dsr >= 0.95 and pbo <= 0.5 and stressed >= 0.0
     return plain and outside >= 0.5 and outside >= inside * 0.5
 
@@ -107,6 +136,31 @@ class History:
             step(self.driver)
             self.driver.succeed(self.driver.state.jobs.rows[live.job.job_id], **STRONG)
         step(self.driver)
+        self._to_the_door_of_canary(BOTS[0])
+
+    def _to_the_door_of_canary(self, bot: str) -> None:
+        """One bot has gone a long way already: without it hardly any history would leave PAPER."""
+        driver = self.driver
+        for stage in (Stage.PAPER, Stage.SHADOW):
+            approve(driver, bot)
+            assert driver.state.bots.rows[bot].stage is stage
+            self._look()
+            queued = [
+                live for live in driver.live(JobStatus.QUEUED) if live.job.bot_id == bot and live.job.job_type is JobType.RUNNER_START
+            ]
+            for live in queued:
+                driver.claim(live)
+                step(driver)
+            self._take(bot, 30)
+            step(driver, after_ms=450_000)
+            live = until_live(driver, bot, JobType.BACKTEST_REFRESH, marks=1)
+            research(driver, bot, window=engine_window(driver, live))
+            self._look()
+        assert driver.state.bots.rows[bot].recommendation is not None
+
+    def _take(self, bot: str, bars: int) -> None:
+        mark(self.driver, bot, bars)
+        self.witness.bars[bot] += bars
 
     def do(self, act: int, number: int) -> None:
         """One step."""
@@ -117,7 +171,7 @@ class History:
             case 2 | 3 | 4:
                 self._succeed(number)
             case 5:
-                approve(self.driver, bot, actor=("ada", "ben")[number % 2])
+                approve(self.driver, bot, actor=("ada", "ben")[number // len(BOTS) % 2])
             case 6:
                 self._mark(bot, number)
             case 7:
@@ -153,7 +207,10 @@ class History:
                     driver.fail(live, Cause.RUNNER_LOST)
             case _:
                 # Whoever claims it may be overtaken by a revert; the result is said all the same.
-                driver.succeed(live, **{**STRONG, **WEAKER[number % len(WEAKER)]})
+                found = {**STRONG, **WEAKER[number % len(WEAKER)]}
+                if live.measure is not None:
+                    found["window"] = engine_window(driver, live, trades=live.measure.trades * (1, 1, 1, 3)[number % 4])
+                driver.succeed(live, **found)
         step(driver)
 
     def _mark(self, bot: str, number: int) -> None:
@@ -162,7 +219,7 @@ class History:
             live for live in self.driver.live(JobStatus.RUNNING) if live.job.bot_id == bot and live.job.job_type is JobType.RUNNER_START
         ]
         if known.paper is not None and running:
-            mark(self.driver, bot, 1 + number % 25)
+            self._take(bot, 1 + number % 25)
         step(self.driver)
 
     def _operate(self, bot: str, number: int) -> None:
@@ -230,9 +287,11 @@ def test_nobody_goes_up_without_every_gate_and_a_revert_sticks(history: list[Ste
 def test_same_log_is_decided_the_same_by_a_reader_that_starts_cold() -> None:
     lived = History()
     chance = random.Random(11)
+    lived.do(5, 0)
+    lived.do(5, len(BOTS))  # the second approver
     for _ in range(150):
         lived.do(chance.randrange(12), chance.randrange(10_000))
-    assert lived.witness.ups > 0, "the history promoted nobody: it proves nothing"
+    assert set(lived.witness.ups) >= {Stage.PAPER, Stage.SHADOW, Stage.CANARY}, "the history promotes too few: it proves little"
     assert lived.witness.reverted_at
     follower, again = lived.driver.reader(), lived.driver.reader()
     for accepted in lived.driver.accepted:
@@ -246,15 +305,35 @@ def test_witness_notices_a_promotion_on_old_evidence() -> None:
     lived = History()
     witness = lived.witness
     order = JobEnqueued.model_construct(job_id=an_id("old"), bot_id="a", tick=3, fingerprint="f")
-    witness.orders[order.job_id], witness.stages["a"] = order, Stage.LAB
+    witness.orders[order.job_id], witness.ordered_at[order.job_id], witness.stages["a"] = order, (3, 1), Stage.LAB
     witness.results[order.job_id] = ResearchSummary.model_construct(fingerprint="f")
-    witness.reverted_at["a"] = 5
+    witness.reverted_at["a"] = (5, 1)
     moved = StageChanged(
         event_id=an_id("move"), bot_id="a", from_stage=Stage.LAB, to_stage=Stage.PAPER, reason_code="PROMOTED", actor="ada",
         evidence_job=order.job_id,
     )  # fmt: skip
     with pytest.raises(AssertionError, match="before the revert"):
         witness.watch(6, _try_of(moved))
+
+
+@pytest.mark.parametrize(("lack", "words"), [("eyes", "one pair of eyes"), ("bars", "too few bars"), ("drift", "drifting")])
+def test_witness_notices_a_step_beyond_paper_that_lacks_something(lack: str, words: str) -> None:
+    """Negative control: a witness that knows all but one of what the step needs."""
+    lived = History()
+    witness = lived.witness
+    assert witness.stages["a"] is Stage.SHADOW
+    evidence = lived.driver.state.bots.rows["a"].evidence
+    assert evidence is not None
+    if lack == "bars":
+        witness.bars["a"] = 3
+    if lack == "drift":
+        witness.drift["a"] = Drift.MAJOR
+    moved = StageChanged(
+        event_id=an_id("move"), bot_id="a", from_stage=Stage.SHADOW, to_stage=Stage.CANARY, reason_code="PROMOTED", actor="ben",
+        approved_by=("ben",) if lack == "eyes" else ("ada", "ben"), evidence_job=evidence.job_id,
+    )  # fmt: skip
+    with pytest.raises(AssertionError, match=words):
+        witness.watch(99, _try_of(moved))
 
 
 def _try_of(event: StageChanged) -> Any:

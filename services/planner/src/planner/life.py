@@ -93,20 +93,25 @@ def live_on(state: State, view: View, tick: int, say: Say) -> Sight:
 def _stop_runner(state: State, bot: Bot, view: View, say: Say) -> bool:
     """Stop what may no longer trade: its job is cancelled, its position flattened unless the policy holds it; returns whether it did.
 
-    A position without a trader is closed too, whatever became of its runner: when the gates fail, and when no runner can go on,
-    since the session met a failure that it would meet again or belongs to another fingerprint.
+    A position without a trader is closed too, whatever became of its runner: when the gates fail, and when the session met a failure that
+    it would meet again. A session of another code, data or costs is over, held or not: it would mix two of them.
     """
-    live, paper = state.live_job(bot, JobClass.RUNNER), bot.paper
+    paper, now = bot.paper, view.fingerprint(bot)
+    if paper is not None and now and paper.fingerprint and paper.fingerprint != now:
+        cancel_job(state, bot, bot.runner, Cause.CANCELLED_BY_CHANGE, PLANNER, say)
+        return close_session(bot, Cause.CANCELLED_BY_CHANGE, PLANNER, say)
     flattens = view.policy.runners.stop == "FLATTEN"
     if failing_runner_gates(bot, view):
         stopped = cancel_job(state, bot, bot.runner, Cause.CANCELLED_BY_GATES, PLANNER, say)
         return (flattens and close_session(bot, Cause.CANCELLED_BY_GATES, PLANNER, say)) or stopped
-    if paper is not None and live is None:
-        now = view.fingerprint(bot)
-        if now and paper.fingerprint and paper.fingerprint != now:
-            return close_session(bot, Cause.CANCELLED_BY_CHANGE, PLANNER, say)
-        if flattens and bot.failure is not None and fails_again(bot, view.data.get(bot.symbol), view):
-            return close_session(bot, bot.failure.cause, PLANNER, say)
+    failure = bot.failure
+    if (
+        flattens
+        and failure is not None
+        and state.live_job(bot, JobClass.RUNNER) is None
+        and fails_again(bot, view.data.get(bot.symbol), view)
+    ):
+        return close_session(bot, failure.cause, PLANNER, say)
     return False
 
 
