@@ -14,8 +14,15 @@ from support.builders import NOON_MS, a_digest
 LOW, HIGH = "00000000-0000-0000-0000-00000000000a", "f0000000-0000-0000-0000-00000000000b"
 
 
-def an_election(process: str = LOW, *, mono_ms: float = 1_000.0, now_ms: int = NOON_MS) -> Election:
+def an_unmeasured_election(process: str = LOW, *, mono_ms: float = 1_000.0, now_ms: int = NOON_MS) -> Election:
     return Election(process, 5.0, started_mono_ms=mono_ms, now_ms=now_ms)
+
+
+def an_election(process: str = LOW, *, mono_ms: float = 1_000.0, now_ms: int = NOON_MS) -> Election:
+    """One that has read its first own pulse back: its clock agrees with the broker's."""
+    election = an_unmeasured_election(process, mono_ms=mono_ms, now_ms=now_ms)
+    election.see(a_pulse(process, "starting"), now_ms, now_ms, mono_ms)
+    return election
 
 
 def a_pulse(process: str, role: str = "leader") -> PlannerPulse:
@@ -117,6 +124,19 @@ def test_clock_that_differs_from_the_brokers_does_not_lead(skew_ms: int, *, refu
     election.see(a_pulse(LOW), NOON_MS + skew_ms, NOON_MS, 1_000)
     assert leads(election, 1_000) is not refuses
     assert bool(election.problem) is refuses
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 3_600_000])
+def test_clock_that_nobody_compared_does_not_lead(ahead_ms: int) -> None:
+    """Only its own pulse tells: the pulses of others say nothing of this clock."""
+    election = an_unmeasured_election(now_ms=NOON_MS + ahead_ms)
+    hear(election, HIGH, 1_000, age_ms=60_000)
+    assert not election.leads(20_000, NOON_MS + ahead_ms + 19_000)
+    assert election.role(20_000, NOON_MS + ahead_ms + 19_000) == "standby"
+    assert "not compared" in election.problem
+    election.see(a_pulse(LOW, "standby"), NOON_MS + 19_000, NOON_MS + ahead_ms + 19_000, 20_000)
+    assert election.leads(20_000, NOON_MS + ahead_ms + 19_000) is (ahead_ms == 0)
+    assert ("differs" in election.problem) is (ahead_ms > 0)
 
 
 def test_clock_that_agrees_again_leads_again() -> None:

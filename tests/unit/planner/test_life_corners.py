@@ -16,6 +16,7 @@ from autonomy.events import (
     ChangeBot,
     CommandRejected,
     HoldBot,
+    PauseLoop,
     PromotionRecommended,
     PromotionRequested,
     PromotionWithdrawn,
@@ -28,7 +29,7 @@ from autonomy.events import (
     StageChanged,
 )
 from autonomy.revert_plan import Standing, revert_plan
-from autonomy.values import Cause, Drift, JobStatus, JobType, PromotionGate, Stage, Verdict
+from autonomy.values import Cause, Drift, JobStatus, JobType, PromotionGate, Reason, Stage, Verdict
 from planner import check, promotion_gates
 from planner.entities import Drifted
 from planner.stages import standing
@@ -52,7 +53,7 @@ from support.lives import (
     step,
     until_live,
 )
-from support.ticks import TickDriver, events_of
+from support.ticks import TickDriver, events_of, jobs_of
 
 BOT = "aapl-sma"
 
@@ -267,6 +268,27 @@ def test_held_position_does_not_go_on_under_other_costs() -> None:
         closed += said(step(driver), SessionClosed)
     assert [(event.session_id, event.cause) for event in closed] == [(before.session_id, Cause.CANCELLED_BY_CHANGE)]
     assert bot_of(driver, BOT).paper is None
+
+
+def test_pause_stops_new_work_and_no_trader() -> None:
+    driver = on_paper()
+    mark(driver, BOT, 3)
+    driver.command(PauseLoop, reason="maintenance")
+    step(driver, after_ms=45_000)
+    live = job_of(driver, BOT, JobType.RUNNER_START)
+    driver.finish(live)  # its six hours are over
+    attempt = step(driver)
+    (order,) = jobs_of(attempt)
+    assert order.paper is not None
+    assert order.paper.session_id == bot_of(driver, BOT).paper.session_id  # type: ignore[union-attr]
+    assert not attempt.seal.loop_enabled
+    # Negative control: everybody else, and a bot without a session, stays where it is.
+    reasons = {decision.bot_id: decision.reason for decision in attempt.plan.decisions}
+    assert {reason for bot_id, reason in reasons.items() if bot_id != BOT} == {Reason.LOOP_DISABLED}
+    driver.claim(job_of(driver, BOT, JobType.RUNNER_START))
+    step(driver)
+    driver.fail(job_of(driver, BOT, JobType.RUNNER_START), Cause.RUNNER_LOST)
+    assert not [order for _ in range(30) for order in jobs_of(step(driver, after_ms=60_000))]
 
 
 def test_runner_is_not_healthy_without_a_runner() -> None:

@@ -140,8 +140,9 @@ def _kind(job_type: JobType | None) -> str:
 def _grant_of(decision: Decision, bot: Bot, state: State, view: View) -> Iterator[str]:
     if bot.hold is not None:
         yield f"{bot.id}: scheduled while on hold"
+    carried_on = decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.crashes == 0
     for scope in ("fleet/", f"stage/{Stage(bot.stage).value}", f"bot/{bot.id}"):
-        if scope in state.pauses.rows:
+        if scope in state.pauses.rows and not carried_on:
             yield f"{bot.id}: scheduled while {scope} is paused"
     record = bot.runner if decision.job_type is JobType.RUNNER_START else bot.research
     if record.ended_ms is not None and view.now_ms - record.ended_ms < round(_rest_s(record, view) * 1000):

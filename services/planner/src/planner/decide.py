@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from operator import itemgetter
 
-from autonomy.values import Reason, ZeroJobs
+from autonomy.values import JobStatus, JobType, Reason, ZeroJobs
 from planner.competition import compete
 from planner.entities import Bot
 from planner.looking import HeldBack, Key, Sight, digest_of_lines, line_of, looked_at
@@ -56,7 +56,8 @@ def decide(state: State, view: View, sight: Sight | None = None) -> Plan:
     decisions, lines, news = sight.wishes.copy(), sight.lines.copy(), set(sight.news)
     ready = sight.ready
     if state.pauses.rows:
-        ready = [candidate for candidate in ready if pause_of(state.bots.rows[candidate.bot_id], state) is None]
+        rows, wishes = state.bots.rows, sight.wishes
+        ready = [each for each in ready if pause_of(rows[each.bot_id], state) is None or goes_on(rows[each.bot_id], wishes[each.place])]
     places = [candidate.place for candidate in ready]
     settled = compete([decisions[place] for place in places], state, view)
     granted = tuple([decision for decision in settled if decision[1] is SCHEDULED])
@@ -105,10 +106,16 @@ def pause_of(bot: Bot, state: State) -> str | None:
     return None
 
 
+def goes_on(bot: Bot, decision: Decision) -> bool:
+    """Whether a paper session only came to the end of its job: a pause stops new work, not a trader, and no position is left alone."""
+    return decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended == JobStatus.SUCCEEDED.value
+
+
 def paused(decision: Decision, state: State) -> Decision:
     """What a pause makes of a decision: nothing is enqueued, and what would have been is kept."""
-    key = pause_of(state.bots.rows[decision.bot_id], state)
-    if key is None:
+    bot = state.bots.rows[decision.bot_id]
+    key = pause_of(bot, state)
+    if key is None or goes_on(bot, decision):
         return decision
     pause = state.pauses.rows[key]
     detail = f"{pause.scope} paused by {pause.actor}"
