@@ -22,7 +22,7 @@ class Election:
     Attributes:
         takeover_s: silence of a leader after which a standby leads.
         rival, rival_mono_ms: the last other process that said it leads, and when this process heard it.
-        skew_ms: own clock against the broker's, from own pulses read back.
+        skew_ms: own clock against the broker's, from own pulses read back; None before the first of them.
         problem: why this process refuses to lead, in words.
     """
 
@@ -32,7 +32,7 @@ class Election:
     now_ms: int
     rival: str = ""
     rival_mono_ms: float = field(default=-1e15)
-    skew_ms: int = 0
+    skew_ms: int | None = None
     problem: str = ""
     leading: bool = False
     offset_ms: float = 0.0
@@ -57,10 +57,12 @@ class Election:
     def measure(self, mono_ms: float, now_ms: int) -> None:
         """Judge this process's own clock.
 
-        A wrong future `now`, once accepted, would hold time still for everybody.
+        A wrong future `now`, once accepted, would hold time still for everybody: a clock that nobody compared yet is no right one.
         """
         leap_ms = now_ms - mono_ms - self.offset_ms
-        if abs(self.skew_ms) > MAX_BROKER_SKEW_MS:
+        if self.skew_ms is None:
+            self.problem = "its clock was not compared with the broker's yet: no own pulse was read back"
+        elif abs(self.skew_ms) > MAX_BROKER_SKEW_MS:
             self.problem = f"its clock differs from the broker's by {self.skew_ms} ms (limit {MAX_BROKER_SKEW_MS})"
         elif abs(leap_ms) > MAX_LEAP_MS:
             self.problem = f"its clock leapt by {leap_ms:.0f} ms (limit {MAX_LEAP_MS})"
