@@ -208,6 +208,17 @@ def test_process_that_beats_too_slowly_for_the_lease_does_not_claim(beat_ms: flo
     assert len(loaded(a_queue(beat_ms=beat_ms), orders(1)).claimable(0.0)) == claims
 
 
+@pytest.mark.parametrize(("lease_s", "claims"), [(10.1, 1), (10.0, 0), (6.0, 0)])
+def test_process_that_reads_its_win_too_late_for_the_lease_does_not_claim(lease_s: float, claims: int) -> None:
+    """The deadline of 5 s must be below half of the order's own lease, whatever lease the process was started for."""
+    assert len(loaded(a_queue(beat_ms=1_000.0), orders(1, lease_s=lease_s)).claimable(0.0)) == claims
+
+
+def test_lease_that_a_process_is_too_slow_for_holds_up_no_other_job() -> None:
+    queue = loaded(a_queue(slots=1, beat_ms=1_000.0), orders(1, 1, lease_s=6.0), orders(1, 2))
+    assert names(queue.claimable(0.0)) == ["bot-2-1"]
+
+
 # ── when to start ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

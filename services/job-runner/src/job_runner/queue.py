@@ -113,6 +113,14 @@ class Rules:
     beat_ms: float
     job_types: frozenset[JobType]
 
+    def fit(self, lease_s: float) -> bool:
+        """Whether this process may claim under a lease: the policy in force says it, not the setting that was checked at the start.
+
+        Who beats too slowly for it would lose every claim; who may read its win as late as half a lease could start work that was
+        given to somebody else already.
+        """
+        return self.beat_ms <= lease_s * 1000 / 5 and self.deadline_ms < lease_s * 1000 / 2
+
 
 @dataclass(slots=True)
 class Queue:
@@ -202,8 +210,8 @@ class Queue:
             group = GROUP_OF[job.job_type]
             if free[group] <= 0 or job.job_id in busy or job.job_type not in self.rules.job_types:
                 continue
-            if self.rules.beat_ms > self.orders[job.job_id].lease_s * 1000 / 5:
-                continue  # this process beats too slowly for the job's lease: it would lose every claim
+            if not self.rules.fit(self.orders[job.job_id].lease_s):
+                continue
             _, since_ms = self.since[job.job_id]
             if mono_ms - since_ms >= rank_of(self.rules.process_id, job, recent) * RANK_STEP_MS:
                 found.append(self.orders[job.job_id])
