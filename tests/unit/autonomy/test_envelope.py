@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autonomy import events as catalogue
-from autonomy.envelope import MAX_RECORD_BYTES, Received, Undecodable, data_bytes, decode, encode
+from autonomy.envelope import MAX_RECORD_BYTES, Received, Undecodable, data_bytes, decode, encode, keys_in
 from autonomy.events import BY_WIRE, CATALOGUE, Event
 from autonomy.values import JobClass, instant_of_ms
 from contract.examples import examples
@@ -152,6 +152,39 @@ def test_foreign_spacing_and_order_are_read() -> None:
     """Negative control of the search for repeated keys: another form alone is no fault."""
     turned = dict(reversed(list(HOLD.items())))
     assert isinstance(decode(json.dumps(turned, indent=2).encode(), "autonomy.commands"), Received)
+
+
+def objects_in(value: object) -> Iterator[dict[str, Any]]:
+    """Every JSON object of a document, at any depth."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from objects_in(inner)
+
+
+@given(st.integers(0, len(EXAMPLES) - 1), st.data())
+def test_key_that_stands_twice_is_found_at_any_depth_in_any_spacing(number: int, data: st.DataObject) -> None:
+    event = EXAMPLES[number]
+    document = json.loads(as_record(event))
+    found = [each for each in objects_in(document) if each]
+    chosen = found[data.draw(st.integers(0, len(found) - 1))]
+    key = data.draw(st.sampled_from(sorted(chosen)))
+    double = "its double \x01"
+    chosen[double] = chosen[key]  # written as the same key below
+    separators = data.draw(st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : "), (",\n", "\t:"), (",", " :")]))
+    value = json.dumps(document, separators=separators, ensure_ascii=False).encode()
+    twice = value.replace(json.dumps(double, ensure_ascii=False).encode(), json.dumps(key).encode())
+    assert twice != value
+    assert "stands twice" in refused(twice, event.topic)
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.wire)
+def test_no_record_of_ours_needs_a_second_look_for_repeated_keys(event: Event) -> None:
+    """The count is exact for what the platform writes, also where a text holds what looks like a key."""
+    value = as_record(event)
+    received = decode(value, event.topic)
+    assert isinstance(received, Received)
+    assert value.count(b'":') == keys_in(received.event) + len(json.loads(value))
 
 
 @pytest.mark.parametrize("days", ["!", "A", "AAA=A", "AAAA=", "é"])
