@@ -10,13 +10,15 @@ from datetime import date
 from typing import Any, cast
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from autonomy.chain import GENESIS, Chain, write_records
 from autonomy.envelope import Received, decode
+from autonomy.errors import Retryable
 from autonomy.events import JobCancelled, JobEnqueued, JobFailed, JobRequeued, JobStarted, JobSucceeded, RunnerMarked, RunnerTraded
 from autonomy.kafka import Outgoing
 from autonomy.topics import RUNNERS
-from autonomy.values import Cause, JobType, partition_of
+from autonomy.values import CRASHES, FINAL_FAILURES, Cause, JobType, partition_of
 from job_runner.barrier import Barrier
 from job_runner.market_data import Bars
 from job_runner.outbox import Outbox
@@ -24,6 +26,7 @@ from job_runner.outcome import Outcome
 from job_runner.paper import DayBar, Marks, PaperSession
 from job_runner.paper_worker import PaperTrader
 from job_runner.queue import Claim, Queue, Rules, SlotGroup
+from job_runner.report import StrategyError
 from support.builders import NOON_MS, an_id
 from support.paper import RowsMarket, a_paper_order
 from support.research import some_rows
@@ -398,6 +401,65 @@ async def test_fault_in_one_session_fails_that_job_only() -> None:
     outcome = await asyncio.wait_for(bench.start(), 5)
     assert outcome is not None
     assert outcome.label == Cause.STRATEGY_ERROR
+    bench.close()
+
+
+class BaseError(Exception):
+    """As ccxt names the root of its errors."""
+
+
+class NetworkError(BaseError):
+    """As ccxt names what may pass."""
+
+
+class RateLimitExceeded(NetworkError):
+    """One of them."""
+
+
+def caused(fault: Exception, by: Exception) -> Exception:
+    fault.__cause__ = by
+    return fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (ConnectionResetError("the exchange hung up"), Cause.RUNNER_LOST),
+        (OSError(28, "No space left on device"), Cause.RUNNER_LOST),
+        (TimeoutError(), Cause.RUNNER_LOST),
+        (RateLimitExceeded("slower"), Cause.RUNNER_LOST),
+        (KafkaConnectionError("gone"), Cause.RUNNER_LOST),
+        (Retryable("later"), Cause.RUNNER_LOST),
+        (caused(RuntimeError("bars"), OSError("disk")), Cause.RUNNER_LOST),
+        # Negative controls: the same code on the same bars fails again, and must not be tried for ever.
+        (BaseError("the exchange refuses"), Cause.STRATEGY_ERROR),
+        (ZeroDivisionError("a step"), Cause.STRATEGY_ERROR),
+        (StrategyError("NaN"), Cause.STRATEGY_ERROR),
+        (caused(StrategyError("NaN"), OSError("disk")), Cause.STRATEGY_ERROR),
+    ],
+    ids=lambda value: f"{value!r} by {value.__cause__!r}" if isinstance(value, Exception) else str(value),
+)
+async def test_what_network_or_machine_did_is_a_crash_and_what_the_strategy_did_is_final(fault: Exception, cause: Cause) -> None:
+    """A crash has a cooldown and another attempt; a final failure blocks the bot until its input changes."""
+
+    class Failing(RowsMarket):
+        def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
+            if self.fails:
+                raise fault
+            return super().bars(symbol, timeframe, until)
+
+        fails = False
+
+    market = Failing(some_rows(60))
+    bench = a_bench(released=10, market=market)
+    task = bench.start()
+    await bench.until(lambda: len(bench.log.said) == 10)
+    market.fails = True
+    bench.wall[0] += 10_000
+    outcome = await asyncio.wait_for(task, 5)
+    assert outcome is not None
+    assert outcome.label == cause
+    assert (cause in CRASHES, cause in FINAL_FAILURES) == (cause is Cause.RUNNER_LOST, cause is Cause.STRATEGY_ERROR)
     bench.close()
 
 

@@ -22,11 +22,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
 from autonomy import clock
 from autonomy.envelope import encode, event_id_of
-from autonomy.errors import BadInput
+from autonomy.errors import BadInput, Retryable
 from autonomy.events import RunnerMarked, RunnerTraded
 from autonomy.kafka import Outgoing
 from autonomy.topics import RUNNERS, TOPICS
@@ -52,6 +53,22 @@ PARTITIONS: Final = {topic.name: topic.partitions for topic in TOPICS}[RUNNERS]
 
 BARS: Final = Counter("autonomy_paper_bars", "Bars of paper sessions that were said and acknowledged")
 PAUSES: Final = Counter("autonomy_paper_pauses", "Pauses of paper sessions for want of an acknowledged heartbeat")
+
+
+PASSING: Final = (OSError, KafkaError, Retryable)
+"""What network and operating system raise; a `TimeoutError` is an `OSError`."""
+NETWORK_ERROR: Final = "NetworkError"
+"""The root of what the optional ccxt raises when an exchange does not answer; it is no OSError, and not installed everywhere."""
+
+
+def may_pass(fault: BaseException) -> bool:
+    """Whether a fault comes from network or operating system, itself or as its cause, so that another attempt may not meet it."""
+    seen: BaseException | None = fault
+    while seen is not None:
+        if isinstance(seen, PASSING) or any(kind.__name__ == NETWORK_ERROR for kind in type(seen).__mro__):
+            return True
+        seen = seen.__cause__
+    return False
 
 
 class _Overtaken(Exception):
@@ -114,7 +131,9 @@ class PaperTrader:
         except Exception as fault:
             # A fault in one session must not end the others in this process.
             log.exception("a fault in a paper session", extra={"job": claim.order.job_id})
-            return failed(Cause.STRATEGY_ERROR, f"a fault in the runner: {fault!r}")
+            # Network and machine may be well again after the cooldown; the same code on the same bars never is.
+            cause = Cause.RUNNER_LOST if may_pass(fault) else Cause.STRATEGY_ERROR
+            return failed(cause, f"a fault in the runner: {fault!r}")
 
     async def _trade(self, claim: Claim) -> Outcome | None:
         order = claim.order
