@@ -21,7 +21,7 @@ from autonomy.topics import JOBS, RUNS, TOPICS
 PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
 
 
-def append(bootstrap: str, topic: str, partition: int, values: Sequence[bytes], headers: Sequence[tuple[str, bytes]] = ()) -> None:
+def append(bootstrap: str, topic: str, partition: int, values: Sequence[bytes], headers: Sequence[tuple[str, bytes | None]] = ()) -> None:
     """Append raw values."""
 
     async def run() -> None:

@@ -62,10 +62,13 @@ class RunRecord:
 
 
 def read_record(
-    headers: Sequence[tuple[str, bytes]], key: bytes | None, value: bytes | None, offset: int, timestamp_ms: int
+    headers: Sequence[tuple[str, bytes | None]], key: bytes | None, value: bytes | None, offset: int, timestamp_ms: int
 ) -> RunRecord | Undecodable:
-    """Place a stored record by its headers; a record that has none of ours is refused with the reason."""
-    named = dict(headers)
+    """Place a stored record by its headers; a record that has none of ours is refused with the reason.
+
+    A header may be null in Kafka, and foreign ones are whatever somebody wrote.
+    """
+    named = {name: found for name, found in headers if found is not None}
     try:
         return RunRecord(
             kind=named["kind"].decode(), tick=int(named["tick"]), try_id=named["try"].decode(), seq=int(named["seq"]),
@@ -95,7 +98,7 @@ class OwnTry:
         """A try whose records are about to be appended."""
         return cls(tuple(records), tuple([tuple(record.headers()) for record in records]), root)
 
-    def recognise(self, headers: Sequence[tuple[str, bytes]], key: bytes | None, value: bytes | None) -> RunRecord | None:
+    def recognise(self, headers: Sequence[tuple[str, bytes | None]], key: bytes | None, value: bytes | None) -> RunRecord | None:
         """The next record of the try, when these are its very bytes; None for anything else."""
         if self.seen == len(self.records):
             return None
@@ -239,7 +242,8 @@ class Chain:
         if not isinstance(seal, PlannerRun):
             self._refuse(f"seal at {record.offset} cannot be read: {received}", len(kept))
             return None
-        records = tuple(kept[seq] for seq in range(1, seal.count + 1) if seq in kept)
+        # A foreign seal may claim any count: it is walked only when as many records are here.
+        records = tuple(kept[seq] for seq in range(1, seal.count + 1) if seq in kept) if len(kept) == seal.count else ()
         fault = self._fault(seal, record, records, len(kept))
         if fault is not None:
             self._refuse(f"seal of tick {seal.tick} at {record.offset}: {fault}", len(kept))

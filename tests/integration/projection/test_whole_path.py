@@ -4,10 +4,14 @@ import asyncio
 
 import pytest
 
+from autonomy.chain import GENESIS
 from autonomy.events import CancelJob, HoldBot, PauseLoop, RegisterBots, ResumeLoop, RetireBot
+from autonomy.topics import RUNS
 from projection.rebuild import rebuild
 from support.log import append, audit
 from support.platform import LARGE_SUITE, Platform, fleet, quick_policy, wait_for
+from support.proof import Api
+from support.ticks import a_seal
 
 pytestmark = pytest.mark.servers
 
@@ -122,6 +126,24 @@ def test_poison_on_every_topic_is_quarantined_and_nothing_stops(platform: Platfo
     assert planner.alive
     assert projection.alive
     assert runner.alive
+    audit(platform.broker.bootstrap).check()
+
+
+def test_foreign_headers_and_counts_in_the_chain_stop_no_reader(platform: Platform) -> None:
+    """F15 on `autonomy.runs`: headers that are null, and a seal that claims more records than anybody could count."""
+    seal = a_seal(GENESIS, [], "foreign", count=2**53 - 1)
+    services = [platform.planner(), platform.projection(), platform.runner()]
+    api = Api.start(platform)
+    platform.set_policy()
+    for nothing in ("kind", "tick", "try", "seq"):
+        headers = [(name, None if name == nothing else value) for name, value in seal.headers()]
+        append(platform.broker.bootstrap, RUNS, 0, [seal.value], headers)
+    append(platform.broker.bootstrap, RUNS, 0, [seal.value], seal.headers())
+    platform.register(fleet(2))
+    wait_for("baselines in spite of poison", lambda: succeeded(platform) >= 2, 60)
+    wait_for("a fresh proof", lambda: api.autonomy()[1]["proof"]["status"] == "fresh")
+    assert platform.one("SELECT count(*) FROM quarantine WHERE topic = 'autonomy.runs'") == 4
+    assert [service.name for service in (*services, api.service) if not service.alive] == []
     audit(platform.broker.bootstrap).check()
 
 

@@ -74,6 +74,25 @@ def test_more_records_than_sealed_are_void() -> None:
     assert "3 records, 2 sealed" in refusal(Chain(), [*records, seal])
 
 
+MOST = 2**53 - 1
+"""The greatest count that the codec lets through."""
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("tick", [1, 2, 7])
+def test_seal_of_any_count_is_refused_at_once(tick: int) -> None:
+    """Whatever it claims: no reader counts to it."""
+    records = facts(GENESIS, 2, "a")
+    seal = a_seal(GENESIS, records, "a", count=MOST, tick=tick)
+    assert (f"2 records, {MOST} sealed" if tick == 1 else "the next tick is 1") in refusal(Chain(), [*records, seal])
+
+
+def test_as_many_records_as_sealed_but_other_ones_are_void() -> None:
+    first, second = facts(GENESIS, 2, "a")
+    seal = a_seal(GENESIS, [first, second], "a")
+    assert "2 records, 2 sealed" in refusal(Chain(), [first, replace(second, seq=7), seal])
+
+
 def test_wrong_root_is_void() -> None:
     records = facts(GENESIS, 2, "a")
     seal = a_seal(GENESIS, records, "a", root=a_digest("another"))
@@ -331,9 +350,13 @@ def test_sealed_record_that_cannot_be_read_is_broken() -> None:
         [("kind", b"x"), ("tick", b"1"), ("try", b"\xff"), ("seq", b"1")],
         [("kind", b"x"), ("tick", b"9" * 5000), ("try", b"t"), ("seq", b"1")],
         [("kind", b"x"), ("tick", b"1"), ("try", b"t")],
+        [("kind", None), ("tick", b"1"), ("try", b"t"), ("seq", b"1")],
+        [("kind", b"x"), ("tick", None), ("try", b"t"), ("seq", b"1")],
+        [("kind", b"x"), ("tick", b"1"), ("try", None), ("seq", b"1")],
+        [("kind", b"x"), ("tick", b"1"), ("try", b"t"), ("seq", None)],
     ],
 )
-def test_record_without_a_place_is_refused_with_the_reason(headers: list[tuple[str, bytes]]) -> None:
+def test_record_without_a_place_is_refused_with_the_reason(headers: list[tuple[str, bytes | None]]) -> None:
     refused = read_record(headers, b"key", b"value", 7, 0)
     assert isinstance(refused, Undecodable)
     assert "headers" in refused.reason
