@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
+from pydantic import WithJsonSchema
 
 from autonomy.events import RevertToLab
 from autonomy.postgres import GONE
@@ -23,7 +24,10 @@ router = APIRouter()
 JSON = "application/json"
 MAX_BODY_BYTES = 1_048_576
 MAX_DEPTH = 20
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
+MAX_KEY = 200
+# The limits are described here and checked by `check_key`: a refusal before the route would be recorded by nobody.
+Key = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_KEY})]
+IdempotencyKey = Annotated[Key | None, Header(alias="Idempotency-Key")]
 Authorization = Annotated[str | None, Header()]
 
 
@@ -39,6 +43,17 @@ def check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise Problem(403, "CROSS_SITE", "Not from here", "Origin is another site")
+
+
+def check_key(key: str | None) -> None:
+    """A key, where there is one, has a length that can be kept.
+
+    Raises:
+        Problem: 422.
+    """
+    if key is not None and not 1 <= len(key) <= MAX_KEY:
+        limit = f"1 to {MAX_KEY} characters"
+        raise Problem(422, "BAD_INPUT", "A value is refused", f"Idempotency-Key: {limit}", field="Idempotency-Key", limit=limit)
 
 
 async def body_of(request: Request) -> dict[str, object]:
@@ -109,17 +124,19 @@ async def command(
             code = "NO_CREDENTIAL" if authorization is None else "BAD_CREDENTIAL"
             raise Problem(401, code, "Commands need an operator's token", "Authorization: Bearer <token>")
         document = await body_of(request)
+        check_key(idempotency_key)
         said = context.desk.read(document, operator, idempotency_key)
+        if context.kafka_is_gone:
+            raise Problem(503, "KAFKA_DOWN", "Kafka does not answer: the command was not sent")
+        if idempotency_key:
+            await context.desk.say_once(said, context.pool)
+        else:
+            await context.desk.append(said, said.command_id, operator.name)
     except Problem as problem:
-        if not context.kafka_is_gone:
+        # A command that was not sent, or may have landed, was not refused.
+        if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR and not context.kafka_is_gone:
             await context.desk.refused(document, operator, problem)
         raise
-    if context.kafka_is_gone:
-        raise Problem(503, "KAFKA_DOWN", "Kafka does not answer: the command was not sent")
-    if idempotency_key:
-        await context.desk.say_once(said, context.pool)
-    else:
-        await context.desk.append(said, said.command_id, operator.name)
     return await answered(context, said.command_id)
 
 

@@ -50,6 +50,7 @@ async def events(context: Context, request: Request, after: int, max_events: int
     loop = asyncio.get_running_loop()
     try:
         while not context.stopping and not await request.is_disconnected() and (max_events is None or sent < max_events):
+            seen = context.snapshots.taken
             rows = await changed(context, after)
             silent_before = context.ages().silent_before
             if silent_before is not None:
@@ -71,7 +72,9 @@ async def events(context: Context, request: Request, after: int, max_events: int
                 sent += 1
             with contextlib.suppress(TimeoutError):
                 async with context.snapshots.changed:
-                    await asyncio.wait_for(context.snapshots.changed.wait(), PROOF_EVERY_S)
+                    # One that was taken while the rows were read is not waited for again.
+                    newer = context.snapshots.changed.wait_for(lambda: context.snapshots.taken != seen)  # noqa: B023 (awaited at once)
+                    await asyncio.wait_for(newer, PROOF_EVERY_S)
     finally:
         context.clients -= 1
 
