@@ -223,7 +223,9 @@ def test_a_key_is_of_one_operator_and_one_command(api: Api) -> None:
     assert first.json()["commandId"] != other.json()["commandId"]
     again = api.command({"type": "pause-loop", "scope": "bot", "target": "bot-001"}, key="key-3")
     assert (again.status_code, again.json()["code"], again.json()["field"]) == (422, "KEY_REUSED", "Idempotency-Key")
+    assert refused(api, "KEY_REUSED", "ope-person")["command"] == "pause-loop"
     assert api.command({"type": "pause-loop"}, key="x" * 201).status_code == 422
+    wait_for("the long key too", lambda: said(api, code="BAD_INPUT", field="Idempotency-Key"))
 
 
 def test_a_key_is_known_to_the_next_process_too(api: Api) -> None:
