@@ -189,12 +189,7 @@ def _waits(audit: Audit, ends: Mapping[str, tuple[int, ...]]) -> bool:
 
 def _balance(reader: LogReader, audit: Audit) -> None:
     """Pause what is far ahead of the chain; never what the next tick needs, so there is always something to read."""
-    wanted = {partition for partition in reader.positions if _is_wanted(audit, partition)}
-    paused = reader.consumer.paused()
-    if idle := set(reader.positions) - wanted - paused:
-        reader.consumer.pause(*idle)
-    if again := wanted & paused:
-        reader.consumer.resume(*again)
+    reader.pause_all_but({partition for partition in reader.positions if _is_wanted(audit, partition)})
 
 
 def _is_wanted(audit: Audit, partition: TopicPartition) -> bool:

@@ -9,7 +9,7 @@ an idempotent batch that was sent may land after any outage, so a timeout means 
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, NamedTuple, Protocol, Self
@@ -39,7 +39,7 @@ class Record(Protocol):
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 async def ensure_topics(bootstrap: str, wanted: Iterable[Topic], replication: int = 1) -> None:
@@ -192,6 +192,14 @@ class LogReader:
         """Go to an offset; what was fetched from elsewhere is dropped."""
         self.consumer.seek(partition, offset)
         self.positions[partition] = offset
+
+    def pause_all_but(self, wanted: Collection[TopicPartition]) -> None:
+        """Let `poll` return nothing but these partitions; the others keep their positions until they are wanted again."""
+        paused = self.consumer.paused()
+        if idle := set(self.positions) - set(wanted) - paused:
+            self.consumer.pause(*idle)
+        if again := paused & set(wanted):
+            self.consumer.resume(*again)
 
     async def poll(self, timeout_ms: int = 200, max_records: int = MAX_FETCH_RECORDS) -> list[Record]:
         """The next records, per partition in order; empty when nothing came within `timeout_ms`."""

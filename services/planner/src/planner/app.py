@@ -12,7 +12,7 @@ import signal
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -23,11 +23,11 @@ from autonomy.errors import Broken
 from autonomy.events import AcceptDivergence, Head, PlannerPulse
 from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
 from autonomy.telemetry import spare_collector, tracer
-from autonomy.topics import INPUTS, JOBS, PULSE, RUNS, TOPICS
+from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS, TOPICS
 from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
 from planner.election import Election
 from planner.fold import read_input, repairs
-from planner.inbox import MAX_WAITING, Inbox
+from planner.inbox import MAX_TICKS_AHEAD, Inbox
 from planner.settings import PlannerSettings
 from planner.state import State
 from planner.tick import TickInputs, Try, follow, prepare
@@ -81,7 +81,7 @@ class Planner:
         """Fold the log, then lead or stand by until told to stop."""
         ends = await self.reader.ends([RUNS, *INPUTS])
         while not self.stopping:
-            await self.turn(0 if self.accepted else POLL_MS)
+            await self.turn(POLL_MS)
             if not self.caught_up and self.reader.reached(ends) and not self.accepted:
                 self.caught_up = True
                 spare_collector()
@@ -97,9 +97,9 @@ class Planner:
 
     async def turn(self, timeout_ms: int) -> None:
         """Read what came, fold the ticks whose inputs are here, say a pulse."""
-        if self.inbox.size < MAX_WAITING or self.accepted == []:
-            for record in await self.reader.poll(timeout_ms):
-                self.take(record)
+        self.reader.pause_all_but({partition for partition in self.reader.positions if self.is_wanted(partition)})
+        for record in await self.reader.poll(timeout_ms):
+            self.take(record)
         if self.diverged is not None and self.divergence_accepted(self.diverged.seal.tick):
             log.warning("an approver accepted the difference", extra={"tick": self.diverged.seal.tick})
             self.halted, tick, self.diverged = "", self.diverged, None
@@ -110,6 +110,23 @@ class Planner:
             log.warning("no verdict within %d ms: unknown, the try is dropped", VERDICT_TIMEOUT_MS)
             self.drop_candidate()
         await self.pulse()
+
+    def is_wanted(self, partition: TopicPartition) -> bool:
+        """Whether to read on in a partition: what is far ahead of the chain waits in the log, never what the next tick needs.
+
+        The client hands out what it fetched of a partition whole, so what is read ahead may fill the inbox before a tick's inputs are here.
+        """
+        topic: str = partition.topic
+        if topic == RUNS:
+            return len(self.accepted) < MAX_TICKS_AHEAD
+        if topic == PULSE or not self.inbox.is_full:
+            return True
+        if self.halted:
+            return topic == COMMANDS  # an approver's word is all that a halted planner waits for
+        if not self.accepted:
+            return True  # the next tick folds whatever there is
+        ends = self.accepted[0].seal.cut.get(topic, ())
+        return self.reader.positions[partition] < (ends[partition.partition] if partition.partition < len(ends) else 0)
 
     def take(self, record: Record) -> None:
         """Route one record of the log."""

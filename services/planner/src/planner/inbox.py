@@ -13,20 +13,29 @@ from autonomy.topics import INPUTS
 from planner.fold import Input
 
 MAX_WAITING = 200_000
-"""Records; above it the reader waits for the chain before it fetches more."""
+"""Records; above it the reader fetches only what the next accepted tick needs."""
+MAX_TICKS_AHEAD = 256
+"""Accepted ticks that wait for inputs; above it nothing more of the chain is fetched."""
 
 
 @dataclass(slots=True)
 class Inbox:
-    """Inputs in the order of their partitions."""
+    """Inputs in the order of their partitions.
+
+    Attributes:
+        is_full: since `limit` records waited, until half as many do: pausing a partition throws away what was fetched of it.
+    """
 
     waiting: dict[tuple[str, int], deque[Input]] = field(default_factory=dict)
     size: int = 0
+    limit: int = MAX_WAITING
+    is_full: bool = False
 
     def put(self, record: Input) -> None:
         """Take a record that was read."""
         self.waiting.setdefault((record.topic, record.partition), deque()).append(record)
         self.size += 1
+        self.is_full = self.is_full or self.size >= self.limit
 
     def slice_to(self, cut: Mapping[str, Sequence[int]]) -> list[Input]:
         """Everything below a cut, sorted by (topic, partition, offset); nothing is dropped."""
@@ -45,3 +54,4 @@ class Inbox:
                 while queue and queue[0].offset < end:
                     queue.popleft()
                     self.size -= 1
+        self.is_full = self.is_full and self.size > self.limit // 2
