@@ -12,16 +12,18 @@ from autonomy.topics import COMMANDS, INPUTS, JOBS, RUNS
 from planner import app
 from planner.app import Planner
 from planner.inbox import Inbox
-from support.shell import a_planner, kafka_of, turns
+from support.shell import MemoryKafka, a_planner, kafka_of, lead_for, turns
 from support.ticks import PARTITIONS, TickDriver
 
 LIMIT, EACH, TURNS = 60, 20, 200
+LONG_AGO_MS = 1_700_000_000_000
+"""Before any machine's clock: the shell reads the real one, and the next tick is due at once."""
 NEEDED = TopicPartition(COMMANDS, 0)
 
 
 def a_history(ticks: int = 3) -> TickDriver:
     """Some bots, a runner, and ticks by somebody else."""
-    driver = TickDriver()
+    driver = TickDriver(now_ms=LONG_AGO_MS)
     driver.runner()
     driver.register("bot-0", "bot-1", "bot-2")
     for _ in range(ticks):
@@ -93,3 +95,41 @@ def test_what_is_read_ahead_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert TopicPartition(RUNS, 0) not in wanted
     assert read
     assert not read & wanted
+
+
+# ── a log that lost records ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def a_warm_planner() -> tuple[Planner, MemoryKafka]:
+    """A planner that folded everything, and its broker."""
+    driver = a_history()
+    kafka = kafka_of(driver)
+    planner = a_planner(kafka)
+    asyncio.run(turns(planner, 20))
+    assert planner.state.head_tick == driver.chain.head.tick
+    return planner, kafka
+
+
+def truncate(kafka: MemoryKafka, planner: Planner, below: int = 1) -> None:
+    """The log loses the last records of a partition that an accepted tick folded."""
+    cut = planner.chain.cut[COMMANDS][0]
+    del kafka.log[NEEDED][cut - below :]
+
+
+def test_leader_on_an_intact_log_seals_ticks() -> None:
+    """Control of the next test: it would tick if nothing were wrong."""
+    planner, kafka = a_warm_planner()
+    before = len(kafka.log[TopicPartition(RUNS, 0)])
+    asyncio.run(lead_for(planner, 0.6))
+    assert planner.halted == ""
+    assert len(kafka.log[TopicPartition(RUNS, 0)]) > before
+    assert planner.state.head_tick > 3
+
+
+def test_leader_that_finds_the_log_shorter_than_its_cut_seals_nothing_more() -> None:
+    planner, kafka = a_warm_planner()
+    truncate(kafka, planner)
+    before = len(kafka.log[TopicPartition(RUNS, 0)])
+    asyncio.run(lead_for(planner, 0.6))
+    assert "the log lost records" in planner.halted
+    assert (len(kafka.log[TopicPartition(RUNS, 0)]), planner.state.head_tick) == (before, 3)

@@ -227,6 +227,8 @@ class Planner:
             log.warning("Kafka does not answer, so there is no tick: %r", refusal)
             return
         self.check_not_truncated(ends)
+        if self.halted:
+            return
         cut = {
             topic: tuple(max(pair) for pair in zip(self.chain.cut.get(topic, ends[topic]), ends[topic], strict=True)) for topic in INPUTS
         }
@@ -236,7 +238,7 @@ class Planner:
             await self.turn(POLL_MS)
             if clock.monotonic_ms() > deadline:
                 return
-        if self.chain.head != head or self.accepted:
+        if self.chain.head != head or self.accepted or self.halted:
             return
         await self.attempt(cut, cause, min(due_ms, now_ms))
 
