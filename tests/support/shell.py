@@ -132,6 +132,13 @@ def a_planner(kafka: MemoryKafka, name: str = "planner-2") -> Planner:
     return Planner(an_id(name), PlannerSettings(), reader, client, election)
 
 
+def client_of(planner: Planner) -> MemoryKafka:
+    """The client that a planner reads by."""
+    client: Any = planner.reader.consumer
+    assert isinstance(client, MemoryKafka)
+    return client
+
+
 async def turns(planner: Planner, count: int) -> None:
     """So many turns of its loop, without deciding anything."""
     for _ in range(count):

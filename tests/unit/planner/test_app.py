@@ -12,7 +12,8 @@ from autonomy.topics import COMMANDS, INPUTS, JOBS, RUNS
 from planner import app
 from planner.app import Planner
 from planner.inbox import Inbox
-from support.shell import MemoryKafka, a_planner, kafka_of, lead_for, turns
+from support.shell import MemoryKafka, a_planner, client_of, kafka_of, lead_for, turns
+from support.stored_log import stored_log
 from support.ticks import PARTITIONS, TickDriver
 
 LIMIT, EACH, TURNS = 60, 20, 200
@@ -133,3 +134,55 @@ def test_leader_that_finds_the_log_shorter_than_its_cut_seals_nothing_more() -> 
     asyncio.run(lead_for(planner, 0.6))
     assert "the log lost records" in planner.halted
     assert (len(kafka.log[TopicPartition(RUNS, 0)]), planner.state.head_tick) == (before, 3)
+
+
+@pytest.fixture
+def asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "ASK_EVERY_MS", 0)
+
+
+@pytest.mark.usefixtures("asks_at_once")
+def test_restart_on_a_log_that_lost_records_halts_and_says_so() -> None:
+    planner, kafka = a_warm_planner()
+    truncate(kafka, planner)
+    cold = a_planner(kafka, "planner-3")
+    asyncio.run(lead_for(cold, 0.6))
+    assert cold.halted == "autonomy.commands/0 ends at 0, an accepted tick folded up to 1: the log lost records"
+    said = kafka.pulses()[-1]
+    assert (said.process_id, said.role, said.problem) == (cold.process_id, "halted", cold.halted)
+    assert cold.state.head_tick == 0
+
+
+@pytest.mark.usefixtures("asks_at_once")
+def test_standby_that_meets_such_a_cut_halts() -> None:
+    """The inputs that a rival's tick folded never came: they were lost before this process read them."""
+    driver = a_history()
+    kafka = kafka_of(driver)
+    standby = a_planner(kafka)
+    asyncio.run(turns(standby, 20))
+    driver.register("bot-3")
+    driver.tick(after_ms=60_000)
+    kafka.take_over(stored_log(driver))
+    kafka.log[NEEDED].pop()
+    asyncio.run(turns(standby, 20))
+    assert "the log lost records" in standby.halted
+    assert standby.state.head_tick == 3
+
+
+@pytest.mark.usefixtures("asks_at_once")
+def test_tick_whose_inputs_come_late_is_waited_for() -> None:
+    """Control: they are in the log, this process has only not read them."""
+    planner = read_ahead_of(driver := a_history())
+    asyncio.run(turns(planner, TURNS))
+    assert (planner.state.head_tick, planner.halted) == (driver.chain.head.tick, "")
+
+
+def test_waiting_is_no_busy_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a planner waits for, it asks the client a few times a second."""
+    monkeypatch.setattr(app, "ASK_EVERY_MS", 60_000)  # as if the broker did not answer
+    planner, kafka = a_warm_planner()
+    truncate(kafka, planner)
+    cold = a_planner(kafka, "planner-3")
+    asyncio.run(lead_for(cold, 0.5))
+    assert len(cold.accepted) > 0
+    assert client_of(cold).polls < 60

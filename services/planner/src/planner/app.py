@@ -36,6 +36,8 @@ from planner.wake import Wake, next_due_ms
 log = logging.getLogger(__name__)
 VERDICT_TIMEOUT_MS = 15_000
 PULSE_EVERY_MS = 1_000
+ASK_EVERY_MS = 1_000
+"""While an accepted tick waits for inputs, how often the broker is asked whether it has them at all."""
 POLL_MS = 50
 TICKS = Counter("autonomy_planner_ticks", "Accepted ticks that this process folded", ["cause", "own"])
 TICK_SECONDS = Histogram("autonomy_planner_tick_seconds", "From the cut to the accepted seal, own ticks")
@@ -72,6 +74,7 @@ class Planner:
     candidate: Candidate | None = None
     seal_read_mono_ms: float = field(default_factory=clock.monotonic_ms)
     pulsed_mono_ms: float = 0.0
+    asked_mono_ms: float = field(default_factory=clock.monotonic_ms)
     halted: str = ""
     diverged: AcceptedTick | None = None
     caught_up: bool = False
@@ -106,27 +109,22 @@ class Planner:
             self.settle(tick, own=False, started_mono_ms=None)
         while self.accepted and self.reader.reached(self.accepted[0].seal.cut) and not self.halted:
             await self.apply(self.accepted.pop(0))
+        await self.check_waiting()
         if self.candidate is not None and clock.monotonic_ms() - self.candidate.sent_mono_ms > VERDICT_TIMEOUT_MS:
             log.warning("no verdict within %d ms: unknown, the try is dropped", VERDICT_TIMEOUT_MS)
             self.drop_candidate()
         await self.pulse()
 
     def is_wanted(self, partition: TopicPartition) -> bool:
-        """Whether to read on in a partition: what is far ahead of the chain waits in the log, never what the next tick needs.
-
-        The client hands out what it fetched of a partition whole, so what is read ahead may fill the inbox before a tick's inputs are here.
-        """
-        topic: str = partition.topic
-        if topic == RUNS:
-            return len(self.accepted) < MAX_TICKS_AHEAD
-        if topic == PULSE or not self.inbox.is_full:
+        """Whether to read on in a partition: what is far ahead of the chain waits in the log, never what the next tick needs."""
+        if partition.topic == PULSE:
             return True
+        if partition.topic == RUNS:
+            return len(self.accepted) < MAX_TICKS_AHEAD
         if self.halted:
-            return topic == COMMANDS  # an approver's word is all that a halted planner waits for
-        if not self.accepted:
-            return True  # the next tick folds whatever there is
-        ends = self.accepted[0].seal.cut.get(topic, ())
-        return self.reader.positions[partition] < (ends[partition.partition] if partition.partition < len(ends) else 0)
+            return partition.topic == COMMANDS or not self.inbox.is_full  # an approver's word is what it waits for
+        cut = self.accepted[0].seal.cut if self.accepted else None
+        return self.inbox.wants(partition.topic, partition.partition, self.reader.positions[partition], cut)
 
     def take(self, record: Record) -> None:
         """Route one record of the log."""
@@ -221,13 +219,8 @@ class Planner:
         cause = self.wake.cause(now_ms=now_ms, due_ms=due_ms, mono_ms=mono_ms, alive=self.alive(), policy=self.state.policy)
         if cause is None or self.accepted:
             return
-        try:
-            ends = await self.reader.ends(INPUTS)
-        except (KafkaError, TimeoutError) as refusal:
-            log.warning("Kafka does not answer, so there is no tick: %r", refusal)
-            return
-        self.check_not_truncated(ends)
-        if self.halted:
+        ends = await self.input_ends()
+        if ends is None or self.halted:
             return
         cut = {
             topic: tuple(max(pair) for pair in zip(self.chain.cut.get(topic, ends[topic]), ends[topic], strict=True)) for topic in INPUTS
@@ -305,15 +298,30 @@ class Planner:
             else:
                 log.info("repair", extra={"job": step.job_id, "kind": step.wire, "attempt": step.attempt})
 
-    def check_not_truncated(self, ends: dict[str, tuple[int, ...]]) -> None:
-        """Halt when the log is shorter than what accepted ticks folded.
+    async def check_waiting(self) -> None:
+        """Ask whether the log has the inputs that an accepted tick waits for: what it lost would be waited for in silence, for ever."""
+        mono_ms = clock.monotonic_ms()
+        if not self.accepted or self.halted:
+            self.asked_mono_ms = mono_ms
+        elif mono_ms - self.asked_mono_ms >= ASK_EVERY_MS:
+            self.asked_mono_ms = mono_ms
+            await self.input_ends()
+
+    async def input_ends(self) -> dict[str, tuple[int, ...]] | None:
+        """Where the inputs end, or None when Kafka does not answer; halts when that is before what accepted ticks folded.
 
         Source: S6.
         """
+        try:
+            ends = await self.reader.ends(INPUTS)
+        except (KafkaError, TimeoutError) as refusal:
+            log.warning("Kafka does not say where the inputs end: %r", refusal)
+            return None
         for topic, offsets in self.chain.cut.items():
             for number, (cut, end) in enumerate(zip(offsets, ends[topic], strict=True)):
                 if cut > end:
                     self.halt(f"{topic}/{number} ends at {end}, an accepted tick folded up to {cut}: the log lost records")
+        return ends
 
     def divergence_accepted(self, tick: int) -> bool:
         """Whether an approver accepted the difference at this tick."""

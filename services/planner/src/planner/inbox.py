@@ -37,6 +37,16 @@ class Inbox:
         self.size += 1
         self.is_full = self.is_full or self.size >= self.limit
 
+    def wants(self, topic: str, partition: int, position: int, cut: Mapping[str, Sequence[int]] | None) -> bool:
+        """Whether to read a partition on from `position`; `cut` is that of the next accepted tick, None while there is none.
+
+        The client hands out what it fetched of a partition whole, so what is read ahead may fill the inbox before a tick's inputs are here.
+        """
+        if not self.is_full or cut is None:
+            return True
+        ends = cut.get(topic, ())
+        return partition < len(ends) and position < ends[partition]
+
     def slice_to(self, cut: Mapping[str, Sequence[int]]) -> list[Input]:
         """Everything below a cut, sorted by (topic, partition, offset); nothing is dropped."""
         found: list[Input] = []
