@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
+import psycopg
 import pytest
 
 from autonomy.clock import now
@@ -136,6 +137,30 @@ def test_a_dead_projection(api: Api, log: str) -> None:
         api.platform.planner()
     healed = api.wait_fresh()
     assert healed["proof"]["applied"]["tick"] > before["tick"]
+
+
+def test_a_projection_that_applies_probes_and_no_tick(api: Api, own_servers: tuple[Broker, Database]) -> None:
+    """Probes do not vouch for rows: the log's own head does. A stand-in keeps the probe young; the planner is not blamed."""
+    service(api.platform, "projection").kill()
+    with psycopg.connect(own_servers[1].url(), autocommit=True) as connection:
+        connection.execute("UPDATE pulses SET said_at = said_at + interval '1 hour' WHERE source = 'probe'")
+    shown_within(api, lambda code, body: (code, body["proof"]["status"]) == (200, "stale"))
+    proof = api.autonomy()[1]["proof"]
+    assert proof["projectionLagMs"] == 0
+    assert "is not applied" in proof["reason"]
+    assert (proof["verdict"], proof["checks"]["planner"], proof["checks"]["projection"]) == ("TICKING", "ok", "late")
+    api.platform.projection()
+    api.wait_fresh()
+
+
+def test_a_tick_that_was_just_sealed_does_not_flap(api: Api) -> None:
+    """Negative control of the one above: a tick each second, and each is ahead of the rows for a moment."""
+    first = api.autonomy()[1]["proof"]["head"]["tick"]
+    seen = set()
+    while api.autonomy()[1]["proof"]["head"]["tick"] < first + 4:
+        code, body = api.autonomy()
+        seen.add((code, body["proof"]["status"], body["proof"]["verdict"]))
+    assert seen == {(200, "fresh", "TICKING")}
 
 
 @pytest.mark.long

@@ -25,6 +25,10 @@ BODY: dict[str, Any] = {
 READ = ReadFacts(
     age_ms=100, probe_age_ms=900, applied_tick=7, applied_hash=HASH, applied_offset=40, last_tick_ms=NOW - 20_000, body=BODY,
 )  # fmt: skip
+HOURS_MS = 3 * 3_600_000
+OLD_ROWS = replace(READ, applied_tick=500, last_tick_ms=NOW - HOURS_MS)
+"""A projection that applies probes and no tick."""
+AHEAD = replace(LOG, head_tick=1_000, last_tick_ms=NOW - 20_000)
 PAUSE = {"actor": "ada", "since": iso_of_ms(NOW - 60_000)}
 PAUSED = replace(READ, loop_enabled=False, paused_by=PAUSE, body={**BODY, "loopEnabled": False, "pausedBy": [PAUSE]})
 OF_ROWS = {"tickAgeMs", "lagRecords", "applied"}
@@ -41,6 +45,19 @@ TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str]
     ("lag over 5 s", LOG, replace(READ, probe_age_ms=5_001), 200, "stale", "TICKING", {"projection": "late"}, "behind"),
     ("lag of 30 s", LOG, replace(READ, probe_age_ms=30_000), 200, "stale", "TICKING", {"projection": "late"}, "behind"),
     ("lag over 30 s", LOG, replace(READ, probe_age_ms=30_001), 503, "unavailable", None, {"projection": "down"}, "limit 30 s"),
+    ("a tick that was just sealed", replace(LOG, head_tick=8, unapplied_ms=900), READ, 200, "fresh", "TICKING", {}, ""),
+    ("a tick not applied for 5 s", replace(AHEAD, unapplied_ms=5_000), OLD_ROWS, 200, "fresh", "TICKING", {}, ""),
+    ("a tick not applied for over 5 s", replace(AHEAD, unapplied_ms=5_001), OLD_ROWS, 200, "stale", "TICKING", {"projection": "late"},
+     "behind the log: tick 501 is not applied 5.0 s after its seal, the log is at tick 1000"),
+    ("a tick not applied for 30 s", replace(AHEAD, unapplied_ms=30_000), OLD_ROWS, 200, "stale", "TICKING", {"projection": "late"}, "tick 501"),
+    ("a tick not applied for over 30 s", replace(AHEAD, unapplied_ms=30_001), OLD_ROWS, 503, "unavailable", None, {"projection": "down"},
+     "(limit 30 s)"),
+    ("rows of hours ago beside a fresh probe", replace(AHEAD, unapplied_ms=HOURS_MS), OLD_ROWS, 503, "unavailable", None,
+     {"projection": "down"}, "tick 501 is not applied 10800.0 s after its seal"),
+    ("rows of hours ago and no probe", replace(AHEAD, unapplied_ms=6_000), replace(OLD_ROWS, probe_age_ms=None), 200, "unverified", "TICKING",
+     {"projection": "late"}, "probe"),
+    ("a tick not applied, then Kafka unseen", replace(AHEAD, unapplied_ms=31_000, seen_age_ms=29_000), OLD_ROWS, 200, "unverified", None,
+     {"kafka": "down", "planner": "unknown", "projection": "down"}, "Kafka was last seen"),
     ("no probe yet", LOG, replace(READ, probe_age_ms=None), 200, "unverified", "TICKING", {"projection": "unknown"}, "probe"),
     ("Kafka unseen for over 5 s", replace(LOG, seen_age_ms=5_001, pulse_age_ms=5_400), READ, 200, "unverified", None,
      {"kafka": "down", "planner": "unknown"}, "Kafka was last seen"),
@@ -105,6 +122,19 @@ def test_a_dead_planner_is_no_reason_to_distrust_the_rows_and_names_no_next_tick
     assert proof_of(judge(LOG, READ, NOW), LOG, READ, NOW)["nextTickAt"] == LOG.next_tick_at
 
 
+def test_rows_that_miss_ticks_are_not_the_planners_fault() -> None:
+    """The log shows its ticks. Negative control: a log that stands still is the planner's, whatever the rows lack."""
+    ahead = replace(AHEAD, unapplied_ms=10_000)
+    assert judge(ahead, OLD_ROWS, NOW).verdict == "TICKING"
+    assert judge(replace(ahead, last_tick_ms=NOW - 90_001), OLD_ROWS, NOW).verdict == "LATE"
+
+
+def test_rows_are_as_old_as_the_first_tick_that_they_lack() -> None:
+    log = replace(AHEAD, unapplied_ms=12_000)
+    proof = proof_of(judge(log, OLD_ROWS, NOW), log, OLD_ROWS, NOW)
+    assert (proof["asOf"], proof["projectionLagMs"]) == (iso_of_ms(NOW - 12_000), 900)
+
+
 def test_a_pulse_alone_is_no_tick() -> None:
     read = replace(READ, last_tick_ms=NOW - 3_600_000)
     assert judge(replace(LOG, pulse_age_ms=0), read, NOW).verdict == "LATE"
@@ -137,9 +167,9 @@ VERDICTS = {"TICKING": 0, "PAUSED": 0, "LATE": 1, "DOWN": 2, None: 3}
 
 
 def facts(
-    seen: float | None, pulse: float | None, snapshot: float | None, probe: float | None, tick: float | None
+    seen: float | None, pulse: float | None, snapshot: float | None, probe: float | None, tick: float | None, unapplied: float | None = 0.0
 ) -> tuple[LogFacts, ReadFacts]:
-    log = replace(LOG, seen_age_ms=seen, pulse_age_ms=pulse)
+    log = replace(LOG, seen_age_ms=seen, pulse_age_ms=pulse, unapplied_ms=unapplied or 0.0)
     return log, replace(READ, age_ms=snapshot, probe_age_ms=probe, last_tick_ms=None if tick is None else NOW - round(tick))
 
 
@@ -152,11 +182,12 @@ def grade_of(judgement: Judgement) -> tuple[int, int]:
     return {0: 0, 1: 1, 2: 1, 3: 2}[GRADES[judgement.status]], VERDICTS[judgement.verdict]
 
 
-@given(st.tuples(AGES, AGES, AGES, AGES, AGES), st.tuples(*[st.floats(0, 60_000)] * 5), st.booleans())
+@given(st.tuples(AGES, AGES, AGES, AGES, AGES, AGES), st.tuples(*[st.floats(0, 60_000)] * 6), st.booleans())
 def test_more_staleness_never_makes_a_better_status(ages: tuple[float | None, ...], more: tuple[float, ...], paused: bool) -> None:
-    seen, pulse, snapshot, probe, tick = ages
-    more = (*more[:3], max(more[3], more[0]), more[4])  # while Kafka is silent no younger probe can come
-    before = facts(seen, pulse, snapshot, probe, tick)
+    seen, pulse, snapshot, probe, tick, unapplied = ages
+    # While Kafka is silent no younger probe can come, and no tick can be applied.
+    more = (*more[:3], max(more[3], more[0]), more[4], max(more[5], more[0]))
+    before = facts(seen, pulse, snapshot, probe, tick, unapplied)
     after = facts(*[older(age, by) for age, by in zip(ages, more, strict=True)])  # type: ignore[arg-type]
     if paused:
         before, after = (before[0], replace(before[1], loop_enabled=False)), (after[0], replace(after[1], loop_enabled=False))
@@ -167,12 +198,13 @@ def test_more_staleness_never_makes_a_better_status(ages: tuple[float | None, ..
         assert said == "ok" or second.checks[name] != "ok", f"{name} got well by getting older"
 
 
-@given(st.tuples(AGES, AGES, AGES, AGES, AGES))
+@given(st.tuples(AGES, AGES, AGES, AGES, AGES, AGES))
 def test_fresh_is_said_only_when_everything_is_young(ages: tuple[float | None, ...]) -> None:
-    seen, pulse, snapshot, probe, tick = ages
-    log, read = facts(seen, pulse, snapshot, probe, tick)
+    seen, pulse, snapshot, probe, tick, unapplied = ages
+    log, read = facts(seen, pulse, snapshot, probe, tick, unapplied)
     judgement = judge(log, read, NOW)
     young = seen is not None and seen <= 5_000 and snapshot is not None and snapshot <= 3_000 and probe is not None and probe <= 5_000
+    young = young and (unapplied or 0.0) <= 5_000
     assert (judgement.status == "fresh") == young
     if judgement.verdict in {"TICKING", "PAUSED"}:
         assert young or judgement.status in {"stale", "unverified"}

@@ -33,6 +33,8 @@ class LogFacts:
         runs_end: end offset of `autonomy.runs`.
         seen_age_ms: since Kafka last answered; None before the first time.
         pulse_age_ms: since a leading planner's pulse was read; None if none was.
+        unapplied_ms: since the log has a tick that the read models do not have; 0 when they have them all.
+        last_tick_ms: time of the newest accepted tick, as its seal says.
         diverged: where the read model's head and this chain disagree.
     """
 
@@ -41,6 +43,8 @@ class LogFacts:
     runs_end: int | None = None
     seen_age_ms: float | None = None
     pulse_age_ms: float | None = None
+    unapplied_ms: float = 0.0
+    last_tick_ms: int | None = None
     leader_problem: str = ""
     next_tick_at: str | None = None
     halted: str = ""
@@ -72,14 +76,35 @@ class ReadFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """How far the read models are behind the log.
+
+    Attributes:
+        lag_ms: age of the newest applied probe; None while it is not known.
+        ms: the worse of that and the age of the oldest tick that was not applied.
+        words: which of the two it is, and what it means.
+    """
+
+    lag_ms: float | None
+    ms: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
-    """The proof's verdict over the facts."""
+    """The proof's verdict over the facts.
+
+    Attributes:
+        lag_ms: age of the newest applied probe.
+        rows_age_ms: since when the rows may lack something.
+    """
 
     status: Status
     code: int
     reason: str
     checks: Mapping[str, str]
     lag_ms: float | None
+    rows_age_ms: float | None
     trusted: bool
     verdict: Literal["TICKING", "PAUSED", "LATE", "DOWN"] | None
 
@@ -88,26 +113,42 @@ def judge(log: LogFacts, read: ReadFacts, now_ms: int) -> Judgement:
     """How far the facts can be trusted, and what they say of the planner."""
     postgres_ok = not read.problem and read.age_ms is not None and read.age_ms <= SNAPSHOT_MS
     kafka_ok = log.seen_age_ms is not None and log.seen_age_ms <= HEAD_SEEN_MS
-    lag_ms = None if read.probe_age_ms is None or not postgres_ok else read.probe_age_ms
+    behind = behind_of(log, read, postgres_ok=postgres_ok)
     planner = planner_check(log, read, now_ms) if kafka_ok else "unknown"
     checks = {
         "kafka": "ok" if kafka_ok else "down",
         "postgres": "ok" if postgres_ok else "down",
-        "projection": projection_check(lag_ms, postgres_ok=postgres_ok),
+        "projection": projection_check(behind, postgres_ok=postgres_ok),
         "planner": planner,
         "chain": "broken" if log.diverged or log.halted else ("ok" if log.head_hash is not None else "unknown"),
         "canary": "off",
     }
-    status, code, reason = grade(log, read, lag_ms, postgres_ok=postgres_ok, kafka_ok=kafka_ok)
+    status, code, reason = grade(log, read, behind, postgres_ok=postgres_ok, kafka_ok=kafka_ok)
     verdict = verdict_of(planner, read) if code == 200 and kafka_ok else None
     if status == "fresh" and planner in {"down", "late"}:
         reason = why_not_ticking(log, planner)
     if status == "fresh" and not reason and not read.loop_enabled and read.paused_by:
         reason = f"paused by {read.paused_by.get('actor')} since {read.paused_by.get('since')}"
-    return Judgement(status, code, reason, checks, lag_ms, status in {"fresh", "stale"}, verdict)
+    rows_age_ms = None if behind.lag_ms is None else behind.ms
+    return Judgement(status, code, reason, checks, behind.lag_ms, rows_age_ms, status in {"fresh", "stale"}, verdict)
 
 
-def grade(log: LogFacts, read: ReadFacts, lag_ms: float | None, *, postgres_ok: bool, kafka_ok: bool) -> tuple[Status, int, str]:
+def behind_of(log: LogFacts, read: ReadFacts, *, postgres_ok: bool) -> Behind:
+    """How far the rows are behind, by the worse of two signs: a probe alone would vouch for rows of hours ago.
+
+    A tick that was just sealed is no lag: what counts is how long ago the first one that is not applied was.
+    """
+    lag_ms = read.probe_age_ms if postgres_ok else None
+    unapplied_ms = log.unapplied_ms if postgres_ok else 0.0
+    if unapplied_ms > (lag_ms or 0.0):
+        words = (
+            f"the read models are behind the log: tick {read.applied_tick + 1} is not applied {unapplied_ms / 1000:.1f} s after its seal"
+        )
+        return Behind(lag_ms, unapplied_ms, f"{words}, the log is at tick {log.head_tick}")
+    return Behind(lag_ms, lag_ms or 0.0, f"the projection is {(lag_ms or 0.0) / 1000:.1f} s behind")
+
+
+def grade(log: LogFacts, read: ReadFacts, behind: Behind, *, postgres_ok: bool, kafka_ok: bool) -> tuple[Status, int, str]:
     """Status and HTTP code, the worst first."""
     if not postgres_ok:
         return "unavailable", 503, f"PostgreSQL does not answer: {read.problem or 'no recent snapshot'}"
@@ -115,33 +156,34 @@ def grade(log: LogFacts, read: ReadFacts, lag_ms: float | None, *, postgres_ok: 
         return "unavailable", 503, f"the chain is broken: {log.diverged or log.halted}"
     if log.seen_age_ms is None or log.seen_age_ms > HEAD_LOST_MS:
         return "unavailable", 503, "Kafka was not seen for over 30 s"
-    # Without Kafka no probe can arrive: only what the projection was behind before that is the projection's own.
-    if lag_ms is not None and lag_ms > HARD_LAG_MS and (kafka_ok or lag_ms > log.seen_age_ms + FRESH_LAG_MS):
-        return "unavailable", 503, f"the projection is {lag_ms / 1000:.1f} s behind (limit 30 s)"
+    # Without Kafka nothing new can arrive: only what the projection was behind before that is the projection's own.
+    if behind.ms > HARD_LAG_MS and (kafka_ok or behind.ms > log.seen_age_ms + FRESH_LAG_MS):
+        return "unavailable", 503, f"{behind.words} (limit 30 s)"
     if not kafka_ok:
         return "unverified", 200, f"Kafka was last seen {log.seen_age_ms / 1000:.1f} s ago"
-    if lag_ms is None:
+    if behind.lag_ms is None:
         return "unverified", 200, "the projection has not applied a probe yet"
-    if lag_ms > FRESH_LAG_MS:
-        return "stale", 200, f"the projection is {lag_ms / 1000:.1f} s behind"
+    if behind.ms > FRESH_LAG_MS:
+        return "stale", 200, behind.words
     return "fresh", 200, ""
 
 
-def projection_check(lag_ms: float | None, *, postgres_ok: bool) -> str:
+def projection_check(behind: Behind, *, postgres_ok: bool) -> str:
     """Whether the read models follow the log."""
-    if not postgres_ok or lag_ms is None:
+    if not postgres_ok or (behind.lag_ms is None and behind.ms <= FRESH_LAG_MS):
         return "unknown"
-    return "ok" if lag_ms <= FRESH_LAG_MS else "late" if lag_ms <= HARD_LAG_MS else "down"
+    return "ok" if behind.ms <= FRESH_LAG_MS else "late" if behind.ms <= HARD_LAG_MS else "down"
 
 
 def planner_check(log: LogFacts, read: ReadFacts, now_ms: int) -> str:
-    """Whether a planner leads and ticks; a pulse alone is no tick."""
+    """Whether a planner leads and ticks; a pulse alone is no tick, and rows that miss ticks are not the planner's fault."""
     if log.pulse_age_ms is None or log.pulse_age_ms > PULSE_SILENCE_MS:
         return "down"
-    if read.last_tick_ms is None:
+    last_tick_ms = max((at for at in (log.last_tick_ms, read.last_tick_ms) if at is not None), default=None)
+    if last_tick_ms is None:
         return "ok"
     late_ms = read.tick_interval_s * 1000 * LATE_INTERVALS
-    return "late" if now_ms - read.last_tick_ms > late_ms else "ok"
+    return "late" if now_ms - last_tick_ms > late_ms else "ok"
 
 
 def why_not_ticking(log: LogFacts, planner: str) -> str:
@@ -170,7 +212,7 @@ def proof_of(judgement: Judgement, log: LogFacts, read: ReadFacts, now_ms: int) 
         "status": judgement.status,
         "verdict": judgement.verdict,
         "reason": judgement.reason or None,
-        "asOf": iso_of_ms(now_ms - round(judgement.lag_ms)) if judgement.lag_ms is not None else None,
+        "asOf": iso_of_ms(now_ms - round(judgement.rows_age_ms)) if judgement.rows_age_ms is not None else None,
         "tickAgeMs": now_ms - read.last_tick_ms if read.last_tick_ms is not None and known else None,
         "projectionLagMs": round(judgement.lag_ms) if judgement.lag_ms is not None else None,
         "lagRecords": runs_lag,

@@ -13,7 +13,7 @@ from autonomy import clock
 from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode, encode
 from autonomy.errors import Broken
-from autonomy.events import PlannerPulse, ProbePulse
+from autonomy.events import Head, PlannerPulse, ProbePulse
 from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Record
 from autonomy.topics import PULSE, RUNS
@@ -31,13 +31,19 @@ HASHES_KEPT = 5_000
 
 @dataclass(slots=True)
 class Watch:
-    """The newest facts of Kafka, each with the monotonic time at which it was learned."""
+    """The newest facts of Kafka, each with the monotonic time at which it was learned.
+
+    Attributes:
+        hashes: of the newest accepted ticks.
+        sealed_mono_ms: since when the log has each of them.
+    """
 
     kafka: str
     process_id: str
     voice: Voice
     chain: Chain = field(default_factory=Chain)
     hashes: dict[int, str] = field(default_factory=dict)
+    sealed_mono_ms: dict[int, float] = field(default_factory=dict)
     runs_end: int | None = None
     seen_mono_ms: float | None = None
     pulse_mono_ms: float | None = None
@@ -62,11 +68,21 @@ class Watch:
             runs_end=self.runs_end,
             seen_age_ms=None if self.seen_mono_ms is None else mono_ms - self.seen_mono_ms,
             pulse_age_ms=None if self.pulse_mono_ms is None else mono_ms - self.pulse_mono_ms,
+            unapplied_ms=self._unapplied_ms(applied_tick, mono_ms),
+            last_tick_ms=self.chain.now_ms if self.chain.head.tick else None,
             leader_problem=next((pulse.problem for pulse in self.others.values() if pulse.problem), ""),
             next_tick_at=iso(self.leader.next_tick_at) if self.leader and self.leader.next_tick_at else None,
             halted="" if leading else halted,
             diverged=diverged,
         )
+
+    def _unapplied_ms(self, applied_tick: int, mono_ms: float) -> float:
+        """Since when the log has a tick above the applied one."""
+        if self.chain.head.tick <= applied_tick:
+            return 0.0
+        # A tick older than all that are kept has been there at least as long as they.
+        oldest = next(iter(self.sealed_mono_ms.values()), mono_ms)
+        return max(0.0, mono_ms - self.sealed_mono_ms.get(applied_tick + 1, oldest))
 
     async def run(self) -> None:
         """Follow the log for ever; a lost broker only ages the facts."""
@@ -84,16 +100,16 @@ class Watch:
     async def _follow(self) -> None:
         horizon = await newest_horizon(self.kafka)
         self.chain, runs_from = await anchored_chain(self.kafka, horizon)
-        self.hashes = {self.chain.head.tick: self.chain.head.hash} if self.chain.head.tick else {}
+        self.hashes, self.sealed_mono_ms = {}, {}
+        if self.chain.head.tick:
+            self._keep(self.chain.head, since_ms=self.chain.now_ms)
         async with await LogReader.open(self.kafka, {RUNS: [runs_from], PULSE: [0]}) as reader:
             await self._near_the_end(reader)
+            (backlog_end,) = (await reader.ends([RUNS]))[RUNS]
             asked = 0.0
             while True:
                 for record in await reader.poll(POLL_MS):
-                    if record.topic == RUNS:
-                        self._take_run(record)
-                    else:
-                        self._take_pulse(record.value, record.timestamp)
+                    self.take(record, backlog_end)
                 mono_ms = clock.monotonic_ms()
                 if mono_ms - asked >= PROBE_EVERY_S * 500:
                     ends = await asyncio.wait_for(reader.ends([RUNS]), ASK_TIMEOUT_S)
@@ -105,16 +121,30 @@ class Watch:
         first = (await reader.consumer.beginning_offsets([partition]))[partition]
         reader.seek(partition, max(first, end - PULSES_BACK))
 
-    def _take_run(self, record: Record) -> None:
+    def take(self, record: Record, backlog_end: int) -> None:
+        """Take one record of the log; what stands below `backlog_end` was there before this process read it."""
+        if record.topic == RUNS:
+            self._take_run(record, backlog_end)
+        else:
+            self._take_pulse(record.value, record.timestamp)
+
+    def _take_run(self, record: Record, backlog_end: int) -> None:
         placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
         if isinstance(placed, Undecodable):
             return
         done = self.chain.feed(placed)
         if done is not None:
-            self.hashes[done.seal.tick] = done.seal.hash
-            while len(self.hashes) > HASHES_KEPT:
-                del self.hashes[next(iter(self.hashes))]
+            # What comes while this process reads is as old as the reading: the broker's clock has no say in it.
+            self._keep(done.head, since_ms=record.timestamp if record.offset < backlog_end else None)
             self.changed.set()
+
+    def _keep(self, head: Head, *, since_ms: int | None) -> None:
+        self.hashes[head.tick] = head.hash
+        age_ms = 0.0 if since_ms is None else max(0.0, clock.now_ms() - since_ms)
+        self.sealed_mono_ms[head.tick] = clock.monotonic_ms() - age_ms
+        while len(self.hashes) > HASHES_KEPT:
+            oldest = next(iter(self.hashes))
+            del self.hashes[oldest], self.sealed_mono_ms[oldest]
 
     def _take_pulse(self, value: bytes | None, appended_ms: int) -> None:
         received = decode(value, PULSE)

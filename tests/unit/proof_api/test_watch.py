@@ -1,0 +1,111 @@
+"""What the watch makes of the log by itself: how long a tick waits to be applied.
+
+Source: R-A1.3; design, section 8, "Honesty".
+"""
+
+from dataclasses import dataclass
+
+import pytest
+
+from autonomy import clock
+from autonomy.chain import GENESIS
+from autonomy.kafka import Record
+from autonomy.topics import RUNS
+from proof_api import watch as watching
+from proof_api.proof import LogFacts
+from proof_api.voice import Voice
+from proof_api.watch import Watch
+from support.builders import NOON_MS, an_id
+from support.ticks import a_seal
+
+NOBODY = "127.0.0.1:1"
+
+
+@dataclass
+class Stored:
+    """A record as the reader hands it out."""
+
+    topic: str
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+    partition: int = 0
+
+
+@dataclass
+class Clocks:
+    """This process's clocks, which the test moves together."""
+
+    now_ms: int = NOON_MS
+    mono_ms: float = 1_000_000.0
+
+    def pass_ms(self, ms: int) -> None:
+        self.now_ms += ms
+        self.mono_ms += ms
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    clocks = Clocks()
+    monkeypatch.setattr(clock, "now_ms", lambda: clocks.now_ms)
+    monkeypatch.setattr(clock, "monotonic_ms", lambda: clocks.mono_ms)
+    return clocks
+
+
+@pytest.fixture
+def watch(clocks: Clocks) -> Watch:
+    return Watch(NOBODY, an_id("proof-api"), Voice(NOBODY))
+
+
+def seal_next(watch: Watch, *, appended_ms: int, backlog_end: int = 0) -> None:
+    """The next tick, empty, at the offset of its number."""
+    head = watch.chain.head
+    record = a_seal(head, [], f"t{head.tick + 1}", now_ms=NOON_MS)
+    taken: Record = Stored(RUNS, head.tick, appended_ms, record.key, record.value, list(record.headers()))
+    watch.take(taken, backlog_end)
+
+
+def facts(watch: Watch, applied_tick: int) -> LogFacts:
+    return watch.facts(applied_tick, "")
+
+
+def test_a_tick_waits_from_its_seal_on_until_it_is_applied(watch: Watch, clocks: Clocks) -> None:
+    assert facts(watch, 0).unapplied_ms == 0.0
+    for _ in range(3):
+        seal_next(watch, appended_ms=clocks.now_ms)
+        clocks.pass_ms(1_000)
+    assert [facts(watch, applied).unapplied_ms for applied in range(4)] == [3_000.0, 2_000.0, 1_000.0, 0.0]
+    assert facts(watch, 9).unapplied_ms == 0.0, "the rows may have read what this process has not"
+    assert (facts(watch, 0).head_tick, facts(watch, 0).last_tick_ms) == (3, NOON_MS)
+
+
+def test_what_was_there_before_is_as_old_as_the_broker_says(watch: Watch, clocks: Clocks) -> None:
+    """A process that has just started must not take rows of three hours ago for current."""
+    for _ in range(2):
+        seal_next(watch, appended_ms=clocks.now_ms - 10_800_000, backlog_end=2)
+    assert facts(watch, 1).unapplied_ms == 10_800_000.0
+
+
+def test_what_comes_while_it_reads_is_new_whatever_the_brokers_clock_says(watch: Watch, clocks: Clocks) -> None:
+    """Negative control of the one above: a tick that was just sealed must not flap."""
+    seal_next(watch, appended_ms=clocks.now_ms - 10_800_000)
+    assert facts(watch, 0).unapplied_ms == 0.0
+
+
+def test_rows_older_than_everything_that_is_kept_are_at_least_that_old(
+    watch: Watch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "HASHES_KEPT", 3)
+    seal_next(watch, appended_ms=clocks.now_ms)
+    for _ in range(3):
+        clocks.pass_ms(1_000)
+        seal_next(watch, appended_ms=clocks.now_ms)
+    assert len(watch.hashes) == len(watch.sealed_mono_ms) == 3
+    assert [facts(watch, applied).unapplied_ms for applied in range(3)] == [2_000.0, 2_000.0, 1_000.0]
+
+
+def test_before_the_first_tick_nothing_waits(watch: Watch) -> None:
+    assert watch.chain.head == GENESIS
+    assert (facts(watch, 0).unapplied_ms, facts(watch, 0).last_tick_ms) == (0.0, None)
