@@ -3,16 +3,22 @@
 Ports are free ones and data lies in a temporary folder, so that nothing of a developer's own stack is touched.
 """
 
+import http
+import json
 import os
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from bots_ui import build_assets
 from local_stack.supervise import Supervisor
@@ -135,3 +141,62 @@ def open_page(browser: Browser, running_stack: RunningStack, told: Told) -> Iter
     yield opened
     for context in contexts:
         context.close()
+
+
+def say(stack: Any, **command: object) -> dict[str, Any]:
+    """Say a command at the API, as the operator of the stack; its answer, also when it was rejected."""
+    request = urllib.request.Request(
+        f"{stack.api_url}/api/commands", data=json.dumps(command).encode(), method="POST",
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {stack.token}"},
+    )  # fmt: skip
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            answer: dict[str, Any] = json.load(response)
+    except urllib.error.HTTPError as rejection:
+        if rejection.code != http.HTTPStatus.CONFLICT:
+            raise
+        answer = json.load(rejection)
+        rejection.close()
+    return answer
+
+
+def sign_in(page: Page, stack: Any, token: str = "") -> None:
+    """Sign this page's browser in; the form itself is tested with the loop's buttons."""
+    answer = page.context.request.post(
+        f"{stack.ui_url}/sign-in", form={"token": token or stack.token}, headers={"Origin": stack.ui_url}, max_redirects=0
+    )
+    assert answer.status == 303
+
+
+@pytest.fixture
+def signed_in(open_page: OpenPage, running_stack: Any) -> Iterator[Callable[..., Page]]:
+    """Open a page as the operator."""
+
+    def opened(path: str = "/", token: str = "", **more: Any) -> Page:
+        page = open_page("/sign-in", live=False, **more)
+        sign_in(page, running_stack, token)
+        page.goto(running_stack.ui_url + path)
+        if more.get("java_script_enabled", True):
+            page.wait_for_selector("#conn[data-conn=live]")
+            page.wait_for_selector("#head[data-trust=fresh]")
+        return page
+
+    return opened
+
+
+def tab_to(page: Page, target: Locator, most: int = 120) -> None:
+    """Reach a control with the Tab key alone."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if target.evaluate("(node) => node === document.activeElement"):
+            return
+    raise AssertionError(f"{target} is not reached by {most} steps of Tab")
+
+
+def check_accessibility(page: Page) -> None:
+    everything = Axe().run(page)
+    assert everything.violations_count == 0, everything.generate_report()
+    page.emulate_media(color_scheme="dark")
+    colours = Axe().run(page, options={"runOnly": ["color-contrast"]})
+    assert colours.violations_count == 0, colours.generate_report()
+    page.emulate_media(color_scheme="light")

@@ -13,6 +13,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from support.wire import Wire
+
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 OpenPage = Callable[..., Page]
 WORDS = re.compile("Backtesting|Queued|Evolving|Running|Stale|Blocked|Idle")
@@ -285,6 +287,31 @@ def test_lost_api_is_said_and_comes_back_by_itself(open_page: OpenPage, running_
     expect(page.locator("#head")).to_have_attribute("data-trust", "fresh", timeout=30_000)
     expect(late.locator("#rows > tr").first).to_be_visible(timeout=15_000)
     assert page.evaluate("window.kept") is True
+
+
+def test_cut_network_is_another_fact_and_heals(open_page: OpenPage, running_stack: Any) -> None:
+    """The page is asked through a wire that a test can freeze and cut; the stack behind it lives on."""
+    with Wire(running_stack.ui_url) as wire:
+        page = open_page("/sign-in", live=False)
+        page.goto(wire.url)
+        expect(page.locator("#conn")).to_have_attribute("data-conn", "live", timeout=10_000)
+        page.evaluate("window.kept = true")
+        wire.freeze()  # nothing comes and nothing breaks: only silence tells
+        expect(page.locator("#conn")).to_contain_text("no word for", timeout=10_000)
+        assert "grayscale" in page.locator("main").evaluate("(node) => getComputedStyle(node).filter")
+        wire.thaw()
+        expect(page.locator("#conn")).to_have_attribute("data-conn", "live", timeout=10_000)
+        page.context.set_offline(True)
+        wire.cut()
+        expect(page.locator("#conn")).to_contain_text("this computer is offline", timeout=10_000)
+        expect(page.locator("#conn")).to_have_attribute("data-conn", "lost")
+        page.context.set_offline(False)
+        expect(page.locator("#conn")).to_contain_text("connection lost")
+        expect(page.locator("#warning")).to_be_hidden()  # the API and the data are not blamed
+        wire.mend()
+        expect(page.locator("#conn")).to_have_attribute("data-conn", "live", timeout=10_000)
+        expect(page.locator("#head")).to_have_attribute("data-trust", "fresh", timeout=10_000)
+        assert page.evaluate("window.kept") is True
 
 
 def test_lost_page_connection_is_another_fact(open_page: OpenPage, running_stack: Any) -> None:

@@ -3,7 +3,6 @@
 Runs after the tests that read, since it moves bots. Source: R-C2, R-D; design, "The Bots page".
 """
 
-import json
 import re
 import urllib.error
 import urllib.request
@@ -11,10 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from autonomy.policy import DEFAULT
+from e2e.conftest import check_accessibility, say, tab_to
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 OpenPage = Callable[..., Page]
@@ -31,50 +30,6 @@ def patient() -> Iterator[None]:
     expect.set_options(timeout=20_000)
     yield
     expect.set_options(timeout=5_000)
-
-
-def say(stack: Any, **command: object) -> dict[str, Any]:
-    """Say a command at the API, as the operator of the stack."""
-    request = urllib.request.Request(
-        f"{stack.api_url}/api/commands", data=json.dumps(command).encode(), method="POST",
-        headers={"Content-Type": "application/json", "Authorization": f"Bearer {stack.token}"},
-    )  # fmt: skip
-    with urllib.request.urlopen(request, timeout=20) as response:
-        answer: dict[str, Any] = json.load(response)
-    return answer
-
-
-def sign_in(page: Page, stack: Any) -> None:
-    """Sign this page's browser in; the form itself is tested with the loop's buttons."""
-    answer = page.context.request.post(
-        f"{stack.ui_url}/sign-in", form={"token": stack.token}, headers={"Origin": stack.ui_url}, max_redirects=0
-    )
-    assert answer.status == 303
-
-
-@pytest.fixture
-def signed_in(open_page: OpenPage, running_stack: Any) -> Iterator[Callable[..., Page]]:
-    """Open a page as the operator."""
-
-    def opened(path: str = "/", **more: Any) -> Page:
-        page = open_page("/sign-in", live=False, **more)
-        sign_in(page, running_stack)
-        page.goto(running_stack.ui_url + path)
-        if more.get("java_script_enabled", True):
-            page.wait_for_selector("#conn[data-conn=live]")
-            page.wait_for_selector("#head[data-trust=fresh]")
-        return page
-
-    return opened
-
-
-def check_accessibility(page: Page) -> None:
-    everything = Axe().run(page)
-    assert everything.violations_count == 0, everything.generate_report()
-    page.emulate_media(color_scheme="dark")
-    colours = Axe().run(page, options={"runOnly": ["color-contrast"]})
-    assert colours.violations_count == 0, colours.generate_report()
-    page.emulate_media(color_scheme="light")
 
 
 def test_buttons_say_why_they_are_disabled(open_page: OpenPage) -> None:
@@ -133,7 +88,7 @@ def test_one_bot_is_reverted_without_scripts(signed_in: OpenPage) -> None:
 def test_bulk_revert_by_keyboard_only(signed_in: OpenPage, running_stack: Any) -> None:
     page = signed_in()
     opener = page.get_by_role("button", name="Revert to LAB…")
-    opener.focus()
+    tab_to(page, opener)
     page.keyboard.press("Enter")
     expect(page.locator("#sheet-box #plan")).to_be_visible()
     check_accessibility(page)
@@ -171,13 +126,13 @@ def test_approval_stands_beside_its_evidence_by_keyboard(signed_in: OpenPage, ru
     opener = page.get_by_role("button", name="Approve…").first
     expect(opener).to_be_enabled(timeout=60_000)
     bot = page.locator(".recommendation h3 a").first.inner_text()
-    opener.focus()
+    tab_to(page, opener)
     page.keyboard.press("Enter")
     sheet = page.locator("#sheet-box")
     expect(sheet).to_contain_text(f"{bot} to PAPER")
     expect(sheet.locator(".gates tbody tr")).to_have_count(7)
     check_accessibility(page)
-    page.locator("#sheet-reason").focus()
+    tab_to(page, page.locator("#sheet-reason"))
     page.keyboard.type("evidence read")
     page.keyboard.press("Enter")
     expect(page.locator(".notice.done")).to_contain_text("Approval accepted by local")

@@ -25,7 +25,7 @@
     if (!wanted || !node) return;
     const silent = heard ? Date.now() - heard : Date.now() - lostAt;
     const state = lostAt ? "lost" : !heard || silent < SILENCE_MS ? (heard ? "live" : "off") : "stale";
-    const words = { live: "live", off: "connecting", lost: `connection lost for ${span((Date.now() - lostAt) / 1000)}, retrying`, stale: `no word for ${span(silent / 1000)}` }[state];
+    const words = { live: "live", off: "connecting", lost: `${navigator.onLine ? "connection lost" : "this computer is offline,"} for ${span((Date.now() - lostAt) / 1000)}, retrying`, stale: `no word for ${span(silent / 1000)}` }[state];
     if (node.dataset.conn !== state) node.dataset.conn = state;
     const known = root.dataset.conn;
     root.dataset.conn = state === "stale" ? "lost" : state;
