@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autonomy import clock
 from autonomy.values import iso_of_ms
 from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, Judgement, LogFacts, ReadFacts, body_of, judge, proof_of
-from proof_api.snapshot import decision_body, jobs_body
+from proof_api.snapshot import Picture, Snapshots, decision_body, jobs_body
 
 NOW = 1_795_348_800_000
 HASH = "a" * 64
@@ -59,6 +60,13 @@ TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str]
     ("a tick not applied, then Kafka unseen", replace(AHEAD, unapplied_ms=31_000, seen_age_ms=29_000), OLD_ROWS, 200, "unverified", None,
      {"kafka": "down", "planner": "unknown", "projection": "down"}, "Kafka was last seen"),
     ("no probe yet", LOG, replace(READ, probe_age_ms=None), 200, "unverified", "TICKING", {"projection": "unknown"}, "probe"),
+    ("no probe for 30 s", LOG, replace(READ, probe_age_ms=None, waited_ms=30_000), 200, "unverified", "TICKING", {"projection": "late"}, "probe"),
+    ("no probe for over 30 s", LOG, replace(READ, probe_age_ms=None, waited_ms=30_001), 503, "unavailable", None, {"projection": "down"},
+     "not applied a probe for 30.0 s, since this process started (limit 30 s)"),
+    ("no tick and no probe for over 30 s", LOG, ReadFacts(age_ms=100, waited_ms=30_001), 503, "unavailable", None, {"projection": "down"}, "probe"),
+    ("a probe after a long wait", LOG, replace(READ, waited_ms=3_600_000), 200, "fresh", "TICKING", {}, ""),
+    ("Kafka lost while no probe had come", replace(LOG, seen_age_ms=20_000), replace(READ, probe_age_ms=None, waited_ms=25_000), 200, "unverified",
+     None, {"kafka": "down", "planner": "unknown", "projection": "late"}, "Kafka was last seen"),
     ("Kafka unseen for over 5 s", replace(LOG, seen_age_ms=5_001, pulse_age_ms=5_400), READ, 200, "unverified", None,
      {"kafka": "down", "planner": "unknown"}, "Kafka was last seen"),
     ("Kafka unseen for 30 s", replace(LOG, seen_age_ms=30_000, pulse_age_ms=30_400), replace(READ, probe_age_ms=31_000), 200, "unverified", None,
@@ -148,6 +156,18 @@ def test_lag_is_counted_in_time_and_in_records() -> None:
     assert proof_of(judge(LOG, behind, NOW), LOG, behind, NOW)["lagRecords"] == 10
 
 
+def test_the_wait_for_a_probe_begins_with_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own monotonic time, and only while there is no probe."""
+    snapshots = Snapshots("postgresql://nobody@127.0.0.1:1/x", 15)
+    started_ms = snapshots.started_mono_ms
+    for seconds, probe_said_ms, code in ((30, None, 200), (31, None, 503), (32, clock.now_ms(), 200)):
+        mono_ms = started_ms + seconds * 1_000
+        monkeypatch.setattr(clock, "monotonic_ms", lambda mono_ms=mono_ms: mono_ms)
+        snapshots.problem = ""
+        snapshots.picture = Picture(mono_ms, 1, ReadFacts(), {}, (), {}, None, 0, probe_said_ms)
+        assert judge(LOG, snapshots.facts(), clock.now_ms()).code == code, seconds
+
+
 def test_before_the_first_tick_zero_jobs_says_so() -> None:
     from autonomy.policy import DEFAULT
 
@@ -167,10 +187,13 @@ VERDICTS = {"TICKING": 0, "PAUSED": 0, "LATE": 1, "DOWN": 2, None: 3}
 
 
 def facts(
-    seen: float | None, pulse: float | None, snapshot: float | None, probe: float | None, tick: float | None, unapplied: float | None = 0.0
-) -> tuple[LogFacts, ReadFacts]:
+    seen: float | None, pulse: float | None, snapshot: float | None, probe: float | None, tick: float | None, unapplied: float | None = 0.0,
+    waited: float | None = 0.0,
+) -> tuple[LogFacts, ReadFacts]:  # fmt: skip
     log = replace(LOG, seen_age_ms=seen, pulse_age_ms=pulse, unapplied_ms=unapplied or 0.0)
-    return log, replace(READ, age_ms=snapshot, probe_age_ms=probe, last_tick_ms=None if tick is None else NOW - round(tick))
+    return log, replace(
+        READ, age_ms=snapshot, probe_age_ms=probe, waited_ms=waited or 0.0, last_tick_ms=None if tick is None else NOW - round(tick)
+    )  # fmt: skip
 
 
 def older(age: float | None, by: float) -> float | None:
@@ -182,12 +205,12 @@ def grade_of(judgement: Judgement) -> tuple[int, int]:
     return {0: 0, 1: 1, 2: 1, 3: 2}[GRADES[judgement.status]], VERDICTS[judgement.verdict]
 
 
-@given(st.tuples(AGES, AGES, AGES, AGES, AGES, AGES), st.tuples(*[st.floats(0, 60_000)] * 6), st.booleans())
+@given(st.tuples(AGES, AGES, AGES, AGES, AGES, AGES, AGES), st.tuples(*[st.floats(0, 60_000)] * 7), st.booleans())
 def test_more_staleness_never_makes_a_better_status(ages: tuple[float | None, ...], more: tuple[float, ...], paused: bool) -> None:
-    seen, pulse, snapshot, probe, tick, unapplied = ages
-    # While Kafka is silent no younger probe can come, and no tick can be applied.
-    more = (*more[:3], max(more[3], more[0]), more[4], max(more[5], more[0]))
-    before = facts(seen, pulse, snapshot, probe, tick, unapplied)
+    seen, pulse, snapshot, probe, tick, unapplied, waited = ages
+    # While Kafka is silent no younger probe can come, no tick can be applied, and this process waits on.
+    more = (*more[:3], max(more[3], more[0]), more[4], max(more[5], more[0]), max(more[6], more[0]))
+    before = facts(seen, pulse, snapshot, probe, tick, unapplied, waited)
     after = facts(*[older(age, by) for age, by in zip(ages, more, strict=True)])  # type: ignore[arg-type]
     if paused:
         before, after = (before[0], replace(before[1], loop_enabled=False)), (after[0], replace(after[1], loop_enabled=False))

@@ -58,13 +58,15 @@ class ReadFacts:
     Attributes:
         age_ms: since the snapshot was taken; None if there is none.
         problem: why PostgreSQL does not answer now.
-        probe_age_ms: age of the newest probe that the projection applied.
+        probe_age_ms: age of the newest probe that the projection applied; None if it never applied one.
+        waited_ms: since this process began to look.
         body: the document's parts that come from rows.
     """
 
     age_ms: float | None = None
     problem: str = ""
     probe_age_ms: float | None = None
+    waited_ms: float = 0.0
     applied_tick: int = 0
     applied_hash: str = ""
     applied_offset: int = -1
@@ -81,7 +83,7 @@ class Behind:
 
     Attributes:
         lag_ms: age of the newest applied probe; None while it is not known.
-        ms: the worse of that and the age of the oldest tick that was not applied.
+        ms: the worse of that and the age of the oldest tick that was not applied; without a probe, how long none came.
         words: which of the two it is, and what it means.
     """
 
@@ -138,14 +140,19 @@ def behind_of(log: LogFacts, read: ReadFacts, *, postgres_ok: bool) -> Behind:
 
     A tick that was just sealed is no lag: what counts is how long ago the first one that is not applied was.
     """
-    lag_ms = read.probe_age_ms if postgres_ok else None
-    unapplied_ms = log.unapplied_ms if postgres_ok else 0.0
-    if unapplied_ms > (lag_ms or 0.0):
+    if not postgres_ok:
+        return Behind(None, 0.0, "")
+    lag_ms, unapplied_ms = read.probe_age_ms, log.unapplied_ms
+    # A probe that never came is as late as this process has waited for it: a projection that never started is no lasting exception.
+    waited_ms = read.waited_ms if lag_ms is None else lag_ms
+    if unapplied_ms > waited_ms:
         words = (
             f"the read models are behind the log: tick {read.applied_tick + 1} is not applied {unapplied_ms / 1000:.1f} s after its seal"
         )
         return Behind(lag_ms, unapplied_ms, f"{words}, the log is at tick {log.head_tick}")
-    return Behind(lag_ms, lag_ms or 0.0, f"the projection is {(lag_ms or 0.0) / 1000:.1f} s behind")
+    if lag_ms is None:
+        return Behind(None, waited_ms, f"the projection has not applied a probe for {waited_ms / 1000:.1f} s, since this process started")
+    return Behind(lag_ms, lag_ms, f"the projection is {lag_ms / 1000:.1f} s behind")
 
 
 def grade(log: LogFacts, read: ReadFacts, behind: Behind, *, postgres_ok: bool, kafka_ok: bool) -> tuple[Status, int, str]:

@@ -79,13 +79,18 @@ class Picture:
 
 @dataclass(slots=True)
 class Snapshots:
-    """Keeps the newest picture; `changed` is set after each."""
+    """Keeps the newest picture; `changed` is set after each.
+
+    Attributes:
+        started_mono_ms: when this process began to look.
+    """
 
     url: str
     stuck_minutes: int
     picture: Picture | None = None
     problem: str = "no snapshot yet"
     taken: int = 0
+    started_mono_ms: float = field(default_factory=clock.monotonic_ms)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -96,8 +101,9 @@ class Snapshots:
             return ReadFacts(problem=self.problem)
         read = picture.read
         probe_age = None if picture.probe_said_ms is None else float(max(0, clock.now_ms() - picture.probe_said_ms))
+        mono_ms = clock.monotonic_ms()
         return ReadFacts(
-            age_ms=clock.monotonic_ms() - picture.mono_ms, problem=self.problem, probe_age_ms=probe_age,
+            age_ms=mono_ms - picture.mono_ms, problem=self.problem, probe_age_ms=probe_age, waited_ms=mono_ms - self.started_mono_ms,
             applied_tick=read.applied_tick, applied_hash=read.applied_hash, applied_offset=read.applied_offset,
             last_tick_ms=read.last_tick_ms, tick_interval_s=read.tick_interval_s, loop_enabled=read.loop_enabled,
             paused_by=read.paused_by, body=read.body,
