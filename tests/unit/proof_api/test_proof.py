@@ -82,6 +82,10 @@ TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str]
     ("PostgreSQL hangs", LOG, replace(READ, age_ms=3_001), 503, "unavailable", None, {"postgres": "down", "projection": "unknown"}, "snapshot"),
     ("no snapshot yet", LOG, ReadFacts(problem="no snapshot yet"), 503, "unavailable", None, {"postgres": "down", "projection": "unknown"}, "snapshot"),
     ("rows of another chain", replace(LOG, diverged="at tick 7"), READ, 503, "unavailable", None, {"chain": "broken"}, "chain is broken: at tick 7"),
+    ("a halted planner beside one that leads", replace(LOG, standby_halted="fold differs at tick 8"), READ, 200, "fresh", "TICKING",
+     {"chain": "broken"}, "a planner halted, another leads: fold differs at tick 8"),
+    ("a halted planner, rows behind", replace(LOG, standby_halted="fold differs"), replace(READ, probe_age_ms=6_000), 200, "stale", "TICKING",
+     {"chain": "broken", "projection": "late"}, "fold differs; the projection is 6.0 s behind"),
     ("a halted planner", replace(LOG, halted="fold differs at tick 8"), READ, 503, "unavailable", None, {"chain": "broken"}, "fold differs at tick 8"),
 ]  # fmt: skip
 

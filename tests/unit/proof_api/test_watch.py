@@ -1,4 +1,4 @@
-"""What the watch makes of the log by itself: how long a tick waits to be applied.
+"""What the watch makes of the log by itself: how long a tick waits to be applied, who leads, and who halted.
 
 Source: R-A1.3; design, section 8, "Honesty".
 """
@@ -9,13 +9,16 @@ import pytest
 
 from autonomy import clock
 from autonomy.chain import GENESIS
+from autonomy.envelope import encode
+from autonomy.events import PlannerPulse
 from autonomy.kafka import Record
-from autonomy.topics import RUNS
+from autonomy.topics import PULSE, RUNS
+from autonomy.values import instant_of_ms
 from proof_api import watch as watching
-from proof_api.proof import LogFacts
+from proof_api.proof import Judgement, LogFacts, ReadFacts, judge
 from proof_api.voice import Voice
 from proof_api.watch import Watch
-from support.builders import NOON_MS, an_id
+from support.builders import NOON_MS, a_digest, an_id
 from support.ticks import a_seal
 
 NOBODY = "127.0.0.1:1"
@@ -109,3 +112,86 @@ def test_rows_older_than_everything_that_is_kept_are_at_least_that_old(
 def test_before_the_first_tick_nothing_waits(watch: Watch) -> None:
     assert watch.chain.head == GENESIS
     assert (facts(watch, 0).unapplied_ms, facts(watch, 0).last_tick_ms) == (0.0, None)
+
+
+# ── who leads, who halted ──────────────────────────────────────────────────────────────────────────────────────────────
+
+READ = ReadFacts(age_ms=100, probe_age_ms=900, last_tick_ms=NOON_MS)
+TROUBLE = "tick 7: folded state differs"
+
+
+def pulse(watch: Watch, process: str, role: str, problem: str = "", *, age_ms: int = 0) -> None:
+    said = PlannerPulse.model_validate({
+        "process_id": an_id(process), "role": role, "head_tick": 0, "head_hash": a_digest("h"), "next_tick_at": None, "problem": problem,
+    })  # fmt: skip
+    value = encode(said, source="test", subject="test", time=instant_of_ms(NOON_MS), event_id=an_id(process))
+    watch.take(Stored(PULSE, 0, clock.now_ms() - age_ms, None, value, []), 0)
+
+
+def judged(watch: Watch) -> Judgement:
+    """With Kafka and PostgreSQL well."""
+    watch.seen_mono_ms = clock.monotonic_ms()
+    return judge(facts(watch, 0), READ, NOON_MS)
+
+
+def test_a_halted_standby_shows_while_another_leads(watch: Watch, clocks: Clocks) -> None:
+    pulse(watch, "leader", "leader")
+    assert (judged(watch).checks["chain"], judged(watch).reason) == ("ok", "")
+    pulse(watch, "standby", "halted", TROUBLE)
+    found = judged(watch)
+    assert (found.code, found.verdict, found.checks["chain"]) == (200, "TICKING", "broken")
+    assert TROUBLE in found.reason
+
+
+def test_a_halt_is_shown_as_long_as_its_planner_lives(watch: Watch, clocks: Clocks) -> None:
+    """An hour after it, a dead leader is a dead leader: the old trouble explains nothing."""
+    pulse(watch, "standby", "halted", TROUBLE)
+    clocks.pass_ms(3_000)
+    pulse(watch, "leader", "leader")
+    assert judged(watch).checks["chain"] == "broken"
+    clocks.pass_ms(1)
+    assert judged(watch).checks["chain"] == "ok"
+    clocks.pass_ms(3_600_000)
+    found = judged(watch)
+    assert (found.code, found.verdict, found.checks["chain"], found.checks["planner"]) == (200, "DOWN", "ok", "down")
+    assert TROUBLE not in found.reason
+
+
+def test_a_halt_without_a_leader_breaks_the_proof(watch: Watch, clocks: Clocks) -> None:
+    """Negative control of the one above: the same halt, said a moment ago."""
+    pulse(watch, "leader", "leader")
+    clocks.pass_ms(3_600_000)
+    pulse(watch, "standby", "halted", TROUBLE)
+    found = judged(watch)
+    assert (found.code, found.reason) == (503, f"the chain is broken: {TROUBLE}")
+
+
+def test_a_leader_that_halts_leads_no_more_from_that_moment(watch: Watch, clocks: Clocks) -> None:
+    pulse(watch, "leader", "leader")
+    clocks.pass_ms(500)
+    pulse(watch, "leader", "halted", TROUBLE)
+    assert judged(watch).code == 503
+    pulse(watch, "leader", "leader")
+    assert (judged(watch).code, judged(watch).checks["chain"]) == (200, "ok")
+
+
+def test_why_nobody_leads_is_said_by_the_living_only(watch: Watch, clocks: Clocks) -> None:
+    pulse(watch, "standby", "standby", "its clock differs")
+    assert "its clock differs" in judged(watch).reason
+    clocks.pass_ms(3_001)
+    assert judged(watch).reason == "no planner leads"
+
+
+def test_a_pulse_that_is_read_late_is_as_old_as_the_broker_says(watch: Watch, clocks: Clocks) -> None:
+    pulse(watch, "standby", "halted", TROUBLE, age_ms=3_001)
+    assert judged(watch).checks["chain"] == "ok"
+
+
+def test_of_many_planners_the_longest_silent_are_forgotten(watch: Watch, clocks: Clocks) -> None:
+    pulse(watch, "standby-0", "halted", TROUBLE)
+    for number in range(1, watching.OTHERS_KEPT):
+        pulse(watch, f"standby-{number}", "standby")
+    pulse(watch, "standby-0", "halted", TROUBLE)
+    pulse(watch, "one more", "standby")
+    assert len(watch.others) == watching.OTHERS_KEPT
+    assert judged(watch).code == 503, "it spoke again, so it is not the one to forget"

@@ -35,6 +35,8 @@ class LogFacts:
         pulse_age_ms: since a leading planner's pulse was read; None if none was.
         unapplied_ms: since the log has a tick that the read models do not have; 0 when they have them all.
         last_tick_ms: time of the newest accepted tick, as its seal says.
+        halted: why a living planner halted, while none leads.
+        standby_halted: the same, while another one leads.
         diverged: where the read model's head and this chain disagree.
     """
 
@@ -48,6 +50,7 @@ class LogFacts:
     leader_problem: str = ""
     next_tick_at: str | None = None
     halted: str = ""
+    standby_halted: str = ""
     diverged: str = ""
 
 
@@ -122,7 +125,7 @@ def judge(log: LogFacts, read: ReadFacts, now_ms: int) -> Judgement:
         "postgres": "ok" if postgres_ok else "down",
         "projection": projection_check(behind, postgres_ok=postgres_ok),
         "planner": planner,
-        "chain": "broken" if log.diverged or log.halted else ("ok" if log.head_hash is not None else "unknown"),
+        "chain": "broken" if log.diverged or log.halted or log.standby_halted else ("ok" if log.head_hash is not None else "unknown"),
         "canary": "off",
     }
     status, code, reason = grade(log, read, behind, postgres_ok=postgres_ok, kafka_ok=kafka_ok)
@@ -131,6 +134,9 @@ def judge(log: LogFacts, read: ReadFacts, now_ms: int) -> Judgement:
         reason = why_not_ticking(log, planner)
     if status == "fresh" and not reason and not read.loop_enabled and read.paused_by:
         reason = f"paused by {read.paused_by.get('actor')} since {read.paused_by.get('since')}"
+    if log.standby_halted and code == 200:
+        # Two planners disagree: the one that leads may be the wrong one, so whoever reads must see it.
+        reason = "; ".join(filter(None, (f"a planner halted, another leads: {log.standby_halted}", reason)))
     rows_age_ms = None if behind.lag_ms is None else behind.ms
     return Judgement(status, code, reason, checks, behind.lag_ms, rows_age_ms, status in {"fresh", "stale"}, verdict)
 

@@ -18,7 +18,7 @@ from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Record
 from autonomy.topics import PULSE, RUNS
 from autonomy.values import iso
-from proof_api.proof import LogFacts
+from proof_api.proof import PULSE_SILENCE_MS, LogFacts
 from proof_api.voice import LOST, Voice
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ PROBE_EVERY_S = 1.0
 ASK_TIMEOUT_S = 2.0
 PULSES_BACK = 10
 HASHES_KEPT = 5_000
+OTHERS_KEPT = 16
+"""Planners that do not lead; beyond them the one that has been silent longest is forgotten."""
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class Watch:
     Attributes:
         hashes: of the newest accepted ticks.
         sealed_mono_ms: since when the log has each of them.
+        others: the newest pulse of each planner that does not lead, and when it was said.
     """
 
     kafka: str
@@ -48,7 +51,7 @@ class Watch:
     seen_mono_ms: float | None = None
     pulse_mono_ms: float | None = None
     leader: PlannerPulse | None = None
-    others: dict[str, PlannerPulse] = field(default_factory=dict)
+    others: dict[str, tuple[PlannerPulse, float]] = field(default_factory=dict)
     chain_fault: str = ""
     sequence: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,8 +63,9 @@ class Watch:
         diverged = self.chain_fault
         if own is not None and applied_hash and own != applied_hash:
             diverged = f"at tick {applied_tick} the read models stand on {applied_hash[:12]}, the log on {own[:12]}"
-        halted = next((pulse.problem for pulse in self.others.values() if pulse.role == "halted"), "")
-        leading = self.pulse_mono_ms is not None and mono_ms - self.pulse_mono_ms <= 3_000
+        # What a process said counts as long as it lives: a halt of an hour ago is no halt now.
+        living = [pulse for pulse, heard_ms in self.others.values() if mono_ms - heard_ms <= PULSE_SILENCE_MS]
+        halted = next((pulse.problem for pulse in living if pulse.role == "halted"), "")
         return LogFacts(
             head_tick=self.chain.head.tick if self.hashes or self.chain.head.tick else (0 if self.seen_mono_ms else None),
             head_hash=self.chain.head.hash if self.seen_mono_ms is not None else None,
@@ -70,11 +74,18 @@ class Watch:
             pulse_age_ms=None if self.pulse_mono_ms is None else mono_ms - self.pulse_mono_ms,
             unapplied_ms=self._unapplied_ms(applied_tick, mono_ms),
             last_tick_ms=self.chain.now_ms if self.chain.head.tick else None,
-            leader_problem=next((pulse.problem for pulse in self.others.values() if pulse.problem), ""),
+            leader_problem=next((pulse.problem for pulse in living if pulse.problem), ""),
             next_tick_at=iso(self.leader.next_tick_at) if self.leader and self.leader.next_tick_at else None,
-            halted="" if leading else halted,
+            halted="" if self._leads(mono_ms) else halted,
+            standby_halted=halted if self._leads(mono_ms) else "",
             diverged=diverged,
         )
+
+    def _leads(self, mono_ms: float) -> bool:
+        """Whether a planner leads; one that said something else since then does not."""
+        if self.leader is None or self.pulse_mono_ms is None or self.leader.process_id in self.others:
+            return False
+        return mono_ms - self.pulse_mono_ms <= PULSE_SILENCE_MS
 
     def _unapplied_ms(self, applied_tick: int, mono_ms: float) -> float:
         """Since when the log has a tick above the applied one."""
@@ -158,9 +169,10 @@ class Watch:
             if self.pulse_mono_ms is None or heard > self.pulse_mono_ms:
                 self.leader, self.pulse_mono_ms = pulse, heard
             self.others.pop(pulse.process_id, None)
-        elif age_ms < 10_000:
-            self.others[pulse.process_id] = pulse
-            while len(self.others) > 16:
+        else:
+            self.others.pop(pulse.process_id, None)
+            self.others[pulse.process_id] = (pulse, heard)
+            while len(self.others) > OTHERS_KEPT:
                 del self.others[next(iter(self.others))]
 
     async def probe(self) -> None:
