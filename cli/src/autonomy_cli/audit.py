@@ -21,7 +21,7 @@ from autonomy.topics import INPUTS, RUNS
 from planner.decide import DECIDER
 from planner.fold import Input, read_input
 from planner.state import State
-from planner.tick import follow, re_decide
+from planner.tick import follow, gap_to, has_its_inputs, re_decide
 
 Place = tuple[str, int]
 MAX_DIFFERENCES: Final = 20
@@ -34,17 +34,20 @@ class Difference:
 
     Attributes:
         sealed, folded: the state hashes, where a fold was possible.
+        inputs_differ: whether the tick's inputs are not those that it sealed.
     """
 
     tick: int
     what: str
     sealed: str = ""
     folded: str = ""
+    inputs_differ: bool = False
 
     def is_covered_by(self, repair: "Repair") -> bool:
-        """Whether an approver accepted exactly this difference of states, and nothing else."""
+        """Whether an approver accepted exactly this difference of states or inputs, and nothing else."""
         accepted = (repair.at_tick, repair.sealed_state_hash, repair.folded_state_hash)
-        return self.sealed != self.folded and accepted == (self.tick, self.sealed, self.folded)
+        halts = self.sealed != self.folded or self.inputs_differ
+        return halts and accepted == (self.tick, self.sealed, self.folded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Audit:
         waiting: inputs that were read and not folded, per partition in order.
         accepted: ticks whose inputs are not all here yet.
         refused: the first seal above the head that was not accepted; void ones at or below it are lost races.
+        carried: the gap that the last difference of states left: later ticks that differ by it alone do not differ anew.
     """
 
     from_tick: int = 1
@@ -90,6 +94,7 @@ class Audit:
     differences: list[Difference] = field(default_factory=list)
     repairs: list[Repair] = field(default_factory=list)
     refused: Refusal | None = None
+    carried: int = 0
     unknown_decider: str = ""
     ticks: int = 0
     records: int = 0
@@ -153,16 +158,25 @@ class Audit:
         if known is not None and known != seal.hash:
             self._differs(seal.tick, f"its seal is {seal.hash}, written down was {known}")  # no repair covers this
         slice_ = self._slice(seal.cut)
-        fault = self._again(slice_, tick) if seal.tick >= self.from_tick else self._followed(slice_, tick)
-        if fault is not None:
-            self._differs(seal.tick, fault, seal.state_hash, self.state.hash())
+        self._compare(slice_, tick)
         self.state.head_tick = seal.tick
         self.ticks += 1
         self.jobs += seal.jobs_enqueued
         self._note_repairs(tick)
 
-    def _differs(self, tick: int, what: str, sealed: str = "", folded: str = "") -> None:
-        self.differences.append(Difference(tick, what.removeprefix(f"tick {tick}: "), sealed, folded))
+    def _compare(self, slice_: Sequence[Input], tick: AcceptedTick) -> None:
+        seal = tick.seal
+        try:
+            fault = self._again(slice_, tick) if seal.tick >= self.from_tick else follow(self.state, slice_, tick, self.carried)
+        except Broken as broken:
+            self._differs(seal.tick, f"it cannot be folded: {broken}")  # no state came of it, so there is none to accept
+            return
+        if fault is not None:
+            self._differs(seal.tick, fault, seal.state_hash, self.state.hash(), inputs_differ=not has_its_inputs(seal, slice_))
+        self.carried = gap_to(seal, self.state)
+
+    def _differs(self, tick: int, what: str, sealed: str = "", folded: str = "", *, inputs_differ: bool = False) -> None:
+        self.differences.append(Difference(tick, what.removeprefix(f"tick {tick}: "), sealed, folded, inputs_differ))
 
     def _slice(self, cut: Mapping[str, Sequence[int]]) -> list[Input]:
         """Everything below the cut, sorted by (topic, partition, offset), taken out of what waits."""
@@ -181,21 +195,18 @@ class Audit:
         """Decide again; a tick that differs is then folded as it stands, as the planner does that goes on after a repair."""
         self.state.begin()
         try:
-            fault = re_decide(self.state, slice_, tick)
+            fault = re_decide(self.state, slice_, tick, self.carried)
         except Broken as broken:
             fault = f"it cannot be decided again: {broken}"
         if fault is None:
             self.state.keep()
             return None
         self.state.undo()
-        followed = self._followed(slice_, tick)
-        return fault if followed is None else f"{fault}; {followed.removeprefix(f'tick {tick.seal.tick}: ')}"
-
-    def _followed(self, slice_: Sequence[Input], tick: AcceptedTick) -> str | None:
         try:
-            return follow(self.state, slice_, tick)
+            followed = follow(self.state, slice_, tick, self.carried)
         except Broken as broken:
-            return f"it cannot be folded: {broken}"
+            raise Broken(f"{broken}; {fault}") from broken
+        return fault if followed is None else f"{fault}; {followed.removeprefix(f'tick {tick.seal.tick}: ')}"
 
     def _note_repairs(self, tick: AcceptedTick) -> None:
         for record in tick.records:

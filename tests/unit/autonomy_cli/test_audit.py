@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from autonomy.chain import seal_hash
 from autonomy.events import AcceptDivergence, HoldBot
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, JOBS, RUNNERS, RUNS
-from autonomy_cli.audit import MAX_DIFFERENCES, Audit
+from autonomy_cli.audit import MAX_DIFFERENCES, Audit, Repair
 from planner.decide import DECIDER
-from support.builders import a_digest
+from support.builders import a_bot, a_digest
 from support.histories import live_through, written_history
 from support.stored_log import Stored, ends_of, interleaved, renumbered, stored_log
 from support.ticks import TickDriver
@@ -168,6 +169,82 @@ def test_repair_covers_only_the_difference_that_it_names() -> None:
     assert "state_hash" in audit.unrepaired()[0].what
 
 
+def faulty_and_leading_on(*, again: bool = False) -> TickDriver:
+    """A planner whose memory of one bot is wrong leads on, and folds the approver's word itself; with `again` of another bot too."""
+    driver = TickDriver()
+    driver.runner()
+    driver.register("bot-0", "bot-1")
+    driver.tick(after_ms=1_000)
+    follower = driver.reader()
+    assert follower.follow(driver.accepted[0]) is None
+    for bot_id in ("bot-0", "bot-1") if again else ("bot-0",):
+        bot = driver.state.bots.rows[bot_id]
+        driver.state.bots.put(bot_id, replace(bot, eligible_ms=bot.eligible_ms + 1))
+        driver.beat()
+        driver.tick(after_ms=2_000)
+    follower = driver.reader()
+    faults = [follower.follow(tick) for tick in driver.accepted[:2]]
+    assert faults[1] is not None
+    driver.command(
+        AcceptDivergence, role="approver", tick=2, sealed_state_hash=driver.accepted[1].seal.state_hash,
+        folded_state_hash=follower.state.hash(),
+    )  # fmt: skip
+    driver.tick(after_ms=1_000)
+    driver.beat()
+    driver.tick(after_ms=2_000)
+    return driver
+
+
+@pytest.mark.parametrize("from_tick", [1, 100], ids=["decided again", "folded"])
+def test_accepted_difference_covers_the_ticks_that_differ_by_nothing_else(from_tick: int) -> None:
+    audit = audited(stored_log(faulty_and_leading_on()), from_tick=from_tick)
+    assert (audit.ticks, [found.tick for found in audit.differences], audit.unrepaired()) == (4, [2], [])
+
+
+@pytest.mark.parametrize("from_tick", [1, 100], ids=["decided again", "folded"])
+def test_another_difference_beside_an_accepted_one_is_one_more(from_tick: int) -> None:
+    audit = audited(stored_log(faulty_and_leading_on(again=True)), from_tick=from_tick)
+    assert [found.tick for found in audit.differences] == [2, 3]
+    assert [found.tick for found in audit.unrepaired()] == [3]
+
+
+def test_decision_forged_beside_an_accepted_difference_is_found() -> None:
+    """The carried gap excuses the state hash of a seal, and no other byte."""
+    audit = Audit()
+    for record in stored_log(faulty_and_leading_on()):
+        audit.take(record)
+    victim = audit.accepted[3]
+    forged = victim.seal.model_copy(update={"evaluated": 7})
+    audit.accepted[3] = replace(victim, seal=forged.model_copy(update={"hash": seal_hash(forged)}))
+    audit.advance()
+    assert [found.tick for found in audit.unrepaired()] == [4]
+    assert "evaluated" in audit.unrepaired()[0].what
+
+
+def test_edited_inputs_that_lead_to_the_same_state_can_be_accepted() -> None:
+    driver = TickDriver()
+    driver.runner()
+    driver.register("bot-0")
+    state_hash = driver.tick(after_ms=1_000).seal.state_hash
+    driver.command(AcceptDivergence, role="approver", tick=1, sealed_state_hash=state_hash, folded_state_hash=state_hash)
+    driver.tick(after_ms=1_000)
+    audit = audited(changed(stored_log(driver), lambda record: record.topic == COMMANDS, b'"actor":"ada"', b'"actor":"eve"'))
+    assert [(found.tick, found.inputs_differ) for found in audit.differences] == [(1, True)]
+    assert audit.unrepaired() == []
+
+
+def test_tick_that_cannot_be_folded_is_nothing_to_accept() -> None:
+    driver = TickDriver()
+    driver.runner()
+    driver.register("bot-0")
+    driver.tick(after_ms=1_000)
+    driver.state.bots.put("ghost", a_bot("ghost"))
+    driver.tick(after_ms=1_000)
+    (found,) = audited(stored_log(driver)).unrepaired()
+    assert "it cannot be folded: BotDecision of ghost" in found.what or "ghost, which is not in the fleet" in found.what
+    assert not found.is_covered_by(Repair(found.tick, 3, "ada", "a test", found.sealed or a_digest("s"), found.folded or a_digest("f")))
+
+
 def test_difference_that_nobody_accepted_fails_at_its_tick() -> None:
     driver = TickDriver()
     driver.runner()
@@ -193,10 +270,13 @@ def test_audit_of_a_hopeless_log_ends_early() -> None:
     driver.register("bot-0")
     driver.tick(after_ms=1_000)
     for _ in range(MAX_DIFFERENCES + 5):
+        bot = driver.state.bots.rows["bot-0"]  # forgets more at each tick: every difference is a new one
+        driver.state.bots.put("bot-0", replace(bot, eligible_ms=bot.eligible_ms + 1))
         driver.tick(after_ms=60_000)
     command = driver.command(HoldBot, bot_id="bot-0")
     assert command
     log = changed(stored_log(driver), lambda record: record.topic == COMMANDS, b'"strategy":"sma-cross"', b'"strategy":"macd"')
     audit = audited(log)
-    assert len(audit.differences) <= MAX_DIFFERENCES
+    assert (len(audit.differences), audit.is_over) == (MAX_DIFFERENCES, True)
+    assert audit.ticks < len(driver.accepted)
     assert audit.unrepaired()[0].tick == 1

@@ -4,14 +4,18 @@ Source: S4, S6.
 """
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 
+from autonomy.events import AcceptDivergence
 from autonomy.topics import COMMANDS, INPUTS, JOBS, RUNS
 from planner import app
 from planner.app import Planner
 from planner.inbox import Inbox
+from support.builders import a_bot, a_digest
 from support.shell import MemoryKafka, a_planner, client_of, kafka_of, lead_for, turns
 from support.stored_log import stored_log
 from support.ticks import PARTITIONS, TickDriver
@@ -186,3 +190,131 @@ def test_waiting_is_no_busy_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(lead_for(cold, 0.5))
     assert len(cold.accepted) > 0
     assert client_of(cold).polls < 60
+
+
+# ── a difference, and an approver who accepts it ──────────────────────────────────────────────────────────────────────
+
+
+def edited() -> tuple[TickDriver, MemoryKafka]:
+    """Two ticks; an input of the second is another one now than when it was sealed."""
+    driver = a_history(1)
+    driver.register("bot-3", "bot-4")
+    driver.tick(after_ms=60_000)
+    kafka = kafka_of(driver)
+    commands = kafka.log[NEEDED]
+    commands[-1] = replace(commands[-1], value=(commands[-1].value or b"").replace(b'"actor":"ada"', b'"actor":"eve"'))
+    return driver, kafka
+
+
+def faulty(ticks: int = 4) -> tuple[TickDriver, MemoryKafka]:
+    """A leader whose memory of one bot is wrong from the second tick on, and which goes on leading."""
+    driver = a_history(1)
+    bot = driver.state.bots.rows["bot-0"]
+    driver.state.bots.put("bot-0", replace(bot, eligible_ms=bot.eligible_ms + 1))
+    for _ in range(1, ticks):
+        driver.register(f"more-{driver.chain.head.tick}")
+        driver.tick(after_ms=60_000)
+    return driver, kafka_of(driver)
+
+
+def follow_for(kafka: MemoryKafka, planner: Planner | None = None) -> Planner:
+    """A planner that has read what there is."""
+    planner = planner or a_planner(kafka)
+    asyncio.run(turns(planner, 20))
+    return planner
+
+
+def accept(driver: TickDriver, kafka: MemoryKafka, planner: Planner, **changes: Any) -> None:
+    """An approver's word for what a planner halted at; `changes` make it another one."""
+    tick = planner.state.head_tick + 1
+    named = {"sealed_state_hash": driver.accepted[tick - 1].seal.state_hash, "folded_state_hash": planner.state.hash()}
+    driver.command(AcceptDivergence, **{"role": "approver", "tick": tick, **named, **changes})
+    word = driver.log[(COMMANDS, 0)][-1]
+    kafka.store(COMMANDS, 0, word)
+
+
+def test_tick_with_other_inputs_is_folded_whole_before_anybody_accepts_it() -> None:
+    driver, kafka = edited()
+    planner = follow_for(kafka)
+    assert planner.halted.endswith("inputs are not the 2 that it sealed")
+    accept(driver, kafka, planner)
+    follow_for(kafka, planner)
+    assert (planner.halted, planner.state.head_tick) == ("", 2)
+    assert (len(planner.state.bots.rows), len(planner.state.jobs.rows)) == (5, len(driver.state.jobs.rows))
+    assert planner.state.hash() == driver.state.hash()
+
+
+def test_one_acceptance_covers_the_ticks_that_differ_by_nothing_else() -> None:
+    driver, kafka = faulty()
+    planner = follow_for(kafka)
+    assert (planner.halted[:20], planner.state.head_tick) == ("tick 2: folded state", 1)
+    accept(driver, kafka, planner)
+    follow_for(kafka, planner)
+    assert (planner.halted, planner.state.head_tick) == ("", 4)
+    assert planner.state.hash() != driver.state.hash()
+
+
+def test_difference_that_is_not_carried_on_halts_at_the_next_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control."""
+    monkeypatch.setattr(app, "gap_to", lambda *_: 0)
+    driver, kafka = faulty()
+    planner = follow_for(kafka)
+    accept(driver, kafka, planner)
+    follow_for(kafka, planner)
+    assert (planner.halted[:20], planner.state.head_tick) == ("tick 3: folded state", 2)
+
+
+def test_another_difference_beside_an_accepted_one_halts_again() -> None:
+    driver, kafka = faulty(2)
+    bot = driver.state.bots.rows["bot-1"]
+    driver.state.bots.put("bot-1", replace(bot, eligible_ms=bot.eligible_ms + 1))
+    driver.tick(after_ms=60_000)
+    kafka.take_over(stored_log(driver))
+    planner = follow_for(kafka)
+    accept(driver, kafka, planner)
+    follow_for(kafka, planner)
+    assert (planner.halted[:20], planner.state.head_tick) == ("tick 3: folded state", 2)
+    accept(driver, kafka, planner)
+    follow_for(kafka, planner)
+    assert (planner.halted, planner.state.head_tick) == ("", 3)
+
+
+def test_who_goes_on_over_a_difference_leads_back_to_what_everybody_folds() -> None:
+    """Its own seals hold the folded state: a process that starts later carries the difference to there, and no further."""
+    driver, kafka = faulty()
+    planner = follow_for(kafka)
+    accept(driver, kafka, planner)
+    follow_for(kafka, planner)
+    assert planner.carried != 0
+    asyncio.run(lead_for(planner, 0.6))
+    later = follow_for(kafka)
+    assert later.state.head_tick == planner.state.head_tick > 4
+    assert (later.halted, later.carried, planner.carried) == ("", 0, 0)
+    assert later.state.hash() == planner.state.hash()
+
+
+@pytest.mark.parametrize("changes", [
+    {"role": "operator"}, {"tick": 3}, {"sealed_state_hash": a_digest("another")}, {"folded_state_hash": a_digest("another")},
+], ids=lambda changes: next(iter(changes)))  # fmt: skip
+def test_only_an_approver_who_names_tick_and_states_lets_it_go_on(changes: dict[str, Any]) -> None:
+    driver, kafka = faulty()
+    planner = follow_for(kafka)
+    accept(driver, kafka, planner, **changes)
+    follow_for(kafka, planner)
+    assert (planner.halted[:20], planner.state.head_tick) == ("tick 2: folded state", 1)
+
+
+def test_tick_that_cannot_be_folded_is_nothing_to_accept() -> None:
+    """A fold that broke half-way is no state: the planner stays where it was."""
+    driver = a_history(1)
+    driver.state.bots.put("ghost", a_bot("ghost"))
+    driver.tick(after_ms=60_000)
+    kafka = kafka_of(driver)
+    planner = follow_for(kafka)
+    assert "cannot be folded" in planner.halted
+    before = planner.state.hash()
+    assert before == driver.accepted[0].seal.state_hash
+    accept(driver, kafka, planner)
+    follow_for(kafka, planner)
+    assert "cannot be folded" in planner.halted
+    assert (planner.state.head_tick, planner.state.hash()) == (1, before)

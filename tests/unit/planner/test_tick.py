@@ -160,7 +160,7 @@ def test_tampered_seal_is_named_by_field(field: str, value: object) -> None:
 
 
 def test_changed_input_is_found_by_the_follower() -> None:
-    """One beat less, and the fold differs from the seal at its tick."""
+    """One beat less, and the fold differs from the seal at its tick; it is whole all the same, and says both state hashes."""
     driver = TickDriver()
     driver.register("aapl-sma")
     driver.runner()
@@ -168,7 +168,9 @@ def test_changed_input_is_found_by_the_follower() -> None:
     reader = driver.reader([key for key in driver.log if key[0] != "autonomy.runners"])
     fault = reader.follow(driver.accepted[0])
     assert fault is not None
-    assert fault == "tick 1: its 1 inputs are not the 3 that it sealed"
+    states = f"folded state {reader.state.hash()}, sealed {driver.accepted[0].seal.state_hash}"
+    assert fault == f"tick 1: {states}; its 1 inputs are not the 3 that it sealed"
+    assert set(reader.state.bots.rows) == {"aapl-sma"}
 
 
 def test_decision_by_other_rules_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

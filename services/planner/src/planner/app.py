@@ -20,7 +20,7 @@ from autonomy import clock
 from autonomy.chain import GENESIS, AcceptedTick, Chain, OwnTry, read_record
 from autonomy.envelope import Undecodable, decode, encode, event_id_of
 from autonomy.errors import Broken
-from autonomy.events import AcceptDivergence, Head, PlannerPulse
+from autonomy.events import Head, PlannerPulse
 from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
 from autonomy.telemetry import spare_collector, tracer
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS, TOPICS
@@ -30,7 +30,7 @@ from planner.fold import read_input, repairs
 from planner.inbox import MAX_TICKS_AHEAD, Inbox
 from planner.settings import PlannerSettings
 from planner.state import State
-from planner.tick import TickInputs, Try, follow, prepare
+from planner.tick import TickInputs, Try, follow, gap_to, prepare
 from planner.wake import Wake, next_due_ms
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,12 @@ class Candidate:
 
 @dataclass(slots=True)
 class Planner:
-    """One planner process."""
+    """One planner process.
+
+    Attributes:
+        diverged: the tick that it folded and halted at.
+        carried: the gap between the sealed and the folded state that an approver accepted, as long as it stays the same.
+    """
 
     process_id: str
     settings: PlannerSettings
@@ -77,6 +82,7 @@ class Planner:
     asked_mono_ms: float = field(default_factory=clock.monotonic_ms)
     halted: str = ""
     diverged: AcceptedTick | None = None
+    carried: int = 0
     caught_up: bool = False
     stopping: bool = False
 
@@ -103,10 +109,7 @@ class Planner:
         self.reader.pause_all_but({partition for partition in self.reader.positions if self.is_wanted(partition)})
         for record in await self.reader.poll(timeout_ms):
             self.take(record)
-        if self.diverged is not None and self.divergence_accepted(self.diverged.seal.tick):
-            log.warning("an approver accepted the difference", extra={"tick": self.diverged.seal.tick})
-            self.halted, tick, self.diverged = "", self.diverged, None
-            self.settle(tick, own=False, started_mono_ms=None)
+        self.go_on_if_accepted()
         while self.accepted and self.reader.reached(self.accepted[0].seal.cut) and not self.halted:
             await self.apply(self.accepted.pop(0))
         await self.check_waiting()
@@ -158,26 +161,39 @@ class Planner:
         else:
             if candidate is not None:
                 self.state.undo()
-            fault = self.followed(tick)
-            if fault is not None:
-                self.halt(fault)
-                self.diverged = tick
+            if not self.followed(tick):
                 return
         self.settle(tick, own=own, started_mono_ms=candidate.sent_mono_ms if candidate else None)
         if own:
             await self.repair()
 
-    def followed(self, tick: AcceptedTick) -> str | None:
-        """What differs from the seal after folding somebody else's tick, or None."""
+    def followed(self, tick: AcceptedTick) -> bool:
+        """Fold somebody else's tick; whether nothing differs from its seal."""
         try:
-            return follow(self.state, self.inbox.slice_to(tick.seal.cut), tick)
-        except Broken as fault:
-            return f"tick {tick.seal.tick}: {fault}"
+            fault = follow(self.state, self.inbox.slice_to(tick.seal.cut), tick, self.carried)
+        except Broken as broken:
+            # No state came of it, so there is none that an approver could let it go on from.
+            self.halt(f"tick {tick.seal.tick} cannot be folded: {broken}")
+            return False
+        if fault is not None:
+            self.halt(fault)
+            self.diverged = tick
+        return fault is None
+
+    def go_on_if_accepted(self) -> None:
+        """Go on from a tick that was folded and differs, once an approver accepted just that."""
+        tick = self.diverged
+        if tick is None or not self.inbox.is_accepted(tick.seal.tick, tick.seal.state_hash, self.state.hash()):
+            return
+        log.warning("an approver accepted the difference", extra={"tick": tick.seal.tick})
+        self.halted, self.diverged = "", None
+        self.settle(tick, own=False, started_mono_ms=None)
 
     def settle(self, tick: AcceptedTick, *, own: bool, started_mono_ms: float | None) -> None:
         """Bookkeeping after a tick was folded."""
         seal, mono_ms = tick.seal, clock.monotonic_ms()
         self.state.head_tick = seal.tick
+        self.carried = gap_to(seal, self.state)
         self.inbox.drop_to(seal.cut)
         self.heads[seal.tick] = tick.head
         oldest = min((live.job.tick for live in self.state.jobs.rows.values()), default=seal.tick + 1) - 1
@@ -322,13 +338,6 @@ class Planner:
                 if cut > end:
                     self.halt(f"{topic}/{number} ends at {end}, an accepted tick folded up to {cut}: the log lost records")
         return ends
-
-    def divergence_accepted(self, tick: int) -> bool:
-        """Whether an approver accepted the difference at this tick."""
-        queue = self.inbox.waiting.get(("autonomy.commands", 0), ())
-        return any(
-            isinstance(record.event, AcceptDivergence) and record.event.tick == tick and record.event.role == "approver" for record in queue
-        )
 
     def halt(self, why: str) -> None:
         """Stop deciding, keep saying why: a human must look."""

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from autonomy.topics import INPUTS
+from autonomy.events import AcceptDivergence
+from autonomy.topics import COMMANDS, INPUTS
 from planner.fold import Input
 
 MAX_WAITING = 200_000
@@ -46,6 +47,16 @@ class Inbox:
             return True
         ends = cut.get(topic, ())
         return partition < len(ends) and position < ends[partition]
+
+    def is_accepted(self, tick: int, sealed: str, folded: str) -> bool:
+        """Whether an approver's word waits here that accepts this tick, with these state hashes and no others."""
+        named = (tick, sealed, folded)
+        return any(
+            isinstance(said := record.event, AcceptDivergence)
+            and said.role == "approver"
+            and (said.tick, said.sealed_state_hash, said.folded_state_hash) == named
+            for record in self.waiting.get((COMMANDS, 0), ())
+        )
 
     def slice_to(self, cut: Mapping[str, Sequence[int]]) -> list[Input]:
         """Everything below a cut, sorted by (topic, partition, offset); nothing is dropped."""

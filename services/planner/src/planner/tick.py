@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import orjson
 
-from autonomy.chain import AcceptedTick, RunRecord, root_of, write_records, write_seal
+from autonomy.chain import AcceptedTick, RunRecord, root_of, seal_hash, write_records, write_seal
 from autonomy.envelope import Ready, data_bytes
 from autonomy.errors import Broken
 from autonomy.events import Blocker, BotDecision, Head, JobEnqueued, PlannerRun, StageChanged, TickRecord
@@ -41,7 +41,7 @@ from planner.gates import Finding, findings
 from planner.life import give_verdicts, live_on
 from planner.orders import extras_of, timeout_s_of
 from planner.promotion_gates import Gate, tree
-from planner.state import NEWEST, REVISIONS, State
+from planner.state import HASH_BITS, NEWEST, REVISIONS, State
 from planner.view import View, build_view
 from planner.wishes import Decision
 
@@ -260,28 +260,55 @@ def seal_of(
     )  # fmt: skip
 
 
-def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick) -> str | None:
+def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carried: int = 0) -> str | None:
     """Fold a sealed tick whole; returns what differs from the seal, or None.
+
+    Args:
+        state: at the tick before; at this one afterwards, whatever differs: an approver may let it go on from there.
+        slice_: the inputs below the tick's cut that no earlier tick folded.
+        accepted: the tick.
+        carried: the gap that an accepted difference left (`gap_to`); a state that differs by it does not differ anew.
+
+    Raises:
+        Broken: it cannot be folded; the state is as it was, and nobody can go on from here.
 
     Source: S5, S6.
     """
     seal = accepted.seal
-    now_ms = ms_of(seal.now)
     if seal.decider not in REVISIONS:
-        return f"tick {seal.tick} was decided by {seal.decider}, which this version does not know"
+        raise Broken(f"it was decided by {seal.decider}, which this version does not know")
     state.revision = REVISIONS[seal.decider]
-    if (len(slice_), input_root(slice_)) != (seal.inputs, seal.input_root):
-        return f"tick {seal.tick}: its {len(slice_)} inputs are not the {seal.inputs} that it sealed"
-    fold_slice(state, slice_, now_ms, seal.elapsed_ms)
-    fold_own(state, accepted.events(), seal.tick, now_ms)
-    state_hash = state.hash()
-    if state_hash != seal.state_hash:
-        return f"tick {seal.tick}: folded state {state_hash}, sealed {seal.state_hash}"
-    return None
+    state.begin()
+    try:
+        fold_slice(state, slice_, ms_of(seal.now), seal.elapsed_ms)
+        fold_own(state, accepted.events(), seal.tick, ms_of(seal.now))
+    except Broken:
+        state.undo()
+        raise
+    state.keep()
+    states = f"folded state {state.hash()}, sealed {seal.state_hash}"
+    if not has_its_inputs(seal, slice_):
+        return f"tick {seal.tick}: {states}; its {len(slice_)} inputs are not the {seal.inputs} that it sealed"
+    return None if gap_to(seal, state) in {0, carried} else f"tick {seal.tick}: {states}"
 
 
-def re_decide(state: State, slice_: Sequence[Input], accepted: AcceptedTick) -> str | None:
+def has_its_inputs(seal: PlannerRun, slice_: Sequence[Input]) -> bool:
+    """Whether these are the very inputs that the tick sealed."""
+    return (len(slice_), input_root(slice_)) == (seal.inputs, seal.input_root)
+
+
+def gap_to(seal: PlannerRun, state: State) -> int:
+    """The sealed state hash less the folded one, modulo 2^256; 0 when they are equal.
+
+    A state hash is the sum of its entities' hashes, so the gap stays the same as long as the entities that differ stay the same.
+    """
+    return (int(seal.state_hash, 16) - int(state.hash(), 16)) % (1 << HASH_BITS)
+
+
+def re_decide(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carried: int = 0) -> str | None:
     """Decide a sealed tick again and compare every byte; returns what differs, or None. The state is left at the tick.
+
+    A state hash that differs by the gap of an accepted difference, and by nothing else, is taken as equal (`follow`).
 
     Source: R-F1.
     """
@@ -295,7 +322,11 @@ def re_decide(state: State, slice_: Sequence[Input], accepted: AcceptedTick) -> 
     for ours, theirs in zip(again.records, accepted.records, strict=False):
         if (ours.key, ours.value) != (theirs.key, theirs.value):
             return f"tick {seal.tick}: record {theirs.seq} ({theirs.kind}) is decided differently"
-    if again.seal.hash != seal.hash:
-        differing = [name for name in type(seal).model_fields if getattr(seal, name) != getattr(again.seal, name)]
+    decided = again.seal
+    if carried and gap_to(seal, state) == carried:
+        decided = decided.model_copy(update={"state_hash": seal.state_hash})
+        decided = decided.model_copy(update={"hash": seal_hash(decided)})
+    if decided.hash != seal.hash:
+        differing = [name for name in type(seal).model_fields if getattr(seal, name) != getattr(decided, name)]
         return f"tick {seal.tick}: sealed and re-decided differ in {', '.join(differing)}"
     return None
