@@ -3,6 +3,7 @@
 Source: S1, S5, S6, R-A3.1, R-A3.4, R-F1.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -14,6 +15,8 @@ from autonomy.chain import AcceptedTick
 from autonomy.events import BotDecision, HoldBot, JobEnqueued, PauseLoop, PlannerRun, ResumeLoop, SetPolicy
 from autonomy.values import JobStatus, Reason, TickCause, job_id_of
 from planner import tick as ticks
+from planner.fold import Folded, Input
+from planner.state import State
 from planner.tick import follow, re_decide
 from planner.view import build_view
 from support.builders import NOON_MS, a_digest, an_id, capabilities
@@ -171,6 +174,66 @@ def test_changed_input_is_found_by_the_follower() -> None:
     states = f"folded state {reader.state.hash()}, sealed {driver.accepted[0].seal.state_hash}"
     assert fault == f"tick 1: {states}; its 1 inputs are not the 3 that it sealed"
     assert set(reader.state.bots.rows) == {"aapl-sma"}
+
+
+ORPHANED_TICK = 2
+
+
+def with_orphans(monkeypatch: pytest.MonkeyPatch, bots: int = 1, **patches: object) -> TickDriver:
+    """Four ticks; as if the fold of the second had lost the runners' jobs of some bots, for everybody alike."""
+    for name, value in patches.items():
+        monkeypatch.setattr(ticks, name, value)
+    driver = TickDriver()
+    driver.register(*[f"bot-{number:02d}" for number in range(bots)])
+    real = ticks.fold_slice
+
+    def losing(state: State, slice_: Sequence[Input], now_ms: int, elapsed_ms: int) -> Folded:
+        folded = real(state, slice_, now_ms, elapsed_ms)
+        for bot in list(state.bots.rows.values()) if state.head_tick == ORPHANED_TICK - 1 else ():
+            state.bots.put(bot.id, replace(bot, runner=replace(bot.runner, job_id=an_id("lost"))))
+        return folded
+
+    monkeypatch.setattr(ticks, "fold_slice", losing)
+    for _ in range(4):
+        driver.tick(after_ms=60_000)
+    return driver
+
+
+def test_orphan_is_said_once_and_freed_by_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Source: R-A4."""
+    driver = with_orphans(monkeypatch)
+    said = f"bot-00 points at job {an_id('lost')}, which does not live: treated as free"
+    assert [tick.seal.errors for tick in driver.accepted] == [(), (said,), (), ()]
+    follower, auditor = driver.reader(), driver.reader()
+    assert [follower.follow(tick) for tick in driver.accepted] == [None] * 4
+    assert [auditor.re_decide(tick) for tick in driver.accepted] == [None] * 4
+    assert follower.state.bots.rows["bot-00"].runner.job_id is None
+
+
+def test_orphan_in_a_log_of_an_older_decider_stays_as_it_was_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = with_orphans(monkeypatch, DECIDER="life-1", NEWEST=1)
+    assert [len(tick.seal.errors) for tick in driver.accepted] == [0, 1, 1, 1]
+    follower = driver.reader()
+    assert [follower.follow(tick) for tick in driver.accepted] == [None] * 4
+    assert follower.state.bots.rows["bot-00"].runner.job_id == an_id("lost")
+
+
+def test_orphans_that_a_seal_has_no_room_for_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = with_orphans(monkeypatch, bots=23)
+    errors = driver.accepted[ORPHANED_TICK - 1].seal.errors
+    assert (len(errors), errors[-1]) == (ticks.MAX_ERRORS_SHOWN, "and 4 more")
+
+
+def test_live_references_stay() -> None:
+    """Control: only what does not live is forgotten."""
+    driver = TickDriver()
+    driver.runner()
+    driver.register("bot-0")
+    driver.tick(after_ms=60_000)
+    job_id = driver.state.bots.rows["bot-0"].research.job_id
+    assert job_id in driver.state.jobs.rows
+    driver.tick(after_ms=60_000)
+    assert driver.state.bots.rows["bot-0"].research.job_id == job_id
 
 
 def test_decision_by_other_rules_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ Source: S1, S5, S6, R-A3.1.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import orjson
@@ -86,6 +86,7 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
         Broken: the plan breaks a rule; nothing may be published.
     """
     state.revision = NEWEST
+    free_orphans(state)
     folded = fold_slice(state, slice_, inputs.now_ms, inputs.elapsed_ms)
     said: list[TickRecord] = []
     faults: list[str] = []
@@ -107,7 +108,7 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
     faults.extend(check(plan, state, view))
     if faults:
         raise Broken(f"tick {inputs.tick}: the plan breaks {len(faults)} rules: {faults[:MAX_ERRORS_SHOWN]}")
-    errors = contradictions(plan, state)[:MAX_ERRORS_SHOWN]
+    errors = shown(contradictions(plan, state))
     registered = len(state.bots.rows)
     jobs = jobs_of(plan, state, view, inputs, len(said))
     telling = decisions_to_tell(plan, jobs)
@@ -121,6 +122,31 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
     seal = seal_of(state, plan, records, inputs, view, registered, errors, slice_)
     whole, record = write_seal(seal, inputs.now_ms)
     return Try((*records, record), whole, plan)
+
+
+def free_orphans(state: State) -> None:
+    """Forget jobs that do not live, before anything of the tick is folded: the tick that found such references said so in its errors.
+
+    Source: R-A4.
+    """
+    if state.revision < 2:
+        return
+    jobs = state.jobs.rows
+    named = [bot for bot in state.bots.rows.values() if bot.research.job_id is not None or bot.runner.job_id is not None]
+    for bot in named:
+        research, runner = [
+            record if record.job_id is None or record.job_id in jobs else replace(record, job_id=None)
+            for record in (bot.research, bot.runner)
+        ]  # fmt: skip
+        if research is not bot.research or runner is not bot.runner:
+            state.bots.put(bot.id, replace(bot, research=research, runner=runner))
+
+
+def shown(errors: Sequence[str]) -> tuple[str, ...]:
+    """As many errors as a seal takes; the last line counts the rest, which the next tick will have repaired."""
+    if len(errors) <= MAX_ERRORS_SHOWN:
+        return tuple(errors)
+    return (*errors[: MAX_ERRORS_SHOWN - 1], f"and {len(errors) - MAX_ERRORS_SHOWN + 1} more")
 
 
 def key_of(fact: TickRecord, tick: int) -> str:
@@ -280,6 +306,7 @@ def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carrie
     state.revision = REVISIONS[seal.decider]
     state.begin()
     try:
+        free_orphans(state)
         fold_slice(state, slice_, ms_of(seal.now), seal.elapsed_ms)
         fold_own(state, accepted.events(), seal.tick, ms_of(seal.now))
     except Broken:
