@@ -8,12 +8,12 @@ import asyncio
 import gc
 import logging
 import signal
+from collections import Counter as Tally
 from dataclasses import dataclass
 
-import asyncpg
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from autonomy import clock
 from autonomy.chain import Chain
@@ -25,21 +25,18 @@ from autonomy.postgres import GONE, NOT_READY, connect
 from autonomy.topics import JOBS, PULSE, QUARANTINE, RUNNERS, RUNS, TOPICS
 from autonomy.values import derived_id
 from projection.intake import Intake
-from projection.rows import Changes
 from projection.settings import ProjectionSettings
-from projection.store import Progress, load, write
+from projection.store import Progress, load
+from projection.writer import Writer
 
 log = logging.getLogger(__name__)
 POLL_MS = 100
 RETRY_S = 0.5
 COMMIT_TIMEOUT_S = 30
 PULSES_BACK = 50
-YIELD_EVERY = 100
-"""Records between two looks at the commit under way."""
 PASSING = (*GONE, KafkaError)
 """What may be over at the next start; anything else is a fault of this code and stops the process."""
 ROWS = Counter("autonomy_projection_records", "Records applied", ["topic"])
-BATCH_SECONDS = Histogram("autonomy_projection_commit_seconds", "One batch's transaction")
 HEAD_TICK = Gauge("autonomy_projection_head_tick", "Last accepted tick applied")
 QUARANTINED = Gauge("autonomy_quarantined_records", "Records that could not be read")
 
@@ -49,11 +46,11 @@ class Projection:
     """One projection on one schema."""
 
     settings: ProjectionSettings
-    connection: "asyncpg.Connection[asyncpg.Record]"
+    writer: Writer
     reader: LogReader
     producer: AIOKafkaProducer
     intake: Intake
-    writing: "tuple[asyncio.Task[None], Progress] | None" = None
+    writing: "tuple[asyncio.Future[None], Progress] | None" = None
     stopping: bool = False
     paused: frozenset[TopicPartition] = frozenset()
     read_only_log: bool = False
@@ -65,7 +62,7 @@ class Projection:
             await asyncio.gather(self.writing[0], return_exceptions=True)
         await self.reader.close()
         await asyncio.wait_for(self.producer.stop(), timeout=10)
-        self.connection.terminate()
+        await self.writer.close()
 
     async def run(self) -> None:
         """Project until told to stop."""
@@ -80,11 +77,10 @@ class Projection:
         together and only after those before it, and if one batch fails none that follows can be written.
         """
         records = await self.reader.poll(POLL_MS, self.settings.batch)
-        for number, record in enumerate(records):
+        for record in records:
             self.intake.take(record)
-            ROWS.labels(record.topic).inc()
-            if self.writing is not None and number % YIELD_EVERY == 0:
-                await asyncio.sleep(0)
+        for topic, count in Tally([record.topic for record in records]).items():
+            ROWS.labels(topic).inc(count)
         applied = self.intake.apply_ready_ticks()
         if not records and not applied:
             await self.settle()
@@ -122,11 +118,7 @@ class Projection:
             await append_batch(self.producer, QUARANTINE, 0, [Outgoing(key.encode(), value)])
             log.warning("quarantined", extra={"record": key, "reason": said.reason})
         changes, progress = self.intake.model.finish(), self.intake.progress()
-        self.writing = (asyncio.create_task(self._write(changes, progress)), progress)
-
-    async def _write(self, changes: Changes, progress: Progress) -> None:
-        with BATCH_SECONDS.time():
-            await write(self.connection, changes, progress)
+        self.writing = (self.writer.write(changes, progress), progress)
 
     def watch_pending(self) -> None:
         """Stop fetching job events and bars while too many wait for their tick."""
@@ -153,9 +145,13 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
         read_only_log: a rebuild says nothing; what it quarantines was said when it was live.
     """
     # Rows and open events live long; looking through them for cycles every few hundred objects would cost a quarter of the time.
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(200_000, 20, 100)
     connection = await connect(settings.database_url, settings.schema_name, statement_s=COMMIT_TIMEOUT_S)
-    model, head, offsets = await load(connection)
+    try:
+        model, head, offsets = await load(connection)
+        known = await connection.fetchrow("SELECT void_records, void_seals, void_steps, quarantined FROM projection_head")
+    finally:
+        await connection.close()
     starts = {topic.name: [offsets.next_offset.get((topic.name, number), 0) for number in range(topic.partitions)] for topic in TOPICS}
     chain = Chain.anchored(head)
     if head.offset >= 0:
@@ -164,13 +160,13 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     await skip_expired_pulses(reader)
     producer = await build_producer(settings.kafka)
     intake = Intake(model, chain, offsets, head)
-    known = await connection.fetchrow("SELECT void_records, void_seals, void_steps, quarantined FROM projection_head")
     if known is not None:
         chain.void_records, chain.void_seals = known["void_records"], known["void_seals"]
         intake.quarantined, model.fold.void["before this start"] = known["quarantined"], known["void_steps"]
     for (topic, number), offset in offsets.next_offset.items():
         intake.positions[(topic, number)] = offset
-    return Projection(settings, connection, reader, producer, intake, read_only_log=read_only_log)
+    writer = await Writer.open(settings.database_url, settings.schema_name, COMMIT_TIMEOUT_S)
+    return Projection(settings, writer, reader, producer, intake, read_only_log=read_only_log)
 
 
 async def skip_expired_pulses(reader: LogReader) -> None:

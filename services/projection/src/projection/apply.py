@@ -55,7 +55,7 @@ from autonomy.events import (
     StageChanged,
 )
 from autonomy.lifecycle import Job, JobFold, JobStep
-from autonomy.values import JobStatus, derived_id
+from autonomy.values import JobStatus, derived_ids
 from projection import bot_now, rows
 from projection.books import Books
 from projection.bot_now import Row
@@ -109,8 +109,9 @@ class Model:
     def apply_tick(self, tick: AcceptedTick) -> None:
         """Apply an accepted tick whole, then the job events and bars that waited for it."""
         seal = tick.seal
-        for seq, (event, record) in enumerate(zip(tick.events(), tick.records, strict=True), start=1):
-            said = Said(seal.now, seal.tick, derived_id("record", seal.tick, seal.try_id, seq))
+        ids = derived_ids(len(tick.records), "record", seal.tick, seal.try_id)
+        for seq, (event, record, event_id) in enumerate(zip(tick.events(), tick.records, ids, strict=True), start=1):
+            said = Said(seal.now, seal.tick, event_id)
             if isinstance(event, BotDecision):
                 self._decided(event, said, record.value)
                 continue
