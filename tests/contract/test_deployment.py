@@ -171,6 +171,31 @@ def metrics_in_code() -> tuple[set[str], set[str]]:
     return names, beginnings
 
 
+def scraped() -> dict[str, str]:
+    """Job name → its only target."""
+    jobs = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    return {job["job_name"]: target for job in jobs for (target,) in [job["static_configs"][0]["targets"]]}
+
+
+@pytest.mark.parametrize("name", scraped())
+def test_what_is_scraped_listens_there_for_other_containers(name: str) -> None:
+    """On the container's own addresses: on its loopback nobody else would find it."""
+    host, port = scraped()[name].split(":")
+    environment = services()[host]["environment"]
+    own = {"proof-api": ("PROOF_API_HOST", "PROOF_API_PORT")}.get(name, ("METRICS_HOST", "METRICS_PORT"))
+    assert (host, [environment.get(setting) for setting in own]) == (name, ["0.0.0.0", port])
+
+
+def test_every_process_with_metrics_is_scraped() -> None:
+    assert set(scraped()) == {"proof-api"} | {name for name in SETTINGS if "METRICS_PORT" in services()[name]["environment"]}
+
+
+def test_metrics_are_on_no_published_port() -> None:
+    """They ask for no token."""
+    for name in set(scraped()) - {"proof-api"}:
+        assert "ports" not in services()[name]
+
+
 @pytest.mark.parametrize("name", alerts())
 def test_alert_uses_metrics_that_exist(name: str) -> None:
     names, beginnings = metrics_in_code()

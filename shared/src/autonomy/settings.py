@@ -11,11 +11,13 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class ServiceSettings(BaseSettings):
     """What every service needs.
 
-    Environment: KAFKA_BOOTSTRAP_SERVERS, LOG_LEVEL, METRICS_PORT (0: none).
+    Environment: KAFKA_BOOTSTRAP_SERVERS, LOG_LEVEL, METRICS_PORT (0: none), METRICS_HOST (where it listens; metrics ask for no
+    token, so elsewhere than on loopback only inside a container whose port is not published).
     """
 
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
 
     kafka: str = Field(default="127.0.0.1:9392", validation_alias="KAFKA_BOOTSTRAP_SERVERS")
     log_level: str = Field(default="INFO", validation_alias="LOG_LEVEL")
+    metrics_host: Annotated[str, Field(min_length=1, max_length=255)] = Field(default="127.0.0.1", validation_alias="METRICS_HOST")
     metrics_port: Port = Field(default=0, validation_alias="METRICS_PORT")

@@ -9,6 +9,8 @@ import json
 import logging
 import os
 import sys
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -23,6 +25,7 @@ from autonomy.values import iso
 
 COLLECT_AFTER = 50_000
 """New objects between two collections of the youngest; a batch of records or a tick makes hundreds of thousands."""
+LOOPBACK = "127.0.0.1"
 RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -64,7 +67,15 @@ def set_up(service: str, level: str = "INFO", metrics_port: int = 0) -> None:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         trace.set_tracer_provider(provider)
     if metrics_port:
-        start_http_server(metrics_port, addr="127.0.0.1")
+        serve_metrics(metrics_port)
+
+
+def serve_metrics(port: int) -> tuple[WSGIServer, Thread]:
+    """Serve this process's metrics on loopback, or where METRICS_HOST says: on a container's own addresses, for its Prometheus.
+
+    Read here and not handed in, as OpenTelemetry's settings are, so that one place holds for every service.
+    """
+    return start_http_server(port, addr=os.environ.get("METRICS_HOST", LOOPBACK))
 
 
 def spare_collector() -> None:

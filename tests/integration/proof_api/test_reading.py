@@ -16,11 +16,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
+from autonomy.chain import GENESIS, RunRecord
 from autonomy.events import HoldBot
+from autonomy.topics import RUNS
 from autonomy.values import BotState, JobStatus, JobType, Reason, Recency, Stage
+from support.builders import an_id
 from support.log import append
 from support.platform import wait_for
 from support.proof import Api
+from support.ticks import a_seal
 
 pytestmark = pytest.mark.servers
 
@@ -309,6 +313,9 @@ def test_one_decision_per_bot_and_tick_can_be_read(running: Api) -> None:
 # ── health ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+VOID = ("void_records", "void_seals", "void_steps")
+
+
 def test_health_and_metrics_carry_no_ids(running: Api) -> None:
     assert running.get("/livez").json() == {"status": "ok"}
     ready = running.get("/readyz")
@@ -323,6 +330,31 @@ def test_health_and_metrics_carry_no_ids(running: Api) -> None:
     assert labels <= allowed | checks | {"backtest", "evolve", "runner", "true", "false"}
     samples = {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
     assert samples["autonomy_proof_up"] == 1.0
+    assert {"autonomy_quarantined_records", *(f"autonomy_{name}" for name in VOID)} <= set(samples)
+
+
+def test_what_is_void_shows_in_the_metrics_as_the_projection_counted_it(running: Api) -> None:
+    """A record and a seal that no reader accepts, appended by a stranger."""
+    before = counted(running)
+    record = RunRecord("bot-decision.v1", 1, an_id("stranger"), 1, b"a", b"{}")
+    for said in (record, a_seal(GENESIS, [record], "stranger")):
+        append(running.platform.broker.bootstrap, RUNS, 0, [said.value], said.headers())
+    wait_for("the record", lambda: counted(running)["autonomy_void_records"] > before["autonomy_void_records"])
+    wait_for("the seal", lambda: counted(running)["autonomy_void_seals"] == before["autonomy_void_seals"] + 1)
+
+    def is_that_of_the_head() -> bool:
+        head = running.platform.sql("SELECT * FROM projection_head")[0]
+        columns = {"applied_tick": "tick", "quarantined_records": "quarantined", **{name: name for name in VOID}}
+        found = counted(running)
+        return all(found[f"autonomy_{name}"] == head[column] for name, column in columns.items())
+
+    wait_for("a picture of the newest head", is_that_of_the_head)
+
+
+def counted(api: Api) -> dict[str, float]:
+    """Metrics without labels."""
+    families = text_string_to_metric_families(api.get("/metrics").text)
+    return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
 
 
 # ── the whole surface ──────────────────────────────────────────────────────────────────────────────────────────────────

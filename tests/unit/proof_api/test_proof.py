@@ -168,7 +168,7 @@ def test_the_wait_for_a_probe_begins_with_this_process(monkeypatch: pytest.Monke
         mono_ms = started_ms + seconds * 1_000
         monkeypatch.setattr(clock, "monotonic_ms", lambda mono_ms=mono_ms: mono_ms)
         snapshots.problem = ""
-        snapshots.picture = Picture(mono_ms, 1, ReadFacts(), {}, (), {}, None, 0, probe_said_ms)
+        snapshots.picture = Picture(mono_ms, 1, ReadFacts(), {}, (), {}, None, {}, probe_said_ms)
         assert judge(LOG, snapshots.facts(), clock.now_ms()).code == code, seconds
 
 

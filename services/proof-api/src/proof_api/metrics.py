@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -12,6 +12,18 @@ from proof_api.now import lease_of
 
 if TYPE_CHECKING:
     from proof_api.context import Context
+
+
+OF_HEAD: Final = {
+    "autonomy_quarantined_records": ("quarantined", "Records that could not be read"),
+    "autonomy_void_records": ("void_records", "Records of runs that do not count"),
+    "autonomy_void_seals": ("void_seals", "Seals that were not accepted"),
+    "autonomy_void_steps": ("void_steps", "Job events that changed nothing"),
+}
+"""Counts that the projection keeps in `projection_head`, over the whole log; void is never an error, but never hidden.
+
+Source: S3, S8.
+"""
 
 
 class Collector:
@@ -44,7 +56,8 @@ class Collector:
         beating = sum(1 for row in picture.runners if beats(row, lease_of(picture.policy)))
         yield gauge("autonomy_runner_processes", "Runner processes that beat within a lease", beating)
         yield gauge("autonomy_tick_interval_seconds", "Of the policy in force", read.tick_interval_s)
-        yield gauge("autonomy_quarantined_records", "Records that could not be read", picture.quarantined)
+        for name, (column, meaning) in OF_HEAD.items():
+            yield gauge(name, meaning, picture.counted.get(column, 0))
 
 
 def beats(row: Mapping[str, object], lease_s: float) -> bool:

@@ -32,6 +32,7 @@ STUCK_SHOWN = 50
 WORDS = {"BACKTEST_BASELINE": "backtest", "BACKTEST_REFRESH": "backtest", "EVOLVE": "evolve", "RUNNER_START": "runner"}
 KINDS = ("backtest", "evolve", "runner")
 
+COUNTED = ("void_records", "void_seals", "void_steps", "quarantined")
 HEAD_SQL = "SELECT * FROM projection_head"
 PROBE_SQL = "SELECT max(said_at) FROM pulses WHERE source = 'probe'"
 RUNS_SQL = "SELECT * FROM autonomy_planner_runs ORDER BY tick DESC LIMIT $1"
@@ -64,6 +65,7 @@ class Picture:
     Attributes:
         mono_ms: when it was taken.
         rev: revision of the read models.
+        counted: what the projection met on its way and does not count, by column of `projection_head`; empty before its first batch.
     """
 
     mono_ms: float
@@ -73,7 +75,7 @@ class Picture:
     runners: tuple[Mapping[str, object], ...]
     policy: Mapping[str, object]
     last_run: Mapping[str, object] | None
-    quarantined: int
+    counted: Mapping[str, int]
     probe_said_ms: int | None
 
 
@@ -152,7 +154,6 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         document = policy or DEFAULT.model_dump(mode="json")
         counts = await connection.fetch(COUNTS_SQL, silence_of(probe, document))
         runners = await connection.fetch(RUNNERS_SQL)
-        quarantined = await connection.fetchval("SELECT count(*) FROM quarantine")
     pauses = [dict(row) for row in loop]
     fleet_pause = next((row for row in pauses if row["scope"] == "fleet"), None)
     last = dict(runs[0]) if runs else None
@@ -174,7 +175,7 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
     return Picture(
         mono_ms=clock.monotonic_ms(), rev=head["rev"] if head else 0, read=read, counts=count_bots(counts),
         runners=tuple(dict(row) for row in runners), policy=document, last_run=last,
-        quarantined=quarantined, probe_said_ms=ms_of(probe) if probe else None,
+        counted={name: head[name] for name in COUNTED} if head else {}, probe_said_ms=ms_of(probe) if probe else None,
     )  # fmt: skip
 
 
