@@ -14,6 +14,8 @@ from bots_ui.pages import CHOICES
 from bots_ui.rows import row_of
 from bots_ui.stream import Renderers
 
+UNSAID = frozenset({"recommended"})
+"""Counts of which none is not said: the filter appears with the first."""
 SWAP = Markup('<hx-partial hx-target="#{0}" hx-swap="{1}">{2}</hx-partial>')
 
 
@@ -31,7 +33,7 @@ def build_renderers(environment: Environment) -> Renderers:
 
     def counts(known: Mapping[str, Mapping[str, int]]) -> str:
         return "\n".join(
-            SWAP.format(f"n-{name}-{value}", "innerHTML", escape(known.get(name, {}).get(value, 0)))
+            SWAP.format(f"n-{name}-{value}", "innerHTML", escape(known.get(name, {}).get(value) or ("" if name in UNSAID else 0)))
             for name in ("state", "stage", "recommended")
             for value in CHOICES[name]
         )
