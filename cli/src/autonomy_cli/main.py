@@ -26,7 +26,6 @@ def plain_commands() -> dict[str, Command]:
 def grouped_commands() -> dict[tuple[str, str], tuple[str, Command]]:
     """Commands of two words, with what their group is about."""
     return {
-        ("policy", "set"): ("The policy in force.", acting.set_policy),
         ("repair", "accept-divergence"): ("Ways out of a halt.", acting.accept_divergence),
         ("events", "tail"): ("The log itself.", reading_log.events_tail),
         ("audit", "verify"): ("Re-derive what was decided.", reading_log.audit_verify),
@@ -47,6 +46,9 @@ def build_app() -> typer.Typer:
     bots = typer.Typer(invoke_without_command=True, epilog=EPILOG, callback=reading.bots)
     bots.command("register", epilog=EPILOG)(acting.register)
     app.add_typer(bots, name="bots")
+    policy = typer.Typer(invoke_without_command=True, epilog=EPILOG, callback=reading.policy)
+    policy.command("set", epilog=EPILOG)(acting.set_policy)
+    app.add_typer(policy, name="policy")
     groups: dict[str, typer.Typer] = {}
     for (name, word), (what, command) in grouped_commands().items():
         if name not in groups:

@@ -71,7 +71,7 @@ def show(file: File = None, as_json: o.Json = False) -> None:
     print_table(entries, (("operator", "name"), ("role", "role")), "No operator.")
 
 
-def revoke(name: Name, file: File = None, force: Force = False) -> None:
+def revoke(name: Name, file: File = None, force: Force = False, as_json: o.Json = False) -> None:
     """Refuse an operator's token from the next request on."""
     with changed(place(file)) as entries:
         if not any(entry["name"] == name for entry in entries):
@@ -81,6 +81,9 @@ def revoke(name: Name, file: File = None, force: Force = False) -> None:
         if lost and not force:
             fail(Exit.REFUSED, f"{name} is the last approver: nobody could set a policy or repair a halt any more (--force)")
         entries[:] = kept
+    if as_json:
+        print_json({"name": name, "revoked": True})
+        return
     print(f"{name} is revoked")
 
 

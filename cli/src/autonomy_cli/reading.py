@@ -1,4 +1,4 @@
-"""Commands that only read: status, bots, why, jobs, runs."""
+"""Commands that only read: status, bots, why, jobs, policy, runs."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -6,6 +6,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 import typer
+import yaml
 
 from autonomy_cli import options as o
 from autonomy_cli.api import reader
@@ -139,6 +140,19 @@ def jobs(
         print_json(list(rows))
         return
     print_table(rows, JOB_COLUMNS, "No job matches.")
+
+
+def policy(context: typer.Context, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """The policy in force, as YAML that `policy set` takes; with --json also since which tick, and who set it."""
+    if context.invoked_subcommand is not None:
+        return
+    found = reader(api).found("/api/policy")
+    if as_json:
+        print_json({name: found.get(name) for name in ("tick", "policyHash", "actor", "document")})
+        return
+    since = f"since tick {safe(found.get('tick'))} by {safe(found.get('actor'))}" if found.get("tick") is not None else "nobody set another"
+    print(f"# {since}, hash {safe(found.get('policyHash'))}")
+    print(yaml.safe_dump(dict(part(found, "document")), sort_keys=False), end="")
 
 
 def runs(limit: o.AllOrLimit = 20, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:

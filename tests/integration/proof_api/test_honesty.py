@@ -83,6 +83,8 @@ def test_before_the_first_tick(unticked: Api) -> None:
     assert body["lastTickAt"] is None
     assert body["lastDecisionSummary"]["zeroJobs"]["reason"] == "NO_TICK_YET"
     assert body["latestPlannerRuns"] == []
+    policy = unticked.get("/api/policy").json()
+    assert (policy["tick"], policy["actor"], policy["document"]["name"]) == (None, None, "default")
     assert (body["proof"]["verdict"], check(body, "planner")) == ("DOWN", "down")
     assert unticked.get("/api/_proof/autonomy", params={"require": "ticking"}).status_code == 503
 

@@ -18,11 +18,12 @@ from schemathesis.specs.openapi.checks import content_type_conformance, status_c
 
 from autonomy.chain import GENESIS, RunRecord
 from autonomy.events import HoldBot
+from autonomy.policy import read_policy
 from autonomy.topics import RUNS
 from autonomy.values import BotState, JobStatus, JobType, Reason, Recency, Stage
 from support.builders import an_id
 from support.log import append
-from support.platform import wait_for
+from support.platform import quick_policy, wait_for
 from support.proof import Api
 from support.ticks import a_seal
 
@@ -308,6 +309,17 @@ def test_one_decision_per_bot_and_tick_can_be_read(running: Api) -> None:
     gates = running.get("/api/bots/fb/gates").json()["blockers"]
     assert [gate["code"] for gate in gates] == ["MARKET_DATA"]
     assert all(gates[0][name] for name in ("measured", "required", "clearsWhen"))
+
+
+def test_the_policy_in_force_can_be_read_as_it_was_set(running: Api) -> None:
+    found = running.get("/api/policy").json()
+    row = running.platform.sql("SELECT * FROM autonomy_policy ORDER BY tick DESC LIMIT 1")[0]
+    assert {name: found[name] for name in ("tick", "policyHash", "actor")} == {
+        "tick": row["tick"], "policyHash": row["policy_hash"], "actor": "tester",
+    }  # fmt: skip
+    assert found["document"] == row["document"]
+    assert read_policy(found["document"]) == read_policy(quick_policy())
+    assert found["proof"]["status"] in {"fresh", "stale"}
 
 
 # ── health ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from autonomy_cli.main import build_app
@@ -239,7 +240,7 @@ def test_token_of_the_data_folder_is_used(api: Api, tmp_path: Path) -> None:
     assert api.asked[-1][4]["Authorization"] == "Bearer local-token"
 
 
-@pytest.mark.parametrize("words", [("status",), ("bots",), ("why", "a"), ("jobs",), ("runs",), ("hold", "a")])
+@pytest.mark.parametrize("words", [("status",), ("bots",), ("why", "a"), ("jobs",), ("runs",), ("policy",), ("hold", "a")])
 def test_nobody_answers(words: tuple[str, ...]) -> None:
     done = run(Api(url="http://127.0.0.1:1"), *words)
     assert (done.exit_code, done.stdout) == (2, "")
@@ -250,7 +251,7 @@ def test_nobody_answers(words: tuple[str, ...]) -> None:
     "words",
     [
         ("status",), ("bots",), ("bots", "register"), ("why",), ("jobs",), ("runs",), ("pause",), ("resume",), ("hold",), ("release",),
-        ("retire",), ("cancel-job",), ("policy", "set"), ("repair", "accept-divergence"), ("events", "tail"), ("audit", "verify"),
+        ("retire",), ("cancel-job",), ("policy",), ("policy", "set"), ("repair", "accept-divergence"), ("events", "tail"), ("audit", "verify"),
     ],
 )  # fmt: skip
 def test_help_says_json_and_the_exit_codes(api: Api, words: tuple[str, ...]) -> None:
@@ -259,6 +260,44 @@ def test_help_says_json_and_the_exit_codes(api: Api, words: tuple[str, ...]) -> 
     assert "--json" in done.stdout
     assert "Exit codes: 0" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def leaves(command: Any, words: tuple[str, ...] = ()) -> dict[tuple[str, ...], set[str]]:
+    """Every command that does something by itself, and its options."""
+    inner = getattr(command, "commands", {})
+    found = {} if inner and not command.invoke_without_command else {words: {name for option in command.params for name in option.opts}}
+    for name, each in inner.items():
+        found |= leaves(each, (*words, name))
+    return found
+
+
+def test_every_command_has_json() -> None:
+    """Negative control: an option that only some have is told apart."""
+    every = leaves(typer.main.get_command(build_app()))
+    assert {("policy",), ("policy", "set"), ("bots",), ("operator", "revoke")} <= set(every)
+    assert [words for words, options in every.items() if "--json" not in options] == []
+    assert [words for words, options in every.items() if "--key" not in options]
+
+
+POLICY = {"tick": 7, "policyHash": "f" * 64, "actor": "ada", "document": {"name": "quick", "leases": {"lease_s": 15.0}}}
+
+
+def test_policy_in_force_is_shown_as_the_file_that_sets_it(api: Api, tmp_path: Path) -> None:
+    api.answers["/api/policy"] = (200, {**POLICY, "proof": FRESH})
+    api.answers["/api/commands"] = (200, ACCEPTED)
+    done = run(api, "policy")
+    assert done.exit_code == 0, done.output
+    assert "since tick 7 by ada" in done.stdout
+    file = tmp_path / "policy.yaml"
+    file.write_text(done.stdout)
+    assert run(api, "policy", "set", str(file)).exit_code == 0
+    assert api.said()["document"] == POLICY["document"]
+    assert json.loads(run(api, "policy", "--json").stdout) == POLICY
+
+
+def test_policy_that_nobody_set_says_so(api: Api) -> None:
+    api.answers["/api/policy"] = (200, {**POLICY, "tick": None, "actor": None})
+    assert "nobody set another" in run(api, "policy").stdout
 
 
 # ── careers ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -33,7 +33,7 @@ def test_a_new_operator_is_known_at_once_and_refused_at_once_after_revocation(tm
     known = Operators(tmp_path / "operators.json")
     boss, ada = added(tmp_path, "boss", "approver"), added(tmp_path, "ada", "operator")
     assert known.of_header(f"Bearer {ada}") == Operator("ada", "operator")
-    assert run(tmp_path, "revoke", "ada").exit_code == 0
+    assert json.loads(run(tmp_path, "revoke", "ada", "--json").stdout) == {"name": "ada", "revoked": True}
     assert known.of_header(f"Bearer {ada}") is None
     assert known.of_header(f"Bearer {boss}") == Operator("boss", "approver")
 

@@ -10,6 +10,7 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
 
+from autonomy.policy import DEFAULT
 from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Reason, Recency, Stage, iso_of_ms
 from proof_api import queries
 from proof_api.context import CanRead, Connected, Context, InContext
@@ -151,6 +152,15 @@ async def jobs(
     if bot:
         where.add("bot_id = {}", bot)
     return page(context, request, *await queries.JOBS.page(connection, where, limit, cursor))
+
+
+@router.get("/api/policy", tags=["planner"], summary="The policy in force")
+async def policy(context: InContext, _: CanRead, connection: Connected) -> Response:
+    """The whole document as `set-policy` takes it, since which tick, and who set it; the default one before anybody did."""
+    found = await connection.fetchrow("SELECT tick, policy_hash, actor, document FROM autonomy_policy ORDER BY tick DESC LIMIT 1")
+    if found is None:
+        return answer(context, {"tick": None, "policyHash": DEFAULT.hash(), "actor": None, "document": DEFAULT.model_dump(mode="json")})
+    return answer(context, queries.document(found))
 
 
 @router.get("/api/planner/runs", tags=["planner"], summary="Ticks, newest first")
