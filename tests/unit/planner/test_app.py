@@ -17,7 +17,7 @@ from planner.app import Planner
 from planner.inbox import Inbox
 from support.builders import a_bot, a_digest
 from support.shell import MemoryKafka, a_planner, client_of, kafka_of, lead_for, turns
-from support.stored_log import stored_log
+from support.stored_log import Stored, stored_log
 from support.ticks import PARTITIONS, TickDriver
 
 LIMIT, EACH, TURNS = 60, 20, 200
@@ -100,6 +100,30 @@ def test_what_is_read_ahead_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert TopicPartition(RUNS, 0) not in wanted
     assert read
     assert not read & wanted
+
+
+def a_planner_that_gets_the_chain_last() -> Planner:
+    planner = read_ahead_of(a_history())
+    client_of(planner).last = TopicPartition(RUNS, 0)
+    planner.old_chain = asyncio.run(planner.reader.ends([RUNS]))
+    return planner
+
+
+def test_inputs_wait_in_the_log_until_the_chain_is_read() -> None:
+    """The client is fair to no partition: a cold planner would hold every input of the log before it sees the first tick."""
+    planner = a_planner_that_gets_the_chain_last()
+    asyncio.run(turns(planner, LIMIT // EACH))
+    assert planner.inbox.size <= LIMIT + EACH
+    asyncio.run(turns(planner, TURNS))
+    assert planner.state.head_tick == 3
+
+
+def test_planner_that_does_not_wait_for_the_chain_holds_every_input() -> None:
+    """Negative control."""
+    planner = a_planner_that_gets_the_chain_last()
+    planner.old_chain = {}
+    asyncio.run(turns(planner, 2 * LIMIT // EACH))
+    assert planner.inbox.size > LIMIT + EACH
 
 
 # ── a log that lost records ───────────────────────────────────────────────────────────────────────────────────────────
@@ -202,7 +226,8 @@ def edited() -> tuple[TickDriver, MemoryKafka]:
     driver.tick(after_ms=60_000)
     kafka = kafka_of(driver)
     commands = kafka.log[NEEDED]
-    commands[-1] = replace(commands[-1], value=(commands[-1].value or b"").replace(b'"actor":"ada"', b'"actor":"eve"'))
+    last = commands[-1]
+    commands[-1] = Stored(COMMANDS, 0, last.offset, (last.value or b"").replace(b'"actor":"ada"', b'"actor":"eve"'))
     return driver, kafka
 
 

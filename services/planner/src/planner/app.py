@@ -62,6 +62,7 @@ class Planner:
 
     Attributes:
         diverged: the tick that it folded and halted at.
+        old_chain: where `autonomy.runs` ended when it started: up to there an accepted tick is still to come.
         carried: the gap between the sealed and the folded state that an approver accepted, as long as it stays the same.
     """
 
@@ -75,6 +76,7 @@ class Planner:
     inbox: Inbox = field(default_factory=Inbox)
     wake: Wake = field(default_factory=Wake)
     accepted: list[AcceptedTick] = field(default_factory=list)
+    old_chain: dict[str, tuple[int, ...]] = field(default_factory=dict)
     heads: dict[int, Head] = field(default_factory=lambda: {0: GENESIS})
     candidate: Candidate | None = None
     seal_read_mono_ms: float = field(default_factory=clock.monotonic_ms)
@@ -89,6 +91,7 @@ class Planner:
     async def run(self) -> None:
         """Fold the log, then lead or stand by until told to stop."""
         ends = await self.reader.ends([RUNS, *INPUTS])
+        self.old_chain = {RUNS: ends[RUNS]}
         while not self.stopping:
             await self.turn(POLL_MS)
             if not self.caught_up and self.reader.reached(ends) and not self.accepted:
@@ -120,13 +123,11 @@ class Planner:
 
     def is_wanted(self, partition: TopicPartition) -> bool:
         """Whether to read on in a partition: what is far ahead of the chain waits in the log, never what the next tick needs."""
-        if partition.topic == PULSE:
-            return True
-        if partition.topic == RUNS:
-            return len(self.accepted) < MAX_TICKS_AHEAD
+        if partition.topic in {PULSE, RUNS}:
+            return partition.topic == PULSE or len(self.accepted) < MAX_TICKS_AHEAD
         if self.halted:
             return partition.topic == COMMANDS or not self.inbox.is_full  # an approver's word is what it waits for
-        cut = self.accepted[0].seal.cut if self.accepted else None
+        cut = self.accepted[0].seal.cut if self.accepted else None if self.reader.reached(self.old_chain) else {}
         return self.inbox.wants(partition.topic, partition.partition, self.reader.positions[partition], cut)
 
     def take(self, record: Record) -> None:
@@ -144,7 +145,7 @@ class Planner:
         if record.topic == PULSE:
             received = decode(record.value, record.topic)
             if not isinstance(received, Undecodable) and isinstance(received.event, PlannerPulse):
-                said_ms = _ms_of_text(received.time)
+                said_ms = ms_of(datetime.fromisoformat(received.time))
                 self.election.see(received.event, record.timestamp, said_ms, clock.monotonic_ms())
             return
         read = read_input(record.topic, record.partition, record.offset, record.value)
@@ -362,10 +363,6 @@ class Planner:
             await self.producer.send(PULSE, value, key=self.process_id.encode(), partition=0)
         except KafkaError as refusal:
             log.warning("no pulse: %r", refusal)
-
-
-def _ms_of_text(time: str) -> int:
-    return ms_of(datetime.fromisoformat(time))
 
 
 async def build_planner(settings: PlannerSettings, process_id: str) -> Planner:

@@ -39,7 +39,7 @@ class Inbox:
         self.is_full = self.is_full or self.size >= self.limit
 
     def wants(self, topic: str, partition: int, position: int, cut: Mapping[str, Sequence[int]] | None) -> bool:
-        """Whether to read a partition on from `position`; `cut` is that of the next accepted tick, None while there is none.
+        """Whether to read a partition on from `position`; `cut` is that of the next accepted tick, None when there may be none to come.
 
         The client hands out what it fetched of a partition whole, so what is read ahead may fill the inbox before a tick's inputs are here.
         """
