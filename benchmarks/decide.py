@@ -4,7 +4,7 @@ One bot of a hundred changes before each measured tick. Beside it, without a mus
 every fingerprint is worked out.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from autonomy.telemetry import spare_collector
 from benchmarks.fleet import NOON_MS, mixed_state

@@ -1,9 +1,10 @@
 """Made-up fleets for the benchmarks: many bots in every situation, derived from numbers, so each run has the same."""
 
 import hashlib
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Final
+
+from msgspec.structs import replace
 
 from autonomy.events import CapabilitiesAnnounced, StrategyCode, SymbolBars
 from autonomy.lifecycle import Job

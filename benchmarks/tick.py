@@ -7,9 +7,9 @@ very same records and reads them back.
 import asyncio
 import statistics
 import time
-from dataclasses import replace
 
 from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
 
 from autonomy import clock
 from autonomy.envelope import encode

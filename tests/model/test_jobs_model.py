@@ -15,7 +15,7 @@ Source: S8 to S11.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from autonomy.events import JobCancelled, JobDead, JobReleased, JobRequeued, Job
 from autonomy.lifecycle import Job, JobStep, enqueued
 from autonomy.values import Cause, JobStatus
 from support.builders import an_id, an_order
+from support.changes import replace
 from support.search import Searched, search
 
 ORDER = an_order()

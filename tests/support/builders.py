@@ -5,7 +5,6 @@ Everything is derived from names, so the same test has the same ids, days and ha
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
@@ -31,6 +30,7 @@ from planner.entities import Bot, ClassRecord, Figures, LiveJob
 from planner.fold import fold_capabilities
 from planner.state import State
 from planner.view import View, build_view
+from support.changes import replace
 
 NOON_MS = 1_795_348_800_000
 """Wall time at which the replay of most tests begins, milliseconds."""

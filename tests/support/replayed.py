@@ -6,11 +6,11 @@ The caller varies the environment; nothing of it may show in the output.
 import json
 import sys
 from collections import deque
-from dataclasses import replace
 from random import Random
 
 from autonomy.chain import AcceptedTick, Chain
 from support.builders import a_policy
+from support.changes import replace
 from support.histories import live_through, written_history
 from support.ticks import Follower, TickDriver, as_input
 

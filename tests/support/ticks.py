@@ -5,7 +5,7 @@ and its records go through the real chain. `Follower` reads the same log as anot
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from autonomy import chain as chains
@@ -35,6 +35,7 @@ from planner.inbox import Inbox
 from planner.state import State
 from planner.tick import TickInputs, Try, follow, prepare, re_decide
 from support.builders import NOON_MS, a_beat, a_bot_document, a_command, a_digest, a_policy, a_summary, an_id, capabilities
+from support.changes import replace
 
 PARTITIONS = {COMMANDS: 1, JOBS: DEFAULT_PARTITIONS, RUNNERS: DEFAULT_PARTITIONS}
 MINUTE_MS = 60_000

@@ -7,8 +7,11 @@ Source: S8, S9.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from autonomy.events import (
     JobCancelled,
@@ -27,8 +30,7 @@ MAX_PENDING: Final = 100_000
 """Events ahead of their tick; at the bound a reader stops fetching, it never evicts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """A job at one point of its partition.
 
     Attributes:

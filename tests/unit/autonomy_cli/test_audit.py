@@ -4,7 +4,6 @@ Source: R-F1, R-F2.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,7 @@ from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, JOBS, RUNNERS, RUNS
 from autonomy_cli.audit import MAX_DIFFERENCES, Audit, Repair
 from planner.decide import DECIDER
 from support.builders import a_bot, a_digest
+from support.changes import replace
 from support.histories import live_through, written_history
 from support.stored_log import Stored, ends_of, interleaved, renumbered, stored_log
 from support.ticks import TickDriver

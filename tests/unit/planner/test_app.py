@@ -4,7 +4,6 @@ Source: S4, S6.
 """
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from planner import app
 from planner.app import Planner
 from planner.inbox import Inbox
 from support.builders import a_bot, a_digest
+from support.changes import replace
 from support.shell import MemoryKafka, a_planner, client_of, kafka_of, lead_for, turns
 from support.stored_log import Stored, stored_log
 from support.ticks import PARTITIONS, TickDriver

@@ -4,7 +4,6 @@ Source: R-A3.3, R-A3.4, R-A4.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from planner.entities import Failure, Pause
 from planner.state import State
 from planner.view import View, build_view
 from support.builders import NOON_MS, a_bot, a_digest, a_live_job, a_policy, a_state, an_id, ended
+from support.changes import replace
 from support.ticks import TickDriver
 
 Tamper = Callable[[Plan, State], Plan]

@@ -3,7 +3,6 @@
 Source: R-A3.3 to R-A3.5, R-A4.
 """
 
-from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from typing import Any
@@ -38,6 +37,7 @@ from support.builders import (
     plan_at,
     trading_days,
 )
+from support.changes import replace
 
 START = day_number(date(2010, 1, 4))
 MINUTE_MS = 60_000

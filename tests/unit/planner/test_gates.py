@@ -3,7 +3,6 @@
 Source: R-A3.3, R-F3.
 """
 
-from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -15,6 +14,7 @@ from planner.gates import Finding, findings
 from planner.state import State
 from planner.view import build_view
 from support.builders import NOON_MS, a_bot, a_digest, a_policy, a_state, an_id, capabilities, ended, figures
+from support.changes import replace
 
 BASELINE = JobType.BACKTEST_BASELINE
 

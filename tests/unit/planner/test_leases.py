@@ -3,8 +3,6 @@
 Source: S11.
 """
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +14,7 @@ from planner.entities import LiveJob
 from planner.fold import Input, fold_slice, repairs
 from planner.state import State
 from support.builders import NOON_MS, a_beat, a_bot, a_live_job, a_policy, a_state, an_id
+from support.changes import replace
 from support.ticks import TickDriver
 
 LEASE_MS = 15_000

@@ -319,7 +319,7 @@ def _at_the_door_of_shadow() -> TickDriver:
     [("drift", "a session that does not drift"), ("bars", "traded bars"), ("runner", "a live paper session"), ("lag", "keeps up")],
 )
 def test_check_measures_the_live_gates_itself(fault: str, lack: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
+    from support.changes import replace
 
     driver = _at_the_door_of_shadow()
     bot, state = bot_of(driver, BOT), driver.state

@@ -4,7 +4,6 @@ Source: S1, S5, S6, R-A3.1, R-A3.4, R-F1.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -20,6 +19,7 @@ from planner.state import State
 from planner.tick import follow, re_decide
 from planner.view import build_view
 from support.builders import NOON_MS, a_digest, an_id, capabilities
+from support.changes import replace
 from support.histories import live_through, written_history
 from support.ticks import TickDriver, events_of, jobs_of
 

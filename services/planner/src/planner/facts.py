@@ -8,8 +8,9 @@ Source: S5, S6.
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Protocol, assert_never
+
+from msgspec.structs import replace
 
 from autonomy import lifecycle
 from autonomy.errors import Broken

@@ -8,8 +8,10 @@ Source: S5, S6, S9, S11.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from autonomy import lifecycle
 from autonomy.envelope import Undecodable, decode

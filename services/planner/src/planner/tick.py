@@ -7,10 +7,11 @@ Source: S1, S5, S6, R-A3.1.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import orjson
+from msgspec.structs import replace
 
 from autonomy.chain import AcceptedTick, RunRecord, root_of, seal_hash, write_records, write_seal
 from autonomy.envelope import Ready, data_bytes
