@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer
@@ -14,10 +14,12 @@ from autonomy import lifecycle
 from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode
 from autonomy.events import JobEnqueued, JobStarted, JobSucceeded, PlannerRun
-from autonomy.kafka import LogReader, ensure_topics
+from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer, ensure_topics
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.topics import JOBS, RUNS, TOPICS
+from support.stored_log import Stored
 
+BATCH = 500
 PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
 
 
@@ -32,6 +34,23 @@ def append(bootstrap: str, topic: str, partition: int, values: Sequence[bytes], 
                 await producer.send_and_wait(topic, value, partition=partition, headers=list(headers))
         finally:
             await producer.stop()
+
+    asyncio.run(run())
+
+
+def store(bootstrap: str, log: Iterable[Stored]) -> None:
+    """Append a log as it is, partition by partition."""
+
+    async def run() -> None:
+        producer = await build_producer(bootstrap)
+        places: dict[tuple[str, int], list[Outgoing]] = {}
+        for record in log:
+            outgoing = Outgoing(record.key or b"", record.value or b"", record.headers)
+            places.setdefault((record.topic, record.partition), []).append(outgoing)
+        for (topic, partition), records in places.items():
+            for first in range(0, len(records), BATCH):
+                await append_batch(producer, topic, partition, records[first : first + BATCH])
+        await producer.stop()
 
     asyncio.run(run())
 

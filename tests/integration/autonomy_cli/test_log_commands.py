@@ -3,7 +3,6 @@
 Source: R-F1.
 """
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -11,34 +10,15 @@ import time
 
 import pytest
 
-from autonomy.kafka import Outgoing, append_batch, build_producer
 from autonomy.topics import COMMANDS
 from support.builders import a_digest
 from support.histories import live_through, written_history
-from support.log import fresh_topics
+from support.log import fresh_topics, store
 from support.servers import Broker
 from support.stored_log import Stored, stored_log
 from support.ticks import TickDriver
 
 pytestmark = pytest.mark.servers
-BATCH = 500
-
-
-def store(bootstrap: str, log: list[Stored]) -> None:
-    """Append a log as it is, partition by partition."""
-
-    async def run() -> None:
-        producer = await build_producer(bootstrap)
-        places: dict[tuple[str, int], list[Outgoing]] = {}
-        for record in log:
-            outgoing = Outgoing(record.key or b"", record.value or b"", record.headers)
-            places.setdefault((record.topic, record.partition), []).append(outgoing)
-        for (topic, partition), records in places.items():
-            for first in range(0, len(records), BATCH):
-                await append_batch(producer, topic, partition, records[first : first + BATCH])
-        await producer.stop()
-
-    asyncio.run(run())
 
 
 def autonomy(*words: str) -> "subprocess.CompletedProcess[str]":
