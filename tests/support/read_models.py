@@ -180,7 +180,7 @@ class Reading:
         self.intake.take_said()
         changes, progress = self.intake.model.finish(), self.intake.progress()
         self.store.write(changes, progress)
-        self.intake.committed(progress)
+        self.intake.handed_over(progress)
 
     def read_all(self, order: Sequence[str] = (COMMANDS, JOBS, RUNNERS, RUNS)) -> None:
         """Everything, topic by topic, in one batch."""

@@ -37,7 +37,7 @@ async def written(database: Database, log: Log, random: Random) -> dict[str, lis
                 continue
             progress = reading.intake.progress()
             await write(connection, reading.intake.model.finish(), progress)
-            reading.intake.committed(progress)
+            reading.intake.handed_over(progress)
             commits += 1
             if commits % 3 == 0 and commits < 60:
                 reading = Reading.resumed(log, MemoryStore(), *await load(connection))

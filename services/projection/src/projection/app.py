@@ -9,7 +9,8 @@ import gc
 import logging
 import signal
 from collections import Counter as Tally
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -31,6 +32,8 @@ from projection.writer import Writer
 
 log = logging.getLogger(__name__)
 POLL_MS = 100
+IN_FLIGHT = 3
+"""Batches on their way to the database at once: a tick is applied in one go, and the database shall not wait for it."""
 RETRY_S = 0.5
 COMMIT_TIMEOUT_S = 30
 PULSES_BACK = 50
@@ -50,16 +53,16 @@ class Projection:
     reader: LogReader
     producer: AIOKafkaProducer
     intake: Intake
-    writing: "tuple[asyncio.Future[None], Progress] | None" = None
+    writing: "deque[tuple[asyncio.Future[None], Progress]]" = field(default_factory=deque)
     stopping: bool = False
     paused: frozenset[TopicPartition] = frozenset()
     read_only_log: bool = False
 
     async def close(self) -> None:
         """Let go of every connection; a batch under way is dropped, it is read again."""
-        if self.writing is not None:
-            self.writing[0].cancel()
-            await asyncio.gather(self.writing[0], return_exceptions=True)
+        for under_way, _ in self.writing:
+            under_way.cancel()
+        await asyncio.gather(*[under_way for under_way, _ in self.writing], return_exceptions=True)
         await self.reader.close()
         await asyncio.wait_for(self.producer.stop(), timeout=10)
         await self.writer.close()
@@ -73,8 +76,8 @@ class Projection:
     async def turn(self) -> bool:
         """Read a batch and commit it; returns whether there was anything.
 
-        While there is more to read than a batch, the next one is decoded during the commit: its rows and offsets still move
-        together and only after those before it, and if one batch fails none that follows can be written.
+        The next batches are read and decoded during the commit: their rows and offsets still move together and only after those before
+        them, and if one fails none that follows is written. When nothing comes, all commits are waited for.
         """
         records = await self.reader.poll(POLL_MS, self.settings.batch)
         for record in records:
@@ -85,29 +88,24 @@ class Projection:
         if not records and not applied:
             await self.settle()
             return False
-        await self.settle()
+        await self.settle(IN_FLIGHT - 1)
         await self._begin_commit()
-        if len(records) < self.settings.batch:
-            await self.settle()
         self.watch_pending()
         return True
 
     async def commit(self) -> None:
         """Rows and offsets, in one transaction; what goes to quarantine is said before, at least once."""
-        await self.settle()
         await self._begin_commit()
         await self.settle()
 
-    async def settle(self) -> None:
-        """Wait until the batch under way is in the database."""
-        if self.writing is None:
-            return
-        writing, progress = self.writing
-        self.writing = None
-        await writing
-        self.intake.committed(progress)
-        HEAD_TICK.set(progress.head.tick)
-        QUARANTINED.set(progress.quarantined)
+    async def settle(self, left: int = 0) -> None:
+        """Wait until at most so many batches are under way to the database, the oldest first."""
+        while len(self.writing) > left or (self.writing and self.writing[0][0].done()):
+            under_way, progress = self.writing[0]
+            await under_way
+            self.writing.popleft()
+            HEAD_TICK.set(progress.head.tick)
+            QUARANTINED.set(progress.quarantined)
 
     async def _begin_commit(self) -> None:
         for said in self.intake.take_said():
@@ -118,7 +116,8 @@ class Projection:
             await append_batch(self.producer, QUARANTINE, 0, [Outgoing(key.encode(), value)])
             log.warning("quarantined", extra={"record": key, "reason": said.reason})
         changes, progress = self.intake.model.finish(), self.intake.progress()
-        self.writing = (self.writer.write(changes, progress), progress)
+        self.writing.append((self.writer.write(changes, progress), progress))
+        self.intake.handed_over(progress)
 
     def watch_pending(self) -> None:
         """Stop fetching job events and bars while too many wait for their tick."""

@@ -171,8 +171,8 @@ class Intake:
             queue.popleft()
         return min(position, queue[0][0]) if queue else position
 
-    def committed(self, progress: Progress) -> None:
-        """The batch is in the database."""
+    def handed_over(self, progress: Progress) -> None:
+        """The batch goes to the database, and whatever follows stands on it: should it fail, all that is in memory is dropped."""
         for key, (nexts, applied) in progress.offsets.items():
             self.offsets.next_offset[key], self.offsets.applied[key] = nexts, applied
         self.model.rev += 1

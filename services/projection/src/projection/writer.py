@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import asyncpg
 from prometheus_client import Histogram
 
+from autonomy.errors import Retryable
 from autonomy.postgres import connect
 from projection.rows import Changes
 from projection.store import Progress, write
@@ -26,11 +27,18 @@ Found = TypeVar("Found")
 
 @dataclass(slots=True)
 class Writer:
-    """The one connection that writes."""
+    """The one connection that writes.
+
+    Attributes:
+        turn: batches are written in the order in which they were handed over.
+        failed: one was not written; none that follows may be.
+    """
 
     loop: asyncio.AbstractEventLoop
     thread: threading.Thread
     connection: "asyncpg.Connection[asyncpg.Record]"
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    failed: bool = False
 
     @classmethod
     async def open(cls, url: str, schema: str, statement_s: float) -> "Writer":
@@ -43,7 +51,7 @@ class Writer:
         thread = threading.Thread(target=loop.run_forever, name="projection-writer", daemon=True)
         thread.start()
         try:
-            connection = await _on(loop, connect(url, schema, statement_s=statement_s))
+            connection = await _on(loop, _connected(url, schema, statement_s))
         except BaseException:
             _end(loop, thread)
             raise
@@ -54,8 +62,15 @@ class Writer:
         return _on(self.loop, self._write(changes, progress))
 
     async def _write(self, changes: Changes, progress: Progress) -> None:
-        with BATCH_SECONDS.time():
-            await write(self.connection, changes, progress)
+        async with self.turn:
+            if self.failed:
+                raise Retryable("a batch before it was not written")
+            try:
+                with BATCH_SECONDS.time():
+                    await write(self.connection, changes, progress)
+            except BaseException:
+                self.failed = True
+                raise
 
     async def close(self) -> None:
         """Drop the connection, and whatever it was doing."""
@@ -65,6 +80,13 @@ class Writer:
 
     async def _terminate(self) -> None:
         self.connection.terminate()
+
+
+async def _connected(url: str, schema: str, statement_s: float) -> "asyncpg.Connection[asyncpg.Record]":
+    connection = await connect(url, schema, statement_s=statement_s)
+    # Rows and their offsets are lost together or kept together: after a crash of the database the log is read again from there.
+    await connection.execute("SET synchronous_commit TO off")
+    return connection
 
 
 def _on(loop: asyncio.AbstractEventLoop, work: Coroutine[object, object, Found]) -> "asyncio.Future[Found]":
