@@ -6,6 +6,7 @@ Place in the flow: decide → **check** → seal. Pure. It recounts from the row
 Source: R-A3.3, R-A3.4, R-A4.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
 from autonomy.events import StageChanged
@@ -13,7 +14,7 @@ from autonomy.policy import GateThresholds
 from autonomy.values import FOUR_EYES, Drift, JobStatus, JobType, PromotionGate, Reason, Stage, ZeroJobs, class_of
 from planner.decide import Plan
 from planner.entities import Bot, ClassRecord
-from planner.state import ENQUEUE_WINDOW_MS, State
+from planner.state import ENQUEUE_WINDOW_MS, NOTHING_SAID, State
 from planner.view import Data, View, build_view
 from planner.wishes import Decision
 
@@ -38,14 +39,14 @@ def contradictions(plan: Plan, state: State) -> list[str]:
     """
     live = sum(1 for job in state.jobs.rows.values() if job.job.status in {JobStatus.QUEUED, JobStatus.RUNNING})
     found = [] if live or plan.zero_jobs is not ZeroJobs.ALL_BOTS_HAVE_ACTIVE_JOBS else ["ALL_BOTS_HAVE_ACTIVE_JOBS without a live job"]
-    for bot_id in sorted(state.bots.rows):
-        bot = state.bots.rows[bot_id]
-        found.extend(
-            f"{bot_id} points at job {record.job_id}, which does not live: treated as free"
-            for record in (bot.research, bot.runner)
-            if record.job_id is not None and record.job_id not in state.jobs.rows
-        )
-    return found
+    jobs = state.jobs.rows
+    orphans = [
+        (bot.id, job_id)
+        for bot in state.bots.rows.values()
+        for job_id in (bot.research.job_id, bot.runner.job_id)
+        if job_id is not None and job_id not in jobs
+    ]
+    return [*found, *[f"{bot_id} points at job {job_id}, which does not live: treated as free" for bot_id, job_id in sorted(orphans)]]
 
 
 def _every_bot_once(plan: Plan, state: State) -> Iterator[str]:
@@ -62,11 +63,9 @@ def _counts(plan: Plan, state: State) -> Iterator[str]:
     total = sum(plan.reason_counts.values())
     if total != len(state.bots.rows):
         yield f"registered {len(state.bots.rows)}, the reasons sum to {total}"
-    found: dict[Reason, int] = {}
-    for decision in plan.decisions:
-        found[decision.reason] = found.get(decision.reason, 0) + 1
+    found = Counter([decision.reason for decision in plan.decisions])
     for reason in Reason:
-        counted = found.get(reason, 0)
+        counted = found[reason]
         if counted != plan.reason_counts.get(reason, 0):
             yield f"{reason.value}: counted {counted}, said {plan.reason_counts.get(reason, 0)}"
     scheduled = {decision.bot_id for decision in plan.decisions if decision.reason is Reason.SCHEDULED}
@@ -77,8 +76,8 @@ def _counts(plan: Plan, state: State) -> Iterator[str]:
     for decision in plan.decisions:
         if decision.reason is Reason.BLOCKED_BY_GATES and not decision.blockers:
             yield f"{decision.bot_id} is blocked without a blocker"
-    bots = state.bots.rows
-    changed = {each.bot_id for each in plan.decisions if each.bot_id in bots and each.key() != state.said_of(each.bot_id)}
+    bots, said = state.bots.rows, state.said.rows
+    changed = {each.bot_id for each in plan.decisions if each.bot_id in bots and each.key() != said.get(each.bot_id, NOTHING_SAID)}
     if changed != {decision.bot_id for decision in plan.news}:
         yield "a decision that differs from what was published is not told of, or one that does not is"
 

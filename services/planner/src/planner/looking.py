@@ -157,11 +157,16 @@ def _look_again(sight: Sight, stale: list[int], state: State, view: View, busy: 
 
 def _hear(sight: Sight, state: State) -> None:
     """Something else was said about some bots meanwhile."""
-    said, heard = state.said.rows, state.said_changes.since(sight.said_seen)
+    said, heard = state.said.rows.get, state.said_changes.since(sight.said_seen)
+    places, entries, add, discard = sight.places.get, sight.entries, sight.news.add, sight.news.discard
     for bot_id in sight.order if heard is None else heard:
-        place = sight.places.get(bot_id)  # words about a bot that left may stay
-        if place is not None:
-            _mark(sight.news, place, said.get(bot_id) != sight.entries[place].key)
+        place = places(bot_id)  # words about a bot that left may stay
+        if place is None:
+            continue
+        if said(bot_id) != entries[place].key:
+            add(place)
+        else:
+            discard(place)
 
 
 def _mark(places: set[int], place: int, is_in: bool) -> None:  # noqa: FBT001 - the very question

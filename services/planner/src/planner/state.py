@@ -107,7 +107,9 @@ class Table(Generic[Entity]):
         if self._journal is not None:
             self._journal.append((key, before))
         self.rows[key] = entity
-        self._changed(key)
+        self._dirty.add(key)  # as `_changed` does, without the call: a tick may put every bot
+        if self.changes is not None:
+            self.changes.add(key)
 
     def _changed(self, key: str) -> None:
         self._dirty.add(key)
