@@ -244,38 +244,62 @@ def tree(bot: Bot, view: View) -> tuple[Gate, ...]:
     limits = thresholds_of(bot, view)
     if limits is None:
         return ()
-    return tuple(gate(code, bot, view, limits) for code in gates_of(bot.stage))
+    stand = _stand_of(bot, view, limits)
+    found = zip(gates_of(bot.stage), verdicts(bot, view), strict=True)
+    return tuple([_in_words(code, verdict, bot, view, limits, stand) for code, verdict in found])
 
 
 def gate(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds) -> Gate:
     """One gate in words."""
-    verdict, deciding = verdict_of(code, bot, view, limits), has_say(code, bot, view, limits)
+    return _in_words(code, verdict_of(code, bot, view, limits), bot, view, limits, _stand_of(bot, view, limits))
+
+
+class _Stand(NamedTuple):
+    """What all gates on evidence share: the evidence if it stands, why it has no say if it has none, and its age."""
+
+    evidence: Evidence | None
+    lack: tuple[str, str] | None
+    old: str | None
+    age: int | None
+    expiry: int | None
+
+
+def _stand_of(bot: Bot, view: View, limits: GateThresholds) -> _Stand:
+    found, standing, data = bot.evidence, standing_evidence(bot, view), view.data.get(bot.symbol)
+    age = max(0, data.bars - found.bars) if data is not None and found is not None else None
+    if found is None:
+        return _Stand(None, ("no evidence of this version", "its baseline succeeds"), None, age, None)
+    if standing is None and found.fingerprint == view.fingerprint(bot):
+        lack = f"evidence on {found.bars} bars, more than the market shows", "a baseline on the bars of now succeeds"
+        return _Stand(None, lack, None, age, None)
+    if standing is None:
+        lack = f"evidence of another fingerprint ({found.fingerprint[:12]})", "a baseline under the present fingerprint succeeds"
+        return _Stand(None, lack, None, age, None)
+    old = None
+    if is_expired(bot, standing, view, limits):
+        old = "of unknown age" if data is None else f"{data.bars - standing.bars} bars old"
+    return _Stand(standing, None, old, age, expires_ms(bot, standing, view, limits))
+
+
+def _in_words(code: PromotionGate, verdict: Verdict, bot: Bot, view: View, limits: GateThresholds, stand: _Stand) -> Gate:
+    deciding = has_say(code, bot, view, limits)
     if code in LIVE_GATES:
         measured, required, clears = _live_words(code, bot, view, limits)
         job = bot.drift.job_id if code is PromotionGate.DRIFT and bot.drift else None
         return Gate(code, verdict, measured, required, clears, deciding, job, None, view.fingerprint(bot) or None, None)
-    found, standing, data = bot.evidence, standing_evidence(bot, view), view.data.get(bot.symbol)
-    age = max(0, data.bars - found.bars) if data is not None and found is not None else None
-    expiry = expires_ms(bot, standing, view, limits) if standing is not None else None
-    measured, required, clears = _words(code, bot, view, limits)
+    found = bot.evidence
+    measured, required, clears = _words(code, limits, stand)
     job, fingerprint = (found.job_id, found.fingerprint) if found is not None else (None, None)
-    return Gate(code, verdict, measured, required, clears, deciding, job, age, fingerprint, expiry)
+    return Gate(code, verdict, measured, required, clears, deciding, job, stand.age, fingerprint, stand.expiry)
 
 
-def _words(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds) -> tuple[str, str, str]:
+def _words(code: PromotionGate, limits: GateThresholds, stand: _Stand) -> tuple[str, str, str]:
     required, clears = _REQUIRED[code](limits)
-    found, standing = bot.evidence, standing_evidence(bot, view)
-    if found is None:
-        return "no evidence of this version", required, "its baseline succeeds"
-    if standing is None and found.fingerprint == view.fingerprint(bot):
-        return f"evidence on {found.bars} bars, more than the market shows", required, "a baseline on the bars of now succeeds"
-    if standing is None:
-        return f"evidence of another fingerprint ({found.fingerprint[:12]})", required, "a baseline under the present fingerprint succeeds"
-    measured = _measured(code, standing.figures)
-    if is_expired(bot, standing, view, limits):
-        data = view.data.get(bot.symbol)
-        age = "of unknown age" if data is None else f"{data.bars - standing.bars} bars old"
-        return f"{measured}, but {age}", f"{required}, at most {limits.max_evidence_age_bars} bars old", RENEWED
+    if stand.lack is not None:
+        return stand.lack[0], required, stand.lack[1]
+    measured = "" if stand.evidence is None else _measured(code, stand.evidence.figures)
+    if stand.old is not None:
+        return f"{measured}, but {stand.old}", f"{required}, at most {limits.max_evidence_age_bars} bars old", RENEWED
     return measured, required, clears
 
 

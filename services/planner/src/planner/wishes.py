@@ -236,6 +236,9 @@ def holds_until_ms(bot: Bot, wish: Decision, next_due_ms: int, view: View) -> in
         enough_ms = view.wall_ms(data.days[needed - 1]) if needed <= len(data.days) else None
         until_ms = until_ms if enough_ms is None else min(until_ms, enough_ms)
     evidence, limits = bot.evidence, promotion_gates.thresholds_of(bot, view)
+    if evidence is not None and data is not None and data.bars < evidence.bars <= len(data.days):
+        shown_ms = view.wall_ms(data.days[evidence.bars - 1])  # from then on the market shows all that the evidence knows
+        until_ms = until_ms if shown_ms is None else min(until_ms, shown_ms)
     if evidence is not None and limits is not None and data is not None and not promotion_gates.is_expired(bot, evidence, view, limits):
         expiry_ms = promotion_gates.expires_ms(bot, evidence, view, limits)
         until_ms = until_ms if expiry_ms is None else min(until_ms, expiry_ms)
