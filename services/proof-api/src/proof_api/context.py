@@ -34,6 +34,7 @@ class Context:
     stopping: bool = False
     clients: int = 0
     shelf: Shelf = field(default_factory=Shelf)
+    proofs: dict[tuple[tuple[str, ...], str | None], tuple[float, tuple[bytes, int, dict[str, str]]]] = field(default_factory=dict)
     snapshots_cache: dict[tuple[tuple[str, ...], str], tuple[object, bytes]] = field(default_factory=dict)
 
     @property

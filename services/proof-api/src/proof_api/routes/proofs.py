@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 
+from autonomy import clock
 from autonomy.values import iso_of_ms
 from proof_api.context import CanRead, Context, InContext
 from proof_api.metrics import render
@@ -22,8 +23,22 @@ UNTRUSTED: dict[int | str, dict[str, Any]] = {
 Require = Annotated[Literal["ticking"] | None, Query(description="answer 503 unless the planner ticks")]
 
 
+SAME_MOMENT_MS = 10
+"""So long a proof is the same moment's: a three-hundredth of the shortest lag that counts, and below what a reader can tell apart. Its `now` is
+the instant at which it was judged."""
+
+
 def answer(context: Context, keys: tuple[str, ...], require: str | None) -> Response:
-    """A proof: judged at this very moment, over facts with their ages."""
+    """A proof: judged at this moment, over facts with their ages; a crowd that asks within one moment gets one judgement."""
+    mono_ms = clock.monotonic_ms()
+    judged = context.proofs.get((keys, require))
+    if judged is None or mono_ms - judged[0] >= SAME_MOMENT_MS:
+        judged = context.proofs[(keys, require)] = (mono_ms, _judged(context, keys, require))
+    whole, code, headers = judged[1]
+    return Response(whole, code, headers, JSON)
+
+
+def _judged(context: Context, keys: tuple[str, ...], require: str | None) -> tuple[bytes, int, dict[str, str]]:
     now_ms, judgement, log, read = context.judged()
     code = judgement.code
     if require == "ticking" and judgement.verdict in {"DOWN", "LATE"}:
@@ -41,7 +56,7 @@ def answer(context: Context, keys: tuple[str, ...], require: str | None) -> Resp
     }  # fmt: skip
     if code != 200:
         headers["Retry-After"] = str(RETRY_AFTER_S)
-    return Response(whole, code, headers, JSON)
+    return whole, code, headers
 
 
 @router.get("/api/_proof/autonomy", tags=["proof"], summary="Is the planner really scheduling?", responses=UNTRUSTED)
