@@ -7,7 +7,7 @@ tick that folds them is here, so memory is bounded by one slice and what was rea
 Source: R-F1; S3, S5, S6.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,7 +20,7 @@ from autonomy.kafka import Record
 from autonomy.topics import INPUTS, RUNS
 from planner.decide import DECIDER
 from planner.fold import Input, read_input
-from planner.state import State
+from planner.state import REVISIONS, State
 from planner.tick import follow, gap_to, has_its_inputs, re_decide
 
 Place = tuple[str, int]
@@ -81,6 +81,8 @@ class Audit:
         waiting: inputs that were read and not folded, per partition in order.
         accepted: ticks whose inputs are not all here yet.
         refused: the first seal above the head that was not accepted; void ones at or below it are lost races.
+        older: ticks by deciders before this one: folded as they folded and compared by their state, but not decided again.
+        again: how many ticks were decided again.
         carried: the gap that the last difference of states left: later ticks that differ by it alone do not differ anew.
     """
 
@@ -96,6 +98,8 @@ class Audit:
     refused: Refusal | None = None
     carried: int = 0
     unknown_decider: str = ""
+    older: Counter[str] = field(default_factory=Counter)
+    again: int = 0
     ticks: int = 0
     records: int = 0
     jobs: int = 0
@@ -151,7 +155,7 @@ class Audit:
 
     def _judge(self, tick: AcceptedTick) -> None:
         seal = tick.seal
-        if seal.decider != DECIDER:
+        if seal.decider not in REVISIONS:
             self.unknown_decider = f"tick {seal.tick} was decided by {seal.decider}, this version decides as {DECIDER}"
             return
         known = self.known_heads.get(seal.tick)
@@ -167,7 +171,13 @@ class Audit:
     def _compare(self, slice_: Sequence[Input], tick: AcceptedTick) -> None:
         seal = tick.seal
         try:
-            fault = self._again(slice_, tick) if seal.tick >= self.from_tick else follow(self.state, slice_, tick, self.carried)
+            is_ours = seal.decider == DECIDER
+            if seal.tick >= self.from_tick and is_ours:
+                fault = self._again(slice_, tick)
+                self.again += 1
+            else:
+                fault = follow(self.state, slice_, tick, self.carried)
+                self.older.update([] if is_ours else [seal.decider])
         except Broken as broken:
             self._differs(seal.tick, f"it cannot be folded: {broken}")  # no state came of it, so there is none to accept
             return

@@ -59,7 +59,8 @@ class Verdict:
             "firstBadTick": open_differences[0].tick if open_differences else None,
             "differences": [_camel(found) for found in open_differences],
             "repairs": [_camel(repair) for repair in audit.repairs],
-            "ticks": audit.ticks, "records": audit.records, "jobs": audit.jobs, "fromTick": audit.from_tick,
+            "ticks": audit.ticks, "decidedAgain": audit.again, "olderDeciders": dict(audit.older),
+            "records": audit.records, "jobs": audit.jobs, "fromTick": audit.from_tick,
             "head": audit.chain.head.model_dump(by_alias=True),
             "voidRecords": audit.chain.void_records, "voidSeals": audit.chain.void_seals, "undecodable": audit.undecodable,
             "seconds": round(self.seconds, 3),
@@ -213,8 +214,11 @@ def words_of(verdict: Verdict) -> list[str]:
         lines += [f"DIFFERS at tick {found[0].tick}: {found[0].what}"]
         lines += [f"         also tick {more.tick}: {more.what}" for more in itertools.islice(found, 1, 5)]
     else:
-        again = max(0, audit.chain.head.tick - audit.from_tick + 1)
-        lines += [f"clean: {audit.ticks} ticks folded, {again} decided again, every byte equal"]
+        lines += [f"clean: {audit.ticks} ticks folded, {audit.again} decided again, every byte equal"]
+        lines += [
+            f"  {count} ticks of {name}: only folded; the release that decides as {name} decides them again"
+            for name, count in sorted(audit.older.items())
+        ]
     rate = audit.records / verdict.seconds if verdict.seconds else 0.0
     counts = f"{audit.records} records, {audit.jobs} jobs, {audit.chain.void_records} void records, {audit.undecodable} unreadable"
     return [*lines, f"{counts}; {verdict.seconds:.1f} s, {rate:.0f} records/s", f"head {audit.chain.head.tick}:{audit.chain.head.hash}"]

@@ -11,7 +11,9 @@ from autonomy.chain import seal_hash
 from autonomy.events import AcceptDivergence, HoldBot
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, JOBS, RUNNERS, RUNS
 from autonomy_cli.audit import MAX_DIFFERENCES, Audit, Repair
+from autonomy_cli.log_audit import Verdict, words_of
 from planner.decide import DECIDER
+from replay.test_replay import FOLDER, Recorded
 from support.builders import a_bot, a_digest
 from support.changes import replace
 from support.histories import live_through, written_history
@@ -258,10 +260,36 @@ def test_difference_that_nobody_accepted_fails_at_its_tick() -> None:
 
 
 def test_decisions_of_another_version_are_not_judged(history: TickDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autonomy_cli.audit.DECIDER", "lab-0")
+    monkeypatch.setattr("autonomy_cli.audit.REVISIONS", {"lab-0": 0})
     audit = audited(stored_log(history))
     assert DECIDER in audit.unknown_decider
     assert audit.is_over
+    assert audit.ticks == 0
+
+
+def of_life_1() -> list[Stored]:
+    """The recorded log of the decider before this one."""
+    log = Recorded.read(FOLDER / "life-1.jsonl").log
+    return [
+        Stored(record.topic, record.partition, record.offset, record.value, record.key, record.timestamp, record.headers)
+        for records in log.values()
+        for record in records
+    ]
+
+
+def test_decisions_of_an_older_version_are_folded_as_it_folded_them_and_counted() -> None:
+    audit = audited(of_life_1())
+    verdict = Verdict(audit, 1.0)
+    assert verdict.is_clean
+    assert audit.ticks > 30
+    assert (audit.again, audit.older) == (0, {"life-1": audit.ticks})
+    assert any(f"{audit.ticks} ticks of life-1: only folded" in line for line in words_of(verdict))
+
+
+def test_older_ticks_folded_by_the_rules_of_today_would_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: the planted fault is a reader that knows one way to fold."""
+    monkeypatch.setattr("planner.tick.REVISIONS", {"life-1": 2, "life-2": 2})
+    assert audited(of_life_1()).unrepaired()
 
 
 def test_audit_of_a_hopeless_log_ends_early() -> None:
