@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from autonomy.chain import seal_hash
-from autonomy.events import AcceptDivergence, HoldBot
+from autonomy.events import AcceptDivergence, HoldBot, SetPolicy
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, JOBS, RUNNERS, RUNS
 from autonomy_cli.audit import MAX_DIFFERENCES, Audit, Repair
 from autonomy_cli.log_audit import Verdict, words_of
@@ -17,6 +17,7 @@ from replay.test_replay import FOLDER, Recorded
 from support.builders import a_bot, a_digest
 from support.changes import replace
 from support.histories import live_through, written_history
+from support.lives import a_document, on_paper, step
 from support.stored_log import Stored, ends_of, interleaved, renumbered, stored_log
 from support.ticks import TickDriver
 
@@ -286,10 +287,22 @@ def test_decisions_of_an_older_version_are_folded_as_it_folded_them_and_counted(
     assert any(f"{audit.ticks} ticks of life-1: only folded" in line for line in words_of(verdict))
 
 
-def test_older_ticks_folded_by_the_rules_of_today_would_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Negative control: the planted fault is a reader that knows one way to fold."""
+def test_older_ticks_of_a_whole_life_are_folded_by_their_own_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is written by the rules of life-1: a session without a fingerprint, trees not told again, lost searches that cost nothing."""
+    with monkeypatch.context() as before:
+        before.setattr("planner.tick.DECIDER", "life-1")
+        before.setattr("planner.tick.NEWEST", 1)
+        driver = on_paper("aapl-sma")
+        driver.command(SetPolicy, document=a_document(lab_gates={"min_trades": 31}), role="approver")
+        step(driver)
+    step(driver)  # and today's planner goes on
+    audit = audited(stored_log(driver))
+    assert audit.unrepaired() == []
+    assert audit.older["life-1"] == audit.ticks - 1
+    assert audit.again == 1
+    # Negative control: the planted fault is a reader that knows one way to fold.
     monkeypatch.setattr("planner.tick.REVISIONS", {"life-1": 2, "life-2": 2})
-    assert audited(of_life_1()).unrepaired()
+    assert audited(stored_log(driver)).unrepaired()
 
 
 def test_audit_of_a_hopeless_log_ends_early() -> None:
