@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from autonomy.settings import ServiceSettings
+from autonomy.telemetry import ENDPOINTS
 from bots_ui.settings import UiSettings
 from job_runner.settings import RunnerSettings
 from local_stack.database import READER_TIMEOUT_MS
@@ -64,7 +65,7 @@ def test_command_module_exists(name: str) -> None:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_environment_is_known_to_the_settings(name: str) -> None:
     known = {field.validation_alias for field in SETTINGS[name].model_fields.values()}
-    assert set(services()[name]["environment"]) <= known
+    assert set(services()[name]["environment"]) <= {*known, *ENDPOINTS}
 
 
 @pytest.mark.parametrize("name", ["proof-api", "bots-ui"])

@@ -10,11 +10,13 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Final
 
 import httpx
 
 from autonomy import clock
+from autonomy.telemetry import begin_span, is_traced, root_of
 from bots_ui.client import ApiEvent, Document, Found, ProofApi, Unreachable, words_of
 from bots_ui.facts import Facts, Link, facts_of
 from bots_ui.rows import matches, number_of, silent_of, text_of
@@ -195,6 +197,7 @@ class Hub:
         gap = rev < self.rev or event.document.get("more") is True
         self.rev = rev
         beats = {text_of(item, "botId") for item in changed if self._only_beats(item)}
+        jobs = self._jobs_of(changed) if is_traced() else {}
         for item in changed:
             self.remember(item)
         if gap:
@@ -202,7 +205,15 @@ class Hub:
             self.floor = rev
             self._tell(Message("", RELOAD), lambda client: bool(client.view.bots))
             return
-        self.say_rows([self.rows[text_of(item, "botId")] for item in changed], beats)
+        self.say_rows([self.rows[text_of(item, "botId")] for item in changed], beats, jobs)
+
+    def _jobs_of(self, changed: Sequence[Document]) -> dict[str, str]:
+        """By bot, the job that a change is about: the active one, or the one that was until now."""
+        found: dict[str, str] = {}
+        for item in changed:
+            bot_id = text_of(item, "botId")
+            found[bot_id] = text_of(item, "jobId") or text_of(self.rows.get(bot_id, {}), "jobId")
+        return found
 
     def _only_beats(self, item: Document) -> bool:
         """Whether nothing but a sign of life is new: no reason to fetch a whole page again."""
@@ -233,8 +244,16 @@ class Hub:
             if known is None or (number_of(known, "rev") or 0) <= (number_of(item, "rev") or 0):
                 self.remember(item)
 
-    def say_rows(self, documents: Sequence[Document], beats: AbstractSet[str] = frozenset()) -> None:
-        """Send changed rows to the pages that show them, each rendered once; of `beats` nothing but a sign of life is new."""
+    def say_rows(
+        self, documents: Sequence[Document], beats: AbstractSet[str] = frozenset(), jobs: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Send changed rows to the pages that show them, each rendered once.
+
+        Args:
+            documents: the rows.
+            beats: bots of whom nothing but a sign of life is new.
+            jobs: by bot, in whose trace the rendering shows; none while tracing is off.
+        """
         rendered: dict[tuple[str, bool], str] = {}
         fresh = self.facts().fresh
         for client in self.clients:
@@ -246,13 +265,22 @@ class Hub:
                         continue
                     key = (bot_id, fits)
                     if key not in rendered and not client.view.whole:
-                        rendered[key] = self.render.row(document, fresh, not fits)
+                        job_id = "" if bot_id in beats else jobs.get(bot_id, "")
+                        rendered[key] = self._render_traced(document, job_id, fresh=fresh, left=not fits)
                     parts.append(rendered.get(key, ""))
                 elif client.view.counts and fits and client.view.could_hold(bot_id) and bot_id not in client.outside:
                     client.outside.add(bot_id)
                     parts.append(self.render.outside(len(client.outside)))
             if parts:
                 client.offer(Message("", RELOAD) if client.view.whole else Message("\n".join(parts)))
+
+    def _render_traced(self, document: Document, job_id: str, *, fresh: bool, left: bool) -> str:
+        root = root_of(job_id) if job_id else None
+        if root is None:
+            return self.render.row(document, fresh, left)
+        about = {"autonomy.job": job_id, "autonomy.bot": text_of(document, "botId"), "autonomy.state": text_of(document, "state")}
+        with begin_span("badge", root, about):
+            return self.render.row(document, fresh, left)
 
     def say_head(self) -> None:
         """Send the header to every page."""

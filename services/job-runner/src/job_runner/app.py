@@ -43,6 +43,7 @@ from job_runner.paper import Marks
 from job_runner.paper_worker import PaperTrader
 from job_runner.queue import GROUP_OF, Claim, Queue, Rules, SlotGroup
 from job_runner.settings import RunnerSettings
+from job_runner.tracing import JobSpans
 
 log = logging.getLogger(__name__)
 SOURCE = "autonomy/job-runner"
@@ -93,6 +94,7 @@ class Runner:
     marks: Marks
     trader: PaperTrader | None = None
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    spans: JobSpans = field(default_factory=JobSpans)
     beat_mono_ms: float = 0.0
     beat_sequence: int = 0
     beats_sent: dict[int, float] = field(default_factory=dict)
@@ -189,7 +191,8 @@ class Runner:
     def outgoing(self, event: JobStarted | JobReleased | JobSucceeded | JobFailed) -> Outgoing:
         """A job event as a record."""
         event_id = event_id_of(event, event.job_id, event.attempt, event.claim_id)
-        value = encode(event, source=SOURCE, subject=event.bot_id, time=clock.now(), event_id=event_id)
+        parent = self.spans.parent_of(event)
+        value = encode(event, source=SOURCE, subject=event.bot_id, time=clock.now(), event_id=event_id, traceparent=parent)
         return Outgoing(event.bot_id.encode(), value)
 
     async def say(self, topic: str, partition: int, records: list[Outgoing]) -> bool:
@@ -224,7 +227,8 @@ class Runner:
             work = self.trade(self.trader, claim)
         else:
             work = self.work(claim)
-        self.tasks[claim.claim_id] = asyncio.create_task(work)
+        task = self.tasks[claim.claim_id] = asyncio.create_task(work)
+        self.spans.begin(claim, task)
 
     def end(self, claim: Claim) -> None:
         """Stop the work of a claim that no longer wins."""
@@ -259,6 +263,7 @@ class Runner:
     async def conclude(self, claim: Claim, outcome: Outcome) -> None:
         """Say what came of a claim's work."""
         JOBS_DONE.labels(claim.order.job_type.value, outcome.label).inc()
+        self.spans.label(claim, outcome.label)
         if outcome.make is not None:
             record = self.outgoing(outcome.make(claim, self.process_id))
             while self.queue.wins(claim) and not await self.say(JOBS, claim.order.partition, [record]):  # noqa: ASYNC110 (a retry)

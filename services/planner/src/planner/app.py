@@ -22,7 +22,7 @@ from autonomy.envelope import Undecodable, decode, encode, event_id_of
 from autonomy.errors import Broken
 from autonomy.events import Head, PlannerPulse
 from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
-from autonomy.telemetry import spare_collector, tracer
+from autonomy.telemetry import spare_collector
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS, TOPICS
 from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
 from planner.election import Election
@@ -31,6 +31,7 @@ from planner.inbox import MAX_TICKS_AHEAD, Inbox
 from planner.settings import PlannerSettings
 from planner.state import State
 from planner.tick import TickInputs, Try, follow, gap_to, prepare
+from planner.tracing import trace_tick
 from planner.wake import Wake, next_due_ms
 
 log = logging.getLogger(__name__)
@@ -213,6 +214,7 @@ class Planner:
         VOID.labels("seal").set(self.chain.void_seals)
         if own and started_mono_ms is not None:
             TICK_SECONDS.observe((mono_ms - started_mono_ms) / 1000)
+            trace_tick(seal, self.state, mono_ms - started_mono_ms)
         if self.caught_up:
             log.info("tick", extra={
                 "tick": seal.tick, "cause": seal.cause.value, "own": own, "evaluated": seal.evaluated,
@@ -262,8 +264,7 @@ class Planner:
         )  # fmt: skip
         self.state.begin()
         try:
-            with tracer().start_as_current_span("tick"):
-                prepared = prepare(self.state, self.inbox.slice_to(cut), inputs)
+            prepared = prepare(self.state, self.inbox.slice_to(cut), inputs)
         except Broken as fault:
             # A plan that breaks a rule is never published; standing still, loudly, beats deciding wrongly.
             self.state.undo()

@@ -23,11 +23,13 @@ from autonomy.errors import Broken, Retryable
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
 from autonomy.lifecycle import MAX_PENDING
 from autonomy.postgres import GONE, NOT_READY, connect
+from autonomy.telemetry import is_traced
 from autonomy.topics import JOBS, PULSE, QUARANTINE, RUNNERS, RUNS, TOPICS
 from autonomy.values import derived_id
 from projection.intake import Intake
 from projection.settings import ProjectionSettings
 from projection.store import Progress, load
+from projection.tracing import RowSpans
 from projection.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -116,7 +118,8 @@ class Projection:
             await append_batch(self.producer, QUARANTINE, 0, [Outgoing(key.encode(), value)])
             log.warning("quarantined", extra={"record": key, "reason": said.reason})
         changes, progress = self.intake.model.finish(), self.intake.progress()
-        self.writing.append((self.writer.write(changes, progress), progress))
+        traced = self.intake.spans.take(progress.head.tick) if self.intake.spans else ()
+        self.writing.append((self.writer.write(changes, progress, traced), progress))
         self.intake.handed_over(progress)
 
     def watch_pending(self) -> None:
@@ -158,7 +161,7 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     reader = await LogReader.open(settings.kafka, starts)
     await skip_expired_pulses(reader)
     producer = await build_producer(settings.kafka)
-    intake = Intake(model, chain, offsets, head)
+    intake = Intake(model, chain, offsets, head, spans=RowSpans() if is_traced() and not read_only_log else None)
     if known is not None:
         chain.void_records, chain.void_seals = known["void_records"], known["void_seals"]
         intake.quarantined, model.fold.void["before this start"] = known["quarantined"], known["void_steps"]

@@ -22,6 +22,7 @@ from autonomy.topics import COMMANDS, JOBS, PULSE, RUNNERS, RUNS
 from projection.apply import Model
 from projection.rows import instant
 from projection.store import Offsets, Progress
+from projection.tracing import RowSpans
 
 Key = tuple[str, int]
 WAITING: Final = (JOBS, RUNNERS)
@@ -37,6 +38,7 @@ class Intake:
         waiting: per partition, offsets of records that wait for their tick, rising, with that tick.
         quarantined: how many records could not be read, in all.
         said: what to publish on the quarantine topic before the commit.
+        spans: None while tracing is off.
     """
 
     model: Model
@@ -49,6 +51,7 @@ class Intake:
     quarantined: int = 0
     said: list[RecordQuarantined] = field(default_factory=list)
     read: int = 0
+    spans: RowSpans | None = None
 
     def take(self, record: Record) -> None:
         """Route one record."""
@@ -88,6 +91,8 @@ class Intake:
             if step.job_id not in self.model.fold.jobs and step.tick > self.model.fold.head_tick:
                 self.waiting.setdefault((JOBS, record.partition), deque()).append((record.offset, step.tick))
             self.model.apply_step(step, at)
+            if self.spans is not None and received.traceparent is not None:
+                self.spans.note(step, received.traceparent, record.timestamp)
         elif isinstance(event, RunnerBar):
             if self.model.books.waits(event, self.model.fold.head_tick):
                 self.waiting.setdefault((RUNNERS, record.partition), deque()).append((record.offset, event.tick))

@@ -8,7 +8,7 @@ over here is not touched any more by the one who hands it over.
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from autonomy.errors import Retryable
 from autonomy.postgres import connect
 from projection.rows import Changes
 from projection.store import Progress, write
+from projection.tracing import Noted, trace_rows
 
 CLOSE_S = 5
 BATCH_SECONDS = Histogram("autonomy_projection_commit_seconds", "One batch's transaction")
@@ -57,11 +58,11 @@ class Writer:
             raise
         return cls(loop, thread, connection)
 
-    def write(self, changes: Changes, progress: Progress) -> "asyncio.Future[None]":
+    def write(self, changes: Changes, progress: Progress, traced: Sequence[Noted] = ()) -> "asyncio.Future[None]":
         """Begin to commit a batch; the answer tells that it is in the database, or raises why it is not."""
-        return _on(self.loop, self._write(changes, progress))
+        return _on(self.loop, self._write(changes, progress, traced))
 
-    async def _write(self, changes: Changes, progress: Progress) -> None:
+    async def _write(self, changes: Changes, progress: Progress, traced: Sequence[Noted]) -> None:
         async with self.turn:
             if self.failed:
                 raise Retryable("a batch before it was not written")
@@ -71,6 +72,8 @@ class Writer:
             except BaseException:
                 self.failed = True
                 raise
+        if traced:
+            trace_rows(traced)
 
     async def close(self) -> None:
         """Drop the connection, and whatever it was doing."""
