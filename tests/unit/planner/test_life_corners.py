@@ -30,12 +30,12 @@ from autonomy.events import (
 )
 from autonomy.revert_plan import Standing, revert_plan
 from autonomy.values import Cause, Drift, JobStatus, JobType, PromotionGate, Reason, Stage, Verdict
-from planner import check, promotion_gates
+from planner import check, gates, promotion_gates
 from planner.entities import Drifted
 from planner.stages import standing
 from planner.tick import Try
 from planner.view import build_view
-from support.builders import a_digest, an_id
+from support.builders import a_digest, an_id, capabilities
 from support.lives import (
     ALL_TYPES,
     a_document,
@@ -288,7 +288,10 @@ def test_pause_stops_new_work_and_no_trader() -> None:
     driver.claim(job_of(driver, BOT, JobType.RUNNER_START))
     step(driver)
     driver.fail(job_of(driver, BOT, JobType.RUNNER_START), Cause.RUNNER_LOST)
-    assert not [order for _ in range(30) for order in jobs_of(step(driver, after_ms=60_000))]
+    orders = [order for _ in range(5) for order in jobs_of(step(driver, after_ms=60_000))]
+    assert [order.bot_id for order in orders] == [BOT]  # a lost runner rests, and the session goes on
+    driver.command(CancelJob, job_id=orders[0].job_id)
+    assert not [order for _ in range(30) for order in jobs_of(step(driver, after_ms=60_000))]  # an operator's end is one
 
 
 def test_runner_is_not_healthy_without_a_runner() -> None:
@@ -299,6 +302,55 @@ def test_runner_is_not_healthy_without_a_runner() -> None:
     driver.command(CancelJob, job_id=job_of(driver, BOT, JobType.RUNNER_START).job.job_id)
     step(driver)
     assert verdict(driver, PromotionGate.RUNNER_HEALTHY) is Verdict.INCONCLUSIVE
+
+
+def test_runner_of_another_version_that_joins_closes_no_session() -> None:
+    driver = on_paper()
+    mark(driver, BOT, 3)
+    step(driver, after_ms=45_000)
+    for number in range(5):
+        newer = capabilities(f"newer-{number}", job_types=ALL_TYPES, evolve_slots=2, runner_slots=50, slots=8)
+        driver.say(newer.model_copy(update={"engine_version": "2"}))
+    attempts = [step(driver) for _ in range(3)]
+    assert build_view(driver.state, driver.now_ms).disagreements == {"engine"}
+    assert not [event for attempt in attempts for event in said(attempt, SessionClosed)]
+    # Negative control: once they agree on the other version, the session of the old one is over.
+    driver.say(
+        capabilities("runner-1", job_types=ALL_TYPES, evolve_slots=2, runner_slots=50, slots=8).model_copy(update={"engine_version": "2"})
+    )
+    (closed,) = said(step(driver), SessionClosed)
+    assert closed.cause is Cause.CANCELLED_BY_CHANGE
+
+
+# ── words and rests ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_released_quarantine_does_not_stop_the_planner() -> None:
+    driver = a_fleet(BOT)
+    for _ in range(driver.state.policy.quarantine_after_crashes):
+        live = until_live(driver, BOT, JobType.BACKTEST_BASELINE, after_ms=60_000)
+        driver.claim(live)
+        step(driver)
+        driver.fail(driver.state.jobs.rows[live.job.job_id], Cause.RUNNER_LOST)
+        step(driver)
+    driver.command(ReleaseHold, bot_id=BOT)
+    started = driver.now_ms
+    while not driver.live():
+        step(driver, after_ms=10_000)
+    assert driver.now_ms - started >= 40_000  # the rest after one crash, from the end of the last
+
+
+def test_many_symbols_do_not_burst_the_words_of_a_gate() -> None:
+    driver = a_fleet()
+    view = build_view(driver.state, driver.now_ms)
+    many = {f"SYMBOL-{number:08d}": next(iter(view.data.values())) for number in range(200)}
+    view.data.clear()
+    view.data.update(many)
+    bot = next(iter(a_fleet(BOT).state.bots.rows.values()))
+    found = gates.findings(bot, JobType.BACKTEST_BASELINE, view)
+    measured = next(each.measured for each in found if each.code.value == "MARKET_DATA")
+    assert "and 192 more" in measured
+    assert len(measured) < 500
 
 
 # ── the check beyond PAPER ────────────────────────────────────────────────────────────────────────────────────────────

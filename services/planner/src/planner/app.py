@@ -15,6 +15,7 @@ from datetime import datetime
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge, Histogram
+from pydantic import ValidationError
 
 from autonomy import clock
 from autonomy.chain import GENESIS, AcceptedTick, Chain, OwnTry, read_record
@@ -265,8 +266,8 @@ class Planner:
         self.state.begin()
         try:
             prepared = prepare(self.state, self.inbox.slice_to(cut), inputs)
-        except Broken as fault:
-            # A plan that breaks a rule is never published; standing still, loudly, beats deciding wrongly.
+        except (Broken, ValidationError) as fault:
+            # A plan that breaks a rule, or that no reader would take, is never published; standing still, loudly, beats deciding wrongly.
             self.state.undo()
             self.halt(str(fault))
             return

@@ -6,6 +6,7 @@ Place in the flow: decide → **check** → seal. Pure. It recounts from the row
 Source: R-A3.3, R-A3.4, R-A4.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -139,7 +140,7 @@ def _kind(job_type: JobType | None) -> str:
 def _grant_of(decision: Decision, bot: Bot, state: State, view: View) -> Iterator[str]:
     if bot.hold is not None:
         yield f"{bot.id}: scheduled while on hold"
-    carried_on = decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.crashes == 0
+    carried_on = decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended in {"SUCCEEDED", "CRASH"}
     for scope in ("fleet/", f"stage/{Stage(bot.stage).value}", f"bot/{bot.id}"):
         if scope in state.pauses.rows and not carried_on:
             yield f"{bot.id}: scheduled while {scope} is paused"
@@ -243,8 +244,8 @@ def _lacks(bot: Bot, limits: GateThresholds, state: State, view: View) -> Iterat
             yield code.value
     real = figures.look_ahead_ok and not figures.synthetic and figures.costs_bps > 0
     ranges = (
-        (figures.bars_per_trade, limits.min_bars_per_trade, 1e9), (figures.exposure, limits.min_exposure, limits.max_exposure),
-        (figures.stress_worst_sharpe, limits.min_stress_sharpe, 1e9),
+        (figures.bars_per_trade, limits.min_bars_per_trade, math.inf), (figures.exposure, limits.min_exposure, limits.max_exposure),
+        (figures.stress_worst_sharpe, limits.min_stress_sharpe, math.inf),
     )  # fmt: skip
     real = real and all(value is not None and low <= value <= high for value, low, high in ranges)
     if PromotionGate.REALISM not in limits.shadow and not real:

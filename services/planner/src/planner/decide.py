@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from operator import itemgetter
 
-from autonomy.values import JobStatus, JobType, Reason, ZeroJobs
+from autonomy.values import JobType, Reason, ZeroJobs
 from planner.competition import compete
 from planner.entities import Bot
 from planner.looking import HeldBack, Key, Sight, digest_of_lines, line_of, looked_at
@@ -107,8 +107,8 @@ def pause_of(bot: Bot, state: State) -> str | None:
 
 
 def goes_on(bot: Bot, decision: Decision) -> bool:
-    """Whether a paper session only came to the end of its job: a pause stops new work, not a trader, and no position is left alone."""
-    return decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended == JobStatus.SUCCEEDED.value
+    """Whether an open paper session only needs a runner again: a pause stops new work, not a trader, and no position is left alone."""
+    return decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended in {"SUCCEEDED", "CRASH"}
 
 
 def paused(decision: Decision, state: State) -> Decision:

@@ -6,6 +6,7 @@ from the log alone. Missing evidence is INCONCLUSIVE, and INCONCLUSIVE blocks.
 Source: R-A3.3, R-F3.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ class Finding(NamedTuple):
     fingerprint: str | None = None
 
 
+NAMES_SHOWN = 8
 Code = GateCode | PromotionGate
 NOTHING: tuple[Code, ...] = ()
 
@@ -129,7 +131,7 @@ def _strategy(bot: Bot, view: View) -> Finding:
     fault = _parameter_fault(bot.strategy, bot.parameters)
     if bot.strategy in view.strategies and fault is not None:
         return Finding(GateCode.STRATEGY_VALID, Verdict.FAIL, fault[0], fault[1], "the bot is changed to parameters in range")
-    known = ", ".join(sorted(view.strategies)) or "none announced yet"
+    known = _some(view.strategies)
     return Finding(
         GateCode.STRATEGY_VALID, Verdict.INCONCLUSIVE if not view.strategies else Verdict.FAIL,
         f"{bot.strategy} is in no runner's catalogue (known: {known})", "a strategy that a runner can run",
@@ -147,10 +149,17 @@ def _parameter_fault(strategy: str, parameters: tuple[tuple[str, int | float | s
     return None
 
 
+def _some(names: Iterable[str]) -> str:
+    """The first of many names, by alphabet: a text of a decision has a bound."""
+    found = sorted(names)
+    shown = ", ".join(found[:NAMES_SHOWN]) or "none announced yet"
+    return shown if len(found) <= NAMES_SHOWN else f"{shown} and {len(found) - NAMES_SHOWN} more"
+
+
 def _market_data(bot: Bot, data: Data | None, view: View) -> Finding:
     needed = view.policy.research.min_bars
     if data is None:
-        known = ", ".join(sorted(view.data)) or "none announced yet"
+        known = _some(view.data)
         return Finding(
             GateCode.MARKET_DATA, Verdict.FAIL if view.data else Verdict.INCONCLUSIVE,
             f"no bars of {bot.symbol} (known: {known})", f"{needed} bars",

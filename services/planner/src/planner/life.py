@@ -96,6 +96,10 @@ def _stop_runner(state: State, bot: Bot, view: View, say: Say) -> bool:
     A position without a trader is closed too, whatever became of its runner: when the gates fail, and when the session met a failure that
     it would meet again. A session of another code, data or costs is over, held or not: it would mix two of them.
     """
+    if view.disagreements & {bot.strategy, bot.symbol, "engine"}:
+        # While live runners disagree about its code or data nobody knows which fingerprint, and so which evidence, is the present one:
+        # nothing new starts, and what trades goes on until they agree.
+        return False
     paper, now = bot.paper, view.fingerprint(bot)
     if paper is not None and now and paper.fingerprint and paper.fingerprint != now:
         cancel_job(state, bot, bot.runner, Cause.CANCELLED_BY_CHANGE, PLANNER, say)

@@ -22,6 +22,8 @@ MAX_COMMANDS_REMEMBERED: Final = 100_000
 ENQUEUE_WINDOW_MS: Final = 3_600_000
 Said = tuple[str, str, str, str]
 """A decision as it was last published: reason, job type, blocker codes, promotion verdicts with their evidence."""
+Kind = tuple[str, tuple[tuple[str, int | float | str], ...], str, str]
+"""What a bot is: strategy, parameters, symbol, timeframe. Never its id and version: a try that is undone may have given them to another."""
 NOTHING_SAID: Final[Said] = ("", "", "", "")
 
 
@@ -164,12 +166,12 @@ class Table(Generic[Entity]):
 
 @dataclass(slots=True)
 class FingerprintCache:
-    """Fingerprints by (bot, version) for one context of code, data and costs; derived, so not part of the state hash."""
+    """Fingerprints by what a bot is, for one context of code, data and costs; derived, so not part of the state hash."""
 
     context: object = None
-    known: dict[tuple[str, int], str] = field(default_factory=dict)
+    known: dict[Kind, str] = field(default_factory=dict)
 
-    def of(self, context: object) -> dict[tuple[str, int], str]:
+    def of(self, context: object) -> dict[Kind, str]:
         """The cache for a context; another context empties it."""
         if context != self.context:
             self.context, self.known = context, {}

@@ -12,7 +12,7 @@ from autonomy.market_clock import market_day, unpack_days, wall_ms_of_day
 from autonomy.policy import Policy
 from autonomy.values import JobStatus, JobType, Verdict
 from planner.entities import Bot, RunnerProcess, SymbolOffer
-from planner.state import State
+from planner.state import Kind, State
 
 
 class Data(NamedTuple):
@@ -52,13 +52,13 @@ class View:
     disagreements: frozenset[str]
     context: object
     trading: frozenset[str] = frozenset()
-    fingerprints: dict[tuple[str, int], str] = field(default_factory=dict)
+    fingerprints: dict[Kind, str] = field(default_factory=dict)
     walls: dict[int, int | None] = field(default_factory=dict)
     judged: dict[str, tuple[Bot, tuple[Verdict, ...]]] = field(default_factory=dict)
 
     def fingerprint(self, bot: Bot) -> str:
         """The fingerprint that evidence about this bot needs now; empty while nothing is known about its code or data."""
-        key = (bot.id, bot.version)
+        key = (bot.strategy, bot.parameters, bot.symbol, bot.timeframe)
         known = self.fingerprints.get(key)
         if known is None:
             known = self._derive(bot)
@@ -111,7 +111,7 @@ def build_view(state: State, now_ms: int) -> View:
             if known is None:
                 days = unpack_days(offer.first, offer.packed_days)
                 data[offer.symbol] = Data(offer, bisect_right(days, day), days, agreed=True)
-            elif known.offer.content != offer.content:
+            elif (known.offer.content, known.offer.source_id) != (offer.content, offer.source_id):
                 disagreements.add(offer.symbol)
     offered = tuple((symbol, seen.offer.content, seen.offer.packed_days, seen.offer.first) for symbol, seen in data.items())
     sources = tuple((symbol, seen.offer.source_id) for symbol, seen in data.items())

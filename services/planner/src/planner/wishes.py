@@ -209,7 +209,7 @@ def cooldown_until_ms(bot: Bot, job_class: JobClass, view: View) -> int:
         case "CANCELLED":
             rest_s = rules.after_cancel_s
         case "CRASH":
-            rest_s = min(rules.max_s, rules.after_crash_s * 2.0 ** min(record.crashes - 1, 30))
+            rest_s = min(rules.max_s, rules.after_crash_s * 2.0 ** min(max(0, record.crashes - 1), 30))
         case _:
             rest_s = 0.0  # superseded, or a final failure: the LAST_FAILURE gate blocks until the input changes
     return record.ended_ms + round(rest_s * 1000)

@@ -65,9 +65,11 @@ class Projection:
         for under_way, _ in self.writing:
             under_way.cancel()
         await asyncio.gather(*[under_way for under_way, _ in self.writing], return_exceptions=True)
-        await self.reader.close()
-        await asyncio.wait_for(self.producer.stop(), timeout=10)
-        await self.writer.close()
+        try:
+            await self.reader.close()
+            await asyncio.wait_for(self.producer.stop(), timeout=10)
+        finally:
+            await self.writer.close()  # its thread must not outlive a broker that does not answer
 
     async def run(self) -> None:
         """Project until told to stop."""
@@ -158,16 +160,20 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     chain = Chain.anchored(head)
     if head.offset >= 0:
         starts[RUNS] = [head.offset]  # the seal itself: it proves that this is the log that the rows come from
-    reader = await LogReader.open(settings.kafka, starts)
-    await skip_expired_pulses(reader)
-    producer = await build_producer(settings.kafka)
+    writer = await Writer.open(settings.database_url, settings.schema_name, COMMIT_TIMEOUT_S)
+    try:
+        reader = await LogReader.open(settings.kafka, starts)
+        await skip_expired_pulses(reader)
+        producer = await build_producer(settings.kafka)
+    except BaseException:
+        await writer.close()
+        raise
     intake = Intake(model, chain, offsets, head, spans=RowSpans() if is_traced() and not read_only_log else None)
     if known is not None:
         chain.void_records, chain.void_seals = known["void_records"], known["void_seals"]
         intake.quarantined, model.fold.void["before this start"] = known["quarantined"], known["void_steps"]
     for (topic, number), offset in offsets.next_offset.items():
         intake.positions[(topic, number)] = offset
-    writer = await Writer.open(settings.database_url, settings.schema_name, COMMIT_TIMEOUT_S)
     return Projection(settings, writer, reader, producer, intake, read_only_log=read_only_log)
 
 

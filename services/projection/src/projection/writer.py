@@ -63,15 +63,15 @@ class Writer:
         return _on(self.loop, self._write(changes, progress, traced))
 
     async def _write(self, changes: Changes, progress: Progress, traced: Sequence[Noted]) -> None:
-        async with self.turn:
-            if self.failed:
-                raise Retryable("a batch before it was not written")
-            try:
+        try:
+            async with self.turn:
+                if self.failed:
+                    raise Retryable("a batch before it was not written")
                 with BATCH_SECONDS.time():
                     await write(self.connection, changes, progress)
-            except BaseException:
-                self.failed = True
-                raise
+        except BaseException:
+            self.failed = True  # also when it was cancelled before its turn
+            raise
         if traced:
             trace_rows(traced)
 

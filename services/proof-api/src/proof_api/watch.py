@@ -63,8 +63,10 @@ class Watch:
         diverged = self.chain_fault
         if own is not None and applied_hash and own != applied_hash:
             diverged = f"at tick {applied_tick} the read models stand on {applied_hash[:12]}, the log on {own[:12]}"
-        # What a process said counts as long as it lives: a halt of an hour ago is no halt now.
-        living = [pulse for pulse, heard_ms in self.others.values() if mono_ms - heard_ms <= PULSE_SILENCE_MS]
+        # What a process said counts as long as it lives: a halt of an hour ago is no halt now. While Kafka is not seen, silence says
+        # nothing.
+        heard_until_ms = mono_ms if self.seen_mono_ms is None else min(mono_ms, self.seen_mono_ms)
+        living = [pulse for pulse, heard_ms in self.others.values() if heard_until_ms - heard_ms <= PULSE_SILENCE_MS]
         halted = next((pulse.problem for pulse in living if pulse.role == "halted"), "")
         return LogFacts(
             head_tick=self.chain.head.tick if self.hashes or self.chain.head.tick else (0 if self.seen_mono_ms else None),
@@ -76,8 +78,8 @@ class Watch:
             last_tick_ms=self.chain.now_ms if self.chain.head.tick else None,
             leader_problem=next((pulse.problem for pulse in living if pulse.problem), ""),
             next_tick_at=iso(self.leader.next_tick_at) if self.leader and self.leader.next_tick_at else None,
-            halted="" if self._leads(mono_ms) else halted,
-            standby_halted=halted if self._leads(mono_ms) else "",
+            halted="" if self._leads(heard_until_ms) else halted,
+            standby_halted=halted if self._leads(heard_until_ms) else "",
             diverged=diverged,
         )
 

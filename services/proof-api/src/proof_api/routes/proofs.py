@@ -24,8 +24,8 @@ Require = Annotated[Literal["ticking"] | None, Query(description="answer 503 unl
 
 
 SAME_MOMENT_MS = 10
-"""So long a proof is the same moment's: a three-hundredth of the shortest lag that counts, and below what a reader can tell apart. Its `now` is
-the instant at which it was judged."""
+"""So long a proof is the same moment's: a three-hundredth of the shortest lag that counts, and below what a reader can tell apart. Its
+`now` is the instant at which it was judged."""
 
 
 def answer(context: Context, keys: tuple[str, ...], require: str | None) -> Response:
