@@ -8,6 +8,7 @@ from typing import Any
 
 from autonomy.events import (
     ApprovePromotion,
+    CommandRejected,
     Contender,
     EvolutionSummary,
     FlatValue,
@@ -21,11 +22,14 @@ from autonomy.events import (
 )
 from autonomy.market_clock import day_of
 from autonomy.revert_plan import revert_plan
-from autonomy.values import JobStatus, JobType
+from autonomy.values import JobStatus, JobType, PromotionGate, Verdict
+from planner import promotion_gates
 from planner.entities import Bot, LiveJob
 from planner.stages import standing
+from planner.tick import Try
+from planner.view import build_view
 from support.builders import FIRST_DAYS, a_digest, a_policy, an_id, metrics, trading_days
-from support.ticks import TickDriver, jobs_of
+from support.ticks import TickDriver, events_of, jobs_of
 
 ALL_TYPES = tuple(JobType)
 STRONG: dict[str, Any] = {
@@ -57,6 +61,23 @@ def a_fleet(*bot_ids: str, searches: bool = False, **changes: Any) -> TickDriver
         driver.register(*bot_ids, **changes)
     driver.tick()
     return driver
+
+
+def said(attempt: Try, kind: type[Any]) -> list[Any]:
+    """What a tick said of one kind."""
+    return [event for event in events_of(attempt) if isinstance(event, kind)]
+
+
+def refused(attempt: Try) -> str:
+    """The code of the one command that a tick refused."""
+    (answer,) = said(attempt, CommandRejected)
+    return str(answer.code)
+
+
+def verdict_of(driver: TickDriver, bot_id: str, code: PromotionGate) -> Verdict:
+    """A promotion gate's verdict about a bot, now."""
+    view = build_view(driver.state, driver.now_ms)
+    return next(gate.verdict for gate in promotion_gates.tree(bot_of(driver, bot_id), view) if gate.code is code)
 
 
 def bot_of(driver: TickDriver, bot_id: str) -> Bot:

@@ -13,7 +13,6 @@ from autonomy.events import (
     CancelRequested,
     ChallengerJudged,
     CommandAccepted,
-    CommandRejected,
     DriftJudged,
     PinBot,
     PromotionRecommended,
@@ -28,8 +27,6 @@ from autonomy.events import (
 )
 from autonomy.values import Cause, Drift, JobStatus, JobType, PromotionGate, Reason, Stage, Verdict, instant_of_ms
 from planner import graduation, promotion_gates
-from planner.tick import Try
-from planner.view import build_view
 from support.builders import a_digest, a_policy, a_summary, an_id, metrics
 from support.lives import (
     a_document,
@@ -44,24 +41,18 @@ from support.lives import (
     order_of,
     plan_of,
     recommended,
+    refused,
     reject,
     research,
     revert,
+    said,
     step,
     until_live,
+    verdict_of,
 )
-from support.ticks import TickDriver, events_of, jobs_of
+from support.ticks import TickDriver, jobs_of
 
 BOT = "aapl-sma"
-
-
-def said(attempt: Try, kind: type[Any]) -> list[Any]:
-    return [event for event in events_of(attempt) if isinstance(event, kind)]
-
-
-def refused(attempt: Try) -> str:
-    (answer,) = said(attempt, CommandRejected)
-    return str(answer.code)
 
 
 # ── promotion ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -102,7 +93,7 @@ def test_one_failing_gate_blocks(gate: PromotionGate) -> None:
     driver = a_fleet(BOT)
     attempt = research(driver, BOT, **WEAK[gate])
     assert not said(attempt, PromotionRecommended)
-    assert _verdict(driver, gate) is Verdict.FAIL
+    assert verdict_of(driver, BOT, gate) is Verdict.FAIL
 
 
 @pytest.mark.parametrize("gate", MISSING)
@@ -110,18 +101,13 @@ def test_missing_evidence_is_inconclusive_and_blocks(gate: PromotionGate) -> Non
     driver = a_fleet(BOT)
     attempt = research(driver, BOT, **MISSING[gate])
     assert not said(attempt, PromotionRecommended)
-    assert _verdict(driver, gate) is Verdict.INCONCLUSIVE
+    assert verdict_of(driver, BOT, gate) is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("change", [{"synthetic": True}, {"out_of_sample": metrics(sharpe=0.74)}], ids=["synthetic", "retention"])
 def test_other_ways_to_fail(change: dict[str, Any]) -> None:
     driver = a_fleet(BOT)
     assert not said(research(driver, BOT, **change), PromotionRecommended)
-
-
-def _verdict(driver: TickDriver, code: PromotionGate) -> Verdict:
-    view = build_view(driver.state, driver.now_ms)
-    return next(gate.verdict for gate in promotion_gates.tree(bot_of(driver, BOT), view) if gate.code is code)
 
 
 @pytest.mark.parametrize("gate", WEAK)
@@ -320,12 +306,12 @@ def test_runner_that_falls_behind_the_market_is_not_healthy() -> None:
     driver = on_paper()
     mark(driver, BOT, 30)
     step(driver, after_ms=450_000)
-    assert _verdict(driver, PromotionGate.RUNNER_HEALTHY) is Verdict.PASS
+    assert verdict_of(driver, BOT, PromotionGate.RUNNER_HEALTHY) is Verdict.PASS
     step(driver, after_ms=120_000)
-    assert _verdict(driver, PromotionGate.RUNNER_HEALTHY) is Verdict.FAIL
+    assert verdict_of(driver, BOT, PromotionGate.RUNNER_HEALTHY) is Verdict.FAIL
     mark(driver, BOT, 8)
     step(driver)
-    assert _verdict(driver, PromotionGate.RUNNER_HEALTHY) is Verdict.PASS
+    assert verdict_of(driver, BOT, PromotionGate.RUNNER_HEALTHY) is Verdict.PASS
 
 
 def test_search_may_take_longer_than_its_own_budget() -> None:
@@ -364,7 +350,7 @@ def test_live_window_is_compared_with_the_engine(engine: dict[str, Any], verdict
     (found,) = said(attempt, DriftJudged)
     assert (found.verdict, found.demote) == (verdict, demote)
     assert bool(found.findings) is (verdict is not Drift.CONSISTENT)
-    assert (_verdict(driver, PromotionGate.DRIFT) is Verdict.PASS) is (verdict in {Drift.CONSISTENT, Drift.MINOR})
+    assert (verdict_of(driver, BOT, PromotionGate.DRIFT) is Verdict.PASS) is (verdict in {Drift.CONSISTENT, Drift.MINOR})
 
 
 # ── revert ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -549,4 +535,4 @@ def test_evidence_of_another_fingerprint_is_inconclusive() -> None:
     driver.finish(driver.state.jobs.rows[live.job.job_id], result=a_summary(a_digest("another")))
     attempt = step(driver)
     assert not said(attempt, PromotionRecommended)
-    assert _verdict(driver, PromotionGate.BASELINE_PASSED) is Verdict.INCONCLUSIVE
+    assert verdict_of(driver, BOT, PromotionGate.BASELINE_PASSED) is Verdict.INCONCLUSIVE

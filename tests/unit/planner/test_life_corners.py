@@ -33,7 +33,6 @@ from autonomy.values import Cause, Drift, JobStatus, JobType, PromotionGate, Rea
 from planner import check, gates, promotion_gates
 from planner.entities import Drifted
 from planner.stages import standing
-from planner.tick import Try
 from planner.view import build_view
 from support.builders import a_digest, an_id, capabilities
 from support.lives import (
@@ -49,27 +48,16 @@ from support.lives import (
     on_paper,
     order_of,
     recommended,
+    refused,
     research,
+    said,
     step,
     until_live,
+    verdict_of,
 )
-from support.ticks import TickDriver, events_of, jobs_of
+from support.ticks import TickDriver, jobs_of
 
 BOT = "aapl-sma"
-
-
-def said(attempt: Try, kind: type[Any]) -> list[Any]:
-    return [event for event in events_of(attempt) if isinstance(event, kind)]
-
-
-def refused(attempt: Try) -> str:
-    (answer,) = said(attempt, CommandRejected)
-    return str(answer.code)
-
-
-def verdict(driver: TickDriver, code: PromotionGate) -> Verdict:
-    view = build_view(driver.state, driver.now_ms)
-    return next(gate.verdict for gate in promotion_gates.tree(bot_of(driver, BOT), view) if gate.code is code)
 
 
 def say_approve(driver: TickDriver, actor: str = "ada") -> None:
@@ -162,7 +150,7 @@ def test_code_that_no_runner_announces_proves_nothing() -> None:
     attempt = step(driver)
     assert bot_of(driver, BOT).stage is Stage.LAB
     assert not said(attempt, StageChanged)
-    assert verdict(driver, PromotionGate.BASELINE_PASSED) is Verdict.INCONCLUSIVE
+    assert verdict_of(driver, BOT, PromotionGate.BASELINE_PASSED) is Verdict.INCONCLUSIVE
 
 
 def test_evidence_on_bars_that_the_market_has_not_shown_does_not_stand() -> None:
@@ -298,10 +286,10 @@ def test_runner_is_not_healthy_without_a_runner() -> None:
     driver = on_paper()
     mark(driver, BOT, 30)
     step(driver, after_ms=450_000)
-    assert verdict(driver, PromotionGate.RUNNER_HEALTHY) is Verdict.PASS
+    assert verdict_of(driver, BOT, PromotionGate.RUNNER_HEALTHY) is Verdict.PASS
     driver.command(CancelJob, job_id=job_of(driver, BOT, JobType.RUNNER_START).job.job_id)
     step(driver)
-    assert verdict(driver, PromotionGate.RUNNER_HEALTHY) is Verdict.INCONCLUSIVE
+    assert verdict_of(driver, BOT, PromotionGate.RUNNER_HEALTHY) is Verdict.INCONCLUSIVE
 
 
 def test_runner_of_another_version_that_joins_closes_no_session() -> None:
