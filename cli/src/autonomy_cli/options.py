@@ -1,5 +1,6 @@
 """The options that many commands share; the words are those of the API's URLs."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -7,8 +8,9 @@ import typer
 
 from autonomy.values import BotState, JobStatus, JobType, Reason, Recency, Stage
 
-DEFAULT_API = "http://127.0.0.1:5000"
-DEFAULT_KAFKA = "127.0.0.1:9392"
+# Beside another stack a shell has other ports and another data folder: what is asked must be the stack whose token is said.
+DEFAULT_API = f"http://127.0.0.1:{os.environ.get('PROOF_API_PORT', '5000')}"
+DEFAULT_KAFKA = f"127.0.0.1:{os.environ.get('KAFKA_PORT', '9392')}"
 MAX_ITEMS = 1_000_000
 
 Api = Annotated[str, typer.Option("--api", envvar="AUTONOMY_API", help="Address of proof-api.")]
