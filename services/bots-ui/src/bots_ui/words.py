@@ -54,7 +54,7 @@ REASONS: Final[Mapping[str, str]] = {
     Reason.LOOP_DISABLED: "paused by an operator",
     Reason.ON_HOLD: "on hold",
     Reason.NOTHING_DUE: "nothing due",
-    Reason.ACTIVE_JOB: "has a live job",
+    Reason.ACTIVE_JOB: "with a live job",
     Reason.BLOCKED_BY_GATES: "blocked by gates",
     Reason.COOLDOWN: "cooling down",
     Reason.RATE_LIMITED: "hourly limit reached",
