@@ -379,6 +379,17 @@ def test_check_measures_the_live_gates_itself(fault: str, lack: str, monkeypatch
         step(driver)
 
 
+def test_live_gates_say_what_they_stand_on_and_how_old_it_is() -> None:
+    driver = _at_the_door_of_shadow()
+    bot = bot_of(driver, BOT)
+    found = {gate.code: gate for gate in promotion_gates.tree(bot, build_view(driver.state, driver.now_ms))}
+    healthy, drift = found[PromotionGate.RUNNER_HEALTHY], found[PromotionGate.DRIFT]
+    assert bot.drift is not None
+    assert (healthy.evidence_job, drift.evidence_job) == (bot.runner.job_id, bot.drift.job_id)
+    assert healthy.evidence_age_bars is not None
+    assert drift.evidence_age_bars == found[PromotionGate.DRAWDOWN].evidence_age_bars is not None
+
+
 def test_check_lets_a_sound_step_beyond_paper_pass() -> None:
     driver = _at_the_door_of_shadow()
     (moved,) = said(approve(driver, BOT), StageChanged)

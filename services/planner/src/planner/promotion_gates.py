@@ -285,12 +285,21 @@ def _in_words(code: PromotionGate, verdict: Verdict, bot: Bot, view: View, limit
     deciding = has_say(code, bot, view, limits)
     if code in LIVE_GATES:
         measured, required, clears = _live_words(code, bot, view, limits)
-        job = bot.drift.job_id if code is PromotionGate.DRIFT and bot.drift else None
-        return Gate(code, verdict, measured, required, clears, deciding, job, None, view.fingerprint(bot) or None, None)
+        job, age = _live_evidence(code, bot, view, stand)
+        return Gate(code, verdict, measured, required, clears, deciding, job, age, view.fingerprint(bot) or None, None)
     found = bot.evidence
     measured, required, clears = _words(code, limits, stand)
     job, fingerprint = (found.job_id, found.fingerprint) if found is not None else (None, None)
     return Gate(code, verdict, measured, required, clears, deciding, job, stand.age, fingerprint, stand.expiry)
+
+
+def _live_evidence(code: PromotionGate, bot: Bot, view: View, stand: _Stand) -> tuple[str | None, int | None]:
+    """The job that a live gate's verdict stands on, and how many bars old that is: the runner's own, or the re-run of its window."""
+    if code is PromotionGate.RUNNER_HEALTHY:
+        return bot.runner.job_id, bars_behind(bot, view)
+    if bot.drift is None:
+        return None, None
+    return bot.drift.job_id, stand.age if bot.evidence is not None and bot.evidence.job_id == bot.drift.job_id else None
 
 
 def _words(code: PromotionGate, limits: GateThresholds, stand: _Stand) -> tuple[str, str, str]:
