@@ -113,7 +113,7 @@ def test_a_killed_broker_comes_back_with_every_acknowledged_record(database: Dat
         database.empty()
         with a_platform(broker, database, tmp_path / "p") as platform:
             begin(platform, bots=8, suite=LARGE_SUITE)
-            wait_for("work under way", lambda: running(platform), 60)
+            wait_for("work under way", lambda: running(platform), 150)  # a new runner compiles and warms up first
             before = ticks(platform)
             broker.kill()
             broker.start()
@@ -167,7 +167,7 @@ def test_a_job_that_always_loses_its_runner_ends_dead_and_not_for_ever(platform:
     """S9, S11: failures are bounded, and the cause says so."""
     begin(platform, bots=1, suite=LARGE_SUITE, failures_limit=2)
     for _ in range(2):
-        wait_for("work under way", lambda: running(platform), 60)
+        wait_for("work under way", lambda: running(platform), 150)  # a new runner compiles and warms up first
         current = [service for service in platform.services if service.name == "job-runner" and service.alive][-1]
         current.kill()
         wait_for("the expiry", lambda: running(platform) is None)
