@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 import asyncpg
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
 
 from autonomy import clock
 from autonomy.policy import DEFAULT
@@ -34,7 +34,7 @@ class Context:
     stopping: bool = False
     clients: int = 0
     shelf: Shelf = field(default_factory=Shelf)
-    proofs: dict[tuple[tuple[str, ...], str | None], tuple[float, tuple[bytes, int, dict[str, str]]]] = field(default_factory=dict)
+    proofs: dict[tuple[tuple[str, ...], str | None], tuple[float, Response]] = field(default_factory=dict)
     snapshots_cache: dict[tuple[tuple[str, ...], str], tuple[object, bytes]] = field(default_factory=dict)
 
     @property

@@ -34,11 +34,10 @@ def answer(context: Context, keys: tuple[str, ...], require: str | None) -> Resp
     judged = context.proofs.get((keys, require))
     if judged is None or mono_ms - judged[0] >= SAME_MOMENT_MS:
         judged = context.proofs[(keys, require)] = (mono_ms, _judged(context, keys, require))
-    whole, code, headers = judged[1]
-    return Response(whole, code, headers, JSON)
+    return judged[1]  # a response holds no state of a request: the same one may be sent many times
 
 
-def _judged(context: Context, keys: tuple[str, ...], require: str | None) -> tuple[bytes, int, dict[str, str]]:
+def _judged(context: Context, keys: tuple[str, ...], require: str | None) -> Response:
     now_ms, judgement, log, read = context.judged()
     code = judgement.code
     if require == "ticking" and judgement.verdict in {"DOWN", "LATE"}:
@@ -56,7 +55,7 @@ def _judged(context: Context, keys: tuple[str, ...], require: str | None) -> tup
     }  # fmt: skip
     if code != 200:
         headers["Retry-After"] = str(RETRY_AFTER_S)
-    return whole, code, headers
+    return Response(whole, code, headers, JSON)
 
 
 @router.get("/api/_proof/autonomy", tags=["proof"], summary="Is the planner really scheduling?", responses=UNTRUSTED)
