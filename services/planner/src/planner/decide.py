@@ -63,6 +63,7 @@ def decide(state: State, view: View, sight: Sight | None = None) -> Plan:
     granted = tuple([decision for decision in settled if decision[1] is SCHEDULED])
     said, remembered, tails = state.said.rows.get, sight.held_back, dict[Key, str]()
     held_back: dict[int, HeldBack] = {}
+    keys: dict[int, Key] = {}
     for place, decision in zip(places, settled, strict=True):
         if decision[1] is SCHEDULED:
             continue
@@ -71,20 +72,17 @@ def decide(state: State, view: View, sight: Sight | None = None) -> Plan:
             key = decision.key()
             known = HeldBack(decisions[place], decision[1], key, line_of(decision, key, tails))
         held_back[place] = known
-        decisions[place], lines[place] = decision, known[3]
-        if said(decision[0]) != known[2]:
-            news.add(place)
-        else:
-            news.discard(place)
+        decisions[place], lines[place], keys[place] = decision, known[3], known[2]
     sight.held_back = held_back
     if state.pauses.rows:
         for place, decision in _pauses(decisions, state).items():
-            key = decision.key()
+            key = keys[place] = decision.key()
             decisions[place], lines[place] = decision, line_of(decision, key, tails)
-            if said(decision[0]) != key:
-                news.add(place)
-            else:
-                news.discard(place)
+    for place, key in keys.items():
+        if said(decisions[place][0]) != key:
+            news.add(place)
+        else:
+            news.discard(place)
     return plan_of(decisions, granted, tuple([decisions[place] for place in sorted(news)]), lines, state)
 
 

@@ -142,8 +142,8 @@ def _look_again(sight: Sight, stale: list[int], state: State, view: View, busy: 
         sight.entries[place], sight.wishes[place], sight.lines[place] = entry, entry.wish, entry.line
         if entry.wish.reason is scheduled:
             came.append(Candidate(entry.wish.due_since_ms or 0, bot_id, place))
-        _mark(sight.news, place, said.get(bot_id) != entry.key)
-        _mark(sight.lively, place, entry.lives)
+        _mark(sight.news, place, is_in=said.get(bot_id) != entry.key)
+        _mark(sight.lively, place, is_in=entry.lives)
         if entry.until_ms < NEVER:
             heappush(sight.clock, (entry.until_ms, place))
     if left:
@@ -169,7 +169,7 @@ def _hear(sight: Sight, state: State) -> None:
             discard(place)
 
 
-def _mark(places: set[int], place: int, is_in: bool) -> None:  # noqa: FBT001 - the very question
+def _mark(places: set[int], place: int, *, is_in: bool) -> None:
     if is_in:
         places.add(place)
     else:
