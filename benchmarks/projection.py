@@ -91,7 +91,7 @@ async def project(bootstrap: str, database: PostgresServer, schema: str, log: Lo
             projection.reader.seek(partition, 0)  # all pulses count here, they are part of the mix
     ends = {(topic, number): len(records) for (topic, number), records in log.records.items()}
     started = time.perf_counter()
-    while any(projection.intake.positions.get(key, 0) < end for key, end in ends.items()) or projection.intake.ticks:
+    while any(projection.intake.positions.get(key, 0) < end for key, end in ends.items()) or projection.intake.ticks or projection.taken:
         await projection.turn()
     spent = time.perf_counter() - started
     await projection.settle()

@@ -23,7 +23,8 @@ NOT_READY: Final = (
 
 async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Make a connection speak JSON documents and ids as text."""
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_dumps, decoder=orjson.loads)
+    for kind in ("jsonb", "json"):
+        await connection.set_type_codec(kind, schema="pg_catalog", encoder=_dumps, decoder=orjson.loads)
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
 
 

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from psycopg.types.json import Jsonb
+from sqlalchemy import create_engine, text
 
+import projection.migrate
 from autonomy.read_model import METADATA, VIEWS
-from projection.migrate import sync_url
+from projection.migrate import migrate, sync_url
 from support.servers import Database
 
 pytestmark = pytest.mark.servers
@@ -41,6 +45,42 @@ def test_every_table_view_and_column_has_a_comment(database: Database) -> None:
         ).fetchall()
     assert bare == []
     assert {row[0] for row in views} == set(VIEWS)
+
+
+def test_rows_of_the_first_schema_stay_what_they_are(database: Database) -> None:
+    """Documents become the text they were taken from; views over them answer as before."""
+    database.empty()
+    summary = {"equity": [["2000-03-01", 1.0, 1.25]], "bars": 12}
+    with psycopg.connect(database.owner_url) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS older CASCADE")
+    upgrade_to("0001", database.owner_url, "older")
+    with psycopg.connect(database.owner_url, options="-csearch_path=older") as connection:
+        connection.execute(
+            "INSERT INTO bot_backtests VALUES (gen_random_uuid(), 'a', 'BACKTEST_BASELINE', 'f', 'd', 's', false, 12, '2000-01-01', "
+            "'2000-03-01', 0.5, 0.4, 0.1, 0.07, 9, 0.3, true, %s, NULL, now())",
+            [Jsonb(summary)],
+        )
+    migrate(database.owner_url, "older")
+    with psycopg.connect(database.owner_url, options="-csearch_path=older") as connection:
+        assert connection.execute("SELECT summary, pg_typeof(summary)::text FROM bot_backtests").fetchone() == (summary, "json")
+        assert connection.execute("SELECT day::text, equity, buy_and_hold FROM bot_backtest_equity").fetchall() == [
+            ("2000-03-01", 1.0, 1.25)
+        ]
+        connection.execute("DROP SCHEMA older CASCADE")
+
+
+def upgrade_to(revision: str, url: str, schema: str) -> None:
+    """A schema as an older version left it."""
+    engine = create_engine(sync_url(url), connect_args={"options": f"-csearch_path={schema}"})
+    config = Config()
+    config.set_main_option("script_location", str(Path(projection.migrate.__file__).parent / "migrations"))
+    with engine.connect() as connection:
+        connection.execute(text(f'CREATE SCHEMA "{schema}"'))
+        connection.commit()
+        config.attributes["connection"], config.attributes["schema"] = connection, schema
+        command.upgrade(config, revision)
+        connection.commit()
+    engine.dispose()
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM bots", "UPDATE bots SET stage = 'LIVE'", "CREATE TABLE x (a int)", "TRUNCATE bot_jobs"])

@@ -7,7 +7,13 @@ import asyncio
 
 import pytest
 
+from autonomy import clock
+from autonomy.envelope import encode
 from autonomy.errors import Broken
+from autonomy.events import AttemptRefused
+from autonomy.kafka import Outgoing, append_batch, build_producer
+from autonomy.topics import COMMANDS
+from projection import app
 from projection.app import Projection, build_projection
 from projection.settings import ProjectionSettings
 from support.platform import Platform, fleet, wait_for
@@ -15,8 +21,12 @@ from support.platform import Platform, fleet, wait_for
 pytestmark = pytest.mark.servers
 
 
-async def built(platform: Platform) -> Projection:
-    settings = ProjectionSettings(KAFKA_BOOTSTRAP_SERVERS=platform.broker.bootstrap, DATABASE_URL=platform.database.url())  # type: ignore[call-arg]
+async def built(platform: Platform, **changes: int) -> Projection:
+    settings = ProjectionSettings(
+        KAFKA_BOOTSTRAP_SERVERS=platform.broker.bootstrap,
+        DATABASE_URL=platform.database.url(),
+        **changes,  # type: ignore[arg-type]
+    )
     return await build_projection(settings)
 
 
@@ -53,3 +63,37 @@ def test_two_projection_processes_do_the_work_once(platform: Platform) -> None:
     assert "another projection is writing" in loser.log.read_text()
     before = platform.one("SELECT max(tick) FROM autonomy_planner_runs") or 0
     wait_for("the other goes on", lambda: (platform.one("SELECT max(tick) FROM autonomy_planner_runs") or 0) > before + 1)
+
+
+async def test_while_the_log_is_far_ahead_fewer_and_larger_batches_are_committed(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing waits once the log gives less, and what was read is committed before a stop."""
+    monkeypatch.setattr(app, "POLL_RECORDS", 10)
+    monkeypatch.setattr(app, "BEHIND", 10)
+    said = AttemptRefused(
+        attempt_id=clock.drawn_id(), command="PauseLoop", actor="x", role="", code="FORBIDDEN", field="role", limit="operator"
+    )
+    producer = await build_producer(platform.broker.bootstrap)
+    attempts = [said.model_copy(update={"attempt_id": clock.drawn_id()}) for _ in range(45)]
+    values = [encode(a, source="autonomy/test", subject="x", time=clock.now(), event_id=a.attempt_id) for a in attempts]
+    await append_batch(producer, COMMANDS, 0, [Outgoing(b"x", value) for value in values])
+    await producer.stop()
+    projection = await built(platform, PROJECTION_BATCH=30)
+    commits, begin = [], Projection._begin_commit
+
+    async def begin_commit(self: Projection) -> None:
+        commits.append(self.taken)
+        await begin(self)
+
+    monkeypatch.setattr(Projection, "_begin_commit", begin_commit)
+    try:
+        while projection.intake.read < 40:
+            await projection.turn()
+        assert commits == [30]
+        projection.stopping = True
+        await projection.run()
+        assert commits == [30, projection.intake.read - 30]
+        assert platform.one("SELECT count(*) FROM commands") == projection.intake.read
+    finally:
+        await projection.close()

@@ -34,6 +34,9 @@ from projection.writer import Writer
 
 log = logging.getLogger(__name__)
 POLL_MS = 100
+POLL_RECORDS = 5_000
+BEHIND = 1_000
+"""Records in one poll that tell that the log is ahead: more are read before they are committed, since many change the same rows."""
 IN_FLIGHT = 3
 """Batches on their way to the database at once: a tick is applied in one go, and the database shall not wait for it."""
 RETRY_S = 0.5
@@ -57,6 +60,7 @@ class Projection:
     intake: Intake
     writing: "deque[tuple[asyncio.Future[None], Progress]]" = field(default_factory=deque)
     stopping: bool = False
+    taken: int = 0
     paused: frozenset[TopicPartition] = frozenset()
     read_only_log: bool = False
 
@@ -75,26 +79,30 @@ class Projection:
         """Project until told to stop."""
         while not self.stopping:
             await self.turn()
+        if self.taken:
+            await self._begin_commit()
         await self.settle()
 
     async def turn(self) -> bool:
-        """Read a batch and commit it; returns whether there was anything.
+        """Read what is there and commit it, or read on while the log is far ahead; returns whether there was anything.
 
         The next batches are read and decoded during the commit: their rows and offsets still move together and only after those before
         them, and if one fails none that follows is written. When nothing comes, all commits are waited for.
         """
-        records = await self.reader.poll(POLL_MS, self.settings.batch)
+        records = await self.reader.poll(POLL_MS, min(POLL_RECORDS, self.settings.batch))
         for record in records:
             self.intake.take(record)
         for topic, count in Tally([record.topic for record in records]).items():
             ROWS.labels(topic).inc(count)
         applied = self.intake.apply_ready_ticks()
-        if not records and not applied:
+        self.taken += len(records)
+        if not self.taken and not applied:
             await self.settle()
             return False
-        await self.settle(IN_FLIGHT - 1)
-        await self._begin_commit()
         self.watch_pending()
+        if len(records) < BEHIND or self.taken >= self.settings.batch:
+            await self.settle(IN_FLIGHT - 1)
+            await self._begin_commit()
         return True
 
     async def commit(self) -> None:
@@ -123,6 +131,7 @@ class Projection:
         traced = self.intake.spans.take(progress.head.tick) if self.intake.spans else ()
         self.writing.append((self.writer.write(changes, progress, traced), progress))
         self.intake.handed_over(progress)
+        self.taken = 0
 
     def watch_pending(self) -> None:
         """Stop fetching job events and bars while too many wait for their tick."""

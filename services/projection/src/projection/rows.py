@@ -11,7 +11,7 @@ import msgspec
 import orjson
 
 from autonomy.chain import AcceptedTick
-from autonomy.envelope import Received, data_bytes
+from autonomy.envelope import Received
 from autonomy.events import (
     AttemptRefused,
     BotChanged,
@@ -43,6 +43,32 @@ from autonomy.values import JobStatus, iso
 from projection.bot_now import Row
 
 
+class _Gates(msgspec.Struct):
+    blockers: msgspec.Raw = msgspec.Raw(b"[]")
+    promotion: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Decided(msgspec.Struct):
+    data: _Gates
+
+
+class _Found(msgspec.Struct):
+    result: msgspec.Raw
+
+
+class _Succeeded(msgspec.Struct):
+    data: _Found
+
+
+class _Any(msgspec.Struct):
+    data: msgspec.Raw
+
+
+_DECIDED: Final = msgspec.json.Decoder(_Decided)
+_RESULT: Final = msgspec.json.Decoder(_Succeeded)
+_RECORD: Final = msgspec.json.Decoder(_Any)
+
+
 def instant(ms: int) -> datetime:
     """A record's append time."""
     return datetime.fromtimestamp(ms / 1000, UTC)
@@ -54,6 +80,13 @@ class Said(NamedTuple):
     at: datetime
     tick: int
     event_id: str
+
+
+class Heard(NamedTuple):
+    """A job event's record: when it was appended, and its value as it stands in the log."""
+
+    at: datetime
+    value: bytes
 
 
 @dataclass(slots=True)
@@ -197,16 +230,16 @@ def note_row(event: Noted, bot_id: str, said: Said) -> Row:
     }  # fmt: skip
 
 
-def backtest_row(step: JobSucceeded, found: ResearchSummary, job_type: str, at: datetime) -> Row:
-    """A piece of evidence."""
-    metrics = found.metrics
+def backtest_row(step: JobSucceeded, found: ResearchSummary, job_type: str, heard: Heard) -> Row:
+    """A piece of evidence; its summary is the very text of its record, which the codec has checked."""
+    metrics, text = found.metrics, bytes(_RESULT.decode(heard.value).data.result)
     return {
         "job_id": step.job_id, "bot_id": step.bot_id, "job_type": job_type,
         "fingerprint": found.fingerprint, "data_sha256": found.data_sha256, "source_id": found.source_id,
         "synthetic": found.synthetic, "bars": found.bars, "first_day": found.first_day.isoformat(),
         "last_day": found.last_day.isoformat(), "sharpe": metrics.sharpe, "oos_sharpe": found.out_of_sample.sharpe,
         "max_drawdown": metrics.max_drawdown, "cagr": metrics.cagr, "trades": metrics.trades, "dsr": found.dsr,
-        "look_ahead_ok": found.look_ahead_ok, "summary": json_of(found), "artifact": found.artifact, "created_at": at,
+        "look_ahead_ok": found.look_ahead_ok, "summary": orjson.Fragment(text), "artifact": found.artifact, "created_at": heard.at,
     }  # fmt: skip
 
 
@@ -324,18 +357,6 @@ def answer_row(event: CommandAccepted | CommandRejected, tick: int) -> Row:
             assert_never(event)
 
 
-class _Gates(msgspec.Struct):
-    blockers: msgspec.Raw = msgspec.Raw(b"[]")
-    promotion: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Decided(msgspec.Struct):
-    data: _Gates
-
-
-_DECIDED: Final = msgspec.json.Decoder(_Decided)
-
-
 def span_row(event: BotDecision, said: Said, value: bytes) -> Row:
     """A standing decision; its gates are the very text of its record, which the codec has checked."""
     gates = _DECIDED.decode(value).data
@@ -351,13 +372,13 @@ def span_row(event: BotDecision, said: Said, value: bytes) -> Row:
     }  # fmt: skip
 
 
-def order_row(event: JobEnqueued, seq: int, said: Said) -> Row:
-    """A job as ordered, without what its lifecycle adds."""
+def order_row(event: JobEnqueued, seq: int, said: Said, value: bytes) -> Row:
+    """A job as ordered, without what its lifecycle adds; its order is the very text of its record, which the codec has checked."""
     return {
         "id": event.job_id, "bot_id": event.bot_id, "job_type": event.job_type.value,
         "job_class": event.job_class.value, "cause": None, "detail": None, "tick": event.tick, "seq": seq,
         "partition": event.partition, "created_at": said.at, "queued_at": said.at, "started_at": None, "finished_at": None,
         "last_beat_at": None, "beats": None, "phase": None, "progress": None, "fingerprint": event.fingerprint,
-        "bars_until": event.bars_until.isoformat(), "spec": orjson.Fragment(data_bytes(event)),
+        "bars_until": event.bars_until.isoformat(), "spec": orjson.Fragment(bytes(_RECORD.decode(value).data)),
         "result": None, "attempts": [], "event_id": said.event_id, "started_event_id": None, "ended_event_id": None,
     }  # fmt: skip

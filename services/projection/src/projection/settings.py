@@ -9,9 +9,9 @@ from autonomy.settings import ServiceSettings
 class ProjectionSettings(ServiceSettings):
     """Where the read models live.
 
-    Environment: DATABASE_URL (role autonomy_projection), PROJECTION_SCHEMA, PROJECTION_BATCH (records per transaction).
+    Environment: DATABASE_URL (role autonomy_projection), PROJECTION_SCHEMA, PROJECTION_BATCH (most records per transaction).
     """
 
     database_url: str = Field(validation_alias="DATABASE_URL")
     schema_name: str = Field(default=SCHEMA, pattern=r"^[a-z_][a-z0-9_]{0,40}$", validation_alias="PROJECTION_SCHEMA")
-    batch: int = Field(default=5000, ge=1, le=100_000, validation_alias="PROJECTION_BATCH")
+    batch: int = Field(default=20_000, ge=1, le=100_000, validation_alias="PROJECTION_BATCH")

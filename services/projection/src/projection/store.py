@@ -1,7 +1,8 @@
 """Read the working rows, and write a batch: rows and offsets in one transaction.
 
-Place in the flow: apply → **store** → PostgreSQL. Each table gets one `unnest` upsert per batch; offsets move by compare and
-set, so a second projection on the same schema stops instead of doing the work twice.
+Place in the flow: apply → **store** → PostgreSQL. Each table gets one upsert per batch, from an array per column or, where the
+columns are many, from one JSON document; offsets move by compare and set, so a second projection on the same schema stops instead of
+doing the work twice.
 
 Source: design, section 7; R-F9, R-F10.
 """
@@ -14,7 +15,7 @@ from typing import Final
 import asyncpg
 import orjson
 from sqlalchemy import BigInteger, Boolean, DateTime, Float, Integer, Table
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
 
 from autonomy.chain import GENESIS
 from autonomy.errors import Broken
@@ -28,11 +29,13 @@ from projection.rows import Changes
 
 CHUNK: Final = 2_000
 """Rows per statement: above a thousand the statement's cost is all rows, none of it overhead."""
+WIDE: Final = 40
+"""Columns above which a row goes as a JSON object: the driver encodes each value of an array by itself, orjson a whole row at once."""
 
 
 def _sql_type(kind: object) -> str:
     for python, sql in (
-        (JSONB, "jsonb"), (UUID, "uuid"), (DateTime, "timestamptz"), (BigInteger, "bigint"), (Integer, "integer"),
+        (JSONB, "jsonb"), (JSON, "json"), (UUID, "uuid"), (DateTime, "timestamptz"), (BigInteger, "bigint"), (Integer, "integer"),
         (Float, "double precision"), (Boolean, "boolean"),
     ):  # fmt: skip
         if isinstance(kind, python):
@@ -42,12 +45,17 @@ def _sql_type(kind: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """How rows of one table are written and deleted."""
+    """How rows of one table are written and deleted.
+
+    Attributes:
+        wide: its rows go as one JSON document instead of an array per column.
+    """
 
     sql: str
     delete: str
     columns: tuple[str, ...]
     json_columns: frozenset[str]
+    wide: bool
 
     @classmethod
     def of(cls, table: Table) -> "Upsert":
@@ -55,24 +63,30 @@ class Upsert:
         names = [column.name for column in table.columns]
         kinds = {column.name: _sql_type(column.type) for column in table.columns}
         keys = [column.name for column in table.primary_key]
-        json_columns = frozenset(name for name in names if kinds[name] == "jsonb")
+        json_columns = frozenset(name for name in names if kinds[name] in {"jsonb", "json"})
+        wide = len(names) > WIDE
         arrays = ", ".join(f"${number}::{'text' if name in json_columns else kinds[name]}[]" for number, name in enumerate(names, start=1))
         quoted = ", ".join(f'"{name}"' for name in names)
-        picked = ", ".join(f'u."{name}"::jsonb' if name in json_columns else f'u."{name}"' for name in names)
+        picked = ", ".join(f'u."{name}"::{kinds[name]}' if name in json_columns else f'u."{name}"' for name in names)
+        typed = ", ".join(f'"{name}" {kinds[name]}' for name in names)
+        source = f"json_to_recordset($1::text::json) AS u({typed})" if wide else f"unnest({arrays}) AS u({quoted})"
         updates = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in keys)
         matches = " AND ".join(f't."{key}" = k."{key}"' for key in keys)
         key_arrays = ", ".join(f"${number}::{kinds[key]}[]" for number, key in enumerate(keys, start=1))
         key_names = ", ".join(f'"{key}"' for key in keys)
         return cls(
-            sql=f'INSERT INTO "{table.name}" ({quoted}) SELECT {picked} FROM unnest({arrays}) AS u({quoted}) '  # noqa: S608 (names from our own metadata)
+            sql=f'INSERT INTO "{table.name}" ({quoted}) SELECT {picked} FROM {source} '  # noqa: S608 (names from our own metadata)
             f"ON CONFLICT ({key_names}) DO UPDATE SET {updates}",
             delete=f'DELETE FROM "{table.name}" t USING unnest({key_arrays}) AS k({key_names}) WHERE {matches}',  # noqa: S608
             columns=tuple(names),
             json_columns=json_columns,
+            wide=wide,
         )
 
-    def arrays(self, rows: Sequence[Row]) -> list[list[object]]:
-        """Rows as one array per column."""
+    def arguments(self, rows: Sequence[Row]) -> Sequence[object]:
+        """Rows as the statement takes them."""
+        if self.wide:
+            return (orjson.dumps(rows).decode(),)
         return [
             [None if row[name] is None else orjson.dumps(row[name]).decode() for row in rows]
             if name in self.json_columns
@@ -164,7 +178,7 @@ async def _settle(connection: "asyncpg.Connection[asyncpg.Record]", settled: Map
 
 async def _upsert(connection: "asyncpg.Connection[asyncpg.Record]", upsert: Upsert, rows: list[Row]) -> None:
     for start in range(0, len(rows), CHUNK):
-        await connection.execute(upsert.sql, *upsert.arrays(rows[start : start + CHUNK]))
+        await connection.execute(upsert.sql, *upsert.arguments(rows[start : start + CHUNK]))
 
 
 async def _move_offsets(connection: "asyncpg.Connection[asyncpg.Record]", progress: Progress) -> None:
@@ -245,10 +259,11 @@ def _text(value: object) -> str | None:
 async def table_hashes(
     connection: "asyncpg.Connection[asyncpg.Record]", tables: Iterable[tuple[str, Sequence[str], Sequence[str]]]
 ) -> dict[str, str]:
-    """A hash over the ordered rows of each table: (name, columns, keys)."""
+    """A hash over the ordered rows of each table: (name, columns, keys); documents count by what they say, not by how it is written."""
     found = {}
     for name, columns, keys in tables:
-        shown = ", ".join(f'"{column}"' for column in columns)
+        kinds = {column.name: _sql_type(column.type) for column in METADATA.tables[name].columns}
+        shown = ", ".join(f'"{column}"::jsonb' if kinds[column] == "json" else f'"{column}"' for column in columns)
         order = ", ".join(f'"{key}"' for key in keys)
         rows = f'SELECT row_number() OVER (ORDER BY {order}) AS n, ROW({shown})::text AS t FROM "{name}"'  # noqa: S608 (names from our own metadata)
         whole = "encode(sha256(coalesce(string_agg(md5(t), '' ORDER BY n), '')::bytea), 'hex')"

@@ -6,7 +6,7 @@ Place in the flow: the chain and operators' words → **tables** → the proofs.
 from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Index, Integer, Table, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from autonomy.read_model.columns import ID, INSTANT, METADATA, column
 
@@ -52,7 +52,7 @@ DECISION_SPANS: Final = Table(
     column("reason_code", Text(), "why the bot was scheduled or skipped", null=False),
     column("job_type", Text(), "the want that the reason is about"),
     column("job_id", ID, "the job enqueued or live"),
-    column("blockers", JSONB(), "every gate that did not pass, as recorded", null=False),
+    column("blockers", JSON(), "every gate that did not pass, as recorded", null=False),
     column("detail", Text(), "more about the reason", null=False),
     column("until_at", INSTANT, "end of a cooldown"),
     column("next_due_at", INSTANT, "when something becomes due, if foreseeable"),
@@ -62,7 +62,7 @@ DECISION_SPANS: Final = Table(
     column("would", Text(), "the reason there would be without the pause"),
     column("due_since", INSTANT, "since when the bot waits"),
     column("promotion_to", Text(), "stage that the promotion gates lead to"),
-    column("promotion", JSONB(), "every promotion gate as said with this decision; null: as last said before"),
+    column("promotion", JSON(), "every promotion gate as said with this decision; null: as last said before"),
     column("event_id", ID, "id of the BotDecision", null=False),
     Index("decision_spans_gates", "bot_id", "from_tick", postgresql_where=text("promotion IS NOT NULL")),
     Index("decision_spans_open", "bot_id", postgresql_where=text("to_tick IS NULL")),

@@ -21,7 +21,7 @@ SELECT b.id AS bot_id, s.from_tick AS since_tick, s.event_id, s.promotion_to, g.
 FROM bots b
 CROSS JOIN LATERAL (
     SELECT * FROM decision_spans d WHERE d.bot_id = b.id AND d.promotion IS NOT NULL ORDER BY d.from_tick DESC LIMIT 1) s
-CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(s.promotion) AS (
+CROSS JOIN LATERAL ROWS FROM (json_to_recordset(s.promotion) AS (
     code text, verdict text, measured text, required text, "clearsWhen" text, "evidenceJob" uuid, "evidenceAgeBars" integer,
     fingerprint text, deciding boolean, "expiresAt" timestamptz)) WITH ORDINALITY
     AS g(code, verdict, measured, required, "clearsWhen", "evidenceJob", "evidenceAgeBars", fingerprint, deciding, "expiresAt", place)
@@ -32,7 +32,7 @@ CREATE VIEW bot_blockers AS
 SELECT s.bot_id, s.from_tick AS since_tick, s.job_type, g.code, g.verdict, g.measured, g.required, g."clearsWhen" AS clears_when,
        g."evidenceJob" AS evidence_job, g."evidenceAgeBars" AS evidence_age_bars, g.fingerprint
 FROM decision_spans s
-CROSS JOIN LATERAL jsonb_to_recordset(s.blockers) AS g(
+CROSS JOIN LATERAL json_to_recordset(s.blockers) AS g(
     code text, verdict text, measured text, required text, "clearsWhen" text, "evidenceJob" uuid,
     "evidenceAgeBars" integer, fingerprint text)
 WHERE s.to_tick IS NULL
@@ -41,7 +41,7 @@ BACKTEST_EQUITY_VIEW: Final = """
 CREATE VIEW bot_backtest_equity AS
 SELECT b.bot_id, b.job_id, b.created_at, (p.point->>0)::date AS day, (p.point->>1)::float8 AS equity,
        (p.point->>2)::float8 AS buy_and_hold
-FROM bot_backtests b CROSS JOIN LATERAL jsonb_array_elements(b.summary->'equity') AS p(point)
+FROM bot_backtests b CROSS JOIN LATERAL json_array_elements(b.summary->'equity') AS p(point)
 """
 VIEWS: Final = {
     "autonomy_bot_decisions": (DECISIONS_VIEW, "One row per bot and planner run: why it was scheduled or skipped"),

@@ -6,7 +6,7 @@ Place in the flow: job events, beats and results → **tables** → the proofs a
 from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, Table, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from autonomy.read_model.columns import ID, INSTANT, METADATA, column
 
@@ -36,7 +36,7 @@ BOT_JOBS: Final = Table(
     column("progress", Float(), "0 to 1, as the runner reported it"),
     column("fingerprint", Text(), "what its evidence is bound to", null=False),
     column("bars_until", Text(), "last day of bars it may read", null=False),
-    column("spec", JSONB(), "the whole order, as enqueued", null=False),
+    column("spec", JSON(), "the whole order, as enqueued", null=False),
     column("result", JSONB(), "figures of the result (of a backtest the whole summary is in bot_backtests); null without one"),
     column("attempts", JSONB(), "earlier attempts, each with process, times, cause and the event that ended it", null=False),
     column("event_id", ID, "record that ordered it"),
@@ -68,7 +68,7 @@ BOT_BACKTESTS: Final = Table(
     column("trades", Integer(), "closed trades", null=False),
     column("dsr", Float(), "deflated Sharpe ratio, probability"),
     column("look_ahead_ok", Boolean(), "decisions are equal when the future is cut off", null=False),
-    column("summary", JSONB(), "the whole summary", null=False),
+    column("summary", JSON(), "the whole summary", null=False),
     column("artifact", Text(), "content address of the whole report"),
     column("created_at", INSTANT, "append time of the result", null=False),
     Index("bot_backtests_by_bot", "bot_id", "created_at"),
