@@ -16,6 +16,7 @@ from autonomy.envelope import encode
 from autonomy.events import Command, PauseLoop, ResumeLoop
 from autonomy.kafka import Outgoing, append_batch, build_producer, ensure_topics
 from autonomy.policy import read_policy
+from autonomy.telemetry import spare_collector
 from autonomy.topics import COMMANDS, Topic
 from benchmarks.fleet import mixed_state
 from benchmarks.limits.append_read import AppendRead
@@ -80,6 +81,7 @@ async def leading(bootstrap: str, bots: int) -> Planner:
     planner.state = mixed_state(bots, policy)
     planner.state.hash()
     planner.caught_up = True
+    spare_collector()  # as every planner that has caught up
     return planner
 
 
@@ -109,4 +111,4 @@ async def one_tick(planner: Planner, voice: AIOKafkaProducer, kind: type[Command
     while planner.state.head_tick == head or planner.candidate is not None:
         await planner.turn(50)
     spent = time.perf_counter() - started
-    return spent, [(record.key, record.value, record.headers()) for record in attempt.records]
+    return spent, [(record.key, record.value, list(record.headers())) for record in attempt.records]

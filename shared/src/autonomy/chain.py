@@ -7,10 +7,12 @@ Source: S1 to S5, S7.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
 from operator import is_
-from typing import Final
+from typing import Final, Protocol
 
 from autonomy.envelope import Ready, Undecodable, data_bytes, decode, encode, enveloped
 from autonomy.errors import Broken
@@ -46,19 +48,26 @@ class RunRecord:
     offset: Final[int] = -1
     timestamp_ms: Final[int] = 0
 
-    def headers(self) -> list[tuple[str, bytes]]:
+    def headers(self) -> Headers:
         """What travels beside the value."""
-        return [
-            ("kind", self.kind.encode()),
-            ("tick", str(self.tick).encode()),
-            ("try", self.try_id.encode()),
-            ("seq", str(self.seq).encode()),
-        ]
+        return (*_of_a_kind(self.kind, self.tick, self.try_id), ("seq", b"%d" % self.seq))
 
     def digest(self) -> bytes:
         """Hash over the place and the stored bytes; length-prefixed, so that no two records share one."""
-        head = f"{self.kind}|{self.tick}|{self.try_id}|{self.seq}|{len(self.key)}|{len(self.value)}|".encode()
-        return hashlib.sha256(head + self.key + self.value).digest()
+        head = _place_of_a_kind(self.kind, self.tick, self.try_id)
+        return hashlib.sha256(b"%b%d|%d|%d|%b%b" % (head, self.seq, len(self.key), len(self.value), self.key, self.value)).digest()
+
+
+@lru_cache(maxsize=64)
+def _of_a_kind(kind: str, tick: int, try_id: str) -> tuple[tuple[str, bytes], ...]:
+    """The headers that all records of one kind in a try share."""
+    return (("kind", kind.encode()), ("tick", b"%d" % tick), ("try", try_id.encode()))
+
+
+@lru_cache(maxsize=64)
+def _place_of_a_kind(kind: str, tick: int, try_id: str) -> bytes:
+    """What the places of all records of one kind in a try have in common."""
+    return f"{kind}|{tick}|{try_id}|".encode()
 
 
 def read_record(
@@ -78,6 +87,14 @@ def read_record(
         return Undecodable(f"headers do not place the record in a tick: {refusal!r}"[:300])
 
 
+class Stored(Protocol):
+    """What came back from the log, of a record as it was read."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
 @dataclass(slots=True)
 class OwnTry:
     """A try that this process wrote: a record of it that comes back byte for byte needs neither a second parse nor a second hash.
@@ -89,24 +106,9 @@ class OwnTry:
     """
 
     records: tuple[RunRecord, ...]
-    headers: tuple[Headers, ...]
+    headers: Sequence[Headers]
     root: str
     seen: int = 0
-
-    @classmethod
-    def of(cls, records: Sequence[RunRecord], root: str) -> "OwnTry":
-        """A try whose records are about to be appended."""
-        return cls(tuple(records), tuple([tuple(record.headers()) for record in records]), root)
-
-    def recognise(self, headers: Sequence[tuple[str, bytes | None]], key: bytes | None, value: bytes | None) -> RunRecord | None:
-        """The next record of the try, when these are its very bytes; None for anything else."""
-        if self.seen == len(self.records):
-            return None
-        record = self.records[self.seen]
-        if record.value != value or record.key != key or self.headers[self.seen] != tuple(headers):
-            return None
-        self.seen += 1
-        return record
 
     def is_whole(self, records: Sequence[RunRecord]) -> bool:
         """Whether these are the try's own records, each the very object: immutable, so its root still stands."""
@@ -121,15 +123,18 @@ def root_of(records: Iterable[RunRecord]) -> str:
     return whole.hexdigest()
 
 
-def write_records(facts: Sequence[TickRecord | Ready], keys: Sequence[str], tick: int, try_id: str, now_ms: int) -> list[RunRecord]:
-    """The records of a try, seq 1..n; the same arguments give the same bytes on any machine."""
+def each_record(facts: Sequence[TickRecord | Ready], keys: Sequence[str], tick: int, try_id: str, now_ms: int) -> Iterator[RunRecord]:
+    """The records of a try one by one, seq 1..n; the same arguments give the same bytes on any machine."""
     time, ids = iso_of_ms(now_ms), derived_ids(len(facts), "record", tick, try_id)
-    found: list[RunRecord] = []
     for seq, (fact, key, event_id) in enumerate(zip(facts, keys, ids, strict=True), start=1):
         data = fact.data if isinstance(fact, Ready) else data_bytes(fact)
         value = enveloped(fact.wire, data, event_id, SOURCE, key, time)
-        found.append(RunRecord(fact.wire, tick, try_id, seq, key.encode(), value))
-    return found
+        yield RunRecord(fact.wire, tick, try_id, seq, key.encode(), value)
+
+
+def write_records(facts: Sequence[TickRecord | Ready], keys: Sequence[str], tick: int, try_id: str, now_ms: int) -> list[RunRecord]:
+    """All records of a try."""
+    return list(each_record(facts, keys, tick, try_id, now_ms))
 
 
 def seal_hash(seal: PlannerRun) -> str:
@@ -216,6 +221,23 @@ class Chain:
             self._keep(record)
             return None
         return self._judge(record)
+
+    def take_own(self, stored: Sequence[Stored], first: int) -> int:
+        """How many of these from `first` on are the next ones of this process's own try, byte for byte; each is kept as `feed` would."""
+        own = self.own
+        if own is None or own.seen == len(own.records) or stored[first].value != own.records[own.seen].value:
+            return 0
+        begin, ours = own.seen, own.records[own.seen]
+        if ours.tick != self.head.tick + 1 or len(self.tries.get(ours.try_id, ())) != begin or len(own.records) > MAX_RECORDS_PER_TICK:
+            return 0
+        came = zip(islice(stored, first, None), islice(own.records, begin, None), islice(own.headers, begin, None), strict=False)
+        kept = self.tries.setdefault(ours.try_id, {})
+        for found, record, headers in came:
+            if found.value != record.value or found.key != record.key or found.headers != headers:
+                break
+            kept[record.seq] = record
+        own.seen = len(kept)
+        return own.seen - begin
 
     def _check_anchor(self, record: RunRecord, anchor: Head) -> None:
         received = decode(record.value, RUNS)

@@ -12,11 +12,12 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from autonomy.errors import Retryable
 from autonomy.topics import Topic
@@ -102,28 +103,72 @@ class Outgoing(NamedTuple):
     headers: Sequence[tuple[str, bytes]] = ()
 
 
-async def append_batch(producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Outgoing]) -> int:
-    """Append records in order and wait for the last ack; returns the offset of the last record.
+@dataclass(slots=True)
+class Appending:
+    """Records on their way to the end of one partition, in order: the broker writes some while the next ones are put together.
 
     Whole batches are handed to the client: a future per record costs more than the record.
+    """
+
+    producer: AIOKafkaProducer
+    topic: str
+    partition: int
+    builder: BatchBuilder | None = None
+    sent: "list[asyncio.Future[Any]]" = field(default_factory=list)
+    last_count: int = 0
+
+    async def add(self, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        """The next record; sent with its batch.
+
+        Raises:
+            KafkaError: a batch before it cannot be sent.
+            ValueError: larger than a batch.
+        """
+        if self.put(key, value, headers):
+            return
+        await self.flush()
+        if not self.put(key, value, headers):
+            raise ValueError(f"a record of {len(value)} bytes does not fit into a batch")
+
+    def put(self, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> bool:
+        """Put a record into the open batch; whether there was room for it."""
+        if self.builder is None:
+            self.builder = self.producer.create_batch()
+        return self.builder.append(key=key, value=value, timestamp=None, headers=headers) is not None
+
+    async def flush(self) -> None:
+        """Send what there is, without waiting for its ack.
+
+        Raises:
+            KafkaError: it cannot be sent.
+        """
+        builder, self.builder = self.builder, None
+        if builder is not None and (count := builder.record_count()):
+            self.sent.append(await self.producer.send_batch(builder, self.topic, partition=self.partition))
+            self.last_count = count
+        await asyncio.sleep(0)  # the client writes to its socket only when it gets its turn
+
+    async def acknowledged(self) -> int:
+        """Wait for the last ack; returns the offset of the last record, -1 when there was none.
+
+        Raises:
+            KafkaError: not acknowledged; some or all may still land later.
+        """
+        await self.flush()
+        done = [await future for future in self.sent]
+        return done[-1].offset + self.last_count - 1 if done else -1
+
+
+async def append_batch(producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Outgoing]) -> int:
+    """Append records in order and wait for the last ack; returns the offset of the last record.
 
     Raises:
         KafkaError: not acknowledged; some or all may still land later.
     """
-    futures = []
-    builder = producer.create_batch()
+    appending = Appending(producer, topic, partition)
     for key, value, headers in records:
-        if builder.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
-            futures.append(await producer.send_batch(builder, topic, partition=partition))
-            await asyncio.sleep(0)  # the broker writes this batch while the next one is put together
-            builder = producer.create_batch()
-            if builder.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
-                raise ValueError(f"a record of {len(value)} bytes does not fit into a batch")
-    last_count: int = builder.record_count()
-    futures.append(await producer.send_batch(builder, topic, partition=partition))
-    done = [await future for future in futures]
-    last_offset: int = done[-1].offset
-    return last_offset + last_count - 1
+        await appending.add(key, value, list(headers))
+    return await appending.acknowledged()
 
 
 @dataclass(slots=True)

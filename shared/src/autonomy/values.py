@@ -6,6 +6,7 @@ Place in the flow: everywhere. Pure: no clock, no randomness, no I/O.
 import hashlib
 import re
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum, unique
 from functools import lru_cache
@@ -68,16 +69,14 @@ def derived_id(*cause: object) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def derived_ids(count: int, *cause: object) -> list[str]:
+def derived_ids(count: int, *cause: object) -> Iterator[str]:
     """`derived_id` of a cause and each number from 1 to `count`; what they share is put together once."""
     start = hashlib.sha1(_NAMESPACE_BYTES + "/".join([*[str(part) for part in cause], ""]).encode(), usedforsecurity=False)
-    found: list[str] = []
     for number in range(1, count + 1):
         one = start.copy()
         one.update(b"%d" % number)
         text = one.hexdigest()
-        found.append(f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}")
-    return found
+        yield f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def job_id_of(tick: int, try_id: str, seq: int) -> str:

@@ -1,5 +1,8 @@
 """A decision is written without its model: the bytes are those that the model writes, and what a reader would refuse is never written."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,7 +92,7 @@ def test_a_gate_in_too_many_words_is_not_written(place: int) -> None:
 
 @given(st.integers(0, 40), st.text(max_size=10))
 def test_ids_of_a_row_are_those_derived_one_by_one(count: int, cause: str) -> None:
-    assert derived_ids(count, "record", 7, cause) == [derived_id("record", 7, cause, number) for number in range(1, count + 1)]
+    assert list(derived_ids(count, "record", 7, cause)) == [derived_id("record", 7, cause, number) for number in range(1, count + 1)]
 
 
 @given(INSTANTS)
@@ -108,42 +111,60 @@ def facts(actor: str = "ada") -> list[RunRecord]:
     return write_records([BotRetired(bot_id=bot, actor=actor) for bot in "abc"], list("abc"), 1, an_id("t"), NOON_MS)
 
 
-def come_back(own: OwnTry, records: list[RunRecord]) -> list[RunRecord | None]:
-    return [own.recognise(tuple(record.headers()), record.key, record.value) for record in records]
+def own_try(records: list[RunRecord]) -> OwnTry:
+    return OwnTry(tuple(records), [record.headers() for record in records], root_of(records))
+
+
+def back(records: list[RunRecord], **changes: Any) -> list[Any]:
+    """Records as the log gives them back."""
+    return [SimpleNamespace(**{"key": record.key, "value": record.value, "headers": record.headers(), **changes}) for record in records]
 
 
 def test_an_own_try_that_comes_back_is_accepted_as_any_reader_does() -> None:
     records = facts()
-    own = OwnTry.of(records, root_of(records))
-    seen = come_back(own, facts())
-    assert all(one is ours for one, ours in zip(seen, records, strict=True))
-    assert own.recognise(tuple(records[0].headers()), records[0].key, records[0].value) is None, "each comes once"
+    leader, reader = Chain(own=own_try(records)), Chain()
+    assert [leader.take_own(back(facts()), 0), leader.take_own(back(facts()), 0)] == [3, 0], "each comes once"
+    for record in facts():
+        reader.feed(record)
     seal = a_seal(GENESIS, records, "t")
-    leader, reader = Chain(own=own), Chain()
-    for record in [*records, seal]:
-        led, read = (
-            leader.feed(record),
-            reader.feed(RunRecord(record.kind, record.tick, record.try_id, record.seq, record.key, record.value)),
-        )
+    led, read = leader.feed(seal), reader.feed(seal)
     assert led is not None
     assert read is not None
     assert led.seal == read.seal
+    assert all(one is ours for one, ours in zip(led.records, records, strict=True))
+
+
+def test_an_own_try_comes_back_in_parts_between_others() -> None:
+    records, chain = facts(), Chain(own=own_try(facts()))
+    stored = [*back(records[:2]), *back(facts(actor="eve")), *back(records[2:])]
+    assert [chain.take_own(stored, place) for place in (0, 2, 3, 4, 5)] == [2, 0, 0, 0, 1]
+    assert chain.feed(a_seal(GENESIS, records, "t")) is not None
 
 
 def test_other_bytes_in_the_place_of_an_own_record_are_not_taken_for_it() -> None:
     records = facts()
-    for changed in (facts(actor="eve"), [*facts()[1:], facts()[0]]):
-        assert come_back(OwnTry.of(records, root_of(records)), changed)[0] is None
-    own = OwnTry.of(records, root_of(records))
-    headers = tuple(records[0].headers())
-    assert own.recognise((*headers[:-1], ("seq", b"2")), records[0].key, records[0].value) is None
-    assert own.recognise(headers, b"other", records[0].value) is None
-    assert own.recognise(headers, records[0].key, records[0].value) is records[0]
+    for changed in (
+        back(facts(actor="eve")), back([*facts()[1:], facts()[0]]), back(records, key=b"other"), back(records, value=None),
+        back(records, headers=(*records[0].headers()[:-1], ("seq", b"9"))),
+    ):  # fmt: skip
+        assert Chain(own=own_try(records)).take_own(changed, 0) == 0
+    assert Chain().take_own(back(records), 0) == 0, "nothing is its own"
+    assert Chain(own=own_try(records)).take_own(back(records), 0) == 3
+
+
+def test_an_own_try_whose_tick_is_over_or_whose_name_was_used_is_read_like_any_other() -> None:
+    records = facts()
+    late, used = Chain(own=own_try(records)), Chain(own=own_try(records))
+    for record in [*facts(actor="eve"), a_seal(GENESIS, facts(actor="eve"), "t")]:
+        late.feed(record)
+    assert (late.head.tick, late.take_own(back(records), 0)) == (1, 0)
+    used.feed(facts(actor="eve")[1])
+    assert used.take_own(back(records), 0) == 0
 
 
 def test_an_own_root_never_covers_another_record() -> None:
     records = facts()
-    own = OwnTry.of(records, root_of(records))
+    own = own_try(records)
     chain = Chain(own=own)
     for record in [*facts(actor="eve"), a_seal(GENESIS, records, "t")]:
         assert chain.feed(record) is None

@@ -22,7 +22,7 @@ from autonomy.chain import GENESIS, AcceptedTick, Chain, OwnTry, read_record
 from autonomy.envelope import Undecodable, decode, encode, event_id_of
 from autonomy.errors import Broken
 from autonomy.events import Head, PlannerPulse
-from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
+from autonomy.kafka import Appending, LogReader, Outgoing, Record, append_batch, build_producer
 from autonomy.telemetry import spare_collector
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS, TOPICS
 from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
@@ -31,7 +31,7 @@ from planner.fold import read_input, repairs
 from planner.inbox import MAX_TICKS_AHEAD, Inbox
 from planner.settings import PlannerSettings
 from planner.state import State
-from planner.tick import TickInputs, Try, follow, gap_to, prepare
+from planner.tick import Draft, TickInputs, Try, draft, follow, gap_to
 from planner.tracing import trace_tick
 from planner.wake import Wake, next_due_ms
 
@@ -41,6 +41,8 @@ PULSE_EVERY_MS = 1_000
 ASK_EVERY_MS = 1_000
 """While an accepted tick waits for inputs, how often the broker is asked whether it has them at all."""
 POLL_MS = 50
+RECORDS_PER_TURN = 100
+"""Records of a try after which the client gets a turn to send and to hear of what was sent."""
 TICKS = Counter("autonomy_planner_ticks", "Accepted ticks that this process folded", ["cause", "own"])
 TICK_SECONDS = Histogram("autonomy_planner_tick_seconds", "From the cut to the accepted seal, own ticks")
 LAST_TICK = Gauge("autonomy_planner_last_tick_timestamp_seconds", "Recorded time of the last accepted tick")
@@ -55,7 +57,6 @@ class Candidate:
     attempt: Try
     inputs: TickInputs
     sent_mono_ms: float
-    sealed: bool = False
 
 
 @dataclass(slots=True)
@@ -112,8 +113,13 @@ class Planner:
     async def turn(self, timeout_ms: int) -> None:
         """Read what came, fold the ticks whose inputs are here, say a pulse."""
         self.reader.pause_all_but({partition for partition in self.reader.positions if self.is_wanted(partition)})
-        for record in await self.reader.poll(timeout_ms):
-            self.take(record)
+        records, place = await self.reader.poll(timeout_ms), 0
+        while place < len(records):
+            if own := self.chain.take_own(records, place):
+                place += own
+                continue
+            self.take(records[place])
+            place += 1
         self.go_on_if_accepted()
         while self.accepted and self.reader.reached(self.accepted[0].seal.cut) and not self.halted:
             await self.apply(self.accepted.pop(0))
@@ -135,8 +141,7 @@ class Planner:
     def take(self, record: Record) -> None:
         """Route one record of the log."""
         if record.topic == RUNS:
-            own = None if self.chain.own is None else self.chain.own.recognise(record.headers, record.key, record.value)
-            placed = own or read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
             if isinstance(placed, Undecodable):
                 self.chain.void_records += 1
                 return
@@ -265,26 +270,45 @@ class Planner:
         )  # fmt: skip
         self.state.begin()
         try:
-            prepared = prepare(self.state, self.inbox.slice_to(cut), inputs)
+            drafted = draft(self.state, self.inbox.slice_to(cut), inputs)
+            prepared = await self.send(drafted)
         except (Broken, ValidationError) as fault:
-            # A plan that breaks a rule, or that no reader would take, is never published; standing still, loudly, beats deciding wrongly.
+            # A plan that breaks a rule, or that no reader would take, is never sealed; standing still, loudly, beats deciding wrongly.
             self.state.undo()
             self.halt(str(fault))
             return
-        self.candidate = Candidate(prepared, inputs, started)
-        *facts, seal = prepared.records
-        own = self.chain.own = OwnTry.of(facts, prepared.seal.root)
-        outgoing = [Outgoing(record.key, record.value, headers) for record, headers in zip(facts, own.headers, strict=True)]
-        try:
-            # The seal goes out only once every record before it is acknowledged: a failed send ends the try.
-            if outgoing:
-                await append_batch(self.producer, RUNS, 0, outgoing)
-            self.candidate.sealed = True
-            await append_batch(self.producer, RUNS, 0, [Outgoing(seal.key, seal.value, seal.headers())])
         except KafkaError as refusal:
             log.warning("the try was not acknowledged: %r", refusal)
-            if not self.candidate.sealed:
-                self.drop_candidate()
+            self.state.undo()
+            return
+        self.candidate = Candidate(prepared, inputs, started)
+        seal = prepared.records[-1]
+        try:
+            await append_batch(self.producer, RUNS, 0, [Outgoing(seal.key, seal.value, seal.headers())])
+        except KafkaError as refusal:
+            log.warning("the seal was not acknowledged, it may be there: %r", refusal)
+
+    async def send(self, drafted: Draft) -> Try:
+        """Append the records of a try while they are written, and seal it meanwhile; the seal itself may follow them now.
+
+        Raises:
+            KafkaError: a record was not acknowledged: without a seal none of them counts.
+            Broken, ValidationError: no reader would take it; the same holds.
+        """
+        appending, beside = Appending(self.producer, RUNS, 0), []
+        for record in drafted.records():
+            headers = record.headers()
+            beside.append(headers)
+            if not appending.put(record.key, record.value, list(headers)):
+                await appending.add(record.key, record.value, list(headers))
+            if record.seq % RECORDS_PER_TURN == 0:
+                await asyncio.sleep(0)
+        await appending.flush()
+        prepared = drafted.sealed()
+        # The seal goes out only once every record before it is acknowledged: a failed send ends the try.
+        await appending.acknowledged()
+        self.chain.own = OwnTry(prepared.records[:-1], beside, prepared.seal.root)
+        return prepared
 
     def drop_candidate(self) -> None:
         """The try is lost or unknown: forget its state and read on."""

@@ -134,7 +134,7 @@ def _places(plan: Plan, state: State, view: View) -> Iterator[str]:
 
 
 def _kind(job_type: JobType | None) -> str:
-    return {JobType.RUNNER_START: "runner", JobType.EVOLVE: "search"}.get(job_type or JobType.BACKTEST_BASELINE, "research")
+    return "runner" if job_type is JobType.RUNNER_START else "search" if job_type is JobType.EVOLVE else "research"
 
 
 def _grant_of(decision: Decision, bot: Bot, state: State, view: View) -> Iterator[str]:
@@ -181,10 +181,12 @@ def _rest_s(record: ClassRecord, view: View) -> float:
 
 
 def _fairness(plan: Plan) -> Iterator[str]:
+    if not plan.granted:
+        return
     waiting = [d for d in plan.decisions if d.reason in LIMITS and d.detail != "CANCEL_UNDER_WAY"]
     for kind in ("research", "search", "runner"):
         granted = [(d.due_since_ms or 0, d.bot_id) for d in plan.granted if _kind(d.job_type) == kind]
-        held_back = [(d.due_since_ms or 0, d.bot_id) for d in waiting if _kind(d.job_type) == kind]
+        held_back = [(d.due_since_ms or 0, d.bot_id) for d in waiting if _kind(d.job_type) == kind] if granted else []
         if granted and held_back and min(held_back) < max(granted):
             yield f"{min(held_back)[1]} waits longer than {max(granted)[1]}, which was scheduled"
 

@@ -88,11 +88,14 @@ def decide(state: State, view: View, sight: Sight | None = None) -> Plan:
 
 def _pauses(decisions: list[Decision], state: State) -> dict[int, Decision]:
     """What pauses make of the decisions that they cover, by place."""
-    found: dict[int, Decision] = {}
+    rows, found = state.bots.rows, dict[int, Decision]()
+    fleet = state.pauses.rows.get("fleet/")  # the widest: nobody needs to look for another
+    words = {key: f"{pause.scope} paused by {pause.actor}" for key, pause in state.pauses.rows.items()}
     for place, before in enumerate(decisions):
-        after = paused(before, state)
-        if after is not before:
-            found[place] = after
+        bot = rows[before[0]]
+        key = "fleet/" if fleet is not None else pause_of(bot, state)
+        if key is not None and not goes_on(bot, before):
+            found[place] = paused(before, words[key])
     return found
 
 
@@ -109,14 +112,8 @@ def goes_on(bot: Bot, decision: Decision) -> bool:
     return decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended in {"SUCCEEDED", "CRASH"}
 
 
-def paused(decision: Decision, state: State) -> Decision:
+def paused(decision: Decision, detail: str) -> Decision:
     """What a pause makes of a decision: nothing is enqueued, and what would have been is kept."""
-    bot = state.bots.rows[decision.bot_id]
-    key = pause_of(bot, state)
-    if key is None or goes_on(bot, decision):
-        return decision
-    pause = state.pauses.rows[key]
-    detail = f"{pause.scope} paused by {pause.actor}"
     return tuple.__new__(
         Decision, (decision[0], Reason.LOOP_DISABLED, decision[2], decision[3], detail, *decision[5:10], None, decision[1], *decision[12:])
     )

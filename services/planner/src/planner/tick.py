@@ -6,14 +6,15 @@ Place in the flow: the planner's whole pure path, fold → commands → decide �
 Source: S1, S5, S6, R-A3.1.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import orjson
 from msgspec.structs import replace
 
-from autonomy.chain import AcceptedTick, RunRecord, root_of, seal_hash, write_records, write_seal
+from autonomy.chain import AcceptedTick, RunRecord, each_record, seal_hash, write_seal
 from autonomy.envelope import Ready, data_bytes
 from autonomy.errors import Broken
 from autonomy.events import Blocker, BotDecision, Head, JobEnqueued, PlannerRun, StageChanged, TickRecord
@@ -47,6 +48,7 @@ from planner.view import View, build_view
 from planner.wishes import Decision
 
 MAX_ERRORS_SHOWN = 20
+DECISION = BotDecision.wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,56 @@ class Try:
         return self.seal.jobs_enqueued
 
 
+@dataclass(slots=True)
+class Draft:
+    """A tick that was decided and checked; its state is folded whole, its records and its seal are still to be written.
+
+    Attributes:
+        facts: what it says, in order; the decisions last.
+        keys: of the records, one each.
+        written: the records so far; `root` is the hash over theirs, as of `root_of`.
+    """
+
+    state: State
+    plan: Plan
+    view: View
+    inputs: TickInputs
+    slice_: Sequence[Input]
+    registered: int
+    errors: Sequence[str]
+    facts: Sequence[TickRecord | Ready]
+    keys: Sequence[str]
+    written: list[RunRecord] = field(default_factory=list)
+    root: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+    def records(self) -> Iterator[RunRecord]:
+        """Write the records one by one, so that the first can be sent before the last is there."""
+        inputs = self.inputs
+        for record in each_record(self.facts, self.keys, inputs.tick, inputs.try_id, inputs.now_ms):
+            self.root.update(record.digest())
+            self.written.append(record)
+            yield record
+
+    def sealed(self) -> Try:
+        """The whole try."""
+        whole, record = write_seal(seal_of(self), self.inputs.now_ms)
+        return Try((*self.written, record), whole, self.plan)
+
+
 def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
-    """Fold the slice, answer the commands, decide, check, and write the records and the seal.
+    """Draft a tick, and write its records and its seal.
+
+    Raises:
+        Broken: the plan breaks a rule; nothing may be published.
+    """
+    drafted = draft(state, slice_, inputs)
+    for _ in drafted.records():
+        pass
+    return drafted.sealed()
+
+
+def draft(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Draft:
+    """Fold the slice, answer the commands, decide and check.
 
     Raises:
         Broken: the plan breaks a rule; nothing may be published.
@@ -119,10 +169,7 @@ def prepare(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Try:
     for decision in telling:
         state.said.put(decision.bot_id, decision.key())
     keys = [*[key_of(fact, inputs.tick) for fact in said], *[decision.bot_id for decision in telling]]
-    records = write_records([*said, *told], keys, inputs.tick, inputs.try_id, inputs.now_ms)
-    seal = seal_of(state, plan, records, inputs, view, registered, errors, slice_)
-    whole, record = write_seal(seal, inputs.now_ms)
-    return Try((*records, record), whole, plan)
+    return Draft(state, plan, view, inputs, slice_, registered, errors, [*said, *told], keys)
 
 
 def free_orphans(state: State) -> None:
@@ -204,7 +251,7 @@ def told_of(decision: Decision, state: State, view: View, tick: int) -> Ready:
         promotion = tree(bot, view)
         if said_of_gates(promotion) != decision.promotion:
             raise Broken(f"tick {tick}: {bot.id} was decided on gates {decision.promotion}, and has {said_of_gates(promotion)}")
-    return Ready(BotDecision.wire, decision_bytes(decision, tick, found, promotion, NEXT_STAGE.get(bot.stage)))
+    return Ready(DECISION, decision_bytes(decision, tick, found, promotion, NEXT_STAGE.get(bot.stage)))
 
 
 def decision_bytes(
@@ -263,27 +310,19 @@ def _blocker(finding: Finding) -> str:
     )).decode()  # fmt: skip
 
 
-def seal_of(
-    state: State,
-    plan: Plan,
-    records: Sequence[RunRecord],
-    inputs: TickInputs,
-    view: View,
-    registered: int,
-    errors: Sequence[str],
-    slice_: Sequence[Input],
-) -> PlannerRun:
-    """The seal over a try, all but its hash."""
+def seal_of(drafted: Draft) -> PlannerRun:
+    """The seal over a try whose records are written, all but its hash."""
+    inputs, plan, state, slice_ = drafted.inputs, drafted.plan, drafted.state, drafted.slice_
     return PlannerRun(
         run_id=run_id_of(inputs.tick, inputs.try_id), tick=inputs.tick, prev_hash=inputs.head.hash,
-        try_id=inputs.try_id, process_id=inputs.process_id, count=len(records), root=root_of(records),
+        try_id=inputs.try_id, process_id=inputs.process_id, count=len(drafted.written), root=drafted.root.hexdigest(),
         cut=dict(inputs.cut), inputs=len(slice_), input_root=input_root(slice_), cause=inputs.cause, due_at=instant_of_ms(inputs.due_at_ms),
-        now=instant_of_ms(inputs.now_ms), elapsed_ms=inputs.elapsed_ms, market_now=market_instant(view.market_day),
-        state_hash=state.hash(), horizon=inputs.horizon, policy_hash=view.policy.hash(), decider=DECIDER,
-        registered=registered, evaluated=len(plan.decisions), jobs_enqueued=len(plan.granted),
+        now=instant_of_ms(inputs.now_ms), elapsed_ms=inputs.elapsed_ms, market_now=market_instant(drafted.view.market_day),
+        state_hash=state.hash(), horizon=inputs.horizon, policy_hash=drafted.view.policy.hash(), decider=DECIDER,
+        registered=drafted.registered, evaluated=len(plan.decisions), jobs_enqueued=len(plan.granted),
         blocked=plan.reason_counts.get(Reason.BLOCKED_BY_GATES, 0), reason_counts=plan.reason_counts,
         blocker_counts=plan.blocker_counts, zero_jobs=plan.zero_jobs, live_jobs=len(state.jobs.rows),
-        loop_enabled="fleet/" not in state.pauses.rows, errors=tuple(errors), digest=plan.digest, hash="",
+        loop_enabled="fleet/" not in state.pauses.rows, errors=tuple(drafted.errors), digest=plan.digest, hash="",
     )  # fmt: skip
 
 
