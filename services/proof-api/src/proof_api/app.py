@@ -8,7 +8,6 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
-import asyncpg
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -16,12 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autonomy import clock
 from autonomy.errors import BadInput, Broken
-from autonomy.postgres import NOT_READY, prepare
-from autonomy.read_model import SCHEMA
+from autonomy.postgres import NOT_READY
 from proof_api import problems
 from proof_api.auth import Operators
 from proof_api.commands import Desk
 from proof_api.context import Context
+from proof_api.pool import Pool
 from proof_api.routes import acting, careers, proofs, reading, stream
 from proof_api.settings import ProofSettings
 from proof_api.snapshot import Snapshots
@@ -29,8 +28,6 @@ from proof_api.voice import LOST, Voice
 from proof_api.watch import Watch
 
 log = logging.getLogger(__name__)
-POOL_SIZE = 8
-QUERY_TIMEOUT_S = 5
 RETRY_S = 0.5
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -122,10 +119,7 @@ async def keep_pool(context: Context) -> None:
     """Make the connection pool once the database answers; it reconnects by itself from then on."""
     while context.pool is None:
         try:
-            context.pool = await asyncpg.create_pool(
-                context.settings.database_url, min_size=1, max_size=POOL_SIZE, command_timeout=QUERY_TIMEOUT_S, timeout=2,
-                init=prepare, server_settings={"search_path": SCHEMA},
-            )  # fmt: skip
+            context.pool = await Pool.open(context.settings.database_url)
         except NOT_READY as refusal:
             log.warning("waiting for PostgreSQL: %r", refusal)
             await asyncio.sleep(RETRY_S)

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import asyncpg
 import orjson
 from pydantic import ValidationError
 
@@ -45,6 +44,7 @@ from autonomy.postgres import GONE
 from autonomy.topics import COMMANDS
 from autonomy.values import derived_id
 from proof_api.auth import Operator, Role
+from proof_api.pool import Pool
 from proof_api.problems import Problem
 from proof_api.voice import LOST, Voice
 
@@ -108,7 +108,7 @@ class Desk:
             raise Problem(422, "BAD_INPUT", "A value is refused", str(refusal), field=refusal.field, limit=refusal.limit) from refusal
         return command
 
-    async def say_once(self, command: Command, pool: "asyncpg.Pool[asyncpg.Record] | None") -> None:
+    async def say_once(self, command: Command, pool: Pool | None) -> None:
         """Append a command with an idempotency key, unless that was done before.
 
         Raises:
@@ -171,12 +171,13 @@ def digest_of(body: Mapping[str, object]) -> str:
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-async def digest_said(pool: "asyncpg.Pool[asyncpg.Record] | None", command_id: str) -> str | None:
+async def digest_said(pool: Pool | None, command_id: str) -> str | None:
     """The digest of a command that the projection has seen; None also when the database does not answer: said twice, it acts once."""
     if pool is None:
         return None
     try:
-        body = await pool.fetchval("SELECT body FROM commands WHERE id = $1", command_id, timeout=2)
+        async with pool.connection() as connection:
+            body = await connection.fetchval("SELECT body FROM commands WHERE id = $1", command_id, timeout=2)
     except GONE:
         return None
     return None if body is None else digest_of(body)
@@ -200,13 +201,12 @@ def check_content(command: Command) -> None:
             pass
 
 
-async def answer_of(
-    pool: "asyncpg.Pool[asyncpg.Record]", command_id: str, within_s: float = ANSWER_WITHIN_S
-) -> Mapping[str, object] | None:
+async def answer_of(pool: Pool, command_id: str, within_s: float = ANSWER_WITHIN_S) -> Mapping[str, object] | None:
     """The planner's answer as the projection shows it, or None when it is still open after `within_s`."""
     deadline = clock.monotonic_ms() + within_s * 1000
     while True:
-        row = await pool.fetchrow("SELECT * FROM commands WHERE id = $1", command_id, timeout=2)
+        async with pool.connection() as connection:
+            row = await connection.fetchrow("SELECT * FROM commands WHERE id = $1", command_id, timeout=2)
         if row is not None and row["status"] != "OPEN":
             return dict(row)
         if clock.monotonic_ms() > deadline:

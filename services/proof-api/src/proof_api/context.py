@@ -13,6 +13,7 @@ from autonomy.postgres import GONE
 from proof_api.auth import Operator, Operators
 from proof_api.commands import Desk
 from proof_api.now import Ages, dressed, lease_of
+from proof_api.pool import Pool
 from proof_api.problems import Problem
 from proof_api.proof import HEAD_SEEN_MS, Judgement, LogFacts, ReadFacts, judge
 from proof_api.settings import ProofSettings
@@ -28,7 +29,7 @@ class Context:
     settings: ProofSettings
     snapshots: Snapshots
     watch: Watch
-    pool: "asyncpg.Pool[asyncpg.Record] | None"
+    pool: Pool | None
     operators: Operators
     desk: Desk
     stopping: bool = False
@@ -86,15 +87,10 @@ async def connection_of(context: InContext) -> AsyncIterator["asyncpg.Connection
     if context.pool is None:
         raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", context.snapshots.problem)
     try:
-        connection = await context.pool.acquire(timeout=2)
+        async with context.pool.connection() as connection:
+            yield connection
     except GONE as refusal:
         raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", type(refusal).__name__) from refusal
-    try:
-        yield cast("asyncpg.Connection[asyncpg.Record]", connection)
-    except GONE as refusal:
-        raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", type(refusal).__name__) from refusal
-    finally:
-        await context.pool.release(connection)
 
 
 Connected = Annotated[asyncpg.Connection, Depends(connection_of)]

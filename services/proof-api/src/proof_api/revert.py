@@ -72,7 +72,7 @@ def _command_of(wanted: RevertToLab, plan: RevertPlan) -> Mapping[str, object]:
     return {"type": "revert-to-lab", **filters, "planHash": plan.hash, "expectedCount": len(plan.moved)}
 
 
-async def moved_by(connection: "asyncpg.Pool[asyncpg.Record]", command_id: str) -> list[dict[str, object]]:
+async def moved_by(connection: "asyncpg.Connection[asyncpg.Record]", command_id: str) -> list[dict[str, object]]:
     """The bots that a revert moved, by bot id."""
     rows = await connection.fetch(
         "SELECT bot_id, 'REVERTED' AS outcome, from_stage, to_stage, reason_code, id AS event_id FROM bot_stage_events "

@@ -1,11 +1,13 @@
 """Commands, and who is asking."""
 
+import contextlib
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import asyncpg
 import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
@@ -142,25 +144,24 @@ async def command(
 
 async def answered(context: Context, command_id: str) -> Response:
     """The planner's answer, or 202 while it is open."""
-    found = None
+    shown: dict[str, object] = {"commandId": command_id, "status": "OPEN"}
     if context.pool is not None:
-        try:
-            found = await answer_of(context.pool, command_id)
-        except GONE:
-            found = None  # the command is in the log; its answer cannot be read now
-    if found is None:
-        return Response(orjson.dumps({"commandId": command_id, "status": "OPEN"}), HTTPStatus.ACCEPTED, media_type=JSON)
-    code = HTTPStatus.OK if found["status"] == "ACCEPTED" else HTTPStatus.CONFLICT
-    return Response(orjson.dumps(await shown_of(context, found)), code, media_type=JSON)
+        # The command is in the log, also when its answer cannot be read now.
+        with contextlib.suppress(*GONE):
+            if (found := await answer_of(context.pool, command_id)) is not None:
+                async with context.pool.connection() as connection:
+                    shown = await shown_of(connection, found)
+    code = {"OPEN": HTTPStatus.ACCEPTED, "ACCEPTED": HTTPStatus.OK}.get(str(shown["status"]), HTTPStatus.CONFLICT)
+    return Response(orjson.dumps(shown), code, media_type=JSON)
 
 
-async def shown_of(context: Context, found: Mapping[str, object]) -> dict[str, object]:
+async def shown_of(connection: "asyncpg.Connection[asyncpg.Record]", found: Mapping[str, object]) -> dict[str, object]:
     """A command and its answer; of a revert with every bot that it moved, read from the stage history."""
     shown = camel(found)
     shown["commandId"] = shown.pop("id")
-    if found["command"] == RevertToLab.wire and found["status"] == "ACCEPTED" and context.pool is not None:
+    if found["command"] == RevertToLab.wire and found["status"] == "ACCEPTED":
         stayed = found["outcomes"] if isinstance(found["outcomes"], list) else []
-        shown["outcomes"] = [*await moved_by(context.pool, str(found["id"])), *stayed]
+        shown["outcomes"] = [*await moved_by(connection, str(found["id"])), *stayed]
     return shown
 
 
@@ -172,4 +173,4 @@ async def one_command(context: InContext, _: CanRead, connection: Connected, com
     found = await connection.fetchrow("SELECT * FROM commands WHERE id = $1", str(command_id))
     if found is None:
         raise Problem(404, "UNKNOWN_COMMAND", "No such command", f"{command_id} was never said, or has not been read yet")
-    return answer(context, await shown_of(context, dict(found)))
+    return answer(context, await shown_of(connection, dict(found)))

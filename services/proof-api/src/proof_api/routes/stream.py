@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated
 
-import asyncpg
 import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
@@ -85,8 +84,8 @@ async def changed(context: Context, after: int) -> list[dict[str, object]]:
     if context.pool is None or picture is None or picture.rev <= after:
         return []
     try:
-        async with context.pool.acquire(timeout=2) as connection:
-            return await queries.changed_bots(cast("asyncpg.Connection[asyncpg.Record]", connection), after, MAX_ROWS)
+        async with context.pool.connection() as connection:
+            return await queries.changed_bots(connection, after, MAX_ROWS)
     except GONE:
         return []
 
@@ -96,8 +95,8 @@ async def gone_silent(context: Context, since: datetime, before: datetime) -> li
     if context.pool is None or before <= since:
         return []
     try:
-        async with context.pool.acquire(timeout=2) as connection:
-            return await queries.newly_silent(cast("asyncpg.Connection[asyncpg.Record]", connection), since, before, MAX_ROWS)
+        async with context.pool.connection() as connection:
+            return await queries.newly_silent(connection, since, before, MAX_ROWS)
     except GONE:
         return []
 

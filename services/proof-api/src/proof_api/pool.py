@@ -1,0 +1,68 @@
+"""Connections for requests, lent in the order in which they are asked for.
+
+Place in the flow: routes → **pool** → PostgreSQL. The driver's own pool lets a newcomer overtake those who wait: under load most
+requests are quick and some wait for half a second.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+import asyncpg
+
+from autonomy.postgres import prepare
+from autonomy.read_model import SCHEMA
+
+SIZE: Final = 8
+QUERY_TIMEOUT_S: Final = 5
+LEND_TIMEOUT_S: Final = 2
+
+
+@dataclass(slots=True)
+class Pool:
+    """A driver's pool behind a fair queue.
+
+    Attributes:
+        turns: as many as there are connections, so that whoever has one never waits behind it.
+    """
+
+    driver: "asyncpg.Pool[asyncpg.Record]"
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SIZE))
+
+    @classmethod
+    async def open(cls, url: str) -> "Pool":
+        """Connect; it reconnects by itself from then on.
+
+        Raises:
+            OSError, asyncpg.PostgresError: the database does not answer, or refuses.
+        """
+        return cls(await asyncpg.create_pool(
+            url, min_size=1, max_size=SIZE, command_timeout=QUERY_TIMEOUT_S, timeout=LEND_TIMEOUT_S, init=prepare, reset=as_it_is,
+            server_settings={"search_path": SCHEMA},
+        ))  # fmt: skip
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """Borrow a connection; nobody who holds one may ask for a second.
+
+        Raises:
+            TimeoutError: none was free in time.
+            OSError, asyncpg.PostgresError: the database does not answer.
+        """
+        async with asyncio.timeout(LEND_TIMEOUT_S):
+            await self.turns.acquire()
+        try:
+            async with self.driver.acquire(timeout=LEND_TIMEOUT_S) as connection:
+                yield cast("asyncpg.Connection[asyncpg.Record]", connection)
+        finally:
+            self.turns.release()
+
+    def terminate(self) -> None:
+        """Drop every connection."""
+        self.driver.terminate()
+
+
+async def as_it_is(_connection: object) -> None:
+    """What is read here leaves nothing in a session but an open transaction, which the pool ends by itself: no statement more."""
