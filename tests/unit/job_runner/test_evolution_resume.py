@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -13,9 +15,12 @@ import pytest
 
 from autonomy.errors import BadInput
 from autonomy.strategies import Value, canonical
-from job_runner.checkpoints import Checkpoint, CheckpointRefused, FileCheckpoints, pack, unpack
+from job_runner.artifacts import ArtifactStore
+from job_runner.checkpoints import FORGOTTEN_S, Checkpoint, CheckpointRefused, FileCheckpoints, pack, unpack
 from job_runner.evaluation import InProcess, Scores, SearchCase
+from job_runner.evolution_job import Surroundings
 from job_runner.evolution_report import EvolutionReport, summary_of_evolution
+from job_runner.research import ResearchWorker
 from support.evolution import SMALL_SEARCH, a_noise_market, a_plan, a_search, a_trending_market, evolve
 
 LONG_SEARCH = {"population": 12, "generations": 40, "max_evaluations": 480}
@@ -218,3 +223,33 @@ def test_the_store_replaces_whole_files_and_takes_only_plain_keys(store: FileChe
 
 def test_a_search_without_a_store_keeps_nothing() -> None:
     assert evolve(a_search(), a_noise_market(1)).checkpoint_refused == ""
+
+
+def test_checkpoints_that_nobody_comes_back_for_are_dropped_and_only_those(store: FileCheckpoints, tmp_path: Path) -> None:
+    now = datetime(2026, 11, 25, tzinfo=UTC)
+    assert store.sweep(now) == 0, "there is no folder yet"
+    folder = tmp_path / "checkpoints"
+    for name, age_s in (("old", FORGOTTEN_S + 60), ("young", FORGOTTEN_S - 60)):
+        store.save(name, b"kept")
+        (folder / f"{name}.checkpoint.7.part").write_bytes(b"half")
+        (folder / f"{name}.txt").write_bytes(b"of somebody else")
+        for file in folder.glob(f"{name}.*"):
+            os.utime(file, (now.timestamp() - age_s,) * 2)
+    assert store.sweep(now) == 2
+    assert {file.name for file in folder.iterdir()} == {"old.txt", "young.txt", "young.checkpoint", "young.checkpoint.7.part"}
+    store.save("young", b"saved again")
+    assert store.sweep(now + timedelta(seconds=FORGOTTEN_S)) == 1, "the unfinished one"
+    assert store.load("young") == b"saved again"
+
+
+async def test_a_runner_that_offers_searches_sweeps_when_it_starts(store: FileCheckpoints, tmp_path: Path) -> None:
+    market, artifacts = a_trending_market(1), ArtifactStore(str(tmp_path / "artifacts"))
+    store.save("old", b"kept")
+    (left,) = (tmp_path / "checkpoints").iterdir()
+    os.utime(left, (0, 0))
+    worker = ResearchWorker(market, 1, artifacts, 1, Surroundings(store.url))
+    try:
+        await worker.start()
+        assert not left.exists()
+    finally:
+        await worker.stop(0.0)

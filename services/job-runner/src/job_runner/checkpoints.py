@@ -5,10 +5,12 @@ same seed draws the same candidates again, and those drawn are compared with tho
 ever run as code, and a checkpoint that is torn, or belongs to another order, is noticed and refused.
 """
 
+import contextlib
 import hashlib
 import os
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import fsspec
@@ -20,6 +22,8 @@ from job_runner.evaluation import Scores
 from job_runner.strategies.compiled import FloatArray
 
 MAX_CHECKPOINT_BYTES = 1 << 30
+SUFFIX, UNFINISHED = ".checkpoint", ".part"
+FORGOTTEN_S = 7 * 86_400.0
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -69,7 +73,7 @@ class FileCheckpoints:
         files, path = self._place(key)
         files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         # Renamed when complete: a reader sees the old one or the new one.
-        unfinished = f"{path}.{os.getpid()}.part"
+        unfinished = f"{path}.{os.getpid()}{UNFINISHED}"
         files.pipe_file(unfinished, content)
         files.mv(unfinished, path)
 
@@ -79,11 +83,39 @@ class FileCheckpoints:
         if files.exists(path):
             files.rm_file(path)
 
+    def sweep(self, now: datetime, forgotten_s: float = FORGOTTEN_S) -> int:
+        """Drop what no search has saved for so long, unfinished files too; returns how many files.
+
+        A search that was cancelled, or whose attempts all failed, leaves its checkpoint: only its end drops it. One that is dropped too
+        early costs its search the work done so far, and nothing else.
+
+        Args:
+            now: with its zone.
+            forgotten_s: far longer than a search may run.
+        """
+        files, root = fsspec.core.url_to_fs(self.url)
+        if not files.exists(root):
+            return 0
+        dropped = 0
+        for path in files.ls(root, detail=False):
+            if not path.endswith((SUFFIX, UNFINISHED)):
+                continue
+            with contextlib.suppress(FileNotFoundError):  # another runner sweeps the same folder, or the search just ended
+                if (now - _with_zone(files.modified(path))).total_seconds() > forgotten_s:
+                    files.rm_file(path)
+                    dropped += 1
+        return dropped
+
     def _place(self, key: str) -> "tuple[fsspec.AbstractFileSystem, str]":
         if not _KEY.fullmatch(key):
             raise BadInput("job_id", "1 to 128 letters, digits, - and _", key)
         files, root = fsspec.core.url_to_fs(self.url)
-        return files, f"{root}/{key}.checkpoint"
+        return files, f"{root}/{key}{SUFFIX}"
+
+
+def _with_zone(modified: datetime) -> datetime:
+    """A store's time of change; those that leave the zone out mean UTC."""
+    return modified if modified.tzinfo is not None else modified.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def run_evolution(
         BadInput: an order out of limits; names the field.
         DataMissing: no such symbol, or too few bars.
         StrategyError: a result that is no number.
-        Cancelled: told to stop; the checkpoint stays.
+        Cancelled: told to stop; the checkpoint stays, for another attempt or until it is swept.
     """
     work = Work(progress, is_cancelled, clock)
     work.enter(DATA)

@@ -12,7 +12,7 @@ from typing import Final
 
 import orjson
 
-from autonomy import strategies
+from autonomy import clock, strategies
 from autonomy.errors import BadInput
 from autonomy.events import (
     BacktestMetrics,
@@ -29,6 +29,7 @@ from autonomy.market_clock import day_number, day_of, pack_days
 from autonomy.values import Cause, JobType
 from job_runner import outcome
 from job_runner.artifacts import ArtifactStore
+from job_runner.checkpoints import FileCheckpoints
 from job_runner.engine import ENGINE_VERSION, strategy_code_hash
 from job_runner.evolution_job import EvolutionJob, EvolutionOrder, EvolutionReport, Surroundings
 from job_runner.evolution_report import summary_of_evolution
@@ -70,8 +71,19 @@ class ResearchWorker:
     async def start(self) -> None:
         """Warm the processes: kernels compiled, bars loaded. A search waits for its own process; nobody else does."""
         await self.pool.start()
-        if self.searches is not None:
+        if self.searches is not None and self.around is not None:
+            await asyncio.to_thread(self._sweep, self.around.checkpoints_url)
             self._searches_ready = asyncio.create_task(self.searches.start())
+
+    @staticmethod
+    def _sweep(checkpoints_url: str) -> None:
+        """Drop the checkpoints that searches left behind; a store that refuses this may still serve them."""
+        try:
+            dropped = FileCheckpoints(checkpoints_url).sweep(clock.now())
+        except OSError as refusal:
+            log.warning("old checkpoints cannot be dropped: %r", refusal)
+        else:
+            log.info("checkpoints swept", extra={"dropped": dropped})
 
     async def run(self, order: JobEnqueued, on_progress: Callable[[str, float], None]) -> Outcome:
         """Do one job; every way in which it may end is an outcome with its own cause."""
