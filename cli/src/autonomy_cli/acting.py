@@ -118,7 +118,7 @@ def register(file: o.File, reason: o.Why = "", key: o.Key = None, api: o.Api = o
 
 
 def set_policy(file: o.File, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
-    """Put the policy of a file in force; needs an approver."""
+    """Put the policy of a file in force; needs an approver. Another `market` section moves the replayed day at once, also backwards."""
     say(operator(api), {"type": "set-policy", "document": read_document(file), "reason": reason}, key, as_json=as_json)
 
 

@@ -29,7 +29,8 @@ class MarketPolicy(Section):
     Attributes:
         mode: LIVE (= now), or REPLAY of recorded bars.
         start, end: first and last day of a replay.
-        seconds_per_bar: wall time per weekday of a replay.
+        seconds_per_bar: wall time per weekday of a replay. The replay's day is counted from its first tick, so another value moves it
+            at once, also backwards.
     """
 
     mode: Literal["LIVE", "REPLAY"] = "REPLAY"
