@@ -90,6 +90,7 @@ def read_record(
 class Stored(Protocol):
     """What came back from the log, of a record as it was read."""
 
+    topic: str
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
@@ -223,7 +224,10 @@ class Chain:
         return self._judge(record)
 
     def take_own(self, stored: Sequence[Stored], first: int) -> int:
-        """How many of these from `first` on are the next ones of this process's own try, byte for byte; each is kept as `feed` would."""
+        """How many of these from `first` on are the next ones of this process's own try, byte for byte; each is kept as `feed` would.
+
+        As soon as anything else came under the try's id, none is: then each has to be looked at like everybody's.
+        """
         own = self.own
         if own is None or own.seen == len(own.records) or stored[first].value != own.records[own.seen].value:
             return 0
@@ -233,10 +237,10 @@ class Chain:
         came = zip(islice(stored, first, None), islice(own.records, begin, None), islice(own.headers, begin, None), strict=False)
         kept = self.tries.setdefault(ours.try_id, {})
         for found, record, headers in came:
-            if found.value != record.value or found.key != record.key or found.headers != headers:
+            if found.topic != RUNS or found.value != record.value or found.key != record.key or found.headers != headers:
                 break
             kept[record.seq] = record
-        own.seen = len(kept)
+            own.seen += 1
         return own.seen - begin
 
     def _check_anchor(self, record: RunRecord, anchor: Head) -> None:
@@ -262,12 +266,14 @@ class Chain:
         seal = None if isinstance(received, Undecodable) else received.event
         kept = self.tries.pop(record.try_id, {}) if record.tick == self.head.tick + 1 else {}
         if not isinstance(seal, PlannerRun):
+            self._forget_own(record.try_id)
             self._refuse(f"seal at {record.offset} cannot be read: {received}", len(kept))
             return None
         # A foreign seal may claim any count: it is walked only when as many records are here.
         records = tuple(kept[seq] for seq in range(1, seal.count + 1) if seq in kept) if len(kept) == seal.count else ()
         fault = self._fault(seal, record, records, len(kept))
         if fault is not None:
+            self._forget_own(record.try_id)
             self._refuse(f"seal of tick {seal.tick} at {record.offset}: {fault}", len(kept))
             return None
         self.void_records += sum(len(other) for other in self.tries.values())
@@ -297,6 +303,11 @@ class Chain:
             if len(new) != len(offsets) or any(after < before for after, before in zip(new, offsets, strict=True)):
                 return f"its cut of {topic} is below the head's"
         return None
+
+    def _forget_own(self, try_id: str) -> None:
+        """A seal under the own try's id was not accepted, and what was kept of it is gone."""
+        if self.own is not None and self.own.records and self.own.records[0].try_id == try_id:
+            self.own = None
 
     def _refuse(self, why: str, records: int) -> None:
         self.void_seals += 1

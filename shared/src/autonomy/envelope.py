@@ -145,7 +145,7 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
         return Undecodable(f"{wire.type} does not belong on {topic}")
     raw = bytes(wire.data)
     try:
-        event = kind.__pydantic_validator__.validate_json(raw, strict=True, by_alias=True, by_name=False)
+        event = kind.__pydantic_validator__.validate_json(raw)
     except (ValidationError, RecursionError) as refusal:
         return Undecodable(f"{wire.type}: {_first_fault(refusal)}")
     # Reading keeps one of two equal keys, so fewer are kept than stand there; only then is it looked for, at any depth.

@@ -1,13 +1,10 @@
 """A decision is written without its model: the bytes are those that the model writes, and what a reader would refuse is never written."""
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autonomy.chain import GENESIS, Chain, OwnTry, RunRecord, root_of, write_records
+from autonomy.chain import write_records
 from autonomy.envelope import Ready, data_bytes
 from autonomy.errors import Broken
 from autonomy.events import Blocker, BotDecision, BotRetired, GateResult
@@ -17,7 +14,6 @@ from planner.promotion_gates import Gate
 from planner.tick import decision_bytes
 from planner.wishes import Decision
 from support.builders import NOON_MS, a_digest, an_id
-from support.ticks import a_seal
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 INSTANTS = st.integers(-(2**33) * 1000, 2**33 * 1000)
@@ -104,68 +100,3 @@ def test_an_event_that_is_written_already_gives_the_same_record() -> None:
     event = BotRetired(bot_id="a", actor="ada")
     ready = Ready(event.wire, data_bytes(event))
     assert write_records([ready], ["a"], 1, an_id("t"), NOON_MS) == write_records([event], ["a"], 1, an_id("t"), NOON_MS)
-
-
-def facts(actor: str = "ada") -> list[RunRecord]:
-    """Three records of a first tick's try."""
-    return write_records([BotRetired(bot_id=bot, actor=actor) for bot in "abc"], list("abc"), 1, an_id("t"), NOON_MS)
-
-
-def own_try(records: list[RunRecord]) -> OwnTry:
-    return OwnTry(tuple(records), [record.headers() for record in records], root_of(records))
-
-
-def back(records: list[RunRecord], **changes: Any) -> list[Any]:
-    """Records as the log gives them back."""
-    return [SimpleNamespace(**{"key": record.key, "value": record.value, "headers": record.headers(), **changes}) for record in records]
-
-
-def test_an_own_try_that_comes_back_is_accepted_as_any_reader_does() -> None:
-    records = facts()
-    leader, reader = Chain(own=own_try(records)), Chain()
-    assert [leader.take_own(back(facts()), 0), leader.take_own(back(facts()), 0)] == [3, 0], "each comes once"
-    for record in facts():
-        reader.feed(record)
-    seal = a_seal(GENESIS, records, "t")
-    led, read = leader.feed(seal), reader.feed(seal)
-    assert led is not None
-    assert read is not None
-    assert led.seal == read.seal
-    assert all(one is ours for one, ours in zip(led.records, records, strict=True))
-
-
-def test_an_own_try_comes_back_in_parts_between_others() -> None:
-    records, chain = facts(), Chain(own=own_try(facts()))
-    stored = [*back(records[:2]), *back(facts(actor="eve")), *back(records[2:])]
-    assert [chain.take_own(stored, place) for place in (0, 2, 3, 4, 5)] == [2, 0, 0, 0, 1]
-    assert chain.feed(a_seal(GENESIS, records, "t")) is not None
-
-
-def test_other_bytes_in_the_place_of_an_own_record_are_not_taken_for_it() -> None:
-    records = facts()
-    for changed in (
-        back(facts(actor="eve")), back([*facts()[1:], facts()[0]]), back(records, key=b"other"), back(records, value=None),
-        back(records, headers=(*records[0].headers()[:-1], ("seq", b"9"))),
-    ):  # fmt: skip
-        assert Chain(own=own_try(records)).take_own(changed, 0) == 0
-    assert Chain().take_own(back(records), 0) == 0, "nothing is its own"
-    assert Chain(own=own_try(records)).take_own(back(records), 0) == 3
-
-
-def test_an_own_try_whose_tick_is_over_or_whose_name_was_used_is_read_like_any_other() -> None:
-    records = facts()
-    late, used = Chain(own=own_try(records)), Chain(own=own_try(records))
-    for record in [*facts(actor="eve"), a_seal(GENESIS, facts(actor="eve"), "t")]:
-        late.feed(record)
-    assert (late.head.tick, late.take_own(back(records), 0)) == (1, 0)
-    used.feed(facts(actor="eve")[1])
-    assert used.take_own(back(records), 0) == 0
-
-
-def test_an_own_root_never_covers_another_record() -> None:
-    records = facts()
-    own = own_try(records)
-    chain = Chain(own=own)
-    for record in [*facts(actor="eve"), a_seal(GENESIS, records, "t")]:
-        assert chain.feed(record) is None
-    assert "root over its records" in chain.last_refusal

@@ -213,7 +213,7 @@ def test_an_event_that_waited_acts_at_its_own_time_and_a_void_one_leaves_none_be
         for key in [key for key in log if key[0] == topic]:
             reading.read(key, len(log[key]))
     reading.apply()
-    assert reading.intake.model.waiting == {}
+    assert reading.intake.model.waiting_at == {}
     reading.commit()
     times = {record.timestamp for key, records in log.items() if key[0] == JOBS for record in records}
     for row in store.table("bot_jobs"):

@@ -60,7 +60,7 @@ from projection import bot_now, rows
 from projection.books import Books
 from projection.bot_now import Row
 from projection.careers import Careers, blocking, drift_row
-from projection.rows import Changes, Heard, Said, instant
+from projection.rows import Changes, Said, instant
 from projection.signs import Signs
 
 SPARK_POINTS = 24
@@ -84,7 +84,6 @@ class Model:
         commands: rows not answered yet; `seen_commands` are all ids, since a command said twice acts once.
         books: open paper sessions; careers: open recommendations and searches; signs: runner processes.
         rev: the revision that the open batch will get.
-        heard: of the step that is applied; `waiting`: of those that wait for their tick, by the identity of the step.
     """
 
     bots: dict[str, Row] = field(default_factory=dict)
@@ -101,8 +100,8 @@ class Model:
     changes: Changes = field(default_factory=Changes)
     market_now: datetime | None = None
     rev: int = 1
-    heard: Heard = field(default_factory=lambda: Heard(instant(0), b""))
-    waiting: dict[int, Heard] = field(default_factory=dict)
+    step_at: datetime = field(default_factory=lambda: instant(0))
+    waiting_at: dict[int, datetime] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
 
     # ── ticks ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -124,8 +123,8 @@ class Model:
         self.market_now = seal.market_now
         self.fold.reach(seal.tick, self._job_changed)
         self.touched |= self.books.reach(seal.tick, self.changes)
-        if self.waiting and not self.fold.pending:
-            self.waiting.clear()  # void steps leave theirs behind
+        if self.waiting_at and not self.fold.pending:
+            self.waiting_at.clear()  # void steps leave theirs behind
 
     def _fact(self, event: TickFact, said: Said) -> None:
         match event:
@@ -256,18 +255,17 @@ class Model:
         self.jobs[job_id] = row
         self.changes.put("bot_jobs", (job_id,), row)
 
-    def apply_step(self, step: JobStep, heard: Heard) -> None:
+    def apply_step(self, step: JobStep, at: datetime) -> None:
         """Apply a job event; ahead of its tick it waits in the fold."""
-        self.heard = heard
+        self.step_at = at
         if step.job_id not in self.fold.jobs and step.tick > self.fold.head_tick:
-            self.waiting[id(step)] = heard  # the fold keeps the step alive until its tick comes
+            self.waiting_at[id(step)] = at  # the fold keeps the step alive until its tick comes
         else:
-            self.waiting.pop(id(step), None)  # of a void step that is gone, and whose identity is this one's now
+            self.waiting_at.pop(id(step), None)  # of a void step that is gone, and whose identity is this one's now
         self.fold.step(step, self._job_changed)
 
     def _job_changed(self, before: Job, after: Job, step: JobStep) -> None:
-        heard = self.waiting.pop(id(step), self.heard)
-        at = heard.at
+        at = self.waiting_at.pop(id(step), self.step_at)
         row = self.jobs[after.job_id] | rows.columns_of(after)
         match step:
             case JobStarted():
@@ -280,7 +278,7 @@ class Model:
                 row |= rows.left_attempt(row, before, at, step.cause.value, _event_id(step))
             case JobSucceeded():
                 row |= {"finished_at": at, "phase": "done", "progress": 1.0, "last_beat_at": at, "process_id": step.process_id}
-                row |= self._result(step, heard)
+                row |= self._result(step, at)
             case JobFailed():
                 row |= {"finished_at": at, "last_beat_at": at, "detail": step.detail, "process_id": step.process_id}
             case JobCancelled() | JobDead():
@@ -303,22 +301,22 @@ class Model:
             self.careers.searched(after.job_id, after.status, None, at, self.changes)
         self._remember(after.bot_id, {"ended_at": at, "ended_event_id": event_id})
 
-    def _result(self, step: JobSucceeded, heard: Heard) -> Row:
+    def _result(self, step: JobSucceeded, at: datetime) -> Row:
         """The result of a job in its own tables; returns what its row shows of it."""
         if step.result is not None:
-            self._found(step, step.result, heard)
+            self._found(step, step.result, at)
             return {"result": rows.json_of(step.result.metrics)}
-        self.careers.searched(step.job_id, JobStatus.SUCCEEDED, step.evolution, heard.at, self.changes)
+        self.careers.searched(step.job_id, JobStatus.SUCCEEDED, step.evolution, at, self.changes)
         shown = step.evolution or step.paper
         return {"result": rows.json_of(shown)} if shown is not None else {}
 
-    def _found(self, step: JobSucceeded, found: ResearchSummary, heard: Heard) -> None:
+    def _found(self, step: JobSucceeded, found: ResearchSummary, at: datetime) -> None:
         metrics = found.metrics
         job_type = str(self.jobs[step.job_id]["job_type"])
-        self.changes.put("bot_backtests", (step.job_id,), rows.backtest_row(step, found, job_type, heard))
+        self.changes.put("bot_backtests", (step.job_id,), rows.backtest_row(step, found, job_type, at))
         stride = max(1, len(found.equity) // SPARK_POINTS)
         self._remember(step.bot_id, {
-            "evidence_until": found.last_day.isoformat(), "evidence_at": heard.at,
+            "evidence_until": found.last_day.isoformat(), "evidence_at": at,
             "sharpe": metrics.sharpe, "max_drawdown": metrics.max_drawdown, "trades": metrics.trades,
             "spark": [point[1] for point in found.equity[::stride]],
         })  # fmt: skip

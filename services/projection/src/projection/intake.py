@@ -20,7 +20,7 @@ from autonomy.kafka import Record
 from autonomy.lifecycle import JobStep
 from autonomy.topics import COMMANDS, JOBS, PULSE, RUNNERS, RUNS
 from projection.apply import Model
-from projection.rows import Heard, instant
+from projection.rows import instant
 from projection.store import Offsets, Progress
 from projection.tracing import RowSpans
 
@@ -90,7 +90,7 @@ class Intake:
             step: JobStep = event  # type: ignore[assignment] # the codec admits only job steps on this topic
             if step.job_id not in self.model.fold.jobs and step.tick > self.model.fold.head_tick:
                 self.waiting.setdefault((JOBS, record.partition), deque()).append((record.offset, step.tick))
-            self.model.apply_step(step, Heard(at, record.value or b""))
+            self.model.apply_step(step, at)
             if self.spans is not None and received.traceparent is not None:
                 self.spans.note(step, received.traceparent, record.timestamp)
         elif isinstance(event, RunnerBar):

@@ -52,20 +52,11 @@ class _Decided(msgspec.Struct):
     data: _Gates
 
 
-class _Found(msgspec.Struct):
-    result: msgspec.Raw
-
-
-class _Succeeded(msgspec.Struct):
-    data: _Found
-
-
 class _Any(msgspec.Struct):
     data: msgspec.Raw
 
 
 _DECIDED: Final = msgspec.json.Decoder(_Decided)
-_RESULT: Final = msgspec.json.Decoder(_Succeeded)
 _RECORD: Final = msgspec.json.Decoder(_Any)
 
 
@@ -80,13 +71,6 @@ class Said(NamedTuple):
     at: datetime
     tick: int
     event_id: str
-
-
-class Heard(NamedTuple):
-    """A job event's record: when it was appended, and its value as it stands in the log."""
-
-    at: datetime
-    value: bytes
 
 
 @dataclass(slots=True)
@@ -230,16 +214,16 @@ def note_row(event: Noted, bot_id: str, said: Said) -> Row:
     }  # fmt: skip
 
 
-def backtest_row(step: JobSucceeded, found: ResearchSummary, job_type: str, heard: Heard) -> Row:
-    """A piece of evidence; its summary is the very text of its record, which the codec has checked."""
-    metrics, text = found.metrics, bytes(_RESULT.decode(heard.value).data.result)
+def backtest_row(step: JobSucceeded, found: ResearchSummary, job_type: str, at: datetime) -> Row:
+    """A piece of evidence; its summary is as the codec writes it: whoever said it may write numbers that no database reads."""
+    metrics = found.metrics
     return {
         "job_id": step.job_id, "bot_id": step.bot_id, "job_type": job_type,
         "fingerprint": found.fingerprint, "data_sha256": found.data_sha256, "source_id": found.source_id,
         "synthetic": found.synthetic, "bars": found.bars, "first_day": found.first_day.isoformat(),
         "last_day": found.last_day.isoformat(), "sharpe": metrics.sharpe, "oos_sharpe": found.out_of_sample.sharpe,
         "max_drawdown": metrics.max_drawdown, "cagr": metrics.cagr, "trades": metrics.trades, "dsr": found.dsr,
-        "look_ahead_ok": found.look_ahead_ok, "summary": orjson.Fragment(text), "artifact": found.artifact, "created_at": heard.at,
+        "look_ahead_ok": found.look_ahead_ok, "summary": json_of(found), "artifact": found.artifact, "created_at": at,
     }  # fmt: skip
 
 
@@ -358,7 +342,7 @@ def answer_row(event: CommandAccepted | CommandRejected, tick: int) -> Row:
 
 
 def span_row(event: BotDecision, said: Said, value: bytes) -> Row:
-    """A standing decision; its gates are the very text of its record, which the codec has checked."""
+    """A standing decision; its gates are the very text of its record, which a planner sealed."""
     gates = _DECIDED.decode(value).data
     return {
         "bot_id": event.bot_id, "from_tick": said.tick, "to_tick": None, "reason_code": event.reason.value,
@@ -373,7 +357,7 @@ def span_row(event: BotDecision, said: Said, value: bytes) -> Row:
 
 
 def order_row(event: JobEnqueued, seq: int, said: Said, value: bytes) -> Row:
-    """A job as ordered, without what its lifecycle adds; its order is the very text of its record, which the codec has checked."""
+    """A job as ordered, without what its lifecycle adds; its order is the very text of its record, which a planner sealed."""
     return {
         "id": event.job_id, "bot_id": event.bot_id, "job_type": event.job_type.value,
         "job_class": event.job_class.value, "cause": None, "detail": None, "tick": event.tick, "seq": seq,

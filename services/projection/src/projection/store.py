@@ -54,6 +54,7 @@ class Upsert:
     sql: str
     delete: str
     columns: tuple[str, ...]
+    names: frozenset[str]
     json_columns: frozenset[str]
     wide: bool
 
@@ -79,13 +80,21 @@ class Upsert:
             f"ON CONFLICT ({key_names}) DO UPDATE SET {updates}",
             delete=f'DELETE FROM "{table.name}" t USING unnest({key_arrays}) AS k({key_names}) WHERE {matches}',  # noqa: S608
             columns=tuple(names),
+            names=frozenset(names),
             json_columns=json_columns,
             wide=wide,
         )
 
     def arguments(self, rows: Sequence[Row]) -> Sequence[object]:
-        """Rows as the statement takes them."""
+        """Rows as the statement takes them.
+
+        Raises:
+            KeyError: a row lacks a column.
+        """
         if self.wide:
+            for row in rows:
+                if not self.names <= row.keys():  # JSON would make it null
+                    raise KeyError(min(self.names - row.keys()))
             return (orjson.dumps(rows).decode(),)
         return [
             [None if row[name] is None else orjson.dumps(row[name]).decode() for row in rows]

@@ -5,6 +5,7 @@ credential. The same idempotency key gives the same command id, and a command sa
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections import OrderedDict
@@ -46,6 +47,7 @@ from autonomy.values import derived_id
 from proof_api.auth import Operator, Role
 from proof_api.pool import Pool
 from proof_api.problems import Problem
+from proof_api.revert import with_moved
 from proof_api.voice import LOST, Voice
 
 log = logging.getLogger(__name__)
@@ -202,13 +204,14 @@ def check_content(command: Command) -> None:
 
 
 async def answer_of(pool: Pool, command_id: str, within_s: float = ANSWER_WITHIN_S) -> Mapping[str, object] | None:
-    """The planner's answer as the projection shows it, or None when it is still open after `within_s`."""
+    """The planner's answer as the projection shows it, or None when it is still open after `within_s`; of a revert with all it moved."""
     deadline = clock.monotonic_ms() + within_s * 1000
     while True:
-        async with pool.connection() as connection:
-            row = await connection.fetchrow("SELECT * FROM commands WHERE id = $1", command_id, timeout=2)
-        if row is not None and row["status"] != "OPEN":
-            return dict(row)
+        with contextlib.suppress(TimeoutError):  # a busy database is no answer yet
+            async with pool.connection() as connection:
+                row = await connection.fetchrow("SELECT * FROM commands WHERE id = $1", command_id, timeout=2)
+                if row is not None and row["status"] != "OPEN":
+                    return await with_moved(connection, dict(row))
         if clock.monotonic_ms() > deadline:
             return None
         await asyncio.sleep(ASK_EVERY_S)

@@ -72,6 +72,14 @@ def _command_of(wanted: RevertToLab, plan: RevertPlan) -> Mapping[str, object]:
     return {"type": "revert-to-lab", **filters, "planHash": plan.hash, "expectedCount": len(plan.moved)}
 
 
+async def with_moved(connection: "asyncpg.Connection[asyncpg.Record]", command: dict[str, object]) -> dict[str, object]:
+    """A command's row; of an accepted revert with every bot that it moved, read from the stage history."""
+    if command["command"] != RevertToLab.wire or command["status"] != "ACCEPTED":
+        return command
+    stayed = command["outcomes"] if isinstance(command["outcomes"], list) else []
+    return command | {"outcomes": [*await moved_by(connection, str(command["id"])), *stayed]}
+
+
 async def moved_by(connection: "asyncpg.Connection[asyncpg.Record]", command_id: str) -> list[dict[str, object]]:
     """The bots that a revert moved, by bot id."""
     rows = await connection.fetch(

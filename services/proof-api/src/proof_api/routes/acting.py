@@ -7,19 +7,17 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import asyncpg
 import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 from pydantic import WithJsonSchema
 
-from autonomy.events import RevertToLab
 from autonomy.postgres import GONE
 from proof_api.commands import answer_of
 from proof_api.context import CanRead, Connected, Context, InContext
 from proof_api.problems import Problem, declared
 from proof_api.queries import document as camel
-from proof_api.revert import moved_by
+from proof_api.revert import with_moved
 from proof_api.routes.reading import answer
 
 router = APIRouter()
@@ -144,24 +142,21 @@ async def command(
 
 async def answered(context: Context, command_id: str) -> Response:
     """The planner's answer, or 202 while it is open."""
-    shown: dict[str, object] = {"commandId": command_id, "status": "OPEN"}
+    found = None
     if context.pool is not None:
         # The command is in the log, also when its answer cannot be read now.
         with contextlib.suppress(*GONE):
-            if (found := await answer_of(context.pool, command_id)) is not None:
-                async with context.pool.connection() as connection:
-                    shown = await shown_of(connection, found)
-    code = {"OPEN": HTTPStatus.ACCEPTED, "ACCEPTED": HTTPStatus.OK}.get(str(shown["status"]), HTTPStatus.CONFLICT)
-    return Response(orjson.dumps(shown), code, media_type=JSON)
+            found = await answer_of(context.pool, command_id)
+    if found is None:
+        return Response(orjson.dumps({"commandId": command_id, "status": "OPEN"}), HTTPStatus.ACCEPTED, media_type=JSON)
+    code = HTTPStatus.OK if found["status"] == "ACCEPTED" else HTTPStatus.CONFLICT
+    return Response(orjson.dumps(shown_of(found)), code, media_type=JSON)
 
 
-async def shown_of(connection: "asyncpg.Connection[asyncpg.Record]", found: Mapping[str, object]) -> dict[str, object]:
-    """A command and its answer; of a revert with every bot that it moved, read from the stage history."""
+def shown_of(found: Mapping[str, object]) -> dict[str, object]:
+    """A command and its answer."""
     shown = camel(found)
     shown["commandId"] = shown.pop("id")
-    if found["command"] == RevertToLab.wire and found["status"] == "ACCEPTED":
-        stayed = found["outcomes"] if isinstance(found["outcomes"], list) else []
-        shown["outcomes"] = [*await moved_by(connection, str(found["id"])), *stayed]
     return shown
 
 
@@ -173,4 +168,4 @@ async def one_command(context: InContext, _: CanRead, connection: Connected, com
     found = await connection.fetchrow("SELECT * FROM commands WHERE id = $1", str(command_id))
     if found is None:
         raise Problem(404, "UNKNOWN_COMMAND", "No such command", f"{command_id} was never said, or has not been read yet")
-    return answer(context, await shown_of(connection, dict(found)))
+    return answer(context, shown_of(await with_moved(connection, dict(found))))

@@ -77,6 +77,7 @@ def upgrade() -> None:
     for name, (sql, comment) in VIEWS.items():
         op.execute(sql)
         op.execute(f"COMMENT ON VIEW {name} IS '{comment}'")
+        op.execute(f"GRANT SELECT ON {name} TO autonomy_projection, autonomy_reader")  # in the same moment: readers may be there
 
 
 def downgrade() -> None:

@@ -1,0 +1,28 @@
+"""What goes to the database has every column, in whichever form it goes.
+
+Source: R-F10.
+"""
+
+import pytest
+
+from projection.bot_now import Row
+from projection.store import UPSERTS
+
+
+def a_row(table: str) -> Row:
+    return {str(name): None for name in UPSERTS[table].columns}  # SQLAlchemy names are a kind of str that orjson refuses
+
+
+@pytest.mark.parametrize("table", ["bot_now", "bots"])
+def test_a_row_without_one_of_its_columns_is_a_fault_and_never_a_null(table: str) -> None:
+    whole = a_row(table)
+    assert UPSERTS[table].arguments([whole, whole])
+    for name in UPSERTS[table].columns:
+        lacking = {column: value for column, value in whole.items() if column != name}
+        with pytest.raises(KeyError, match=name):
+            UPSERTS[table].arguments([whole, lacking])
+
+
+def test_wide_rows_go_in_one_document_and_others_by_column() -> None:
+    assert len(UPSERTS["bot_now"].arguments([a_row("bot_now")])) == 1
+    assert len(UPSERTS["bots"].arguments([a_row("bots")])) == len(UPSERTS["bots"].columns)
