@@ -12,6 +12,15 @@ def a_space(strategy: str, bound: int = 200, **champion: object) -> SearchSpace:
     return space_around(strategy, check_parameters(strategy, champion), bound)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "champion", "bound", "longest"), [("macd", {}, 20, 35), ("macd", {"slow": 60}, 50, 69), ("macd", {}, 50, 50)]
+)
+def test_no_window_grows_beside_a_champion_that_is_beyond_the_bound(
+    strategy: str, champion: dict[str, object], bound: int, longest: int
+) -> None:
+    assert a_space(strategy, bound, **champion).longest_look_back == longest
+
+
 @given(data=st.data(), strategy=st.sampled_from(strategy_names()), bound=st.integers(5, 500))
 def test_every_draw_is_a_document_of_the_catalogue_within_the_bound(data: st.DataObject, strategy: str, bound: int) -> None:
     space = a_space(strategy, bound)

@@ -84,13 +84,16 @@ def space_around(strategy: str, champion: Mapping[str, Value], most_look_back: i
 
 
 def _window_cap(chosen: Template, champion: Mapping[str, Value], most_look_back: int) -> int:
-    """The longest window, in bars, with which no look-back exceeds the bound; at least the shortest that is allowed."""
+    """The longest window, in bars, with which no look-back exceeds the bound, or the champion's own; at least the shortest allowed."""
     windows = [parameter for parameter in chosen.parameters if parameter.unit == _BARS]
     least = int(max(parameter.low for parameter in windows)) + 1
     cap = int(max(parameter.high for parameter in windows))
+    most = max(most_look_back, chosen.look_back(champion))
     while cap > least:
-        highest: dict[str, Value] = {**champion, **{window.name: min(window.high, cap) for window in windows}}
-        if chosen.look_back(highest) <= most_look_back:
+        # The champion's own window stays, also above the cap: the others have to make up for it.
+        own = {window.name: number(champion, window.name) for window in windows}
+        highest: dict[str, Value] = {**champion, **{window.name: max(min(window.high, cap), own[window.name]) for window in windows}}
+        if chosen.look_back(highest) <= most:
             break
         cap -= 1
     return cap

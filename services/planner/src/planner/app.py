@@ -18,20 +18,21 @@ from prometheus_client import Counter, Gauge, Histogram
 from pydantic import ValidationError
 
 from autonomy import clock
-from autonomy.chain import GENESIS, AcceptedTick, Chain, OwnTry, read_record
+from autonomy.chain import GENESIS, AcceptedTick, Chain, read_record
 from autonomy.envelope import Undecodable, decode, encode, event_id_of
 from autonomy.errors import Broken
 from autonomy.events import Head, PlannerPulse
-from autonomy.kafka import Appending, LogReader, Outgoing, Record, append_batch, build_producer
+from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
 from autonomy.telemetry import spare_collector
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS, TOPICS
 from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
 from planner.election import Election
 from planner.fold import read_input, repairs
 from planner.inbox import MAX_TICKS_AHEAD, Inbox
+from planner.sending import send
 from planner.settings import PlannerSettings
 from planner.state import State
-from planner.tick import Draft, TickInputs, Try, draft, follow, gap_to
+from planner.tick import TickInputs, Try, draft, follow, gap_to
 from planner.tracing import trace_tick
 from planner.wake import Wake, next_due_ms
 
@@ -41,8 +42,6 @@ PULSE_EVERY_MS = 1_000
 ASK_EVERY_MS = 1_000
 """While an accepted tick waits for inputs, how often the broker is asked whether it has them at all."""
 POLL_MS = 50
-RECORDS_PER_TURN = 100
-"""Records of a try after which the client gets a turn to send and to hear of what was sent."""
 TICKS = Counter("autonomy_planner_ticks", "Accepted ticks that this process folded", ["cause", "own"])
 TICK_SECONDS = Histogram("autonomy_planner_tick_seconds", "From the cut to the accepted seal, own ticks")
 LAST_TICK = Gauge("autonomy_planner_last_tick_timestamp_seconds", "Recorded time of the last accepted tick")
@@ -271,7 +270,7 @@ class Planner:
         self.state.begin()
         try:
             drafted = draft(self.state, self.inbox.slice_to(cut), inputs)
-            prepared = await self.send(drafted)
+            prepared, self.chain.own = await send(self.producer, drafted)
         except (Broken, ValidationError) as fault:
             # A plan that breaks a rule, or that no reader would take, is never sealed; standing still, loudly, beats deciding wrongly.
             self.state.undo()
@@ -287,28 +286,6 @@ class Planner:
             await append_batch(self.producer, RUNS, 0, [Outgoing(seal.key, seal.value, seal.headers())])
         except KafkaError as refusal:
             log.warning("the seal was not acknowledged, it may be there: %r", refusal)
-
-    async def send(self, drafted: Draft) -> Try:
-        """Append the records of a try while they are written, and seal it meanwhile; the seal itself may follow them now.
-
-        Raises:
-            KafkaError: a record was not acknowledged: without a seal none of them counts.
-            Broken, ValidationError: no reader would take it; the same holds.
-        """
-        appending, beside = Appending(self.producer, RUNS, 0), []
-        for record in drafted.records():
-            headers = record.headers()
-            beside.append(headers)
-            if not appending.put(record.key, record.value, list(headers)):
-                await appending.add(record.key, record.value, list(headers))
-            if record.seq % RECORDS_PER_TURN == 0:
-                await asyncio.sleep(0)
-        await appending.flush()
-        prepared = drafted.sealed()
-        # The seal goes out only once every record before it is acknowledged: a failed send ends the try.
-        await appending.acknowledged()
-        self.chain.own = OwnTry(prepared.records[:-1], beside, prepared.seal.root)
-        return prepared
 
     def drop_candidate(self) -> None:
         """The try is lost or unknown: forget its state and read on."""
