@@ -1,5 +1,6 @@
 """Commands that act: each says one imperative to proof-api and shows the planner's answer."""
 
+import math
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -69,7 +70,8 @@ def _show_answer(answer: Answer, key: str) -> None:
         case Exit.CANNOT_RUN | Exit.REFUSED if "title" in document:
             fail(code_of(answer), answer.words)
         case _:
-            print(f"rejected in tick {safe(document.get('tick'))}: {safe(document.get('code'))}, {safe(document.get('limitText'))}")
+            about = " ".join(safe(document[name]) for name in ("field", "limitText") if document.get(name))
+            print(f"rejected in tick {safe(document.get('tick'))}: {safe(document.get('code'))}{', ' if about else ''}{about}")
 
 
 def pause(
@@ -130,7 +132,18 @@ def read_document(file: Path) -> dict[str, object]:
         fail(Exit.CANNOT_RUN, f"{file} is no YAML or JSON: {str(refusal).splitlines()[0]}")
     if not isinstance(found, dict):
         fail(Exit.CANNOT_RUN, f"{file} must hold one object")
+    if (place := _not_finite(found)) is not None:
+        fail(Exit.CANNOT_RUN, f"{file}: {place} must be a finite number")
     return {str(name): value for name, value in found.items()}
+
+
+def _not_finite(value: object, place: str = "") -> str | None:
+    """Where in a document a number is that JSON does not have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return place
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = (_not_finite(part_of, f"{place}.{name}".lstrip(".")) for name, part_of in inner)
+    return next((one for one in found if one is not None), None)
 
 
 def accept_divergence(

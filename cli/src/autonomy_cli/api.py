@@ -13,6 +13,7 @@ from typing import Final
 import httpx
 
 from autonomy_cli.exits import Exit, fail
+from autonomy_cli.show import part, safe, warn
 
 TIMEOUT_S: Final = 10.0
 COMMAND_TIMEOUT_S: Final = 20.0
@@ -53,6 +54,7 @@ class ProofApi:
         if answer.status != HTTPStatus.OK:
             lost = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
             fail(Exit.CANNOT_RUN if lost else Exit.REFUSED, answer.words)
+        warn_if_old(answer.document)
         return answer.document
 
     def items(self, path: str, params: Params, limit: int) -> Iterator[Document]:
@@ -96,6 +98,13 @@ class ProofApi:
         if not isinstance(document, dict):
             fail(Exit.CANNOT_RUN, f"{self.url} gave no JSON object: is it proof-api?")
         return Answer(response.status_code, document)
+
+
+def warn_if_old(document: Mapping[str, object]) -> None:
+    """Say it where rows are not current: a list of them looks the same as ever."""
+    proof = part(document, "proof")
+    if proof.get("status") not in {None, "fresh"}:
+        warn(f"These rows are not current: {safe(proof.get('status'))}, as of {safe(proof.get('asOf'))} ({safe(proof.get('reason'))}).")
 
 
 def known_token() -> str | None:

@@ -54,6 +54,8 @@ def audit_verify(from_tick: FromTick = 1, head: Head = None, bootstrap: o.Bootst
         verdict = asyncio.run(verify(bootstrap, audit, lambda words: print(words, file=sys.stderr, flush=True)))
     except CannotRun as refusal:
         fail(Exit.CANNOT_RUN, str(refusal))
+    if verdict.is_clean and from_tick > max(audit.chain.head.tick, 1):
+        fail(Exit.CANNOT_RUN, f"--from-tick must be at most {audit.chain.head.tick}, the last tick of the log: nothing was decided again")
     if as_json:
         print_json(verdict.document())
     else:

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Final
 
 BOLD: Final = "\x1b[1m"
@@ -11,7 +12,8 @@ RED: Final = "\x1b[31m"
 YELLOW: Final = "\x1b[33m"
 GREEN: Final = "\x1b[32m"
 PLAIN: Final = "\x1b[0m"
-MAX_CELL: Final = 60
+WIDEST: Final = 60
+"""A column is never padded beyond this; a longer cell moves what stands behind it, and is never cut: half a number is a wrong one."""
 
 
 def has_colour() -> bool:
@@ -42,15 +44,21 @@ def _is_utf8() -> bool:
 
 def print_table(rows: Iterable[Mapping[str, object]], columns: Sequence[tuple[str, str]], empty: str) -> None:
     """Rows under headings; `columns` are pairs of heading and key."""
-    lines = [[safe(row.get(key))[:MAX_CELL] for _, key in columns] for row in rows]
+    lines = [[safe(row.get(key)) for _, key in columns] for row in rows]
     if not lines:
         print(empty)
         return
     heads = [head for head, _ in columns]
-    widths = [max(len(head), *(len(line[n]) for line in lines)) for n, head in enumerate(heads)]
+    widths = [max(len(head), *(min(len(line[n]), WIDEST) for line in lines)) for n, head in enumerate(heads)]
     print(painted("  ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True)).rstrip(), BOLD))
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+@cache
+def warn(words: str) -> None:
+    """Say something on standard error, once."""
+    print(painted(words, YELLOW) if sys.stderr.isatty() else words, file=sys.stderr)
 
 
 def counted(counts: object) -> str:

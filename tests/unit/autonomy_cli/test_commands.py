@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from autonomy_cli.main import build_app
+from autonomy_cli.show import warn
 
 TOKEN = "token-of-ada"
 FRESH = {"status": "fresh", "verdict": "TICKING", "reason": None, "checks": {"kafka": "ok"}, "nextTickAt": "2026-11-22T12:01:00.000Z"}
@@ -400,3 +401,36 @@ def test_promotions_are_filtered_by_the_words_of_the_address(api: Api) -> None:
     api.answers["/api/promotions"] = (200, {"items": [{"id": "r-1", "botId": "a", "status": "OPEN"}], "nextCursor": None})
     assert "r-1" in run(api, "promotions", "--status", "OPEN", "--status", "APPLIED", "--bot", "a").stdout
     assert (api.asked[-1][2]["status"], api.asked[-1][2]["bot"]) == (["OPEN", "APPLIED"], ["a"])
+
+
+def test_rows_that_are_not_current_are_said_to_be_old(api: Api) -> None:
+    old = FRESH | {"status": "unavailable", "reason": "PROJECTION_BEHIND", "asOf": "2026-11-22T11:59:00.000Z"}
+    for words, path in ((("bots",), "/api/bots"), (("jobs", "--status", "RUNNING"), "/api/jobs"), (("runs",), "/api/planner/runs")):
+        for proof, warns in ((old, True), (FRESH, False)):
+            warn.cache_clear()
+            api.answers[path] = (200, {"items": [], "nextCursor": None, "proof": proof})
+            done = run(api, *words)
+            assert done.exit_code == 0
+            assert ("not current: unavailable, as of 2026-11-22T11:59:00.000Z (PROJECTION_BEHIND)" in done.stderr) is warns
+
+
+def test_no_cell_of_a_table_is_cut(api: Api) -> None:
+    counts = {"SCHEDULED": 3, "ACTIVE_JOB": 5, "NOTHING_DUE": 4, "BLOCKED_BY_GATES": 18, "CONCURRENCY_LIMIT": 1234}
+    api.answers["/api/planner/runs"] = (200, {"items": [{"tick": 5, "reasonCounts": counts}], "nextCursor": None, "proof": FRESH})
+    assert "BLOCKED_BY_GATES 18, CONCURRENCY_LIMIT 1234" in run(api, "runs").stdout
+
+
+@pytest.mark.parametrize(("text", "place"), [("name: x\na: {b: [1, .nan]}", "a.b.1"), ("width: .inf", "width"), ("- x", "one object")])
+def test_a_number_that_json_does_not_have_is_refused_by_its_place(api: Api, tmp_path: Path, text: str, place: str) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(text)
+    done = run(api, "policy", "set", str(file))
+    assert done.exit_code == 2
+    assert place in done.stderr
+    assert api.asked == []
+
+
+def test_a_rejection_names_the_field(api: Api) -> None:
+    rejected = {"commandId": "c-1", "status": "REJECTED", "tick": 9, "code": "BAD_INPUT", "field": "target", "limitText": "must be empty"}
+    api.answers["/api/commands"] = (409, rejected)
+    assert "rejected in tick 9: BAD_INPUT, target must be empty" in run(api, "pause", "--target", "X").stdout

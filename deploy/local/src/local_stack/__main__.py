@@ -69,7 +69,10 @@ def run(stack: Stack, command: str, arguments: list[str]) -> int:
 def status(stack: Stack) -> int:
     """What runs, and whether the proof holds."""
     if stack.supervisor.pid() is None:
-        print("Not running: `make up` starts it.")
+        if left := stack.supervisor.left_behind():
+            print(f"The process manager died, and {len(left)} of its processes still run: `make down` ends them, `make up` begins anew.")
+        else:
+            print("Not running: `make up` starts it.")
         return 1
     print(stack.supervisor.control("status").stdout, end="")
     subprocess.run(["curl", "-s", f"{stack.api}/readyz"], check=False) if _has_curl() else None

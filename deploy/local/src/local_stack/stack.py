@@ -76,6 +76,7 @@ class Stack:
             self.say_where()
             return
         self.check_disk()
+        self.supervisor.stop()  # what a manager that died left behind would hold the ports
         self.check_ports()
         self.prepare_operator()
         self.supervisor.write(self.programs())

@@ -1,6 +1,7 @@
 """The process manager's configuration: Kafka, PostgreSQL and the services as plain processes, restarted when they die.
 
-Place in the flow: `make up` writes it and starts supervisord; `make down` stops supervisord, and with it everything.
+Place in the flow: `make up` writes it and starts supervisord; `make down` stops supervisord, and with it everything. A supervisord that
+was killed leaves its processes behind: each carries the stack's folder in its environment, so that they are found all the same.
 """
 
 import hashlib
@@ -9,9 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGINT, SIGKILL, SIGTERM, Signals
+from typing import Final
+
+import psutil
 
 from autonomy.errors import Broken
 from local_stack.settings import ROOT
@@ -19,6 +24,11 @@ from local_stack.settings import ROOT
 MAX_SOCKET_PATH = 90
 STOP_TIMEOUT_S = 40
 START_TIMEOUT_S = 15
+MARK: Final = "AUTONOMY_STACK"
+"""In the environment of every process of a stack: its folder."""
+PROGRAM: Final = "AUTONOMY_PROGRAM"
+SERVERS: Final = {"kafka": SIGTERM, "postgres": SIGINT}
+"""Asked after the services, PostgreSQL in the way in which it does not wait for its clients."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +47,14 @@ class Program:
     def section(self, logs: Path) -> str:
         """Its part of the configuration."""
         command = " ".join(_quoted(part) for part in self.command)
-        environment = ",".join(f'{name}="{value.replace("%", "%%")}"' for name, value in self.environment.items())
+        environment = ",".join(f'{name}="{value.replace("%", "%%")}"' for name, value in {**self.environment, PROGRAM: self.name}.items())
         lines = [
             f"[program:{self.name}]", f"command={command}", f"priority={self.priority}", "autorestart=true",
             "startsecs=0", "startretries=1000000", f"stopsignal={self.stop_signal}", f"stopwaitsecs={self.stop_wait_s}",
             "stopasgroup=false", "killasgroup=true", f"directory={self.directory}", "redirect_stderr=true",
             f"stdout_logfile={logs / self.name}.log", "stdout_logfile_maxbytes=20MB", "stdout_logfile_backups=2",
+            f"environment={environment}",
         ]  # fmt: skip
-        if environment:
-            lines.append(f"environment={environment}")
         if self.user is not None:
             lines.append(f"user={self.user}")
         return "\n".join(lines) + "\n"
@@ -96,7 +105,7 @@ class Supervisor:
         """Start supervisord and everything in it."""
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(self.configuration)],
-            check=False, capture_output=True, text=True, cwd=ROOT,
+            check=False, capture_output=True, text=True, cwd=ROOT, env={**os.environ, MARK: str(self.folder)},
         )  # fmt: skip
         if done.returncode != 0:
             raise Broken(f"the process manager did not start: {(done.stderr or done.stdout)[-500:]}")
@@ -129,11 +138,64 @@ class Supervisor:
     def stop(self) -> None:
         """Stop everything, services first, servers last; returns when no process is left."""
         pid = self.pid()
-        if pid is None:
+        if pid is not None:
+            self.control("shutdown")
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+            while self.pid() is not None:
+                if time.monotonic() > deadline:
+                    raise Broken(f"the process manager (pid {pid}) did not stop within {STOP_TIMEOUT_S} s")
+                time.sleep(0.1)
+        self._end(self.left_behind())
+
+    def left_behind(self) -> "list[psutil.Process]":
+        """The processes of this stack while no supervisord lives to stop them."""
+        if self.pid() is not None:
+            return []
+        return [found for found in psutil.process_iter() if _environment(found).get(MARK) == str(self.folder)]
+
+    def _end(self, left: "Sequence[psutil.Process]") -> None:
+        """End processes that lost their manager: services first, then the servers they lean on.
+
+        Raises:
+            Broken: one of them cannot be ended.
+        """
+        if not left:
             return
-        self.control("shutdown")
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while self.pid() is not None:
-            if time.monotonic() > deadline:
-                raise Broken(f"the process manager (pid {pid}) did not stop within {STOP_TIMEOUT_S} s")
-            time.sleep(0.1)
+        print(f"Ending {len(left)} processes that a process manager left behind when it died.", file=sys.stderr)
+        known = {found.pid for found in left}
+        heads = [found for found in left if _parent(found) not in known]
+        servers = [found for found in heads if _environment(found).get(PROGRAM) in SERVERS]
+        _signal(((found, SIGTERM) for found in heads if found not in servers), STOP_TIMEOUT_S / 2)
+        _signal(((found, SERVERS[_environment(found)[PROGRAM]]) for found in servers), STOP_TIMEOUT_S / 2)
+        _signal(((found, SIGKILL) for found in left if found.is_running()), STOP_TIMEOUT_S / 2)
+        if still := self.left_behind():
+            raise Broken(f"these processes of the stack cannot be ended: {sorted(found.pid for found in still)}")
+
+
+def _environment(process: "psutil.Process") -> dict[str, str]:
+    """Of a process; nothing of one that is gone, or another user's."""
+    try:
+        found: dict[str, str] = process.environ()
+    except (psutil.Error, OSError):
+        return {}
+    return found
+
+
+def _parent(process: "psutil.Process") -> int:
+    """Of a process; 0 of one that is gone."""
+    try:
+        return int(process.ppid())
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _signal(asked: "Iterable[tuple[psutil.Process, Signals]]", within_s: float) -> None:
+    """Ask each process to end, and wait for those that do."""
+    processes = []
+    for process, signal in asked:
+        try:
+            process.send_signal(signal)
+        except psutil.NoSuchProcess:
+            continue
+        processes.append(process)
+    psutil.wait_procs(processes, timeout=within_s)
