@@ -5,13 +5,16 @@ Source: S9, S10, R-A3.7.
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from autonomy import clock
 from autonomy.chain import GENESIS, Chain, write_records
 from autonomy.envelope import Received, decode, encode
+from autonomy.errors import BadInput
 from autonomy.events import (
     CapabilitiesAnnounced,
     Event,
@@ -26,7 +29,8 @@ from autonomy.events import (
 from autonomy.kafka import LogReader, Outgoing
 from autonomy.topics import JOBS, RUNNERS, RUNS
 from autonomy.values import Cause, JobType
-from job_runner.app import Outcome, Runner, slots_of
+from job_runner import app
+from job_runner.app import Outcome, Runner, run_runner, slots_of
 from job_runner.barrier import Barrier
 from job_runner.outbox import Outbox
 from job_runner.paper import Marks
@@ -88,6 +92,9 @@ class Log:
         """Somebody else's word."""
         value = encode(event, source="test", subject="x", time=clock.now(), event_id=clock.drawn_id())
         self.coming.append(Stored(topic, value))
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
     def of(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.said if isinstance(event, kind)]
@@ -290,3 +297,30 @@ def test_claims_of_the_pool_count_as_working_whatever_the_loop_does() -> None:
     order = an_order().model_copy(update={"job_type": JobType.BACKTEST_BASELINE})
     assert Claim(order, 1, an_id("claim"), 0.0).works_since(NOON_MS)
     assert replace(Claim(order, 1, an_id("claim"), 0.0), turned_mono_ms=1.0).works_since(1.0)
+
+
+async def test_a_process_that_can_do_no_job_says_why_ends_with_1_and_leaves_no_worker(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stopped: list[str] = []
+
+    class Useless(NoWorker):
+        def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
+            raise BadInput("bars", "at least one symbol with valid bars")
+
+        async def stop(self, drain_s: float) -> None:
+            stopped.append("worker")
+
+    runner, _ = a_runner()
+    runner.worker = Useless()
+    runner.trader = None
+    runner.producer = cast("AIOKafkaProducer", SimpleNamespace(stop=runner.worker.start))
+
+    async def build(*_: object) -> Runner:
+        return runner
+
+    monkeypatch.setattr(app, "build_runner", build)
+    monkeypatch.setattr(app, "AGAIN_S", 0.0)
+    assert await run_runner(runner.settings, runner.worker) == 1
+    assert stopped == ["worker"]
+    assert "this process can do no job: bars: at least one symbol" in caplog.text

@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge
 from autonomy import clock
 from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode, encode, event_id_of
+from autonomy.errors import BadInput
 from autonomy.events import (
     CapabilitiesAnnounced,
     Event,
@@ -51,6 +52,7 @@ POLL_MS = 20
 IDLE_POLL_MS = 100
 RELEASE_EVERY_MS = 250
 RELEASES_ALARM = 3
+AGAIN_S = 5.0
 PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
 JOBS_DONE = Counter("autonomy_runner_jobs", "Jobs that ended here", ["type", "outcome"])
 CLAIMS = Counter("autonomy_runner_claims", "Claims by outcome", ["outcome"])
@@ -385,7 +387,12 @@ async def run_runner(settings: RunnerSettings, worker: Worker, market: MarketDat
         loop.add_signal_handler(number, lambda: setattr(runner, "stopping", True))
     try:
         await runner.run()
+    except BadInput as refusal:
+        log.critical("this process can do no job: %s", refusal)
+        await asyncio.sleep(AGAIN_S)  # whoever starts it again at once would only say so faster
+        return 1
     finally:
+        await worker.stop(drain_s=0)  # also when it never came so far: its processes must not outlive this one
         await runner.reader.close()
         await asyncio.wait_for(runner.producer.stop(), timeout=10)
     return 0

@@ -7,6 +7,7 @@ exactly what was handed out. Everything a strategy, a gate or a paper runner see
 import functools
 import gzip
 import hashlib
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from autonomy.errors import BadInput, Broken
 from job_runner.bar_files import MAX_BARS, Columns, Table, checked_columns, read_table
 from job_runner.strategies.compiled import FloatArray, IntArray
 
+log = logging.getLogger(__name__)
 DAILY = "1d"
 # Later than any bar: "everything there is".
 END_OF_TIME_DAY = 2**31
@@ -126,8 +128,22 @@ class MarketData(Protocol):
 
 
 def announce(market: MarketData) -> list[SymbolCoverage]:
-    """Everything a source has, by symbol: what a runner tells the planner."""
-    return [_coverage(market.bars(symbol, DAILY, END_OF_TIME_DAY)) for symbol in market.symbols()]
+    """Everything a source has, by symbol: what a runner tells the planner.
+
+    A symbol whose content is not valid is left out, and the log says why: its bots meet a gate, all others trade on.
+
+    Raises:
+        BadInput: the source has no valid bars at all.
+    """
+    found: list[SymbolCoverage] = []
+    for symbol in market.symbols():
+        try:
+            found.append(_coverage(market.bars(symbol, DAILY, END_OF_TIME_DAY)))
+        except BadInput as refusal:
+            log.warning("%s is not offered: %s", symbol, refusal)
+    if not found:
+        raise BadInput("bars", "at least one symbol with valid bars (a folder: SYMBOL/1d.csv or SYMBOL/1d.parquet)")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +184,7 @@ class FolderMarketData:
         if not self.folder.is_dir():
             raise BadInput("folder", "an existing folder of bars", self.folder)
         found = (child.name for child in self.folder.iterdir() if _SYMBOL.fullmatch(child.name))
-        return tuple(sorted(name for name in found if name.strip(".") and self._file(name) is not None))
+        return tuple(sorted(name for name in found if name.strip(".") and any(path.is_file() for path in self._places(name))))
 
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
         """See `MarketData.bars`."""
@@ -181,10 +197,12 @@ class FolderMarketData:
         columns = _read_file(path, (status.st_mtime_ns, status.st_size), self.folder.resolve())
         return bars_until(symbol, columns, until, f"folder/{symbol}/{path.name}", synthetic=False)
 
+    def _places(self, symbol: str) -> tuple[Path, ...]:
+        return tuple(self.folder / symbol / f"{DAILY}.{ending}" for ending in ("parquet", "csv"))
+
     def _file(self, symbol: str) -> Path | None:
         root = self.folder.resolve()
-        for ending in ("parquet", "csv"):
-            path = self.folder / symbol / f"{DAILY}.{ending}"
+        for path in self._places(symbol):
             if path.is_file():
                 if not path.resolve().is_relative_to(root):
                     raise BadInput(f"{symbol}/{path.name}", "a file inside the folder of bars, not a link out of it")
