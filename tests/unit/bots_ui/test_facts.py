@@ -132,3 +132,22 @@ def test_nothing_heard_yet() -> None:
 def test_hostile_pause_reason_is_escaped() -> None:
     pause = {"scope": "fleet", "actor": "<img onerror=x>", "reason": "<img onerror=x>", "since": iso(NOON)}
     assert "<img" not in header(facts(a_document(loopEnabled=False, pausedBy=[pause])))
+
+
+def test_a_replay_that_has_ended_is_said_and_one_that_goes_on_is_not() -> None:
+    ended = {"at": "2013-03-01T00:00:00.000Z", "mode": "REPLAY", "end": "2013-03-01", "ended": True}
+    assert "the replay has ended" in header(facts(a_document(marketNow=ended)))
+    assert "the replay has ended" not in header(facts(a_document(marketNow=ended | {"ended": False})))
+
+
+def test_blocked_is_said_of_bots_with_something_due_never_of_all() -> None:
+    summary = a_document()["lastDecisionSummary"] | {"zeroJobs": {"reason": "ALL_BOTS_BLOCKED_BY_GATES"}}
+    html = header(facts(a_document(lastDecisionSummary=summary)))
+    assert "every bot with something due is blocked by gates" in html
+    assert "all bots" not in html
+
+
+@pytest.mark.parametrize(("reason", "words"), [("maintenance", "by ada: maintenance"), ("", "by ada")])
+def test_a_pause_says_who_and_why_if_that_was_said(reason: str, words: str) -> None:
+    pause = {"scope": "fleet", "target": "", "actor": "ada", "reason": reason, "since": None}
+    assert facts(a_document(loopEnabled=False, pausedBy=[pause])).paused == words

@@ -3,7 +3,9 @@
 Source: R-A1.3, R-A4; design, section 8, "Honesty".
 """
 
+from collections import defaultdict
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autonomy import clock
+from autonomy.policy import DEFAULT
 from autonomy.values import iso_of_ms
 from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, Judgement, LogFacts, ReadFacts, body_of, judge, proof_of
 from proof_api.snapshot import Picture, Snapshots, decision_body, jobs_body
@@ -173,8 +176,6 @@ def test_the_wait_for_a_probe_begins_with_this_process(monkeypatch: pytest.Monke
 
 
 def test_before_the_first_tick_zero_jobs_says_so() -> None:
-    from autonomy.policy import DEFAULT
-
     body = decision_body(None, DEFAULT.model_dump(mode="json"), [], [])
     assert body["lastTickAt"] is None
     assert body["latestPlannerRuns"] == []
@@ -237,3 +238,16 @@ def test_fresh_is_said_only_when_everything_is_young(ages: tuple[float | None, .
         assert young or judgement.status in {"stale", "unverified"}
         assert pulse is not None
         assert pulse <= 3_000
+
+
+@pytest.mark.parametrize(
+    ("mode", "day", "end", "ended"),
+    [("REPLAY", 28, "2013-03-01", False), ("REPLAY", 29, "2013-03-01", True), ("LIVE", 29, None, False)],
+)
+def test_a_replay_that_brings_no_more_bars_says_so(mode: str, day: int, end: str | None, ended: bool) -> None:
+    policy = DEFAULT.model_dump(mode="json")
+    policy["market"] |= {"mode": mode, "end": "2013-03-01"}
+    at = datetime(2013, 2, 1, tzinfo=UTC) + timedelta(days=day - 1)
+    last = defaultdict(lambda: None, {"market_now": at, "reason_counts": {}, "blocker_counts": {}})
+    found: Any = decision_body(last, policy, [], [])["marketNow"]
+    assert (found["mode"], found["end"], found["ended"]) == (mode, end, ended)

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from autonomy import clock
-from autonomy.errors import AutonomyError
+from autonomy.errors import AutonomyError, Broken
 from autonomy.kafka import ensure_topics
 from autonomy.topics import TOPICS
 from local_stack.jars import ensure_jars
@@ -27,9 +27,17 @@ def main() -> int:
     try:
         stack = Stack(StackSettings())
         return run(stack, words.command, words.arguments)
-    except (AutonomyError, ValidationError) as refusal:
+    except ValidationError as refusal:
+        for fault in refusal.errors():
+            print(f"Error: {'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}", file=sys.stderr)
+        return 1
+    except AutonomyError as refusal:
         print(f"Error: {refusal}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # `| head` closed the pipe: nothing is wrong. Python would complain once more at its end, so give it another stdout.
+        sys.stdout = Path("/dev/null").open("w")  # noqa: SIM115 (it lives as long as the process)
+        return 0
 
 
 def run(stack: Stack, command: str, arguments: list[str]) -> int:
@@ -88,7 +96,12 @@ def _has_curl() -> bool:
 def logs(stack: Stack, arguments: list[str]) -> int:
     """Follow the logs."""
     folder = stack.folder / "logs"
-    names = arguments or [*SERVICES]
+    known = sorted(file.stem for file in folder.glob("*.log"))
+    if unknown := [name for name in arguments if name not in known]:
+        raise Broken(f"SERVICE must be one of {', '.join(known) or 'none: nothing ran here yet'}; got {unknown[0]!r}")
+    names = arguments or [name for name in SERVICES if name in known]
+    if not names:
+        raise Broken("nothing ran here yet: `make up` starts it")
     files = [str(folder / f"{name}.log") for name in names]
     return subprocess.call(["tail", "-n", "40", "-F", *files])
 
@@ -97,12 +110,16 @@ def psql(stack: Stack, arguments: list[str]) -> int:
     """Psql as the reader role: the read models, read only."""
     environment = {**os.environ, "PGOPTIONS": "-c client_min_messages=warning", "PAGER": os.environ.get("PAGER", "cat")}
     url = stack.database("autonomy_reader")
-    return subprocess.call([str(stack.postgres.binaries / "psql"), "-X", url, *arguments], env=environment)
+    # On a pipe, an error ends it with a code of its own; a terminal goes on.
+    return subprocess.call([str(stack.postgres.binaries / "psql"), "-X", "-v", "ON_ERROR_STOP=1", url, *arguments], env=environment)
 
 
 def consume(stack: Stack, arguments: list[str]) -> int:
     """kafka-console-consumer from the beginning."""
     topic = arguments[0] if arguments else "autonomy.runs"
+    if topic not in (known := [found.name for found in TOPICS]):
+        raise Broken(f"TOPIC must be one of {', '.join(known)}; got {topic!r}")
+    stack.check_running()
     words = ["--bootstrap-server", stack.settings.kafka, "--topic", topic, "--from-beginning"]
     flags = ("-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
     command = stack.kafka().java("org.apache.kafka.tools.consumer.ConsoleConsumer", [*words, *arguments[1:]], flags)

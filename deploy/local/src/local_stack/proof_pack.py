@@ -30,6 +30,7 @@ from local_stack.stack import Stack
 
 WAIT_S = 600.0
 LOOK_EVERY_S = 0.5
+SAY_EVERY_S = 10.0
 TOGETHER_S = 5.0
 HTTP_S = 10.0
 CHROMIUM = Path("/usr/bin/chromium")
@@ -85,6 +86,7 @@ def make_pack(stack: Stack, folder: Path, wait_s: float = WAIT_S) -> int:
     Raises:
         Broken: the moment never came; names what was missing.
     """
+    stack.check_running()
     ui = f"http://127.0.0.1:{stack.settings.bots_ui_port}"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM) if CHROMIUM.exists() else None, args=["--no-sandbox"])
@@ -109,7 +111,11 @@ def wait_for_moment(stack: Stack, page: Page, wait_s: float) -> Pack:
         Broken: it never did.
     """
     deadline, missing = time.monotonic() + wait_s, ["the stack did not answer"]
+    said = time.monotonic()
     while time.monotonic() < deadline:
+        if time.monotonic() - said > SAY_EVERY_S:
+            said = time.monotonic()
+            print(f"waiting, at most {deadline - said:.0f} s more, for: {'; '.join(missing)}", file=sys.stderr, flush=True)
         try:
             missing = missing_of(stack, page)
             if not missing:

@@ -49,7 +49,11 @@ class Stack:
         Raises:
             Broken: names the setting and the port.
         """
-        for name, port in self.settings.ports().items():
+        ports = self.settings.ports()
+        for port in ports.values():
+            if len(names := [name for name, other in ports.items() if other == port]) > 1:
+                raise Broken(f"{' and '.join(names)} are both {port}: each needs a port of its own")
+        for name, port in ports.items():
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -57,13 +61,25 @@ class Stack:
                 except OSError as taken:
                     raise Broken(f"port {port} is taken: stop what uses it, or set {name} to another port") from taken
 
+    def check_running(self) -> None:
+        """Whatever reads a stack needs one that is up.
+
+        Raises:
+            Broken: it is not.
+        """
+        if self.settings.external_kafka is None and self.supervisor.pid() is None:
+            raise Broken("not running: `make up` starts it")
+
     def check_disk(self) -> None:
         """The log only grows: starting on a full disk would lose the next record.
 
         Raises:
             Broken: names the folder and what is needed.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as refusal:
+            raise Broken(f"AUTONOMY_DATA_DIR must be a folder that can be made and written: {refusal}") from refusal
         free_mib = shutil.disk_usage(self.folder).free // (1024 * 1024)
         if free_mib < MIN_FREE_MIB:
             raise Broken(f"{self.folder} has {free_mib} MiB free, at least {MIN_FREE_MIB} MiB are needed (AUTONOMY_DATA_DIR moves it)")
@@ -103,7 +119,7 @@ class Stack:
         )
         if self.settings.external_kafka is None:
             self.kafka().wait_ready()
-        make_topics = [sys.executable, "-m", "local_stack", "topics"]
+        make_topics = [sys.executable, "-W", "ignore:XDG_RUNTIME_DIR", "-m", "local_stack", "topics"]
         subprocess.run(make_topics, check=True, env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka}, cwd=ROOT)
         if migrating.wait(timeout=60) != 0:
             raise Broken("the migrations failed; see above")

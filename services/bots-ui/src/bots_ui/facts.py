@@ -87,6 +87,7 @@ class Facts:
     idle: tuple[Count, ...]
     market: str
     replay: bool
+    replay_ended: bool
 
     @property
     def fresh(self) -> bool:
@@ -111,12 +112,13 @@ def facts_of(link: Link, now: datetime) -> Facts:
         now=now, trust=trust, warning=warning, warning_since=since, data=data_fact(trust, link, proof),
         planner=planner_fact(trust, known, proof, text_of(checks, "planner"), now),
         verdict=verdict or "UNKNOWN", verdict_tone=verdict_tone(verdict), loop=loop_of(known, trust),
-        paused=f"by {text_of(pause, 'actor')}: {text_of(pause, 'reason')}" if pause else "",
+        paused=pause_words(pause),
         paused_since=instant_of(pause.get("since")), tick=whole(summary, "tick"), last_tick_at=instant_of(known.get("lastTickAt")),
         next_tick_at=instant_of(proof.get("nextTickAt")), interval_s=number_of(known, "tickIntervalSec"),
         evaluated=whole(summary, "botsEvaluated"), enqueued=whole(summary, "jobsEnqueued"), blocked=whole(summary, "blocked"),
         zero=zero_words(summary), idle=idle_counts(summary),
         market=market_at.strftime("%Y-%m-%d") if market_at else "", replay=text_of(market, "mode").upper() == "REPLAY",
+        replay_ended=market.get("ended") is True,
     )  # fmt: skip
 
 
@@ -233,6 +235,12 @@ def pause_of(known: Document) -> Document:
             if isinstance(pause, Mapping) and pause.get("scope") == "fleet":
                 return pause
     return NOTHING
+
+
+def pause_words(pause: Document) -> str:
+    """Who paused the fleet, and why if that was said."""
+    reason = text_of(pause, "reason")
+    return f"by {text_of(pause, 'actor')}{': ' if reason else ''}{reason}" if pause else ""
 
 
 def zero_words(summary: Document) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from autonomy.values import BotState, GateCode, JobStatus, Recency
+from autonomy.values import BotState, GateCode, JobStatus, Reason, Recency
 from bots_ui import words
 from bots_ui.charts import spark_path
 from bots_ui.words import MISSING, NOT_RECORDED, instant_of, word_of
@@ -330,6 +330,8 @@ def result_of(document: Document) -> Result | None:
 
 def next_of(document: Document, blockers: Sequence[Blocker]) -> tuple[datetime | None, str]:
     """What comes next: an instant, or what would have to happen first."""
+    if text_of(document, "reasonCode") == Reason.LOOP_DISABLED.value:
+        return None, "when the loop is resumed"
     due = instant_of(document.get("untilAt")) or instant_of(document.get("nextDueAt"))
     if due is not None:
         return due, ""

@@ -174,9 +174,9 @@ CAUSES: Final[Mapping[str, str]] = {
 ZERO_JOBS: Final[Mapping[str, str]] = {
     ZeroJobs.LOOP_DISABLED: "the loop is paused",
     ZeroJobs.NO_CANDIDATES_MATCH_POLICY: "nothing is due under the policy",
-    ZeroJobs.ALL_BOTS_HAVE_ACTIVE_JOBS: "all bots have a live job",
-    ZeroJobs.ALL_BOTS_COOLDOWN: "all bots are cooling down",
-    ZeroJobs.ALL_BOTS_BLOCKED_BY_GATES: "all bots are blocked by gates",
+    ZeroJobs.ALL_BOTS_HAVE_ACTIVE_JOBS: "every bot with something due has a live job",
+    ZeroJobs.ALL_BOTS_COOLDOWN: "every bot with something due is cooling down",
+    ZeroJobs.ALL_BOTS_BLOCKED_BY_GATES: "every bot with something due is blocked by gates",
     ZeroJobs.MIXED: "for more than one reason",
     "NO_TICK_YET": "no tick was accepted yet",
 }

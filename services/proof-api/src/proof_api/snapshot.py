@@ -205,7 +205,7 @@ def decision_body(
         "lastTickAt": _iso(last["started_at"]) if last else None,
         "tickIntervalSec": policy["tick_interval_s"],
         "promotionMode": policy["promotion_mode"],
-        "marketNow": {"at": _iso(last["market_now"]), "mode": _market_mode(policy)} if last else None,
+        "marketNow": _market_now(last["market_now"], policy) if last else None,
         "lastDecisionSummary": summary_of(last),
         "latestPlannerRuns": [run_document(dict(row)) for row in runs],
         "latestEnqueuedJobs": [
@@ -298,9 +298,12 @@ def count_bots(rows: list[asyncpg.Record]) -> dict[str, dict[str, int]]:
     return found
 
 
-def _market_mode(policy: Mapping[str, object]) -> object:
+def _market_now(at: object, policy: Mapping[str, object]) -> dict[str, object]:
+    """The market's time; a replay that has ended brings no new bars, and nothing becomes due by itself any more."""
     market: Mapping[str, object] = policy["market"]  # type: ignore[assignment] # a section of the policy
-    return market["mode"]
+    shown, replay = _iso(at), market["mode"] == "REPLAY"
+    ended = replay and shown is not None and shown[:10] >= str(market["end"])
+    return {"at": shown, "mode": market["mode"], "end": market["end"] if replay else None, "ended": ended}
 
 
 def _iso(value: object) -> str | None:
