@@ -127,13 +127,12 @@ class Supervisor:
         return self.configuration.exists() and self.socket.exists() and "pid" not in self.control("pid").stderr and self.pid() is not None
 
     def pid(self) -> int | None:
-        """Its process id while it lives."""
+        """Its process id while it lives; another process may have got the number since."""
         try:
             pid = int((self.folder / "supervisord.pid").read_text())
-            os.kill(pid, 0)
-        except (OSError, ValueError):
+            return pid if str(self.configuration) in psutil.Process(pid).cmdline() else None
+        except (OSError, ValueError, psutil.Error):
             return None
-        return pid
 
     def stop(self) -> None:
         """Stop everything, services first, servers last; returns when no process is left."""
@@ -167,7 +166,7 @@ class Supervisor:
         servers = [found for found in heads if _environment(found).get(PROGRAM) in SERVERS]
         _signal(((found, SIGTERM) for found in heads if found not in servers), STOP_TIMEOUT_S / 2)
         _signal(((found, SERVERS[_environment(found)[PROGRAM]]) for found in servers), STOP_TIMEOUT_S / 2)
-        _signal(((found, SIGKILL) for found in left if found.is_running()), STOP_TIMEOUT_S / 2)
+        _signal(((found, SIGKILL) for found in left if _lives(found)), STOP_TIMEOUT_S / 2)
         if still := self.left_behind():
             raise Broken(f"these processes of the stack cannot be ended: {sorted(found.pid for found in still)}")
 
@@ -198,4 +197,14 @@ def _signal(asked: "Iterable[tuple[psutil.Process, Signals]]", within_s: float) 
         except psutil.NoSuchProcess:
             continue
         processes.append(process)
-    psutil.wait_procs(processes, timeout=within_s)
+    deadline = time.monotonic() + within_s
+    while any(map(_lives, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _lives(process: "psutil.Process") -> bool:
+    """Whether a process is there and not only its entry, which some inits never take away."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
