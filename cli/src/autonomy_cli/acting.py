@@ -100,6 +100,11 @@ def release(bot: o.Bot, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DE
     say(operator(api), {"type": "release-hold", "botId": bot, "reason": reason}, key, as_json=as_json)
 
 
+def change(bot: o.Bot, file: o.File, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """Give a LAB bot another strategy, parameters or symbol, by a file that names any of them: its next version, without evidence."""
+    say(operator(api), {**read_document(file), "type": "change-bot", "botId": bot, "reason": reason}, key, as_json=as_json)
+
+
 def retire(bot: o.Bot, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
     """Take a bot out of the fleet for good; its id is never used again."""
     say(operator(api), {"type": "retire-bot", "botId": bot, "reason": reason}, key, as_json=as_json)

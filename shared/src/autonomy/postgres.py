@@ -21,6 +21,19 @@ NOT_READY: Final = (
 """What a database that is still being set up answers."""
 
 
+def words_of(refusal: BaseException) -> str:
+    """Why a database does not answer, for people: the name of a class is none of their words."""
+    if isinstance(refusal, TimeoutError):
+        return "no answer in time"
+    if isinstance(refusal, ConnectionRefusedError):
+        return "nothing listens there"
+    if isinstance(refusal, asyncpg.PostgresError):
+        return str(refusal)
+    if isinstance(refusal, OSError):
+        return "the connection was lost"
+    return "the connection was lost" if isinstance(refusal, GONE) else type(refusal).__name__
+
+
 async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Make a connection speak JSON documents and ids as text."""
     for kind in ("jsonb", "json"):

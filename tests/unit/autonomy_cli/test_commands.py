@@ -434,3 +434,11 @@ def test_a_rejection_names_the_field(api: Api) -> None:
     rejected = {"commandId": "c-1", "status": "REJECTED", "tick": 9, "code": "BAD_INPUT", "field": "target", "limitText": "must be empty"}
     api.answers["/api/commands"] = (409, rejected)
     assert "rejected in tick 9: BAD_INPUT, target must be empty" in run(api, "pause", "--target", "X").stdout
+
+
+def test_a_bot_is_changed_by_a_file_that_cannot_name_another(api: Api, tmp_path: Path) -> None:
+    api.answers["/api/commands"] = (200, ACCEPTED)
+    file = tmp_path / "change.yaml"
+    file.write_text("parameters: {fast: 10, slow: 40}\nbotId: b\ntype: retire-bot\n")
+    assert run(api, "change", "a", str(file), "--reason", "slower").exit_code == 0
+    assert api.said() == {"type": "change-bot", "botId": "a", "reason": "slower", "parameters": {"fast": 10, "slow": 40}}

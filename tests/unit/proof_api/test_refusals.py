@@ -119,3 +119,33 @@ async def test_a_refusal_is_said_only_while_there_is_a_log(context: Context, sil
     context.watch.seen_mono_ms = clock.monotonic_ms() - silence_ms
     assert (await say(context, PAUSE, **key(""))).status_code == 422
     assert len(desk_of(context).log) == recorded
+
+
+LISTS = (
+    "/api/bots", "/api/bots/a", "/api/bots/a/decisions", "/api/bots/a/timeline", "/api/bots/a/trades", "/api/jobs", "/api/policy",
+    "/api/planner/runs", "/api/planner/runs/7/decisions", "/api/stage-events", "/api/quarantine", "/api/commands", "/api/promotions",
+    "/api/revert/plan",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_a_parameter_that_a_route_does_not_have_is_refused_by_name(context: Context, path: str) -> None:
+    """A misspelt filter would show everything."""
+    app = create_app(context.settings)
+    app.state.context = context
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1") as client:
+        refused = await client.get(path, params={"stat": "IDLE"})
+        plain = await client.get(path)
+    assert (refused.status_code, refused.json()["field"]) == (422, "stat")
+    assert refused.json()["limit"].startswith(("one of ", "no parameter at all"))
+    assert plain.status_code != 422
+
+
+async def test_the_parameters_of_a_list_are_taken(context: Context) -> None:
+    """Negative control: without a database the answer is 503, and 422 only for what is not known."""
+    app = create_app(context.settings)
+    app.state.context = context
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1") as client:
+        known = {"state": "IDLE", "stage": "LAB", "reason": "COOLDOWN", "recency": "fresh", "recommended": "true", "q": "a", "limit": "5"}
+        assert (await client.get("/api/bots", params=known)).status_code == 503
+        assert (await client.get("/api/revert/plan", params={"stage": "PAPER"})).status_code == 503

@@ -9,7 +9,7 @@ from fastapi import Depends, Header, Request, Response
 
 from autonomy import clock
 from autonomy.policy import DEFAULT
-from autonomy.postgres import GONE
+from autonomy.postgres import GONE, words_of
 from proof_api.auth import Operator, Operators
 from proof_api.commands import Desk
 from proof_api.now import Ages, dressed, lease_of
@@ -90,7 +90,7 @@ async def connection_of(context: InContext) -> AsyncIterator["asyncpg.Connection
         async with context.pool.connection() as connection:
             yield connection
     except GONE as refusal:
-        raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", type(refusal).__name__) from refusal
+        raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", words_of(refusal)) from refusal
 
 
 Connected = Annotated[asyncpg.Connection, Depends(connection_of)]

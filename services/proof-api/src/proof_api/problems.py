@@ -6,8 +6,10 @@ from typing import Any, Final
 
 import orjson
 from fastapi import FastAPI, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 MEDIA = "application/problem+json"
@@ -55,6 +57,32 @@ def problem_response(status: int, code: str, title: str, detail: str, more: Mapp
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(orjson.dumps(body | dict(more or {})), status, headers, MEDIA)
+
+
+_KNOWN: Final[dict[object, frozenset[str]]] = {}
+"""Query parameters by endpoint, as they are asked for."""
+
+
+async def known_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route does not have: a filter that is misspelt would show everything.
+
+    Raises:
+        Problem: 422, naming it and those that there are.
+    """
+    if not request.scope["query_string"]:
+        return
+    route: APIRoute = request.scope["route"]
+    known = _KNOWN.get(route.endpoint)
+    if known is None:
+        known = _KNOWN[route.endpoint] = _parameters(route.dependant)
+    for name in request.query_params:
+        if name not in known:
+            allowed = f"one of {', '.join(sorted(known))}" if known else "no parameter at all"
+            raise Problem(422, "BAD_INPUT", "A value is refused", f"{name}: {allowed}", field=name[:100], limit=allowed)
+
+
+def _parameters(needs: Dependant) -> frozenset[str]:
+    return frozenset(found.alias for found in needs.query_params).union(*map(_parameters, needs.dependencies))
 
 
 def install(app: FastAPI) -> None:

@@ -15,7 +15,7 @@ import asyncpg
 
 from autonomy import clock
 from autonomy.policy import DEFAULT
-from autonomy.postgres import NOT_READY, connect
+from autonomy.postgres import NOT_READY, connect, words_of
 from autonomy.read_model import CHANNEL, SCHEMA
 from autonomy.values import iso, ms_of
 from proof_api.now import lease_of
@@ -117,7 +117,7 @@ class Snapshots:
             try:
                 await self._watch()
             except NOT_READY as refusal:
-                self.problem = type(refusal).__name__
+                self.problem = words_of(refusal)
                 log.warning("PostgreSQL does not answer: %r", refusal)
                 await asyncio.sleep(0.2)
 

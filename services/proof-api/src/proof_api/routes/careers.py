@@ -3,7 +3,7 @@
 from enum import StrEnum, unique
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
@@ -12,12 +12,12 @@ from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
 from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, Stage, derived_id
 from proof_api import history, queries
 from proof_api.context import CanRead, Connected, InContext
-from proof_api.problems import Problem, declared
+from proof_api.problems import Problem, declared, known_parameters
 from proof_api.queries import Listing, Where, document
 from proof_api.revert import dry_run
 from proof_api.routes.reading import Cursor, KnownBot, Limit, answer, page
 
-router = APIRouter(responses=declared(401, 422, 503))
+router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 UNKNOWN = declared(404)
 
 

@@ -14,11 +14,11 @@ from autonomy.policy import DEFAULT
 from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Reason, Recency, Stage, iso_of_ms
 from proof_api import queries
 from proof_api.context import CanRead, Connected, Context, InContext
-from proof_api.problems import Problem, declared
+from proof_api.problems import Problem, declared, known_parameters
 from proof_api.proof import proof_of
 from proof_api.queries import BotFilter, Where
 
-router = APIRouter(responses=declared(401, 422, 503))
+router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 JSON = "application/json"
 Limit = Annotated[int, Query(ge=1, le=queries.MAX_LIMIT)]
 Cursor = Annotated[str | None, Query(max_length=400)]
