@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache, lru_cache
 from json.encoder import encode_basestring_ascii as quoted
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Annotated, Final, Literal, NamedTuple, Union, cast, get_args, get_origin
 
@@ -183,9 +184,10 @@ def keys_in(value: object) -> int:
     if isinstance(value, BaseModel):
         written = value.__pydantic_fields_set__
         held, total = value.__dict__, len(written)
-        for name in _fields_with_objects(type(value)):
+        for name, of_flat_ones in _fields_with_objects(type(value)):
             if name in written:
-                total += keys_in(held[name])
+                inner = held[name]
+                total += sum(map(len, map(_WRITTEN, inner))) if of_flat_ones and inner else keys_in(inner)
         return total
     if isinstance(value, dict):
         return len(value) + sum(map(keys_in, value.values()))
@@ -194,9 +196,26 @@ def keys_in(value: object) -> int:
     return 0
 
 
+_WRITTEN: Final = attrgetter("__pydantic_fields_set__")
+
+
 @cache
-def _fields_with_objects(kind: type[BaseModel]) -> tuple[str, ...]:
-    return tuple(name for name, field in kind.model_fields.items() if _may_hold_objects(field.annotation))
+def _fields_with_objects(kind: type[BaseModel]) -> tuple[tuple[str, bool], ...]:
+    """Fields that may hold objects, and whether they hold any number of one kind that holds none itself, or nothing."""
+    return tuple(
+        (name, _is_of_flat_ones(field.annotation)) for name, field in kind.model_fields.items() if _may_hold_objects(field.annotation)
+    )
+
+
+def _is_of_flat_ones(annotation: object) -> bool:
+    """A tuple of documents without an object in them, which may be None instead."""
+    if get_origin(annotation) in {Union, UnionType}:
+        inner = [part for part in get_args(annotation) if part is not NoneType]
+        return len(inner) == 1 and _is_of_flat_ones(inner[0])
+    if get_origin(annotation) is not tuple:
+        return False
+    one, *rest = get_args(annotation)
+    return rest == [...] and isinstance(one, type) and issubclass(one, BaseModel) and not _fields_with_objects(one)
 
 
 def _may_hold_objects(annotation: object) -> bool:

@@ -89,7 +89,8 @@ class Draft:
     Attributes:
         facts: what it says, in order; the decisions last.
         keys: of the records, one each.
-        written: the records so far; `root` is the hash over theirs, as of `root_of`.
+        written: the records so far.
+        root: the hash over theirs, once they are all written.
     """
 
     state: State
@@ -102,15 +103,32 @@ class Draft:
     facts: Sequence[TickRecord | Ready]
     keys: Sequence[str]
     written: list[RunRecord] = field(default_factory=list)
-    root: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    root: str = ""
 
     def records(self) -> Iterator[RunRecord]:
         """Write the records one by one, so that the first can be sent before the last is there."""
-        inputs = self.inputs
+        inputs, whole = self.inputs, hashlib.sha256()
         for record in each_record(self.facts, self.keys, inputs.tick, inputs.try_id, inputs.now_ms):
-            self.root.update(record.digest())
+            whole.update(record.digest())
             self.written.append(record)
             yield record
+        self.root = whole.hexdigest()
+
+    def records_as(self, accepted: AcceptedTick) -> str | None:
+        """Write the records beside those of an accepted tick; returns the first that differs, or None.
+
+        What is the same to the byte has the same root, and the chain has checked that one.
+        """
+        inputs, theirs = self.inputs, accepted.records
+        self.written = list(each_record(self.facts, self.keys, inputs.tick, inputs.try_id, inputs.now_ms))
+        for ours, stored in zip(self.written, theirs, strict=False):
+            if (ours.key, ours.value, ours.kind) != (stored.key, stored.value, stored.kind):
+                return f"record {stored.seq} ({stored.kind}) is decided differently"
+        if len(self.written) != len(theirs):
+            first = min(len(self.written), len(theirs)) + 1
+            return f"record {first} is decided differently: {len(self.written)} are decided, {len(theirs)} stand there"
+        self.root = accepted.seal.root
+        return None
 
     def sealed(self) -> Try:
         """The whole try."""
@@ -315,7 +333,7 @@ def seal_of(drafted: Draft) -> PlannerRun:
     inputs, plan, state, slice_ = drafted.inputs, drafted.plan, drafted.state, drafted.slice_
     return PlannerRun(
         run_id=run_id_of(inputs.tick, inputs.try_id), tick=inputs.tick, prev_hash=inputs.head.hash,
-        try_id=inputs.try_id, process_id=inputs.process_id, count=len(drafted.written), root=drafted.root.hexdigest(),
+        try_id=inputs.try_id, process_id=inputs.process_id, count=len(drafted.written), root=drafted.root,
         cut=dict(inputs.cut), inputs=len(slice_), input_root=input_root(slice_), cause=inputs.cause, due_at=instant_of_ms(inputs.due_at_ms),
         now=instant_of_ms(inputs.now_ms), elapsed_ms=inputs.elapsed_ms, market_now=market_instant(drafted.view.market_day),
         state_hash=state.hash(), horizon=inputs.horizon, policy_hash=drafted.view.policy.hash(), decider=DECIDER,
@@ -385,11 +403,10 @@ def re_decide(state: State, slice_: Sequence[Input], accepted: AcceptedTick, car
         head=Head(tick=seal.tick - 1, offset=-1, hash=seal.prev_hash), horizon=seal.horizon, cut=seal.cut,
         cause=seal.cause, due_at_ms=ms_of(seal.due_at), now_ms=ms_of(seal.now), elapsed_ms=seal.elapsed_ms,
     )  # fmt: skip
-    again = prepare(state, slice_, inputs)
-    for ours, theirs in zip(again.records, accepted.records, strict=False):
-        if (ours.key, ours.value) != (theirs.key, theirs.value):
-            return f"tick {seal.tick}: record {theirs.seq} ({theirs.kind}) is decided differently"
-    decided = again.seal
+    drafted = draft(state, slice_, inputs)
+    if (fault := drafted.records_as(accepted)) is not None:
+        return f"tick {seal.tick}: {fault}"
+    decided = drafted.sealed().seal
     if carried and gap_to(seal, state) == carried:
         decided = decided.model_copy(update={"state_hash": seal.state_hash})
         decided = decided.model_copy(update={"hash": seal_hash(decided)})
