@@ -11,7 +11,7 @@ from autonomy.events import Blocker, BotDecision, BotRetired, GateResult
 from autonomy.values import GateCode, JobType, PromotionGate, Reason, Stage, Verdict, derived_id, derived_ids, instant_of_ms, iso, iso_of_ms
 from planner.gates import Finding
 from planner.promotion_gates import Gate
-from planner.tick import decision_bytes
+from planner.telling import decision_bytes
 from planner.wishes import Decision
 from support.builders import NOON_MS, a_digest, an_id
 

@@ -9,26 +9,21 @@ Source: S1, S5, S6, R-A3.1.
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-import orjson
 from msgspec.structs import replace
 
 from autonomy.chain import AcceptedTick, RunRecord, each_record, seal_hash, write_seal
-from autonomy.envelope import Ready, data_bytes
+from autonomy.envelope import Ready
 from autonomy.errors import Broken
-from autonomy.events import Blocker, BotDecision, Head, JobEnqueued, PlannerRun, StageChanged, TickRecord
-from autonomy.events.document import MAX_NUMBER, MAX_TEXT
+from autonomy.events import BotDecision, Head, JobEnqueued, PlannerRun, StageChanged, TickRecord
 from autonomy.market_clock import day_of, market_instant
 from autonomy.topics import DEFAULT_PARTITIONS
 from autonomy.values import (
     NEXT_STAGE,
     Reason,
-    Stage,
     TickCause,
     class_of,
     instant_of_ms,
-    iso_of_ms,
     job_id_of,
     ms_of,
     partition_of,
@@ -39,11 +34,12 @@ from planner.commands import apply_command
 from planner.decide import DECIDER, Plan, decide, with_job
 from planner.facts import fold_fact, fold_own, said_of_gates
 from planner.fold import Input, fold_slice, input_root
-from planner.gates import Finding, findings
+from planner.gates import findings
 from planner.life import give_verdicts, live_on
 from planner.orders import extras_of, timeout_s_of
 from planner.promotion_gates import Gate, tree
 from planner.state import HASH_BITS, NEWEST, REVISIONS, State
+from planner.telling import decision_bytes
 from planner.view import View, build_view
 from planner.wishes import Decision
 
@@ -270,62 +266,6 @@ def told_of(decision: Decision, state: State, view: View, tick: int) -> Ready:
         if said_of_gates(promotion) != decision.promotion:
             raise Broken(f"tick {tick}: {bot.id} was decided on gates {decision.promotion}, and has {said_of_gates(promotion)}")
     return Ready(DECISION, decision_bytes(decision, tick, found, promotion, NEXT_STAGE.get(bot.stage)))
-
-
-def decision_bytes(
-    decision: Decision, tick: int, found: Sequence[Finding], promotion: Sequence[Gate] | None, promotion_to: Stage | None
-) -> bytes:
-    """A BotDecision's data as the model itself writes it, without the model: thousands may change in one tick.
-
-    What a state or a policy holds was checked when it came in; what is put together here is checked here.
-
-    Raises:
-        Broken: a text or a number is out of the model's range; no reader would take the record.
-    """
-    bot_id, reason, job_type, _, detail, job_id, until_ms, next_due_ms, limit, value, place, would, due_since_ms, *_ = decision
-    if len(detail) > MAX_TEXT or not 0 <= (value or 0) <= MAX_NUMBER or not 0 <= (place or 0) <= MAX_NUMBER:
-        raise Broken(f"tick {tick}: the decision about {bot_id} cannot be told: {detail[:100]!r}, {value}, {place}")
-    blockers = ",".join(map(_blocker, found)) if found else ""
-    gates = "null" if promotion is None else f"[{','.join(map(_gate, promotion))}]"
-    return (
-        f'{{"botId":"{bot_id}","tick":{tick},"reason":"{reason}","jobType":{_text(job_type)},"jobId":{_text(job_id)},'
-        f'"blockers":[{blockers}],"promotion":{gates},"promotionTo":{_text(promotion_to)},"detail":{_text(detail)},'
-        f'"until":{_instant(until_ms)},"nextDueAt":{_instant(next_due_ms)},"limit":{_text(limit)},'
-        f'"limitValue":{"null" if value is None else value},"place":{"null" if place is None else place},'
-        f'"would":{_text(would)},"dueSince":{_instant(due_since_ms)}}}'
-    ).encode()
-
-
-def _gate(gate: Gate) -> str:
-    """A promotion gate as GateResult writes it."""
-    code, verdict, measured, required, clears_when, deciding, job, age, fingerprint, expires_ms = gate
-    if max(len(measured), len(required), len(clears_when)) > MAX_TEXT:
-        raise Broken(f"{code} cannot be told: {measured[:100]!r}, {required[:100]!r}, {clears_when[:100]!r}")
-    return (
-        f'{{"code":"{code}","verdict":"{verdict}","measured":{_text(measured)},"required":{_text(required)},'
-        f'"clearsWhen":{_text(clears_when)},"evidenceJob":{_text(job)},"evidenceAgeBars":{"null" if age is None else age},'
-        f'"fingerprint":{_text(fingerprint)},"deciding":{"true" if deciding else "false"},"expiresAt":{_instant(expires_ms)}}}'
-    )
-
-
-@lru_cache(maxsize=16_384)
-def _text(text: str | None) -> str:
-    """A text as JSON; most of them are said of many bots."""
-    return orjson.dumps(text).decode()
-
-
-def _instant(instant_ms: int | None) -> str:
-    return "null" if instant_ms is None else f'"{iso_of_ms(instant_ms)}"'
-
-
-@lru_cache(maxsize=16_384)
-def _blocker(finding: Finding) -> str:
-    """A finding as it is published; bots blocked for the same cause share it."""
-    return data_bytes(Blocker(
-        code=finding.code.value, verdict=finding.verdict, measured=finding.measured, required=finding.required,
-        clears_when=finding.clears_when, evidence_job=finding.evidence_job,
-        evidence_age_bars=finding.evidence_age_bars, fingerprint=finding.fingerprint,
-    )).decode()  # fmt: skip
 
 
 def seal_of(drafted: Draft) -> PlannerRun:
