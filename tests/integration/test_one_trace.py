@@ -54,7 +54,7 @@ from support.platform import Platform, fleet, wait_for
 from support.proof import Api
 from support.read_models import MemoryStore
 from support.servers import free_port
-from support.shell import PARTITIONS, MemoryKafka, a_planner, kafka_of, lead_for
+from support.shell import PARTITIONS, MemoryKafka, a_planner, kafka_of, lead_until
 from support.ticks import TickDriver
 
 LONG_AGO_MS = 1_700_000_000_000
@@ -159,7 +159,8 @@ async def walk(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> tuple
     driver.runner()
     driver.register("aapl-sma")
     kafka = kafka_of(driver)
-    await lead_for(a_planner(kafka), 0.5)
+    planner = a_planner(kafka)
+    await lead_until(planner, lambda: planner.state.head_tick > 0 and bool(planner.state.jobs.rows))
     projection, rows = a_projection(kafka, monkeypatch)
     hub, page = a_page()
     await show(projection, rows, hub)

@@ -5,7 +5,7 @@ is whatever it is now, also less than it was.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -143,6 +143,18 @@ async def turns(planner: Planner, count: int) -> None:
     """So many turns of its loop, without deciding anything."""
     for _ in range(count):
         await planner.turn(1)
+
+
+async def lead_until(planner: Planner, reached: Callable[[], bool], within_s: float = 20.0) -> None:
+    """Its whole loop until something is so, however slow the machine; then it reads what it appended."""
+    running = asyncio.ensure_future(planner.run())
+    deadline = clock.monotonic_ms() + within_s * 1000
+    while not reached() and not running.done() and clock.monotonic_ms() < deadline:
+        await asyncio.sleep(0.01)
+    planner.stopping = True
+    await running
+    await turns(planner, 20)
+    assert reached(), f"not within {within_s} s: head tick {planner.state.head_tick}, halted {planner.halted!r}"
 
 
 async def lead_for(planner: Planner, seconds: float) -> None:
