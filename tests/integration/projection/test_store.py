@@ -25,7 +25,7 @@ async def built(platform: Platform, **changes: int) -> Projection:
     settings = ProjectionSettings(
         KAFKA_BOOTSTRAP_SERVERS=platform.broker.bootstrap,
         DATABASE_URL=platform.database.url(),
-        **changes,  # type: ignore[arg-type]
+        **changes,  # type: ignore[arg-type] # settings go by their names in the environment
     )
     return await build_projection(settings)
 

@@ -186,8 +186,10 @@ def _fairness(plan: Plan) -> Iterator[str]:
     waiting = [d for d in plan.decisions if d.reason in LIMITS and d.detail != "CANCEL_UNDER_WAY"]
     for kind in ("research", "search", "runner"):
         granted = [(d.due_since_ms or 0, d.bot_id) for d in plan.granted if _kind(d.job_type) == kind]
-        held_back = [(d.due_since_ms or 0, d.bot_id) for d in waiting if _kind(d.job_type) == kind] if granted else []
-        if granted and held_back and min(held_back) < max(granted):
+        if not granted:
+            continue
+        held_back = [(d.due_since_ms or 0, d.bot_id) for d in waiting if _kind(d.job_type) == kind]
+        if held_back and min(held_back) < max(granted):
             yield f"{min(held_back)[1]} waits longer than {max(granted)[1]}, which was scheduled"
 
 

@@ -89,11 +89,10 @@ def decide(state: State, view: View, sight: Sight | None = None) -> Plan:
 def _pauses(decisions: list[Decision], state: State) -> dict[int, Decision]:
     """What pauses make of the decisions that they cover, by place."""
     rows, found = state.bots.rows, dict[int, Decision]()
-    fleet = state.pauses.rows.get("fleet/")  # the widest: nobody needs to look for another
     words = {key: f"{pause.scope} paused by {pause.actor}" for key, pause in state.pauses.rows.items()}
     for place, before in enumerate(decisions):
         bot = rows[before[0]]
-        key = "fleet/" if fleet is not None else pause_of(bot, state)
+        key = pause_of(bot, state)
         if key is not None and not goes_on(bot, before):
             found[place] = paused(before, words[key])
     return found
@@ -101,10 +100,10 @@ def _pauses(decisions: list[Decision], state: State) -> dict[int, Decision]:
 
 def pause_of(bot: Bot, state: State) -> str | None:
     """The widest pause that covers a bot."""
-    for key in ("fleet/", f"stage/{bot.stage.value}", f"bot/{bot.id}"):
-        if key in state.pauses.rows:
-            return key
-    return None
+    pauses = state.pauses.rows
+    if "fleet/" in pauses:
+        return "fleet/"
+    return next((key for key in (f"stage/{bot.stage.value}", f"bot/{bot.id}") if key in pauses), None)
 
 
 def goes_on(bot: Bot, decision: Decision) -> bool:

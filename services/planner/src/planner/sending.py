@@ -31,6 +31,7 @@ async def send(producer: AIOKafkaProducer, drafted: Draft) -> tuple[Try, OwnTry]
     for record in drafted.records():
         headers = record.headers()
         beside.append(headers)
+        # Thousands of records, a handful of batches: the coroutine is only for the record that opens the next one.
         if not appending.put(record.key, record.value, list(headers)):
             await appending.add(record.key, record.value, list(headers))
         if record.seq % RECORDS_PER_TURN == 0:
