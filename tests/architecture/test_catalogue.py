@@ -16,6 +16,7 @@ from autonomy.values import Drift, GateCode, PromotionGate, Reason, ZeroJobs
 ROOT = Path(__file__).parents[2]
 PRODUCERS = {"proof-api", "planner", "job-runner", "projection"}
 PROJECTION_ELSEWHERE = {
+    "BotDecision": "read lightly, as `Decided` of `projection.sealed`: `apply_tick` has a case for that",
     "PlannerRun": "the seal itself: `apply_tick` takes it from the accepted tick",
     "RecordQuarantined": "the projection's own words; the row is written when it says them",
 }

@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
-from autonomy import lifecycle
 from autonomy.chain import AcceptedTick
 from autonomy.envelope import Received, event_id_of
 from autonomy.events import (
     AttemptRefused,
     BotChanged,
-    BotDecision,
     BotPinned,
     BotRegistered,
     BotRetired,
@@ -35,7 +33,6 @@ from autonomy.events import (
     HoldReleased,
     JobCancelled,
     JobDead,
-    JobEnqueued,
     JobFailed,
     JobReleased,
     JobRequeued,
@@ -61,6 +58,7 @@ from projection.books import Books
 from projection.bot_now import Row
 from projection.careers import Careers, blocking, drift_row
 from projection.rows import Changes, Said, instant
+from projection.sealed import Decided, Ordered, facts_of
 from projection.signs import Signs
 
 SPARK_POINTS = 24
@@ -110,15 +108,14 @@ class Model:
         """Apply an accepted tick whole, then the job events and bars that waited for it."""
         seal = tick.seal
         ids = derived_ids(len(tick.records), "record", seal.tick, seal.try_id)
-        for seq, (event, record, event_id) in enumerate(zip(tick.events(), tick.records, ids, strict=True), start=1):
+        for seq, (fact, event_id) in enumerate(zip(facts_of(tick), ids, strict=True), start=1):
             said = Said(seal.now, seal.tick, event_id)
-            if isinstance(event, BotDecision):
-                self._decided(event, said, record.value)
-                continue
-            if isinstance(event, JobEnqueued):
-                self._enqueued(event, seq, said, record.value)
-                continue
-            self._fact(event, said)  # type: ignore[arg-type] # the codec admits only tick facts on this topic
+            if isinstance(fact, Decided):
+                self._decided(fact, said)
+            elif isinstance(fact, Ordered):
+                self._enqueued(fact, seq, said)
+            else:
+                self._fact(fact, said)  # type: ignore[arg-type] # the codec admits only tick facts on this topic
         self.changes.put("autonomy_planner_runs", (seal.run_id,), rows.run_row(tick))
         self.market_now = seal.market_now
         self.fold.reach(seal.tick, self._job_changed)
@@ -218,19 +215,17 @@ class Model:
         if span is not None:
             self.changes.end_span(span, tick)
 
-    def _decided(self, event: BotDecision, said: Said, value: bytes) -> None:
+    def _decided(self, event: Decided, said: Said) -> None:
         before = self.spans.get(event.bot_id)
         if before is not None and before["from_tick"] != said.tick:
             self.changes.end_span(before, said.tick)
-        span = rows.span_row(event, said, value)
+        span = rows.span_row(event, said)
         self.spans[event.bot_id] = span
         self.changes.put("decision_spans", (event.bot_id, said.tick), span)
         heard: Row = {"decided_at": said.at}
-        if event.promotion is not None:
-            heard |= {
-                "promotion_to": span["promotion_to"], "promotion_blockers": blocking(event.promotion),
-                "promotion_gates": len(event.promotion),
-            }  # fmt: skip
+        gates = event.gates
+        if gates is not None:
+            heard |= {"promotion_to": span["promotion_to"], "promotion_blockers": blocking(gates), "promotion_gates": len(gates)}
         self._remember(event.bot_id, heard)
 
     def _remember(self, bot_id: str, columns: Row) -> None:
@@ -241,13 +236,14 @@ class Model:
 
     # ── jobs ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _enqueued(self, event: JobEnqueued, seq: int, said: Said, value: bytes) -> None:
-        job = lifecycle.enqueued(event, seq)
+    def _enqueued(self, event: Ordered, seq: int, said: Said) -> None:
+        job = Job(event.job_id, event.bot_id, event.job_type, event.job_class, event.tick, seq, event.partition)
         self.fold.enqueue(job)
-        self._put_job(rows.order_row(event, seq, said, value) | rows.columns_of(job))
+        self._put_job(rows.order_row(event, seq, said) | rows.columns_of(job))
         self.by_bot.setdefault(event.bot_id, set()).add(event.job_id)
-        self.books.opened(event, said.at, self.changes)
-        self.careers.search(event, said.at, self.changes)
+        if event.whole is not None:
+            self.books.opened(event.whole, said.at, self.changes)
+            self.careers.search(event.whole, said.at, self.changes)
         self.touched.add(event.bot_id)
 
     def _put_job(self, row: Row) -> None:

@@ -5,6 +5,7 @@ Place in the flow: tick facts and results of searches → **careers** → rows. 
 Source: R-A3.6, R-C3, R-F7.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
@@ -13,7 +14,6 @@ from autonomy.events import (
     ChallengerJudged,
     DriftJudged,
     EvolutionSummary,
-    GateResult,
     JobEnqueued,
     PromotionRecommended,
     PromotionRequested,
@@ -23,6 +23,7 @@ from autonomy.events import (
 from autonomy.values import JobStatus, Verdict
 from projection.bot_now import Row
 from projection.rows import Changes, Said, json_of
+from projection.sealed import GateSaid
 
 PromotionFact = PromotionRecommended | PromotionRequested | PromotionWithdrawn
 
@@ -157,6 +158,6 @@ def drift_row(event: DriftJudged, said: Said) -> Row:
     }  # fmt: skip
 
 
-def blocking(gates: tuple[GateResult, ...]) -> list[str]:
+def blocking(gates: Sequence[GateSaid]) -> list[str]:
     """Codes of the gates that have a say and do not pass."""
     return [gate.code for gate in gates if gate.deciding and gate.verdict is not Verdict.PASS]

@@ -5,9 +5,8 @@ Place in the flow: apply → **rows** → store. Pure functions without memory; 
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
-import msgspec
 import orjson
 
 from autonomy.chain import AcceptedTick
@@ -15,7 +14,6 @@ from autonomy.envelope import Received
 from autonomy.events import (
     AttemptRefused,
     BotChanged,
-    BotDecision,
     BotPinned,
     BotRegistered,
     BotRetired,
@@ -27,7 +25,6 @@ from autonomy.events import (
     Document,
     HoldPlaced,
     HoldReleased,
-    JobEnqueued,
     JobSucceeded,
     LoopPaused,
     LoopResumed,
@@ -41,23 +38,7 @@ from autonomy.events import (
 from autonomy.lifecycle import Job
 from autonomy.values import JobStatus, iso
 from projection.bot_now import Row
-
-
-class _Gates(msgspec.Struct):
-    blockers: msgspec.Raw = msgspec.Raw(b"[]")
-    promotion: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Decided(msgspec.Struct):
-    data: _Gates
-
-
-class _Any(msgspec.Struct):
-    data: msgspec.Raw
-
-
-_DECIDED: Final = msgspec.json.Decoder(_Decided)
-_RECORD: Final = msgspec.json.Decoder(_Any)
+from projection.sealed import NOTHING, Decided, Ordered
 
 
 def instant(ms: int) -> datetime:
@@ -341,28 +322,27 @@ def answer_row(event: CommandAccepted | CommandRejected, tick: int) -> Row:
             assert_never(event)
 
 
-def span_row(event: BotDecision, said: Said, value: bytes) -> Row:
-    """A standing decision; its gates are the very text of its record, which a planner sealed."""
-    gates = _DECIDED.decode(value).data
+def span_row(event: Decided, said: Said) -> Row:
+    """A standing decision; its gates are the very text of its record."""
     return {
         "bot_id": event.bot_id, "from_tick": said.tick, "to_tick": None, "reason_code": event.reason.value,
         "job_type": event.job_type.value if event.job_type else None, "job_id": event.job_id,
-        "blockers": orjson.Fragment(bytes(gates.blockers)),
+        "blockers": orjson.Fragment(bytes(event.blockers)),
         "detail": event.detail, "until_at": event.until, "next_due_at": event.next_due_at,
         "limit_name": event.limit, "limit_value": event.limit_value, "place": event.place,
         "would": event.would.value if event.would else None, "due_since": event.due_since, "event_id": said.event_id,
         "promotion_to": event.promotion_to.value if event.promotion_to else None,
-        "promotion": None if event.promotion is None else orjson.Fragment(bytes(gates.promotion)),
+        "promotion": None if event.promotion == NOTHING else orjson.Fragment(bytes(event.promotion)),
     }  # fmt: skip
 
 
-def order_row(event: JobEnqueued, seq: int, said: Said, value: bytes) -> Row:
-    """A job as ordered, without what its lifecycle adds; its order is the very text of its record, which a planner sealed."""
+def order_row(event: Ordered, seq: int, said: Said) -> Row:
+    """A job as ordered, without what its lifecycle adds; its order is the very text of its record."""
     return {
         "id": event.job_id, "bot_id": event.bot_id, "job_type": event.job_type.value,
         "job_class": event.job_class.value, "cause": None, "detail": None, "tick": event.tick, "seq": seq,
         "partition": event.partition, "created_at": said.at, "queued_at": said.at, "started_at": None, "finished_at": None,
         "last_beat_at": None, "beats": None, "phase": None, "progress": None, "fingerprint": event.fingerprint,
-        "bars_until": event.bars_until.isoformat(), "spec": orjson.Fragment(bytes(_RECORD.decode(value).data)),
+        "bars_until": event.bars_until.isoformat(), "spec": orjson.Fragment(bytes(event.spec)),
         "result": None, "attempts": [], "event_id": said.event_id, "started_event_id": None, "ended_event_id": None,
     }  # fmt: skip
