@@ -1,6 +1,6 @@
 """A made-up log of a busy fleet: the planner's own code decides, every claim wins, every job succeeds, runners beat, pulses tick.
 
-Per job the log holds its order, two decisions, a claim, a result of the usual size (120 equity points), a beat and two pulses: the
+Per job the log holds its order, two decisions, a claim, a result of the usual size (a curve of 120 points), a beat and two pulses: the
 shares that a fleet in steady state has.
 """
 
@@ -14,6 +14,7 @@ from autonomy.chain import GENESIS, AcceptedTick, Chain, RunRecord
 from autonomy.envelope import Received, decode, encode
 from autonomy.events import (
     BacktestMetrics,
+    EquityCurve,
     Event,
     Head,
     HeldJob,
@@ -64,7 +65,7 @@ def _metrics() -> BacktestMetrics:
     )  # fmt: skip
 
 
-EQUITY: Final = tuple((day_of(10_957 + 7 * n), round(1 + n * 0.00513, 6), round(1 + n * 0.00317, 6)) for n in range(120))
+CURVE: Final = EquityCurve.of(date(2000, 3, 1), [(day_of(11_017 + 7 * n), 1 + n * 0.00513, 1 + n * 0.00317) for n in range(120)])
 
 
 def result_of(order: JobEnqueued) -> ResearchSummary:
@@ -73,7 +74,7 @@ def result_of(order: JobEnqueued) -> ResearchSummary:
         fingerprint=order.fingerprint, data_sha256=digest("bars"), source_id="bench", synthetic=True, bars=order.min_bars + 300,
         first_day=date(2000, 3, 1), last_day=order.bars_until, metrics=_metrics(), in_sample=_metrics(),
         out_of_sample=_metrics(), buy_and_hold=_metrics(), look_ahead_ok=True, look_ahead_cuts=60, psr=0.9, dsr=0.4,
-        trials=25, stress_worst_sharpe=0.3, neighbourhood_median_sharpe=0.6, bootstrap_sharpe_p05=-0.1, equity=EQUITY,
+        trials=25, stress_worst_sharpe=0.3, neighbourhood_median_sharpe=0.6, bootstrap_sharpe_p05=-0.1, curve=CURVE,
         artifact="sha256/" + digest("artifact"), elapsed_s=3.25,
     )  # fmt: skip
 

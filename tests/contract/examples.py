@@ -146,7 +146,8 @@ def job_steps() -> tuple[e.Event, ...]:
         fingerprint=a_digest("fingerprint"), data_sha256=a_digest("data"), source_id="us-stocks-2013", synthetic=False, bars=2477,
         first_day=date(2000, 3, 1), last_day=date(2010, 1, 4), metrics=METRICS, in_sample=METRICS, out_of_sample=NO_METRICS,
         buy_and_hold=METRICS, look_ahead_ok=True, look_ahead_cuts=250, psr=0.81, dsr=0.4, trials=9, stress_worst_sharpe=0.2,
-        neighbourhood_median_sharpe=0.5, bootstrap_sharpe_p05=-0.1, pbo=0.4, window=WINDOW, equity=((date(2000, 3, 1), 1.0, 1.0), (date(2010, 1, 4), 1.71, 2.5)),
+        neighbourhood_median_sharpe=0.5, bootstrap_sharpe_p05=-0.1, pbo=0.4, window=WINDOW,
+        curve=e.EquityCurve.of(date(2000, 3, 1), [(date(2000, 3, 1), 1.0, 1.0), (date(2010, 1, 4), 1.71, 2.5)]),
         artifact="sha256-00/report.json", elapsed_s=4.25,
     )  # fmt: skip
     return (

@@ -14,6 +14,7 @@ from autonomy.events import (
     BacktestMetrics,
     CapabilitiesAnnounced,
     Command,
+    EquityCurve,
     HeldJob,
     JobEnqueued,
     ResearchSummary,
@@ -230,7 +231,7 @@ def a_summary(fingerprint: str, *, bars: int = 2500, last_day: date = date(2010,
         "out_of_sample": metrics(sharpe=None), "buy_and_hold": metrics(trades=1), "look_ahead_ok": True,
         "look_ahead_cuts": 60, "psr": 0.9, "dsr": 0.4, "trials": 25, "stress_worst_sharpe": 0.3,
         "neighbourhood_median_sharpe": 0.6, "bootstrap_sharpe_p05": -0.1,
-        "equity": ((date(2000, 3, 1), 1.0, 1.0), (last_day, 1.63, 1.2)), "artifact": None, "elapsed_s": 3.25,
+        "curve": EquityCurve.of(date(2000, 3, 1), [(date(2000, 3, 1), 1.0, 1.0), (last_day, 1.63, 1.2)]), "artifact": None, "elapsed_s": 3.25,
     }  # fmt: skip
     return ResearchSummary(**{**plain, **changes})
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from autonomy.events import BY_WIRE, Event
 from autonomy.events.document import Document
+from autonomy.events.older import OLDER
 from autonomy.values import derived_id, iso
 
 MAX_RECORD_BYTES: Final = 1_048_576
@@ -125,8 +126,8 @@ class Ready(NamedTuple):
 def decode(value: bytes | None, topic: str) -> Received | Undecodable:
     """Read a record's value.
 
-    Refused, each with its reason: nothing, over 1 MiB, not JSON, not an envelope of ours, an unknown type or version, a
-    type of another topic, a field that does not fit, the same key twice.
+    A record of an older version becomes today's event. Refused, each with its reason: nothing, over 1 MiB, not JSON, not an envelope of
+    ours, an unknown type or version, a type of another topic, a field that does not fit, the same key twice.
     """
     if not value:
         return Undecodable("empty value")
@@ -139,9 +140,13 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
         time = _canonical(wire.time)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as refusal:
         return Undecodable(f"no envelope: {refusal}"[:300])
+    older = None
     kind = BY_WIRE.get(wire.type)
     if kind is None:
-        return Undecodable(f"unknown type {wire.type[:80]!r}")
+        older = OLDER.get(wire.type)
+        if older is None:
+            return Undecodable(f"unknown type {wire.type[:80]!r}")
+        kind = older.kind
     if kind.topic != topic:
         return Undecodable(f"{wire.type} does not belong on {topic}")
     raw = bytes(wire.data)
@@ -152,6 +157,8 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
     # Reading keeps one of two equal keys, so fewer are kept than stand there; only then is it looked for, at any depth.
     if _may_repeat_a_key(value, _keys_of_envelope(wire) + keys_in(event)) and (repeated := _repeated_key(value)) is not None:
         return Undecodable(f"{wire.type}: the key {repeated!r} stands twice")
+    if older is not None:
+        event = older.raised(event)
     return Received(event, wire.id, wire.source, time, wire.actor, wire.traceparent, wire.causationid)
 
 
@@ -231,7 +238,7 @@ def _may_hold_objects(annotation: object) -> bool:
 
 def event_id_of(event: Event, *cause: object) -> str:
     """An id that a retry of the same cause derives again."""
-    return derived_id(event.wire, *cause)
+    return derived_id(event.first_wire or event.wire, *cause)
 
 
 def _first_fault(refusal: Exception) -> str:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from bots_ui.app import POLICY
-from bots_ui.charts import equity_chart, spark_path
+from bots_ui.charts import curve_of, equity_chart, spark_path
 from bots_ui.client import Found, Refused, Unreachable
 from bots_ui.pages import CHOICES, Asked, asked_of, live_address, view_of
 from bots_ui.sessions import ABSOLUTE_S, IDLE_S, Sessions, build_sessions, is_same_origin
@@ -190,6 +190,16 @@ def test_line_needs_two_numbers(values: Sequence[float] | None) -> None:
 
 def test_flat_line_stays_inside_its_box() -> None:
     assert spark_path([2.0, 2.0]) == "M0.0 17.0 L72.0 17.0"
+
+
+def test_a_results_curve_becomes_points_or_nothing() -> None:
+    curve = {"days": "0,366", "strategy": "1.0000,1.2346", "buyAndHold": "1.0000,0.9000"}
+    assert curve_of({"firstDay": "2000-01-03", "curve": curve}) == [["2000-01-03", 1.0, 1.0], ["2001-01-03", 1.2346, 0.9]]
+    for summary in (
+        {}, {"curve": None}, {"curve": curve}, {"firstDay": "soon", "curve": curve}, {"firstDay": "9999-12-31", "curve": curve},
+        {"firstDay": "2000-01-03", "curve": curve | {"days": "0"}}, {"firstDay": "2000-01-03", "curve": {}},
+    ):  # fmt: skip
+        assert curve_of(summary) == []
 
 
 def test_equity_chart_draws_what_was_recorded() -> None:

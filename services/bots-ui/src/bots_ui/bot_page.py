@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from autonomy import clock
-from bots_ui.charts import Equity, equity_chart
+from bots_ui.charts import Equity, curve_of, equity_chart
 from bots_ui.client import Answer, Document, Found, ProofApi, Refused, Unreachable, bot_path
 from bots_ui.documents import Told, document_of, items_of, list_of, lost_words, told_part
 from bots_ui.pages import PAGE_SIZE, Asked, Context, Query, asked_of, live_address, with_query
@@ -40,7 +40,7 @@ async def bot(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
     context: Context = {
         "bot_id": bot_id, "bot": known, "now": now, "row": row_of(item, now, fresh=facts.fresh) if item else None,
         "decision": decision, "blockers": blockers_of(decision.get("blockers")), "result": result, "summary": summary,
-        "chart": equity_chart(summary["equity"]), "jobs": list_of(document, "jobs"),
+        "chart": equity_chart(curve_of(summary)), "jobs": list_of(document, "jobs"),
         "recommendation": recommendation if recommendation["status"] in OPEN else None, "last_promotion": recommendation,
         "paper_session": paper_session, "marks": len(marks), "paper": paper_chart(marks, items_of(parts["trades"]) if parts else []),
         "drift": told_part(document, "latestDrift"), "gate_tree": Told(document_of(parts["gates"])) if parts else Told(),

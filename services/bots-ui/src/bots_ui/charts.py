@@ -5,8 +5,9 @@ but the drawdown of the very points that are drawn. At most `MAX_POINTS` points 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Final
 
 MAX_POINTS: Final = 600
@@ -81,11 +82,27 @@ def path(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{'L' if index else 'M'}{x:.1f} {y:.1f}" for index, (x, y) in enumerate(points))
 
 
+def curve_of(summary: Mapping[str, object]) -> list[list[object]]:
+    """The points of a result's curve; none of a curve that is none."""
+    curve = summary.get("curve")
+    if not isinstance(curve, Mapping):
+        return []
+    columns = [str(curve.get(name)).split(",") for name in ("days", "strategy", "buyAndHold")]
+    try:
+        start = date.fromisoformat(str(summary.get("firstDay")))
+        return [
+            [(start + timedelta(days=int(days))).isoformat(), float(strategy), float(held)]
+            for days, strategy, held in zip(*columns, strict=True)
+        ]
+    except (ValueError, OverflowError):
+        return []
+
+
 def equity_chart(points: object, trade_days: Iterable[str] = ()) -> Equity | None:
     """The chart of rows of day, equity and buy-and-hold, both as multiples of the start; None without two usable rows.
 
     Args:
-        points: `equity` of a result, or the marks of a paper session.
+        points: as `curve_of` a result, or the marks of a paper session.
         trade_days: days of fills, drawn as ticks where such a day is among the points.
     """
     rows = usable(points)

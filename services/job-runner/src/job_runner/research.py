@@ -15,8 +15,10 @@ import orjson
 from autonomy import clock, strategies
 from autonomy.errors import BadInput
 from autonomy.events import (
+    MAX_CURVE_POINTS,
     BacktestMetrics,
     CapabilitiesAnnounced,
+    EquityCurve,
     EvolutionPlan,
     JobEnqueued,
     ResearchSummary,
@@ -41,7 +43,6 @@ from job_runner.report import Cancelled, ResearchOrder, ResearchReport, Strategy
 from job_runner.statistics import Metrics
 
 log = logging.getLogger(__name__)
-EQUITY_POINTS: Final = 120
 RESEARCH_TYPES: Final = frozenset({JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH})
 SEARCH_TYPES: Final = frozenset({JobType.EVOLVE})
 
@@ -206,13 +207,15 @@ def _plain(value: object) -> object:
 def summary_of(report: ResearchReport, artifact: str) -> ResearchSummary:
     """What of a report goes into the log."""
     cash = float(report.order.initial_cash_usd)
-    stride = max(1, -(-len(report.equity) // EQUITY_POINTS))
+    stride = max(1, -(-len(report.equity) // MAX_CURVE_POINTS))
     points = report.equity[::stride]
     if points and points[-1] is not report.equity[-1]:
-        points = (*points[: EQUITY_POINTS - 1], report.equity[-1])
+        points = (*points[: MAX_CURVE_POINTS - 1], report.equity[-1])
+    first_day = day_of(report.first_day)
+    curve = [(day_of(point.day), point.strategy_usd / cash, point.buy_and_hold_usd / cash) for point in points]
     return ResearchSummary(
         fingerprint=report.fingerprint, data_sha256=report.data_sha256, source_id=report.source_id,
-        synthetic=report.synthetic, bars=report.bars, first_day=day_of(report.first_day),
+        synthetic=report.synthetic, bars=report.bars, first_day=first_day,
         last_day=day_of(report.last_day), metrics=metrics_of(report.metrics),
         in_sample=metrics_of(report.walk_forward.in_sample), out_of_sample=metrics_of(report.walk_forward.out_of_sample),
         buy_and_hold=metrics_of(report.buy_and_hold), look_ahead_ok=report.look_ahead.ok,
@@ -220,10 +223,7 @@ def summary_of(report: ResearchReport, artifact: str) -> ResearchSummary:
         trials=report.trials_counted, stress_worst_sharpe=report.stress.worst_sharpe_annualised,
         neighbourhood_median_sharpe=report.neighbourhood.sharpe_annualised.p50,
         bootstrap_sharpe_p05=report.bootstrap.sharpe_annualised.p05, pbo=report.overfitting_probability,
-        equity=tuple(
-            (day_of(point.day), round(point.strategy_usd / cash, 6), round(point.buy_and_hold_usd / cash, 6))
-            for point in points
-        ),
+        curve=EquityCurve.of(first_day, curve) if curve else None,
         artifact=artifact, elapsed_s=round(sum(seconds for _, seconds in report.elapsed_s), 3),
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """The catalogue: everything that is ever said between two processes, in the order in which it flows.
 
 Place in the flow: the language. Events are past-tense facts, commands are imperatives; all are frozen and refuse unknown
-fields. Wire names (`job-enqueued.v1`) never change; a change of meaning is a new version with an upcaster in `envelope`.
+fields. Wire names (`job-enqueued.v1`) never change; another form is a new version, and the one before is read as `older` says.
 """
 
 from typing import Final
@@ -42,8 +42,10 @@ from autonomy.events.document import (
 )
 from autonomy.events.evolution import Contender, EvolutionPlan, EvolutionSummary
 from autonomy.events.jobs import (
+    MAX_CURVE_POINTS,
     BacktestMetrics,
     ClaimEvent,
+    EquityCurve,
     JobCancelled,
     JobDead,
     JobEvent,
@@ -130,6 +132,7 @@ __all__ = [
     "BY_WIRE",
     "CATALOGUE",
     "MAX_BOTS_PER_COMMAND",
+    "MAX_CURVE_POINTS",
     "MAX_NUMBER",
     "MAX_TEXT",
     "AcceptDivergence",
@@ -160,6 +163,7 @@ __all__ = [
     "Digest",
     "Document",
     "DriftJudged",
+    "EquityCurve",
     "Event",
     "EvolutionPlan",
     "EvolutionSummary",

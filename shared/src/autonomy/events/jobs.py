@@ -1,16 +1,21 @@
 """Jobs: what became of a job (producers: job-runner, planner)."""
 
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from autonomy import topics
 from autonomy.events.document import Count, Digest, Document, Event, Identifier, Money, Text, Tick
 from autonomy.events.evolution import EvolutionSummary
 from autonomy.events.paper import PaperSummary, WindowMetrics
 from autonomy.values import BotId, Cause
+
+MAX_CURVE_POINTS: Final = 120
+DAYS_PATTERN: Final = r"^[0-9]{1,7}(,[0-9]{1,7})*$"
+MULTIPLES_PATTERN: Final = r"^-?[0-9]{1,15}\.[0-9]{4}(,-?[0-9]{1,15}\.[0-9]{4})*$"
 
 
 class JobEvent(Event):
@@ -66,6 +71,47 @@ class BacktestMetrics(Document):
     final_equity_usd: Money | None
 
 
+class EquityCurve(Document):
+    """Equity over time as three columns of equal length, each one text with commas between its numbers.
+
+    A result has 120 points: as lists they cost every reader more than all the rest of the result.
+
+    Attributes:
+        days: whole days since the summary's `first_day`.
+        strategy, buy_and_hold: multiples of the initial cash, four decimals.
+    """
+
+    days: Annotated[str, Field(max_length=1000, pattern=DAYS_PATTERN)]
+    strategy: Annotated[str, Field(max_length=3000, pattern=MULTIPLES_PATTERN)]
+    buy_and_hold: Annotated[str, Field(max_length=3000, pattern=MULTIPLES_PATTERN)]
+
+    @model_validator(mode="after")
+    def is_a_table(self) -> "EquityCurve":
+        """A column that is shorter than another would shift the curve."""
+        points = self.days.count(",") + 1
+        if points > MAX_CURVE_POINTS or {self.strategy.count(","), self.buy_and_hold.count(",")} != {points - 1}:
+            raise ValueError(f"days, strategy and buyAndHold must have the same number of values, at most {MAX_CURVE_POINTS}")
+        return self
+
+    @property
+    def strategy_multiples(self) -> list[float]:
+        """The column as numbers."""
+        return [float(value) for value in self.strategy.split(",")]
+
+    @classmethod
+    def of(cls, first_day: date, points: Iterable[tuple[date, float, float]]) -> "EquityCurve":
+        """The curve through points of day, strategy and buy and hold.
+
+        Raises:
+            pydantic.ValidationError: no points, too many, or a number that is none.
+        """
+        days, strategy, held = zip(*points, strict=True)
+        return cls(
+            days=",".join(str((day - first_day).days) for day in days),
+            strategy=",".join(f"{value:.4f}" for value in strategy), buy_and_hold=",".join(f"{value:.4f}" for value in held),
+        )  # fmt: skip
+
+
 class ResearchSummary(Document):
     """What a finished backtest with its validation suite found; the whole report is the artefact.
 
@@ -76,7 +122,7 @@ class ResearchSummary(Document):
         bootstrap_sharpe_p05: 5 % quantile over the bootstrap.
         pbo: probability of backtest overfitting over the parameter neighbourhood, by CSCV.
         window: the engine's re-run over the live window that the order named, for drift.
-        equity: at most 120 points (day, strategy, buy and hold), as multiples of the initial cash.
+        curve: None of a result without.
     """
 
     fingerprint: Digest
@@ -100,7 +146,7 @@ class ResearchSummary(Document):
     bootstrap_sharpe_p05: float | None
     pbo: float | None = None
     window: WindowMetrics | None = None
-    equity: tuple[tuple[date, float, float], ...] = ()
+    curve: EquityCurve | None = None
     artifact: Text | None = None
     elapsed_s: float
 
@@ -108,7 +154,8 @@ class ResearchSummary(Document):
 class JobSucceeded(ClaimEvent):
     """The job's one accepted result: `result` of a backtest, `evolution` of a search, `paper` of a paper session's job."""
 
-    wire = "job-succeeded.v1"
+    wire = "job-succeeded.v2"
+    first_wire = "job-succeeded.v1"
     result: ResearchSummary | None = None
     evolution: EvolutionSummary | None = None
     paper: PaperSummary | None = None

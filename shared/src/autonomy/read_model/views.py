@@ -39,9 +39,11 @@ WHERE s.to_tick IS NULL
 """
 BACKTEST_EQUITY_VIEW: Final = """
 CREATE VIEW bot_backtest_equity AS
-SELECT b.bot_id, b.job_id, b.created_at, (p.point->>0)::date AS day, (p.point->>1)::float8 AS equity,
-       (p.point->>2)::float8 AS buy_and_hold
-FROM bot_backtests b CROSS JOIN LATERAL json_array_elements(b.summary->'equity') AS p(point)
+SELECT b.bot_id, b.job_id, b.created_at, (b.summary->>'firstDay')::date + c.days::integer AS day, c.strategy::float8 AS equity,
+       c.held::float8 AS buy_and_hold
+FROM bot_backtests b CROSS JOIN LATERAL unnest(
+    string_to_array(b.summary->'curve'->>'days', ','), string_to_array(b.summary->'curve'->>'strategy', ','),
+    string_to_array(b.summary->'curve'->>'buyAndHold', ',')) AS c(days, strategy, held)
 """
 VIEWS: Final = {
     "autonomy_bot_decisions": (DECISIONS_VIEW, "One row per bot and planner run: why it was scheduled or skipped"),
