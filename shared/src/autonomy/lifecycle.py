@@ -116,12 +116,15 @@ class JobFold:
     """Jobs by id as a reader sees them, with the steps that are ahead of their tick.
 
     Attributes:
+        pending: steps by job, in the order of their partition.
+        jobs_of_tick: which jobs have steps that wait for a tick: a reader may be far ahead of the chain.
         head_tick: the last accepted tick that was applied.
         void: how many steps changed nothing, by reason; never an error.
     """
 
     jobs: dict[str, Job] = field(default_factory=dict)
     pending: dict[str, list[JobStep]] = field(default_factory=dict)
+    jobs_of_tick: dict[int, dict[str, None]] = field(default_factory=dict)
     pending_steps: int = 0
     head_tick: int = 0
     void: dict[str, int] = field(default_factory=dict)
@@ -133,17 +136,18 @@ class JobFold:
     def reach(self, tick: int, on_change: Callable[[Job, Job, JobStep], None]) -> None:
         """The tick is applied whole: let the steps that waited for it act, in their order."""
         self.head_tick = tick
-        for job_id, steps in list(self.pending.items()):
-            ready = [step for step in steps if step.tick <= tick]
-            if not ready:
-                continue
-            later = [step for step in steps if step.tick > tick]
-            if later:
-                self.pending[job_id] = later
-            else:
-                del self.pending[job_id]
-            self.pending_steps -= len(ready)
-            for step in ready:
+        for reached in [waited for waited in self.jobs_of_tick if waited <= tick]:
+            for job_id in self.jobs_of_tick.pop(reached):
+                self._resume(job_id, tick, on_change)
+
+    def _resume(self, job_id: str, tick: int, on_change: Callable[[Job, Job, JobStep], None]) -> None:
+        steps = self.pending.pop(job_id, [])
+        later = [step for step in steps if step.tick > tick]
+        if later:
+            self.pending[job_id] = later
+        self.pending_steps -= len(steps) - len(later)
+        for step in steps:
+            if step.tick <= tick:
                 self.step(step, on_change)
 
     def step(self, step: JobStep, on_change: Callable[[Job, Job, JobStep], None]) -> bool:
@@ -152,6 +156,7 @@ class JobFold:
         if job is None:
             if step.tick > self.head_tick:
                 self.pending.setdefault(step.job_id, []).append(step)
+                self.jobs_of_tick.setdefault(step.tick, {})[step.job_id] = None
                 self.pending_steps += 1
             else:
                 self._count("unknown job")

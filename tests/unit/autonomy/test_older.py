@@ -89,7 +89,9 @@ def test_points_that_make_no_curve_cost_the_result_nothing_else(points: list[lis
 def test_a_curve_is_what_went_in() -> None:
     curve = EquityCurve.of(DAY, [(date(2000, 3, 1), 1.0, 1.0), (date(2001, 3, 1), 1.23456, -0.5)])
     assert (curve.days, curve.strategy, curve.buy_and_hold) == ("0,365", "1.0000,1.2346", "1.0000,-0.5000")
-    assert curve.strategy_multiples == [1.0, 1.2346]
+    assert curve.strategy_sampled(24) == [1.0, 1.2346]
+    long = EquityCurve.of(DAY, [(DAY, float(number), 1.0) for number in range(120)])
+    assert long.strategy_sampled(24) == [float(number) for number in range(0, 120, 5)]
 
 
 @pytest.mark.parametrize(

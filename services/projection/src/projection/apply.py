@@ -310,12 +310,10 @@ class Model:
         metrics = found.metrics
         job_type = str(self.jobs[step.job_id]["job_type"])
         self.changes.put("bot_backtests", (step.job_id,), rows.backtest_row(step, found, job_type, at))
-        multiples = found.curve.strategy_multiples if found.curve is not None else []
-        stride = max(1, len(multiples) // SPARK_POINTS)
         self._remember(step.bot_id, {
             "evidence_until": found.last_day.isoformat(), "evidence_at": at,
             "sharpe": metrics.sharpe, "max_drawdown": metrics.max_drawdown, "trades": metrics.trades,
-            "spark": multiples[::stride],
+            "spark": found.curve.strategy_sampled(SPARK_POINTS) if found.curve is not None else [],
         })  # fmt: skip
 
     # ── signs of life, commands ────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ Place in the flow: apply → **rows** → store. Pure functions without memory; 
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple, assert_never
 
 import orjson
@@ -41,8 +42,9 @@ from projection.bot_now import Row
 from projection.sealed import NOTHING, Decided, Ordered
 
 
+@lru_cache(maxsize=4096)
 def instant(ms: int) -> datetime:
-    """A record's append time."""
+    """A record's append time; those of one batch of a producer share it."""
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 

@@ -30,14 +30,12 @@ class Signs:
     def beat(self, beat: RunnerHeartbeat, fold: JobFold, at: datetime, changes: Changes) -> list[HeldJob]:
         """A process lives; returns the jobs that it holds by right."""
         known = self.rows.get(beat.process_id) or _new_process(beat.process_id, at)
-        held, unmatched = [], dict(_unmatched(known))
-        for job in beat.jobs:
-            if _holds(job, fold):
-                held.append(job)
-            elif _may_still_win(job, fold):
-                unmatched[job.claim_id] = at.isoformat()
-        while len(unmatched) > MAX_UNMATCHED:
-            del unmatched[next(iter(unmatched))]
+        held = [job for job in beat.jobs if _holds(job, fold)]
+        early = [job.claim_id for job in beat.jobs if _may_still_win(job, fold)] if len(held) < len(beat.jobs) else []
+        unmatched = _unmatched(known)
+        if early:  # the row before may be on its way to the database: it is not touched
+            unmatched = {**unmatched, **dict.fromkeys(early, at.isoformat())}
+            unmatched = dict(list(unmatched.items())[-MAX_UNMATCHED:])
         self._put(known | {
             "last_beat_at": at, "research_slots": beat.research_slots, "evolve_slots": beat.evolve_slots,
             "runner_slots": beat.runner_slots, "held": len(beat.jobs), "stopping": beat.stopping, "unmatched": unmatched,
@@ -49,11 +47,11 @@ class Signs:
         row = self.rows.get(step.process_id)
         if row is None:
             return None
-        unmatched = dict(_unmatched(row))
-        beat_at = unmatched.pop(step.claim_id, None)
+        unmatched = _unmatched(row)
+        beat_at = unmatched.get(step.claim_id)
         if beat_at is None:
             return None
-        self._put(row | {"unmatched": unmatched}, changes)
+        self._put(row | {"unmatched": {claim: at for claim, at in unmatched.items() if claim != step.claim_id}}, changes)
         return datetime.fromisoformat(beat_at)
 
     def announced(self, said: CapabilitiesAnnounced, at: datetime, changes: Changes) -> None:
@@ -86,7 +84,7 @@ def _may_still_win(held: HeldJob, fold: JobFold) -> bool:
 
 def _unmatched(row: Row) -> Mapping[str, str]:
     found = row["unmatched"]
-    return found if isinstance(found, Mapping) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _new_process(process_id: str, at: datetime) -> Row:

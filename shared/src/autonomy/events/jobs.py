@@ -93,10 +93,10 @@ class EquityCurve(Document):
             raise ValueError(f"days, strategy and buyAndHold must have the same number of values, at most {MAX_CURVE_POINTS}")
         return self
 
-    @property
-    def strategy_multiples(self) -> list[float]:
-        """The column as numbers."""
-        return [float(value) for value in self.strategy.split(",")]
+    def strategy_sampled(self, points: int) -> list[float]:
+        """The strategy's column as numbers, about so many of them, evenly taken from the first on."""
+        values = self.strategy.split(",")
+        return [float(value) for value in values[:: max(1, len(values) // points)]]
 
     @classmethod
     def of(cls, first_day: date, points: Iterable[tuple[date, float, float]]) -> "EquityCurve":
