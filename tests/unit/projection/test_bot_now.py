@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autonomy.values import BotState, JobStatus, JobType, Reason
-from projection.bot_now import since_of, state_of
+from projection.bot_now import recency_of, since_of, state_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=3)
@@ -82,3 +82,41 @@ def test_since_is_the_jobs_own_time_while_a_job_makes_the_state() -> None:
 ])  # fmt: skip
 def test_since_is_else_the_later_of_decision_and_end(decided: datetime | None, ended: datetime | None, since: datetime | None) -> None:
     assert since_of(state_of([], ""), decided, ended) == since
+
+
+BASELINE, REFRESH, SEARCH = JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH, JobType.EVOLVE
+BEFORE, AFTER = NOON - timedelta(seconds=1), NOON + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(("evidence_at", "due", "reason", "ordered", "live", "shown"), [
+    (None, BASELINE, "SCHEDULED", True, BASELINE, "none"),  # never tested
+    (BEFORE, None, "NOTHING_DUE", False, None, "fresh"),
+    (BEFORE, SEARCH, "SCHEDULED", True, SEARCH, "fresh"),  # a search says nothing about the evidence
+    (BEFORE, REFRESH, "COOLDOWN", False, None, "stale"),
+    (BEFORE, REFRESH, "SCHEDULED", True, REFRESH, "stale"),
+    (AFTER, REFRESH, "SCHEDULED", True, None, "fresh"),  # answered; the next tick will say so too
+    (BEFORE, REFRESH, "SCHEDULED", True, None, "stale"),  # the refresh ended without a result
+    (AFTER, REFRESH, "BLOCKED_BY_GATES", False, None, "stale"),
+    (BEFORE, BASELINE, "SCHEDULED", True, BASELINE, "none"),  # another version: the evidence is of the one before
+    (BEFORE, BASELINE, "ACTIVE_JOB", True, None, "none"),  # and its baseline failed
+    (AFTER, BASELINE, "SCHEDULED", True, None, "fresh"),  # its baseline is there
+    (AFTER, BASELINE, "ACTIVE_JOB", True, None, "fresh"),
+    (AFTER, BASELINE, "SCHEDULED", True, JobType.RUNNER_START, "fresh"),  # a runner is no backtest
+    (AFTER, BASELINE, "SCHEDULED", True, BASELINE, "none"),
+    (AFTER, BASELINE, "COOLDOWN", False, None, "none"),  # wanted anew
+])  # fmt: skip
+def test_recency_is_what_is_due_unless_its_own_job_brought_the_evidence(
+    evidence_at: datetime | None, due: JobType | None, reason: str, ordered: bool, live: JobType | None, shown: str
+) -> None:
+    row: dict[str, Any] = {
+        "evidence_until": None if evidence_at is None else "2010-01-04", "evidence_at": evidence_at, "decided_at": NOON,
+        "job_id": "job" if live else None, "job_type": live.value if live else None,
+    }  # fmt: skip
+    span: dict[str, Any] = {"job_type": due.value if due else None, "reason_code": reason, "job_id": "job" if ordered else None}
+    assert recency_of(row, span) == shown
+
+
+def test_recency_before_the_first_decision() -> None:
+    nothing: dict[str, Any] = {"evidence_until": None, "evidence_at": None, "decided_at": None, "job_id": None, "job_type": None}
+    assert recency_of(nothing, None) == "none"
+    assert recency_of(nothing | {"evidence_until": "2010-01-04", "evidence_at": NOON}, None) == "fresh"

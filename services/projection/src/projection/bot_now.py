@@ -113,10 +113,12 @@ def recency_of(row: Row, span: Row | None) -> str:
         return "none"
     due = span["job_type"] if span is not None and span["reason_code"] != Reason.NOTHING_DUE.value else None
     job = row["job_type"] if row["job_id"] is not None else None
-    if JobType.BACKTEST_BASELINE.value in {due, job}:
-        return "none"
-    if span is None or JobType.BACKTEST_REFRESH.value not in {due, job}:
+    wanted = {due, job}
+    if span is None or wanted.isdisjoint(BACKTESTS):
         return "fresh"
-    # A decision older than the evidence was answered by it.
-    answered = job is None and span["job_id"] is not None and span["reason_code"] in {"SCHEDULED", "ACTIVE_JOB"}
-    return "fresh" if answered else "stale"
+    if job not in BACKTESTS and span["job_id"] is not None and span["reason_code"] in {"SCHEDULED", "ACTIVE_JOB"}:
+        # The job of this decision ended. Evidence that came after the decision is that job's; older evidence says that it found none.
+        decided_at, evidence_at = _time(row["decided_at"]), _time(row["evidence_at"])
+        if decided_at is not None and evidence_at is not None and evidence_at > decided_at:
+            return "fresh"
+    return "none" if JobType.BACKTEST_BASELINE.value in wanted else "stale"
