@@ -16,6 +16,7 @@ from typing import Annotated, Final, Literal, NamedTuple, Union, cast, get_args,
 import msgspec
 from pydantic import BaseModel, ValidationError
 
+from autonomy.errors import BadInput
 from autonomy.events import BY_WIRE, Event
 from autonomy.events.document import Document
 from autonomy.events.older import OLDER
@@ -80,7 +81,11 @@ def encode(
     causation: str | None = None,
     traceparent: str | None = None,
 ) -> bytes:
-    """The record's value: the same bytes for the same arguments, on any machine."""
+    """The record's value: the same bytes for the same arguments, on any machine.
+
+    Raises:
+        BadInput: it is larger than any reader takes.
+    """
     extensions = {"traceparent": traceparent, "causationid": causation, "actor": actor}
     more = "".join([f',"{name}":{quoted(value)}' for name, value in extensions.items() if value is not None])
     return enveloped(event.wire, data_bytes(event), event_id, source, subject, iso(time), more)
@@ -97,9 +102,15 @@ def enveloped(kind: str, data: bytes, event_id: str, source: str, subject: str, 
         subject: whom it is about.
         time: as `iso`.
         more: extension attributes, as JSON.
+
+    Raises:
+        BadInput: it is larger than any reader takes.
     """
     between, after = _head_parts(kind, source, time)
-    return f'{{"specversion":"1.0","id":{quoted(event_id)}{between}{quoted(subject)}{after}{more},"data":'.encode() + data + b"}"
+    value = f'{{"specversion":"1.0","id":{quoted(event_id)}{between}{quoted(subject)}{after}{more},"data":'.encode() + data + b"}"
+    if len(value) > MAX_RECORD_BYTES:
+        raise BadInput(f"{kind} about {subject}", f"a record has at most {MAX_RECORD_BYTES} bytes", f"{len(value)} bytes")
+    return value
 
 
 @lru_cache(maxsize=256)

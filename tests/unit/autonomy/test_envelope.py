@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from autonomy import events as catalogue
 from autonomy.envelope import MAX_RECORD_BYTES, Received, Undecodable, data_bytes, decode, encode, keys_in
-from autonomy.events import BY_WIRE, CATALOGUE, Event
+from autonomy.errors import BadInput
+from autonomy.events import BY_WIRE, CATALOGUE, Event, SetPolicy
 from autonomy.values import JobClass, instant_of_ms
 from contract.examples import examples
-from support.builders import NOON_MS, an_id, an_order, capabilities
+from support.builders import NOON_MS, a_command, an_id, an_order, capabilities
 
 NOON = instant_of_ms(NOON_MS)
 SAID = {"command_id": an_id("command"), "actor": "ada", "role": "operator", "reason": 'Prüfung ✓ " \\ \u2028'}
@@ -141,6 +142,15 @@ def corpus() -> Iterator[tuple[str, bytes | None, str]]:
 @pytest.mark.parametrize(("value", "word"), [pytest.param(value, word, id=name) for name, value, word in corpus()])
 def test_poison_is_refused_with_a_reason(value: bytes | None, word: str) -> None:
     assert word in refused(value)
+
+
+def test_nothing_is_written_that_no_reader_takes() -> None:
+    event = a_command(SetPolicy, document={"padding": "x"})
+    room = MAX_RECORD_BYTES - len(as_record(event))
+    whole = as_record(a_command(SetPolicy, document={"padding": "x" * (room + 1)}))
+    assert isinstance(decode(whole, event.topic), Received)
+    with pytest.raises(BadInput, match=r"set-policy.v1 about .*: a record has at most 1048576 bytes, got '1048577 bytes'"):
+        as_record(a_command(SetPolicy, document={"padding": "x" * (room + 2)}))
 
 
 def test_record_of_exactly_the_limit_is_read() -> None:

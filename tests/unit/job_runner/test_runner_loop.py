@@ -37,7 +37,7 @@ from job_runner.paper import Marks
 from job_runner.paper_worker import PaperTrader
 from job_runner.queue import Claim, Queue, Rules, SlotGroup
 from job_runner.settings import RunnerSettings
-from support.builders import NOON_MS, an_id, capabilities
+from support.builders import NOON_MS, a_symbol, an_id, capabilities
 from support.paper import RowsMarket, a_paper_order
 from support.research import some_rows
 from support.ticks import a_seal, stored
@@ -299,15 +299,29 @@ def test_claims_of_the_pool_count_as_working_whatever_the_loop_does() -> None:
     assert replace(Claim(order, 1, an_id("claim"), 0.0), turned_mono_ms=1.0).works_since(1.0)
 
 
+class NoBars(NoWorker):
+    def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
+        raise BadInput("bars", "at least one symbol with valid bars")
+
+
+class TooManySymbols(NoWorker):
+    def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
+        said = super().capabilities(process_id, slots)
+        return said.model_copy(
+            update={"symbols": tuple(a_symbol("IBM").model_copy(update={"symbol": f"S{number}"}) for number in range(4_000))}
+        )
+
+
+@pytest.mark.parametrize(("worker", "why"), [
+    (NoBars, "this process can do no job: bars: at least one symbol"),
+    (TooManySymbols, "a record has at most 1048576 bytes"),
+])  # fmt: skip
 async def test_a_process_that_can_do_no_job_says_why_ends_with_1_and_leaves_no_worker(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    worker: type[NoWorker], why: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     stopped: list[str] = []
 
-    class Useless(NoWorker):
-        def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
-            raise BadInput("bars", "at least one symbol with valid bars")
-
+    class Useless(worker):  # type: ignore[valid-type, misc] # a class by parameter
         async def stop(self, drain_s: float) -> None:
             stopped.append("worker")
 
@@ -323,4 +337,4 @@ async def test_a_process_that_can_do_no_job_says_why_ends_with_1_and_leaves_no_w
     monkeypatch.setattr(app, "AGAIN_S", 0.0)
     assert await run_runner(runner.settings, runner.worker) == 1
     assert stopped == ["worker"]
-    assert "this process can do no job: bars: at least one symbol" in caplog.text
+    assert why in caplog.text

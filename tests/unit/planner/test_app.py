@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from autonomy import envelope
 from autonomy.events import AcceptDivergence
 from autonomy.topics import COMMANDS, INPUTS, JOBS, RUNS
 from planner import app
@@ -152,6 +153,15 @@ def test_leader_on_an_intact_log_seals_ticks() -> None:
     asyncio.run(lead_until(planner, lambda: planner.state.head_tick > 3))
     assert planner.halted == ""
     assert len(kafka.log[TopicPartition(RUNS, 0)]) > before
+
+
+def test_leader_whose_records_no_reader_would_take_halts_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    planner, kafka = a_warm_planner()
+    before = len(kafka.log[TopicPartition(RUNS, 0)])
+    monkeypatch.setattr(envelope, "MAX_RECORD_BYTES", 500)
+    asyncio.run(lead_until(planner, lambda: bool(planner.halted)))
+    assert "a record has at most 500 bytes" in planner.halted
+    assert (len(kafka.log[TopicPartition(RUNS, 0)]), planner.state.head_tick) == (before, 3)
 
 
 def test_leader_that_finds_the_log_shorter_than_its_cut_seals_nothing_more() -> None:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from autonomy import clock
 from autonomy.chain import GENESIS, AcceptedTick, Chain, read_record
 from autonomy.envelope import Undecodable, decode, encode, event_id_of
-from autonomy.errors import Broken
+from autonomy.errors import BadInput, Broken
 from autonomy.events import Head, PlannerPulse
 from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
 from autonomy.telemetry import spare_collector
@@ -271,7 +271,7 @@ class Planner:
         try:
             drafted = draft(self.state, self.inbox.slice_to(cut), inputs)
             prepared, self.chain.own = await send(self.producer, drafted)
-        except (Broken, ValidationError) as fault:
+        except (Broken, BadInput, ValidationError) as fault:
             # A plan that breaks a rule, or that no reader would take, is never sealed; standing still, loudly, beats deciding wrongly.
             self.state.undo()
             self.halt(str(fault))

@@ -25,7 +25,7 @@ async def send(producer: AIOKafkaProducer, drafted: Draft) -> tuple[Try, OwnTry]
 
     Raises:
         KafkaError: a record was not acknowledged: without a seal none of them counts.
-        Broken, ValidationError: no reader would take it; the same holds.
+        Broken, BadInput, ValidationError: no reader would take it; the same holds.
     """
     appending, beside = Appending(producer, RUNS, 0), []
     for record in drafted.records():
