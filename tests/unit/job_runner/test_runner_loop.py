@@ -177,11 +177,12 @@ async def test_beat_lists_a_trading_session_and_confirms_it_when_acknowledged() 
     runner, log = a_runner(an_order())
     await until_marks(runner, log, 5)
     (claim,) = runner.queue.held()
-    await turns(runner, lambda: any(beat.jobs for beat in log.of(RunnerHeartbeat)))
-    beat: RunnerHeartbeat = log.of(RunnerHeartbeat)[-1]
-    assert [held.claim_id for held in beat.jobs] == [claim.claim_id]
+    await turns(runner, lambda: claim.confirmed_mono_ms > claim.made_mono_ms)
+    # On a busy machine the session may miss the turn before a beat, which then lists nothing.
+    listed = [[held.claim_id for held in beat.jobs] for beat in log.of(RunnerHeartbeat) if beat.jobs]
+    assert listed
+    assert all(claims == [claim.claim_id] for claims in listed)
     confirmed = claim.confirmed_mono_ms
-    assert confirmed > claim.made_mono_ms
     log.acknowledges = False
     await runner.beat(clock.monotonic_ms())
     assert claim.confirmed_mono_ms == confirmed, "an unacknowledged beat confirms nothing"
