@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
+from autonomy.envelope import data_bytes
+from autonomy.events import Event
+from autonomy.values import Stage
+from contract.examples import examples
 from proof_api.app import create_app
+from proof_api.auth import Operator
+from proof_api.commands import KINDS, Desk
+from proof_api.problems import Problem
 from proof_api.settings import ProofSettings
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -31,6 +38,39 @@ def test_paths_of_the_requirements_are_there() -> None:
     paths = set(served()["paths"])
     wanted = {"/api/bots", "/api/bots/{bot_id}", "/api/jobs", "/api/planner/runs", "/api/stage-events", "/api/commands", "/api/stream"}
     assert paths >= SEED_PATHS | wanted | {"/livez", "/readyz", "/metrics"}
+
+
+def body_forms() -> dict[str, dict[str, Any]]:
+    body = served()["paths"]["/api/commands"]["post"]["requestBody"]
+    assert body["required"] is True
+    return {form["title"]: form for form in body["content"]["application/json"]["schema"]["oneOf"]}
+
+
+def test_every_command_has_its_form_in_the_body() -> None:
+    forms = body_forms()
+    assert set(forms) == {wire.removesuffix(".v1") for wire in KINDS}
+    for kind in KINDS.values():
+        form = forms[kind.wire.removesuffix(".v1")]
+        fields = {field.alias or name for name, field in kind.model_fields.items()} - {"commandId", "actor", "role"}
+        assert set(form["properties"]) == fields | {"type"}
+        assert form["properties"]["type"]["enum"] == [form["title"], kind.wire]
+        assert form["additionalProperties"] is False
+        assert "$ref" not in json.dumps(form)
+    assert forms["hold-bot"]["required"] == ["type", "botId"]
+    assert forms["revert-to-lab"]["properties"]["stages"]["items"]["enum"] == [stage.value for stage in Stage]
+
+
+@pytest.mark.parametrize("event", [event for event in examples() if event.wire in KINDS], ids=lambda event: event.wire)
+def test_a_body_of_the_form_is_a_command(event: Event) -> None:
+    """The document and the door agree; what the credential says is in no form, and refused at the door."""
+    name = event.wire.removesuffix(".v1")
+    said = {key: value for key, value in json.loads(data_bytes(event)).items() if key not in {"commandId", "actor", "role"}}
+    assert set(said) <= set(body_forms()[name]["properties"])
+    desk: Any = None  # reading needs none of its state
+    assert Desk.read(desk, {"type": name, **said}, Operator("ada", "approver"), None).wire == event.wire
+    with pytest.raises(Problem) as refusal:
+        Desk.read(desk, {"type": name, **said, "actor": "eve"}, Operator("ada", "approver"), None)
+    assert refusal.value.detail == "actor: comes from the credential"
 
 
 @pytest.mark.parametrize("kind", ["GET", "POST"])

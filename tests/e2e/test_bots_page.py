@@ -247,11 +247,16 @@ def test_a_form_from_elsewhere_is_refused(running_stack: Any) -> None:
 
 def test_silent_planner_is_said_while_rows_stay_current(open_page: OpenPage, running_stack: Any) -> None:
     page = open_page()
+    after = "(nodes) => nodes.map((node) => getComputedStyle(node, '::after').content + getComputedStyle(node).fontSize)"
+    counting = page.locator("td.next .rel")
+    assert counting.count() > 0
+    assert set(counting.evaluate_all(after)) == {"none12.5px"}  # the control: it counts down
     running_stack.stop("planner")
     try:
         expect(page.locator("#fact-planner")).to_contain_text("silent for", timeout=10_000)
         expect(page.locator("#verdict")).to_have_text("DOWN")
         expect(page.locator("#head")).to_have_attribute("data-trust", "fresh")
+        assert set(counting.evaluate_all(after)) == {'"no planner"0px'}
     finally:
         running_stack.start("planner")
     expect(page.locator("#fact-planner")).to_contain_text("tick", timeout=30_000)

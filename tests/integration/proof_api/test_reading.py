@@ -306,6 +306,8 @@ def test_one_decision_per_bot_and_tick_can_be_read(running: Api) -> None:
     tick = running.platform.one("SELECT max(tick) FROM autonomy_planner_runs")
     rows = pages(running, f"/api/planner/runs/{tick}/decisions", 2)
     assert sorted(row["botId"] for row in rows) == sorted(["fb", *(f"bot-{n:03d}" for n in range(6))])
+    missing = running.get(f"/api/planner/runs/{tick + 10_000}/decisions")
+    assert (missing.status_code, missing.json()["code"]) == (404, "UNKNOWN_TICK")
     gates = running.get("/api/bots/fb/gates").json()["blockers"]
     assert [gate["code"] for gate in gates] == ["MARKET_DATA"]
     assert all(gates[0][name] for name in ("measured", "required", "clearsWhen"))

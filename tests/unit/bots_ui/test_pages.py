@@ -232,7 +232,7 @@ async def test_tick_before_the_first_bot_was_accepted_all_the_same(site: Site) -
     assert found.status_code == 200
     assert "No bot was in the fleet yet" in found.text
     # Negative control: a tick that nobody accepted.
-    site.answer({"/api/planner/runs": {**accepted, "proof": PROOF}, "/api/planner/runs/9/decisions": {"items": [], "proof": PROOF}})
+    site.answer({"/api/planner/runs": {**accepted, "proof": PROOF}})
     missing = await site.get("/runs/9")
     assert missing.status_code == 404
     assert "No such tick was accepted" in missing.text

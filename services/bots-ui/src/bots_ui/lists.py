@@ -6,12 +6,13 @@ Place in the flow: route → **list** → template. Reads by HTTP only. Filters 
 import asyncio
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final
 
 from autonomy import clock
 from autonomy.values import BOT_ID, JobStatus, JobType, Stage
 from bots_ui.acting import is_id
-from bots_ui.client import ProofApi, Refused, Unreachable
+from bots_ui.client import Answer, ProofApi, Refused, Unreachable
 from bots_ui.documents import Told, document_of, items_of, list_of, lost_words, told
 from bots_ui.pages import PAGE_SIZE, Asked, Context, Query, asked_of, live_address, with_query
 from bots_ui.rows import text_of
@@ -38,10 +39,16 @@ async def listing(api: ProofApi, path: str, address: str, asked: Asked, more: Qu
     answer = await api.get(path, [*asked.params(), *more, ("limit", str(PAGE_SIZE))])
     following = text_of(document_of(answer), "nextCursor")
     return {
-        "asked": asked, "now": clock.now(), "items": items_of(answer), "lost": lost_words(answer), "address": address, "more": dict(more),
+        "asked": asked, "now": clock.now(), "items": items_of(answer), "address": address, "more": dict(more),
+        "lost": "" if is_of_nothing(answer) else lost_words(answer),
         "first": with_query(address, [*asked.params(paged=False), *more]), "live": live_address(View()),
         "next": with_query(address, [*asked.params(paged=False), *more, ("cursor", following)]) if following else "",
     }  # fmt: skip
+
+
+def is_of_nothing(answer: Answer) -> bool:
+    """Whether the API says that there is no such thing: an empty list, and nothing is lost."""
+    return isinstance(answer, Refused) and answer.status == HTTPStatus.NOT_FOUND
 
 
 async def jobs(api: ProofApi, query: Query) -> Context:

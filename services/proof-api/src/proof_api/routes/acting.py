@@ -13,7 +13,8 @@ from fastapi.responses import Response
 from pydantic import WithJsonSchema
 
 from autonomy.postgres import GONE
-from proof_api.commands import answer_of
+from proof_api.command_schema import request_body
+from proof_api.commands import KINDS, answer_of
 from proof_api.context import CanRead, Connected, Context, InContext
 from proof_api.problems import Problem, declared
 from proof_api.queries import document as camel
@@ -111,6 +112,7 @@ async def whoami(context: InContext, authorization: Authorization = None) -> Res
         202: {"description": "In the log, not answered yet"}, 409: {"description": "Rejected by the planner: code, field, limitText"},
         **declared(401, 403, 413, 415, 422, 503, 504),
     },
+    openapi_extra={"requestBody": request_body(KINDS.values())},
 )  # fmt: skip
 async def command(
     request: Request, context: InContext, authorization: Authorization = None, idempotency_key: IdempotencyKey = None

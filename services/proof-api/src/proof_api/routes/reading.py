@@ -171,7 +171,7 @@ async def runs(
     return page(context, request, *await queries.RUNS.page(connection, Where(), limit, cursor))
 
 
-@router.get("/api/planner/runs/{tick}/decisions", tags=["planner"], summary="Every bot's decision at one tick")
+@router.get("/api/planner/runs/{tick}/decisions", tags=["planner"], summary="Every bot's decision at one tick", responses=declared(404))
 async def run_decisions(
     request: Request, context: InContext, _: CanRead, connection: Connected,
     tick: Annotated[int, Path(ge=1, le=2**53)], limit: Limit = 50, cursor: Cursor = None,
@@ -181,6 +181,8 @@ async def run_decisions(
     rows = await connection.fetch(
         "SELECT * FROM autonomy_bot_decisions WHERE tick = $1 AND bot_id > $2 ORDER BY bot_id LIMIT $3", tick, after, limit + 1
     )
+    if not rows and not await connection.fetchval("SELECT true FROM autonomy_planner_runs WHERE tick = $1", tick):
+        raise Problem(404, "UNKNOWN_TICK", "No such tick", f"tick {tick} was not accepted, or has not been read yet")
     following = queries.encode_cursor([rows[limit - 1]["bot_id"]]) if len(rows) > limit else None
     return page(context, request, [queries.document(dict(row)) for row in rows[:limit]], following)
 

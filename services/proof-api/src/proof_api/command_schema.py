@@ -1,0 +1,43 @@
+"""What a body of `POST /api/commands` may say, for the OpenAPI document: one form per command, from the catalogue.
+
+Place in the flow: `autonomy.events` → **this** → OpenAPI. The credential gives who says it, the server gives its id: a body with either is
+refused.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from autonomy.events import Command
+
+FROM_THE_SERVER: Final = ("commandId", "actor", "role")
+
+
+def request_body(kinds: Iterable[type[Command]]) -> dict[str, Any]:
+    """The request body of the route that takes these commands."""
+    forms = [_form(kind) for kind in kinds]
+    return {"required": True, "content": {"application/json": {"schema": {"oneOf": forms}}}}
+
+
+def _form(kind: type[Command]) -> dict[str, Any]:
+    schema = kind.model_json_schema(by_alias=True)
+    fields = {name: _whole(entry, schema.get("$defs", {})) for name, entry in schema["properties"].items() if name not in FROM_THE_SERVER}
+    name = kind.wire.rsplit(".", 1)[0]
+    said = {"type": "string", "enum": [name, kind.wire], "description": "the command, with or without its version"}
+    required = [field for field in schema.get("required", ()) if field not in FROM_THE_SERVER]
+    return {
+        "type": "object", "title": name, "description": (kind.__doc__ or "").split("\n\n")[0].strip(), "additionalProperties": False,
+        "properties": {"type": said, **fields}, "required": ["type", *required],
+    }  # fmt: skip
+
+
+def _whole(entry: object, parts: Mapping[str, object]) -> object:
+    """A schema with the parts that it refers to written in their places."""
+    match entry:
+        case {"$ref": str(ref)}:
+            return _whole(parts[ref.rsplit("/", 1)[-1]], parts)
+        case dict():
+            return {name: _whole(inner, parts) for name, inner in entry.items()}
+        case list():
+            return [_whole(inner, parts) for inner in entry]
+        case _:
+            return entry
