@@ -249,7 +249,7 @@ def test_silent_planner_is_said_while_rows_stay_current(open_page: OpenPage, run
     page = open_page()
     after = "(nodes) => nodes.map((node) => getComputedStyle(node, '::after').content + getComputedStyle(node).fontSize)"
     counting = page.locator("td.next .rel")
-    assert counting.count() > 0
+    expect(counting.first).to_be_visible(timeout=60_000)
     assert set(counting.evaluate_all(after)) == {"none12.5px"}  # the control: it counts down
     running_stack.stop("planner")
     try:
