@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -11,10 +12,12 @@ import typer
 import yaml
 
 from autonomy import clock
+from autonomy.errors import BadInput
 from autonomy.events import MAX_BOTS_PER_COMMAND
 from autonomy_cli import options as o
 from autonomy_cli.api import Answer, ProofApi, operator, reader
 from autonomy_cli.exits import Exit, fail
+from autonomy_cli.policy_change import changes_of
 from autonomy_cli.show import listed, part, print_json, print_table, safe
 
 Scope = Annotated[Literal["fleet", "stage", "bot"], typer.Option("--scope", help="How much of the fleet.")]
@@ -22,6 +25,7 @@ Target = Annotated[str, typer.Option("--target", help="Which stage or bot; empty
 JobId = Annotated[str, typer.Argument(help="A job's id.")]
 Tick = Annotated[int, typer.Option("--tick", min=1, help="The tick at which the planner halted.")]
 Hash = Annotated[str, typer.Option(help="State hash; taken from the proof's reason where it stands there.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 HALTED = re.compile(r"tick (\d+): folded state ([0-9a-f]{64}), sealed ([0-9a-f]{64})")
 
 
@@ -124,9 +128,27 @@ def register(file: o.File, reason: o.Why = "", key: o.Key = None, api: o.Api = o
     say(operator(api), {"type": "register-bots", "bots": bots, "reason": reason}, key, as_json=as_json)
 
 
-def set_policy(file: o.File, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
-    """Put the policy of a file in force; needs an approver. Another `market` section moves the replayed day at once, also backwards."""
-    say(operator(api), {"type": "set-policy", "document": read_document(file), "reason": reason}, key, as_json=as_json)
+def set_policy(
+    file: o.File, dry_run: DryRun = False, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False
+) -> None:  # fmt: skip
+    """Put the policy of a file in force, whole: what the file leaves out goes back to the default. Needs an approver.
+
+    What changes is said first, on standard error. Another `market` section moves the replayed day at once, also backwards.
+    """
+    document = read_document(file)
+    answer = reader(api).get("/api/policy")
+    try:
+        changes = changes_of(part(answer.document, "document"), document) if answer.status == HTTPStatus.OK else None
+    except BadInput as refusal:
+        fail(Exit.REFUSED, str(refusal))
+    if changes is None and dry_run:
+        fail(Exit.CANNOT_RUN, answer.words)
+    for line in ["nothing changes"] if changes == [] else [change.words for change in changes or ()]:
+        print(safe(line), file=sys.stdout if dry_run and not as_json else sys.stderr)
+    if not dry_run:
+        say(operator(api), {"type": "set-policy", "document": document, "reason": reason}, key, as_json=as_json)
+    elif as_json:
+        print_json({"changes": [change._asdict() for change in changes or ()]})
 
 
 def read_document(file: Path) -> dict[str, object]:

@@ -13,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from autonomy.policy import DEFAULT
 from autonomy_cli.main import build_app
 from autonomy_cli.show import warn
 
@@ -294,6 +295,55 @@ def test_policy_in_force_is_shown_as_the_file_that_sets_it(api: Api, tmp_path: P
     assert run(api, "policy", "set", str(file)).exit_code == 0
     assert api.said()["document"] == POLICY["document"]
     assert json.loads(run(api, "policy", "--json").stdout) == POLICY
+
+
+def in_force(**changes: Any) -> dict[str, Any]:
+    document = DEFAULT.model_dump(mode="json")
+    document["research"].update(changes)
+    return {"tick": 3, "policyHash": "h", "actor": "ada", "document": document, "proof": FRESH}
+
+
+def policy_file(folder: Path, text: str) -> str:
+    (folder / "policy.yaml").write_text(text)
+    return str(folder / "policy.yaml")
+
+
+def test_a_dry_run_of_a_policy_says_what_it_would_change_and_what_it_would_undo(api: Api, tmp_path: Path) -> None:
+    api.answers["/api/policy"] = (200, in_force(concurrency=9, min_bars=300))
+    file = policy_file(tmp_path, "research: {concurrency: 7}\npromotion: {max_share: {PAPER: 0.1}}\n")
+    done = run(api, "policy", "set", file, "--dry-run")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "promotion.max_share.CANARY: 0.2 → nothing  (not in the file)", "promotion.max_share.LIVE: 0.2 → nothing  (not in the file)",
+        "promotion.max_share.PAPER: 0.5 → 0.1", "promotion.max_share.SHADOW: 0.3 → nothing  (not in the file)",
+        "research.concurrency: 9 → 7",
+        "research.min_bars: 300 → 250  (not in the file: the default)",
+    ]  # fmt: skip
+    assert not [method for method, *_ in api.asked if method == "POST"]
+    whole = run(api, "policy", "set", file, "--dry-run", "--json")
+    assert json.loads(whole.stdout)["changes"][-1] == {"field": "research.min_bars", "now": 300, "then": 250, "said": False}
+
+
+def test_setting_a_policy_says_the_same_beside_the_answer(api: Api, tmp_path: Path) -> None:
+    api.answers["/api/policy"] = (200, in_force(concurrency=9))
+    api.answers["/api/commands"] = (200, ACCEPTED)
+    done = run(api, "policy", "set", policy_file(tmp_path, "research: {concurrency: 7}\n"))
+    assert done.exit_code == 0
+    assert "research.concurrency: 9 → 7" in done.stderr
+    assert "→" not in done.stdout
+    assert api.said()["document"] == {"research": {"concurrency": 7}}
+    api.answers["/api/policy"] = (200, in_force(concurrency=7))
+    assert "nothing changes" in run(api, "policy", "set", policy_file(tmp_path, "research: {concurrency: 7}\n")).stderr
+    api.answers["/api/policy"] = (503, {"title": "The read models do not answer", "status": 503})
+    assert run(api, "policy", "set", policy_file(tmp_path, "research: {concurrency: 7}\n")).exit_code == 0  # said all the same
+    assert run(api, "policy", "set", policy_file(tmp_path, "research: {concurrency: 7}\n"), "--dry-run").exit_code != 0
+
+
+def test_a_file_that_is_no_policy_is_refused_by_field(api: Api, tmp_path: Path) -> None:
+    api.answers["/api/policy"] = (200, in_force())
+    done = run(api, "policy", "set", policy_file(tmp_path, "research: {concurrency: 0}\n"), "--dry-run")
+    assert done.exit_code == 1
+    assert "research.concurrency" in done.stderr
 
 
 def test_policy_that_nobody_set_says_so(api: Api) -> None:
