@@ -3,6 +3,7 @@
 Source: R-F9, R-F10; design, section 7.
 """
 
+import asyncio
 import hashlib
 from random import Random
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from autonomy.postgres import connect
 from autonomy.read_model import METADATA, NOT_COMPARED, NOT_REBUILT, SCHEMA
+from projection.migrate import migrate
 from projection.store import load, write
 from support.careers import ACTS, lived
 from support.read_models import Log, MemoryStore, Reading, compared_rows, plain, read_whole
@@ -86,5 +88,30 @@ async def test_gates_are_shown_one_row_each_as_last_said(database: Database) -> 
     for bot_id in {row["bot_id"] for row in rows}:
         own = [row for row in rows if row["bot_id"] == bot_id]
         assert [row["code"] for row in own] == ["MIN_TRADES", "DRAWDOWN", "REALISM"]
-        lacking = [row["code"] for row in own if row["deciding"] and row["verdict"] != "PASS"]
+        lacking = [
+            {"code": row["code"], "measured": row["measured"], "required": row["required"], "clearsWhen": row["clears_when"]}
+            for row in own
+            if row["deciding"] and row["verdict"] != "PASS"
+        ]
         assert lacking == badges[bot_id]["promotion_blockers"]
+
+
+async def test_badges_of_the_schema_before_get_the_figures_of_their_gates(database: Database) -> None:
+    """Rows that hold codes alone become what a rebuild writes."""
+    database.empty()
+    await written(database, a_log(), Random(5))
+    connection = await connect(database.owner_url, SCHEMA)
+    try:
+        asked = "SELECT bot_id, promotion_blockers::text AS blockers FROM bot_now ORDER BY bot_id"
+        before = [tuple(row) for row in await connection.fetch(asked)]
+        assert any("measured" in blockers for _, blockers in before)
+        await connection.execute(
+            "UPDATE bot_now SET promotion_blockers = (SELECT coalesce(jsonb_agg(gate->'code'), '[]'::jsonb) "
+            "FROM jsonb_array_elements(promotion_blockers) AS gate)"
+        )
+        await connection.execute("UPDATE alembic_version SET version_num = '0003'")
+        assert [tuple(row) for row in await connection.fetch(asked)] != before
+        await asyncio.to_thread(migrate, database.owner_url)
+        assert [tuple(row) for row in await connection.fetch(asked)] == before
+    finally:
+        await connection.close()

@@ -48,7 +48,7 @@ class Drawn(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         known = {name: value or "" for name, value in attrs}
         classes = known.get("class", "")
-        if tag == "tr":
+        if tag == "tr" and "data-state" in known:  # not one of a card's table
             self.state = known["data-state"]
         if tag == "button" and "badge" in classes.split():
             self.classes = classes

@@ -30,6 +30,7 @@ GATE = {
     "code": "DRAWDOWN", "verdict": "FAIL", "measured": "drawdown 0.5", "required": "at most 0.35", "clearsWhen": "another version",
     "evidenceJob": JOB, "evidenceAgeBars": 3, "fingerprint": "f" * 64, "deciding": True, "expiresAt": AT,
 }  # fmt: skip
+DRIFT_GATE = {"code": "DRIFT", "measured": "0.4", "required": "at most 0.3", "clearsWhen": "another window"}
 PROMOTION = {
     "id": JOB, "botId": "aapl-sma", "fromStage": "SHADOW", "toStage": "CANARY", "status": "OPEN", "evidenceJob": JOB, "gates": [GATE],
     "recommendedAt": AT, "tick": 7, "requestedBy": None, "requestedAt": None, "approvedBy": [], "closedAt": None, "cause": None,
@@ -39,7 +40,7 @@ CONTENDER = {"parameters": {"fast": 5, "kind": "long"}, "foldsSharpe": 1.0, "hol
 NOW = {
     "botId": "aapl-sma", "name": "aapl-sma", "state": "RUNNER_RUNNING", "since": AT, "reasonCode": "ACTIVE_JOB", "recency": "fresh",
     "stage": "SHADOW", "strategy": "sma-cross", "symbol": "AAPL", "rev": 3, "jobId": JOB, "jobType": "RUNNER_START",
-    "jobStatus": "RUNNING", "promotionTo": "CANARY", "promotionGates": 9, "promotionBlockers": ["DRIFT"], "recommendationId": JOB,
+    "jobStatus": "RUNNING", "promotionTo": "CANARY", "promotionGates": 9, "promotionBlockers": [DRIFT_GATE], "recommendationId": JOB,
     "recommendationStatus": "OPEN", "sessionId": JOB, "sessionEquity": 99_000.0, "sessionPnl": -1_000.0, "sessionTrades": 3,
     "sessionUnits": 5.0, "sessionReplay": True, "lastMarkAt": AT, "lastMarkDay": "2010-02-03", "drift": "MAJOR", "demote": True,
     "pinned": True, "pinReason": "kept", "pinnedBy": "bea", "pinnedUntil": AT, "blockers": [GATE],
@@ -222,9 +223,14 @@ def test_weakness_is_called_improving_and_stays_one_state() -> None:
 
 
 def test_promotion_counts_what_passes() -> None:
-    found = promotion_of({"promotionTo": "PAPER", "promotionGates": 7, "promotionBlockers": ["DRAWDOWN", "MIN_TRADES"]})
+    found = promotion_of(
+        {"promotionTo": "PAPER", "promotionGates": 7, "promotionBlockers": [DRIFT_GATE, DRIFT_GATE | {"code": "DRAWDOWN"}]}
+    )
     assert found is not None
     assert (found.to, found.passed, found.gates, found.waits) == ("PAPER", 5, 7, "")
+    assert [(gate.code, gate.measured, gate.required) for gate in found.blockers] == [
+        ("DRIFT", "0.4", "at most 0.3"), ("DRAWDOWN", "0.4", "at most 0.3"),
+    ]  # fmt: skip
     assert promotion_of({"promotionTo": None, "promotionGates": 0, "promotionBlockers": []}) is None
 
 

@@ -217,7 +217,11 @@ def test_gates_are_kept_as_last_said(log: Log) -> None:
         assert [GateResult.model_validate(gate) for gate in recorded] == list(event.promotion or ())
         if bot_id in badges:
             shown += 1
-            lacking = [gate.code for gate in event.promotion or () if gate.deciding and gate.verdict.value != "PASS"]
+            lacking = [
+                {"code": gate.code, "measured": gate.measured, "required": gate.required, "clearsWhen": gate.clears_when}
+                for gate in event.promotion or ()
+                if gate.deciding and gate.verdict.value != "PASS"
+            ]
             assert badges[bot_id]["promotion_blockers"] == lacking
             assert badges[bot_id]["promotion_gates"] == 3
     assert shown

@@ -55,8 +55,9 @@ def test_decisions_are_the_codecs(ticks: list[AcceptedTick]) -> None:
                 continue
             gated += bool(event.promotion)
             assert fact.gates is not None
-            assert [(gate.code, gate.verdict, gate.deciding) for gate in fact.gates] == [
-                (gate.code, gate.verdict, gate.deciding) for gate in event.promotion
+            names = ("code", "verdict", "measured", "required", "clears_when", "deciding")
+            assert [[getattr(gate, name) for name in names] for gate in fact.gates] == [
+                [getattr(gate, name) for name in names] for gate in event.promotion
             ]
             assert orjson.loads(bytes(fact.promotion)) == [orjson.loads(data_bytes(part)) for part in event.promotion]
     assert seen > 50
@@ -141,8 +142,12 @@ def test_broken_gates_stop_it_too(ticks: list[AcceptedTick]) -> None:
 
 
 def test_a_gate_without_a_say_blocks_nothing() -> None:
-    shown = b'[{"code":"A","verdict":"FAIL"},{"code":"B","verdict":"FAIL","deciding":false},{"code":"C","verdict":"PASS"}]'
-    gates = Decided(bot_id="b", tick=1, reason=Reason.NOTHING_DUE, promotion=msgspec.Raw(shown)).gates
+    figures = {"measured": "1", "required": "2", "clearsWhen": "3"}
+    shown = [
+        {"code": "A", "verdict": "FAIL", **figures}, {"code": "B", "verdict": "FAIL", "deciding": False, **figures},
+        {"code": "C", "verdict": "PASS", **figures}, {"code": "D", "verdict": "INCONCLUSIVE", **figures},
+    ]  # fmt: skip
+    gates = Decided(bot_id="b", tick=1, reason=Reason.NOTHING_DUE, promotion=msgspec.Raw(orjson.dumps(shown))).gates
     assert gates is not None
-    assert blocking(gates) == ["A"]
+    assert blocking(gates) == [{"code": "A", **figures}, {"code": "D", **figures}]
     assert Decided(bot_id="b", tick=1, reason=Reason.NOTHING_DUE).gates is None

@@ -79,7 +79,7 @@ class Promotion:
     to: str
     gates: int
     passed: int
-    blockers: tuple[str, ...]
+    blockers: tuple[Blocker, ...]
     waits: str
 
 
@@ -248,8 +248,7 @@ def promotion_of(document: Document) -> Promotion | None:
     waits = text_of(document, "recommendationStatus") if text_of(document, "recommendationId") else ""
     if not to and not waits:
         return None
-    listed = document.get("promotionBlockers")
-    blockers = tuple(str(code) for code in listed) if isinstance(listed, list) else ()
+    blockers = blockers_of(document.get("promotionBlockers"))
     return Promotion(to, gates, max(0, gates - len(blockers)), blockers, waits)
 
 

@@ -158,6 +158,10 @@ def drift_row(event: DriftJudged, said: Said) -> Row:
     }  # fmt: skip
 
 
-def blocking(gates: Sequence[GateSaid]) -> list[str]:
-    """Codes of the gates that have a say and do not pass."""
-    return [gate.code for gate in gates if gate.deciding and gate.verdict is not Verdict.PASS]
+def blocking(gates: Sequence[GateSaid]) -> list[dict[str, str]]:
+    """The gates that have a say and do not pass, in the API's words."""
+    return [
+        {"code": gate.code, "measured": gate.measured, "required": gate.required, "clearsWhen": gate.clears_when}
+        for gate in gates
+        if gate.deciding and gate.verdict is not Verdict.PASS
+    ]

@@ -58,11 +58,14 @@ class Decided(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=Fal
             raise Broken(f"sealed decision of tick {self.tick} about {self.bot_id}: {refusal}") from refusal
 
 
-class GateSaid(msgspec.Struct, gc=False):
-    """A GateResult's verdict."""
+class GateSaid(msgspec.Struct, rename="camel", gc=False):
+    """A GateResult as far as a badge shows it."""
 
     code: str
     verdict: Verdict
+    measured: str
+    required: str
+    clears_when: str
     deciding: bool = True
 
 

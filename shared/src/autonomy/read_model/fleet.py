@@ -79,7 +79,7 @@ BOT_NOW: Final = Table(
     column("runner_beat_at", INSTANT, "its last heartbeat; null before the first of the current attempt"),
     column("blockers", JSONB(), "scheduling gates that do not pass", null=False),
     column("promotion_to", Text(), "stage that the promotion gates lead to"),
-    column("promotion_blockers", JSONB(), "codes of the deciding promotion gates that do not pass, as last said", null=False),
+    column("promotion_blockers", JSONB(), "deciding promotion gates that do not pass, as last said", null=False),
     column("promotion_gates", Integer(), "how many promotion gates there are", null=False),
     column("recommendation_id", ID, "open recommendation"),
     column("recommendation_status", Text(), "OPEN, or REQUESTED while a second approver is missing"),
