@@ -56,6 +56,7 @@ def test_every_command_has_its_form_in_the_body() -> None:
         assert form["properties"]["type"]["enum"] == [form["title"], kind.wire]
         assert form["additionalProperties"] is False
         assert "$ref" not in json.dumps(form)
+    assert forms["pin-bot"]["required"] == ["type", "botId", "reason"]
     assert forms["hold-bot"]["required"] == ["type", "botId"]
     assert forms["revert-to-lab"]["properties"]["stages"]["items"]["enum"] == [stage.value for stage in Stage]
 
@@ -67,6 +68,8 @@ def test_a_body_of_the_form_is_a_command(event: Event) -> None:
     said = {key: value for key, value in json.loads(data_bytes(event)).items() if key not in {"commandId", "actor", "role"}}
     assert set(said) <= set(body_forms()[name]["properties"])
     desk: Any = None  # reading needs none of its state
+    least = {name: said[name] for name in body_forms()[event.wire.removesuffix(".v1")]["required"] if name != "type"}
+    assert Desk.read(desk, {"type": name, **least}, Operator("ada", "approver"), None).wire == event.wire
     assert Desk.read(desk, {"type": name, **said}, Operator("ada", "approver"), None).wire == event.wire
     with pytest.raises(Problem) as refusal:
         Desk.read(desk, {"type": name, **said, "actor": "eve"}, Operator("ada", "approver"), None)

@@ -100,7 +100,6 @@ def test_what_a_killed_manager_leaves_is_said_and_ended_servers_last(
 
 
 def test_a_process_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local_stack.supervise.STOP_TIMEOUT_S", 1)
     supervisor = Supervisor(tmp_path)
     supervisor.write([Program("planner", (sys.executable, "-c", f'"{STUBBORN}"'), 10)])
     supervisor.start()
@@ -110,6 +109,7 @@ def test_a_process_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: p
     (stubborn,) = psutil.Process(manager).children()
     os.kill(manager, signal.SIGKILL)
     until("the manager is gone", lambda: supervisor.pid() is None)
+    monkeypatch.setattr("local_stack.supervise.STOP_TIMEOUT_S", 1)
     supervisor.stop()
     assert not stubborn.is_running() or stubborn.status() == psutil.STATUS_ZOMBIE
     assert supervisor.left_behind() == []

@@ -96,21 +96,23 @@ async def test_gates_are_shown_one_row_each_as_last_said(database: Database) -> 
         assert lacking == badges[bot_id]["promotion_blockers"]
 
 
-async def test_badges_of_the_schema_before_get_the_figures_of_their_gates(database: Database) -> None:
-    """Rows that hold codes alone become what a rebuild writes."""
+async def test_badges_of_the_schema_before_become_what_a_rebuild_writes(database: Database) -> None:
+    """Codes alone get their figures, a spark the curve's decimals, evidence its job; what badges say is derived at the next start."""
     database.empty()
     await written(database, a_log(), Random(5))
     connection = await connect(database.owner_url, SCHEMA)
     try:
-        asked = "SELECT bot_id, promotion_blockers::text AS blockers FROM bot_now ORDER BY bot_id"
+        asked = "SELECT bot_id, promotion_blockers::text, spark::text, evidence_job FROM bot_now ORDER BY bot_id"
         before = [tuple(row) for row in await connection.fetch(asked)]
-        assert any("measured" in blockers for _, blockers in before)
+        assert any("measured" in row[1] for row in before)
+        assert any(row[3] for row in before)
         await connection.execute(
             "UPDATE bot_now SET promotion_blockers = (SELECT coalesce(jsonb_agg(gate->'code'), '[]'::jsonb) "
             "FROM jsonb_array_elements(promotion_blockers) AS gate)"
         )
+        await connection.execute("UPDATE bot_now SET spark = '[1.000049]' WHERE spark <> '[]'")
+        await connection.execute("ALTER TABLE bot_now DROP COLUMN evidence_job")
         await connection.execute("UPDATE alembic_version SET version_num = '0003'")
-        assert [tuple(row) for row in await connection.fetch(asked)] != before
         await asyncio.to_thread(migrate, database.owner_url)
         assert [tuple(row) for row in await connection.fetch(asked)] == before
     finally:

@@ -182,6 +182,20 @@ def test_waiting_step_of_a_tick_without_its_job_becomes_void() -> None:
     assert (fold.pending, fold.pending_steps, fold.void) == ({}, 0, {"unknown job": 1})
 
 
+def test_each_waiting_step_is_looked_at_when_its_own_tick_comes() -> None:
+    """A foreign step may name any tick of a job's; it waits for that one, and then changes nothing."""
+    fold = a_fold(TICK - 1)
+    fold.step(started("a"), no_change)
+    fold.step(JobStarted(**{**claimed("b"), "tick": TICK + 2}), no_change)
+    fold.enqueue(enqueued(ORDER, 2))
+    fold.reach(TICK, no_change)
+    assert (fold.pending_steps, fold.jobs[ORDER.job_id].claim_id) == (1, an_id("a"))
+    fold.reach(TICK + 1, no_change)
+    assert fold.pending_steps == 1
+    fold.reach(TICK + 2, no_change)
+    assert (fold.pending, fold.pending_steps, fold.void) == ({}, 0, {"JobStarted": 1})
+
+
 def test_waiting_steps_act_in_their_order() -> None:
     fold = a_fold(TICK - 1)
     for step in (started("a"), started("b"), succeeded("b"), succeeded("a")):

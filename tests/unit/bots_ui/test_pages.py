@@ -232,7 +232,11 @@ async def test_tick_before_the_first_bot_was_accepted_all_the_same(site: Site) -
     assert found.status_code == 200
     assert "No bot was in the fleet yet" in found.text
     # Negative control: a tick that nobody accepted.
-    site.answer({"/api/planner/runs": {**accepted, "proof": PROOF}})
+    unknown = {"title": "No such tick", "code": "UNKNOWN_TICK", "detail": "tick 9 was not accepted"}
+    site.answer({"/api/planner/runs": {**accepted, "proof": PROOF}, "/api/planner/runs/9/decisions": (404, unknown)})
     missing = await site.get("/runs/9")
     assert missing.status_code == 404
     assert "No such tick was accepted" in missing.text
+    # An address that the API does not have says nothing about ticks.
+    site.answer({"/api/planner/runs": {**accepted, "proof": PROOF}})
+    assert (await site.get("/runs/9")).status_code == 503

@@ -85,38 +85,40 @@ def test_since_is_else_the_later_of_decision_and_end(decided: datetime | None, e
 
 
 BASELINE, REFRESH, SEARCH = JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH, JobType.EVOLVE
-BEFORE, AFTER = NOON - timedelta(seconds=1), NOON + timedelta(seconds=1)
 
 
-@pytest.mark.parametrize(("evidence_at", "due", "reason", "ordered", "live", "shown"), [
+@pytest.mark.parametrize(("evidence", "due", "reason", "ordered", "live", "shown"), [
     (None, BASELINE, "SCHEDULED", True, BASELINE, "none"),  # never tested
-    (BEFORE, None, "NOTHING_DUE", False, None, "fresh"),
-    (BEFORE, SEARCH, "SCHEDULED", True, SEARCH, "fresh"),  # a search says nothing about the evidence
-    (BEFORE, REFRESH, "COOLDOWN", False, None, "stale"),
-    (BEFORE, REFRESH, "SCHEDULED", True, REFRESH, "stale"),
-    (AFTER, REFRESH, "SCHEDULED", True, None, "fresh"),  # answered; the next tick will say so too
-    (BEFORE, REFRESH, "SCHEDULED", True, None, "stale"),  # the refresh ended without a result
-    (AFTER, REFRESH, "BLOCKED_BY_GATES", False, None, "stale"),
-    (BEFORE, BASELINE, "SCHEDULED", True, BASELINE, "none"),  # another version: the evidence is of the one before
-    (BEFORE, BASELINE, "ACTIVE_JOB", True, None, "none"),  # and its baseline failed
-    (AFTER, BASELINE, "SCHEDULED", True, None, "fresh"),  # its baseline is there
-    (AFTER, BASELINE, "ACTIVE_JOB", True, None, "fresh"),
-    (AFTER, BASELINE, "SCHEDULED", True, JobType.RUNNER_START, "fresh"),  # a runner is no backtest
-    (AFTER, BASELINE, "SCHEDULED", True, BASELINE, "none"),
-    (AFTER, BASELINE, "COOLDOWN", False, None, "none"),  # wanted anew
+    ("before", None, "NOTHING_DUE", False, None, "fresh"),
+    ("before", SEARCH, "SCHEDULED", True, SEARCH, "fresh"),  # a search says nothing about the evidence
+    ("before", REFRESH, "COOLDOWN", False, None, "stale"),
+    ("before", REFRESH, "SCHEDULED", True, REFRESH, "stale"),
+    ("job", REFRESH, "SCHEDULED", True, None, "fresh"),  # answered; the next tick will say so too
+    ("job", REFRESH, "ACTIVE_JOB", True, None, "fresh"),
+    ("before", REFRESH, "SCHEDULED", True, None, "stale"),  # the refresh ended without a result
+    ("job", REFRESH, "BLOCKED_BY_GATES", False, None, "stale"),
+    ("job", REFRESH, "COOLDOWN", True, None, "stale"),
+    ("before", BASELINE, "SCHEDULED", True, BASELINE, "none"),  # another version: the evidence is of the one before
+    ("before", BASELINE, "ACTIVE_JOB", True, None, "none"),  # and its baseline failed
+    ("job", BASELINE, "SCHEDULED", True, None, "fresh"),  # its baseline is there
+    ("job", BASELINE, "ACTIVE_JOB", True, None, "fresh"),
+    ("job", BASELINE, "SCHEDULED", True, JobType.RUNNER_START, "fresh"),  # a runner is no backtest
+    ("job", BASELINE, "SCHEDULED", True, BASELINE, "none"),
+    ("job", BASELINE, "COOLDOWN", False, None, "none"),  # wanted anew
+    (None, REFRESH, "SCHEDULED", False, None, "none"),
 ])  # fmt: skip
 def test_recency_is_what_is_due_unless_its_own_job_brought_the_evidence(
-    evidence_at: datetime | None, due: JobType | None, reason: str, ordered: bool, live: JobType | None, shown: str
+    evidence: str | None, due: JobType | None, reason: str, ordered: bool, live: JobType | None, shown: str
 ) -> None:
     row: dict[str, Any] = {
-        "evidence_until": None if evidence_at is None else "2010-01-04", "evidence_at": evidence_at, "decided_at": NOON,
-        "job_id": "job" if live else None, "job_type": live.value if live else None,
+        "evidence_until": None if evidence is None else "2010-01-04", "evidence_job": evidence,
+        "job_id": "live" if live else None, "job_type": live.value if live else None,
     }  # fmt: skip
     span: dict[str, Any] = {"job_type": due.value if due else None, "reason_code": reason, "job_id": "job" if ordered else None}
     assert recency_of(row, span) == shown
 
 
 def test_recency_before_the_first_decision() -> None:
-    nothing: dict[str, Any] = {"evidence_until": None, "evidence_at": None, "decided_at": None, "job_id": None, "job_type": None}
+    nothing: dict[str, Any] = {"evidence_until": None, "evidence_job": None, "job_id": None, "job_type": None}
     assert recency_of(nothing, None) == "none"
-    assert recency_of(nothing | {"evidence_until": "2010-01-04", "evidence_at": NOON}, None) == "fresh"
+    assert recency_of(nothing | {"evidence_until": "2010-01-04", "evidence_job": "job"}, None) == "fresh"

@@ -15,7 +15,7 @@ from autonomy import clock
 from autonomy.events import AttemptRefused, Command
 from proof_api.app import create_app
 from proof_api.auth import Operators
-from proof_api.commands import Desk
+from proof_api.commands import MAX_COMMAND_BYTES, Desk
 from proof_api.context import Context
 from proof_api.problems import Problem
 from proof_api.settings import ProofSettings
@@ -112,6 +112,19 @@ async def test_what_was_not_sent_or_may_have_landed_was_not_refused(context: Con
     desk_of(context).lost = Problem(status, "KAFKA_DOWN" if status == 503 else "OUTCOME_UNKNOWN", "Lost")
     assert (await say(context, PAUSE, **headers)).status_code == status
     assert desk_of(context).log == []
+
+
+async def test_a_command_whose_answer_might_make_no_record_is_refused(context: Context) -> None:
+    """The answer repeats what it refuses of each bot: it must fit where the command did."""
+    context.watch.seen_mono_ms = clock.monotonic_ms()
+    room = MAX_COMMAND_BYTES - len(json.dumps({"id": "b", "x": ""}, separators=(",", ":"))) * 400
+    bots = [{"id": f"b-{number}", "x" * (room // 400): 1} for number in range(400)]
+    assert (await say(context, {"type": "register-bots", "bots": bots[:350]})).status_code == 202
+    refused = await say(context, {"type": "register-bots", "bots": bots * 2})
+    assert (refused.status_code, refused.json()["code"]) == (413, "TOO_LARGE")
+    more = [bot | {"y" * 60: 1} for bot in bots]
+    refused = await say(context, {"type": "register-bots", "bots": more})
+    assert (refused.status_code, refused.json()["detail"]) == (413, f"a command has at most {MAX_COMMAND_BYTES} bytes")
 
 
 @pytest.mark.parametrize(("silence_ms", "recorded"), [(0, 1), (60_000, 0)])

@@ -47,8 +47,8 @@ async def listing(api: ProofApi, path: str, address: str, asked: Asked, more: Qu
 
 
 def is_of_nothing(answer: Answer) -> bool:
-    """Whether the API says that there is no such thing: an empty list, and nothing is lost."""
-    return isinstance(answer, Refused) and answer.status == HTTPStatus.NOT_FOUND
+    """Whether the API says that there is no such thing: an empty list, and nothing is lost. An address that it does not have is."""
+    return isinstance(answer, Refused) and answer.status == HTTPStatus.NOT_FOUND and answer.code.startswith("UNKNOWN_")
 
 
 async def jobs(api: ProofApi, query: Query) -> Context:

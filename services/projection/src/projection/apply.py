@@ -311,7 +311,7 @@ class Model:
         job_type = str(self.jobs[step.job_id]["job_type"])
         self.changes.put("bot_backtests", (step.job_id,), rows.backtest_row(step, found, job_type, at))
         self._remember(step.bot_id, {
-            "evidence_until": found.last_day.isoformat(), "evidence_at": at,
+            "evidence_until": found.last_day.isoformat(), "evidence_at": at, "evidence_job": step.job_id,
             "sharpe": metrics.sharpe, "max_drawdown": metrics.max_drawdown, "trades": metrics.trades,
             "spark": found.curve.strategy_sampled(SPARK_POINTS) if found.curve is not None else [],
         })  # fmt: skip

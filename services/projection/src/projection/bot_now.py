@@ -116,9 +116,8 @@ def recency_of(row: Row, span: Row | None) -> str:
     wanted = {due, job}
     if span is None or wanted.isdisjoint(BACKTESTS):
         return "fresh"
-    if job not in BACKTESTS and span["job_id"] is not None and span["reason_code"] in {"SCHEDULED", "ACTIVE_JOB"}:
-        # The job of this decision ended. Evidence that came after the decision is that job's; older evidence says that it found none.
-        decided_at, evidence_at = _time(row["decided_at"]), _time(row["evidence_at"])
-        if decided_at is not None and evidence_at is not None and evidence_at > decided_at:
-            return "fresh"
+    # The decision's own job ended: with the newest evidence, or without any.
+    answered = job not in BACKTESTS and span["job_id"] is not None and span["job_id"] == row["evidence_job"]
+    if answered and span["reason_code"] in {"SCHEDULED", "ACTIVE_JOB"}:
+        return "fresh"
     return "none" if JobType.BACKTEST_BASELINE.value in wanted else "stale"

@@ -242,7 +242,7 @@ def json_of(part: Document) -> orjson.Fragment:
 def no_evidence() -> Row:
     """The columns of a bot without evidence."""
     return {
-        "recency": "none", "evidence_until": None, "evidence_at": None, "sharpe": None, "max_drawdown": None,
+        "recency": "none", "evidence_until": None, "evidence_at": None, "evidence_job": None, "sharpe": None, "max_drawdown": None,
         "trades": None, "spark": [], "rev": 0, "decided_at": None, "ended_at": None, "ended_event_id": None,
         "promotion_to": None, "promotion_blockers": [], "promotion_gates": 0, "drift": None, "drift_at": None, "demote": None,
     }  # fmt: skip

@@ -238,6 +238,7 @@ async def load(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[Model,
         model.jobs[row["id"]] = dict(row)
         model.by_bot.setdefault(row["bot_id"], set()).add(row["id"])
         model.fold.enqueue(job_of_row(dict(row)))
+    model.touched = set(model.bots)  # what a badge says is this version's to say: the rows may be of the version before
     return model, head, offsets
 
 

@@ -7,9 +7,11 @@ refused.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from autonomy.events import Command
+from autonomy.events import MAX_TEXT, Command, PinBot
 
 FROM_THE_SERVER: Final = ("commandId", "actor", "role")
+NEED_A_REASON: Final = frozenset({PinBot.wire})
+"""Refused at the door without one; every other command may say why."""
 
 
 def request_body(kinds: Iterable[type[Command]]) -> dict[str, Any]:
@@ -24,6 +26,9 @@ def _form(kind: type[Command]) -> dict[str, Any]:
     name = kind.wire.rsplit(".", 1)[0]
     said = {"type": "string", "enum": [name, kind.wire], "description": "the command, with or without its version"}
     required = [field for field in schema.get("required", ()) if field not in FROM_THE_SERVER]
+    if kind.wire in NEED_A_REASON:
+        required.append("reason")
+        fields["reason"] = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
     return {
         "type": "object", "title": name, "description": (kind.__doc__ or "").split("\n\n")[0].strip(), "additionalProperties": False,
         "properties": {"type": said, **fields}, "required": ["type", *required],

@@ -65,6 +65,8 @@ KINDS: Final[dict[str, type[Command]]] = {
         RevertToLab, ApprovePromotion, RejectPromotion, PinBot, UnpinBot, SetPromotionMode,
     )
 }  # fmt: skip
+MAX_COMMAND_BYTES: Final = 800_000
+"""The planner's answer repeats what it refuses of up to 500 bots, and must fit into one record too."""
 APPROVERS_ONLY: Final = frozenset({AcceptDivergence.wire, SetPolicy.wire, SetPromotionMode.wire})
 """The two approvers of a promotion to CANARY or LIVE are the planner's to check: only it knows where a recommendation leads."""
 
@@ -83,7 +85,7 @@ class Desk:
         """The command of a request body.
 
         Raises:
-            Problem: 403 without the role, 422 with the field and the limit.
+            Problem: 403 without the role, 413 when the answer might make no record, 422 with the field and the limit.
         """
         wire = str(document.get("type", ""))
         kind = KINDS.get(wire) or KINDS.get(f"{wire}.v1")
@@ -100,8 +102,11 @@ class Desk:
         try:
             command = kind.model_validate({**body, "commandId": command_id, "actor": operator.name, "role": operator.role})
             check_content(command)
-            if NUL in data_bytes(command):
+            content = data_bytes(command)
+            if NUL in content:
                 raise BadInput("body", "no text may hold a NUL character")
+            if len(content) > MAX_COMMAND_BYTES:
+                raise Problem(413, "TOO_LARGE", "The body is too large", f"a command has at most {MAX_COMMAND_BYTES} bytes")
         except ValidationError as refusal:
             fault = refusal.errors(include_url=False)[0]
             path = ".".join(str(part) for part in fault["loc"])

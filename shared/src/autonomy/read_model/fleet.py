@@ -97,6 +97,7 @@ BOT_NOW: Final = Table(
     column("recency", Text(), "lane 2: fresh, stale or none", null=False),
     column("evidence_until", Text(), "last day of bars of the newest evidence"),
     column("evidence_at", INSTANT, "when the newest evidence came in"),
+    column("evidence_job", ID, "the job that brought it"),
     column("sharpe", Float(), "of the newest evidence, annualised"),
     column("max_drawdown", Float(), "of the newest evidence, fraction"),
     column("trades", Integer(), "of the newest evidence"),

@@ -1,4 +1,4 @@
-"""Results hold their equity as a curve of three texts, those of older records too: what a rebuild would write today."""
+"""Results hold their equity as a curve of three texts, those of older records too."""
 
 import sqlalchemy as sa
 from alembic import op
