@@ -83,7 +83,7 @@ def test_markup_in_any_field_is_only_words(signed_in: OpenPage, running_stack: A
     page.wait_for_selector("#conn[data-conn=live]")
     say(running_stack, type="release-hold", botId=BOT, reason=HOSTILE)
     expect(page.locator(f"#bot-{BOT} td.now")).not_to_have_attribute("data-v", re.compile("ON_HOLD"), timeout=10_000)
-    expect(page.locator(f"#bot-{BOT} th")).to_contain_text(HOSTILE)
+    expect(page.locator(f"#bot-{BOT} th.bot")).to_contain_text(HOSTILE)
     assert page.locator("img").count() == 0
     assert told.console == []
     assert told.outside == []

@@ -137,12 +137,9 @@ class Desk:
         """Append to the log.
 
         Raises:
-            Problem: 413 when it makes no record, 503 when Kafka does not answer, 504 when it is unknown whether the command landed.
+            Problem: 503 when Kafka does not answer, 504 when it is unknown whether the command landed.
         """
-        try:
-            value = encode(event, source="autonomy/proof-api", subject=actor, time=clock.now(), event_id=event_id, actor=actor)
-        except BadInput as refusal:
-            raise Problem(413, "TOO_LARGE", "The body is too large", str(refusal)) from refusal
+        value = encode(event, source="autonomy/proof-api", subject=actor, time=clock.now(), event_id=event_id, actor=actor)
         try:
             await self.voice.ready()
         except LOST as refusal:
