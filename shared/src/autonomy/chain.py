@@ -151,6 +151,18 @@ def write_seal(seal: PlannerRun, now_ms: int) -> tuple[PlannerRun, RunRecord]:
     return whole, RunRecord(SEAL_KIND, seal.tick, seal.try_id, seal.count + 1, key.encode(), value)
 
 
+def sealed_event(record: RunRecord) -> Event:
+    """The event of one record of an accepted tick.
+
+    Raises:
+        Broken: it cannot be decoded.
+    """
+    received = decode(record.value, RUNS)
+    if isinstance(received, Undecodable):
+        raise Broken(f"sealed record {record.tick}/{record.seq} cannot be read: {received.reason}")
+    return received.event
+
+
 @dataclass(frozen=True, slots=True)
 class AcceptedTick:
     """A tick that counts: its seal and its records in order of seq."""
@@ -171,13 +183,7 @@ class AcceptedTick:
         Raises:
             Broken: a sealed record cannot be decoded; the planner wrote something that this reader does not know.
         """
-        decoded = []
-        for record in self.records:
-            received = decode(record.value, RUNS)
-            if isinstance(received, Undecodable):
-                raise Broken(f"sealed record {self.seal.tick}/{record.seq} cannot be read: {received.reason}")
-            decoded.append(received.event)
-        return decoded
+        return [sealed_event(record) for record in self.records]
 
 
 @dataclass(slots=True)

@@ -12,11 +12,10 @@ from typing import Final
 
 import msgspec
 
-from autonomy.chain import AcceptedTick, RunRecord
-from autonomy.envelope import NUL, Undecodable, decode
+from autonomy.chain import AcceptedTick, RunRecord, sealed_event
+from autonomy.envelope import NUL
 from autonomy.errors import Broken
 from autonomy.events import BotDecision, Event, JobEnqueued
-from autonomy.topics import RUNS
 from autonomy.values import JobClass, JobType, Reason, Stage, Verdict
 
 NOTHING: Final = msgspec.Raw(b"null")
@@ -113,7 +112,7 @@ def facts_of(tick: AcceptedTick) -> list[Decided | Ordered | Event]:
 
 def _read(record: RunRecord) -> Decided | Ordered | Event:
     if record.kind not in LIGHT:
-        return _by_the_codec(record)
+        return sealed_event(record)
     try:
         return _lightly(record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as refusal:
@@ -132,13 +131,6 @@ def _lightly(record: RunRecord) -> Decided | Ordered:
     ordered = _ORDERED.decode(envelope.data)
     ordered.spec = envelope.data
     if ordered.evolution != NOTHING or ordered.paper != NOTHING:
-        whole = _by_the_codec(record)
+        whole = sealed_event(record)
         ordered.whole = whole if isinstance(whole, JobEnqueued) else None
     return ordered
-
-
-def _by_the_codec(record: RunRecord) -> Event:
-    received = decode(record.value, RUNS)
-    if isinstance(received, Undecodable):
-        raise Broken(f"sealed record {record.tick}/{record.seq} cannot be read: {received.reason}")
-    return received.event
