@@ -22,6 +22,7 @@ from projection.apply import Model
 from projection.bot_now import Row
 from projection.intake import Intake
 from projection.rows import Changes
+from projection.signs import Signs
 from projection.store import Offsets, Progress, job_of_row
 from support.builders import NOON_MS
 from support.ticks import TickDriver
@@ -112,7 +113,7 @@ class MemoryStore:
         model.bots = {str(row["id"]): dict(row) for row in self.table("bots") if row["retired_at"] is None}
         model.now = {str(row["bot_id"]): dict(row) for row in self.table("bot_now")}
         model.spans = {str(row["bot_id"]): dict(row) for row in self.table("decision_spans") if row["to_tick"] is None}
-        model.signs.rows = {str(row["process_id"]): dict(row) for row in self.table("bot_runners")}
+        model.signs = Signs.of_rows(self.table("bot_runners"))
         model.books.rows = {str(row["id"]): dict(row) for row in self.table("bot_sessions") if row["state"] == "OPEN"}
         model.books.by_bot = {str(row["bot_id"]): session_id for session_id, row in model.books.rows.items()}
         for row in self.table("promotions"):

@@ -79,12 +79,16 @@ def read_record(
     """
     named = {name: found for name, found in headers if found is not None}
     try:
-        return RunRecord(
-            kind=named["kind"].decode(), tick=int(named["tick"]), try_id=named["try"].decode(), seq=int(named["seq"]),
-            key=key or b"", value=value or b"", offset=offset, timestamp_ms=timestamp_ms,
-        )  # fmt: skip
+        kind, tick, try_id = _placed(named["kind"], named["tick"], named["try"])
+        return RunRecord(kind, tick, try_id, int(named["seq"]), key or b"", value or b"", offset, timestamp_ms)
     except (KeyError, ValueError, UnicodeDecodeError) as refusal:
         return Undecodable(f"headers do not place the record in a tick: {refusal!r}"[:300])
+
+
+@lru_cache(maxsize=64)
+def _placed(kind: bytes, tick: bytes, try_id: bytes) -> tuple[str, int, str]:
+    """What the headers say that all records of one kind in a try share."""
+    return kind.decode(), int(tick), try_id.decode()
 
 
 class Stored(Protocol):

@@ -62,11 +62,7 @@ def derived_id(*cause: object) -> str:
     """An id that a retry derives again: uuid5 of what caused it."""
     # uuid.uuid5 without the object around it: every record of the log needs one.
     name = "/".join([str(part) for part in cause])
-    found = bytearray(hashlib.sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).digest()[:16])
-    found[6] = found[6] & 0x0F | 0x50
-    found[8] = found[8] & 0x3F | 0x80
-    text = found.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return _as_uuid5(hashlib.sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).hexdigest())
 
 
 def derived_ids(count: int, *cause: object) -> Iterator[str]:
@@ -75,8 +71,11 @@ def derived_ids(count: int, *cause: object) -> Iterator[str]:
     for number in range(1, count + 1):
         one = start.copy()
         one.update(b"%d" % number)
-        text = one.hexdigest()
-        yield f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
+        yield _as_uuid5(one.hexdigest())
+
+
+def _as_uuid5(digest: str) -> str:
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"
 
 
 def job_id_of(tick: int, try_id: str, seq: int) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from autonomy.events import HeldJob, JobStarted
 from autonomy.lifecycle import JobFold
+from projection.bot_now import Row
 from projection.rows import Changes
 from projection.signs import MAX_UNMATCHED, Signs
 from support.builders import a_beat, an_id, an_order
@@ -16,8 +17,12 @@ PROCESS = an_id("runner-1")
 def handed_over(signs: Signs) -> Changes:
     """What the writer's thread has got."""
     changes = Changes()
-    changes.put("bot_runners", (PROCESS,), signs.rows[PROCESS])
+    signs.finish(changes)
     return changes
+
+
+def row_of(changes: Changes) -> Row:
+    return changes.rows["bot_runners"][(PROCESS,)]
 
 
 def held(claim: str) -> HeldJob:
@@ -36,20 +41,24 @@ def a_start(claim: str) -> JobStarted:
 
 def test_a_beat_before_its_claim_is_remembered_and_never_in_a_row_that_was_handed_over() -> None:
     signs, fold = Signs(), JobFold(head_tick=2)
-    assert signs.beat(a_beat("runner-1", held("early")), fold, NOON, Changes()) == []
+    assert signs.beat(a_beat("runner-1", held("early")), fold, NOON) == []
     before = handed_over(signs)
     as_it_was = copy.deepcopy(before.rows)
-    assert an_id("early") in signs.rows[PROCESS]["unmatched"]  # type: ignore[operator]
-    signs.beat(a_beat("runner-1", held("another")), fold, NOON, Changes())
-    assert signs.claimed(a_start("early"), Changes()) == NOON
-    assert signs.claimed(a_start("early"), Changes()) is None  # used up
+    assert row_of(before)["unmatched"] == {an_id("early"): NOON.isoformat()}
+    signs.beat(a_beat("runner-1", held("another")), fold, NOON)
+    assert signs.claimed(a_start("early")) == NOON
+    assert signs.claimed(a_start("early")) is None  # used up
     assert before.rows == as_it_was
+    after = handed_over(signs)
+    assert row_of(after)["unmatched"] == {an_id("another"): NOON.isoformat()}
+    assert handed_over(signs).rows == {}  # nothing changed since
+    assert Signs.of_rows([row_of(after)]) == signs
 
 
 def test_only_so_many_claims_are_remembered_the_oldest_go() -> None:
     signs, fold = Signs(), JobFold(head_tick=2)
     for number in range(MAX_UNMATCHED + 5):
-        signs.beat(a_beat("runner-1", held(f"claim {number}")), fold, NOON, Changes())
-    kept = signs.rows[PROCESS]["unmatched"]
+        signs.beat(a_beat("runner-1", held(f"claim {number}")), fold, NOON)
+    kept = row_of(handed_over(signs))["unmatched"]
     assert isinstance(kept, dict)
     assert list(kept) == [an_id(f"claim {number}") for number in range(5, MAX_UNMATCHED + 5)]

@@ -13,7 +13,7 @@ def a_row(table: str) -> Row:
     return {str(name): None for name in UPSERTS[table].columns}  # SQLAlchemy names are a kind of str that orjson refuses
 
 
-@pytest.mark.parametrize("table", ["bot_now", "bots"])
+@pytest.mark.parametrize("table", ["bot_now", "bots", "pulses"])
 def test_a_row_without_one_of_its_columns_is_a_fault_and_never_a_null(table: str) -> None:
     whole = a_row(table)
     assert UPSERTS[table].arguments([whole, whole])
@@ -25,4 +25,4 @@ def test_a_row_without_one_of_its_columns_is_a_fault_and_never_a_null(table: str
 
 def test_wide_rows_go_in_one_document_and_others_by_column() -> None:
     assert len(UPSERTS["bot_now"].arguments([a_row("bot_now")])) == 1
-    assert len(UPSERTS["bots"].arguments([a_row("bots")])) == len(UPSERTS["bots"].columns)
+    assert len(UPSERTS["pulses"].arguments([a_row("pulses")])) == len(UPSERTS["pulses"].columns)

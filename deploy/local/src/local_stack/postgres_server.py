@@ -49,7 +49,7 @@ class PostgresServer:
         return [
             str(self.binaries / "postgres"), "-D", str(self.data), "-p", str(self.port),
             "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
-            "-c", "max_connections=60", "-c", "shared_buffers=64MB",
+            "-c", "max_connections=60", "-c", "shared_buffers=128MB",
         ]  # fmt: skip
 
     def passwords(self) -> dict[str, str]:

@@ -82,6 +82,7 @@ class Model:
         commands: rows not answered yet; `seen_commands` are all ids, since a command said twice acts once.
         books: open paper sessions; careers: open recommendations and searches; signs: runner processes.
         rev: the revision that the open batch will get.
+        touched: bots whose badge row is to be derived anew; heard: what the open batch remembers of them for it.
     """
 
     bots: dict[str, Row] = field(default_factory=dict)
@@ -101,6 +102,7 @@ class Model:
     step_at: datetime = field(default_factory=lambda: instant(0))
     waiting_at: dict[int, datetime] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
+    heard: dict[str, Row] = field(default_factory=dict)
 
     # ── ticks ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -209,6 +211,7 @@ class Model:
     def _left(self, bot_id: str, tick: int) -> None:
         self.bots.pop(bot_id)
         self.now.pop(bot_id, None)
+        self.heard.pop(bot_id, None)
         self.touched.discard(bot_id)
         self.changes.drop("bot_now", (bot_id,))
         span = self.spans.pop(bot_id, None)
@@ -231,7 +234,7 @@ class Model:
     def _remember(self, bot_id: str, columns: Row) -> None:
         """Columns of the badge row that later batches keep."""
         if bot_id in self.bots:
-            self.now[bot_id] = (self.now.get(bot_id) or rows.no_evidence()) | columns
+            self.heard.setdefault(bot_id, {}).update(columns)
             self.touched.add(bot_id)
 
     # ── jobs ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -265,7 +268,7 @@ class Model:
         row = self.jobs[after.job_id] | rows.columns_of(after)
         match step:
             case JobStarted():
-                beat_at = self.signs.claimed(step, self.changes)
+                beat_at = self.signs.claimed(step)
                 row |= {
                     "started_at": at, "last_beat_at": beat_at or at, "beats": True if beat_at else None, "process_id": step.process_id,
                     "phase": "starting", "progress": 0.0, "started_event_id": _event_id(step),
@@ -289,7 +292,8 @@ class Model:
 
     def _ended(self, after: Job, step: JobStep, row: Row, at: datetime) -> None:
         event_id = _event_id(step)
-        self._put_job(row | {"beats": None, "ended_event_id": event_id})
+        row |= {"beats": None, "ended_event_id": event_id}
+        self._put_job(row)
         self.jobs.pop(after.job_id)
         self.fold.forget(after.job_id)
         self.by_bot.get(after.bot_id, set()).discard(after.job_id)
@@ -320,14 +324,14 @@ class Model:
 
     def apply_beat(self, beat: RunnerHeartbeat, at: datetime) -> None:
         """A beat counts for a job only from its current winner."""
-        for held in self.signs.beat(beat, self.fold, at, self.changes):
+        for held in self.signs.beat(beat, self.fold, at):
             shown: Row = {"last_beat_at": at, "beats": True, "phase": held.phase, "progress": held.progress}
             self._put_job(self.jobs[held.job_id] | shown)
             self.touched.add(held.bot_id)
 
     def apply_capabilities(self, said: CapabilitiesAnnounced, at: datetime) -> None:
         """What a runner process can do."""
-        self.signs.announced(said, at, self.changes)
+        self.signs.announced(said, at)
 
     def apply_bar(self, bar: RunnerBar, at: datetime) -> None:
         """A bar that a paper runner took; ahead of its tick it waits."""
@@ -367,7 +371,8 @@ class Model:
 
     def _renew(self, bot_id: str) -> None:
         live = [self.jobs[job_id] for job_id in self.by_bot.get(bot_id, ())]
-        badge = bot_now.badge_row(self.bots[bot_id], self.spans.get(bot_id), live, self.now.get(bot_id) or rows.no_evidence())
+        before = (self.now.get(bot_id) or rows.no_evidence()) | self.heard.pop(bot_id, {})
+        badge = bot_now.badge_row(self.bots[bot_id], self.spans.get(bot_id), live, before)
         search = self.careers.searches.get(str(badge["job_id"]))
         row = badge | self.books.now_of(bot_id) | self.careers.now_of(bot_id) | {
             "job_why": search["why"] if search else None, "rev": self.rev,
@@ -381,6 +386,7 @@ class Model:
             if bot_id in self.bots:
                 self._renew(bot_id)
         self.touched = set()
+        self.signs.finish(self.changes)
         done, self.changes = self.changes, Changes()
         return done
 

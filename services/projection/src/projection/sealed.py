@@ -8,7 +8,7 @@ Source: S3; architecture, section 7.
 """
 
 from datetime import date, datetime
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from autonomy.errors import Broken
 from autonomy.events import BotDecision, Event, JobEnqueued
 from autonomy.values import JobClass, JobType, Reason, Stage, Verdict
 
+Data = TypeVar("Data")
 NOTHING: Final = msgspec.Raw(b"null")
 LIGHT: Final = frozenset({BotDecision.wire, JobEnqueued.wire})
 
@@ -90,13 +91,13 @@ class Ordered(msgspec.Struct, rename="camel", gc=False):
     whole: JobEnqueued | None = None
 
 
-class _Envelope(msgspec.Struct):
+class _Record(msgspec.Struct, Generic[Data]):
     type: str
-    data: msgspec.Raw
+    data: Data
 
 
-_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
-_DECIDED: Final = msgspec.json.Decoder(Decided)
+_ENVELOPE: Final = msgspec.json.Decoder(_Record[msgspec.Raw])
+_DECIDED: Final = msgspec.json.Decoder(_Record[Decided])
 _ORDERED: Final = msgspec.json.Decoder(Ordered)
 _GATES: Final = msgspec.json.Decoder(list[GateSaid])
 
@@ -123,14 +124,20 @@ def _lightly(record: RunRecord) -> Decided | Ordered:
     value = record.value
     if b"\\" in value and NUL in value:
         raise Broken(f"sealed record {record.tick}/{record.seq} holds a NUL character")
-    envelope = _ENVELOPE.decode(value)
-    if envelope.type != record.kind:
-        raise Broken(f"sealed record {record.tick}/{record.seq} is placed as {record.kind}, and says {envelope.type[:80]!r}")
     if record.kind == BotDecision.wire:
-        return _DECIDED.decode(envelope.data)
+        said = _DECIDED.decode(value)
+        _check_place(record, said.type)
+        return said.data
+    envelope = _ENVELOPE.decode(value)
+    _check_place(record, envelope.type)
     ordered = _ORDERED.decode(envelope.data)
     ordered.spec = envelope.data
     if ordered.evolution != NOTHING or ordered.paper != NOTHING:
         whole = sealed_event(record)
         ordered.whole = whole if isinstance(whole, JobEnqueued) else None
     return ordered
+
+
+def _check_place(record: RunRecord, kind: str) -> None:
+    if kind != record.kind:
+        raise Broken(f"sealed record {record.tick}/{record.seq} is placed as {record.kind}, and says {kind[:80]!r}")

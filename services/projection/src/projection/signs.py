@@ -6,7 +6,7 @@ current winner; one that is read before the claim it belongs to is kept with its
 Source: S9; R-B1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -23,50 +23,74 @@ MAX_UNMATCHED = 200
 
 @dataclass(slots=True)
 class Signs:
-    """Processes by id, each with the claims that beat and are not known yet."""
+    """What is known of each runner process.
+
+    Attributes:
+        rows: by process id, without `unmatched`. They are changed in place: what goes to the database is a copy.
+        unmatched: per process the claims that beat and are not known yet, with the time of the beat; the oldest first.
+        touched: processes whose row changed in the open batch.
+    """
 
     rows: dict[str, Row] = field(default_factory=dict)
+    unmatched: dict[str, dict[str, str]] = field(default_factory=dict)
+    touched: dict[str, None] = field(default_factory=dict)
 
-    def beat(self, beat: RunnerHeartbeat, fold: JobFold, at: datetime, changes: Changes) -> list[HeldJob]:
+    @classmethod
+    def of_rows(cls, rows: Iterable[Mapping[str, object]]) -> "Signs":
+        """As the rows in the database tell."""
+        signs = cls()
+        for row in rows:
+            process_id, early = str(row["process_id"]), row["unmatched"]
+            signs.rows[process_id] = {name: value for name, value in row.items() if name != "unmatched"}
+            signs.unmatched[process_id] = dict(early) if isinstance(early, dict) else {}
+        return signs
+
+    def beat(self, beat: RunnerHeartbeat, fold: JobFold, at: datetime) -> list[HeldJob]:
         """A process lives; returns the jobs that it holds by right."""
-        known = self.rows.get(beat.process_id) or _new_process(beat.process_id, at)
         held = [job for job in beat.jobs if _holds(job, fold)]
-        early = [job.claim_id for job in beat.jobs if _may_still_win(job, fold)] if len(held) < len(beat.jobs) else []
-        unmatched = _unmatched(known)
-        if early:  # the row before may be on its way to the database: it is not touched
-            unmatched = {**unmatched, **dict.fromkeys(early, at.isoformat())}
-            unmatched = dict(list(unmatched.items())[-MAX_UNMATCHED:])
-        self._put(known | {
+        self._process(beat.process_id, at).update({
             "last_beat_at": at, "research_slots": beat.research_slots, "evolve_slots": beat.evolve_slots,
-            "runner_slots": beat.runner_slots, "held": len(beat.jobs), "stopping": beat.stopping, "unmatched": unmatched,
-        }, changes)  # fmt: skip
+            "runner_slots": beat.runner_slots, "held": len(beat.jobs), "stopping": beat.stopping,
+        })  # fmt: skip
+        if len(held) < len(beat.jobs):
+            unmatched = self.unmatched[beat.process_id]
+            unmatched.update(dict.fromkeys([job.claim_id for job in beat.jobs if _may_still_win(job, fold)], at.isoformat()))
+            while len(unmatched) > MAX_UNMATCHED:
+                del unmatched[next(iter(unmatched))]
         return held
 
-    def claimed(self, step: JobStarted, changes: Changes) -> datetime | None:
+    def claimed(self, step: JobStarted) -> datetime | None:
         """When the winner of a claim last beat, if that was read before the claim."""
-        row = self.rows.get(step.process_id)
-        if row is None:
-            return None
-        unmatched = _unmatched(row)
-        beat_at = unmatched.get(step.claim_id)
+        beat_at = self.unmatched.get(step.process_id, {}).pop(step.claim_id, None)
         if beat_at is None:
             return None
-        self._put(row | {"unmatched": {claim: at for claim, at in unmatched.items() if claim != step.claim_id}}, changes)
+        self.touched[step.process_id] = None
         return datetime.fromisoformat(beat_at)
 
-    def announced(self, said: CapabilitiesAnnounced, at: datetime, changes: Changes) -> None:
+    def announced(self, said: CapabilitiesAnnounced, at: datetime) -> None:
         """What a process can do."""
-        known = self.rows.get(said.process_id) or _new_process(said.process_id, at)
-        self._put(known | {
+        self._process(said.process_id, at).update({
             "last_beat_at": at, "research_slots": said.research_slots, "evolve_slots": said.evolve_slots,
             "runner_slots": said.runner_slots, "engine_version": said.engine_version,
             "symbols": [bars.model_dump(mode="json", by_alias=True, exclude={"days"}) for bars in said.symbols],
             "strategies": [code.model_dump(mode="json", by_alias=True) for code in said.strategies],
-        }, changes)  # fmt: skip
+        })  # fmt: skip
 
-    def _put(self, row: Row, changes: Changes) -> None:
-        self.rows[str(row["process_id"])] = row
-        changes.put("bot_runners", (row["process_id"],), row)
+    def finish(self, changes: Changes) -> None:
+        """The rows of the processes that changed, as they are now."""
+        for process_id in self.touched:
+            row = self.rows[process_id] | {"unmatched": dict(self.unmatched[process_id])}
+            changes.put("bot_runners", (process_id,), row)
+        self.touched = {}
+
+    def _process(self, process_id: str, at: datetime) -> Row:
+        """The row of a process, to be changed."""
+        self.touched[process_id] = None
+        row = self.rows.get(process_id)
+        if row is None:
+            row = self.rows[process_id] = _new_process(process_id, at)
+            self.unmatched[process_id] = {}
+        return row
 
 
 def _holds(held: HeldJob, fold: JobFold) -> bool:
@@ -82,13 +106,8 @@ def _may_still_win(held: HeldJob, fold: JobFold) -> bool:
     return held.attempt > job.attempt or (held.attempt == job.attempt and job.status is JobStatus.QUEUED)
 
 
-def _unmatched(row: Row) -> Mapping[str, str]:
-    found = row["unmatched"]
-    return found if isinstance(found, dict) else {}
-
-
 def _new_process(process_id: str, at: datetime) -> Row:
     return {
         "process_id": process_id, "first_seen_at": at, "last_beat_at": at, "research_slots": 0, "evolve_slots": 0,
-        "runner_slots": 0, "held": 0, "stopping": False, "engine_version": "", "symbols": [], "strategies": [], "unmatched": {},
+        "runner_slots": 0, "held": 0, "stopping": False, "engine_version": "", "symbols": [], "strategies": [],
     }  # fmt: skip

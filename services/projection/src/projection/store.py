@@ -26,11 +26,15 @@ from autonomy.values import Cause, JobClass, JobStatus, JobType
 from projection.apply import Model
 from projection.bot_now import Row
 from projection.rows import Changes
+from projection.signs import Signs
 
 CHUNK: Final = 2_000
 """Rows per statement: above a thousand the statement's cost is all rows, none of it overhead."""
-WIDE: Final = 40
-"""Columns above which a row goes as a JSON object: the driver encodes each value of an array by itself, orjson a whole row at once."""
+WIDE: Final = 11
+"""Columns above which a row goes as a JSON object: the driver encodes each value of an array by itself, orjson a whole row at once.
+
+That halves the writing thread's share of the interpreter, for half as much again in the server, which has a processor of its own.
+"""
 
 
 def _sql_type(kind: object) -> str:
@@ -228,7 +232,7 @@ async def load(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[Model,
     model.bots = {row["id"]: dict(row) for row in await connection.fetch("SELECT * FROM bots WHERE retired_at IS NULL")}
     model.now = {row["bot_id"]: dict(row) for row in await connection.fetch("SELECT * FROM bot_now")}
     model.spans = {row["bot_id"]: dict(row) for row in await connection.fetch("SELECT * FROM decision_spans WHERE to_tick IS NULL")}
-    model.signs.rows = {row["process_id"]: dict(row) for row in await connection.fetch("SELECT * FROM bot_runners")}
+    model.signs = Signs.of_rows([dict(row) for row in await connection.fetch("SELECT * FROM bot_runners")])
     model.books.rows = {row["id"]: dict(row) for row in await connection.fetch("SELECT * FROM bot_sessions WHERE state = 'OPEN'")}
     model.books.by_bot = {str(row["bot_id"]): session_id for session_id, row in model.books.rows.items()}
     await _load_careers(connection, model)
