@@ -7,6 +7,7 @@ flow: between the language and every topic. Pure. Decoding never raises: a recor
 import json
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import Enum, auto
 from functools import cache, lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from operator import attrgetter
@@ -166,7 +167,8 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
     except (ValidationError, RecursionError) as refusal:
         return Undecodable(f"{wire.type}: {_first_fault(refusal)}")
     # Reading keeps one of two equal keys, so fewer are kept than stand there; only then is it looked for, at any depth.
-    if _may_repeat_a_key(value, _keys_of_envelope(wire) + keys_in(event)) and (repeated := _repeated_key(value)) is not None:
+    kept = _keys_of_envelope(wire) + keys_in(event)
+    if _may_repeat_a_key(value, wire.time, kept) and (repeated := _repeated_key(value)) is not None:
         return Undecodable(f"{wire.type}: the key {repeated!r} stands twice")
     if older is not None:
         event = older.raised(event)
@@ -179,15 +181,19 @@ def _canonical(time: str) -> str:
     return iso(msgspec.convert(time, Annotated[datetime, msgspec.Meta(tz=True)]))
 
 
-def _may_repeat_a_key(value: bytes, kept: int) -> bool:
+def _may_repeat_a_key(value: bytes, time: str, kept: int) -> bool:
     """Whether a key might stand twice, by counting; a wrong alarm costs a second look, silence is certain.
 
-    Where no white space stands behind a quote, each key counts once as `":`; so does an escaped quote before a colon in a text.
+    A colon stands behind each key, or in a text; those in the time are known, unless they are escaped. Where texts have others: without
+    white space behind a quote each key counts once as `":`; so does an escaped quote before a colon in a text.
 
     Args:
         value: valid JSON.
+        time: a text in it.
         kept: how many keys reading it kept.
     """
+    if value.count(b":") - time.count(":") == kept and b"\\" not in value:
+        return False
     spaced = (b" " in value and b'" ' in value) or b"\n" in value or b"\t" in value or b"\r" in value
     return spaced or value.count(b'":') != kept
 
@@ -202,10 +208,13 @@ def keys_in(value: object) -> int:
     if isinstance(value, BaseModel):
         written = value.__pydantic_fields_set__
         held, total = value.__dict__, len(written)
-        for name, of_flat_ones in _fields_with_objects(type(value)):
+        for name, holds in _fields_with_objects(type(value)):
             if name in written:
                 inner = held[name]
-                total += sum(map(len, map(_WRITTEN, inner))) if of_flat_ones and inner else keys_in(inner)
+                if holds is _Holds.ANYTHING:
+                    total += keys_in(inner)
+                elif inner:
+                    total += sum(map(len, map(_WRITTEN, inner))) if holds is _Holds.FLAT_ONES else len(_WRITTEN(inner))
         return total
     if isinstance(value, dict):
         return len(value) + sum(map(keys_in, value.values()))
@@ -217,23 +226,33 @@ def keys_in(value: object) -> int:
 _WRITTEN: Final = attrgetter("__pydantic_fields_set__")
 
 
+class _Holds(Enum):
+    """What a field may hold beside values without keys: a flat one is a document without an object in it."""
+
+    FLAT_ONE = auto()
+    FLAT_ONES = auto()
+    ANYTHING = auto()
+
+
 @cache
-def _fields_with_objects(kind: type[BaseModel]) -> tuple[tuple[str, bool], ...]:
-    """Fields that may hold objects, and whether they hold any number of one kind that holds none itself, or nothing."""
-    return tuple(
-        (name, _is_of_flat_ones(field.annotation)) for name, field in kind.model_fields.items() if _may_hold_objects(field.annotation)
-    )
+def _fields_with_objects(kind: type[BaseModel]) -> tuple[tuple[str, _Holds], ...]:
+    """Fields that may hold objects, and which."""
+    return tuple((name, _held_by(field.annotation)) for name, field in kind.model_fields.items() if _may_hold_objects(field.annotation))
 
 
-def _is_of_flat_ones(annotation: object) -> bool:
-    """A tuple of documents without an object in them, which may be None instead."""
+def _held_by(annotation: object) -> _Holds:
+    """What a field of this type holds, where it is not None."""
     if get_origin(annotation) in {Union, UnionType}:
         inner = [part for part in get_args(annotation) if part is not NoneType]
-        return len(inner) == 1 and _is_of_flat_ones(inner[0])
-    if get_origin(annotation) is not tuple:
-        return False
-    one, *rest = get_args(annotation)
-    return rest == [...] and isinstance(one, type) and issubclass(one, BaseModel) and not _fields_with_objects(one)
+        return _held_by(inner[0]) if len(inner) == 1 else _Holds.ANYTHING
+    if get_origin(annotation) is tuple:
+        one, *rest = get_args(annotation)
+        return _Holds.FLAT_ONES if rest == [...] and _is_flat(one) else _Holds.ANYTHING
+    return _Holds.FLAT_ONE if _is_flat(annotation) else _Holds.ANYTHING
+
+
+def _is_flat(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel) and not _fields_with_objects(annotation)
 
 
 def _may_hold_objects(annotation: object) -> bool:

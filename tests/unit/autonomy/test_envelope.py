@@ -132,6 +132,10 @@ def corpus() -> Iterator[tuple[str, bytes | None, str]]:
     yield "not UTF-8 outside", plain.replace(b"autonomy/test", b"\xff\xfe"), "no envelope"
     yield "key twice in data", plain.replace(b'"botId"', b'"botId": "ibm-rsi", "botId"'), "stands twice"
     yield "key twice deep inside", with_bot_id(b'{"a": {"b": 1, "b": 1}}'), "stands twice"
+    compact, time = json.dumps(HOLD, separators=(",", ":")).encode(), HOLD["time"].encode()
+    thrice = compact.replace(b'"botId"', b'"botId":"ibm-rsi","botId":"ibm-sma","botId"')
+    yield "key thrice in data", thrice, "stands twice"
+    yield "two keys too many for two colons escaped", thrice.replace(time, time.replace(b":", b"\\u003a")), "stands twice"
     yield "key twice outside", plain.replace(b'"subject"', b'"subject": "ibm", "subject"'), "stands twice"
     yield "data twice", plain[:-1] + b', "data": ' + json.dumps(HOLD["data"]).encode() + b"}", "stands twice"
     yield "null for a field", changed(data={**HOLD["data"], "botId": None}), "botId"

@@ -28,7 +28,7 @@ from projection.bot_now import Row
 from projection.rows import Changes
 from projection.signs import Signs
 
-CHUNK: Final = 2_000
+CHUNK: Final = 1_000
 """Rows per statement: above a thousand the statement's cost is all rows, none of it overhead."""
 WIDE: Final = 11
 """Columns above which a row goes as a JSON object: the driver encodes each value of an array by itself, orjson a whole row at once.
