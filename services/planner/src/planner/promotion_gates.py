@@ -288,7 +288,10 @@ def _in_words(code: PromotionGate, verdict: Verdict, bot: Bot, view: View, limit
         job, age = _live_evidence(code, bot, view, stand)
         return Gate(code, verdict, measured, required, clears, deciding, job, age, view.fingerprint(bot) or None, None)
     found = bot.evidence
-    measured, required, clears = _words(code, limits, stand)
+    asked = view.asked.get((bot.stage, code))
+    if asked is None:
+        asked = view.asked[(bot.stage, code)] = _REQUIRED[code](limits)
+    measured, required, clears = _words(code, limits, stand, asked)
     job, fingerprint = (found.job_id, found.fingerprint) if found is not None else (None, None)
     return Gate(code, verdict, measured, required, clears, deciding, job, stand.age, fingerprint, stand.expiry)
 
@@ -302,8 +305,8 @@ def _live_evidence(code: PromotionGate, bot: Bot, view: View, stand: _Stand) -> 
     return bot.drift.job_id, stand.age if bot.evidence is not None and bot.evidence.job_id == bot.drift.job_id else None
 
 
-def _words(code: PromotionGate, limits: GateThresholds, stand: _Stand) -> tuple[str, str, str]:
-    required, clears = _REQUIRED[code](limits)
+def _words(code: PromotionGate, limits: GateThresholds, stand: _Stand, asked: tuple[str, str]) -> tuple[str, str, str]:
+    required, clears = asked
     if stand.lack is not None:
         return stand.lack[0], required, stand.lack[1]
     measured = "" if stand.evidence is None else _measured(code, stand.evidence.figures)

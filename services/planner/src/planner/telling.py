@@ -60,6 +60,7 @@ def _text(text: str | None) -> str:
     return orjson.dumps(text).decode()
 
 
+@lru_cache(maxsize=16_384)
 def _instant(instant_ms: int | None) -> str:
     return "null" if instant_ms is None else f'"{iso_of_ms(instant_ms)}"'
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from autonomy.fleet import fingerprint_of
 from autonomy.market_clock import market_day, unpack_days, wall_ms_of_day
 from autonomy.policy import Policy
-from autonomy.values import JobStatus, JobType, Verdict
+from autonomy.values import JobStatus, JobType, PromotionGate, Stage, Verdict
 from planner.entities import Bot, RunnerProcess, SymbolOffer
 from planner.state import Kind, State
 
@@ -37,6 +37,7 @@ class View:
         trading: bots whose runner was claimed, beats and is not about to be stopped.
         walls: what `wall_ms` answered already.
         judged: verdicts of the promotion gates by bot id, each with the very bot that they are about.
+        asked: what each gate out of a stage requires and what clears it, in words.
         context: all that a bot is judged against besides time: with the same context and bot only time can change a wish.
     """
 
@@ -55,6 +56,7 @@ class View:
     fingerprints: dict[Kind, str] = field(default_factory=dict)
     walls: dict[int, int | None] = field(default_factory=dict)
     judged: dict[str, tuple[Bot, tuple[Verdict, ...]]] = field(default_factory=dict)
+    asked: dict[tuple[Stage, PromotionGate], tuple[str, str]] = field(default_factory=dict)
 
     def fingerprint(self, bot: Bot) -> str:
         """The fingerprint that evidence about this bot needs now; empty while nothing is known about its code or data."""
