@@ -7,7 +7,8 @@ doing the work twice.
 Source: design, section 7; R-F9, R-F10.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -29,7 +30,7 @@ from projection.rows import Changes
 from projection.signs import Signs
 
 CHUNK: Final = 1_000
-"""Rows per statement: above a thousand the statement's cost is all rows, none of it overhead."""
+"""Rows per statement: below, its overhead shows; above, rows of 4 kB no longer fit into the server's work_mem and go to a file."""
 WIDE: Final = 11
 """Columns above which a row goes as a JSON object: the driver encodes each value of an array by itself, orjson a whole row at once.
 
@@ -148,8 +149,7 @@ async def write(connection: "asyncpg.Connection[asyncpg.Record]", changes: Chang
             if keys:
                 columns = [list(column) for column in zip(*sorted(keys, key=str), strict=True)]
                 await connection.execute(UPSERTS[name].delete, *columns)
-        for name, rows in changes.rows.items():
-            await _upsert(connection, UPSERTS[name], list(rows.values()))
+        await _one_after_another(connection, _upserts(changes))
         await _settle(connection, changes.settled)
         if changes.ended:
             bots, ticks = zip(*changes.ended, strict=True)
@@ -189,9 +189,26 @@ async def _settle(connection: "asyncpg.Connection[asyncpg.Record]", settled: Map
     )  # fmt: skip
 
 
-async def _upsert(connection: "asyncpg.Connection[asyncpg.Record]", upsert: Upsert, rows: list[Row]) -> None:
-    for start in range(0, len(rows), CHUNK):
-        await connection.execute(upsert.sql, *upsert.arguments(rows[start : start + CHUNK]))
+def _upserts(changes: Changes) -> Iterator[tuple[str, Sequence[object]]]:
+    """The statements that write all rows, each with its arguments."""
+    for name, changed in changes.rows.items():
+        upsert, rows = UPSERTS[name], list(changed.values())
+        for start in range(0, len(rows), CHUNK):
+            yield upsert.sql, upsert.arguments(rows[start : start + CHUNK])
+
+
+async def _one_after_another(connection: "asyncpg.Connection[asyncpg.Record]", statements: Iterator[tuple[str, Sequence[object]]]) -> None:
+    """Run the statements in order; while the server works on one, the next one is put together."""
+    working: asyncio.Future[str] | None = None
+    try:
+        for sql, arguments in statements:
+            if working is not None:
+                await working
+            working = asyncio.ensure_future(connection.execute(sql, *arguments))
+            await asyncio.sleep(0)  # it is sent now
+    finally:
+        if working is not None:
+            await working
 
 
 async def _move_offsets(connection: "asyncpg.Connection[asyncpg.Record]", progress: Progress) -> None:
