@@ -93,8 +93,8 @@ async def project(bootstrap: str, database: PostgresServer, schema: str, log: Lo
     started = time.perf_counter()
     while any(projection.intake.positions.get(key, 0) < end for key, end in ends.items()) or projection.intake.ticks or projection.taken:
         await projection.turn()
-    spent = time.perf_counter() - started
     await projection.settle()
+    spent = time.perf_counter() - started
     reader = await asyncpg.connect(database.url("autonomy_projection"))
     head = await reader.fetchval(f'SELECT tick FROM "{schema}".projection_head')
     await reader.close()
