@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from collections import Counter as Tally
 from collections import deque
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ IN_FLIGHT = 3
 RETRY_S = 0.5
 COMMIT_TIMEOUT_S = 30
 PULSES_BACK = 50
+SWITCH_S = 0.000_5
 PASSING = (*GONE, KafkaError)
 """What may be over at the next start; anything else is a fault of this code and stops the process."""
 ROWS = Counter("autonomy_projection_records", "Records applied", ["topic"])
@@ -159,6 +161,8 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     """
     # Rows and open events live long; looking through them for cycles every few hundred objects would cost a quarter of the time.
     gc.set_threshold(200_000, 20, 100)
+    # The writing thread needs the interpreter for moments between statements; at the usual 5 ms the database waits longer than it works.
+    sys.setswitchinterval(SWITCH_S)
     connection = await connect(settings.database_url, settings.schema_name, statement_s=COMMIT_TIMEOUT_S)
     try:
         model, head, offsets = await load(connection)
