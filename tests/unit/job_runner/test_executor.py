@@ -1,6 +1,7 @@
 """The pool: progress, cancellation, death, timeouts, and no orphans."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -190,6 +191,43 @@ def test_stop_drains_then_kills_and_leaves_nobody() -> None:
             assert not any(is_alive(pid) for pid in pids)
 
     asyncio.run(main())
+
+
+def test_a_worker_that_a_stop_kills_is_ended_once() -> None:
+    closed: list[int] = []
+
+    async def test(pool: PoolExecutor) -> None:
+        task = await begun(pool, an_order(suite=LONG))
+        (slot,) = pool._slots
+        close = slot.pipe.close
+
+        def counted() -> None:
+            # Long enough for the loss of the worker to be noticed while the stop is still closing.
+            time.sleep(0.2)
+            closed.append(1)
+            close()
+
+        slot.pipe.close = counted  # type: ignore[method-assign]
+        await pool.stop(0)
+        with pytest.raises(ExecutorStopped):
+            await task
+
+    in_pool(test)
+    assert closed == [1]
+
+
+def test_a_stop_leaves_no_worker_that_was_just_being_started() -> None:
+    async def test(pool: PoolExecutor) -> None:
+        task = await begun(pool, an_order(suite=LONG))
+        os.kill(pool.worker_pids()[0], signal.SIGKILL)
+        with pytest.raises(WorkerLost):
+            await task
+        assert pool._replacing
+        await pool.stop(0)
+        assert not pool._replacing
+        assert not multiprocessing.active_children()
+
+    in_pool(test)
 
 
 def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ is replaced.
 
 import asyncio
 import multiprocessing
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -81,13 +82,23 @@ class _Slot:
     cancelled: Counter
     next_number: int = 1
     stopped: bool = False
+    _ending: threading.Lock = field(default_factory=threading.Lock)
+    _ended: bool = False
 
     def end(self) -> None:
-        """Kill the process and close the pipes."""
-        self.process.kill()
-        self.process.join(JOIN_S)
-        self.pipe.close()
-        self.lifeline.close()
+        """Kill the process and close the pipes, once; whoever comes second waits until it is done.
+
+        A stop and the loss of the worker it kills both end the slot, from two threads. Closing a connection twice at
+        once closes a descriptor that may be another's by then.
+        """
+        with self._ending:
+            if self._ended:
+                return
+            self.process.kill()
+            self.process.join(JOIN_S)
+            self.pipe.close()
+            self.lifeline.close()
+            self._ended = True
 
 
 @dataclass(slots=True, eq=False)
@@ -120,7 +131,7 @@ class PoolExecutor:
         self._slots: set[_Slot] = set()
         self._jobs: dict[str, _Running] = {}
         self._replacing: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -159,7 +170,7 @@ class PoolExecutor:
             ExecutorStopped: the pool was stopped.
             JobCrashed: a fault in our own code.
         """
-        if self._stopping:
+        if self._stopping.is_set():
             raise ExecutorStopped(f"job {order.job_id}: the pool is stopping")
         if order.job_id in self._jobs:
             raise BadInput("job_id", "not in the pool already", order.job_id)
@@ -194,19 +205,20 @@ class PoolExecutor:
         Args:
             drain_s: how long running jobs may go on; those left raise ExecutorStopped.
         """
-        self._stopping = True
+        self._stopping.set()
         for running in self._jobs.values():
             if running.slot is None:
                 running.free.set()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), drain_s)
-        for task in self._replacing:
-            task.cancel()
         for slot in list(self._slots):
             slot.stopped = True
             await in_thread(slot.end)
         self._slots.clear()
         await self._empty.wait()
+        # A worker that was just being started, or ended, must not be left to a thread that nobody waits for.
+        while self._replacing:
+            await asyncio.wait(self._replacing)
 
     def worker_pids(self) -> tuple[int, ...]:
         """Process ids of the workers, for diagnosis."""
@@ -222,7 +234,7 @@ class PoolExecutor:
             giving_up.cancel()
             if not taking.done():
                 taking.cancel()
-        if running.cancelled or self._stopping or not taking.done():
+        if running.cancelled or self._stopping.is_set() or not taking.done():
             if taking.done() and not taking.cancelled():
                 self._idle.put_nowait(taking.result())
             if running.cancelled:
@@ -263,36 +275,40 @@ class PoolExecutor:
             self._idle.put_nowait(slot)
             return
         self._slots.discard(slot)
-        slot.end()
-        if not self._stopping:
-            task = asyncio.get_running_loop().create_task(self._replace())
-            self._replacing.add(task)
-            task.add_done_callback(self._replacing.discard)
+        task = asyncio.get_running_loop().create_task(self._replace(slot))
+        self._replacing.add(task)
+        task.add_done_callback(self._replacing.discard)
 
-    async def _replace(self) -> None:
+    async def _replace(self, lost: _Slot) -> None:
+        # In a thread: a process that is slow to die must not hold up the beats of the other jobs.
+        await in_thread(lost.end)
         for attempt in range(REPLACE_TRIES):
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             with suppress(WorkerLost):
                 await self._add_worker()
                 return
-            await asyncio.sleep(2**attempt)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), 2**attempt)
         # No worker can be started any more: those who wait must hear of it.
         if not self._slots:
-            self._stopping = True
+            self._stopping.set()
             for running in self._jobs.values():
                 running.free.set()
 
     async def _add_worker(self) -> None:
         slot = await in_thread(self._spawn)
+        if self._stopping.is_set():
+            await in_thread(slot.end)
+            return
         self._slots.add(slot)
         try:
             await in_thread(lambda: _await_ready(slot))
         except WorkerLost:
             self._slots.discard(slot)
-            slot.end()
+            await in_thread(slot.end)
             raise
-        if not self._stopping:
+        if not self._stopping.is_set():
             self._idle.put_nowait(slot)
 
     def _spawn(self) -> _Slot:
