@@ -145,7 +145,8 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
         return Undecodable("empty value")
     if len(value) > MAX_RECORD_BYTES:
         return Undecodable(f"{len(value)} bytes, the limit is {MAX_RECORD_BYTES}")
-    if b"\\" in value and NUL in value:  # a single byte is found many times as fast
+    escapes = b"\\" in value
+    if escapes and NUL in value:  # a single byte is found many times as fast
         return Undecodable("a NUL character, which no text here may hold")
     try:
         wire = _DECODER.decode(value)
@@ -168,7 +169,7 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
         return Undecodable(f"{wire.type}: {_first_fault(refusal)}")
     # Reading keeps one of two equal keys, so fewer are kept than stand there; only then is it looked for, at any depth.
     kept = _keys_of_envelope(wire) + keys_in(event)
-    if _may_repeat_a_key(value, wire.time, kept) and (repeated := _repeated_key(value)) is not None:
+    if _may_repeat_a_key(value, wire.time, kept, escapes=escapes) and (repeated := _repeated_key(value)) is not None:
         return Undecodable(f"{wire.type}: the key {repeated!r} stands twice")
     if older is not None:
         event = older.raised(event)
@@ -181,7 +182,7 @@ def _canonical(time: str) -> str:
     return iso(msgspec.convert(time, Annotated[datetime, msgspec.Meta(tz=True)]))
 
 
-def _may_repeat_a_key(value: bytes, time: str, kept: int) -> bool:
+def _may_repeat_a_key(value: bytes, time: str, kept: int, *, escapes: bool) -> bool:
     """Whether a key might stand twice, by counting; a wrong alarm costs a second look, silence is certain.
 
     A colon stands behind each key, or in a text; those in the time are known, unless they are escaped. Where texts have others: without
@@ -191,8 +192,9 @@ def _may_repeat_a_key(value: bytes, time: str, kept: int) -> bool:
         value: valid JSON.
         time: a text in it.
         kept: how many keys reading it kept.
+        escapes: whether it holds a backslash.
     """
-    if value.count(b":") - time.count(":") == kept and b"\\" not in value:
+    if not escapes and value.count(b":") - time.count(":") == kept:
         return False
     spaced = (b" " in value and b'" ' in value) or b"\n" in value or b"\t" in value or b"\r" in value
     return spaced or value.count(b'":') != kept

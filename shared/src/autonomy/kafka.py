@@ -187,15 +187,15 @@ class LogReader:
     asker: AIOKafkaConsumer | None = None
 
     @classmethod
-    async def open(cls, bootstrap: str, starts: Mapping[str, Sequence[int]]) -> Self:
-        """Start at `starts`: per topic the first offset of each partition."""
+    async def open(cls, bootstrap: str, starts: Mapping[str, Sequence[int]], partition_bytes: int = FETCH_BYTES) -> Self:
+        """Start at `starts`: per topic the first offset of each partition; of one partition at most so many bytes are fetched at once."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,
             auto_offset_reset="none",
             request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
             fetch_max_bytes=FETCH_BYTES,
-            max_partition_fetch_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=partition_bytes,
             fetch_max_wait_ms=250,
             retry_backoff_ms=100,
             metadata_max_age_ms=30_000,
@@ -245,6 +245,15 @@ class LogReader:
             self.consumer.pause(*idle)
         if again := paused & set(wanted):
             self.consumer.resume(*again)
+
+    def is_behind(self, partition: TopicPartition) -> bool:
+        """Whether the broker is known to hold more of a partition than `poll` has returned."""
+        end = self.consumer.highwater(partition)
+        return end is not None and self.positions[partition] < end
+
+    def lag(self) -> int:
+        """How many records the broker is known to hold that `poll` has not returned."""
+        return sum(max(0, (self.consumer.highwater(partition) or 0) - position) for partition, position in self.positions.items())
 
     async def poll(self, timeout_ms: int = 200, max_records: int = MAX_FETCH_RECORDS) -> list[Record]:
         """The next records, per partition in order; empty when nothing came within `timeout_ms`."""

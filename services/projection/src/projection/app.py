@@ -11,8 +11,10 @@ import signal
 import sys
 from collections import Counter as Tally
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import psycopg
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
@@ -22,10 +24,9 @@ from autonomy.chain import Chain
 from autonomy.envelope import encode
 from autonomy.errors import Broken, Retryable
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
-from autonomy.lifecycle import MAX_PENDING
 from autonomy.postgres import GONE, NOT_READY, connect
 from autonomy.telemetry import is_traced
-from autonomy.topics import JOBS, PULSE, QUARANTINE, RUNNERS, RUNS, TOPICS
+from autonomy.topics import INPUTS, PULSE, QUARANTINE, RUNS, TOPICS
 from autonomy.values import derived_id
 from projection.intake import Intake
 from projection.settings import ProjectionSettings
@@ -36,15 +37,23 @@ from projection.writer import Writer
 log = logging.getLogger(__name__)
 POLL_MS = 100
 POLL_RECORDS = 5_000
-BEHIND = 1_000
-"""Records in one poll that tell that the log is ahead: more are read before they are committed, since many change the same rows."""
+LEAST = 5_000
+"""Records of a batch while the broker is known to hold more."""
+LONGEST_MS = 1_000
+"""No record waits longer for its commit, not even when a part of what the broker holds may not be read yet."""
+SPINE = TopicPartition(RUNS, 0)
+TICKS_AHEAD = 4
+"""Accepted ticks that wait for their inputs at once."""
+PARTITION_BYTES = 2 << 20
+"""Fetched of one partition at once: the inputs of a tick lie in many."""
 IN_FLIGHT = 3
 """Batches on their way to the database at once: a tick is applied in one go, and the database shall not wait for it."""
 RETRY_S = 0.5
 COMMIT_TIMEOUT_S = 30
 PULSES_BACK = 50
 SWITCH_S = 0.000_5
-PASSING = (*GONE, KafkaError)
+LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+PASSING = (*GONE, *LOST, KafkaError)
 """What may be over at the next start; anything else is a fault of this code and stops the process."""
 ROWS = Counter("autonomy_projection_records", "Records applied", ["topic"])
 HEAD_TICK = Gauge("autonomy_projection_head_tick", "Last accepted tick applied")
@@ -53,7 +62,12 @@ QUARANTINED = Gauge("autonomy_quarantined_records", "Records that could not be r
 
 @dataclass(slots=True)
 class Projection:
-    """One projection on one schema."""
+    """One projection on one schema.
+
+    Attributes:
+        taken: records read and not on their way to the database yet, the first of them at `since_ms`.
+        goal: how many of them make the next batch while the log is far ahead.
+    """
 
     settings: ProjectionSettings
     writer: Writer
@@ -63,7 +77,8 @@ class Projection:
     writing: "deque[tuple[asyncio.Future[None], Progress]]" = field(default_factory=deque)
     stopping: bool = False
     taken: int = 0
-    paused: frozenset[TopicPartition] = frozenset()
+    since_ms: float = 0.0
+    goal: int = LEAST
     read_only_log: bool = False
 
     async def close(self) -> None:
@@ -86,12 +101,17 @@ class Projection:
         await self.settle()
 
     async def turn(self) -> bool:
-        """Read what is there and commit it, or read on while the log is far ahead; returns whether there was anything.
+        """Read what is there and commit it, or read on while the log is ahead; returns whether there was anything.
+
+        Behind, batches grow, since many records change the same rows; the first and the last ones are small, so that the database begins
+        early and has little left to do at the end.
 
         The next batches are read and decoded during the commit: their rows and offsets still move together and only after those before
         them, and if one fails none that follows is written. When nothing comes, all commits are waited for.
         """
         records = await self.reader.poll(POLL_MS, min(POLL_RECORDS, self.settings.batch))
+        if not self.taken:
+            self.since_ms = clock.monotonic_ms()
         for record in records:
             self.intake.take(record)
         for topic, count in Tally([record.topic for record in records]).items():
@@ -101,10 +121,13 @@ class Projection:
         if not self.taken and not applied:
             await self.settle()
             return False
-        self.watch_pending()
-        if len(records) < BEHIND or self.taken >= self.settings.batch:
+        self.read_in_order()
+        left = self.reader.lag() if records else 0
+        enough = min(self.settings.batch, self.goal, max(left // 2, LEAST))
+        if not left or self.taken >= enough or clock.monotonic_ms() - self.since_ms > LONGEST_MS:
             await self.settle(IN_FLIGHT - 1)
             await self._begin_commit()
+            self.goal = min(self.settings.batch, 2 * self.goal) if left else LEAST
         return True
 
     async def commit(self) -> None:
@@ -116,7 +139,7 @@ class Projection:
         """Wait until at most so many batches are under way to the database, the oldest first."""
         while len(self.writing) > left or (self.writing and self.writing[0][0].done()):
             under_way, progress = self.writing[0]
-            await under_way
+            await asyncio.wait_for(under_way, COMMIT_TIMEOUT_S)
             self.writing.popleft()
             HEAD_TICK.set(progress.head.tick)
             QUARANTINED.set(progress.quarantined)
@@ -135,21 +158,31 @@ class Projection:
         self.intake.handed_over(progress)
         self.taken = 0
 
-    def watch_pending(self) -> None:
-        """Stop fetching job events and bars while too many wait for their tick."""
+    def read_in_order(self) -> None:
+        """Fetch on only where the next ticks need it.
+
+        What is read far ahead of its tick waits in memory, and the database waits for it.
+        """
+        held = set[TopicPartition]()
         # What was read before has to come in whole, or no tick can be applied that would free it.
-        model, full = self.intake.model, frozenset[TopicPartition]()
         if not self.intake.reads_again:
-            if model.fold.must_wait:
-                full |= {partition for partition in self.reader.positions if partition.topic == JOBS}
-            if model.books.pending_bars >= MAX_PENDING:
-                # A partition where a bar waits was read beyond the next tick's cut, so that tick does not need more of it.
-                full |= {TopicPartition(*key) for key, queue in self.intake.waiting.items() if key[0] == RUNNERS and queue}
-        if full == self.paused:
-            return
-        self.reader.consumer.resume(*(self.paused - full))
-        self.reader.consumer.pause(*full)
-        self.paused = full
+            ticks = self.intake.ticks
+            if len(ticks) >= TICKS_AHEAD:
+                held.add(SPINE)
+            cut = ticks[-1].seal.cut if ticks else {} if self.reader.is_behind(SPINE) else None
+            held |= {
+                partition
+                for partition, position in self.reader.positions.items()
+                if partition.topic in INPUTS
+                and (self.intake.is_full(*partition) or (cut is not None and position >= end_of(cut, *partition)))
+            }
+        self.reader.pause_all_but(self.reader.positions.keys() - held)
+
+
+def end_of(cut: Mapping[str, Sequence[int]], topic: str, number: int) -> int:
+    """Where a cut ends in a partition."""
+    ends = cut.get(topic, ())
+    return ends[number] if number < len(ends) else 0
 
 
 async def build_projection(settings: ProjectionSettings, *, read_only_log: bool = False) -> Projection:
@@ -161,7 +194,7 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     """
     # Rows and open events live long; looking through them for cycles every few hundred objects would cost a quarter of the time.
     gc.set_threshold(200_000, 20, 100)
-    # The writing thread needs the interpreter for moments between statements; at the usual 5 ms the database waits longer than it works.
+    # The writing thread needs the interpreter for moments only, between two statements; at the usual 5 ms the database waits longer than it works.
     sys.setswitchinterval(SWITCH_S)
     connection = await connect(settings.database_url, settings.schema_name, statement_s=COMMIT_TIMEOUT_S)
     try:
@@ -173,9 +206,9 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     chain = Chain.anchored(head)
     if head.offset >= 0:
         starts[RUNS] = [head.offset]  # the seal itself: it proves that this is the log that the rows come from
-    writer = await Writer.open(settings.database_url, settings.schema_name, COMMIT_TIMEOUT_S)
+    writer = await Writer.open(settings.database_url, settings.schema_name)
     try:
-        reader = await LogReader.open(settings.kafka, starts)
+        reader = await LogReader.open(settings.kafka, starts, PARTITION_BYTES)
         await skip_expired_pulses(reader)
         producer = await build_producer(settings.kafka)
     except BaseException:
@@ -214,7 +247,7 @@ async def run_projection(settings: ProjectionSettings) -> int:
     while not stopping.is_set():
         try:
             projection = await build_projection(settings)
-        except (*NOT_READY, KafkaError, Retryable) as refusal:
+        except (*NOT_READY, *LOST, KafkaError, Retryable) as refusal:
             log.warning("waiting for Kafka or PostgreSQL: %r", refusal)
             await asyncio.sleep(RETRY_S)
             continue

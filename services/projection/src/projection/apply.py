@@ -40,7 +40,9 @@ from autonomy.events import (
     JobSucceeded,
     LoopPaused,
     LoopResumed,
+    PlannerPulse,
     PolicyChanged,
+    ProbePulse,
     PromotionRecommended,
     PromotionRequested,
     PromotionWithdrawn,
@@ -83,6 +85,8 @@ class Model:
         books: open paper sessions; careers: open recommendations and searches; signs: runner processes.
         rev: the revision that the open batch will get.
         touched: bots whose badge row is to be derived anew; heard: what the open batch remembers of them for it.
+        own: live jobs whose row belongs to the open batch alone, and is changed in place; any other is with the database already.
+        pulses: the newest of each source and process in the open batch, with its time of append.
     """
 
     bots: dict[str, Row] = field(default_factory=dict)
@@ -103,6 +107,8 @@ class Model:
     waiting_at: dict[int, datetime] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     heard: dict[str, Row] = field(default_factory=dict)
+    own: set[str] = field(default_factory=set)
+    pulses: dict[tuple[type, str], tuple[Received, datetime]] = field(default_factory=dict)
 
     # ── ticks ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -252,7 +258,14 @@ class Model:
     def _put_job(self, row: Row) -> None:
         job_id = str(row["id"])
         self.jobs[job_id] = row
+        self.own.add(job_id)
         self.changes.put("bot_jobs", (job_id,), row)
+
+    def _own_job(self, job_id: str) -> Row:
+        """The row of a live job, to be changed by the open batch."""
+        if job_id not in self.own:
+            self._put_job(self.jobs[job_id].copy())
+        return self.jobs[job_id]
 
     def apply_step(self, step: JobStep, at: datetime) -> None:
         """Apply a job event; ahead of its tick it waits in the fold."""
@@ -265,7 +278,8 @@ class Model:
 
     def _job_changed(self, before: Job, after: Job, step: JobStep) -> None:
         at = self.waiting_at.pop(id(step), self.step_at)
-        row = self.jobs[after.job_id] | rows.columns_of(after)
+        row = self._own_job(after.job_id)
+        row.update(rows.columns_of(after))
         match step:
             case JobStarted():
                 beat_at = self.signs.claimed(step)
@@ -284,16 +298,13 @@ class Model:
                 row |= {"finished_at": at}
             case _:
                 assert_never(step)
-        if after.status.is_live:
-            self._put_job(row)
-        else:
+        if not after.status.is_live:
             self._ended(after, step, row, at)
         self.touched.add(after.bot_id)
 
     def _ended(self, after: Job, step: JobStep, row: Row, at: datetime) -> None:
         event_id = _event_id(step)
         row |= {"beats": None, "ended_event_id": event_id}
-        self._put_job(row)
         self.jobs.pop(after.job_id)
         self.fold.forget(after.job_id)
         self.by_bot.get(after.bot_id, set()).discard(after.job_id)
@@ -325,8 +336,7 @@ class Model:
     def apply_beat(self, beat: RunnerHeartbeat, at: datetime) -> None:
         """A beat counts for a job only from its current winner."""
         for held in self.signs.beat(beat, self.fold, at):
-            shown: Row = {"last_beat_at": at, "beats": True, "phase": held.phase, "progress": held.progress}
-            self._put_job(self.jobs[held.job_id] | shown)
+            self._own_job(held.job_id).update({"last_beat_at": at, "beats": True, "phase": held.phase, "progress": held.progress})
             self.touched.add(held.bot_id)
 
     def apply_capabilities(self, said: CapabilitiesAnnounced, at: datetime) -> None:
@@ -361,22 +371,21 @@ class Model:
         return said
 
     def apply_pulse(self, received: Received, at: datetime) -> None:
-        """A sign of life; newest one of each process."""
-        row = rows.pulse_row(received, at)
-        if row is None:
-            return  # ignored on purpose: nothing else is on the pulse topic
-        self.changes.put("pulses", (row["source"], row["process_id"]), row)
+        """A sign of life; the newest one of each process counts."""
+        event = received.event
+        if isinstance(event, PlannerPulse | ProbePulse):  # nothing else is on the pulse topic
+            self.pulses[type(event), event.process_id] = (received, at)
 
     # ── what each bot does now ─────────────────────────────────────────────────────────────────────────────────
 
     def _renew(self, bot_id: str) -> None:
         live = [self.jobs[job_id] for job_id in self.by_bot.get(bot_id, ())]
         before = (self.now.get(bot_id) or rows.no_evidence()) | self.heard.pop(bot_id, {})
-        badge = bot_now.badge_row(self.bots[bot_id], self.spans.get(bot_id), live, before)
-        search = self.careers.searches.get(str(badge["job_id"]))
-        row = badge | self.books.now_of(bot_id) | self.careers.now_of(bot_id) | {
-            "job_why": search["why"] if search else None, "rev": self.rev,
-        }  # fmt: skip
+        row = bot_now.badge_row(self.bots[bot_id], self.spans.get(bot_id), live, before)
+        search = self.careers.searches.get(str(row["job_id"]))
+        row.update(self.books.now_of(bot_id))
+        row.update(self.careers.now_of(bot_id))
+        row.update({"job_why": search["why"] if search else None, "rev": self.rev})
         self.now[bot_id] = row
         self.changes.put("bot_now", (bot_id,), row)
 
@@ -385,8 +394,12 @@ class Model:
         for bot_id in self.touched:
             if bot_id in self.bots:
                 self._renew(bot_id)
-        self.touched = set()
+        self.touched, self.own = set(), set()
         self.signs.finish(self.changes)
+        for received, at in self.pulses.values():
+            row = rows.pulse_row(received, at)
+            self.changes.put("pulses", (row["source"], row["process_id"]), row)
+        self.pulses = {}
         done, self.changes = self.changes, Changes()
         return done
 

@@ -8,6 +8,7 @@ Source: R-B1, R-B2.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 
 from autonomy.values import BotState, JobStatus, JobType, Reason
 
@@ -16,6 +17,7 @@ COPIED = (
     "stage", "name", "strategy", "symbol", "parameters", "origin", "pinned", "pin_reason", "pinned_by", "pinned_until", "version",
 )  # fmt: skip
 """What a badge row repeats of the bot's own, for filters and search."""
+_copied = itemgetter(*COPIED)
 BACKTESTS = frozenset({JobType.BACKTEST_BASELINE.value, JobType.BACKTEST_REFRESH.value})
 
 
@@ -93,8 +95,8 @@ def badge_row(bot: Row, span: Row | None, live: Iterable[Row], before: Row) -> R
         "runner_job_id": runner.get("id"), "runner_status": runner.get("status"),
         "runner_beat_at": runner.get("last_beat_at") if runner.get("beats") else None,
         "because_event_id": before["ended_event_id"] if ended_last else decision.get("event_id"),
-        **{name: bot[name] for name in COPIED},
     }  # fmt: skip
+    row.update(zip(COPIED, _copied(bot), strict=True))
     row["recency"] = recency_of(row, span)
     return row
 

@@ -17,8 +17,8 @@ from autonomy.chain import AcceptedTick, Chain, read_record
 from autonomy.envelope import Received, Undecodable, decode
 from autonomy.events import AttemptRefused, CapabilitiesAnnounced, Command, Head, RecordQuarantined, RunnerBar, RunnerHeartbeat
 from autonomy.kafka import Record
-from autonomy.lifecycle import JobStep
-from autonomy.topics import COMMANDS, JOBS, PULSE, RUNNERS, RUNS
+from autonomy.lifecycle import MAX_PENDING, JobStep
+from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNNERS, RUNS
 from projection.apply import Model
 from projection.rows import instant
 from projection.store import Offsets, Progress
@@ -144,11 +144,19 @@ class Intake:
         return any(key[0] in WAITING and self.positions.get(key, 0) < applied for key, applied in self.offsets.applied.items())
 
     def _inputs_read(self, tick: AcceptedTick) -> bool:
+        needed = (COMMANDS, RUNNERS) if self.model.fold.must_wait else INPUTS
         return all(
             self.positions.get((topic, number), 0) >= end
-            for topic in (COMMANDS, RUNNERS)
+            for topic in needed
             for number, end in enumerate(tick.seal.cut.get(topic, ()))
         )
+
+    def is_full(self, topic: str, number: int) -> bool:
+        """Whether so much waits for ticks that no more may be read of a partition."""
+        if topic == JOBS:
+            return self.model.fold.must_wait
+        # A partition where a bar waits was read beyond the next tick's cut, so that tick does not need more of it.
+        return topic == RUNNERS and self.model.books.pending_bars >= MAX_PENDING and bool(self.waiting.get((topic, number)))
 
     def progress(self) -> Progress:
         """What a commit of everything applied so far may claim."""

@@ -257,24 +257,23 @@ def refusal_row(said: AttemptRefused, at: datetime) -> Row:
     }  # fmt: skip
 
 
-def pulse_row(received: Received, at: datetime) -> Row | None:
-    """A sign of life, or None for anything else."""
+def pulse_row(received: Received, at: datetime) -> Row:
+    """A sign of life."""
     event = received.event
     row: Row = {"appended_at": at, "said_at": datetime.fromisoformat(received.time)}
     match event:
         case PlannerPulse():
-            row |= {
+            return row | {
                 "source": "planner", "process_id": event.process_id, "role": event.role,
                 "head_tick": event.head_tick, "next_tick_at": event.next_tick_at, "problem": event.problem,
             }  # fmt: skip
         case ProbePulse():
-            row |= {
+            return row | {
                 "source": "probe", "process_id": event.process_id, "role": "probe", "head_tick": 0,
                 "next_tick_at": None, "problem": "", "said_at": event.sent_at,
             }  # fmt: skip
         case _:
-            return None
-    return row
+            raise TypeError(f"{event.wire} is no pulse")
 
 
 def quarantine_row(said: RecordQuarantined, at: datetime) -> Row:

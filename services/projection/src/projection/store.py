@@ -1,20 +1,20 @@
 """Read the working rows, and write a batch: rows and offsets in one transaction.
 
-Place in the flow: apply → **store** → PostgreSQL. Each table gets one upsert per batch, from an array per column or, where the
-columns are many, from one JSON document; offsets move by compare and set, so a second projection on the same schema stops instead of
-doing the work twice.
+Place in the flow: apply → **store** → PostgreSQL. Each table gets an upsert per batch, from JSON documents of its rows; offsets move by
+compare and set, so a second projection on the same schema stops instead of doing the work twice.
 
 Source: design, section 7; R-F9, R-F10.
 """
 
-import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import asyncpg
 import orjson
+import psycopg
+from psycopg.types.json import Json
 from sqlalchemy import BigInteger, Boolean, DateTime, Float, Integer, Table
 from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
 
@@ -29,13 +29,10 @@ from projection.bot_now import Row
 from projection.rows import Changes
 from projection.signs import Signs
 
-CHUNK: Final = 1_000
-"""Rows per statement: below, its overhead shows; above, rows of 4 kB no longer fit into the server's work_mem and go to a file."""
-WIDE: Final = 11
-"""Columns above which a row goes as a JSON object: the driver encodes each value of an array by itself, orjson a whole row at once.
-
-That halves the writing thread's share of the interpreter, for half as much again in the server, which has a processor of its own.
-"""
+Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
+Cursor: TypeAlias = psycopg.Cursor[tuple[object, ...]]
+CHUNK: Final = 500
+"""Rows per statement: below, its overhead shows; above, its document no longer fits into what the server and the processor keep at hand."""
 
 
 def _sql_type(kind: object) -> str:
@@ -52,61 +49,40 @@ def _sql_type(kind: object) -> str:
 class Upsert:
     """How rows of one table are written and deleted.
 
-    Attributes:
-        wide: its rows go as one JSON document instead of an array per column.
+    Rows go as one JSON document: the driver would encode each value of an array by itself, orjson writes a whole row at once.
     """
 
     sql: str
     delete: str
-    columns: tuple[str, ...]
-    names: frozenset[str]
-    json_columns: frozenset[str]
-    wide: bool
+    columns: frozenset[str]
 
     @classmethod
     def of(cls, table: Table) -> "Upsert":
         """Derive the statements from the table."""
-        names = [column.name for column in table.columns]
         kinds = {column.name: _sql_type(column.type) for column in table.columns}
         keys = [column.name for column in table.primary_key]
-        json_columns = frozenset(name for name in names if kinds[name] in {"jsonb", "json"})
-        wide = len(names) > WIDE
-        arrays = ", ".join(f"${number}::{'text' if name in json_columns else kinds[name]}[]" for number, name in enumerate(names, start=1))
-        quoted = ", ".join(f'"{name}"' for name in names)
-        picked = ", ".join(f'u."{name}"::{kinds[name]}' if name in json_columns else f'u."{name}"' for name in names)
-        typed = ", ".join(f'"{name}" {kinds[name]}' for name in names)
-        source = f"json_to_recordset($1::text::json) AS u({typed})" if wide else f"unnest({arrays}) AS u({quoted})"
-        updates = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in keys)
+        names, key_names = ", ".join(f'"{name}"' for name in kinds), ", ".join(f'"{key}"' for key in keys)
+        typed = ", ".join(f'"{name}" {kind}' for name, kind in kinds.items())
+        updates = ", ".join(f'"{name}" = excluded."{name}"' for name in kinds if name not in keys)
         matches = " AND ".join(f't."{key}" = k."{key}"' for key in keys)
-        key_arrays = ", ".join(f"${number}::{kinds[key]}[]" for number, key in enumerate(keys, start=1))
-        key_names = ", ".join(f'"{key}"' for key in keys)
+        key_arrays = ", ".join(f"%s::{kinds[key]}[]" for key in keys)
         return cls(
-            sql=f'INSERT INTO "{table.name}" ({quoted}) SELECT {picked} FROM {source} '  # noqa: S608 (names from our own metadata)
+            sql=f'INSERT INTO "{table.name}" ({names}) SELECT {names} FROM json_to_recordset(%s) AS u({typed}) '  # noqa: S608 (names from our own metadata)
             f"ON CONFLICT ({key_names}) DO UPDATE SET {updates}",
             delete=f'DELETE FROM "{table.name}" t USING unnest({key_arrays}) AS k({key_names}) WHERE {matches}',  # noqa: S608
-            columns=tuple(names),
-            names=frozenset(names),
-            json_columns=json_columns,
-            wide=wide,
+            columns=frozenset(str(name) for name in kinds),
         )
 
-    def arguments(self, rows: Sequence[Row]) -> Sequence[object]:
+    def document(self, rows: Sequence[Row]) -> Json:
         """Rows as the statement takes them.
 
         Raises:
-            KeyError: a row lacks a column.
+            KeyError: a row lacks a column; JSON would make it null.
         """
-        if self.wide:
-            for row in rows:
-                if not self.names <= row.keys():  # JSON would make it null
-                    raise KeyError(min(self.names - row.keys()))
-            return (orjson.dumps(rows).decode(),)
-        return [
-            [None if row[name] is None else orjson.dumps(row[name]).decode() for row in rows]
-            if name in self.json_columns
-            else [row[name] for row in rows]
-            for name in self.columns
-        ]
+        for row in rows:
+            if not self.columns <= row.keys():
+                raise KeyError(min(self.columns - row.keys()))
+        return Json(rows, dumps=orjson.dumps)
 
 
 UPSERTS: Final = {table.name: Upsert.of(table) for table in METADATA.sorted_tables}
@@ -137,100 +113,89 @@ class Progress:
     """What `next_offset` must be for the batch to count."""
 
 
-async def write(connection: "asyncpg.Connection[asyncpg.Record]", changes: Changes, progress: Progress) -> None:
-    """Commit one batch.
+def write(connection: Connection, changes: Changes, progress: Progress) -> None:
+    """Commit one batch; the statements go one behind the other, so that the server never waits for the next.
 
     Raises:
         Broken: somebody else moved the offsets: another projection writes to this schema.
+        psycopg.Error: the database refuses, or is gone; nothing of the batch is written.
     """
-    async with connection.transaction():
-        await _move_offsets(connection, progress)
-        for name, keys in changes.gone.items():
-            if keys:
-                columns = [list(column) for column in zip(*sorted(keys, key=str), strict=True)]
-                await connection.execute(UPSERTS[name].delete, *columns)
-        await _one_after_another(connection, _upserts(changes))
-        await _settle(connection, changes.settled)
-        if changes.ended:
-            bots, ticks = zip(*changes.ended, strict=True)
-            await connection.execute(
-                "UPDATE decision_spans s SET to_tick = k.to_tick FROM unnest($1::text[], $2::bigint[], $3::bigint[]) "
-                "AS k(bot_id, from_tick, to_tick) WHERE s.bot_id = k.bot_id AND s.from_tick = k.from_tick",
-                bots, ticks, list(changes.ended.values()),
+    with connection.transaction():
+        with connection.pipeline():
+            moved = _move_offsets(connection, progress)
+            for name, keys in changes.gone.items():
+                if keys:
+                    connection.execute(UPSERTS[name].delete, [list(column) for column in zip(*sorted(keys, key=str), strict=True)])
+            for name, changed in changes.rows.items():
+                upsert, rows = UPSERTS[name], list(changed.values())
+                for start in range(0, len(rows), CHUNK):
+                    connection.execute(upsert.sql, [upsert.document(rows[start : start + CHUNK])], prepare=True)
+            _settle(connection, changes.settled)
+            if changes.ended:
+                bots, ticks = zip(*changes.ended, strict=True)
+                connection.execute(
+                    "UPDATE decision_spans s SET to_tick = k.to_tick FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) "
+                    "AS k(bot_id, from_tick, to_tick) WHERE s.bot_id = k.bot_id AND s.from_tick = k.from_tick",
+                    [list(bots), list(ticks), list(changes.ended.values())],
+                )
+            head = progress.head
+            connection.execute(
+                "INSERT INTO projection_head (singleton, tick, log_offset, hash, market_now, void_records, void_seals, void_steps, "
+                "quarantined, rev, applied_at) VALUES (1, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp()) "
+                "ON CONFLICT (singleton) DO UPDATE SET tick = excluded.tick, log_offset = excluded.log_offset, hash = excluded.hash, "
+                "market_now = excluded.market_now, void_records = excluded.void_records, void_seals = excluded.void_seals, "
+                "void_steps = excluded.void_steps, quarantined = excluded.quarantined, rev = excluded.rev, "
+                "applied_at = clock_timestamp()",
+                [head.tick, head.offset, head.hash, progress.market_now, progress.void_records, progress.void_seals,
+                 progress.void_steps, progress.quarantined, progress.rev],
             )  # fmt: skip
-        head = progress.head
-        await connection.execute(
-            "INSERT INTO projection_head VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp()) "
-            "ON CONFLICT (singleton) DO UPDATE SET tick=$1, log_offset=$2, hash=$3, market_now=$4, void_records=$5, "
-            "void_seals=$6, void_steps=$7, quarantined=$8, rev=$9, applied_at=clock_timestamp()",
-            head.tick, head.offset, head.hash, progress.market_now, progress.void_records, progress.void_seals,
-            progress.void_steps, progress.quarantined, progress.rev,
-        )  # fmt: skip
-        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(progress.rev))
+            connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(progress.rev)])
+        if moved is not None and moved.rowcount != len(progress.offsets):
+            raise Broken(
+                f"offsets moved by somebody else ({moved.rowcount} of {len(progress.offsets)} as expected): another projection is writing"
+            )
 
 
-async def _settle(connection: "asyncpg.Connection[asyncpg.Record]", settled: Mapping[str, tuple[int, bool]]) -> None:
+def _settle(connection: Connection, settled: Mapping[str, tuple[int, bool]]) -> None:
     """Bring closed sessions to the bar at which they closed: what was marked later goes, the figures are those of that bar."""
     if not settled:
         return
     sessions, bars = list(settled), [bar for bar, _ in settled.values()]
     for table in ("bot_equity", "bot_trades"):
-        await connection.execute(
-            f"DELETE FROM {table} t USING unnest($1::uuid[], $2::int[]) AS k(session_id, bar) "  # noqa: S608 (names of our own)
+        connection.execute(
+            f"DELETE FROM {table} t USING unnest(%s::uuid[], %s::int[]) AS k(session_id, bar) "  # noqa: S608 (names of our own)
             "WHERE t.session_id = k.session_id AND t.bar > k.bar",
-            sessions, bars,
-        )  # fmt: skip
-    await connection.execute(
+            [sessions, bars],
+        )
+    connection.execute(
         "UPDATE bot_sessions s SET trades = e.trades + k.flattened::int, traded_bars = e.traded_bars, sharpe = e.sharpe, "
         "max_drawdown = e.max_drawdown, replay = e.replay, last_mark_at = e.at, pnl = e.pnl + (s.equity - e.equity) "
-        "FROM unnest($1::uuid[], $2::int[], $3::bool[]) AS k(session_id, bar, flattened) "
+        "FROM unnest(%s::uuid[], %s::int[], %s::bool[]) AS k(session_id, bar, flattened) "
         "LEFT JOIN bot_equity e ON e.session_id = k.session_id AND e.bar = k.bar WHERE s.id = k.session_id",
-        sessions, bars, [flattened for _, flattened in settled.values()],
-    )  # fmt: skip
+        [sessions, bars, [flattened for _, flattened in settled.values()]],
+    )
 
 
-def _upserts(changes: Changes) -> Iterator[tuple[str, Sequence[object]]]:
-    """The statements that write all rows, each with its arguments."""
-    for name, changed in changes.rows.items():
-        upsert, rows = UPSERTS[name], list(changed.values())
-        for start in range(0, len(rows), CHUNK):
-            yield upsert.sql, upsert.arguments(rows[start : start + CHUNK])
-
-
-async def _one_after_another(connection: "asyncpg.Connection[asyncpg.Record]", statements: Iterator[tuple[str, Sequence[object]]]) -> None:
-    """Run the statements in order; while the server works on one, the next one is put together."""
-    working: asyncio.Future[str] | None = None
-    try:
-        for sql, arguments in statements:
-            if working is not None:
-                await working
-            working = asyncio.ensure_future(connection.execute(sql, *arguments))
-            await asyncio.sleep(0)  # it is sent now
-    finally:
-        if working is not None:
-            await working
-
-
-async def _move_offsets(connection: "asyncpg.Connection[asyncpg.Record]", progress: Progress) -> None:
+def _move_offsets(connection: Connection, progress: Progress) -> Cursor | None:
+    """Move them; the answer counts those that stood where they should."""
+    if not progress.offsets:
+        return None
     moved = [
         (topic, number, nexts, applied, progress.before.get((topic, number)))
         for (topic, number), (nexts, applied) in progress.offsets.items()
     ]
-    if not moved:
-        return
     topics, numbers, nexts, applied, before = (list(column) for column in zip(*moved, strict=True))
-    status = await connection.execute(
+    return connection.execute(
         "INSERT INTO projection_offsets (topic, partition, next_offset, applied_offset) "
-        "SELECT u.topic, u.number, u.next, u.applied FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) "
-        "AS u(topic, number, next, applied) "
+        "SELECT u.topic, u.number, u.next, u.applied "
+        "FROM unnest(%(topics)s::text[], %(numbers)s::int[], %(nexts)s::bigint[], %(applied)s::bigint[]) AS u(topic, number, next, applied) "
         "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset, "
         "applied_offset = excluded.applied_offset "
-        "WHERE projection_offsets.next_offset = (SELECT w.before FROM unnest($1::text[], $2::int[], $5::bigint[]) "
+        "WHERE projection_offsets.next_offset = ("
+        "SELECT w.before FROM unnest(%(topics)s::text[], %(numbers)s::int[], %(before)s::bigint[]) "
         "AS w(topic, number, before) WHERE w.topic = excluded.topic AND w.number = excluded.partition)",
-        topics, numbers, nexts, applied, before,
-    )  # fmt: skip
-    if status != f"INSERT 0 {len(moved)}":
-        raise Broken(f"offsets moved by somebody else ({status}, {len(moved)} expected): another projection is writing")
+        {"topics": topics, "numbers": numbers, "nexts": nexts, "applied": applied, "before": before},
+    )
 
 
 async def load(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[Model, Head, Offsets]:

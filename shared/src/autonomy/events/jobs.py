@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
+import orjson
 from pydantic import Field, model_validator
 
 from autonomy import topics
@@ -95,8 +96,11 @@ class EquityCurve(Document):
 
     def strategy_sampled(self, points: int) -> list[float]:
         """The strategy's column as numbers, about so many of them, evenly taken from the first on."""
-        values = self.strategy.split(",")
-        return [float(value) for value in values[:: max(1, len(values) // points)]]
+        try:
+            values = orjson.loads(f"[{self.strategy}]")
+        except orjson.JSONDecodeError:  # zeros in front
+            values = [float(value) for value in self.strategy.split(",")]
+        return cast("list[float]", values[:: max(1, len(values) // points)])
 
     @classmethod
     def of(cls, first_day: date, points: Iterable[tuple[date, float, float]]) -> "EquityCurve":
