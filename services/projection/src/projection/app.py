@@ -37,17 +37,17 @@ from projection.writer import Writer
 log = logging.getLogger(__name__)
 POLL_MS = 100
 POLL_RECORDS = 5_000
-LEAST = 5_000
-"""Records of a batch while the broker is known to hold more."""
-LONGEST_MS = 1_000
-"""No record waits longer for its commit, not even when a part of what the broker holds may not be read yet."""
+PART = 5_000
+"""Records after which the database gets what is done with, while the broker is known to hold more."""
+LONGEST_MS = 2_000
+"""No record waits longer for its commit, however far ahead the log is."""
 SPINE = TopicPartition(RUNS, 0)
-TICKS_AHEAD = 4
+TICKS_AHEAD = 2
 """Accepted ticks that wait for their inputs at once."""
 PARTITION_BYTES = 2 << 20
 """Fetched of one partition at once: the inputs of a tick lie in many."""
 IN_FLIGHT = 3
-"""Batches on their way to the database at once: a tick is applied in one go, and the database shall not wait for it."""
+"""Parts of batches on their way to the database at once: a tick is applied in one go, and the database shall not wait for it."""
 RETRY_S = 0.5
 COMMIT_TIMEOUT_S = 30
 PULSES_BACK = 50
@@ -66,7 +66,7 @@ class Projection:
 
     Attributes:
         taken: records read and not on their way to the database yet, the first of them at `since_ms`.
-        goal: how many of them make the next batch while the log is far ahead.
+        loose: those of them since a part of the batch was written.
     """
 
     settings: ProjectionSettings
@@ -74,11 +74,11 @@ class Projection:
     reader: LogReader
     producer: AIOKafkaProducer
     intake: Intake
-    writing: "deque[tuple[asyncio.Future[None], Progress]]" = field(default_factory=deque)
+    writing: "deque[tuple[asyncio.Future[None], Progress | None]]" = field(default_factory=deque)
     stopping: bool = False
     taken: int = 0
     since_ms: float = 0.0
-    goal: int = LEAST
+    loose: int = 0
     read_only_log: bool = False
 
     async def close(self) -> None:
@@ -103,8 +103,8 @@ class Projection:
     async def turn(self) -> bool:
         """Read what is there and commit it, or read on while the log is ahead; returns whether there was anything.
 
-        Behind, batches grow, since many records change the same rows; the first and the last ones are small, so that the database begins
-        early and has little left to do at the end.
+        Behind, a batch is large, since many records change the same rows; what is done with is written meanwhile, in the batch's own
+        transaction, and the rest once, at its end.
 
         The next batches are read and decoded during the commit: their rows and offsets still move together and only after those before
         them, and if one fails none that follows is written. When nothing comes, all commits are waited for.
@@ -118,16 +118,19 @@ class Projection:
             ROWS.labels(topic).inc(count)
         applied = self.intake.apply_ready_ticks()
         self.taken += len(records)
+        self.loose += len(records)
         if not self.taken and not applied:
             await self.settle()
             return False
         self.read_in_order()
-        left = self.reader.lag() if records else 0
-        enough = min(self.settings.batch, self.goal, max(left // 2, LEAST))
-        if not left or self.taken >= enough or clock.monotonic_ms() - self.since_ms > LONGEST_MS:
+        ends = not records or not self.reader.lag() or self.taken >= self.settings.batch
+        if ends or clock.monotonic_ms() - self.since_ms > LONGEST_MS:
             await self.settle(IN_FLIGHT - 1)
             await self._begin_commit()
-            self.goal = min(self.settings.batch, 2 * self.goal) if left else LEAST
+        elif self.loose >= PART:
+            await self.settle(IN_FLIGHT - 1)
+            self.writing.append((self.writer.write(self.intake.model.settled()), None))
+            self.loose = 0
         return True
 
     async def commit(self) -> None:
@@ -136,13 +139,14 @@ class Projection:
         await self.settle()
 
     async def settle(self, left: int = 0) -> None:
-        """Wait until at most so many batches are under way to the database, the oldest first."""
+        """Wait until at most so many parts of batches are under way to the database, the oldest first."""
         while len(self.writing) > left or (self.writing and self.writing[0][0].done()):
             under_way, progress = self.writing[0]
             await asyncio.wait_for(under_way, COMMIT_TIMEOUT_S)
             self.writing.popleft()
-            HEAD_TICK.set(progress.head.tick)
-            QUARANTINED.set(progress.quarantined)
+            if progress is not None:
+                HEAD_TICK.set(progress.head.tick)
+                QUARANTINED.set(progress.quarantined)
 
     async def _begin_commit(self) -> None:
         for said in self.intake.take_said():
@@ -154,9 +158,9 @@ class Projection:
             log.warning("quarantined", extra={"record": key, "reason": said.reason})
         changes, progress = self.intake.model.finish(), self.intake.progress()
         traced = self.intake.spans.take(progress.head.tick) if self.intake.spans else ()
-        self.writing.append((self.writer.write(changes, progress, traced), progress))
+        self.writing.append((self.writer.commit(changes, progress, traced), progress))
         self.intake.handed_over(progress)
-        self.taken = 0
+        self.taken = self.loose = 0
 
     def read_in_order(self) -> None:
         """Fetch on only where the next ticks need it.

@@ -69,6 +69,8 @@ TickFact = (
     | PolicyChanged | HoldPlaced | HoldReleased | CancelRequested | ChainRepaired | BotPinned | BotUnpinned
     | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | SessionClosed
 )  # fmt: skip
+SETTLED = {"bot_backtests": None, "bot_jobs": "finished_at", "decision_spans": "to_tick"}
+"""Tables whose rows end, and the column that tells that one did; evidence is done with as it is found."""
 NO_DRIFT: Row = {"drift": None, "drift_at": None, "demote": None}
 
 
@@ -388,6 +390,22 @@ class Model:
         row.update({"job_why": search["why"] if search else None, "rev": self.rev})
         self.now[bot_id] = row
         self.changes.put("bot_now", (bot_id,), row)
+
+    def settled(self) -> Changes:
+        """The open batch's rows that are done with, to be written ahead of its end.
+
+        What later records may still change stays and is written once, at the end: a busy bot's badge, job and decision change with
+        every few of them.
+        """
+        done = Changes()
+        for table, ended in SETTLED.items():
+            rows = self.changes.rows.pop(table, None)
+            if rows is None:
+                continue
+            done.rows[table] = rows if ended is None else {key: row for key, row in rows.items() if row[ended] is not None}
+            if len(done.rows[table]) < len(rows):
+                self.changes.rows[table] = {key: row for key, row in rows.items() if key not in done.rows[table]}
+        return done
 
     def finish(self) -> Changes:
         """The batch's changes, with every touched bot's badge derived from the rows as they are now."""

@@ -84,7 +84,7 @@ class Changes:
         if open_row is None:
             self.ended[key] = tick
         else:
-            self.put("decision_spans", key, open_row | {"to_tick": tick})
+            open_row["to_tick"] = tick
 
     def drop(self, table: str, key: tuple[object, ...]) -> None:
         """Delete this row."""

@@ -14,4 +14,4 @@ class ProjectionSettings(ServiceSettings):
 
     database_url: str = Field(validation_alias="DATABASE_URL")
     schema_name: str = Field(default=SCHEMA, pattern=r"^[a-z_][a-z0-9_]{0,40}$", validation_alias="PROJECTION_SCHEMA")
-    batch: int = Field(default=20_000, ge=1, le=100_000, validation_alias="PROJECTION_BATCH")
+    batch: int = Field(default=100_000, ge=1, le=1_000_000, validation_alias="PROJECTION_BATCH")

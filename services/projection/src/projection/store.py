@@ -113,47 +113,60 @@ class Progress:
     """What `next_offset` must be for the batch to count."""
 
 
-def write(connection: Connection, changes: Changes, progress: Progress) -> None:
-    """Commit one batch; the statements go one behind the other, so that the server never waits for the next.
+def write(connection: Connection, changes: Changes) -> None:
+    """Write a part of a batch, in the batch's transaction; the server never waits for the next statement.
+
+    Raises:
+        psycopg.Error: the database refuses, or is gone; nothing of the batch is written.
+    """
+    with connection.pipeline():
+        _write_rows(connection, changes)
+
+
+def commit(connection: Connection, changes: Changes, progress: Progress) -> None:
+    """Write the last of a batch and commit it with its offsets.
 
     Raises:
         Broken: somebody else moved the offsets: another projection writes to this schema.
         psycopg.Error: the database refuses, or is gone; nothing of the batch is written.
     """
-    with connection.transaction():
-        with connection.pipeline():
-            moved = _move_offsets(connection, progress)
-            for name, keys in changes.gone.items():
-                if keys:
-                    connection.execute(UPSERTS[name].delete, [list(column) for column in zip(*sorted(keys, key=str), strict=True)])
-            for name, changed in changes.rows.items():
-                upsert, rows = UPSERTS[name], list(changed.values())
-                for start in range(0, len(rows), CHUNK):
-                    connection.execute(upsert.sql, [upsert.document(rows[start : start + CHUNK])], prepare=True)
-            _settle(connection, changes.settled)
-            if changes.ended:
-                bots, ticks = zip(*changes.ended, strict=True)
-                connection.execute(
-                    "UPDATE decision_spans s SET to_tick = k.to_tick FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) "
-                    "AS k(bot_id, from_tick, to_tick) WHERE s.bot_id = k.bot_id AND s.from_tick = k.from_tick",
-                    [list(bots), list(ticks), list(changes.ended.values())],
-                )
-            head = progress.head
-            connection.execute(
-                "INSERT INTO projection_head (singleton, tick, log_offset, hash, market_now, void_records, void_seals, void_steps, "
-                "quarantined, rev, applied_at) VALUES (1, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp()) "
-                "ON CONFLICT (singleton) DO UPDATE SET tick = excluded.tick, log_offset = excluded.log_offset, hash = excluded.hash, "
-                "market_now = excluded.market_now, void_records = excluded.void_records, void_seals = excluded.void_seals, "
-                "void_steps = excluded.void_steps, quarantined = excluded.quarantined, rev = excluded.rev, "
-                "applied_at = clock_timestamp()",
-                [head.tick, head.offset, head.hash, progress.market_now, progress.void_records, progress.void_seals,
-                 progress.void_steps, progress.quarantined, progress.rev],
-            )  # fmt: skip
-            connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(progress.rev)])
-        if moved is not None and moved.rowcount != len(progress.offsets):
-            raise Broken(
-                f"offsets moved by somebody else ({moved.rowcount} of {len(progress.offsets)} as expected): another projection is writing"
-            )
+    with connection.pipeline():
+        moved = _move_offsets(connection, progress)
+        _write_rows(connection, changes)
+        head = progress.head
+        connection.execute(
+            "INSERT INTO projection_head (singleton, tick, log_offset, hash, market_now, void_records, void_seals, void_steps, "
+            "quarantined, rev, applied_at) VALUES (1, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp()) "
+            "ON CONFLICT (singleton) DO UPDATE SET tick = excluded.tick, log_offset = excluded.log_offset, hash = excluded.hash, "
+            "market_now = excluded.market_now, void_records = excluded.void_records, void_seals = excluded.void_seals, "
+            "void_steps = excluded.void_steps, quarantined = excluded.quarantined, rev = excluded.rev, applied_at = clock_timestamp()",
+            [head.tick, head.offset, head.hash, progress.market_now, progress.void_records, progress.void_seals,
+             progress.void_steps, progress.quarantined, progress.rev],
+        )  # fmt: skip
+        connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(progress.rev)])
+    if moved is not None and moved.rowcount != len(progress.offsets):
+        raise Broken(
+            f"offsets moved by somebody else ({moved.rowcount} of {len(progress.offsets)} as expected): another projection is writing"
+        )
+    connection.commit()
+
+
+def _write_rows(connection: Connection, changes: Changes) -> None:
+    for name, keys in changes.gone.items():
+        if keys:
+            connection.execute(UPSERTS[name].delete, [list(column) for column in zip(*sorted(keys, key=str), strict=True)])
+    for name, changed in changes.rows.items():
+        upsert, rows = UPSERTS[name], list(changed.values())
+        for start in range(0, len(rows), CHUNK):
+            connection.execute(upsert.sql, [upsert.document(rows[start : start + CHUNK])], prepare=True)
+    _settle(connection, changes.settled)
+    if changes.ended:
+        bots, ticks = zip(*changes.ended, strict=True)
+        connection.execute(
+            "UPDATE decision_spans s SET to_tick = k.to_tick FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) "
+            "AS k(bot_id, from_tick, to_tick) WHERE s.bot_id = k.bot_id AND s.from_tick = k.from_tick",
+            [list(bots), list(ticks), list(changes.ended.values())],
+        )
 
 
 def _settle(connection: Connection, settled: Mapping[str, tuple[int, bool]]) -> None:

@@ -9,21 +9,22 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Concatenate, Final, ParamSpec
 
 import psycopg
 from prometheus_client import Histogram
 
 from autonomy.errors import Retryable
 from projection.rows import Changes
-from projection.store import Connection, Progress, write
+from projection.store import Connection, Progress, commit, write
 from projection.tracing import Noted, trace_rows
 
 CONNECT_TIMEOUT_S: Final = 10
-BATCH_SECONDS = Histogram("autonomy_projection_commit_seconds", "One batch's transaction")
+WRITE_SECONDS = Histogram("autonomy_projection_commit_seconds", "Writing a batch, or a part of a large one")
+Arguments = ParamSpec("Arguments")
 
 
 @dataclass(slots=True)
@@ -53,21 +54,28 @@ class Writer:
             raise
         return cls(thread, connection)
 
-    def write(self, changes: Changes, progress: Progress, traced: Sequence[Noted] = ()) -> "asyncio.Future[None]":
-        """Begin to commit a batch; the answer tells that it is in the database, or raises why it is not."""
-        return asyncio.wrap_future(self.thread.submit(self._write, changes, progress, traced))
+    def write(self, changes: Changes) -> "asyncio.Future[None]":
+        """Begin to write a part of the open batch; nobody sees it before the batch is committed."""
+        return asyncio.wrap_future(self.thread.submit(self._do, write, changes))
 
-    def _write(self, changes: Changes, progress: Progress, traced: Sequence[Noted]) -> None:
+    def commit(self, changes: Changes, progress: Progress, traced: Sequence[Noted] = ()) -> "asyncio.Future[None]":
+        """Begin to write the rest of a batch and commit it; the answer tells that all of it is in the database, or raises why not."""
+        return asyncio.wrap_future(self.thread.submit(self._commit, changes, progress, traced))
+
+    def _commit(self, changes: Changes, progress: Progress, traced: Sequence[Noted]) -> None:
+        self._do(commit, changes, progress)
+        if traced:
+            trace_rows(traced)
+
+    def _do(self, what: Callable[Concatenate[Connection, Arguments], None], *given: Arguments.args, **named: Arguments.kwargs) -> None:
         if self.failed:
-            raise Retryable("a batch before it was not written")
+            raise Retryable("what was to be written before it was not")
         try:
-            with BATCH_SECONDS.time():
-                write(self.connection, changes, progress)
+            with WRITE_SECONDS.time():
+                what(self.connection, *given, **named)
         except BaseException:
             self.failed = True
             raise
-        if traced:
-            trace_rows(traced)
 
     async def close(self) -> None:
         """Drop the connection and whatever it was doing; its thread ends, even where the database does not answer."""
@@ -83,4 +91,4 @@ class Writer:
 def _connect(url: str, schema: str) -> Connection:
     # Rows and their offsets are lost together or kept together: after a crash of the database the log is read again from there.
     options = f"-c search_path={schema} -c synchronous_commit=off"
-    return psycopg.connect(url, autocommit=True, options=options, connect_timeout=CONNECT_TIMEOUT_S)
+    return psycopg.connect(url, options=options, connect_timeout=CONNECT_TIMEOUT_S)
