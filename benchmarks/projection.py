@@ -5,6 +5,7 @@ eight columns. Beside it, without a must: the peers' projection of flat events, 
 """
 
 import asyncio
+import gc
 import statistics
 import time
 
@@ -29,6 +30,9 @@ FIGURE_PER_S = 55_532
 def run(ctx: Context) -> list[Measure]:
     """Measure: the limit before and after the subject."""
     log = busy_log(BOTS, ctx.size(EVENTS))
+    # What the measuring process holds is nobody's garbage: neither side shall search through it.
+    gc.collect()
+    gc.freeze()
     with platform(ctx.folder / "projection", database=True) as servers:
         database = servers.database
         assert database is not None
