@@ -10,7 +10,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -42,17 +41,12 @@ from job_runner.settings import RunnerSettings
 from job_runner.tracing import JobSpans
 from planner import tracing as planner_tracing
 from projection import tracing as projection_tracing
-from projection import writer as writing
 from projection.app import Projection
-from projection.intake import Intake
-from projection.rows import Changes
-from projection.store import Progress
 from projection.tracing import RowSpans
-from projection.writer import Writer
 from support.builders import a_summary, an_id, an_order, capabilities
 from support.platform import Platform, fleet, wait_for
+from support.projections import Rows, a_projection, rows_of
 from support.proof import Api
-from support.read_models import MemoryStore
 from support.servers import free_port
 from support.shell import PARTITIONS, MemoryKafka, a_planner, kafka_of, lead_until
 from support.ticks import TickDriver
@@ -111,29 +105,6 @@ def a_runner(kafka: MemoryKafka, *, fails: bool) -> Runner:
     return Runner(PROCESS, settings, reader, client, Chain(), Queue(rules), worker, Outbox(client), barrier, Marks())
 
 
-class Rows(MemoryStore):
-    """The database's place behind the writer."""
-
-    def terminate(self) -> None: ...
-
-
-async def write_in_memory(rows: Rows, changes: Changes, progress: Progress) -> None:
-    rows.write(changes, progress)
-
-
-def a_projection(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> tuple[Projection, Rows]:
-    monkeypatch.setattr(writing, "write", write_in_memory)
-    client, reader = a_client(kafka)
-    rows: Any = Rows()
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    model, head, offsets = rows.load()
-    intake = Intake(model, Chain.anchored(head), offsets, head, spans=RowSpans() if is_traced() else None)
-    settings: Any = SimpleNamespace(batch=1_000)
-    return Projection(settings, Writer(loop, thread, rows), reader, client, intake), rows
-
-
 def a_page() -> tuple[Hub, Client]:
     """A hub with one open page."""
     api: Any = None
@@ -161,7 +132,8 @@ async def walk(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> tuple
     kafka = kafka_of(driver)
     planner = a_planner(kafka)
     await lead_until(planner, lambda: planner.state.head_tick > 0 and bool(planner.state.jobs.rows))
-    projection, rows = a_projection(kafka, monkeypatch)
+    projection = a_projection(kafka, monkeypatch)
+    rows = rows_of(projection)
     hub, page = a_page()
     await show(projection, rows, hub)
     runner = a_runner(kafka, fails=fails)

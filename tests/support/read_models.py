@@ -28,6 +28,8 @@ from support.builders import NOON_MS
 from support.ticks import TickDriver
 
 Key = tuple[str, int]
+PARTS = 0.4
+"""How often a part of a batch is written after a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +64,32 @@ def log_of(driver: TickDriver) -> Log:
 
 @dataclass(slots=True)
 class MemoryStore:
-    """Rows and offsets of the last commit; a commit is whole or nothing."""
+    """Rows and offsets of the last commit; a commit is whole or nothing.
+
+    Attributes:
+        parts: of a batch that is not committed; copies, as what has gone to the database is.
+    """
 
     rows: dict[str, dict[tuple[object, ...], Row]] = field(default_factory=dict)
+    parts: list[Changes] = field(default_factory=list)
     offsets: Offsets = field(default_factory=Offsets)
     progress: Progress | None = None
 
-    def write(self, changes: Changes, progress: Progress) -> None:
-        """Move the offsets by compare and set, and write the rows."""
+    def write(self, part: Changes) -> None:
+        """Write a part of the open batch."""
+        self.parts.append(Changes({table: {key: dict(row) for key, row in rows.items()} for table, rows in part.rows.items()}))
+        assert not [*part.gone, *part.ended, *part.settled], "only rows are done with before a batch is"
+
+    def commit(self, changes: Changes, progress: Progress) -> None:
+        """Move the offsets by compare and set, and write the rows of all parts."""
         if any(self.offsets.next_offset.get(key) != progress.before.get(key) for key in progress.offsets):
             raise Broken("offsets moved by somebody else")
         for (topic, number), (following, applied) in progress.offsets.items():
             self.offsets.next_offset[(topic, number)], self.offsets.applied[(topic, number)] = following, applied
+        for part in self.parts:
+            for table, rows in part.rows.items():
+                self.rows.setdefault(table, {}).update(rows)
+        self.parts = []
         for table, keys in changes.gone.items():
             for key in keys:
                 self.rows.get(table, {}).pop(key, None)
@@ -104,7 +120,8 @@ class MemoryStore:
         return list(self.rows.get(name, {}).values())
 
     def load(self) -> tuple[Model, Head, Offsets]:
-        """The working rows, as the real store loads them."""
+        """The working rows, as the real store loads them; a batch that was not committed is gone."""
+        self.parts = []
         model, head = Model(), GENESIS
         if self.progress is not None:
             head = self.progress.head
@@ -176,11 +193,15 @@ class Reading:
         """Apply what can be applied."""
         return self.intake.apply_ready_ticks()
 
+    def part(self) -> None:
+        """Write what is done with, in the open batch."""
+        self.store.write(self.intake.model.changes.take_done())
+
     def commit(self) -> None:
         """Rows and offsets at once."""
         self.intake.take_said()
         changes, progress = self.intake.model.finish(), self.intake.progress()
-        self.store.write(changes, progress)
+        self.store.commit(changes, progress)
         self.intake.handed_over(progress)
 
     def read_all(self, order: Sequence[str] = (COMMANDS, JOBS, RUNNERS, RUNS)) -> None:
@@ -200,12 +221,14 @@ def read_whole(log: Log) -> MemoryStore:
 
 
 def read_in_turns(log: Log, random: Random, *, most: int, commits: float = 0.5, crashes: float = 0.0) -> MemoryStore:
-    """Read in random turns of at most `most` records; commit and crash with these chances after each."""
+    """Read in random turns of at most `most` records; commit and crash with these chances after each, and write parts in between."""
     store = MemoryStore()
     reading = Reading.begin(log, store)
     while reading.unread:
         reading.read(random.choice(reading.unread), random.randint(1, most))
         reading.apply()
+        if random.random() < PARTS:
+            reading.part()
         if random.random() < commits:
             reading.commit()
         if random.random() < crashes:

@@ -90,6 +90,9 @@ class MemoryKafka:
         await asyncio.sleep(timeout_ms / 1000)
         return {}
 
+    def highwater(self, partition: TopicPartition) -> int | None:
+        return len(self.log[partition]) if partition in self.log else None
+
     def paused(self) -> set[TopicPartition]:
         return set(self.stopped)
 

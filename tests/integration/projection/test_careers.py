@@ -12,10 +12,12 @@ import pytest
 
 from autonomy.postgres import connect
 from autonomy.read_model import METADATA, NOT_COMPARED, NOT_REBUILT, SCHEMA
+from autonomy.topics import RUNS
 from projection.migrate import migrate
-from projection.store import load, write
+from projection.store import load
+from projection.writer import Writer
 from support.careers import ACTS, lived
-from support.read_models import Log, MemoryStore, Reading, compared_rows, plain, read_whole
+from support.read_models import PARTS, Log, MemoryStore, Reading, compared_rows, plain, read_whole
 from support.servers import Database
 
 pytestmark = pytest.mark.servers
@@ -27,24 +29,32 @@ def a_log(length: int = 400) -> Log:
 
 
 async def written(database: Database, log: Log, random: Random) -> dict[str, list[Any]]:
-    """Read in random turns into PostgreSQL, with a new process after every third commit."""
+    """Read in random turns into PostgreSQL, in parts, with a new process after every third commit and its open batch lost."""
     connection = await connect(database.url(), SCHEMA)
+    writer = await Writer.open(database.url(), SCHEMA)
     try:
         reading = Reading.resumed(log, MemoryStore(), *await load(connection))
         commits = 0
         while reading.unread:
             reading.read(random.choice(reading.unread), random.randint(1, 60))
             reading.apply()
+            if random.random() < PARTS:
+                await writer.write(reading.intake.model.changes.take_done())
             if random.random() < 0.5:
                 continue
             progress = reading.intake.progress()
-            await write(connection, reading.intake.model.finish(), progress)
+            await writer.commit(reading.intake.model.finish(), progress)
             reading.intake.handed_over(progress)
             commits += 1
             if commits % 3 == 0 and commits < 60:
+                reading.read(random.choice(reading.unread or [(RUNS, 0)]), random.randint(1, 60))
+                reading.apply()
+                await writer.write(reading.intake.model.changes.take_done())
+                await writer.close()
+                writer = await Writer.open(database.url(), SCHEMA)
                 reading = Reading.resumed(log, MemoryStore(), *await load(connection))
         reading.apply()
-        await write(connection, reading.intake.model.finish(), reading.intake.progress())
+        await writer.commit(reading.intake.model.finish(), reading.intake.progress())
         found = {}
         for table in METADATA.sorted_tables:
             if table.name not in NOT_REBUILT:
@@ -54,6 +64,7 @@ async def written(database: Database, log: Log, random: Random) -> dict[str, lis
                 found[table.name] = sorted(rows, key=lambda row: [str(row[key]) for key in keys])
         return found
     finally:
+        await writer.close()
         await connection.close()
 
 

@@ -4,19 +4,30 @@ Source: design, section 7; R-F10.
 """
 
 import asyncio
+import threading
 
+import psycopg
 import pytest
 
 from autonomy import clock
+from autonomy.chain import GENESIS
 from autonomy.envelope import encode
-from autonomy.errors import Broken
+from autonomy.errors import Broken, Retryable
 from autonomy.events import AttemptRefused
 from autonomy.kafka import Outgoing, append_batch, build_producer
+from autonomy.postgres import connect
+from autonomy.read_model import SCHEMA
 from autonomy.topics import COMMANDS
 from projection import app
 from projection.app import Projection, build_projection
+from projection.bot_now import Row
+from projection.rows import Changes
 from projection.settings import ProjectionSettings
+from projection.store import UPSERTS, Progress
+from projection.writer import Writer
+from support.builders import an_id
 from support.platform import Platform, fleet, wait_for
+from support.servers import Database
 
 pytestmark = pytest.mark.servers
 
@@ -65,20 +76,25 @@ def test_two_projection_processes_do_the_work_once(platform: Platform) -> None:
     wait_for("the other goes on", lambda: (platform.one("SELECT max(tick) FROM autonomy_planner_runs") or 0) > before + 1)
 
 
+async def attempts_said(platform: Platform, count: int) -> None:
+    """Records that make a row each."""
+    said = AttemptRefused(
+        attempt_id=clock.drawn_id(), command="PauseLoop", actor="x", role="", code="FORBIDDEN", field="role", limit="operator"
+    )
+    producer = await build_producer(platform.broker.bootstrap)
+    attempts = [said.model_copy(update={"attempt_id": clock.drawn_id()}) for _ in range(count)]
+    values = [encode(a, source="autonomy/test", subject="x", time=clock.now(), event_id=a.attempt_id) for a in attempts]
+    await append_batch(producer, COMMANDS, 0, [Outgoing(b"x", value) for value in values])
+    await producer.stop()
+
+
 async def test_while_the_log_is_far_ahead_fewer_and_larger_batches_are_committed(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing waits once the log gives less, and what was read is committed before a stop."""
     monkeypatch.setattr(app, "POLL_RECORDS", 10)
-    monkeypatch.setattr(app, "BEHIND", 10)
-    said = AttemptRefused(
-        attempt_id=clock.drawn_id(), command="PauseLoop", actor="x", role="", code="FORBIDDEN", field="role", limit="operator"
-    )
-    producer = await build_producer(platform.broker.bootstrap)
-    attempts = [said.model_copy(update={"attempt_id": clock.drawn_id()}) for _ in range(45)]
-    values = [encode(a, source="autonomy/test", subject="x", time=clock.now(), event_id=a.attempt_id) for a in attempts]
-    await append_batch(producer, COMMANDS, 0, [Outgoing(b"x", value) for value in values])
-    await producer.stop()
+    monkeypatch.setattr(app, "PART", 10)
+    await attempts_said(platform, 45)
     projection = await built(platform, PROJECTION_BATCH=30)
     commits, begin = [], Projection._begin_commit
 
@@ -97,3 +113,72 @@ async def test_while_the_log_is_far_ahead_fewer_and_larger_batches_are_committed
         assert platform.one("SELECT count(*) FROM commands") == projection.intake.read
     finally:
         await projection.close()
+
+
+def evidence(number: int) -> Changes:
+    """A part of a batch: a row of evidence."""
+    row: Row = dict.fromkeys(UPSERTS["bot_backtests"].columns) | {
+        "job_id": an_id(f"job-{number}"), "bot_id": "bot-1", "job_type": "BACKTEST_BASELINE", "fingerprint": "0" * 64, "data_sha256": "0" * 64,
+        "source_id": "test", "synthetic": True, "bars": 1, "first_day": "2020-01-01", "last_day": "2020-01-02", "trades": 0,
+        "look_ahead_ok": True, "summary": {}, "created_at": clock.now(),
+    }  # fmt: skip
+    changes = Changes()
+    changes.put("bot_backtests", (row["job_id"],), {str(name): value for name, value in row.items()})
+    return changes
+
+
+def progress_of(rev: int) -> Progress:
+    """Nothing but a revision."""
+    return Progress(GENESIS, None, 0, 0, 0, 0, rev, {}, {})
+
+
+async def test_a_part_is_seen_with_its_batch_and_not_before(database: Database) -> None:
+    database.empty()
+    writer = await Writer.open(database.url(), SCHEMA)
+    reader = await connect(database.url(), SCHEMA)
+    try:
+        await writer.write(evidence(1))
+        await writer.write(evidence(2))
+        assert await reader.fetchval("SELECT count(*) FROM bot_backtests") == 0
+        await writer.commit(evidence(3), progress_of(1))
+        assert await reader.fetchval("SELECT count(*) FROM bot_backtests") == 3
+        assert await reader.fetchval("SELECT rev FROM projection_head") == 1
+    finally:
+        await writer.close()
+        await reader.close()
+
+
+async def test_a_batch_whose_connection_is_lost_between_its_parts_is_gone_whole(database: Database) -> None:
+    """A new connection in the middle would commit the rest without the beginning."""
+    database.empty()
+    writer = await Writer.open(database.url(), SCHEMA)
+    reader = await connect(database.url(), SCHEMA)
+    try:
+        await writer.commit(evidence(1), progress_of(1))
+        await writer.write(evidence(2))
+        await reader.execute("SELECT pg_terminate_backend($1)", writer.connection.info.backend_pid)
+        with pytest.raises(psycopg.OperationalError):
+            await writer.commit(evidence(3), progress_of(2))
+        with pytest.raises(Retryable, match="before it"):
+            await writer.commit(evidence(4), progress_of(3))
+        assert await reader.fetchval("SELECT count(*) FROM bot_backtests") == 1
+        assert await reader.fetchval("SELECT rev FROM projection_head") == 1
+    finally:
+        await writer.close()
+        await reader.close()
+
+
+async def test_a_writer_ends_while_the_database_does_not_answer(database: Database) -> None:
+    writer = await Writer.open(database.url(), SCHEMA)
+    asked = writer.thread.submit(writer.connection.execute, "SELECT pg_sleep(300)")
+    reader = await connect(database.url(), SCHEMA)
+    try:
+        running = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND query LIKE '%pg_sleep(300)%' AND state = 'active'"
+        while not await reader.fetchval(running, writer.connection.info.backend_pid):
+            await asyncio.sleep(0.01)
+        assert not asked.done()
+        await asyncio.wait_for(writer.close(), 10)
+        assert isinstance(asked.exception(), psycopg.OperationalError)
+        assert not any(thread.name.startswith("projection-writer") for thread in threading.enumerate())
+    finally:
+        await reader.close()

@@ -109,7 +109,7 @@ class Projection:
         The next batches are read and decoded during the commit: their rows and offsets still move together and only after those before
         them, and if one fails none that follows is written. When nothing comes, all commits are waited for.
         """
-        records = await self.reader.poll(POLL_MS, min(POLL_RECORDS, self.settings.batch))
+        records = await self.reader.poll(POLL_MS, min(POLL_RECORDS, self.settings.batch - self.taken))
         if not self.taken:
             self.since_ms = clock.monotonic_ms()
         for record in records:
@@ -129,7 +129,7 @@ class Projection:
             await self._begin_commit()
         elif self.loose >= PART:
             await self.settle(IN_FLIGHT - 1)
-            self.writing.append((self.writer.write(self.intake.model.settled()), None))
+            self.writing.append((self.writer.write(self.intake.model.changes.take_done()), None))
             self.loose = 0
         return True
 
@@ -198,7 +198,7 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     """
     # Rows and open events live long; looking through them for cycles every few hundred objects would cost a quarter of the time.
     gc.set_threshold(200_000, 20, 100)
-    # The writing thread needs the interpreter for moments only, between two statements; at the usual 5 ms the database waits longer than it works.
+    # The writing thread needs the interpreter for moments between statements; at the usual 5 ms the database waits longer than it works.
     sys.setswitchinterval(SWITCH_S)
     connection = await connect(settings.database_url, settings.schema_name, statement_s=COMMIT_TIMEOUT_S)
     try:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import assert_never
 
 from autonomy.chain import AcceptedTick
-from autonomy.envelope import Received, event_id_of
+from autonomy.envelope import event_id_of
 from autonomy.events import (
     AttemptRefused,
     BotChanged,
@@ -40,9 +40,7 @@ from autonomy.events import (
     JobSucceeded,
     LoopPaused,
     LoopResumed,
-    PlannerPulse,
     PolicyChanged,
-    ProbePulse,
     PromotionRecommended,
     PromotionRequested,
     PromotionWithdrawn,
@@ -69,8 +67,6 @@ TickFact = (
     | PolicyChanged | HoldPlaced | HoldReleased | CancelRequested | ChainRepaired | BotPinned | BotUnpinned
     | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | SessionClosed
 )  # fmt: skip
-SETTLED = {"bot_backtests": None, "bot_jobs": "finished_at", "decision_spans": "to_tick"}
-"""Tables whose rows end, and the column that tells that one did; evidence is done with as it is found."""
 NO_DRIFT: Row = {"drift": None, "drift_at": None, "demote": None}
 
 
@@ -88,7 +84,6 @@ class Model:
         rev: the revision that the open batch will get.
         touched: bots whose badge row is to be derived anew; heard: what the open batch remembers of them for it.
         own: live jobs whose row belongs to the open batch alone, and is changed in place; any other is with the database already.
-        pulses: the newest of each source and process in the open batch, with its time of append.
     """
 
     bots: dict[str, Row] = field(default_factory=dict)
@@ -110,7 +105,6 @@ class Model:
     touched: set[str] = field(default_factory=set)
     heard: dict[str, Row] = field(default_factory=dict)
     own: set[str] = field(default_factory=set)
-    pulses: dict[tuple[type, str], tuple[Received, datetime]] = field(default_factory=dict)
 
     # ── ticks ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -372,12 +366,6 @@ class Model:
         self.changes.put("quarantine", (topic, partition, offset), rows.quarantine_row(said, at))
         return said
 
-    def apply_pulse(self, received: Received, at: datetime) -> None:
-        """A sign of life; the newest one of each process counts."""
-        event = received.event
-        if isinstance(event, PlannerPulse | ProbePulse):  # nothing else is on the pulse topic
-            self.pulses[type(event), event.process_id] = (received, at)
-
     # ── what each bot does now ─────────────────────────────────────────────────────────────────────────────────
 
     def _renew(self, bot_id: str) -> None:
@@ -391,22 +379,6 @@ class Model:
         self.now[bot_id] = row
         self.changes.put("bot_now", (bot_id,), row)
 
-    def settled(self) -> Changes:
-        """The open batch's rows that are done with, to be written ahead of its end.
-
-        What later records may still change stays and is written once, at the end: a busy bot's badge, job and decision change with
-        every few of them.
-        """
-        done = Changes()
-        for table, ended in SETTLED.items():
-            rows = self.changes.rows.pop(table, None)
-            if rows is None:
-                continue
-            done.rows[table] = rows if ended is None else {key: row for key, row in rows.items() if row[ended] is not None}
-            if len(done.rows[table]) < len(rows):
-                self.changes.rows[table] = {key: row for key, row in rows.items() if key not in done.rows[table]}
-        return done
-
     def finish(self) -> Changes:
         """The batch's changes, with every touched bot's badge derived from the rows as they are now."""
         for bot_id in self.touched:
@@ -414,10 +386,6 @@ class Model:
                 self._renew(bot_id)
         self.touched, self.own = set(), set()
         self.signs.finish(self.changes)
-        for received, at in self.pulses.values():
-            row = rows.pulse_row(received, at)
-            self.changes.put("pulses", (row["source"], row["process_id"]), row)
-        self.pulses = {}
         done, self.changes = self.changes, Changes()
         return done
 

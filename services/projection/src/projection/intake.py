@@ -98,7 +98,7 @@ class Intake:
                 self.waiting.setdefault((RUNNERS, record.partition), deque()).append((record.offset, event.tick))
             self.model.apply_bar(event, at)
         elif record.topic == PULSE:
-            self.model.apply_pulse(received, at)
+            self.model.signs.pulse(received, at)
         elif isinstance(event, RunnerHeartbeat):
             self.model.apply_beat(event, at)
         elif isinstance(event, CapabilitiesAnnounced):
@@ -146,9 +146,7 @@ class Intake:
     def _inputs_read(self, tick: AcceptedTick) -> bool:
         needed = (COMMANDS, RUNNERS) if self.model.fold.must_wait else INPUTS
         return all(
-            self.positions.get((topic, number), 0) >= end
-            for topic in needed
-            for number, end in enumerate(tick.seal.cut.get(topic, ()))
+            self.positions.get((topic, number), 0) >= end for topic in needed for number, end in enumerate(tick.seal.cut.get(topic, ()))
         )
 
     def is_full(self, topic: str, number: int) -> bool:

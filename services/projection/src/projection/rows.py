@@ -6,7 +6,7 @@ Place in the flow: apply → **rows** → store. Pure functions without memory; 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple, assert_never
+from typing import Final, NamedTuple, assert_never
 
 import orjson
 
@@ -40,6 +40,9 @@ from autonomy.lifecycle import Job
 from autonomy.values import JobStatus, iso
 from projection.bot_now import Row
 from projection.sealed import NOTHING, Decided, Ordered
+
+ENDS: Final = {"bot_backtests": None, "bot_jobs": "finished_at", "decision_spans": "to_tick"}
+"""Tables whose rows end, and the column that tells that one did; evidence is done with as it is found."""
 
 
 @lru_cache(maxsize=4096)
@@ -85,6 +88,22 @@ class Changes:
             self.ended[key] = tick
         else:
             open_row["to_tick"] = tick
+
+    def take_done(self) -> "Changes":
+        """The rows that are done with, to be written ahead of the batch's end.
+
+        What later records may still change stays and is written once, at the end: a busy bot's badge, job and decision change with
+        every few of them.
+        """
+        done = Changes()
+        for table, ends in ENDS.items():
+            rows = self.rows.pop(table, None)
+            if rows is None:
+                continue
+            done.rows[table] = rows if ends is None else {key: row for key, row in rows.items() if row[ends] is not None}
+            if len(done.rows[table]) < len(rows):
+                self.rows[table] = {key: row for key, row in rows.items() if key not in done.rows[table]}
+        return done
 
     def drop(self, table: str, key: tuple[object, ...]) -> None:
         """Delete this row."""

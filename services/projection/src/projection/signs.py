@@ -1,4 +1,4 @@
-"""Signs of life: runner processes, what they announce, and which claims beat.
+"""Signs of life: pulses, runner processes, what they announce, and which claims beat.
 
 Place in the flow: heartbeats and capabilities → **signs** → rows of processes and jobs. Pure. A beat counts for a job only from its
 current winner; one that is read before the claim it belongs to is kept with its process until that claim is read.
@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from autonomy import lifecycle
-from autonomy.events import CapabilitiesAnnounced, HeldJob, JobStarted, RunnerHeartbeat
+from autonomy.envelope import Received
+from autonomy.events import CapabilitiesAnnounced, HeldJob, JobStarted, PlannerPulse, ProbePulse, RunnerHeartbeat
 from autonomy.lifecycle import JobFold
 from autonomy.values import JobStatus
 from projection.bot_now import Row
-from projection.rows import Changes
+from projection.rows import Changes, pulse_row
 
 MAX_UNMATCHED = 200
 """Claims remembered per process: more than a process holds jobs; the oldest goes first."""
@@ -23,17 +24,19 @@ MAX_UNMATCHED = 200
 
 @dataclass(slots=True)
 class Signs:
-    """What is known of each runner process.
+    """What is known of each process.
 
     Attributes:
         rows: by process id, without `unmatched`. They are changed in place: what goes to the database is a copy.
         unmatched: per process the claims that beat and are not known yet, with the time of the beat; the oldest first.
         touched: processes whose row changed in the open batch.
+        pulses: the newest of each source and process in the open batch, with its time of append.
     """
 
     rows: dict[str, Row] = field(default_factory=dict)
     unmatched: dict[str, dict[str, str]] = field(default_factory=dict)
     touched: dict[str, None] = field(default_factory=dict)
+    pulses: dict[tuple[type, str], tuple[Received, datetime]] = field(default_factory=dict)
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, object]]) -> "Signs":
@@ -76,12 +79,21 @@ class Signs:
             "strategies": [code.model_dump(mode="json", by_alias=True) for code in said.strategies],
         })  # fmt: skip
 
+    def pulse(self, received: Received, at: datetime) -> None:
+        """A planner or a probe lives; the newest sign of each process counts."""
+        event = received.event
+        if isinstance(event, PlannerPulse | ProbePulse):  # nothing else is on the pulse topic
+            self.pulses[type(event), event.process_id] = (received, at)
+
     def finish(self, changes: Changes) -> None:
-        """The rows of the processes that changed, as they are now."""
+        """The rows of the processes that changed, as they are now, and their newest pulses."""
         for process_id in self.touched:
             row = self.rows[process_id] | {"unmatched": dict(self.unmatched[process_id])}
             changes.put("bot_runners", (process_id,), row)
-        self.touched = {}
+        for received, at in self.pulses.values():
+            row = pulse_row(received, at)
+            changes.put("pulses", (row["source"], row["process_id"]), row)
+        self.touched, self.pulses = {}, {}
 
     def _process(self, process_id: str, at: datetime) -> Row:
         """The row of a process, to be changed."""

@@ -201,7 +201,8 @@ def _move_offsets(connection: Connection, progress: Progress) -> Cursor | None:
     return connection.execute(
         "INSERT INTO projection_offsets (topic, partition, next_offset, applied_offset) "
         "SELECT u.topic, u.number, u.next, u.applied "
-        "FROM unnest(%(topics)s::text[], %(numbers)s::int[], %(nexts)s::bigint[], %(applied)s::bigint[]) AS u(topic, number, next, applied) "
+        "FROM unnest(%(topics)s::text[], %(numbers)s::int[], %(nexts)s::bigint[], %(applied)s::bigint[]) "
+        "AS u(topic, number, next, applied) "
         "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset, "
         "applied_offset = excluded.applied_offset "
         "WHERE projection_offsets.next_offset = ("

@@ -80,9 +80,9 @@ class Writer:
     async def close(self) -> None:
         """Drop the connection and whatever it was doing; its thread ends, even where the database does not answer."""
         self.failed = True
-        with contextlib.suppress(OSError, psycopg.Error):  # gone already
-            with socket.socket(fileno=os.dup(self.connection.fileno())) as wire:
-                wire.shutdown(socket.SHUT_RDWR)
+        # Shut down, not closed: its thread may be waiting for an answer on it. It may also be gone already.
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.connection.fileno())) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
         self.thread.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self.thread.shutdown)
         self.connection.close()

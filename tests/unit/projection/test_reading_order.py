@@ -1,0 +1,212 @@
+"""The loop reads in the order of the chain, writes large batches in parts, and never waits for itself.
+
+Source: design, section 7; R-F10.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from aiokafka import TopicPartition
+
+from autonomy import lifecycle
+from autonomy.topics import INPUTS, JOBS
+from projection import app
+from projection.app import SPINE, Projection, end_of
+from projection.intake import Intake
+from support.histories import live_through, written_history
+from support.projections import Rows, a_projection, rows_of
+from support.read_models import Log, compared_rows, read_whole
+from support.shell import MemoryKafka, kafka_of
+from support.ticks import TickDriver
+
+CHUNK = 5
+FOREVER_MS = 1e9
+
+
+@pytest.fixture(scope="module")
+def driver() -> TickDriver:
+    return live_through(TickDriver(), written_history())
+
+
+@pytest.fixture
+def kafka(driver: TickDriver, monkeypatch: pytest.MonkeyPatch) -> MemoryKafka:
+    """A log that is all there from the beginning, of which a poll gives a few records."""
+    monkeypatch.setattr(app, "POLL_RECORDS", CHUNK)
+    monkeypatch.setattr(app, "POLL_MS", 1)
+    monkeypatch.setattr(app, "LONGEST_MS", FOREVER_MS)
+    return kafka_of(driver)
+
+
+def log_of(kafka: MemoryKafka) -> Log:
+    return {(place.topic, place.partition): list(records) for place, records in kafka.log.items()}  # type: ignore[misc] # both are records
+
+
+async def read(projection: Projection, after_turn: Callable[[], None] = lambda: None, turns: int = 100_000) -> bool:
+    """Read to the end of the log; returns whether it got there within so many turns."""
+    try:
+        for _ in range(turns):
+            if not await projection.turn():
+                return not projection.reader.lag()
+            after_turn()
+        return False
+    finally:
+        await projection.writer.close()
+        await asyncio.gather(*[under_way for under_way, _ in projection.writing], return_exceptions=True)
+
+
+def farthest(projection: Projection, driver: TickDriver) -> int:
+    """How far beyond the cut of the last tick that it knows any partition of inputs was read."""
+    known = projection.intake.ticks[-1].head.tick if projection.intake.ticks else projection.intake.applied_head.tick
+    cut = driver.accepted[known - 1].seal.cut if known else {}
+    if known == len(driver.accepted):
+        return 0  # no later tick can be waited for
+    return max(position - end_of(cut, *place) for place, position in projection.reader.positions.items() if place.topic in INPUTS)
+
+
+@pytest.mark.parametrize("last", [None, SPINE])
+async def test_inputs_are_not_read_ahead_of_the_ticks_that_are_known(
+    driver: TickDriver, kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch, last: TopicPartition | None
+) -> None:
+    """A poll gives what was fetched whole, so one chunk beyond the cut; whether the broker answers for the chain first or last."""
+    kafka.last = last
+    projection = a_projection(kafka, monkeypatch)
+    ahead, waiting = [0], [0]
+
+    def note() -> None:
+        ahead.append(farthest(projection, driver))
+        waiting.append(len(projection.intake.ticks))
+
+    assert await read(projection, note)
+    assert max(ahead) <= CHUNK
+    assert 0 < max(waiting) < app.TICKS_AHEAD + CHUNK
+    assert compared_rows(rows_of(projection)) == compared_rows(read_whole(log_of(kafka)))
+
+
+@pytest.mark.parametrize("last", [None, SPINE])
+async def test_a_reader_that_holds_nothing_is_far_ahead(
+    driver: TickDriver, kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch, last: TopicPartition | None
+) -> None:
+    """Negative control."""
+    kafka.last = last
+    monkeypatch.setattr(Projection, "read_in_order", lambda _: None)
+    projection = a_projection(kafka, monkeypatch)
+    ahead, waiting = [0], [0]
+
+    def note() -> None:
+        ahead.append(farthest(projection, driver))
+        waiting.append(len(projection.intake.ticks))
+
+    assert await read(projection, note)
+    assert max(ahead) > 2 * CHUNK if last else max(waiting) > app.TICKS_AHEAD + CHUNK
+
+
+async def test_at_the_end_of_the_chain_inputs_are_read_at_once(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their tick comes later; a page shows them before."""
+    projection = a_projection(kafka, monkeypatch)
+    assert await read(projection)
+    assert not projection.reader.is_behind(SPINE)
+    assert projection.reader.consumer.paused() == set()
+
+
+async def test_while_records_are_read_again_nothing_is_held(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of them waited is told only once all of them are in; a tick before that would lose some."""
+    kafka.last = SPINE
+    monkeypatch.setattr(Projection, "read_in_order", lambda _: None)
+    first = a_projection(kafka, monkeypatch)
+    while first.reader.is_behind(TopicPartition(JOBS, 0)) or not first.intake.waiting:
+        await first.turn()
+    await first.commit()
+    await first.writer.close()
+    monkeypatch.undo()
+    monkeypatch.setattr(app, "POLL_MS", 1)
+    second = a_projection(kafka, monkeypatch, rows_of(first))
+    second.read_in_order()
+    assert second.intake.reads_again
+    assert second.reader.consumer.paused() == set()
+    assert await read(second)
+    assert compared_rows(rows_of(second)) == compared_rows(read_whole(log_of(kafka)))
+
+
+async def test_a_tick_does_not_wait_for_jobs_that_may_not_be_read(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the bound of events ahead of their tick a partition is held until ticks come, so those must not wait for it."""
+    monkeypatch.setattr(lifecycle, "MAX_PENDING", 1)
+    monkeypatch.setattr(app, "TICKS_AHEAD", 50)
+    projection = a_projection(kafka, monkeypatch)
+    held = [False]
+    assert await read(projection, lambda: held.append(TopicPartition(JOBS, 0) in projection.reader.consumer.paused()), 5_000)
+    assert any(held)
+    assert compared_rows(rows_of(projection)) == compared_rows(read_whole(log_of(kafka)))
+
+
+async def test_a_tick_that_waits_for_them_is_never_applied(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control."""
+    monkeypatch.setattr(lifecycle, "MAX_PENDING", 1)
+    monkeypatch.setattr(app, "TICKS_AHEAD", 50)
+    inputs_read = Intake._inputs_read
+
+    def all_read(self: Intake, tick: object) -> bool:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lifecycle, "MAX_PENDING", 10**9)
+            return inputs_read(self, tick)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Intake, "_inputs_read", all_read)
+    assert not await read(a_projection(kafka, monkeypatch), turns=5_000)
+
+
+async def test_far_behind_a_batch_is_written_in_parts_and_what_changes_once_at_its_end(
+    kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "PART", 4 * CHUNK)
+    projection = a_projection(kafka, monkeypatch, batch=10**9)
+    assert await read(projection)
+    rows = rows_of(projection)
+    assert rows.written.count(None) == 2, "the log, and then what was said of its poison"
+    assert len(rows.written) > 10
+    assert sum(part or 0 for part in rows.written) > len(rows.table("bot_backtests")) > 0
+    assert rows.parts == []
+    assert compared_rows(rows) == compared_rows(read_whole(log_of(kafka)))
+
+
+@pytest.mark.parametrize(("batch", "longest_ms", "most"), [(3 * CHUNK, FOREVER_MS, 3 * CHUNK), (10**9, -1.0, CHUNK)])
+async def test_a_batch_has_its_bounds_in_records_and_in_time(
+    kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch, batch: int, longest_ms: float, most: int
+) -> None:
+    monkeypatch.setattr(app, "LONGEST_MS", longest_ms)
+    projection = a_projection(kafka, monkeypatch, batch=batch)
+    taken, begin = [], Projection._begin_commit
+
+    async def begin_commit(self: Projection) -> None:
+        taken.append(self.taken)
+        await begin(self)
+
+    monkeypatch.setattr(Projection, "_begin_commit", begin_commit)
+    assert await read(projection)
+    assert max(taken) == most
+    assert sum(taken) == sum(map(len, kafka.log.values()))
+    assert set(rows_of(projection).written) == {None}
+
+
+async def test_after_a_part_that_failed_nothing_is_committed(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "PART", 4 * CHUNK)
+    projection = a_projection(kafka, monkeypatch, batch=10**9)
+    rows = rows_of(projection)
+
+    def refuse(part: object) -> None:
+        raise OSError("the database is gone")
+
+    monkeypatch.setattr(rows, "write", refuse)
+    with pytest.raises(OSError, match="is gone"):
+        await read(projection)
+    assert (rows.progress, rows.rows) == (None, {})
+    again = a_projection(kafka, monkeypatch, Rows())
+    assert await read(again)
+    assert compared_rows(rows_of(again)) == compared_rows(read_whole(log_of(kafka)))
+
+
+async def test_closing_ends_the_writers_thread(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    projection = a_projection(kafka, monkeypatch)
+    await projection.turn()
+    await asyncio.wait_for(projection.writer.close(), 5)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        projection.writer.thread.submit(print)
