@@ -37,7 +37,7 @@ from projection.writer import Writer
 log = logging.getLogger(__name__)
 POLL_MS = 100
 POLL_RECORDS = 5_000
-PART = 5_000
+PART = 2_500
 """Records after which the database gets what is done with, while the broker is known to hold more."""
 LONGEST_MS = 2_000
 """No record waits longer for its commit, however far ahead the log is."""
