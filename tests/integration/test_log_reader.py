@@ -45,3 +45,44 @@ def test_the_first_question_for_ends_needs_one_attempt_and_fetches_nothing(broke
     assert asyncio.run(asked()) == 1
     attempts.clear()
     assert asyncio.run(asked_without_telling()) > 1  # the trap is still there
+
+
+def test_a_reader_knows_how_far_behind_the_broker_it_is(broker: Broker) -> None:
+    """From what its fetches brought along: nothing is asked for it, so before the first one nothing is known."""
+    fresh_topics(broker.bootstrap)
+    place, other = TopicPartition(TOPICS[0].name, 0), TopicPartition(TOPICS[1].name, 0)
+    append(broker.bootstrap, place.topic, 0, [b"value"] * 7)
+    append(broker.bootstrap, other.topic, 0, [b"value"])
+
+    async def asked() -> None:
+        async with await LogReader.open(broker.bootstrap, STARTS) as reader:
+            assert not reader.is_behind(place)
+            reader.pause_all_but([place])
+            while not reader.positions[place]:
+                await reader.poll(1_000, 3)
+            assert reader.positions[place] == 3
+            assert reader.is_behind(place)
+            while reader.is_behind(place):
+                await reader.poll(1_000, 3)
+            assert reader.positions[place] == 7
+            reader.pause_all_but(reader.positions)
+            while not reader.positions[other]:
+                await reader.poll(1_000)
+            assert reader.lag() == 0
+
+    asyncio.run(asked())
+
+
+def test_of_one_partition_so_many_bytes_are_fetched_at_once(broker: Broker) -> None:
+    """The inputs of a tick lie in many partitions: none of them shall fill the whole answer."""
+    fresh_topics(broker.bootstrap)
+    append(broker.bootstrap, TOPICS[0].name, 0, [b"x" * 10_000] * 20)
+
+    async def first(*limit: int) -> int:
+        async with await LogReader.open(broker.bootstrap, STARTS, *limit) as reader:
+            while not (records := await reader.poll(1_000)):
+                pass
+            return len(records)
+
+    assert asyncio.run(first(35_000)) == 3
+    assert asyncio.run(first()) == 20

@@ -4,7 +4,6 @@ Source: design, section 7; R-F10.
 """
 
 import asyncio
-import threading
 
 import psycopg
 import pytest
@@ -165,20 +164,4 @@ async def test_a_batch_whose_connection_is_lost_between_its_parts_is_gone_whole(
         assert await reader.fetchval("SELECT rev FROM projection_head") == 1
     finally:
         await writer.close()
-        await reader.close()
-
-
-async def test_a_writer_ends_while_the_database_does_not_answer(database: Database) -> None:
-    writer = await Writer.open(database.url(), SCHEMA)
-    asked = writer.thread.submit(writer.connection.execute, "SELECT pg_sleep(300)")
-    reader = await connect(database.url(), SCHEMA)
-    try:
-        running = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND query LIKE '%pg_sleep(300)%' AND state = 'active'"
-        while not await reader.fetchval(running, writer.connection.info.backend_pid):
-            await asyncio.sleep(0.01)
-        assert not asked.done()
-        await asyncio.wait_for(writer.close(), 10)
-        assert isinstance(asked.exception(), psycopg.OperationalError)
-        assert not any(thread.name.startswith("projection-writer") for thread in threading.enumerate())
-    finally:
         await reader.close()

@@ -17,6 +17,8 @@ from autonomy.envelope import Undecodable, decode
 from autonomy.events import BotDecision, Event, GateResult, RunnerMarked, SessionClosed, StageChanged
 from autonomy.topics import COMMANDS, JOBS, RUNNERS, RUNS
 from autonomy.values import BotState, Cause
+from projection import bot_now
+from projection.app import end_of
 from projection.books import Books
 from projection.intake import Intake
 from projection.signs import Signs
@@ -89,6 +91,38 @@ def chain_first(log: Log) -> MemoryStore:
         reading.apply()
         reading.commit()
     return store
+
+
+def tick_by_tick(log: Log) -> MemoryStore:
+    """The inputs of a tick, and then the tick, as on the day it was decided."""
+    store = MemoryStore()
+    reading = Reading.begin(log, store)
+    reading.read((RUNS, 0), len(log[(RUNS, 0)]))
+    while reading.unread:
+        cut = reading.intake.ticks[0].seal.cut if reading.intake.ticks else None
+        for topic, number in reading.unread:
+            end = len(log[(topic, number)]) if cut is None else end_of(cut, topic, number)
+            reading.read((topic, number), max(0, end - reading.positions[(topic, number)]))
+        reading.apply()
+    reading.commit()
+    return store
+
+
+@pytest.fixture(scope="module")
+def long_runners() -> Log:
+    """Careers in which research that was ordered later ends before the runner."""
+    return lived([(act % ACTS.index(Careers.mark), number) for act, number in written_steps(400)]).written()
+
+
+def test_the_last_end_of_a_bots_jobs_is_the_same_wherever_they_waited(long_runners: Log) -> None:
+    assert compared_rows(tick_by_tick(long_runners)) == compared_rows(read_whole(long_runners))
+
+
+def test_the_end_that_is_read_last_is_another_one(long_runners: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control."""
+    monkeypatch.setattr(bot_now, "last_end", lambda _, at, event_id: {"ended_at": at, "ended_event_id": event_id})
+    found, whole = compared_rows(tick_by_tick(long_runners)), compared_rows(read_whole(long_runners))
+    assert [name for name, rows in whole.items() if found[name] != rows] == ["bot_now"]
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -202,11 +202,3 @@ async def test_after_a_part_that_failed_nothing_is_committed(kafka: MemoryKafka,
     again = a_projection(kafka, monkeypatch, Rows())
     assert await read(again)
     assert compared_rows(rows_of(again)) == compared_rows(read_whole(log_of(kafka)))
-
-
-async def test_closing_ends_the_writers_thread(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    projection = a_projection(kafka, monkeypatch)
-    await projection.turn()
-    await asyncio.wait_for(projection.writer.close(), 5)
-    with pytest.raises(RuntimeError, match="shutdown"):
-        projection.writer.thread.submit(print)

@@ -83,6 +83,7 @@ class Projection:
 
     async def close(self) -> None:
         """Let go of every connection; a batch under way is dropped, it is read again."""
+        self.writer.failed = True  # or its thread, coming free between two of these, would commit a batch without a part of it
         for under_way, _ in self.writing:
             under_way.cancel()
         await asyncio.gather(*[under_way for under_way, _ in self.writing], return_exceptions=True)

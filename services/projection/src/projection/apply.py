@@ -306,7 +306,8 @@ class Model:
         self.by_bot.get(after.bot_id, set()).discard(after.job_id)
         if not isinstance(step, JobSucceeded):
             self.careers.searched(after.job_id, after.status, None, at, self.changes)
-        self._remember(after.bot_id, {"ended_at": at, "ended_event_id": event_id})
+        heard = self.heard.get(after.bot_id, {})
+        self._remember(after.bot_id, bot_now.last_end(heard if "ended_at" in heard else self.now.get(after.bot_id, {}), at, event_id))
 
     def _result(self, step: JobSucceeded, at: datetime) -> Row:
         """The result of a job in its own tables; returns what its row shows of it."""

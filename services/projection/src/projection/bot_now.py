@@ -70,6 +70,16 @@ def since_of(now: Now, decided_at: datetime | None, ended_at: datetime | None) -
     return max(times) if times else None
 
 
+def last_end(known: Row, at: datetime, event_id: str) -> Row:
+    """The columns that tell when the last of a bot's jobs ended, if this end is later than the known one.
+
+    Of two jobs the one that ended first may be read last, if both waited for their ticks.
+    """
+    before = _time(known.get("ended_at"))
+    later = before is None or (at, event_id) > (before, str(known["ended_event_id"]))
+    return {"ended_at": at, "ended_event_id": event_id} if later else {}
+
+
 def badge_row(bot: Row, span: Row | None, live: Iterable[Row], before: Row) -> Row:
     """The row of a bot's badge, but for its session and its recommendation.
 

@@ -154,7 +154,7 @@ class Intake:
         if topic == JOBS:
             return self.model.fold.must_wait
         # A partition where a bar waits was read beyond the next tick's cut, so that tick does not need more of it.
-        return topic == RUNNERS and self.model.books.pending_bars >= MAX_PENDING and bool(self.waiting.get((topic, number)))
+        return topic == RUNNERS and self.model.books.pending_bars >= MAX_PENDING and self._first_waiting((topic, number)) is not None
 
     def progress(self) -> Progress:
         """What a commit of everything applied so far may claim."""
@@ -177,10 +177,15 @@ class Intake:
             return head_offset + 1
         if key[0] not in WAITING:
             return position
+        first = self._first_waiting(key)
+        return position if first is None else min(position, first)
+
+    def _first_waiting(self, key: Key) -> int | None:
+        """The offset of the first record of a partition that still waits for its tick."""
         queue = self.waiting.get(key)
         while queue and queue[0][1] <= self.model.fold.head_tick:
             queue.popleft()
-        return min(position, queue[0][0]) if queue else position
+        return queue[0][0] if queue else None
 
     def handed_over(self, progress: Progress) -> None:
         """The batch goes to the database, and whatever follows stands on it: should it fail, all that is in memory is dropped."""

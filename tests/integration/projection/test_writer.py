@@ -1,0 +1,151 @@
+"""The writer against a real database that refuses, or does not answer: a batch is whole or not there, and the thread always ends.
+
+Source: design, section 7; R-F10.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg.pq import PipelineStatus
+
+from autonomy import clock
+from autonomy.chain import GENESIS
+from autonomy.errors import Retryable
+from autonomy.read_model import SCHEMA
+from projection.app import build_projection
+from projection.bot_now import Row
+from projection.rows import Changes
+from projection.settings import ProjectionSettings
+from projection.store import Progress
+from projection.writer import Writer
+from support.builders import an_id
+from support.platform import Platform, fleet, wait_for
+from support.servers import Database
+
+pytestmark = pytest.mark.servers
+QUICK_S = 10
+"""Less than any time-out of the servers or their clients."""
+MOVED = Progress(GENESIS, None, 0, 0, 0, 0, 1, {("autonomy.commands", 0): (5, 5)}, {})
+
+
+def a_note(number: int, kind: str | None = "HELD") -> Changes:
+    """A row of a table; without a kind the database refuses it."""
+    changes, event_id = Changes(), an_id(f"note-{number}")
+    row: Row = {
+        "event_id": event_id,
+        "bot_id": "bot-1",
+        "tick": number,
+        "kind": kind,
+        "actor": "x",
+        "detail": "x",
+        "created_at": clock.now(),
+    }
+    changes.put("bot_notes", (event_id,), row)
+    return changes
+
+
+def many(*notes: Changes) -> Changes:
+    """All of these rows."""
+    changes = Changes()
+    for note in notes:
+        for (event_id,), row in note.rows["bot_notes"].items():
+            changes.put("bot_notes", (event_id,), row)
+    return changes
+
+
+def stored(database: Database) -> tuple[object, ...] | None:
+    """How many notes, offsets and heads are committed."""
+    with psycopg.connect(database.owner_url, options=f"-c search_path={SCHEMA}") as connection:
+        counted = (
+            "SELECT (SELECT count(*) FROM bot_notes), (SELECT count(*) FROM projection_offsets), (SELECT count(*) FROM projection_head)"
+        )
+        return connection.execute(counted).fetchone()
+
+
+@contextlib.contextmanager
+def stopped(writer: Writer) -> Iterator[None]:
+    """Its process in the database stands still: the connection is there, and no answer comes."""
+    backend = writer.connection.info.backend_pid
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(backend, signal.SIGCONT)
+
+
+async def until_it_waits(writer: Writer) -> None:
+    """Its thread has begun to write, and gets no answer."""
+    while writer.connection.pgconn.pipeline_status == PipelineStatus.OFF:
+        await asyncio.sleep(0.01)
+
+
+def writing_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("projection-writer")]
+
+
+@pytest.mark.parametrize("refused", ["a part", "the end"])
+async def test_a_refused_row_takes_its_whole_batch_along(database: Database, refused: str) -> None:
+    """In the middle of a statement of many, with statements before it and behind it on their way already."""
+    database.empty()
+    bad = many(*[a_note(number, None if number == 1_200 else "HELD") for number in range(10, 2_000)])
+    writer = await Writer.open(database.url(), SCHEMA)
+    try:
+        parts = [writer.write(a_note(1)), writer.write(bad if refused == "a part" else a_note(2)), writer.write(a_note(3))]
+        parts.append(writer.commit(bad if refused == "the end" else a_note(4), MOVED))
+        parts.append(writer.commit(a_note(5), MOVED))
+        found = [type(each) for each in await asyncio.gather(*parts, return_exceptions=True)]
+    finally:
+        await writer.close()
+    place = 1 if refused == "a part" else 3
+    assert found == [type(None)] * place + [psycopg.errors.NotNullViolation] + [Retryable] * (4 - place)
+    assert stored(database) == (0, 0, 0)
+
+
+async def test_the_same_batch_without_that_row_is_there(database: Database) -> None:
+    """Positive control."""
+    database.empty()
+    writer = await Writer.open(database.url(), SCHEMA)
+    try:
+        under_way = [writer.write(a_note(1)), writer.write(many(*map(a_note, range(10, 2_000)))), writer.commit(a_note(4), MOVED)]
+        await asyncio.gather(*under_way)
+    finally:
+        await writer.close()
+    assert stored(database) == (1_992, 1, 1)
+
+
+async def test_a_writer_ends_while_its_connection_is_silent(database: Database) -> None:
+    database.empty()
+    writer = await Writer.open(database.url(), SCHEMA)
+    with stopped(writer):
+        under_way = [writer.write(a_note(1)), writer.write(a_note(2)), writer.commit(a_note(3), MOVED)]
+        await until_it_waits(writer)
+        async with asyncio.timeout(QUICK_S):
+            await writer.close()
+        assert writing_threads() == []
+        assert all(isinstance(each, BaseException) for each in await asyncio.gather(*under_way, return_exceptions=True))
+    assert stored(database) == (0, 0, 0)
+
+
+async def test_a_process_lets_go_of_a_silent_database_and_the_next_one_does_its_work(platform: Platform) -> None:
+    await asyncio.to_thread(platform.register, fleet(3))
+    settings = ProjectionSettings(KAFKA_BOOTSTRAP_SERVERS=platform.broker.bootstrap, DATABASE_URL=platform.database.url())  # type: ignore[call-arg] # by their names in the environment
+    first = await build_projection(settings)
+    with stopped(first.writer):
+        try:
+            while not first.writing:
+                await first.turn()
+            await until_it_waits(first.writer)
+        finally:
+            async with asyncio.timeout(QUICK_S):
+                await first.close()
+        assert writing_threads() == []
+    assert platform.one("SELECT count(*) FROM commands") == 0
+    service = platform.projection()
+    wait_for("the command's row", lambda: platform.one("SELECT count(*) FROM commands") == 1)
+    assert service.alive
