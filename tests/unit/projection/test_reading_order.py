@@ -35,6 +35,7 @@ def kafka(driver: TickDriver, monkeypatch: pytest.MonkeyPatch) -> MemoryKafka:
     monkeypatch.setattr(app, "POLL_RECORDS", CHUNK)
     monkeypatch.setattr(app, "POLL_MS", 1)
     monkeypatch.setattr(app, "LONGEST_MS", FOREVER_MS)
+    monkeypatch.setattr(app, "SHORTLY_MS", FOREVER_MS)
     return kafka_of(driver)
 
 
@@ -168,11 +169,18 @@ async def test_far_behind_a_batch_is_written_in_parts_and_what_changes_once_at_i
     assert compared_rows(rows) == compared_rows(read_whole(log_of(kafka)))
 
 
-@pytest.mark.parametrize(("batch", "longest_ms", "most"), [(3 * CHUNK, FOREVER_MS, 3 * CHUNK), (10**9, -1.0, CHUNK)])
+@pytest.mark.parametrize(("batch", "part", "bound", "most"), [
+    (3 * CHUNK, 10**9, "", 3 * CHUNK),
+    (10**9, CHUNK, "LONGEST_MS", CHUNK),
+    (10**9, 10**9, "SHORTLY_MS", CHUNK),
+])  # fmt: skip
 async def test_a_batch_has_its_bounds_in_records_and_in_time(
-    kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch, batch: int, longest_ms: float, most: int
+    kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch, batch: int, part: int, bound: str, most: int
 ) -> None:
-    monkeypatch.setattr(app, "LONGEST_MS", longest_ms)
+    """The shorter time counts while little is left, be it because records keep coming."""
+    monkeypatch.setattr(app, "PART", part)
+    if bound:
+        monkeypatch.setattr(app, bound, -1.0)
     projection = a_projection(kafka, monkeypatch, batch=batch)
     taken, begin = [], Projection._begin_commit
 

@@ -41,6 +41,8 @@ PART = 2_500
 """Records after which the database gets what is done with, while the broker is known to hold more."""
 LONGEST_MS = 2_000
 """No record waits longer for its commit, however far ahead the log is."""
+SHORTLY_MS = 100
+"""Nor longer than this while less than a part is left, as when records keep coming."""
 SPINE = TopicPartition(RUNS, 0)
 TICKS_AHEAD = 2
 """Accepted ticks that wait for their inputs at once."""
@@ -124,8 +126,9 @@ class Projection:
             await self.settle()
             return False
         self.read_in_order()
-        ends = not records or not self.reader.lag() or self.taken >= self.settings.batch
-        if ends or clock.monotonic_ms() - self.since_ms > LONGEST_MS:
+        left = self.reader.lag() if records else 0
+        longest_ms = LONGEST_MS if left >= PART else SHORTLY_MS
+        if not left or self.taken >= self.settings.batch or clock.monotonic_ms() - self.since_ms > longest_ms:
             await self.settle(IN_FLIGHT - 1)
             await self._begin_commit()
         elif self.loose >= PART:
