@@ -80,6 +80,7 @@ class MemoryKafka:
     # ── as a consumer ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Stored]]:
+        assert max_records > 0, "as the client demands"
         self.polls += 1
         for partition in sorted(self.log, key=lambda each: (each == self.last, each.topic != RUNS, each)):
             start = self.read.get(partition, 0)

@@ -1,0 +1,82 @@
+"""When a batch ends, and how often a part of it is written before.
+
+Source: design, section 7; R-F10.
+"""
+
+import pytest
+
+from autonomy import clock
+from projection import app
+from projection.app import Projection
+from support.histories import live_through, written_history
+from support.projections import a_projection, rows_of
+from support.shell import MemoryKafka, kafka_of
+from support.ticks import TickDriver
+
+CHUNK = 5
+
+
+@pytest.fixture(scope="module")
+def driver() -> TickDriver:
+    return live_through(TickDriver(), written_history())
+
+
+@pytest.fixture
+def kafka(driver: TickDriver, monkeypatch: pytest.MonkeyPatch) -> MemoryKafka:
+    """A log that is all there from the beginning, of which a poll gives a few records."""
+    for name, value in {"POLL_RECORDS": CHUNK, "POLL_MS": 1, "LONGEST_MS": 1e9, "SHORTLY_MS": 1e9}.items():
+        monkeypatch.setattr(app, name, value)
+    return kafka_of(driver)
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many records each batch had."""
+    counts: list[int] = []
+    begin = Projection._begin_commit
+
+    async def begin_commit(self: Projection) -> None:
+        counts.append(self.taken)
+        await begin(self)
+
+    monkeypatch.setattr(Projection, "_begin_commit", begin_commit)
+    return counts
+
+
+@pytest.mark.parametrize(("part", "bound"), [(1, "LONGEST_MS"), (10**9, "SHORTLY_MS")], ids=["far behind", "near the end"])
+async def test_the_time_of_a_batch_is_counted_from_its_first_record(
+    kafka: MemoryKafka, taken: list[int], monkeypatch: pytest.MonkeyPatch, part: int, bound: str
+) -> None:
+    now_ms = [0.0]
+    monkeypatch.setattr(clock, "monotonic_ms", lambda: now_ms[0])
+    monkeypatch.setattr(app, "PART", part)
+    monkeypatch.setattr(app, bound, 3.5)
+    projection = a_projection(kafka, monkeypatch, batch=10**9)
+    while await projection.turn():
+        now_ms[0] += 1.0
+    await projection.writer.close()
+    assert max(taken) == 5 * CHUNK
+    assert len(taken) > 10
+
+
+async def test_the_last_record_of_the_log_is_committed_at_once(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after a poll that finds nothing: on a quiet log a page would wait for it each time."""
+    projection = a_projection(kafka, monkeypatch, batch=10**9)
+    while projection.reader.lag() or not projection.intake.read:
+        await projection.turn()
+    assert projection.taken == 0
+    await projection.settle()
+    await projection.writer.close()
+    assert rows_of(projection).progress is not None
+
+
+async def test_a_part_is_written_after_so_many_records_and_not_after_each_of_the_next(
+    kafka: MemoryKafka, taken: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "PART", 8 * CHUNK)
+    projection = a_projection(kafka, monkeypatch, batch=10**9)
+    while await projection.turn():
+        pass
+    await projection.writer.close()
+    parts = len(rows_of(projection).written) - len(taken)
+    assert 5 < parts <= sum(taken) // (8 * CHUNK)
