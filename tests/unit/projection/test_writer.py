@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from autonomy.errors import Retryable
-from projection import writer
+from projection import app, writer
 from projection.app import Projection
 from projection.rows import Changes
 from support.projections import Rows, a_projection
@@ -89,3 +89,20 @@ async def test_closing_ends_the_thread_and_retrieves_what_failed(projection: Pro
     await asyncio.wait_for(projection.close(), 10)
     with pytest.raises(RuntimeError, match="shutdown"):
         projection.writer.write(Changes())
+
+
+async def test_waiting_too_long_takes_no_part_back(projection: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends is the process's patience; its close drops the batch whole."""
+    monkeypatch.setattr(app, "COMMIT_TIMEOUT_S", 0.05)
+    database = Database(monkeypatch)
+    begun = projection.writer.write("before")  # type: ignore[arg-type] # told apart by name
+    await a_batch_under_way(database, projection, "one", "two")
+    with pytest.raises(TimeoutError):
+        await projection.settle()
+    assert not any(under_way.cancelled() for under_way, _ in projection.writing)
+    closing = asyncio.ensure_future(projection.close())
+    await asyncio.sleep(0)
+    database.go_on.set()
+    await closing
+    assert begun.done()
+    assert database.written == ["before"]

@@ -146,7 +146,8 @@ class Projection:
         """Wait until at most so many parts of batches are under way to the database, the oldest first."""
         while len(self.writing) > left or (self.writing and self.writing[0][0].done()):
             under_way, progress = self.writing[0]
-            await asyncio.wait_for(under_way, COMMIT_TIMEOUT_S)
+            # Shielded: a part that is taken back alone would let the end of its batch be committed without it.
+            await asyncio.wait_for(asyncio.shield(under_way), COMMIT_TIMEOUT_S)
             self.writing.popleft()
             if progress is not None:
                 HEAD_TICK.set(progress.head.tick)
