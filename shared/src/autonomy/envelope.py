@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from operator import attrgetter
 from types import NoneType, UnionType
-from typing import Annotated, Final, Literal, NamedTuple, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, Union, cast, get_args, get_origin
 
 import msgspec
 from pydantic import BaseModel, ValidationError
@@ -69,6 +69,8 @@ class _Wire(msgspec.Struct, forbid_unknown_fields=True):
 
 REQUIRED_KEYS: Final = sum(field.required for field in msgspec.structs.fields(_Wire))
 _DECODER: Final = msgspec.json.Decoder(_Wire)
+_INSTANT: Final[Any] = Annotated[datetime, msgspec.Meta(tz=True)]
+CANONICAL_LENGTH: Final = len("2026-01-01T00:00:00.000Z")
 
 
 def encode(
@@ -179,7 +181,10 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
 @lru_cache(maxsize=1024)
 def _canonical(time: str) -> str:
     """An instant with its zone, as `iso` writes it; all records of a tick share one."""
-    return iso(msgspec.convert(time, Annotated[datetime, msgspec.Meta(tz=True)]))
+    instant = msgspec.convert(time, _INSTANT)
+    if len(time) == CANONICAL_LENGTH and (time[10], time[19], time[23]) == ("T", ".", "Z"):
+        return time  # a valid instant in this form is as `iso` writes it already
+    return iso(instant)
 
 
 def _may_repeat_a_key(value: bytes, time: str, kept: int, *, escapes: bool) -> bool:

@@ -5,7 +5,7 @@ Source: reliability corpus F15.
 
 import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from autonomy import events as catalogue
 from autonomy.envelope import MAX_RECORD_BYTES, Received, Undecodable, data_bytes, decode, encode, keys_in
 from autonomy.errors import BadInput
 from autonomy.events import BY_WIRE, CATALOGUE, Event, SetPolicy
-from autonomy.values import JobClass, instant_of_ms
+from autonomy.values import JobClass, instant_of_ms, iso
 from contract.examples import examples
 from support.builders import NOON_MS, a_command, an_id, an_order, capabilities
 
@@ -212,6 +212,25 @@ def test_bitmap_that_is_no_base64_is_refused(days: str) -> None:
 @pytest.mark.parametrize("time", ["", "yesterday", "2026-11-22T12:00:00", "2026-13-01T00:00:00Z"])
 def test_envelope_time_that_is_no_instant_is_refused(time: str) -> None:
     assert "no envelope" in refused(changed(time=time))
+
+
+NO_INSTANTS = ("%Y-%m-%dT%H:%M:%S,{ms}Z", "%Y-%m-%dT%H:%M:60.{ms}Z", "%Y-%m-%dT24:%M:%S.{ms}Z", "%Y-%m-%dT%H:%M:%S.0{ms}")
+FORMS = st.sampled_from([
+    "%Y-%m-%dT%H:%M:%S.{ms}Z", "%Y-%m-%dT%H:%M:%S.{ms}z", "%Y-%m-%dt%H:%M:%S.{ms}Z", "%Y-%m-%d %H:%M:%S.{ms}Z", "%Y-%m-%dT%H:%M:%S.{ms}5Z",
+    "%Y-%m-%dT%H:%M:%S.{ms}+02:00", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S-00:30", *NO_INSTANTS,
+])  # fmt: skip
+
+
+@given(st.datetimes(datetime(1970, 1, 2), datetime(9999, 1, 1)), FORMS)  # noqa: DTZ001 (the form names the zone)
+def test_envelope_time_is_given_back_as_every_document_shows_it_or_refused(moment: datetime, form: str) -> None:
+    """In whichever form it came; what is in that form already is not written anew."""
+    text = moment.strftime(form).format(ms=f"{moment.microsecond // 1000:03}")
+    found = decode(changed(time=text), "autonomy.commands")
+    if form in NO_INSTANTS:
+        assert isinstance(found, Undecodable)
+    else:
+        assert isinstance(found, Received)
+        assert found.time == iso(datetime.fromisoformat(text.upper()))
 
 
 @given(st.binary(max_size=400))
