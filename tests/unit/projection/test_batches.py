@@ -80,3 +80,20 @@ async def test_a_part_is_written_after_so_many_records_and_not_after_each_of_the
     await projection.writer.close()
     parts = len(rows_of(projection).written) - len(taken)
     assert 5 < parts <= sum(taken) // (8 * CHUNK)
+
+
+async def test_a_long_batch_is_not_ended_the_moment_that_little_is_left(
+    kafka: MemoryKafka, taken: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the log may be near: a commit just before it would write all badges twice."""
+    now_ms = [0.0]
+    monkeypatch.setattr(clock, "monotonic_ms", lambda: now_ms[0])
+    total = sum(map(len, kafka.log.values()))
+    monkeypatch.setattr(app, "PART", total // 2)
+    monkeypatch.setattr(app, "SHORTLY_MS", 3.5)
+    projection = a_projection(kafka, monkeypatch, batch=10**9)
+    while await projection.turn():
+        now_ms[0] += 1.0
+    await projection.writer.close()
+    assert total // 2 + 3 * CHUNK <= taken[0] <= total // 2 + 6 * CHUNK
+    assert max(taken[1:]) <= 5 * CHUNK

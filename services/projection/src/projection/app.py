@@ -42,7 +42,7 @@ PART = 2_500
 LONGEST_MS = 2_000
 """No record waits longer for its commit, however far ahead the log is."""
 SHORTLY_MS = 100
-"""Nor longer than this while less than a part is left, as when records keep coming."""
+"""Nor longer than this once less than a part is left, as when records keep coming."""
 SPINE = TopicPartition(RUNS, 0)
 TICKS_AHEAD = 2
 """Accepted ticks that wait for their inputs at once."""
@@ -67,7 +67,8 @@ class Projection:
     """One projection on one schema.
 
     Attributes:
-        taken: records read and not on their way to the database yet, the first of them at `since_ms`.
+        taken: records read and not on their way to the database yet, the first of them at `since_ms`; at `far_ms` there was last more than
+            a part to be read.
         loose: those of them since a part of the batch was written.
     """
 
@@ -80,6 +81,7 @@ class Projection:
     stopping: bool = False
     taken: int = 0
     since_ms: float = 0.0
+    far_ms: float = 0.0
     loose: int = 0
     read_only_log: bool = False
 
@@ -114,7 +116,7 @@ class Projection:
         """
         records = await self.reader.poll(POLL_MS, min(POLL_RECORDS, self.settings.batch - self.taken))
         if not self.taken:
-            self.since_ms = clock.monotonic_ms()
+            self.since_ms = self.far_ms = clock.monotonic_ms()
         for record in records:
             self.intake.take(record)
         for topic, count in Tally([record.topic for record in records]).items():
@@ -126,9 +128,11 @@ class Projection:
             await self.settle()
             return False
         self.read_in_order()
-        left = self.reader.lag() if records else 0
-        longest_ms = LONGEST_MS if left >= PART else SHORTLY_MS
-        if not left or self.taken >= self.settings.batch or clock.monotonic_ms() - self.since_ms > longest_ms:
+        now_ms, left = clock.monotonic_ms(), self.reader.lag() if records else 0
+        if left >= PART:
+            self.far_ms = now_ms
+        late = now_ms - self.since_ms > LONGEST_MS or now_ms - self.far_ms > SHORTLY_MS
+        if late or not left or self.taken >= self.settings.batch:
             await self.settle(IN_FLIGHT - 1)
             await self._begin_commit()
         elif self.loose >= PART:
