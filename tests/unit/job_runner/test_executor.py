@@ -6,15 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autonomy.errors import BadInput
+from job_runner import executor
 from job_runner.backtest import run_research
 from job_runner.executor import ExecutorStopped, JobTimeout, PoolExecutor, WorkerLost
 from job_runner.market_data import DataMissing, EmbeddedMarketData
@@ -226,6 +229,51 @@ def test_a_stop_leaves_no_worker_that_was_just_being_started() -> None:
         await pool.stop(0)
         assert not pool._replacing
         assert not multiprocessing.active_children()
+
+    in_pool(test)
+
+
+def test_a_start_that_is_given_up_leaves_no_worker() -> None:
+    async def main() -> None:
+        pool = PoolExecutor(1, EmbeddedMarketData())
+        spawn, spawned, go_on = pool._spawn, threading.Event(), threading.Event()
+
+        def spawn_slowly() -> Any:
+            slot = spawn()
+            spawned.set()
+            assert go_on.wait(30)
+            return slot
+
+        pool._spawn = spawn_slowly  # type: ignore[method-assign]
+        starting = asyncio.ensure_future(pool.start())
+        await asyncio.to_thread(spawned.wait, 60)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        assert multiprocessing.active_children()
+        go_on.set()
+        await pool.stop(0)
+        async with asyncio.timeout(10):
+            while multiprocessing.active_children():
+                await asyncio.sleep(0.02)
+
+    asyncio.run(main())
+
+
+def test_jobs_hear_of_a_worker_that_cannot_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short of descriptors, the pipe says so and not the worker."""
+    monkeypatch.setattr(executor, "REPLACE_TRIES", 1)
+
+    def refuse() -> None:
+        raise OSError(24, "Too many open files")
+
+    async def test(pool: PoolExecutor) -> None:
+        task = await begun(pool, an_order(suite=LONG))
+        pool._spawn = refuse  # type: ignore[assignment, method-assign]
+        os.kill(pool.worker_pids()[0], signal.SIGKILL)
+        with pytest.raises(WorkerLost):
+            await task
+        with pytest.raises(ExecutorStopped):
+            await asyncio.wait_for(pool.run(an_order(job_id="job-2"), ignore), 20)
 
     in_pool(test)
 

@@ -6,12 +6,14 @@ Source: design, section 7; R-F10.
 import asyncio
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from aiokafka import TopicPartition
 
 from autonomy import lifecycle
-from autonomy.topics import INPUTS, JOBS
-from projection import app
+from autonomy.errors import Broken
+from autonomy.topics import INPUTS, JOBS, RUNS
+from projection import app, rebuild
 from projection.app import SPINE, Projection, end_of
 from projection.intake import Intake
 from support.histories import live_through, written_history
@@ -90,7 +92,7 @@ async def test_a_reader_that_holds_nothing_is_far_ahead(
 ) -> None:
     """Negative control."""
     kafka.last = last
-    monkeypatch.setattr(Projection, "read_in_order", lambda _: None)
+    monkeypatch.setattr(Projection, "read_in_order", lambda _, **__: None)
     projection = a_projection(kafka, monkeypatch)
     ahead, waiting = [0], [0]
 
@@ -113,7 +115,7 @@ async def test_at_the_end_of_the_chain_inputs_are_read_at_once(kafka: MemoryKafk
 async def test_while_records_are_read_again_nothing_is_held(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which of them waited is told only once all of them are in; a tick before that would lose some."""
     kafka.last = SPINE
-    monkeypatch.setattr(Projection, "read_in_order", lambda _: None)
+    monkeypatch.setattr(Projection, "read_in_order", lambda _, **__: None)
     first = a_projection(kafka, monkeypatch)
     while first.reader.is_behind(TopicPartition(JOBS, 0)) or not first.intake.waiting:
         await first.turn()
@@ -210,3 +212,58 @@ async def test_after_a_part_that_failed_nothing_is_committed(kafka: MemoryKafka,
     again = a_projection(kafka, monkeypatch, Rows())
     assert await read(again)
     assert compared_rows(rows_of(again)) == compared_rows(read_whole(log_of(kafka)))
+
+
+async def test_a_gap_at_the_end_of_the_chain_holds_no_inputs(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction's marker counts for the end of a partition, and is never handed out."""
+    projection = a_projection(kafka, monkeypatch)
+    highwater = MemoryKafka.highwater
+    monkeypatch.setattr(MemoryKafka, "highwater", lambda self, place: (highwater(self, place) or 0) + (place == SPINE))
+    for _ in range(2):
+        while await projection.turn():
+            pass
+    await projection.writer.close()
+    assert projection.reader.is_behind(SPINE)
+    assert not [place for place in projection.reader.consumer.paused() if place.topic in INPUTS]
+    assert all(projection.reader.positions[place] == len(records) for place, records in kafka.log.items())
+
+
+@pytest.mark.parametrize("name", ["IdleInTransactionSessionTimeout", "TransactionTimeout", "ReadOnlySqlTransaction", "AdminShutdown"])
+def test_what_a_server_says_when_it_ends_an_open_transaction_is_passing(name: str) -> None:
+    assert issubclass(getattr(psycopg.errors, name), app.PASSING)
+
+
+@pytest.mark.parametrize("bound", [1, 10**9])
+async def test_a_rebuild_ends_where_a_projection_at_the_bound_of_waiting_events_stood(
+    driver: TickDriver, kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch, bound: int
+) -> None:
+    """There a tick was applied, and committed, before its job events were read."""
+    monkeypatch.setattr(lifecycle, "MAX_PENDING", bound)
+    monkeypatch.setattr(app, "TICKS_AHEAD", 50)
+    live = a_projection(kafka, monkeypatch)
+
+    def is_ahead_of_its_jobs() -> bool:
+        head = live.intake.applied_head.tick
+        cut = driver.accepted[head - 1].seal.cut if head else {}
+        return any(live.intake.positions.get((JOBS, number), 0) < end for number, end in enumerate(cut.get(JOBS, ())))
+
+    while await live.turn() and not (bound == 1 and is_ahead_of_its_jobs()):
+        pass
+    assert is_ahead_of_its_jobs() == (bound == 1)
+    await live.commit()
+    await live.writer.close()
+    offsets = live.intake.offsets
+    target = {key: offsets.next_offset[key] if key[0] == RUNS else applied for key, applied in offsets.applied.items()}
+    monkeypatch.setattr(lifecycle, "MAX_PENDING", 10**9)
+    side = a_projection(kafka, monkeypatch, Rows())
+
+    async def build(_: object, *, read_only_log: bool) -> Projection:
+        side.read_only_log = read_only_log
+        return side
+
+    monkeypatch.setattr(rebuild, "build_projection", build)
+    monkeypatch.setattr(Projection, "close", lambda self: self.writer.close())
+    await rebuild.fill(side.settings, target)
+    assert compared_rows(rows_of(side)) == compared_rows(rows_of(live))
+    with pytest.raises(Broken, match="ends at tick"):
+        await rebuild.fill(side.settings, target | {(RUNS, 0): target[(RUNS, 0)] - 1})

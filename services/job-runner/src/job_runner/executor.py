@@ -285,7 +285,7 @@ class PoolExecutor:
         for attempt in range(REPLACE_TRIES):
             if self._stopping.is_set():
                 return
-            with suppress(WorkerLost):
+            with suppress(WorkerLost, OSError, EOFError):  # short of memory or of descriptors, the pipe or the fork says so itself
                 await self._add_worker()
                 return
             with suppress(TimeoutError):
@@ -297,7 +297,13 @@ class PoolExecutor:
                 running.free.set()
 
     async def _add_worker(self) -> None:
-        slot = await in_thread(self._spawn)
+        spawning = in_thread(self._spawn)
+        try:
+            slot = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            # The thread goes on; whoever gave up the start must not be left with its worker.
+            spawning.add_done_callback(_end_unwanted)
+            raise
         if self._stopping.is_set():
             await in_thread(slot.end)
             return
@@ -323,6 +329,12 @@ class PoolExecutor:
         theirs.close()
         lifeline_theirs.close()
         return _Slot(process, ours, lifeline_ours, cancelled)
+
+
+def _end_unwanted(spawned: "asyncio.Future[_Slot]") -> None:
+    if not spawned.cancelled() and spawned.exception() is None:
+        ending = in_thread(spawned.result().end)
+        ending.add_done_callback(lambda ended: ended.exception())
 
 
 def _await_ready(slot: _Slot) -> None:

@@ -54,7 +54,11 @@ RETRY_S = 0.5
 COMMIT_TIMEOUT_S = 30
 PULSES_BACK = 50
 SWITCH_S = 0.000_5
-LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+LOST = (
+    psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.IdleInTransactionSessionTimeout, psycopg.errors.TransactionTimeout,
+    psycopg.errors.ReadOnlySqlTransaction,
+)  # fmt: skip
+"""The writer's connection, or the server's patience with it."""
 PASSING = (*GONE, *LOST, KafkaError)
 """What may be over at the next start; anything else is a fault of this code and stops the process."""
 ROWS = Counter("autonomy_projection_records", "Records applied", ["topic"])
@@ -124,10 +128,10 @@ class Projection:
         applied = self.intake.apply_ready_ticks()
         self.taken += len(records)
         self.loose += len(records)
+        self.read_in_order(quiet=not records)
         if not self.taken and not applied:
             await self.settle()
             return False
-        self.read_in_order()
         now_ms, left = clock.monotonic_ms(), self.reader.lag() if records else 0
         if left >= PART:
             self.far_ms = now_ms
@@ -171,10 +175,14 @@ class Projection:
         self.intake.handed_over(progress)
         self.taken = self.loose = 0
 
-    def read_in_order(self) -> None:
+    def read_in_order(self, *, quiet: bool = False) -> None:
         """Fetch on only where the next ticks need it.
 
         What is read far ahead of its tick waits in memory, and the database waits for it.
+
+        Args:
+            quiet: nothing came. Then no input is held for a chain that is said to go on: at its end may stand what is never handed out,
+                such as the marker of somebody's transaction.
         """
         held = set[TopicPartition]()
         # What was read before has to come in whole, or no tick can be applied that would free it.
@@ -182,7 +190,7 @@ class Projection:
             ticks = self.intake.ticks
             if len(ticks) >= TICKS_AHEAD:
                 held.add(SPINE)
-            cut = ticks[-1].seal.cut if ticks else {} if self.reader.is_behind(SPINE) else None
+            cut = ticks[-1].seal.cut if ticks else {} if self.reader.is_behind(SPINE) and not quiet else None
             held |= {
                 partition
                 for partition, position in self.reader.positions.items()

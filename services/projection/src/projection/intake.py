@@ -3,7 +3,8 @@
 Place in the flow: log reader → **intake** → model. Pure bookkeeping around the model. For `autonomy.runs` the resume offset
 is the one after the last accepted seal; for job events and runners' bars it stops before the first one that waits for its tick;
 `applied` remembers how far everything else was applied, so that re-read records are skipped exactly. A tick is applied once all
-commands and bars below its cut were read: then it closes a session at a bar that is known here.
+commands and bars below its cut were read: then it closes a session at a bar that is known here. It waits for its job events too where
+it can, since what is read behind its tick need not be kept.
 
 Source: design, section 7; S8.
 """
@@ -34,7 +35,8 @@ class Intake:
     """The reading side of one projection.
 
     Attributes:
-        ticks: accepted, waiting for the commands and bars below their cut.
+        ticks: accepted, waiting for the inputs below their cut.
+        waits_for_jobs: False of a rebuild, which has no job events beyond those that the live projection had at its head.
         waiting: per partition, offsets of records that wait for their tick, rising, with that tick.
         quarantined: how many records could not be read, in all.
         said: what to publish on the quarantine topic before the commit.
@@ -52,6 +54,7 @@ class Intake:
     said: list[RecordQuarantined] = field(default_factory=list)
     read: int = 0
     spans: RowSpans | None = None
+    waits_for_jobs: bool = True
 
     def take(self, record: Record) -> None:
         """Route one record."""
@@ -144,7 +147,7 @@ class Intake:
         return any(key[0] in WAITING and self.positions.get(key, 0) < applied for key, applied in self.offsets.applied.items())
 
     def _inputs_read(self, tick: AcceptedTick) -> bool:
-        needed = (COMMANDS, RUNNERS) if self.model.fold.must_wait else INPUTS
+        needed = INPUTS if self.waits_for_jobs and not self.model.fold.must_wait else (COMMANDS, RUNNERS)
         return all(
             self.positions.get((topic, number), 0) >= end for topic in needed for number, end in enumerate(tick.seal.cut.get(topic, ()))
         )

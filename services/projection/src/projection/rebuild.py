@@ -17,6 +17,7 @@ from typing import Final
 
 import asyncpg
 
+from autonomy.errors import Broken
 from autonomy.postgres import connect
 from autonomy.read_model import METADATA, NOT_COMPARED, NOT_REBUILT, SCHEMA
 from autonomy.telemetry import set_up
@@ -79,8 +80,13 @@ async def picture(url: str, schema: str) -> tuple[Target, Hashes]:
 
 
 async def fill(settings: ProjectionSettings, target: Mapping[tuple[str, int], int]) -> int:
-    """Read the log into the side schema up to exactly these offsets; returns how many records were read."""
+    """Read the log into the side schema up to exactly these offsets; returns how many records were read.
+
+    Raises:
+        Broken: what is below these offsets does not bring the rows to the head that they say.
+    """
     projection = await build_projection(settings, read_only_log=True)
+    projection.intake.waits_for_jobs = False
     try:
         while not reached(projection.intake.positions, target):
             records = await projection.reader.poll(200, settings.batch)
@@ -90,6 +96,9 @@ async def fill(settings: ProjectionSettings, target: Mapping[tuple[str, int], in
             projection.intake.apply_ready_ticks()
             if records:
                 await projection.commit()
+        head, wanted = projection.intake.applied_head, target.get((RUNS, 0), 0)
+        if head.offset + 1 != wanted:
+            raise Broken(f"the rebuild ends at tick {head.tick}, offset {head.offset} of {RUNS}, and the live rows just below {wanted}")
         return projection.intake.read
     finally:
         await projection.close()
