@@ -19,6 +19,10 @@ from projection.writer import Writer
 from support.read_models import MemoryStore
 from support.shell import PARTITIONS, MemoryKafka
 
+CHUNK = 5
+"""Records of a poll where a test wants many of them."""
+FOREVER_MS = 1e9
+
 
 class Rows(MemoryStore):
     """The database's place behind the writer.

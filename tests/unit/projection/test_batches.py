@@ -7,40 +7,8 @@ import pytest
 
 from autonomy import clock
 from projection import app
-from projection.app import Projection
-from support.histories import live_through, written_history
-from support.projections import a_projection, rows_of
-from support.shell import MemoryKafka, kafka_of
-from support.ticks import TickDriver
-
-CHUNK = 5
-
-
-@pytest.fixture(scope="module")
-def driver() -> TickDriver:
-    return live_through(TickDriver(), written_history())
-
-
-@pytest.fixture
-def kafka(driver: TickDriver, monkeypatch: pytest.MonkeyPatch) -> MemoryKafka:
-    """A log that is all there from the beginning, of which a poll gives a few records."""
-    for name, value in {"POLL_RECORDS": CHUNK, "POLL_MS": 1, "LONGEST_MS": 1e9, "SHORTLY_MS": 1e9}.items():
-        monkeypatch.setattr(app, name, value)
-    return kafka_of(driver)
-
-
-@pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many records each batch had."""
-    counts: list[int] = []
-    begin = Projection._begin_commit
-
-    async def begin_commit(self: Projection) -> None:
-        counts.append(self.taken)
-        await begin(self)
-
-    monkeypatch.setattr(Projection, "_begin_commit", begin_commit)
-    return counts
+from support.projections import CHUNK, a_projection, rows_of
+from support.shell import MemoryKafka
 
 
 @pytest.mark.parametrize(("part", "bound"), [(1, "LONGEST_MS"), (10**9, "SHORTLY_MS")], ids=["far behind", "near the end"])

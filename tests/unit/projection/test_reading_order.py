@@ -16,29 +16,10 @@ from autonomy.topics import INPUTS, JOBS, RUNS
 from projection import app, rebuild
 from projection.app import SPINE, Projection, end_of
 from projection.intake import Intake
-from support.histories import live_through, written_history
-from support.projections import Rows, a_projection, rows_of
+from support.projections import CHUNK, Rows, a_projection, rows_of
 from support.read_models import Log, compared_rows, read_whole
-from support.shell import MemoryKafka, kafka_of
+from support.shell import MemoryKafka
 from support.ticks import TickDriver
-
-CHUNK = 5
-FOREVER_MS = 1e9
-
-
-@pytest.fixture(scope="module")
-def driver() -> TickDriver:
-    return live_through(TickDriver(), written_history())
-
-
-@pytest.fixture
-def kafka(driver: TickDriver, monkeypatch: pytest.MonkeyPatch) -> MemoryKafka:
-    """A log that is all there from the beginning, of which a poll gives a few records."""
-    monkeypatch.setattr(app, "POLL_RECORDS", CHUNK)
-    monkeypatch.setattr(app, "POLL_MS", 1)
-    monkeypatch.setattr(app, "LONGEST_MS", FOREVER_MS)
-    monkeypatch.setattr(app, "SHORTLY_MS", FOREVER_MS)
-    return kafka_of(driver)
 
 
 def log_of(kafka: MemoryKafka) -> Log:
@@ -67,13 +48,8 @@ def farthest(projection: Projection, driver: TickDriver) -> int:
     return max(position - end_of(cut, *place) for place, position in projection.reader.positions.items() if place.topic in INPUTS)
 
 
-@pytest.mark.parametrize("last", [None, SPINE])
-async def test_inputs_are_not_read_ahead_of_the_ticks_that_are_known(
-    driver: TickDriver, kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch, last: TopicPartition | None
-) -> None:
-    """A poll gives what was fetched whole, so one chunk beyond the cut; whether the broker answers for the chain first or last."""
-    kafka.last = last
-    projection = a_projection(kafka, monkeypatch)
+async def read_and_watch(projection: Projection, driver: TickDriver) -> tuple[int, int]:
+    """Read to the end; returns how far ahead any input ever was, and how many ticks ever waited."""
     ahead, waiting = [0], [0]
 
     def note() -> None:
@@ -81,8 +57,19 @@ async def test_inputs_are_not_read_ahead_of_the_ticks_that_are_known(
         waiting.append(len(projection.intake.ticks))
 
     assert await read(projection, note)
-    assert max(ahead) <= CHUNK
-    assert 0 < max(waiting) < app.TICKS_AHEAD + CHUNK
+    return max(ahead), max(waiting)
+
+
+@pytest.mark.parametrize("last", [None, SPINE])
+async def test_inputs_are_not_read_ahead_of_the_ticks_that_are_known(
+    driver: TickDriver, kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch, last: TopicPartition | None
+) -> None:
+    """A poll gives what was fetched whole, so one chunk beyond the cut; whether the broker answers for the chain first or last."""
+    kafka.last = last
+    projection = a_projection(kafka, monkeypatch)
+    ahead, waiting = await read_and_watch(projection, driver)
+    assert ahead <= CHUNK
+    assert 0 < waiting < app.TICKS_AHEAD + CHUNK
     assert compared_rows(rows_of(projection)) == compared_rows(read_whole(log_of(kafka)))
 
 
@@ -94,14 +81,8 @@ async def test_a_reader_that_holds_nothing_is_far_ahead(
     kafka.last = last
     monkeypatch.setattr(Projection, "read_in_order", lambda _, **__: None)
     projection = a_projection(kafka, monkeypatch)
-    ahead, waiting = [0], [0]
-
-    def note() -> None:
-        ahead.append(farthest(projection, driver))
-        waiting.append(len(projection.intake.ticks))
-
-    assert await read(projection, note)
-    assert max(ahead) > 2 * CHUNK if last else max(waiting) > app.TICKS_AHEAD + CHUNK
+    ahead, waiting = await read_and_watch(projection, driver)
+    assert ahead > 2 * CHUNK if last else waiting > app.TICKS_AHEAD + CHUNK
 
 
 async def test_at_the_end_of_the_chain_inputs_are_read_at_once(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,20 +158,13 @@ async def test_far_behind_a_batch_is_written_in_parts_and_what_changes_once_at_i
     (10**9, 10**9, "SHORTLY_MS", CHUNK),
 ])  # fmt: skip
 async def test_a_batch_has_its_bounds_in_records_and_in_time(
-    kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch, batch: int, part: int, bound: str, most: int
+    kafka: MemoryKafka, taken: list[int], monkeypatch: pytest.MonkeyPatch, batch: int, part: int, bound: str, most: int
 ) -> None:
     """The shorter time counts while little is left, be it because records keep coming."""
     monkeypatch.setattr(app, "PART", part)
     if bound:
         monkeypatch.setattr(app, bound, -1.0)
     projection = a_projection(kafka, monkeypatch, batch=batch)
-    taken, begin = [], Projection._begin_commit
-
-    async def begin_commit(self: Projection) -> None:
-        taken.append(self.taken)
-        await begin(self)
-
-    monkeypatch.setattr(Projection, "_begin_commit", begin_commit)
     assert await read(projection)
     assert max(taken) == most
     assert sum(taken) == sum(map(len, kafka.log.values()))

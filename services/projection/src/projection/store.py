@@ -1,6 +1,6 @@
 """Read the working rows, and write a batch: rows and offsets in one transaction.
 
-Place in the flow: apply → **store** → PostgreSQL. Each table gets an upsert per batch, from JSON documents of its rows; offsets move by
+Place in the flow: apply → **store** → PostgreSQL. Each table gets upserts from JSON documents of its rows; offsets move by
 compare and set, so a second projection on the same schema stops instead of doing the work twice.
 
 Source: design, section 7; R-F9, R-F10.
