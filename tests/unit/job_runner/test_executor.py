@@ -225,9 +225,9 @@ def test_a_stop_leaves_no_worker_that_was_just_being_started() -> None:
         os.kill(pool.worker_pids()[0], signal.SIGKILL)
         with pytest.raises(WorkerLost):
             await task
-        assert pool._replacing
+        assert pool._changing
         await pool.stop(0)
-        assert not pool._replacing
+        assert not pool._changing
         assert not multiprocessing.active_children()
 
     in_pool(test)
@@ -250,11 +250,11 @@ def test_a_start_that_is_given_up_leaves_no_worker() -> None:
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         assert multiprocessing.active_children()
+        stopping = asyncio.ensure_future(pool.stop(0))
+        assert not (await asyncio.wait({stopping}, timeout=0.1))[0]
         go_on.set()
-        await pool.stop(0)
-        async with asyncio.timeout(10):
-            while multiprocessing.active_children():
-                await asyncio.sleep(0.02)
+        await stopping
+        assert not multiprocessing.active_children()
 
     asyncio.run(main())
 

@@ -9,7 +9,7 @@ import asyncio
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -130,7 +130,8 @@ class PoolExecutor:
         self._idle: asyncio.Queue[_Slot] = asyncio.Queue()
         self._slots: set[_Slot] = set()
         self._jobs: dict[str, _Running] = {}
-        self._replacing: set[asyncio.Task[None]] = set()
+        # Workers being started or replaced; a stop waits for them.
+        self._changing: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -217,8 +218,8 @@ class PoolExecutor:
         self._slots.clear()
         await self._empty.wait()
         # A worker that was just being started, or ended, must not be left to a thread that nobody waits for.
-        while self._replacing:
-            await asyncio.wait(self._replacing)
+        while self._changing:
+            await asyncio.wait(self._changing)
 
     def worker_pids(self) -> tuple[int, ...]:
         """Process ids of the workers, for diagnosis."""
@@ -275,9 +276,13 @@ class PoolExecutor:
             self._idle.put_nowait(slot)
             return
         self._slots.discard(slot)
-        task = asyncio.get_running_loop().create_task(self._replace(slot))
-        self._replacing.add(task)
-        task.add_done_callback(self._replacing.discard)
+        _ = self._change(self._replace(slot))
+
+    def _change(self, change: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(change)
+        self._changing.add(task)
+        task.add_done_callback(self._changing.discard)
+        return task
 
     async def _replace(self, lost: _Slot) -> None:
         # In a thread: a process that is slow to die must not hold up the beats of the other jobs.
@@ -297,13 +302,13 @@ class PoolExecutor:
                 running.free.set()
 
     async def _add_worker(self) -> None:
-        spawning = in_thread(self._spawn)
-        try:
-            slot = await asyncio.shield(spawning)
-        except asyncio.CancelledError:
-            # The thread goes on; whoever gave up the start must not be left with its worker.
-            spawning.add_done_callback(_end_unwanted)
-            raise
+        """Start one worker, unless the pool is stopping. Whoever gives up waiting leaves it to the pool, whose stop ends it."""
+        await asyncio.shield(self._change(self._start_worker()))
+
+    async def _start_worker(self) -> None:
+        if self._stopping.is_set():
+            return
+        slot = await in_thread(self._spawn)
         if self._stopping.is_set():
             await in_thread(slot.end)
             return
@@ -329,12 +334,6 @@ class PoolExecutor:
         theirs.close()
         lifeline_theirs.close()
         return _Slot(process, ours, lifeline_ours, cancelled)
-
-
-def _end_unwanted(spawned: "asyncio.Future[_Slot]") -> None:
-    if not spawned.cancelled() and spawned.exception() is None:
-        ending = in_thread(spawned.result().end)
-        ending.add_done_callback(lambda ended: ended.exception())
 
 
 def _await_ready(slot: _Slot) -> None:
