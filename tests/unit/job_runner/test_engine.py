@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,10 +56,14 @@ def columns(rows: FloatArray) -> tuple[FloatArray, ...]:
     return tuple(np.ascontiguousarray(rows[:, c]) for c in (OPEN, HIGH, LOW, CLOSE, VOLUME))
 
 
+def oracle() -> Any:
+    """The other engine, where there is one: of Python 3.13 and later there are no wheels, and its source does not build."""
+    return pytest.importorskip("raptorbt", reason="not verified here: the oracle of the fills has no wheel for this Python")
+
+
 @pytest.mark.parametrize("costs", COSTS)
 def test_longs_equal_an_independent_engine_over_8000_bars(costs: Costs) -> None:
-    import raptorbt
-
+    raptorbt = oracle()
     rows = some_rows(8_000)
     ours = simulate(program("sma-cross", {}), rows, costs, CASH)
     held = sma_targets(rows).astype(bool)
@@ -77,8 +82,7 @@ def test_longs_equal_an_independent_engine_over_8000_bars(costs: Costs) -> None:
 @pytest.mark.parametrize("direction", [1, -1])
 @pytest.mark.parametrize("costs", COSTS)
 def test_shorts_equal_an_independent_margin_session(direction: int, costs: Costs) -> None:
-    import raptorbt
-
+    raptorbt = oracle()
     rows = some_rows(1_500, volatility=0.01)
     held = sma_targets(rows)
     ours = simulate_targets(held * np.int8(direction), rows, costs, CASH)
