@@ -14,7 +14,7 @@ from itertools import islice
 from operator import is_
 from typing import Final, Protocol
 
-from autonomy.envelope import Ready, Undecodable, data_bytes, decode, encode, enveloped
+from autonomy.envelope import Ready, Received, Undecodable, data_bytes, decode, encode, enveloped
 from autonomy.errors import Broken
 from autonomy.events import Event, Head, PlannerRun, TickRecord
 from autonomy.topics import RUNS
@@ -155,8 +155,8 @@ def write_seal(seal: PlannerRun, now_ms: int) -> tuple[PlannerRun, RunRecord]:
     return whole, RunRecord(SEAL_KIND, seal.tick, seal.try_id, seal.count + 1, key.encode(), value)
 
 
-def sealed_event(record: RunRecord) -> Event:
-    """The event of one record of an accepted tick.
+def sealed_record(record: RunRecord) -> Received:
+    """What one record of an accepted tick says.
 
     Raises:
         Broken: it cannot be decoded.
@@ -164,7 +164,7 @@ def sealed_event(record: RunRecord) -> Event:
     received = decode(record.value, RUNS)
     if isinstance(received, Undecodable):
         raise Broken(f"sealed record {record.tick}/{record.seq} cannot be read: {received.reason}")
-    return received.event
+    return received
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class AcceptedTick:
         Raises:
             Broken: a sealed record cannot be decoded; the planner wrote something that this reader does not know.
         """
-        return [sealed_event(record) for record in self.records]
+        return [sealed_record(record).event for record in self.records]
 
 
 @dataclass(slots=True)

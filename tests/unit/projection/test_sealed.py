@@ -14,8 +14,8 @@ from autonomy.chain import GENESIS, AcceptedTick, Chain, RunRecord
 from autonomy.envelope import data_bytes
 from autonomy.errors import Broken
 from autonomy.events import BotDecision, JobEnqueued
-from autonomy.values import JobType, Reason
-from projection.careers import blocking
+from autonomy.values import JobType, Reason, derived_ids
+from projection.rows import blocking
 from projection.sealed import Decided, Ordered, facts_of
 from support.builders import an_id
 from support.histories import live_through, written_history
@@ -42,7 +42,7 @@ def ticks() -> list[AcceptedTick]:
 def test_decisions_are_the_codecs(ticks: list[AcceptedTick]) -> None:
     seen, gated = 0, 0
     for tick in ticks:
-        for fact, event in zip(facts_of(tick), tick.events(), strict=True):
+        for (fact, _), event in zip(facts_of(tick), tick.events(), strict=True):
             assert isinstance(fact, Decided) == isinstance(event, BotDecision)
             if not isinstance(fact, Decided) or not isinstance(event, BotDecision):
                 continue
@@ -67,7 +67,7 @@ def test_decisions_are_the_codecs(ticks: list[AcceptedTick]) -> None:
 def test_orders_are_the_codecs_and_searches_and_sessions_come_whole(ticks: list[AcceptedTick]) -> None:
     kinds = set()
     for tick in ticks:
-        for fact, event in zip(facts_of(tick), tick.events(), strict=True):
+        for (fact, _), event in zip(facts_of(tick), tick.events(), strict=True):
             assert isinstance(fact, Ordered) == isinstance(event, JobEnqueued)
             if not isinstance(fact, Ordered) or not isinstance(event, JobEnqueued):
                 continue
@@ -83,11 +83,17 @@ def test_every_other_fact_is_the_codecs_own(ticks: list[AcceptedTick]) -> None:
     found = [
         (fact, event)
         for tick in ticks
-        for fact, event in zip(facts_of(tick), tick.events(), strict=True)
+        for (fact, _), event in zip(facts_of(tick), tick.events(), strict=True)
         if not isinstance(fact, Decided | Ordered)
     ]
     assert len({type(event) for _, event in found}) > 5
     assert all(fact == event for fact, event in found)
+
+
+def test_a_fact_has_the_id_that_its_place_gives_it(ticks: list[AcceptedTick]) -> None:
+    for tick in ticks:
+        derived = derived_ids(len(tick.records), "record", tick.seal.tick, tick.seal.try_id)
+        assert [event_id for _, event_id in facts_of(tick)] == list(derived)
 
 
 def sealed(record: RunRecord) -> AcceptedTick:
@@ -111,7 +117,7 @@ def test_what_a_row_cannot_hold_stops_the_projection(ticks: list[AcceptedTick]) 
     def written(**changes: Any) -> bytes:
         return orjson.dumps({**data, "data": {**data["data"], **changes}})
 
-    (fact,) = facts_of(sealed(replace(decision, value=written(detail="a word"))))
+    ((fact, _),) = facts_of(sealed(replace(decision, value=written(detail="a word"))))
     assert isinstance(fact, Decided)  # the control: rewriting alone is no fault
     for value, why in [
         (written(detail="a\0b"), "NUL"),
@@ -135,7 +141,7 @@ def test_broken_gates_stop_it_too(ticks: list[AcceptedTick]) -> None:
     gated = next(
         record for tick in ticks for record in tick.records if record.kind == BotDecision.wire and b'"promotion":[{' in record.value
     )
-    (fact,) = facts_of(sealed(replace(gated, value=gated.value.replace(b'"verdict":"', b'"verdict":"X'))))
+    ((fact, _),) = facts_of(sealed(replace(gated, value=gated.value.replace(b'"verdict":"', b'"verdict":"X'))))
     assert isinstance(fact, Decided)
     with pytest.raises(Broken, match="verdict"):
         _ = fact.gates

@@ -52,16 +52,15 @@ from autonomy.events import (
     StageChanged,
 )
 from autonomy.lifecycle import Job, JobFold, JobStep
-from autonomy.values import JobStatus, derived_ids
+from autonomy.values import JobStatus
 from projection import bot_now, rows
 from projection.books import Books
 from projection.bot_now import Row
-from projection.careers import Careers, blocking, drift_row
+from projection.careers import Careers, drift_row
 from projection.rows import Changes, Said, instant
-from projection.sealed import Decided, Ordered, facts_of
+from projection.sealed import NOTHING, Decided, Ordered, facts_of
 from projection.signs import Signs
 
-SPARK_POINTS = 24
 TickFact = (
     CommandAccepted | CommandRejected | BotRegistered | BotChanged | BotRetired | StageChanged | LoopPaused | LoopResumed
     | PolicyChanged | HoldPlaced | HoldReleased | CancelRequested | ChainRepaired | BotPinned | BotUnpinned
@@ -111,8 +110,7 @@ class Model:
     def apply_tick(self, tick: AcceptedTick) -> None:
         """Apply an accepted tick whole, then the job events and bars that waited for it."""
         seal = tick.seal
-        ids = derived_ids(len(tick.records), "record", seal.tick, seal.try_id)
-        for seq, (fact, event_id) in enumerate(zip(facts_of(tick), ids, strict=True), start=1):
+        for seq, (fact, event_id) in enumerate(facts_of(tick), start=1):
             said = Said(seal.now, seal.tick, event_id)
             if isinstance(fact, Decided):
                 self._decided(fact, said)
@@ -227,11 +225,7 @@ class Model:
         span = rows.span_row(event, said)
         self.spans[event.bot_id] = span
         self.changes.put("decision_spans", (event.bot_id, said.tick), span)
-        heard: Row = {"decided_at": said.at}
-        gates = event.gates
-        if gates is not None:
-            heard |= {"promotion_to": span["promotion_to"], "promotion_blockers": blocking(gates), "promotion_gates": len(gates)}
-        self._remember(event.bot_id, heard)
+        self._remember(event.bot_id, {"decided_at": said.at} if event.promotion == NOTHING else {"decided_at": said.at, "gates": event})
 
     def _remember(self, bot_id: str, columns: Row) -> None:
         """Columns of the badge row that later batches keep."""
@@ -325,7 +319,7 @@ class Model:
         self._remember(step.bot_id, {
             "evidence_until": found.last_day.isoformat(), "evidence_at": at, "evidence_job": step.job_id,
             "sharpe": metrics.sharpe, "max_drawdown": metrics.max_drawdown, "trades": metrics.trades,
-            "spark": found.curve.strategy_sampled(SPARK_POINTS) if found.curve is not None else [],
+            "spark": found.curve,
         })  # fmt: skip
 
     # ── signs of life, commands ────────────────────────────────────────────────────────────────────────────────
@@ -371,7 +365,7 @@ class Model:
 
     def _renew(self, bot_id: str) -> None:
         live = [self.jobs[job_id] for job_id in self.by_bot.get(bot_id, ())]
-        before = (self.now.get(bot_id) or rows.no_evidence()) | self.heard.pop(bot_id, {})
+        before = (self.now.get(bot_id) or rows.no_evidence()) | rows.derived_last(self.heard.pop(bot_id, {}))
         row = bot_now.badge_row(self.bots[bot_id], self.spans.get(bot_id), live, before)
         search = self.careers.searches.get(str(row["job_id"]))
         row.update(self.books.now_of(bot_id))

@@ -5,7 +5,6 @@ Place in the flow: tick facts and results of searches → **careers** → rows. 
 Source: R-A3.6, R-C3, R-F7.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
@@ -20,10 +19,9 @@ from autonomy.events import (
     PromotionWithdrawn,
     StageChanged,
 )
-from autonomy.values import JobStatus, Verdict
+from autonomy.values import JobStatus
 from projection.bot_now import Row
 from projection.rows import Changes, Said, json_of
-from projection.sealed import GateSaid
 
 PromotionFact = PromotionRecommended | PromotionRequested | PromotionWithdrawn
 
@@ -156,12 +154,3 @@ def drift_row(event: DriftJudged, said: Said) -> Row:
         "job_id": event.job_id, "bot_id": event.bot_id, "session_id": event.session_id, "verdict": event.verdict.value,
         "findings": list(event.findings), "demote": event.demote, "tick": said.tick, "judged_at": said.at, "event_id": said.event_id,
     }  # fmt: skip
-
-
-def blocking(gates: Sequence[GateSaid]) -> list[dict[str, str]]:
-    """The gates that have a say and do not pass, in the API's words."""
-    return [
-        {"code": gate.code, "measured": gate.measured, "required": gate.required, "clearsWhen": gate.clears_when}
-        for gate in gates
-        if gate.deciding and gate.verdict is not Verdict.PASS
-    ]

@@ -3,6 +3,7 @@
 Place in the flow: apply → **rows** → store. Pure functions without memory; `Changes` collects the rows of one batch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -24,6 +25,7 @@ from autonomy.events import (
     CommandAccepted,
     CommandRejected,
     Document,
+    EquityCurve,
     HoldPlaced,
     HoldReleased,
     JobSucceeded,
@@ -37,10 +39,11 @@ from autonomy.events import (
     StageChanged,
 )
 from autonomy.lifecycle import Job
-from autonomy.values import JobStatus, iso
+from autonomy.values import JobStatus, Verdict, iso
 from projection.bot_now import Row
-from projection.sealed import NOTHING, Decided, Ordered
+from projection.sealed import NOTHING, Decided, GateSaid, Ordered
 
+SPARK_POINTS: Final = 24
 ENDS: Final = {"bot_backtests": None, "bot_jobs": "finished_at", "decision_spans": "to_tick"}
 """Tables whose rows end, and the column that tells that one did; evidence is done with as it is found."""
 
@@ -366,3 +369,24 @@ def order_row(event: Ordered, seq: int, said: Said) -> Row:
         "bars_until": event.bars_until.isoformat(), "spec": orjson.Fragment(bytes(event.spec)),
         "result": None, "attempts": [], "event_id": said.event_id, "started_event_id": None, "ended_event_id": None,
     }  # fmt: skip
+
+
+def blocking(gates: Sequence[GateSaid]) -> list[dict[str, str]]:
+    """The gates that have a say and do not pass, in the API's words."""
+    return [
+        {"code": gate.code, "measured": gate.measured, "required": gate.required, "clearsWhen": gate.clears_when}
+        for gate in gates
+        if gate.deciding and gate.verdict is not Verdict.PASS
+    ]
+
+
+def derived_last(heard: Row) -> Row:
+    """The columns that a batch heard for a badge, with those that cost most derived from what was heard last."""
+    decided = heard.pop("gates", None)
+    if isinstance(decided, Decided) and (gates := decided.gates) is not None:
+        to = decided.promotion_to
+        heard |= {"promotion_to": to.value if to else None, "promotion_blockers": blocking(gates), "promotion_gates": len(gates)}
+    if "spark" in heard:
+        curve = heard["spark"]
+        heard["spark"] = curve.strategy_sampled(SPARK_POINTS) if isinstance(curve, EquityCurve) else []
+    return heard

@@ -8,11 +8,11 @@ Source: S3; architecture, section 7.
 """
 
 from datetime import date, datetime
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from autonomy.chain import AcceptedTick, RunRecord, sealed_event
+from autonomy.chain import AcceptedTick, RunRecord, sealed_record
 from autonomy.envelope import NUL
 from autonomy.errors import Broken
 from autonomy.events import BotDecision, Event, JobEnqueued
@@ -91,9 +91,17 @@ class Ordered(msgspec.Struct, rename="camel", gc=False):
     whole: JobEnqueued | None = None
 
 
-class _Record(msgspec.Struct, Generic[Data]):
+class _Record(msgspec.Struct, Generic[Data], gc=False):
+    id: str
     type: str
     data: Data
+
+
+class Fact(NamedTuple):
+    """What a record of a tick says, and the record's id."""
+
+    said: Decided | Ordered | Event
+    event_id: str
 
 
 _ENVELOPE: Final = msgspec.json.Decoder(_Record[msgspec.Raw])
@@ -102,7 +110,7 @@ _ORDERED: Final = msgspec.json.Decoder(Ordered)
 _GATES: Final = msgspec.json.Decoder(list[GateSaid])
 
 
-def facts_of(tick: AcceptedTick) -> list[Decided | Ordered | Event]:
+def facts_of(tick: AcceptedTick) -> list[Fact]:
     """What a tick says, in order of seq.
 
     Raises:
@@ -111,31 +119,36 @@ def facts_of(tick: AcceptedTick) -> list[Decided | Ordered | Event]:
     return [_read(record) for record in tick.records]
 
 
-def _read(record: RunRecord) -> Decided | Ordered | Event:
+def _read(record: RunRecord) -> Fact:
     if record.kind not in LIGHT:
-        return sealed_event(record)
+        return _wholly(record)
     try:
         return _lightly(record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as refusal:
         raise Broken(f"sealed record {record.tick}/{record.seq} cannot be read: {refusal}") from refusal
 
 
-def _lightly(record: RunRecord) -> Decided | Ordered:
+def _wholly(record: RunRecord) -> Fact:
+    received = sealed_record(record)
+    return Fact(received.event, received.id)
+
+
+def _lightly(record: RunRecord) -> Fact:
     value = record.value
     if b"\\" in value and NUL in value:
         raise Broken(f"sealed record {record.tick}/{record.seq} holds a NUL character")
     if record.kind == BotDecision.wire:
         said = _DECIDED.decode(value)
         _check_place(record, said.type)
-        return said.data
+        return Fact(said.data, said.id)
     envelope = _ENVELOPE.decode(value)
     _check_place(record, envelope.type)
     ordered = _ORDERED.decode(envelope.data)
     ordered.spec = envelope.data
     if ordered.evolution != NOTHING or ordered.paper != NOTHING:
-        whole = sealed_event(record)
+        whole = _wholly(record).said
         ordered.whole = whole if isinstance(whole, JobEnqueued) else None
-    return ordered
+    return Fact(ordered, envelope.id)
 
 
 def _check_place(record: RunRecord, kind: str) -> None:
