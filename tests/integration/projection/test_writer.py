@@ -7,46 +7,31 @@ import asyncio
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from psycopg.pq import PipelineStatus
 
-from autonomy import clock
-from autonomy.chain import GENESIS
 from autonomy.errors import Retryable
+from autonomy.kafka import LogReader
 from autonomy.read_model import SCHEMA
-from projection.app import build_projection
-from projection.bot_now import Row
+from projection import app
+from projection import writer as writer_module
+from projection.app import LOST, build_projection
 from projection.rows import Changes
 from projection.settings import ProjectionSettings
-from projection.store import Progress
-from projection.writer import Writer
-from support.builders import an_id
+from projection.writer import KEEPALIVE, Writer
 from support.platform import Platform, fleet, wait_for
 from support.servers import Database
+from support.writing import MOVED, a_note
 
 pytestmark = pytest.mark.servers
 QUICK_S = 10
 """Less than any time-out of the servers or their clients."""
-MOVED = Progress(GENESIS, None, 0, 0, 0, 0, 1, {("autonomy.commands", 0): (5, 5)}, {})
-
-
-def a_note(number: int, kind: str | None = "HELD") -> Changes:
-    """A row of a table; without a kind the database refuses it."""
-    changes, event_id = Changes(), an_id(f"note-{number}")
-    row: Row = {
-        "event_id": event_id,
-        "bot_id": "bot-1",
-        "tick": number,
-        "kind": kind,
-        "actor": "x",
-        "detail": "x",
-        "created_at": clock.now(),
-    }
-    changes.put("bot_notes", (event_id,), row)
-    return changes
 
 
 def many(*notes: Changes) -> Changes:
@@ -130,6 +115,55 @@ async def test_a_writer_ends_while_its_connection_is_silent(database: Database) 
         assert has_ended(writer)
         assert all(isinstance(each, BaseException) for each in await asyncio.gather(*under_way, return_exceptions=True))
     assert stored(database) == (0, 0, 0)
+
+
+async def test_a_process_that_stands_still_keeps_no_rows_locked(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a part written, and not a word since: its machine may be gone."""
+    monkeypatch.setattr(writer_module, "TRANSACTION_S", 1)
+    database.empty()
+    still, other = await Writer.open(database.url(), SCHEMA), await Writer.open(database.url(), SCHEMA)
+    try:
+        await still.write(a_note(1))
+        async with asyncio.timeout(QUICK_S):
+            await other.commit(a_note(1), MOVED)  # the same row: it waits until the first is ended
+        with pytest.raises(LOST):
+            await still.commit(a_note(2), MOVED)
+    finally:
+        await still.close()
+        await other.close()
+    assert stored(database) == (1, 1, 1)
+
+
+async def test_a_writer_has_the_servers_patience_bounded(database: Database) -> None:
+    writer = await Writer.open(database.url(), SCHEMA)
+    try:
+        names = ("statement_timeout", "transaction_timeout", *KEEPALIVE)
+        found = writer.connection.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in names)).fetchone()
+    finally:
+        await writer.close()
+    assert found == ("30s", "1min", "10", "10", "3")
+
+
+async def test_a_process_that_cannot_be_built_leaves_no_connection(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while a broker restarts: each try would leave a client behind."""
+    opened: list[LogReader] = []
+    kept = LogReader.open.__func__  # type: ignore[attr-defined] # a class method's own function
+
+    async def opening(kind: type[LogReader], *given: Any) -> LogReader:
+        opened.append(await kept(kind, *given))
+        return opened[-1]
+
+    async def refuse(_bootstrap: str) -> None:
+        raise KafkaConnectionError("no broker")
+
+    monkeypatch.setattr(LogReader, "open", classmethod(opening))
+    monkeypatch.setattr(app, "build_producer", refuse)
+    settings = ProjectionSettings(KAFKA_BOOTSTRAP_SERVERS=platform.broker.bootstrap, DATABASE_URL=platform.database.url())  # type: ignore[call-arg] # by their names in the environment
+    with pytest.raises(KafkaConnectionError):
+        await build_projection(settings)
+    (reader,) = opened
+    assert reader.consumer._closed
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("projection-writer")]
 
 
 async def test_a_process_lets_go_of_a_silent_database_and_the_next_one_does_its_work(platform: Platform) -> None:

@@ -12,6 +12,7 @@ import sys
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import psycopg
@@ -227,14 +228,14 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     chain = Chain.anchored(head)
     if head.offset >= 0:
         starts[RUNS] = [head.offset]  # the seal itself: it proves that this is the log that the rows come from
-    writer = await Writer.open(settings.database_url, settings.schema_name)
-    try:
+    async with AsyncExitStack() as unless_whole:
+        writer = await Writer.open(settings.database_url, settings.schema_name)
+        unless_whole.push_async_callback(writer.close)
         reader = await LogReader.open(settings.kafka, starts, PARTITION_BYTES)
+        unless_whole.push_async_callback(reader.close)
         await skip_expired_pulses(reader)
         producer = await build_producer(settings.kafka)
-    except BaseException:
-        await writer.close()
-        raise
+        unless_whole.pop_all()
     intake = Intake(model, chain, offsets, head, spans=RowSpans() if is_traced() and not read_only_log else None)
     if known is not None:
         chain.void_records, chain.void_seals = known["void_records"], known["void_seals"]

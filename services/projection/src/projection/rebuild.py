@@ -9,6 +9,7 @@ Source: R-F9.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from typing import Final
 
 import asyncpg
 
-from autonomy.errors import Broken
+from autonomy.errors import Broken, Retryable
 from autonomy.postgres import connect
 from autonomy.read_model import METADATA, NOT_COMPARED, NOT_REBUILT, SCHEMA
 from autonomy.telemetry import set_up
@@ -29,6 +30,7 @@ from projection.store import table_hashes
 
 SIDE: Final = "autonomy_rebuild"
 OLD: Final = "autonomy_old"
+SWAP_TRIES: Final = 5
 Hashes = dict[str, str]
 Target = dict[tuple[str, int], int]
 
@@ -133,15 +135,30 @@ async def swap(owner_url: str, side: str = SIDE) -> None:
     """Put the rebuilt schema in the live one's place, in one transaction.
 
     The live projection's next commit meets other offsets, stops, and starts again from the rebuilt ones.
+
+    Raises:
+        Retryable: the live projection's batches were in the way each time; nothing has changed.
     """
     connection = await asyncpg.connect(owner_url)
     try:
-        async with connection.transaction():
-            await connection.execute(f'DROP SCHEMA IF EXISTS "{OLD}" CASCADE')
-            await connection.execute(f'ALTER SCHEMA "{SCHEMA}" RENAME TO "{OLD}"')
-            await connection.execute(f'ALTER SCHEMA "{side}" RENAME TO "{SCHEMA}"')
+        for _ in range(SWAP_TRIES):
+            # A batch that waits for us with a part written, while we wait for it: the server ends one of the two.
+            with contextlib.suppress(asyncpg.DeadlockDetectedError):
+                await _swap(connection, side)
+                return
+        raise Retryable(f"the live projection's batches were in the way {SWAP_TRIES} times")
     finally:
         await connection.close()
+
+
+async def _swap(connection: "asyncpg.Connection[asyncpg.Record]", side: str) -> None:
+    async with connection.transaction():
+        # An open batch finds its tables by name with each statement: one that has parts here must not end in the other schema.
+        tables = ", ".join(f'"{SCHEMA}"."{table.name}"' for table in METADATA.sorted_tables)
+        await connection.execute(f"LOCK TABLE {tables} IN EXCLUSIVE MODE")
+        await connection.execute(f'DROP SCHEMA IF EXISTS "{OLD}" CASCADE')
+        await connection.execute(f'ALTER SCHEMA "{SCHEMA}" RENAME TO "{OLD}"')
+        await connection.execute(f'ALTER SCHEMA "{side}" RENAME TO "{SCHEMA}"')
 
 
 async def run(*, swap_after: bool) -> int:

@@ -23,6 +23,11 @@ from projection.store import Connection, Progress, commit, write
 from projection.tracing import Noted, trace_rows
 
 CONNECT_TIMEOUT_S: Final = 10
+STATEMENT_S: Final = 30
+TRANSACTION_S: Final = 60
+"""No batch stays open for longer: a process that stands still must not keep its rows locked. The server's bound on a transaction that
+idles is not enough: behind a pipeline it does not start to count (PostgreSQL 18.4, measured)."""
+KEEPALIVE: Final = {"tcp_keepalives_idle": "10s", "tcp_keepalives_interval": "10s", "tcp_keepalives_count": "3"}
 WRITE_SECONDS = Histogram("autonomy_projection_commit_seconds", "Writing a batch, or a part of a large one")
 Arguments = ParamSpec("Arguments")
 
@@ -89,6 +94,10 @@ class Writer:
 
 
 def _connect(url: str, schema: str) -> Connection:
-    # Rows and their offsets are lost together or kept together: after a crash of the database the log is read again from there.
-    options = f"-c search_path={schema} -c synchronous_commit=off"
+    settings = {
+        "search_path": schema, "statement_timeout": f"{STATEMENT_S}s", "transaction_timeout": f"{TRANSACTION_S}s",
+        # Rows and their offsets are lost together or kept together: after a crash of the database the log is read again from there.
+        "synchronous_commit": "off",
+    }  # fmt: skip
+    options = " ".join(f"-c {name}={value}" for name, value in (settings | KEEPALIVE).items())
     return psycopg.connect(url, options=options, connect_timeout=CONNECT_TIMEOUT_S)
