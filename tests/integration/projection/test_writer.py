@@ -119,9 +119,10 @@ async def test_a_writer_ends_while_its_connection_is_silent(database: Database) 
 
 async def test_a_process_that_stands_still_keeps_no_rows_locked(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a part written, and not a word since: its machine may be gone."""
-    monkeypatch.setattr(writer_module, "TRANSACTION_S", 1)
     database.empty()
-    still, other = await Writer.open(database.url(), SCHEMA), await Writer.open(database.url(), SCHEMA)
+    other = await Writer.open(database.url(), SCHEMA)
+    monkeypatch.setattr(writer_module, "TRANSACTION_S", 1)
+    still = await Writer.open(database.url(), SCHEMA)
     try:
         await still.write(a_note(1))
         async with asyncio.timeout(QUICK_S):
