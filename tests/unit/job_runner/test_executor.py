@@ -19,7 +19,7 @@ import pytest
 from autonomy.errors import BadInput
 from job_runner import executor
 from job_runner.backtest import run_research
-from job_runner.executor import ExecutorStopped, JobTimeout, PoolExecutor, WorkerLost
+from job_runner.executor import ExecutorStopped, JobCrashed, JobTimeout, PoolExecutor, WorkerLost
 from job_runner.market_data import DataMissing, EmbeddedMarketData
 from job_runner.report import Cancelled, ResearchOrder, SuiteSize
 from support.research import SMALL, an_order
@@ -274,6 +274,16 @@ def test_jobs_hear_of_a_worker_that_cannot_be_replaced(monkeypatch: pytest.Monke
             await task
         with pytest.raises(ExecutorStopped):
             await asyncio.wait_for(pool.run(an_order(job_id="job-2"), ignore), 20)
+
+    in_pool(test)
+
+
+def test_an_order_that_does_not_cross_the_pipe_costs_no_slot() -> None:
+    async def test(pool: PoolExecutor) -> None:
+        parameters: dict[str, Any] = {"fast": lambda: 10}
+        with pytest.raises(JobCrashed, match="pickle"):
+            await pool.run(an_order(parameters=parameters), ignore)
+        await asyncio.wait_for(pool.run(an_order(job_id="job-2"), ignore), 20)
 
     in_pool(test)
 

@@ -264,6 +264,10 @@ class PoolExecutor:
             if slot.stopped:
                 raise ExecutorStopped(f"job {order.job_id}: the pool was stopped") from None
             raise
+        except Exception as fault:
+            # An order or an answer that does not cross the pipe: what is left in it is unknown, and the slot must not be lost with it.
+            self._settle(slot, lost=True)
+            raise JobCrashed(f"job {order.job_id}: {fault!r}") from fault
         lost = isinstance(answer, Failed) and answer.kind == MemoryError.__name__
         self._settle(slot, lost=lost)
         if isinstance(answer, Done):
