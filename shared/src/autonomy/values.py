@@ -156,7 +156,7 @@ class JobStatus(StrEnum):
     @property
     def is_live(self) -> bool:
         """Whether the job can still change."""
-        return self in {JobStatus.QUEUED, JobStatus.RUNNING}
+        return self is JobStatus.QUEUED or self is JobStatus.RUNNING  # a set would hash the text each time
 
 
 @unique

@@ -103,9 +103,16 @@ class Changes:
             rows = self.rows.pop(table, None)
             if rows is None:
                 continue
-            done.rows[table] = rows if ends is None else {key: row for key, row in rows.items() if row[ends] is not None}
-            if len(done.rows[table]) < len(rows):
-                self.rows[table] = {key: row for key, row in rows.items() if key not in done.rows[table]}
+            if ends is None:
+                done.rows[table] = rows
+                continue
+            ended: dict[tuple[object, ...], Row] = {}
+            going_on: dict[tuple[object, ...], Row] = {}
+            for key, row in rows.items():
+                (going_on if row[ends] is None else ended)[key] = row
+            done.rows[table] = ended
+            if going_on:
+                self.rows[table] = going_on
         return done
 
     def drop(self, table: str, key: tuple[object, ...]) -> None:
