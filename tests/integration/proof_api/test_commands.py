@@ -232,13 +232,15 @@ def test_a_key_is_known_to_the_next_process_too(api: Api) -> None:
     """What this process has forgotten, the read models remember."""
     document = {"type": "hold-bot", "botId": "bot-000", "reason": "before the restart"}
     first = api.command(document, key="key-4")
+    command_id = first.json()["commandId"]
+    wait_for("its row", lambda: api.platform.one(f"SELECT count(*) FROM commands WHERE id = '{command_id}'") == 1)
     api.service.stop()
     again = Api.start(api.platform)
     api.service = again.service
     second = again.command(document, key="key-4")
     assert second.status_code == first.status_code == 200
     assert second.json() == first.json()
-    assert len(said(api, commandId=first.json()["commandId"])) == 1
+    assert len(said(api, commandId=command_id)) == 1
 
 
 def test_who_am_i(api: Api) -> None:
