@@ -292,10 +292,8 @@ class PoolExecutor:
         # In a thread: a process that is slow to die must not hold up the beats of the other jobs.
         await in_thread(lost.end)
         for attempt in range(REPLACE_TRIES):
-            if self._stopping.is_set():
-                return
             with suppress(WorkerLost, OSError, EOFError):  # short of memory or of descriptors, the pipe or the fork says so itself
-                await self._add_worker()
+                await self._start_worker()
                 return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), 2**attempt)
@@ -306,10 +304,11 @@ class PoolExecutor:
                 running.free.set()
 
     async def _add_worker(self) -> None:
-        """Start one worker, unless the pool is stopping. Whoever gives up waiting leaves it to the pool, whose stop ends it."""
+        """Start one worker; whoever gives up waiting leaves it to the pool, whose stop ends it."""
         await asyncio.shield(self._change(self._start_worker()))
 
     async def _start_worker(self) -> None:
+        """Start one worker, unless the pool is stopping."""
         if self._stopping.is_set():
             return
         slot = await in_thread(self._spawn)
