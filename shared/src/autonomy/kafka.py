@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from autonomy.errors import Retryable
@@ -286,6 +286,27 @@ class LogReader:
         for partition in self.positions:
             asker.seek(partition, 0)
         return asker
+
+    async def lost(self, refusal: OffsetOutOfRangeError) -> str:
+        """What the log no longer has of what comes next here, in words; empty when it has all by now.
+
+        Args:
+            refusal: what `poll` raised; it names partitions and the offsets that were asked for.
+
+        Raises:
+            KafkaError: the broker does not say where its partitions begin and end.
+        """
+        asked = dict(refusal.args[0])
+        if self.asker is None:
+            self.asker = await self._build_asker()
+        begins, ends = await self.asker.beginning_offsets(list(asked)), await self.asker.end_offsets(list(asked))
+        for partition, offset in sorted(asked.items()):
+            place = f"{partition.topic}/{partition.partition}"
+            if offset < begins[partition]:
+                return f"{place} begins at {begins[partition]}, and was read up to {offset}: records were deleted"
+            if offset > ends[partition]:
+                return f"{place} ends at {ends[partition]}, and was read up to {offset}: records are lost"
+        return ""
 
     def reached(self, cut: Mapping[str, Sequence[int]]) -> bool:
         """Whether everything below the cut was returned by `poll`."""

@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from autonomy.telemetry import set_up
-from planner.app import run_planner
+from planner.process import run_planner
 from planner.settings import PlannerSettings
 
 
