@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from autonomy import lifecycle
 from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode
-from autonomy.events import JobEnqueued, JobStarted, JobSucceeded, PlannerRun
+from autonomy.events import AnnouncementRequested, JobEnqueued, JobStarted, JobSucceeded, PlannerRun
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer, ensure_topics
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.topics import JOBS, RUNS, TOPICS
@@ -36,6 +36,33 @@ def append(bootstrap: str, topic: str, partition: int, values: Sequence[bytes], 
             await producer.stop()
 
     asyncio.run(run())
+
+
+def runs_end(bootstrap: str) -> int:
+    """Where `autonomy.runs` ends."""
+
+    async def run() -> int:
+        async with await LogReader.open(bootstrap, {RUNS: [0]}) as reader:
+            return (await reader.ends([RUNS]))[RUNS][0]
+
+    return asyncio.run(run())
+
+
+def announcement_requests(bootstrap: str) -> list[int]:
+    """The ticks in which a planner asked a runner to announce again."""
+
+    async def run() -> list[int]:
+        chain, found = Chain(), list[int]()
+        async with await LogReader.open(bootstrap, {RUNS: [0]}) as reader:
+            ends = await reader.ends([RUNS])
+            while not reader.reached(ends):
+                for record in await reader.poll(100):
+                    placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+                    done = None if isinstance(placed, Undecodable) else chain.feed(placed)
+                    found += [done.seal.tick] * any(one.kind == AnnouncementRequested.wire for one in done.records) if done else []
+        return found
+
+    return asyncio.run(run())
 
 
 def store(bootstrap: str, log: Iterable[Stored]) -> None:

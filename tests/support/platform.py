@@ -43,7 +43,7 @@ def quick_policy(**research: Any) -> dict[str, Any]:
     stages["LAB"]["wants"] = ["BACKTEST_BASELINE", "BACKTEST_REFRESH"]
     return {
         "stages": stages,
-        "name": "quick", "tick_interval_s": 1.0, "early_tick_spacing_s": 0.2,
+        "name": "quick", "tick_interval_s": 1.0, "early_tick_spacing_s": 0.2, "rules_approvers": 1,
         "market": {"mode": "REPLAY", "start": "2010-01-04", "end": "2013-03-01", "seconds_per_bar": research.pop("seconds_per_bar", 0.5)},
         "leases": {"lease_s": LEASE_S, "beat_s": BEAT_S, "claim_deadline_s": DEADLINE_S, "failures_limit": research.pop("failures_limit", 3)},
         "research": {"suite": suite, **research},

@@ -414,7 +414,7 @@ def test_planner_that_starts_below_well_formed_seals_halts_and_seals_nothing() -
     kafka = without_a_record(driver)
     planner, ends = a_planner(kafka), len(kafka.log[TopicPartition(RUNS, 0)])
     asyncio.run(lead_until(planner, lambda: "halted" in {pulse.role for pulse in kafka.pulses()}))
-    assert planner.halted.startswith("the chain ends at tick 1, but autonomy.runs/0 has a seal of tick 2 at offset ")
+    assert "the chain ends at tick 1, but autonomy.runs/0 has a seal of tick 2 at offset " in planner.halted
     assert "(and 2 more, up to tick 4)" in planner.halted
     assert len(kafka.log[TopicPartition(RUNS, 0)]) == ends
 

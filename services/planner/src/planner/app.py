@@ -98,7 +98,7 @@ class Planner:
                 self.caught_up = True
                 spare_collector()
                 log.info("caught up", extra={"tick": self.chain.head.tick, "bots": len(self.state.bots.rows)})
-                if lost := self.standing_still.look_for_lost_ticks(self.chain, self.known):
+                if lost := self.standing_still.look_for_lost_ticks(self.chain, self.known, self.state):
                     self.halt(lost)
             if self.caught_up and not self.halted and self.candidate is None and self.lead():
                 await self.tick_if_due()

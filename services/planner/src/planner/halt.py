@@ -42,8 +42,10 @@ class Halt:
         """Whether approvers gave up the tick that once had this number."""
         return any(after < tick <= abandoned.tick for after, abandoned in self.excused)
 
-    def look_for_lost_ticks(self, chain: Chain, known: KnownHeads) -> str:
+    def look_for_lost_ticks(self, chain: Chain, known: KnownHeads, state: State) -> str:
         """Why the log is not the whole one, in words: seals above its head, or a head that somebody knew and that is not there.
+
+        The words name what approvers would have to accept: the state to go on from, and the head to give up.
 
         Whoever decided on from there would seal other ticks in place of the lost ones, and the chain would look whole again.
         """
@@ -54,7 +56,10 @@ class Halt:
             self.abandons = Head(tick=newest.seal.tick, offset=newest.offset, hash=newest.seal.hash)
         if missing is not None and (self.abandons is None or missing.tick > self.abandons.tick):
             self.abandons = Head(tick=missing.tick, offset=-1, hash=missing.hash)
-        return "; ".join(filter(None, [chain.forked() if beyond else "", words_of(missing, chain.head) if missing else ""]))
+        if self.abandons is None:
+            return ""
+        what = chain.forked() if beyond else words_of(missing, chain.head) if missing else ""
+        return f"ticks are lost (state {state.hash()}, gives up {self.abandons.tick}:{self.abandons.hash}): {what}"
 
     def wanted(self, chain: Chain, state: State) -> Accepted | None:
         """What approvers have to name; None when no word of theirs helps."""
