@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from autonomy.errors import Retryable
+from autonomy.inspection import OF_THE_LOG, Obstacles, begins_at
 from autonomy.topics import Topic
 
 log = logging.getLogger(__name__)
@@ -175,8 +176,14 @@ async def append_batch(producer: AIOKafkaProducer, topic: str, partition: int, r
 class LogReader:
     """Reads chosen partitions from chosen offsets, each in order, with nothing committed anywhere.
 
+    A batch that nobody can unpack, and a position that the log does not have, stop their own partition and are named with their place;
+    every reader stops at the same record. In a topic without authority nothing follows from a gap: it is noted, and reading goes on
+    behind it.
+
     Attributes:
         positions: the next offset of each partition that `poll` has not returned yet.
+        goes_on: whether the other partitions are read on while one cannot be; otherwise `poll` raises `Unreadable`.
+        obstacles: what cannot be read, and what was left out.
         asker: a connection of its own for questions: a broker answers one connection in order, so on the reader's a question
             waits behind the fetch that waits for records.
     """
@@ -185,9 +192,18 @@ class LogReader:
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     bootstrap: str = ""
     asker: AIOKafkaConsumer | None = None
+    goes_on: bool = False
+    partition_bytes: int = FETCH_BYTES
+    obstacles: Obstacles = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What stands in the way is found with the same client, at the same positions."""
+        self.obstacles = Obstacles(self.consumer, self.positions, self.partition_bytes, self.goes_on)
 
     @classmethod
-    async def open(cls, bootstrap: str, starts: Mapping[str, Sequence[int]], partition_bytes: int = FETCH_BYTES) -> Self:
+    async def open(
+        cls, bootstrap: str, starts: Mapping[str, Sequence[int]], partition_bytes: int = FETCH_BYTES, *, goes_on: bool = False
+    ) -> Self:
         """Start at `starts`: per topic the first offset of each partition; of one partition at most so many bytes are fetched at once."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
@@ -201,7 +217,7 @@ class LogReader:
             metadata_max_age_ms=30_000,
         )
         await _start(consumer)
-        reader = cls(consumer, bootstrap=bootstrap)
+        reader = cls(consumer, bootstrap=bootstrap, goes_on=goes_on, partition_bytes=partition_bytes)
         partitions = [TopicPartition(topic, number) for topic, offsets in starts.items() for number in range(len(offsets))]
         consumer.assign(partitions)
         for topic, offsets in starts.items():
@@ -243,21 +259,32 @@ class LogReader:
         paused = self.consumer.paused()
         if idle := set(self.positions) - set(wanted) - paused:
             self.consumer.pause(*idle)
-        if again := paused & set(wanted):
+        if again := (paused & set(wanted)) - self.obstacles.faults.keys():
             self.consumer.resume(*again)
 
     def is_behind(self, partition: TopicPartition) -> bool:
-        """Whether the broker is known to hold more of a partition than `poll` has returned."""
+        """Whether the broker is known to hold more of a partition than `poll` has returned, and it can be read."""
         end = self.consumer.highwater(partition)
-        return end is not None and self.positions[partition] < end
+        return end is not None and self.positions[partition] < end and partition not in self.obstacles.faults
 
     def lag(self) -> int:
-        """How many records the broker is known to hold that `poll` has not returned."""
-        return sum(max(0, (self.consumer.highwater(partition) or 0) - position) for partition, position in self.positions.items())
+        """How many records the broker is known to hold that `poll` has not returned and can return."""
+        known, gone = self.consumer.highwater, self.obstacles.faults
+        return sum(max(0, (known(place) or 0) - position) for place, position in self.positions.items() if place not in gone)
 
     async def poll(self, timeout_ms: int = 200, max_records: int = MAX_FETCH_RECORDS) -> list[Record]:
-        """The next records, per partition in order; empty when nothing came within `timeout_ms`."""
-        fetched = await self.consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        """The next records, per partition in order; empty when nothing came within `timeout_ms`.
+
+        Raises:
+            Unreadable: nothing before it is left to return, and this reader does not go on without it.
+            KafkaError: what the client does not wait for by itself.
+        """
+        await self.obstacles.look_again()
+        try:
+            fetched = await self.consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        except OF_THE_LOG as refusal:
+            return list(await self.obstacles.read_around(refusal, max_records))
+        self.obstacles.unexplained = 0
         found: list[Record] = []
         for partition, records in fetched.items():
             if records:
@@ -265,13 +292,26 @@ class LogReader:
                 self.positions[partition] = records[-1].offset + 1
         return found
 
+    @property
+    def fault(self) -> str:
+        """Why this reader cannot read all that it should, in words; empty if it can."""
+        return self.obstacles.words
+
+    async def deleted(self, wanted: Iterable[TopicPartition]) -> str:
+        """The first of these partitions whose beginning was deleted, in words; empty if each begins at 0."""
+        first = await (await self._asked()).beginning_offsets(list(wanted))
+        return next((begins_at(partition, first[partition]) for partition in sorted(first) if first[partition] > 0), "")
+
     async def ends(self, topics: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """The end offset of each partition of these topics, now."""
         wanted = [partition for partition in self.positions if partition.topic in set(topics)]
+        found = await (await self._asked()).end_offsets(wanted)
+        return {topic: by_number(found, topic) for topic in sorted({partition.topic for partition in wanted})}
+
+    async def _asked(self) -> AIOKafkaConsumer:
         if self.asker is None:
             self.asker = await self._build_asker()
-        found = await self.asker.end_offsets(wanted)
-        return {topic: by_number(found, topic) for topic in sorted({partition.topic for partition in wanted})}
+        return self.asker
 
     async def _build_asker(self) -> AIOKafkaConsumer:
         asker = AIOKafkaConsumer(
