@@ -15,7 +15,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from autonomy import clock
-from autonomy.errors import Retryable
+from autonomy.errors import Retryable, Unreadable
+from autonomy.inspection import begins_at
 from autonomy.kafka import LogReader
 from autonomy.topics import INPUTS, RUNS, TOPICS
 from autonomy_cli.audit import Audit, Difference
@@ -89,6 +90,8 @@ async def opened(bootstrap: str, starts: Mapping[str, list[int]]) -> AsyncIterat
         yield reader
     except KafkaError as refusal:
         raise CannotRun(f"Kafka at {bootstrap} failed: {refusal!r}") from refusal
+    except Unreadable as fault:
+        raise CannotRun(str(fault)) from fault
     finally:
         await reader.close()
 
@@ -126,8 +129,11 @@ async def verify(bootstrap: str, audit: Audit, say: Callable[[str], None]) -> Ve
             await _check_topics(reader)
             if not await _check_beginning(reader, audit):
                 ends = await reader.ends([RUNS, *INPUTS])
-                await _read(reader, audit, ends, say)
-                audit.finish(ends)
+                try:
+                    await _read(reader, audit, ends, say)
+                    audit.finish(ends)
+                except Unreadable as fault:
+                    audit.differences.append(Difference(audit.state.head_tick + 1, str(fault)))
     finally:
         gc.set_threshold(*before)
     if audit.unknown_decider:
@@ -147,8 +153,7 @@ async def _check_beginning(reader: LogReader, audit: Audit) -> bool:
     first = await reader.consumer.beginning_offsets(list(reader.positions))
     gone = {partition: offset for partition, offset in first.items() if offset > 0}
     for partition, offset in sorted(gone.items())[:1]:
-        what = f"{partition.topic}/{partition.partition} begins at {offset}: records were deleted"
-        audit.differences.append(Difference(1, what))
+        audit.differences.append(Difference(1, begins_at(partition, offset)))
     return bool(gone)
 
 

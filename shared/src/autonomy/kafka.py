@@ -254,6 +254,15 @@ class LogReader:
         self.consumer.seek(partition, offset)
         self.positions[partition] = offset
 
+    async def start_near_end(self, partition: TopicPartition, back: int) -> None:
+        """Go to so many records before the end of a topic whose records expire, or on from where the reader is if that is later.
+
+        A position beyond the end is that of a topic that was deleted and made anew.
+        """
+        (end,) = (await self.ends([partition.topic]))[partition.topic]
+        first = (await self.consumer.beginning_offsets([partition]))[partition]
+        self.seek(partition, min(end, max(first, self.positions[partition], end - back)))
+
     def pause_all_but(self, wanted: Collection[TopicPartition]) -> None:
         """Let `poll` return nothing but these partitions; the others keep their positions until they are wanted again."""
         paused = self.consumer.paused()

@@ -100,8 +100,13 @@ class Planner:
                 self.caught_up = True
                 spare_collector()
                 log.info("caught up", extra={"tick": self.chain.head.tick, "bots": len(self.state.bots.rows)})
-            if self.caught_up and not self.halted and self.candidate is None and self.lead():
+            if self.caught_up and not self.stuck and self.candidate is None and self.lead():
                 await self.tick_if_due()
+
+    @property
+    def stuck(self) -> str:
+        """Why nothing may be decided: a human must look, or, as long as that lasts, a place of the log that nobody can read."""
+        return self.halted or self.reader.fault
 
     def lead(self) -> bool:
         """Whether this process may append a tick now."""
@@ -356,10 +361,10 @@ class Planner:
         self.pulsed_mono_ms = mono_ms
         now_ms = clock.now_ms()
         self.election.measure(mono_ms, now_ms)
-        role = "halted" if self.halted else "starting" if not self.caught_up else self.election.role(mono_ms, now_ms)
+        role = "halted" if self.stuck else "starting" if not self.caught_up else self.election.role(mono_ms, now_ms)
         said = PlannerPulse(
             process_id=self.process_id, role=role, head_tick=self.chain.head.tick, head_hash=self.chain.head.hash,
-            next_tick_at=instant_of_ms(self.due_ms()), problem=(self.halted or self.election.problem)[:500],
+            next_tick_at=instant_of_ms(self.due_ms()), problem=(self.stuck or self.election.problem)[:500],
         )  # fmt: skip
         value = encode(said, source="autonomy/planner", subject=self.process_id, time=clock.now(), event_id=clock.drawn_id())
         try:
@@ -370,14 +375,9 @@ class Planner:
 
 async def build_planner(settings: PlannerSettings, process_id: str) -> Planner:
     """Connect: the whole log from its beginning, the pulse from its recent end."""
-    counts = {topic.name: topic.partitions for topic in TOPICS}
-    starts = {topic: [0] * counts[topic] for topic in (RUNS, *INPUTS)}
-    reader = await LogReader.open(settings.kafka, {**starts, PULSE: [0]})
-    (end,) = (await reader.ends([PULSE]))[PULSE]
-    first = next(iter((await reader.consumer.beginning_offsets([p for p in reader.positions if p.topic == PULSE])).values()))
-    for partition in list(reader.positions):
-        if partition.topic == PULSE:
-            reader.seek(partition, max(first, end - 20))
+    starts = {topic.name: [0] * topic.partitions for topic in TOPICS if topic.name in {RUNS, *INPUTS}}
+    reader = await LogReader.open(settings.kafka, {**starts, PULSE: [0]}, goes_on=True)
+    await reader.start_near_end(TopicPartition(PULSE, 0), 20)
     producer = await build_producer(settings.kafka)
     election = Election(process_id, settings.takeover_s, started_mono_ms=clock.monotonic_ms(), now_ms=clock.now_ms())
     return Planner(process_id, settings, reader, producer, election)
