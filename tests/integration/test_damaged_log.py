@@ -222,6 +222,33 @@ def test_a_foreign_producers_codec_is_read(broker: Broker, codec: str) -> None:
     assert not reader.fault
 
 
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
+def test_a_batch_that_unpacks_to_more_than_any_of_ours_is_one_record_without_a_value(broker: Broker, codec: str) -> None:
+    """A megabyte may unpack to thirty gigabytes: the bound is the same for every reader, so each sees the same record."""
+    fresh_topics(broker.bootstrap)
+    append(broker.bootstrap, COMMANDS, 0, [b"before"])
+    append_huge(broker.bootstrap, codec)
+    append(broker.bootstrap, COMMANDS, 0, [b"after"])
+    found, reader = read(broker, {COMMANDS: [0]}, until=lambda _, found: len(found) == 3)
+    assert [(record.offset, record.value) for record in found] == [(0, b"before"), (1, None), (2, b"after")]
+    assert not reader.fault
+
+
+def append_huge(bootstrap: str, codec: str) -> None:
+    """70 MB of one letter: more than the bound, and less than a megabyte on the wire."""
+
+    async def run() -> None:
+        most = 80_000_000
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type=codec, max_request_size=most, max_batch_size=most)
+        await producer.start()
+        try:
+            await producer.send_and_wait(COMMANDS, b"x" * 70_000_000, partition=0)
+        finally:
+            await producer.stop()
+
+    asyncio.run(run())
+
+
 def delete_records(broker: Broker, topic: str, partition: int, before: int) -> None:
     """As an admin may, with one command."""
 

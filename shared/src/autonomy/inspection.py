@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError, UnsupportedCodecError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
@@ -25,6 +24,7 @@ from cramjam import DecompressionError
 from autonomy import clock
 from autonomy.errors import Unreadable
 from autonomy.topics import WITHOUT_AUTHORITY
+from autonomy.unpacking import UNPACK, TooLarge
 
 log = logging.getLogger(__name__)
 OF_THE_LOG: Final = (
@@ -40,7 +40,6 @@ _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _PREFIX: Final = struct.Struct(">qi")
 _CRC_FROM: Final = 21
 _CODEC, _APPEND_TIME, _CONTROL = 0x07, 0x08, 0x20
-_UNPACK: Final = {1: ("gzip", gzip_decode), 2: ("snappy", snappy_decode), 3: ("lz4", lz4_decode), 4: ("zstd", zstd_decode)}
 
 
 @dataclass(slots=True)
@@ -218,14 +217,18 @@ def _batch(stored: memoryview) -> _Batch:
 
 
 def _records(partition: TopicPartition, batch: _Batch) -> list[FoundRecord]:
-    """The records of a batch; none of the broker's own markers.
+    """The records of a batch; none of the broker's own markers, and one without a value for a batch that is larger than any of ours.
 
     Raises:
         _Damaged: it cannot be unpacked, or is not what its header says.
     """
     if batch.attributes & _CONTROL:
         return []
-    plain, place, found = _unpacked(batch), 0, list[FoundRecord]()
+    place, found = 0, list[FoundRecord]()
+    try:
+        plain = _unpacked(batch)
+    except TooLarge:
+        return [FoundRecord(partition.topic, partition.partition, batch.next_offset - 1, batch.last_ms, None, None, ())]
     try:
         for _ in range(batch.count):
             size, place = decode_varint(plain, place)
@@ -245,11 +248,13 @@ def _unpacked(batch: _Batch) -> bytearray:
     codec = batch.attributes & _CODEC
     if not codec:
         return bytearray(batch.stored)
-    if codec not in _UNPACK:
+    if codec not in UNPACK:
         raise _Damaged(f"the batch {batch.words} is packed by codec {codec}, which nobody knows")
-    name, unpack = _UNPACK[codec]
+    name, unpack = UNPACK[codec]
     try:
         return bytearray(unpack(bytes(batch.stored)))
+    except TooLarge:
+        raise
     except OF_THE_LOG as fault:
         raise _Damaged(f"the batch {batch.words} cannot be unpacked ({name}: {str(fault)[:120]})") from fault
 

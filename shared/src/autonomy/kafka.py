@@ -22,6 +22,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from autonomy.errors import Retryable
 from autonomy.inspection import OF_THE_LOG, Obstacles, begins_at
 from autonomy.topics import Topic
+from autonomy.unpacking import bound_the_client
 
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S: Final = 120
@@ -205,6 +206,7 @@ class LogReader:
         cls, bootstrap: str, starts: Mapping[str, Sequence[int]], partition_bytes: int = FETCH_BYTES, *, goes_on: bool = False
     ) -> Self:
         """Start at `starts`: per topic the first offset of each partition; of one partition at most so many bytes are fetched at once."""
+        bound_the_client()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,
