@@ -15,7 +15,8 @@ from aiokafka.errors import KafkaError
 
 from autonomy import clock
 from autonomy.envelope import Undecodable, decode
-from autonomy.errors import Retryable
+from autonomy.errors import Retryable, Unreadable
+from autonomy.inspection import begins_at
 from autonomy.kafka import LogReader
 from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
 from autonomy_cli.audit import NOT_PROVEN, Audit
@@ -99,6 +100,8 @@ async def opened(bootstrap: str, starts: Mapping[str, list[int]]) -> AsyncIterat
         yield reader
     except KafkaError as refusal:
         raise CannotRun(f"Kafka at {bootstrap} failed: {refusal!r}") from refusal
+    except Unreadable as fault:
+        raise CannotRun(str(fault)) from fault
     finally:
         await reader.close()
 
@@ -137,11 +140,14 @@ async def verify(bootstrap: str, audit: Audit, say: Callable[[str], None]) -> Ve
             if not await _check_beginning(reader, audit):
                 await _hear_pulses(bootstrap, audit)  # before the ends are asked for: what was known then is in the log by now
                 ends = await reader.ends([RUNS, *INPUTS])
-                await _read(reader, audit, ends, say)
-                while (offset := audit.go_on_behind()) is not None:
-                    reader.seek(TopicPartition(RUNS, 0), offset)
+                try:
                     await _read(reader, audit, ends, say)
-                audit.finish(ends)
+                    while (offset := audit.go_on_behind()) is not None:
+                        reader.seek(TopicPartition(RUNS, 0), offset)
+                        await _read(reader, audit, ends, say)
+                    audit.finish(ends)
+                except Unreadable as fault:
+                    audit.differences.append(Difference(audit.state.head_tick + 1, str(fault)))
     finally:
         gc.set_threshold(*before)
     if audit.unknown_decider:
@@ -177,8 +183,7 @@ async def _check_beginning(reader: LogReader, audit: Audit) -> bool:
     first = await reader.consumer.beginning_offsets(list(reader.positions))
     gone = {partition: offset for partition, offset in first.items() if offset > 0}
     for partition, offset in sorted(gone.items())[:1]:
-        what = f"{partition.topic}/{partition.partition} begins at {offset}: records were deleted"
-        audit.differences.append(Difference(1, what))
+        audit.differences.append(Difference(1, begins_at(partition, offset)))
     return bool(gone)
 
 

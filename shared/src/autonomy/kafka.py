@@ -16,11 +16,13 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from autonomy.errors import Retryable
+from autonomy.inspection import OF_THE_LOG, Obstacles, begins_at
 from autonomy.topics import Topic
+from autonomy.unpacking import bound_the_client
 
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S: Final = 120
@@ -175,8 +177,14 @@ async def append_batch(producer: AIOKafkaProducer, topic: str, partition: int, r
 class LogReader:
     """Reads chosen partitions from chosen offsets, each in order, with nothing committed anywhere.
 
+    A batch that nobody can unpack, and a position that the log does not have, stop their own partition and are named with their place;
+    every reader stops at the same record. In a topic without authority nothing follows from a gap: it is noted, and reading goes on
+    behind it.
+
     Attributes:
         positions: the next offset of each partition that `poll` has not returned yet.
+        goes_on: whether the other partitions are read on while one cannot be; otherwise `poll` raises `Unreadable`.
+        obstacles: what cannot be read, and what was left out.
         asker: a connection of its own for questions: a broker answers one connection in order, so on the reader's a question
             waits behind the fetch that waits for records.
     """
@@ -185,10 +193,20 @@ class LogReader:
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     bootstrap: str = ""
     asker: AIOKafkaConsumer | None = None
+    goes_on: bool = False
+    partition_bytes: int = FETCH_BYTES
+    obstacles: Obstacles = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What stands in the way is found with the same client, at the same positions."""
+        self.obstacles = Obstacles(self.consumer, self.positions, self.partition_bytes, self.goes_on)
 
     @classmethod
-    async def open(cls, bootstrap: str, starts: Mapping[str, Sequence[int]], partition_bytes: int = FETCH_BYTES) -> Self:
+    async def open(
+        cls, bootstrap: str, starts: Mapping[str, Sequence[int]], partition_bytes: int = FETCH_BYTES, *, goes_on: bool = False
+    ) -> Self:
         """Start at `starts`: per topic the first offset of each partition; of one partition at most so many bytes are fetched at once."""
+        bound_the_client()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,
@@ -201,7 +219,7 @@ class LogReader:
             metadata_max_age_ms=30_000,
         )
         await _start(consumer)
-        reader = cls(consumer, bootstrap=bootstrap)
+        reader = cls(consumer, bootstrap=bootstrap, goes_on=goes_on, partition_bytes=partition_bytes)
         partitions = [TopicPartition(topic, number) for topic, offsets in starts.items() for number in range(len(offsets))]
         consumer.assign(partitions)
         for topic, offsets in starts.items():
@@ -238,26 +256,46 @@ class LogReader:
         self.consumer.seek(partition, offset)
         self.positions[partition] = offset
 
+    async def start_near_end(self, partition: TopicPartition, back: int) -> None:
+        """Go to so many records before the end of a topic whose records expire, or on from where the reader is if that is later.
+
+        A position beyond the end is that of a topic that was deleted and made anew.
+        """
+        (end,) = (await self.ends([partition.topic]))[partition.topic]
+        first = (await self.consumer.beginning_offsets([partition]))[partition]
+        self.seek(partition, min(end, max(first, self.positions[partition], end - back)))
+
     def pause_all_but(self, wanted: Collection[TopicPartition]) -> None:
         """Let `poll` return nothing but these partitions; the others keep their positions until they are wanted again."""
         paused = self.consumer.paused()
         if idle := set(self.positions) - set(wanted) - paused:
             self.consumer.pause(*idle)
-        if again := paused & set(wanted):
+        if again := (paused & set(wanted)) - self.obstacles.faults.keys():
             self.consumer.resume(*again)
 
     def is_behind(self, partition: TopicPartition) -> bool:
-        """Whether the broker is known to hold more of a partition than `poll` has returned."""
+        """Whether the broker is known to hold more of a partition than `poll` has returned, and it can be read."""
         end = self.consumer.highwater(partition)
-        return end is not None and self.positions[partition] < end
+        return end is not None and self.positions[partition] < end and partition not in self.obstacles.faults
 
     def lag(self) -> int:
-        """How many records the broker is known to hold that `poll` has not returned."""
-        return sum(max(0, (self.consumer.highwater(partition) or 0) - position) for partition, position in self.positions.items())
+        """How many records the broker is known to hold that `poll` has not returned and can return."""
+        known, gone = self.consumer.highwater, self.obstacles.faults
+        return sum(max(0, (known(place) or 0) - position) for place, position in self.positions.items() if place not in gone)
 
     async def poll(self, timeout_ms: int = 200, max_records: int = MAX_FETCH_RECORDS) -> list[Record]:
-        """The next records, per partition in order; empty when nothing came within `timeout_ms`."""
-        fetched = await self.consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        """The next records, per partition in order; empty when nothing came within `timeout_ms`.
+
+        Raises:
+            Unreadable: nothing before it is left to return, and this reader does not go on without it.
+            KafkaError: what the client does not wait for by itself.
+        """
+        await self.obstacles.look_again()
+        try:
+            fetched = await self.consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        except OF_THE_LOG as refusal:
+            return list(await self.obstacles.read_around(refusal, max_records))
+        self.obstacles.unexplained = 0
         found: list[Record] = []
         for partition, records in fetched.items():
             if records:
@@ -265,13 +303,31 @@ class LogReader:
                 self.positions[partition] = records[-1].offset + 1
         return found
 
+    @property
+    def fault(self) -> str:
+        """Why this reader cannot read all that it should, in words; empty if it can."""
+        return self.obstacles.words
+
+    @property
+    def lost(self) -> str:
+        """What the log no longer has of what this reader was about to read, in words; empty if it has all."""
+        return self.obstacles.lost
+
+    async def deleted(self, wanted: Iterable[TopicPartition]) -> str:
+        """The first of these partitions whose beginning was deleted, in words; empty if each begins at 0."""
+        first = await (await self._asked()).beginning_offsets(list(wanted))
+        return next((begins_at(partition, first[partition]) for partition in sorted(first) if first[partition] > 0), "")
+
     async def ends(self, topics: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """The end offset of each partition of these topics, now."""
         wanted = [partition for partition in self.positions if partition.topic in set(topics)]
+        found = await (await self._asked()).end_offsets(wanted)
+        return {topic: by_number(found, topic) for topic in sorted({partition.topic for partition in wanted})}
+
+    async def _asked(self) -> AIOKafkaConsumer:
         if self.asker is None:
             self.asker = await self._build_asker()
-        found = await self.asker.end_offsets(wanted)
-        return {topic: by_number(found, topic) for topic in sorted({partition.topic for partition in wanted})}
+        return self.asker
 
     async def _build_asker(self) -> AIOKafkaConsumer:
         asker = AIOKafkaConsumer(
@@ -286,27 +342,6 @@ class LogReader:
         for partition in self.positions:
             asker.seek(partition, 0)
         return asker
-
-    async def lost(self, refusal: OffsetOutOfRangeError) -> str:
-        """What the log no longer has of what comes next here, in words; empty when it has all by now.
-
-        Args:
-            refusal: what `poll` raised; it names partitions and the offsets that were asked for.
-
-        Raises:
-            KafkaError: the broker does not say where its partitions begin and end.
-        """
-        asked = dict(refusal.args[0])
-        if self.asker is None:
-            self.asker = await self._build_asker()
-        begins, ends = await self.asker.beginning_offsets(list(asked)), await self.asker.end_offsets(list(asked))
-        for partition, offset in sorted(asked.items()):
-            place = f"{partition.topic}/{partition.partition}"
-            if offset < begins[partition]:
-                return f"{place} begins at {begins[partition]}, and was read up to {offset}: records were deleted"
-            if offset > ends[partition]:
-                return f"{place} ends at {ends[partition]}, and was read up to {offset}: records are lost"
-        return ""
 
     def reached(self, cut: Mapping[str, Sequence[int]]) -> bool:
         """Whether everything below the cut was returned by `poll`."""

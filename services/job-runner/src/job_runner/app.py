@@ -115,7 +115,7 @@ class Runner:
             if not self.caught_up and self.reader.reached(ends):
                 self.caught_up = True
                 log.info("caught up", extra={"tick": self.chain.head.tick, "queued": len(self.queue.fold.jobs)})
-            if self.caught_up:
+            if self.caught_up and not self.reader.fault:  # what cannot be read may say that a job is taken, or over
                 await self.claim()
         await self.drain()
 
@@ -361,7 +361,7 @@ async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str
         JOBS: list(chain.cut.get(JOBS, (0,) * PARTITIONS[JOBS])),
         RUNNERS: list(chain.cut.get(RUNNERS, (0,) * PARTITIONS[RUNNERS])),
     }
-    reader = await LogReader.open(settings.kafka, starts)
+    reader = await LogReader.open(settings.kafka, starts, goes_on=True)
     producer = await build_producer(settings.kafka)
     job_types = worker.job_types | ({JobType.RUNNER_START} if market is not None and settings.runner_slots else frozenset())
     rules = Rules(

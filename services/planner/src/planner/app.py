@@ -6,13 +6,12 @@ says its own pulse, so a pulse never outlives the work.
 Source: S1 to S6, S11, S12.
 """
 
-import asyncio
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from autonomy import clock
@@ -100,13 +99,18 @@ class Planner:
                 log.info("caught up", extra={"tick": self.chain.head.tick, "bots": len(self.state.bots.rows)})
                 if lost := self.standing_still.look_for_lost_ticks(self.chain, self.known, self.state):
                     self.halt(lost)
-            if self.caught_up and not self.halted and self.candidate is None and self.lead():
+            if self.caught_up and not self.stuck and self.candidate is None and self.lead():
                 await self.tick_if_due()
 
     @property
     def halted(self) -> str:
         """Why it stands still; empty while it does not."""
         return self.standing_still.why
+
+    @property
+    def stuck(self) -> str:
+        """Why nothing may be decided: a human must look, or, as long as that lasts, a place of the log that nobody can read."""
+        return self.halted or self.reader.fault
 
     def lead(self) -> bool:
         """Whether this process may append a tick now."""
@@ -117,12 +121,10 @@ class Planner:
     async def turn(self, timeout_ms: int) -> None:
         """Read what came, fold the ticks whose inputs are here, say a pulse."""
         self.reader.pause_all_but({partition for partition in self.reader.positions if self.is_wanted(partition)})
-        try:
-            records, place = await self.reader.poll(timeout_ms), 0
-        except OffsetOutOfRangeError as lost:
-            await self.halt_for_lost(lost)
-            await self.pulse()
-            return
+        records, place = await self.reader.poll(timeout_ms), 0
+        if self.reader.lost and not self.halted:
+            # For good: what is appended in place of the lost records must not be taken for them. A start compares what is left.
+            self.halt(f"{self.reader.lost}; this planner stands on tick {self.chain.head.tick} with {self.chain.head.hash}")
         while place < len(records):
             if own := self.chain.take_own(records, place):
                 place += own
@@ -359,17 +361,6 @@ class Planner:
                     self.halt(f"{topic}/{number} ends at {end}, an accepted tick folded up to {cut}: the log lost records")
         return ends
 
-    async def halt_for_lost(self, lost: OffsetOutOfRangeError) -> None:
-        """Halt for good: the log no longer has what this process was about to read. A start compares what is left with what was known."""
-        try:
-            said = await self.reader.lost(lost)
-        except (KafkaError, TimeoutError) as refusal:
-            log.warning("Kafka does not say where the log begins and ends: %r", refusal)
-            return
-        if said and not self.halted:
-            self.halt(f"{said}; this planner stands on tick {self.chain.head.tick} with {self.chain.head.hash}")
-        await asyncio.sleep(PULSE_EVERY_MS / 1000)
-
     def halt(self, why: str) -> None:
         """Stop deciding, keep saying why: a human must look."""
         self.standing_still.why = why
@@ -383,10 +374,10 @@ class Planner:
         self.pulsed_mono_ms = mono_ms
         now_ms = clock.now_ms()
         self.election.measure(mono_ms, now_ms)
-        role = "halted" if self.halted else "starting" if not self.caught_up else self.election.role(mono_ms, now_ms)
+        role = "halted" if self.stuck else "starting" if not self.caught_up else self.election.role(mono_ms, now_ms)
         said = PlannerPulse(
             process_id=self.process_id, role=role, head_tick=self.chain.head.tick, head_hash=self.chain.head.hash,
-            next_tick_at=instant_of_ms(self.due_ms()), problem=(self.halted or self.election.problem)[:500],
+            next_tick_at=instant_of_ms(self.due_ms()), problem=(self.stuck or self.election.problem)[:500],
         )  # fmt: skip
         value = encode(said, source="autonomy/planner", subject=self.process_id, time=clock.now(), event_id=clock.drawn_id())
         try:

@@ -8,6 +8,8 @@ import logging
 import signal
 from typing import Final
 
+from aiokafka import TopicPartition
+
 from autonomy import clock
 from autonomy.errors import Broken
 from autonomy.kafka import LogReader, build_producer
@@ -24,14 +26,9 @@ PULSES_BACK: Final = 4_000
 
 async def build_planner(settings: PlannerSettings, process_id: str) -> Planner:
     """Connect: the whole log from its beginning, the pulse from its recent end."""
-    counts = {topic.name: topic.partitions for topic in TOPICS}
-    starts = {topic: [0] * counts[topic] for topic in (RUNS, *INPUTS)}
-    reader = await LogReader.open(settings.kafka, {**starts, PULSE: [0]})
-    (end,) = (await reader.ends([PULSE]))[PULSE]
-    first = next(iter((await reader.consumer.beginning_offsets([p for p in reader.positions if p.topic == PULSE])).values()))
-    for partition in list(reader.positions):
-        if partition.topic == PULSE:
-            reader.seek(partition, max(first, end - PULSES_BACK))
+    starts = {topic.name: [0] * topic.partitions for topic in TOPICS if topic.name in {RUNS, *INPUTS}}
+    reader = await LogReader.open(settings.kafka, {**starts, PULSE: [0]}, goes_on=True)
+    await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
     producer = await build_producer(settings.kafka)
     election = Election(process_id, settings.takeover_s, started_mono_ms=clock.monotonic_ms(), now_ms=clock.now_ms())
     known = KnownHeads()
