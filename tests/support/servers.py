@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -47,8 +48,10 @@ class Broker:
 
     def kill(self) -> None:
         assert self.process is not None
+        assert self.process.poll() is None, f"the broker had ended by itself with {self.process.returncode}"
+        self.server.wait_ready()
         self.process.kill()
-        self.process.wait()
+        assert self.process.wait() == -signal.SIGKILL
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -83,6 +86,8 @@ class Database:
     def kill(self) -> None:
         """The whole process group at once, as a crash of the machine's software would."""
         assert self.process is not None
+        assert self.process.poll() is None, f"PostgreSQL had ended by itself with {self.process.returncode}"
+        self.server.wait_ready()
         os.killpg(self.process.pid, 9)
         self.process.wait()
 
