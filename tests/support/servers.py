@@ -125,6 +125,25 @@ def a_broker(folder: Path) -> Iterator[Broker]:
 
 
 @contextlib.contextmanager
+def a_cluster(folder: Path, nodes: int) -> Iterator[list[Broker]]:
+    """Brokers of one cluster."""
+    ports = {number: free_port() for number in range(1, nodes + 1)}
+    servers = [KafkaServer(folder / f"kafka-{number}", jars_folder(), free_port(), port, number, ports) for number, port in ports.items()]
+    with contextlib.ExitStack() as stack:
+        brokers = []
+        for server in servers:
+            server.prepare()
+            broker = Broker(server)
+            stack.callback(broker.stop)
+            with (server.folder / "out.log").open("ab") as out:
+                broker.process = subprocess.Popen(server.command(), stdout=out, stderr=out, start_new_session=True)
+            brokers.append(broker)
+        for server in servers:
+            server.wait_ready(180)
+        yield brokers
+
+
+@contextlib.contextmanager
 def a_database(folder: Path) -> Iterator[Database]:
     """One PostgreSQL of a test's own, with roles and database."""
     server = PostgresServer(folder / "postgres", free_port())

@@ -15,7 +15,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from autonomy import clock
-from autonomy.errors import Retryable
+from autonomy.cluster import check_log
+from autonomy.errors import Broken, Retryable
 from autonomy.kafka import LogReader
 from autonomy.topics import INPUTS, RUNS, TOPICS
 from autonomy_cli.audit import Audit, Difference
@@ -123,7 +124,7 @@ async def verify(bootstrap: str, audit: Audit, say: Callable[[str], None]) -> Ve
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         async with opened(bootstrap, starts) as reader:
-            await _check_topics(reader)
+            await _check_topics(reader, bootstrap)
             if not await _check_beginning(reader, audit):
                 ends = await reader.ends([RUNS, *INPUTS])
                 await _read(reader, audit, ends, say)
@@ -135,11 +136,20 @@ async def verify(bootstrap: str, audit: Audit, say: Callable[[str], None]) -> Ve
     return Verdict(audit, (clock.monotonic_ms() - started) / 1000)
 
 
-async def _check_topics(reader: LogReader) -> None:
+async def _check_topics(reader: LogReader, kafka: str) -> None:
+    """A topic that is missing cannot be read; one that forgets, compacts or reorders cannot prove anything.
+
+    Raises:
+        CannotRun: names them.
+    """
     present = await reader.consumer.topics()
     missing = [topic for topic in (RUNS, *INPUTS) if topic not in present]
     if missing:
         raise CannotRun(f"this Kafka has no topic {', '.join(missing)}")
+    try:
+        await check_log(kafka, [topic for topic in TOPICS if topic.name in {RUNS, *INPUTS}])
+    except Broken as fault:
+        raise CannotRun(str(fault)) from fault
 
 
 async def _check_beginning(reader: LogReader, audit: Audit) -> bool:
