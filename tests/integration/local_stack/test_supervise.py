@@ -48,7 +48,7 @@ time.sleep(600)
 SAYS = """
 import json, os, pathlib, sys, time
 made = pathlib.Path({said!r} + ".made")
-made.write_text(json.dumps([sys.argv[1:], os.environ.get("SAID")]))
+made.write_text(json.dumps([sys.argv[1:], dict(os.environ), os.getcwd()]))
 made.rename({said!r})
 time.sleep(600)
 """
@@ -163,44 +163,39 @@ def test_what_only_ends_later_than_its_parent_is_not_said_to_be_left(tmp_path: P
     assert "outlived" not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("part", [
+PARTS = (
     "plain", "with space", 'double "quotes"', "single 'quotes'", "both ' and \"", "100 %", "%(here)s", "a ; b", ";", " # no comment",
     "two\nlines", "a\r\nb", "\ttab", "back\\slash", "$HOME", "*", "", "ü 日本", " ends ", "a,b=c", '"', "'",
-])  # fmt: skip
-def test_every_character_of_a_command_arrives(tmp_path: Path, part: str) -> None:
-    assert arrived(tmp_path / "stack", tmp_path / "said", (part, "last"), {})[0] == [part, "last"]
-
-
-@pytest.mark.parametrize("value", [
+)  # fmt: skip
+VALUES = (
     "plain", "with space", 'in "the" middle', "it's", "100 %", "%(here)s", "a ; b", " # no comment", "two\nlines", "back\\slash", "a,b=c",
     "", "ü 日本",
-])  # fmt: skip
-def test_every_character_of_a_variable_arrives(tmp_path: Path, value: str) -> None:
-    assert arrived(tmp_path / "stack", tmp_path / "said", (), {"SAID": value, "OTHER": "x"})[1] == value
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["a folder", "50 %", "semi ; colon", "it's", 'a "b"', "number # sign"])
-def test_a_stack_lives_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
-    assert arrived(tmp_path / name, tmp_path / "said", ("part",), {})[0] == ["part"]
+def test_every_character_of_words_variables_and_folders_arrives(tmp_path: Path) -> None:
+    folder, said = tmp_path / 'semi ; colon, 50 %, it\'s "b" # sign', tmp_path / "said"
+    variables = {f"SAID_{number}": value for number, value in enumerate(VALUES)}
+    supervisor = Supervisor(folder)
+    supervisor.write(
+        [Program("planner", (sys.executable, "-c", SAYS.format(said=str(said)), *PARTS), 10, variables, directory=str(folder))]
+    )
+    supervisor.start()
+    try:
+        until("it says what it was given", said.exists)
+        words, environment, directory = json.loads(said.read_text())
+    finally:
+        supervisor.stop()
+    assert words == list(PARTS)
+    assert {name: environment[name] for name in variables} == variables
+    assert directory == str(folder)
+    assert (folder / "logs" / "planner.log").exists()
 
 
 @pytest.mark.parametrize("value", ["'begins", 'ends"', "both ' and \" in it"])
 def test_a_variable_that_cannot_be_handed_on_is_refused_by_its_name(tmp_path: Path, value: str) -> None:
     with pytest.raises(Broken, match=r"BARS_FOLDER: a value must not begin or end with a quote"):
         Supervisor(tmp_path).write([Program("planner", ("true",), 10, {"BARS_FOLDER": value})])
-
-
-def arrived(folder: Path, said: Path, parts: tuple[str, ...], environment: dict[str, str]) -> tuple[list[str], str | None]:
-    """What a process that a process manager started was given: its arguments, and the variable SAID."""
-    supervisor = Supervisor(folder)
-    supervisor.write([Program("planner", (sys.executable, "-c", SAYS.format(said=str(said)), *parts), 10, environment)])
-    supervisor.start()
-    try:
-        until("it says what it was given", said.exists)
-        found: tuple[list[str], str | None] = tuple(json.loads(said.read_text()))  # type: ignore[assignment]
-        return found
-    finally:
-        supervisor.stop()
 
 
 def note_signals(monkeypatch: pytest.MonkeyPatch, sent: list[tuple[int, signal.Signals]]) -> None:

