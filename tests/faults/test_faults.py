@@ -30,6 +30,11 @@ def ticks(platform: Platform) -> int:
     return int(platform.one("SELECT max(tick) FROM autonomy_planner_runs") or 0)
 
 
+def applied(platform: Platform) -> int:
+    """How many records the projection has taken in."""
+    return int(platform.one("SELECT sum(next_offset) FROM projection_offsets") or 0)
+
+
 def begin(platform: Platform, bots: int = 6, planners: int = 1, runners: int = 1, **policy: object) -> None:
     for _ in range(planners):
         platform.planner()
@@ -164,11 +169,11 @@ def test_a_projection_killed_again_and_again_loses_and_doubles_nothing(platform:
     platform.set_policy()
     platform.register(fleet(10))
     platform.runner()
-    for pause_s in (0.4, 0.1, 0.7, 0.2, 1.1):
+    for commits in (1, 4, 2, 7, 3):
+        before = applied(platform)
         projection = platform.projection(PROJECTION_BATCH="7")
-        deadline = time.monotonic() + pause_s + 1.2
-        while time.monotonic() < deadline:
-            time.sleep(0.02)
+        # Each one dies at work, after a few batches of its own, however long its start took.
+        wait_for(f"{commits} batches of its own", lambda: applied(platform) > before + 7 * (commits - 1), 60, every_s=0.01)  # noqa: B023
         projection.kill()
     platform.projection()
     finish(platform, 10)

@@ -15,6 +15,7 @@ from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode
 from autonomy.events import AnnouncementRequested, JobEnqueued, JobStarted, JobSucceeded, PlannerRun
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer, ensure_topics
+from autonomy.kafka_clients import client_options
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.topics import JOBS, RUNS, TOPICS
 from support.stored_log import Stored
@@ -27,7 +28,7 @@ def append(bootstrap: str, topic: str, partition: int, values: Sequence[bytes], 
     """Append raw values."""
 
     async def run() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=5_000_000)
+        producer = AIOKafkaProducer(**client_options(bootstrap), acks="all", max_request_size=5_000_000)
         await producer.start()
         try:
             for value in values:
@@ -86,7 +87,7 @@ def fresh_topics(bootstrap: str) -> None:
     """Delete the platform's topics and make them again, empty."""
 
     async def run() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = AIOKafkaAdminClient(**client_options(bootstrap))
         await admin.start()
         try:
             names = [topic.name for topic in TOPICS]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psutil
 import psycopg
 from psycopg.rows import dict_row
 
@@ -84,17 +85,25 @@ class Service:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
+    def show_alive(self) -> None:
+        """A fault needs a subject: what ended by itself before is neither killed, nor frozen, nor stopped."""
+        assert self.alive, f"{self.name} had ended by itself with {self.process.returncode}:\n{self.log.read_text()[-1500:]}"
+
     def kill(self) -> None:
+        self.show_alive()
         self.process.kill()
-        self.process.wait()
+        assert self.process.wait() == -signal.SIGKILL, f"{self.name} ended by itself at the moment of its kill"
 
     def freeze(self) -> None:
+        self.show_alive()
         self.signal(signal.SIGSTOP)
+        wait_for(f"{self.name} stands still", lambda: psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED)
 
     def thaw(self) -> None:
         self.signal(signal.SIGCONT)
 
     def stop(self, timeout_s: float = 15.0) -> int:
+        self.show_alive()
         self.process.terminate()
         return self.process.wait(timeout_s)
 

@@ -14,8 +14,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from autonomy import clock
+from autonomy.cluster import check_log
 from autonomy.envelope import Undecodable, decode
-from autonomy.errors import Retryable, Unreadable
+from autonomy.errors import Broken, Retryable, Unreadable
 from autonomy.inspection import begins_at
 from autonomy.kafka import LogReader
 from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
@@ -136,7 +137,7 @@ async def verify(bootstrap: str, audit: Audit, say: Callable[[str], None]) -> Ve
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         async with opened(bootstrap, starts) as reader:
-            await _check_topics(reader)
+            await _check_topics(reader, bootstrap)
             if not await _check_beginning(reader, audit):
                 await _hear_pulses(bootstrap, audit)  # before the ends are asked for: what was known then is in the log by now
                 ends = await reader.ends([RUNS, *INPUTS])
@@ -161,21 +162,29 @@ async def _hear_pulses(bootstrap: str, audit: Audit) -> None:
     async with await LogReader.open(bootstrap, {PULSE: [0]}) as reader:
         if PULSE not in await reader.consumer.topics():
             return
-        (end,) = (await reader.ends([PULSE]))[PULSE]
-        first = (await reader.consumer.beginning_offsets([place]))[place]
-        reader.seek(place, max(first, end - PULSES_BACK))
-        while not reader.reached({PULSE: (end,)}):
+        await reader.start_near_end(place, PULSES_BACK)
+        ends = await reader.ends([PULSE])
+        while not reader.reached(ends):
             for record in await reader.poll(POLL_MS):
                 received = decode(record.value, PULSE)
                 if not isinstance(received, Undecodable):
                     audit.hear(received.event)
 
 
-async def _check_topics(reader: LogReader) -> None:
+async def _check_topics(reader: LogReader, kafka: str) -> None:
+    """A topic that is missing cannot be read; one that forgets, compacts or reorders cannot prove anything.
+
+    Raises:
+        CannotRun: names them.
+    """
     present = await reader.consumer.topics()
     missing = [topic for topic in (RUNS, *INPUTS) if topic not in present]
     if missing:
         raise CannotRun(f"this Kafka has no topic {', '.join(missing)}")
+    try:
+        await check_log(kafka, [topic for topic in TOPICS if topic.name in {RUNS, *INPUTS}])
+    except Broken as fault:
+        raise CannotRun(str(fault)) from fault
 
 
 async def _check_beginning(reader: LogReader, audit: Audit) -> bool:

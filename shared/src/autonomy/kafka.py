@@ -19,8 +19,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from autonomy.errors import Retryable
+from autonomy.errors import Broken, Retryable
 from autonomy.inspection import OF_THE_LOG, Obstacles, begins_at
+from autonomy.kafka_access import KafkaAccess
+from autonomy.kafka_clients import client_options
 from autonomy.topics import Topic
 from autonomy.unpacking import bound_the_client
 
@@ -31,6 +33,7 @@ STOP_TIMEOUT_S: Final = 5
 FETCH_BYTES: Final = 8 * 1024 * 1024
 BATCH_BYTES: Final = 900_000
 MAX_FETCH_RECORDS: Final = 5_000
+MAX_COPIES: Final = 3
 
 
 class Record(Protocol):
@@ -45,24 +48,45 @@ class Record(Protocol):
     headers: Sequence[tuple[str, bytes | None]]
 
 
-async def ensure_topics(bootstrap: str, wanted: Iterable[Topic], replication: int = 1) -> None:
-    """Create the topics that do not exist; existing ones are left as they are."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=30_000)
-    await _start(admin)
+async def ensure_topics(kafka: str | KafkaAccess, wanted: Iterable[Topic], replication: int | None = None) -> None:
+    """Create the topics that do not exist; existing ones are left as they are (`cluster.check_log` refuses what does not fit).
+
+    Args:
+        kafka: the cluster.
+        wanted: the topics.
+        replication: copies of each partition; None: KAFKA_REPLICATION_FACTOR, else as many as there are brokers, at most 3.
+    """
+    access = KafkaAccess.of(kafka)
+    admin = AIOKafkaAdminClient(**client_options(access), request_timeout_ms=30_000)
+    await start_client(admin)
     try:
         present = set(await admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in present]
+        brokers = len((await admin.describe_cluster())["brokers"]) if missing else 1
+        copies = replication_of(brokers, replication or access.replication)
+        if copies > brokers:
+            raise Broken(f"KAFKA_REPLICATION_FACTOR is {copies}, but the cluster has {brokers} brokers")
         for topic in missing:
-            new = NewTopic(topic.name, topic.partitions, replication, topic_configs=topic.settings())
+            settings = topic.settings() | {"min.insync.replicas": str(minimum_in_sync(copies))}
             try:
-                await admin.create_topics([new])
+                await admin.create_topics([NewTopic(topic.name, topic.partitions, copies, topic_configs=settings)])
             except TopicAlreadyExistsError:
                 log.info("topic %s was made by somebody else meanwhile", topic.name)
     finally:
         await admin.close()
 
 
-async def _start(client: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
+def replication_of(brokers: int, asked: int | None = None) -> int:
+    """How many copies a partition has: as asked, else one a broker, at most 3."""
+    return asked or max(1, min(MAX_COPIES, brokers))
+
+
+def minimum_in_sync(copies: int) -> int:
+    """How many copies must have a record before it counts: all but one, so that one broker may be away."""
+    return max(1, copies - 1)
+
+
+async def start_client(client: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
     """Start a client, waiting for a broker that is still starting.
 
     Raises:
@@ -80,10 +104,10 @@ async def _start(client: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProduc
             return
 
 
-async def build_producer(bootstrap: str) -> AIOKafkaProducer:
+async def build_producer(bootstrap: str | KafkaAccess) -> AIOKafkaProducer:
     """An idempotent producer that waits for all acks; nothing lingers, every caller batches by itself."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **client_options(bootstrap),
         acks="all",
         enable_idempotence=True,
         linger_ms=0,
@@ -93,7 +117,7 @@ async def build_producer(bootstrap: str) -> AIOKafkaProducer:
         retry_backoff_ms=100,
         metadata_max_age_ms=30_000,
     )
-    await _start(producer)
+    await start_client(producer)
     return producer
 
 
@@ -191,7 +215,7 @@ class LogReader:
 
     consumer: AIOKafkaConsumer
     positions: dict[TopicPartition, int] = field(default_factory=dict)
-    bootstrap: str = ""
+    bootstrap: str | KafkaAccess = ""
     asker: AIOKafkaConsumer | None = None
     goes_on: bool = False
     partition_bytes: int = FETCH_BYTES
@@ -203,12 +227,12 @@ class LogReader:
 
     @classmethod
     async def open(
-        cls, bootstrap: str, starts: Mapping[str, Sequence[int]], partition_bytes: int = FETCH_BYTES, *, goes_on: bool = False
+        cls, bootstrap: str | KafkaAccess, starts: Mapping[str, Sequence[int]], partition_bytes: int = FETCH_BYTES, *, goes_on: bool = False
     ) -> Self:
         """Start at `starts`: per topic the first offset of each partition; of one partition at most so many bytes are fetched at once."""
         bound_the_client()
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **client_options(bootstrap),
             enable_auto_commit=False,
             auto_offset_reset="none",
             request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
@@ -218,7 +242,7 @@ class LogReader:
             retry_backoff_ms=100,
             metadata_max_age_ms=30_000,
         )
-        await _start(consumer)
+        await start_client(consumer)
         reader = cls(consumer, bootstrap=bootstrap, goes_on=goes_on, partition_bytes=partition_bytes)
         partitions = [TopicPartition(topic, number) for topic, offsets in starts.items() for number in range(len(offsets))]
         consumer.assign(partitions)
@@ -331,14 +355,14 @@ class LogReader:
 
     async def _build_asker(self) -> AIOKafkaConsumer:
         asker = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap, enable_auto_commit=False, request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
+            **client_options(self.bootstrap), enable_auto_commit=False, request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
             retry_backoff_ms=100, metadata_max_age_ms=30_000,
         )  # fmt: skip
         # Partitions that it knows before it starts come with its first metadata; each topic that a question names later costs the client
         # a failed attempt and its backoff, 0.4 s for four of them. Paused, and at an offset of their own, they are never fetched.
         asker.assign(list(self.positions))
         asker.pause(*self.positions)
-        await _start(asker)
+        await start_client(asker)
         for partition in self.positions:
             asker.seek(partition, 0)
         return asker

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 
 from autonomy import clock
 from autonomy.chain import Chain, read_record
+from autonomy.cluster import check_log
 from autonomy.envelope import Undecodable, decode, encode
 from autonomy.errors import Broken, Unreadable
 from autonomy.events import Head, PlannerPulse, ProbePulse
@@ -61,6 +62,7 @@ class Watch:
     chain_fault: str = ""
     blind: str = ""
     lost: str = ""
+    cluster_fault: str = ""
     sequence: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -68,7 +70,7 @@ class Watch:
         """What is known now; compares the read model's head with this process's own chain."""
         mono_ms = clock.monotonic_ms()
         own = self.hashes.get(applied_tick)
-        diverged = self.chain_fault or self.lost
+        diverged = self.cluster_fault or self.chain_fault or self.lost
         if own is not None and applied_hash and own != applied_hash:
             diverged = f"at tick {applied_tick} the read models stand on {applied_hash[:12]}, the log on {own[:12]}"
         # What a process said counts as long as it lives: a halt of an hour ago is no halt now. While Kafka is not seen, silence says
@@ -119,11 +121,26 @@ class Watch:
                 log.warning("Kafka does not answer: %r", refusal)
                 await asyncio.sleep(0.5)
             except Broken as fault:
-                self.chain_fault = str(fault)
-                log.critical("chain: %s", fault)
+                if not self.cluster_fault:
+                    self.chain_fault = str(fault)
+                log.critical("chain: %s", self.cluster_fault or fault)
                 await asyncio.sleep(AGAIN_S)
 
+    async def _check(self) -> None:
+        """Refuse a cluster whose topics are not as the log needs them; its fault is told until it is mended.
+
+        Raises:
+            Broken: names topic, setting, found and needed.
+        """
+        try:
+            await check_log(self.kafka)
+        except Broken as fault:
+            self.cluster_fault = str(fault)
+            raise
+        self.cluster_fault = ""
+
     async def _follow(self) -> None:
+        await self._check()
         horizon = await newest_horizon(self.kafka)
         self.chain, runs_from = await anchored_chain(self.kafka, horizon)
         self.hashes, self.sealed_mono_ms = {}, {}
