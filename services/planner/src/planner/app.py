@@ -12,7 +12,7 @@ import signal
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import ValidationError
@@ -23,6 +23,7 @@ from autonomy.envelope import Undecodable, decode, encode, event_id_of
 from autonomy.errors import BadInput, Broken
 from autonomy.events import Head, PlannerPulse
 from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
+from autonomy.producer import Producer
 from autonomy.telemetry import spare_collector
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS, TOPICS
 from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
@@ -71,7 +72,7 @@ class Planner:
     process_id: str
     settings: PlannerSettings
     reader: LogReader
-    producer: AIOKafkaProducer
+    producer: Producer
     election: Election
     state: State = field(default_factory=State)
     chain: Chain = field(default_factory=Chain)
@@ -378,9 +379,8 @@ async def build_planner(settings: PlannerSettings, process_id: str) -> Planner:
     for partition in list(reader.positions):
         if partition.topic == PULSE:
             reader.seek(partition, max(first, end - 20))
-    producer = await build_producer(settings.kafka)
     election = Election(process_id, settings.takeover_s, started_mono_ms=clock.monotonic_ms(), now_ms=clock.now_ms())
-    return Planner(process_id, settings, reader, producer, election)
+    return Planner(process_id, settings, reader, await Producer.open(lambda: build_producer(settings.kafka)), election)
 
 
 async def run_planner(settings: PlannerSettings) -> int:

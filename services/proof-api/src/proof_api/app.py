@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from autonomy import clock
 from autonomy.errors import BadInput, Broken
 from autonomy.postgres import NOT_READY
+from autonomy.producer import LOST
 from proof_api import problems
 from proof_api.auth import Operators
 from proof_api.commands import Desk
@@ -24,7 +25,7 @@ from proof_api.pool import Pool
 from proof_api.routes import acting, careers, proofs, reading, stream
 from proof_api.settings import ProofSettings
 from proof_api.snapshot import Snapshots
-from proof_api.voice import LOST, Voice
+from proof_api.voice import Voice
 from proof_api.watch import Watch
 
 log = logging.getLogger(__name__)

@@ -16,10 +16,11 @@ from autonomy.errors import Broken
 from autonomy.events import Head, PlannerPulse, ProbePulse
 from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Record
+from autonomy.producer import LOST
 from autonomy.topics import PULSE, RUNS
 from autonomy.values import iso
 from proof_api.proof import PULSE_SILENCE_MS, LogFacts
-from proof_api.voice import LOST, Voice
+from proof_api.voice import Voice
 
 log = logging.getLogger(__name__)
 POLL_MS = 200
