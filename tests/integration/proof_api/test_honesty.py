@@ -194,6 +194,8 @@ def test_a_dead_broker(api: Api, own_servers: tuple[Broker, Database]) -> None:
     assert keys(body) == healthy
     assert (check(body, "kafka"), check(body, "planner"), body["proof"]["verdict"]) == ("down", "unknown", None)
     assert body["loopEnabled"] is None, "null, never false"
+    assert api.get("/api/_proof/autonomy", params={"require": "ticking"}).status_code == 503, "what is not known is not ticking"
+    assert api.get("/api/_proof/jobs", params={"require": "ticking"}).status_code == 503
     assert body["proof"]["head"]["seenAt"] is not None
     assert body["lastTickAt"] is not None
     assert api.get("/readyz").status_code == 503

@@ -22,6 +22,8 @@ LATE_INTERVALS: Final = 1.5
 SNAPSHOT_MS: Final = 3_000
 """A snapshot older than this is no answer of PostgreSQL."""
 RETRY_AFTER_S: Final = 2
+AS_WANTED: Final = frozenset({"TICKING", "PAUSED"})
+"""The verdicts that `?require=ticking` is content with: it ticks, or an operator does not want it to."""
 
 
 @dataclass(frozen=True, slots=True)
