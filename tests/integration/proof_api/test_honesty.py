@@ -145,7 +145,7 @@ def test_a_projection_that_applies_probes_and_no_tick(api: Api, own_servers: tup
     """Probes do not vouch for rows: the log's own head does. A stand-in keeps the probe young; the planner is not blamed."""
     service(api.platform, "projection").kill()
     with psycopg.connect(own_servers[1].url(), autocommit=True) as connection:
-        connection.execute("UPDATE pulses SET said_at = said_at + interval '1 hour' WHERE source = 'probe'")
+        connection.execute("UPDATE pulses SET appended_at = appended_at + interval '1 hour' WHERE source = 'probe'")
     shown_within(api, lambda code, body: (code, body["proof"]["status"]) == (200, "stale"))
     proof = api.autonomy()[1]["proof"]
     assert proof["projectionLagMs"] == 0

@@ -19,6 +19,7 @@ from autonomy.postgres import NOT_READY
 from autonomy.producer import LOST
 from proof_api import problems
 from proof_api.auth import Operators
+from proof_api.broker_clock import BrokerClock
 from proof_api.commands import Desk
 from proof_api.context import Context
 from proof_api.pool import Pool
@@ -43,9 +44,10 @@ def create_app(settings: ProofSettings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         voice = Voice(settings.kafka)
+        hours = BrokerClock()
         context = Context(
-            settings=settings, snapshots=Snapshots(settings.database_url, settings.stuck_minutes),
-            watch=Watch(settings.kafka, clock.drawn_id(), voice), pool=None, operators=Operators(settings.operators_file),
+            settings=settings, snapshots=Snapshots(settings.database_url, settings.stuck_minutes, hours=hours),
+            watch=Watch(settings.kafka, clock.drawn_id(), voice, hours=hours), pool=None, operators=Operators(settings.operators_file),
             desk=Desk(voice),
         )  # fmt: skip
         app.state.context = context

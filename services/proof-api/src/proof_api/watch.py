@@ -4,7 +4,9 @@ Place in the flow: Kafka → **watch** → proof. It also says the probe whose a
 """
 
 import asyncio
+import contextlib
 import logging
+from collections import deque
 from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
@@ -16,9 +18,10 @@ from autonomy.errors import Broken
 from autonomy.events import Head, PlannerPulse, ProbePulse
 from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Record
-from autonomy.producer import LOST
+from autonomy.producer import LOST, words_of
 from autonomy.topics import PULSE, RUNS
 from autonomy.values import iso
+from proof_api.broker_clock import BrokerClock
 from proof_api.proof import PULSE_SILENCE_MS, LogFacts
 from proof_api.voice import Voice
 
@@ -26,10 +29,15 @@ log = logging.getLogger(__name__)
 POLL_MS = 200
 PROBE_EVERY_S = 1.0
 ASK_TIMEOUT_S = 2.0
+COMPARE_WITHIN_S = 2.0
 PULSES_BACK = 10
 HASHES_KEPT = 5_000
+PROBES_KEPT = 4_000
+"""Acknowledged and not applied: over an hour of them; the oldest of more is forgotten."""
 OTHERS_KEPT = 16
 """Planners that do not lead; beyond them the one that has been silent longest is forgotten."""
+BROKERS_TIME = 1
+"""Kafka's word for a record that carries its time of append."""
 
 
 @dataclass(slots=True)
@@ -40,6 +48,10 @@ class Watch:
         hashes: of the newest accepted ticks.
         sealed_mono_ms: since when the log has each of them.
         others: the newest pulse of each planner that does not lead, and when it was said.
+        hours: what time it is by the broker.
+        probes: own probes that may not be applied yet: the broker's time of each, and when its ack came.
+        probe_mono_ms: when the newest ack of a probe came.
+        probe_problem: why the last probe was not acknowledged.
     """
 
     kafka: str
@@ -56,9 +68,24 @@ class Watch:
     chain_fault: str = ""
     sequence: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    hours: BrokerClock = field(default_factory=BrokerClock)
+    compared: asyncio.Event = field(default_factory=asyncio.Event)
+    probes: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
+    probe_mono_ms: float | None = None
+    probe_problem: str = ""
 
-    def facts(self, applied_tick: int, applied_hash: str) -> LogFacts:
-        """What is known now; compares the read model's head with this process's own chain."""
+    def now_ms(self) -> int:
+        """The time by the broker's clock."""
+        return self.hours.now_ms(clock.monotonic_ms(), clock.now_ms())
+
+    def facts(self, applied_tick: int, applied_hash: str, applied_probe_ms: int | None = None) -> LogFacts:
+        """What is known now; compares the read model's head with this process's own chain.
+
+        Args:
+            applied_tick: the read models' head.
+            applied_hash: its hash.
+            applied_probe_ms: the broker's time of the newest probe that they have.
+        """
         mono_ms = clock.monotonic_ms()
         own = self.hashes.get(applied_tick)
         diverged = self.chain_fault
@@ -75,6 +102,10 @@ class Watch:
             runs_end=self.runs_end,
             seen_age_ms=None if self.seen_mono_ms is None else mono_ms - self.seen_mono_ms,
             pulse_age_ms=None if self.pulse_mono_ms is None else mono_ms - self.pulse_mono_ms,
+            probe_age_ms=None if self.probe_mono_ms is None else mono_ms - self.probe_mono_ms,
+            probe_problem=self.probe_problem,
+            unapplied_probe_ms=self._unapplied_probe_ms(applied_probe_ms, mono_ms),
+            skew_ms=self.hours.skew_ms(mono_ms, clock.now_ms()),
             unapplied_ms=self._unapplied_ms(applied_tick, mono_ms),
             last_tick_ms=self.chain.now_ms if self.chain.head.tick else None,
             leader_problem=next((pulse.problem for pulse in living if pulse.problem), ""),
@@ -98,8 +129,17 @@ class Watch:
         oldest = next(iter(self.sealed_mono_ms.values()), mono_ms)
         return max(0.0, mono_ms - self.sealed_mono_ms.get(applied_tick + 1, oldest))
 
+    def _unapplied_probe_ms(self, applied_ms: int | None, mono_ms: float) -> float:
+        """Since when the log has an own probe that the rows do not have."""
+        while applied_ms is not None and self.probes and self.probes[0][0] <= applied_ms:
+            self.probes.popleft()
+        return mono_ms - self.probes[0][1] if self.probes else 0.0
+
     async def run(self) -> None:
         """Follow the log for ever; a lost broker only ages the facts."""
+        # What is there already is as old as the broker's clock says: without a first answer of it, as this machine's.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.compared.wait(), COMPARE_WITHIN_S)
         while True:
             try:
                 await self._follow()
@@ -154,7 +194,7 @@ class Watch:
 
     def _keep(self, head: Head, *, since_ms: int | None) -> None:
         self.hashes[head.tick] = head.hash
-        age_ms = 0.0 if since_ms is None else max(0.0, clock.now_ms() - since_ms)
+        age_ms = 0.0 if since_ms is None else max(0.0, self.now_ms() - since_ms)
         self.sealed_mono_ms[head.tick] = clock.monotonic_ms() - age_ms
         while len(self.hashes) > HASHES_KEPT:
             oldest = next(iter(self.hashes))
@@ -165,8 +205,8 @@ class Watch:
         if isinstance(received, Undecodable) or not isinstance(received.event, PlannerPulse):
             return
         pulse = received.event
-        # A pulse read late is as old as the broker says, by the difference to the newest thing it appended.
-        age_ms = max(0.0, clock.now_ms() - appended_ms)
+        # A pulse read late is as old as the broker says, by its own clock.
+        age_ms = max(0.0, self.now_ms() - appended_ms)
         heard = clock.monotonic_ms() - age_ms
         if pulse.role == "leader":
             if self.pulse_mono_ms is None or heard > self.pulse_mono_ms:
@@ -178,6 +218,15 @@ class Watch:
             while len(self.others) > OTHERS_KEPT:
                 del self.others[next(iter(self.others))]
 
+    def acknowledged(self, appended_ms: int, said_mono_ms: float, *, by_broker: bool = True) -> None:
+        """Take the ack of a probe, with its time of append; a topic that keeps its writers' times tells nothing of clocks."""
+        mono_ms = clock.monotonic_ms()
+        self.probe_mono_ms, self.probe_problem = mono_ms, ""
+        self.probes.append((appended_ms, mono_ms))
+        if by_broker:
+            self.hours.see(appended_ms, said_mono_ms, mono_ms)
+        self.compared.set()
+
     async def probe(self) -> None:
         """Say a probe once a second, for ever."""
         while True:
@@ -186,7 +235,10 @@ class Watch:
                 self.sequence += 1
                 said = ProbePulse(process_id=self.process_id, sequence=self.sequence, sent_at=clock.now())
                 value = encode(said, source="autonomy/proof-api", subject=self.process_id, time=said.sent_at, event_id=clock.drawn_id())
-                await self.voice.say(PULSE, self.process_id.encode(), value, ASK_TIMEOUT_S)
+                said_mono_ms = clock.monotonic_ms()
+                landed = await self.voice.say(PULSE, self.process_id.encode(), value, ASK_TIMEOUT_S)
+                self.acknowledged(landed.timestamp, said_mono_ms, by_broker=landed.timestamp_type == BROKERS_TIME)
             except LOST as refusal:
+                self.probe_problem = f"no ack in {ASK_TIMEOUT_S:.0f} s" if isinstance(refusal, TimeoutError) else words_of(refusal)
                 log.warning("no probe: %r", refusal)
             await asyncio.sleep(PROBE_EVERY_S)
