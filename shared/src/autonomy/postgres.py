@@ -29,9 +29,12 @@ BLOCKED_SQL: Final = """
 SELECT waiting.pid, waiting.usename, holding.pid AS by_pid, holding.usename AS by_name, holding.application_name AS by_program
 FROM pg_stat_activity waiting CROSS JOIN LATERAL unnest(pg_blocking_pids(waiting.pid)) AS blocker (pid)
 LEFT JOIN pg_stat_activity holding ON holding.pid = blocker.pid
-WHERE waiting.datname = current_database() ORDER BY waiting.pid, by_pid LIMIT 5
+WHERE waiting.datname = current_database() AND EXISTS (
+    SELECT FROM pg_locks WHERE pid = waiting.pid AND NOT granted AND waitstart < clock_timestamp() - interval '0.3 s'
+)
+ORDER BY waiting.pid, by_pid LIMIT 5
 """
-"""Who waits for whose lock, as any role may ask it."""
+"""Who waits for whose lock, as any role may ask it; not who waits for moments, as writers do."""
 
 
 def words_of(refusal: BaseException) -> str:

@@ -39,7 +39,8 @@ READY_WITHIN_S: Final = 5.0
 BUILD_WITHIN_S: Final = 30.0
 REST_S: Final = 1.0
 """Between two builds: what fails each time (a right that is missing) costs one producer a second, no more."""
-STOP_WITHIN_S: Final = 5.0
+STOP_WITHIN_S: Final = 3.0
+"""Each for sending what there is and for letting go: a service waits 10 s for both."""
 REPLACED = Counter("autonomy_producers_replaced", "Producers that were thrown away and built anew", ["fault"])
 
 

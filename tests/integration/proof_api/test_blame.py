@@ -82,7 +82,7 @@ def test_a_probe_that_cannot_be_said_is_not_the_projections_fault(api: Api, own_
         seen += watched(api, lambda proof: proof["projectionLagMs"] is not None and proof["applied"]["tick"] > seen[-1]["applied"]["tick"])
         last = proof_of(api)
         assert (last["status"], last["checks"]["probe"], last["checks"]["projection"]) == ("unverified", "down", "ok")
-        assert "no probe of this process was acknowledged for" in last["reason"]
+        assert "no probe of the proof API was acknowledged for" in last["reason"]
         assert "MessageSizeTooLargeError" in last["reason"], "by the broker's own word"
     seen += watched(api, lambda proof: (proof["status"], proof["verdict"]) == ("fresh", "TICKING"), HEALED_S)
     assert never_blamed(seen, "projection", "postgres", "chain")
@@ -113,6 +113,9 @@ def test_a_lock_that_holds_the_reader_back_is_no_database_that_does_not_answer(a
         assert "autonomy_reader (pid" in found["reason"]
         assert ", an-admin) holds" in found["reason"]
         assert "does not answer" not in found["reason"]
+        busy = api.get("/api/bots")
+        assert (busy.status_code, busy.json()["code"], busy.headers["retry-after"]) == (503, "DATABASE_BUSY", "2")
+        assert ", an-admin) holds" in busy.json()["detail"]
         admin.rollback()
     assert api.wait_fresh(HEALED_S)["proof"]["failing"] == []
 
@@ -128,7 +131,7 @@ def test_a_statement_that_postgresql_ended_is_told_in_its_words(api: Api, own_se
         try:
             found = watched(api, lambda proof: proof["checks"]["postgres"] == "cancelled")[-1]
             assert found["status"] == "unavailable"
-            assert "PostgreSQL ended the statement" in found["reason"]
+            assert "PostgreSQL ended the proof API's statement" in found["reason"]
             assert "statement timeout" in found["reason"]
         finally:
             admin.execute(f"ALTER ROLE autonomy_reader SET statement_timeout = '{usual_timeout}'")
@@ -152,7 +155,7 @@ def test_a_wrong_clock_of_the_proof_apis_own_machine(api: Api, wrong_ms: int) ->
             wrong, lambda proof: (proof["status"], proof["verdict"], proof["failing"]) == ("fresh", "TICKING", ["clock"]), HEALED_S
         )
         found = seen[-1]
-        assert f"this machine's clock differs from the broker's by {str(wrong_ms)[:3]}" in found["reason"]
+        assert f"the proof API's clock differs from the broker's by {str(wrong_ms)[:3]}" in found["reason"]
         assert found["tickAgeMs"] < 60_000
         assert found["plannerPulseAgeMs"] < 60_000
         assert http.get("/api/_proof/autonomy", params={"require": "ticking"}).status_code == 200

@@ -114,9 +114,9 @@ def test_a_fleet_that_nobody_can_work_for_is_red_and_says_why() -> None:
 
 
 def test_a_check_that_fails_beside_a_planner_that_ticks_is_said() -> None:
-    found = facts(a_document(a_proof(reason="this machine's clock differs", checks={"clock": "wrong"})))
+    found = facts(a_document(a_proof(reason="the proof API's clock differs", checks={"clock": "wrong"})))
     assert (found.verdict, found.verdict_tone) == ("TICKING", "ok")
-    assert "this machine&#39;s clock differs" in header(found)
+    assert "the proof API&#39;s clock differs" in header(found)
     assert 'id="verdict-why"' not in header(facts(a_document())), "nothing to say while all is well"
 
 

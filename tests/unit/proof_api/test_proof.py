@@ -48,7 +48,7 @@ NO_KAFKA = {"kafka": "down", "planner": "unknown", "probe": "unknown"}
 NO_ROWS = {"postgres": "down", "projection": "unknown", "runners": "unknown"}
 SILENT = replace(LOG, probe_age_ms=40_000, probe_problem="OutOfOrderSequenceNumber", unapplied_probe_ms=0.0)
 """This process cannot say its probe, and all that it said is applied."""
-UNSAID = "no probe of this process was acknowledged for 40.0 s: OutOfOrderSequenceNumber"
+UNSAID = "no probe of the proof API was acknowledged for 40.0 s: OutOfOrderSequenceNumber"
 IDLE = replace(READ, capacity=Capacity("down", "no runner process lives"))
 LOCK = "autonomy_projection (pid 7) waits for a lock that postgres (pid 8, psql) holds"
 
@@ -107,9 +107,9 @@ TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str]
      {"chain": "broken", "projection": "late"}, "fold differs; the projection is 6.0 s behind"),
     ("this process cannot say its probe", SILENT, replace(READ, probe_age_ms=40_300), 200, "unverified", "TICKING", {"probe": "down"}, UNSAID),
     ("nor could it ever", replace(SILENT, probe_age_ms=None), replace(READ, probe_age_ms=None, waited_ms=60_000), 200, "unverified", "TICKING",
-     {"probe": "down", "projection": "unknown"}, "no probe of this process was acknowledged: OutOfOrderSequenceNumber"),
+     {"probe": "down", "projection": "unknown"}, "no probe of the proof API was acknowledged: OutOfOrderSequenceNumber"),
     ("nor could the one before it", replace(SILENT, probe_age_ms=None), replace(READ, probe_age_ms=99_000, waited_ms=60_000), 200, "unverified",
-     "TICKING", {"probe": "down"}, "no probe of this process"),
+     "TICKING", {"probe": "down"}, "no probe of the proof API"),
     ("it has just started", replace(SILENT, probe_age_ms=None), replace(READ, waited_ms=5_000), 200, "fresh", "TICKING", {"probe": "unknown"}, ""),
     ("another process says its probe", SILENT, READ, 200, "fresh", "TICKING", {"probe": "down"}, UNSAID),
     ("it says probes again", replace(SILENT, probe_age_ms=10, unapplied_probe_ms=10), replace(READ, probe_age_ms=40_300), 200, "fresh", "TICKING",
@@ -119,7 +119,7 @@ TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str]
     ("no probe is said, ticks are not applied for long", replace(SILENT, unapplied_ms=30_001), replace(READ, probe_age_ms=40_300), 503, "unavailable",
      None, {"probe": "down", "projection": "down"}, "tick 8 is not applied 30.0 s"),
     ("this machine's clock is wrong", replace(LOG, skew_ms=7_200_000), READ, 200, "fresh", "TICKING", {"clock": "wrong"},
-     "this machine's clock differs from the broker's by 7200000 ms (limit 1000)"),
+     "the proof API's clock differs from the broker's by 7200000 ms (limit 1000)"),
     ("this machine's clock is late", replace(LOG, skew_ms=-1_001), READ, 200, "fresh", "TICKING", {"clock": "wrong"}, "by -1001 ms"),
     ("nothing can run", LOG, IDLE, 200, "fresh", "STALLED", {"runners": "down"}, "no runner process lives"),
     ("nothing could run when the rows were current", LOG, replace(IDLE, probe_age_ms=6_000), 200, "stale", "STALLED",
@@ -132,9 +132,9 @@ TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str]
     ("a lock holds the projection back", LOG, replace(READ, probe_age_ms=6_000, blocked=LOCK), 200, "stale", "TICKING",
      {"postgres": "locked", "projection": "late"}, f"the projection is 6.0 s behind ({LOCK})"),
     ("a lock holds this process back", LOG, replace(READ, problem="canceling statement", trouble="locked", blocked=LOCK), 503, "unavailable", None,
-     {**NO_ROWS, "postgres": "locked"}, f"a lock holds back what reads PostgreSQL: {LOCK}"),
+     {**NO_ROWS, "postgres": "locked"}, f"a lock in PostgreSQL holds the proof API back: {LOCK}"),
     ("PostgreSQL ended the statement", LOG, replace(READ, problem="canceling statement due to statement timeout", trouble="cancelled"), 503,
-     "unavailable", None, {**NO_ROWS, "postgres": "cancelled"}, "PostgreSQL ended the statement that reads it: canceling statement"),
+     "unavailable", None, {**NO_ROWS, "postgres": "cancelled"}, "PostgreSQL ended the proof API's statement: canceling statement"),
     ("a halted planner", replace(LOG, halted="fold differs at tick 8"), READ, 503, "unavailable", None, {"chain": "broken"}, "fold differs at tick 8"),
 ]  # fmt: skip
 

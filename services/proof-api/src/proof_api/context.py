@@ -97,9 +97,10 @@ async def connection_of(context: InContext) -> AsyncIterator["asyncpg.Connection
 
 def unanswered(context: Context, refusal: BaseException) -> Problem:
     """What a request is told that got no rows: by the database's own word, and by whether it answers others."""
-    answers = context.judged()[1].has_rows
+    snapshots = context.snapshots
+    answers = context.judged()[1].has_rows or (snapshots.problem != "" and snapshots.trouble != "down")
     if isinstance(refusal, ENDED) or (isinstance(refusal, TimeoutError) and answers):
-        why = f"{words_of(refusal)}; {context.snapshots.blocked}" if context.snapshots.blocked else words_of(refusal)
+        why = f"{words_of(refusal)}; {snapshots.blocked}" if snapshots.blocked else words_of(refusal)
         return Problem(503, "DATABASE_BUSY", "PostgreSQL answers, but not this in time", why)
     return Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", words_of(refusal))
 

@@ -187,7 +187,7 @@ def reasons_of(log: LogFacts, read: ReadFacts, checks: Mapping[str, str], status
     if checks["postgres"] == "locked":
         found.append(read.blocked)
     if checks["clock"] == "wrong":
-        words = f"this machine's clock differs from the broker's by {log.skew_ms} ms (limit {MAX_SKEW_MS})"
+        words = f"the proof API's clock differs from the broker's by {log.skew_ms} ms (limit {MAX_SKEW_MS})"
         found.append(f"{words}: ages are counted by the broker's")
     return found
 
@@ -209,7 +209,7 @@ def probe_check(log: LogFacts, read: ReadFacts) -> str:
 def why_no_probe(log: LogFacts) -> str:
     """The reason in words."""
     since = "" if log.probe_age_ms is None else f" for {log.probe_age_ms / 1000:.1f} s"
-    return f"no probe of this process was acknowledged{since}{': ' + log.probe_problem if log.probe_problem else ''}"
+    return f"no probe of the proof API was acknowledged{since}{': ' + log.probe_problem if log.probe_problem else ''}"
 
 
 def behind_of(log: LogFacts, read: ReadFacts, *, postgres_ok: bool) -> Behind:
@@ -267,9 +267,9 @@ def why_no_rows(read: ReadFacts, check: str) -> str:
     """The reason in words, by what PostgreSQL itself said of it."""
     match check:
         case "locked":
-            return f"a lock holds back what reads PostgreSQL: {read.blocked or read.problem}"
+            return f"a lock in PostgreSQL holds the proof API back: {read.blocked or read.problem}"
         case "cancelled":
-            return f"PostgreSQL ended the statement that reads it: {read.problem}"
+            return f"PostgreSQL ended the proof API's statement: {read.problem}"
         case _:
             return f"PostgreSQL does not answer: {read.problem or 'no recent snapshot'}"
 

@@ -15,7 +15,7 @@ import asyncpg
 
 from autonomy import clock
 from autonomy.policy import DEFAULT
-from autonomy.postgres import ENDED, GONE, NOT_READY, Waits, connect, who_waits, words_of
+from autonomy.postgres import ENDED, NOT_READY, Waits, connect, who_waits, words_of
 from autonomy.read_model import CHANNEL, SCHEMA
 from autonomy.values import instant_of_ms, iso, ms_of
 from proof_api.broker_clock import BrokerClock
@@ -202,7 +202,7 @@ class Snapshots:
             async with asyncio.timeout(ASK_BESIDE_S):
                 connection = await connect(self.url, SCHEMA)
                 return await who_waits(connection)
-        except GONE:
+        except NOT_READY:
             return None
         finally:
             if connection is not None:
