@@ -3,6 +3,8 @@
 import ast
 import importlib.util
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +221,55 @@ def test_alert_has_its_runbook_and_severity(name: str) -> None:
 
 def test_every_runbook_has_its_alert() -> None:
     assert {path.stem for path in RUNBOOKS.glob("*.md")} == set(alerts())
+
+
+@pytest.fixture
+def promtool() -> str:
+    """Prometheus's own judge of rules; no package registry but Debian's has it."""
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("promtool is not installed (Debian: apt-get install prometheus): no alert was judged here")
+    return found
+
+
+def judged_by(promtool: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [promtool, "test", "rules", "alerts_test.yml"], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_alerts_fire_when_they_should_and_only_then(promtool: str) -> None:
+    done = judged_by(promtool, ROOT / "deploy/prometheus")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_is_shown_to_fire_and_to_be_silent() -> None:
+    cases = [
+        case
+        for test in yaml.safe_load((ROOT / "deploy/prometheus/alerts_test.yml").read_text())["tests"]
+        for case in test["alert_rule_test"]
+    ]
+    fires = {case["alertname"] for case in cases if case["exp_alerts"]}
+    silent = {case["alertname"] for case in cases if not case["exp_alerts"]}
+    assert fires == silent == set(alerts())
+
+
+@pytest.mark.parametrize(
+    ("guard", "without"),
+    [
+        ("3 * autonomy_tick_interval_seconds", "180"), ("autonomy_log_head_tick - autonomy_applied_tick", "autonomy_log_head_tick - on() autonomy_applied_tick"),
+        ('(autonomy_check{check="runners"} == 0 and on (instance) autonomy_check{check="postgres"} == 1)', "(sum(autonomy_bots_by_state) < 0)"),
+        ('autonomy_check{check="chain"} == 0 and on (instance)', 'autonomy_check{check="chain"} == 0 and on ()'),
+    ],
+    ids=["a fixed age", "one replica alone", "no word of the runners", "another replica's Kafka"],
+)  # fmt: skip
+def test_a_rule_without_its_guard_is_noticed(promtool: str, tmp_path: Path, guard: str, without: str) -> None:
+    """Negative control: each is what a rule was before it was shown to be wrong."""
+    rules = (ROOT / "deploy/prometheus/alerts.yml").read_text()
+    assert guard in rules
+    (tmp_path / "alerts.yml").write_text(rules.replace(guard, without))
+    shutil.copy(ROOT / "deploy/prometheus/alerts_test.yml", tmp_path)
+    assert judged_by(promtool, tmp_path).returncode != 0
 
 
 def test_an_unknown_metric_is_noticed() -> None:

@@ -64,11 +64,11 @@ class Api:
             sent["Idempotency-Key"] = key
         return self.http.post("/api/commands", json=document, headers=sent)
 
-    def wait_fresh(self, timeout_s: float = 40) -> dict[str, Any]:
-        """Until the proof trusts its answers and a planner ticks."""
+    def wait_fresh(self, timeout_s: float = 40, verdict: str = "TICKING") -> dict[str, Any]:
+        """Until the proof trusts its answers and a planner ticks; STALLED, where a fleet has no runner on purpose."""
 
         def shown(code: int, body: dict[str, Any]) -> bool:
-            return code == 200 and (body["proof"]["status"], body["proof"]["verdict"]) == ("fresh", "TICKING")
+            return code == 200 and (body["proof"]["status"], body["proof"]["verdict"]) == ("fresh", verdict)
 
         self.seconds_until(shown, timeout_s)
         return self.autonomy()[1]

@@ -30,7 +30,7 @@ RUN_COLUMNS = (
 
 
 def status(api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
-    """Does the planner tick, and can the answer be trusted? Exit 0: it ticks or is paused; 1: it does not, or it is unproven."""
+    """Does the planner tick, can anything run, and can the answer be trusted? Exit 0: yes, or an operator paused it; 1: no, or unproven."""
     client = reader(api)
     autonomy, jobs = client.get("/api/_proof/autonomy"), client.get("/api/_proof/jobs")
     if "proof" not in autonomy.document:
@@ -59,6 +59,9 @@ def _say_status(autonomy: Mapping[str, object], jobs: Mapping[str, object], *, g
         print(f"zero jobs   {safe(zero.get('reason'))}")
     print(f"running     {counted(jobs.get('running'))};  queued {counted(jobs.get('queued'))}")
     print(f"checks      {counted(proof.get('checks'))}")
+    failing = proof.get("failing")
+    if isinstance(failing, list) and failing:
+        print(painted(f"failing     {', '.join(safe(name) for name in failing)}", RED))
     for repair in listed(autonomy, "chainRepairs"):
         print(
             painted(f"repaired    tick {safe(repair.get('atTick'))} by {safe(repair.get('actor'))}: {safe(repair.get('reason'))}", YELLOW)

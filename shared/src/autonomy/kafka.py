@@ -105,7 +105,10 @@ async def start_client(client: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafka
 
 
 async def build_producer(bootstrap: str | KafkaAccess) -> AIOKafkaProducer:
-    """An idempotent producer that waits for all acks; nothing lingers, every caller batches by itself."""
+    """An idempotent producer that waits for all acks; nothing lingers, every caller batches by itself.
+
+    It is lost after its first failed batch: services hold an `autonomy.producer.Producer`, which replaces it then.
+    """
     producer = AIOKafkaProducer(
         **client_options(bootstrap),
         acks="all",
@@ -117,8 +120,22 @@ async def build_producer(bootstrap: str | KafkaAccess) -> AIOKafkaProducer:
         retry_backoff_ms=100,
         metadata_max_age_ms=30_000,
     )
-    await start_client(producer)
+    try:
+        await start_client(producer)
+    except BaseException:
+        await producer.stop()
+        raise
     return producer
+
+
+class Sender(Protocol):
+    """Whoever takes whole batches: a client, or the `autonomy.producer.Producer` that replaces clients."""
+
+    def create_batch(self) -> BatchBuilder:
+        """An empty batch."""
+
+    async def send_batch(self, builder: BatchBuilder, topic: str, *, partition: int) -> "asyncio.Future[Any]":
+        """Hand over a batch; the future ends with its ack."""
 
 
 class Outgoing(NamedTuple):
@@ -136,7 +153,7 @@ class Appending:
     Whole batches are handed to the client: a future per record costs more than the record.
     """
 
-    producer: AIOKafkaProducer
+    producer: Sender
     topic: str
     partition: int
     builder: BatchBuilder | None = None
@@ -185,7 +202,7 @@ class Appending:
         return done[-1].offset + self.last_count - 1 if done else -1
 
 
-async def append_batch(producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Outgoing]) -> int:
+async def append_batch(producer: Sender, topic: str, partition: int, records: Sequence[Outgoing]) -> int:
     """Append records in order and wait for the last ack; returns the offset of the last record.
 
     Raises:

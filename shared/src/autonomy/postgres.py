@@ -6,6 +6,7 @@ A pooler that shares its connections between sessions (PgBouncer outside session
 schema of a session do not survive there. It refuses by itself at the first parameter that it does not know.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
@@ -25,6 +26,7 @@ GONE: Final = (
     asyncpg.InsufficientResourcesError, asyncpg.TransactionRollbackError,
     # What asyncpg raises when a connection dies inside a transaction: its own rollback finds the protocol mid-way.
     asyncpg.InternalClientError, Unfit,
+    asyncpg.LockNotAvailableError,
 )  # fmt: skip
 """What may be over at the next try; anything else is a fault of the caller's own code."""
 NOT_READY: Final = (
@@ -42,6 +44,20 @@ def is_refusal(fault: BaseException) -> bool:
     return isinstance(fault, Unfit) or (isinstance(state, str) and state.startswith(_REFUSED))
 
 
+ENDED: Final = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
+"""SQLSTATE 57014 and 55P03: the database answers, and what it says is that it ended the statement."""
+BLOCKED_SQL: Final = """
+SELECT waiting.pid, waiting.usename, holding.pid AS by_pid, holding.usename AS by_name, holding.application_name AS by_program
+FROM pg_stat_activity waiting CROSS JOIN LATERAL unnest(pg_blocking_pids(waiting.pid)) AS blocker (pid)
+LEFT JOIN pg_stat_activity holding ON holding.pid = blocker.pid
+WHERE waiting.datname = current_database() AND EXISTS (
+    SELECT FROM pg_locks WHERE pid = waiting.pid AND NOT granted AND waitstart < clock_timestamp() - interval '0.3 s'
+)
+ORDER BY waiting.pid, by_pid LIMIT 5
+"""
+"""Who waits for whose lock, as any role may ask it; not who waits for moments, as writers do."""
+
+
 def words_of(refusal: BaseException) -> str:
     """Why a database does not answer, for people: the name of a class is none of their words."""
     if isinstance(refusal, TimeoutError):
@@ -55,6 +71,35 @@ def words_of(refusal: BaseException) -> str:
     if isinstance(refusal, OSError):
         return "the connection was lost"
     return "the connection was lost" if isinstance(refusal, GONE) else type(refusal).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Who waits for whose lock in this database.
+
+    Attributes:
+        pids: the sessions that wait.
+        words: for people; empty when nobody waits.
+    """
+
+    pids: frozenset[int] = frozenset()
+    words: str = ""
+
+
+async def who_waits(connection: "asyncpg.Connection[asyncpg.Record]") -> Waits:
+    """Ask the database itself.
+
+    Raises:
+        OSError, TimeoutError, asyncpg.PostgresError: it does not say.
+    """
+    rows = await connection.fetch(BLOCKED_SQL)
+    return Waits(frozenset(row["pid"] for row in rows), "; ".join(dict.fromkeys(_wait_words(row) for row in rows)))
+
+
+def _wait_words(row: asyncpg.Record) -> str:
+    program = f", {row['by_program']}" if row["by_program"] else ""
+    holder = "a prepared transaction" if row["by_pid"] is None else f"{row['by_name']} (pid {row['by_pid']}{program})"
+    return f"{row['usename']} (pid {row['pid']}) waits for a lock that {holder} holds"
 
 
 async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

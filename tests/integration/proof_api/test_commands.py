@@ -38,7 +38,7 @@ def api(broker: Broker, database: Database, tmp_path_factory: pytest.TempPathFac
         platform.set_policy(quick_policy())
         platform.register(fleet(2))
         wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bots") == 2, 60)
-        api.wait_fresh()
+        api.wait_fresh(verdict="STALLED")
         yield api
 
 

@@ -145,7 +145,7 @@ def test_a_projection_that_applies_probes_and_no_tick(api: Api, own_servers: tup
     """Probes do not vouch for rows: the log's own head does. A stand-in keeps the probe young; the planner is not blamed."""
     service(api.platform, "projection").kill()
     with psycopg.connect(own_servers[1].url(), autocommit=True) as connection:
-        connection.execute("UPDATE pulses SET said_at = said_at + interval '1 hour' WHERE source = 'probe'")
+        connection.execute("UPDATE pulses SET appended_at = appended_at + interval '1 hour' WHERE source = 'probe'")
     shown_within(api, lambda code, body: (code, body["proof"]["status"]) == (200, "stale"))
     proof = api.autonomy()[1]["proof"]
     assert proof["projectionLagMs"] == 0
@@ -194,6 +194,8 @@ def test_a_dead_broker(api: Api, own_servers: tuple[Broker, Database]) -> None:
     assert keys(body) == healthy
     assert (check(body, "kafka"), check(body, "planner"), body["proof"]["verdict"]) == ("down", "unknown", None)
     assert body["loopEnabled"] is None, "null, never false"
+    assert api.get("/api/_proof/autonomy", params={"require": "ticking"}).status_code == 503, "what is not known is not ticking"
+    assert api.get("/api/_proof/jobs", params={"require": "ticking"}).status_code == 503
     assert body["proof"]["head"]["seenAt"] is not None
     assert body["lastTickAt"] is not None
     assert api.get("/readyz").status_code == 503

@@ -6,7 +6,7 @@ Source: R-A1, R-A2, R-B1; design, section 8.
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psycopg
 import pytest
@@ -21,6 +21,7 @@ from autonomy.events import HoldBot
 from autonomy.policy import read_policy
 from autonomy.topics import RUNS
 from autonomy.values import BotState, JobStatus, JobType, Reason, Recency, Stage
+from proof_api.proof import Verdict
 from support.builders import an_id
 from support.log import append
 from support.platform import quick_policy, wait_for
@@ -340,8 +341,12 @@ def test_health_and_metrics_carry_no_ids(running: Api) -> None:
     labels = {value for family in families for sample in family.samples for value in sample.labels.values()}
     assert labels
     allowed = {str(value) for kind in (BotState, Stage, Reason, Recency) for value in kind} | {"NOT_EVALUATED_YET"}
-    checks = {"kafka", "postgres", "projection", "planner", "chain", "canary"}
-    assert labels <= allowed | checks | {"backtest", "evolve", "runner", "true", "false"}
+    checks = {"kafka", "postgres", "projection", "planner", "runners", "probe", "chain", "clock"}
+    assert labels <= allowed | checks | set(get_args(Verdict)) | {"backtest", "evolve", "runner", "true", "false"}
+    told = {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+    assert {told["autonomy_check", name] for name in checks} == {1.0}
+    assert [told["autonomy_verdict", word] for word in ("TICKING", "STALLED", "DOWN")] == [1.0, 0.0, 0.0]
+    assert abs(told[("autonomy_clock_skew_seconds",)]) < 1
     samples = {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
     assert samples["autonomy_proof_up"] == 1.0
     assert {"autonomy_quarantined_records", *(f"autonomy_{name}" for name in VOID)} <= set(samples)

@@ -35,7 +35,7 @@ def api(broker: Broker, database: Database, tmp_path_factory: pytest.TempPathFac
             [{**bot, "stage": "PAPER", "pinned": number == 3, "pin_reason": "kept"} for number, bot in enumerate(fleet(BOTS))]
         )
         wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bots") == BOTS, 25)
-        api.wait_fresh()
+        api.wait_fresh(verdict="STALLED")
         yield api
 
 

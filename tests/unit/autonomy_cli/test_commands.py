@@ -96,11 +96,22 @@ def test_status_of_a_ticking_planner(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "verdict", "exit_code"), [(200, "PAUSED", 0), (200, "LATE", 1), (200, "DOWN", 1), (200, None, 1), (503, None, 1)]
+    ("code", "verdict", "exit_code"),
+    [(200, "PAUSED", 0), (200, "STALLED", 1), (200, "LATE", 1), (200, "DOWN", 1), (200, None, 1), (503, None, 1)],
 )
 def test_status_is_good_only_when_it_is_proven(api: Api, code: int, verdict: str | None, exit_code: int) -> None:
     api.answers["/api/_proof/autonomy"] = (code, {**AUTONOMY, "proof": {**FRESH, "verdict": verdict}})
     assert run(api, "status").exit_code == exit_code
+
+
+def test_status_names_the_checks_that_failed(api: Api) -> None:
+    proof = {**FRESH, "verdict": "STALLED", "reason": "no runner process lives", "checks": {"runners": "down"}, "failing": ["runners"]}
+    api.answers["/api/_proof/autonomy"] = (200, {**AUTONOMY, "proof": proof})
+    done = run(api, "status")
+    assert "failing     runners" in done.stdout
+    assert "STALLED, proof fresh (no runner process lives)" in done.stdout
+    api.answers["/api/_proof/autonomy"] = (200, {**AUTONOMY, "proof": {**FRESH, "failing": []}})
+    assert "failing" not in run(api, "status").stdout
 
 
 def test_json_is_all_there_is_on_standard_output(api: Api) -> None:

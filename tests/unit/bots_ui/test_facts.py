@@ -105,6 +105,21 @@ def test_late_planner_is_amber() -> None:
     assert (found.planner.tone, found.planner.words) == ("warn", "late: no tick for")
 
 
+def test_a_fleet_that_nobody_can_work_for_is_red_and_says_why() -> None:
+    """Ticks go on, nothing can run."""
+    proof = a_proof(verdict="STALLED", reason="no runner process lives, nothing can run for 3 bots", checks={"runners": "down"})
+    found = facts(a_document(proof))
+    assert (found.verdict, found.verdict_tone, found.planner.tone) == ("STALLED", "bad", "ok")
+    assert "no runner process lives" in header(found)
+
+
+def test_a_check_that_fails_beside_a_planner_that_ticks_is_said() -> None:
+    found = facts(a_document(a_proof(reason="the proof API's clock differs", checks={"clock": "wrong"})))
+    assert (found.verdict, found.verdict_tone) == ("TICKING", "ok")
+    assert "the proof API&#39;s clock differs" in header(found)
+    assert 'id="verdict-why"' not in header(facts(a_document())), "nothing to say while all is well"
+
+
 def test_the_three_facts_are_said_apart() -> None:
     """Data that is not current says nothing about the planner, and the other way round."""
     tones = {

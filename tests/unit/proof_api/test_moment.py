@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from proof_api.context import Context
-from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, LogFacts, judge
+from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, LogFacts, ReadFacts, judge
 from proof_api.routes.proofs import SAME_MOMENT_MS, answer
 from unit.proof_api.test_proof import LOG, NOW, READ
 
@@ -21,6 +21,7 @@ class Asked:
     """What of a context a proof needs; the time is the test's."""
 
     log: LogFacts = LOG
+    read: ReadFacts = READ
     now_ms: int = NOW
     judgements: int = 0
     snapshots: Any = field(default_factory=lambda: SimpleNamespace(picture=object()))
@@ -29,7 +30,7 @@ class Asked:
 
     def judged(self) -> Any:
         self.judgements += 1
-        return self.now_ms, judge(self.log, READ, self.now_ms), self.log, READ
+        return self.now_ms, judge(self.log, self.read, self.now_ms), self.log, self.read
 
 
 @pytest.fixture
@@ -69,3 +70,25 @@ def test_another_question_of_the_same_moment_is_another_answer(asked: Asked) -> 
 
 def test_a_moment_is_too_short_to_hide_any_lag() -> None:
     assert SAME_MOMENT_MS <= 0.01 * 3_000  # the shortest limit: a leading planner's pulse of 3 s
+
+
+@pytest.mark.parametrize(
+    ("log", "plain", "strict"),
+    [
+        (LOG, 200, 200), (replace(LOG, pulse_age_ms=60_000), 200, 503), (replace(LOG, seen_age_ms=5_001), 200, 503),
+        (replace(LOG, seen_age_ms=29_999), 200, 503), (replace(LOG, seen_age_ms=30_001), 503, 503), (replace(LOG, diverged="x"), 503, 503),
+    ],
+    ids=["it ticks", "no planner", "Kafka unseen for 5 s", "Kafka unseen for 30 s", "Kafka lost", "a broken chain"],
+)  # fmt: skip
+def test_only_a_proven_tick_meets_the_strict_question(asked: Asked, log: LogFacts, plain: int, strict: int) -> None:
+    """With Kafka away there is no verdict: that is no reason to answer 200."""
+    asked.log = log
+    assert proof_at(asked, 0)[0] == plain
+    assert proof_at(asked, 0, require="ticking")[0] == strict
+    assert proof_at(asked, 0, JOBS_KEYS, require="ticking")[0] == strict
+
+
+def test_a_paused_loop_meets_the_strict_question(asked: Asked) -> None:
+    asked.read = replace(READ, loop_enabled=False)
+    code, proof = proof_at(asked, 0, require="ticking")
+    assert (code, proof["proof"]["verdict"]) == (200, "PAUSED")

@@ -6,6 +6,7 @@ Source: R-A1.3, R-A4; design, section 8, "Honesty".
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 import pytest
@@ -15,12 +16,17 @@ from hypothesis import strategies as st
 from autonomy import clock
 from autonomy.policy import DEFAULT
 from autonomy.values import iso_of_ms
+from proof_api.capacity import Capacity
 from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, Judgement, LogFacts, ReadFacts, body_of, judge, proof_of
 from proof_api.snapshot import Picture, Snapshots, decision_body, jobs_body
 
 NOW = 1_795_348_800_000
 HASH = "a" * 64
-LOG = LogFacts(head_tick=7, head_hash=HASH, runs_end=41, seen_age_ms=200, pulse_age_ms=400, next_tick_at=iso_of_ms(NOW + 9_000))
+LOG = LogFacts(
+    head_tick=7, head_hash=HASH, runs_end=41, seen_age_ms=200, pulse_age_ms=400, next_tick_at=iso_of_ms(NOW + 9_000),
+    probe_age_ms=500, unapplied_probe_ms=inf, skew_ms=3,
+)  # fmt: skip
+"""Probes are said and acknowledged, as always: what the rows lack of them is the projection's."""
 BODY: dict[str, Any] = {
     "loopEnabled": True, "lastTickAt": iso_of_ms(NOW - 20_000), "tickIntervalSec": 60.0, "lastDecisionSummary": {"botsEvaluated": 3},
     "latestPlannerRuns": [], "latestEnqueuedJobs": [], "marketNow": None, "pausedBy": [], "chainRepairs": [],
@@ -28,6 +34,7 @@ BODY: dict[str, Any] = {
 }  # fmt: skip
 READ = ReadFacts(
     age_ms=100, probe_age_ms=900, applied_tick=7, applied_hash=HASH, applied_offset=40, last_tick_ms=NOW - 20_000, body=BODY,
+    capacity=Capacity("ok"),
 )  # fmt: skip
 HOURS_MS = 3 * 3_600_000
 OLD_ROWS = replace(READ, applied_tick=500, last_tick_ms=NOW - HOURS_MS)
@@ -36,6 +43,14 @@ AHEAD = replace(LOG, head_tick=1_000, last_tick_ms=NOW - 20_000)
 PAUSE = {"actor": "ada", "since": iso_of_ms(NOW - 60_000)}
 PAUSED = replace(READ, loop_enabled=False, paused_by=PAUSE, body={**BODY, "loopEnabled": False, "pausedBy": [PAUSE]})
 OF_ROWS = {"tickAgeMs", "lagRecords", "applied"}
+
+NO_KAFKA = {"kafka": "down", "planner": "unknown", "probe": "unknown"}
+NO_ROWS = {"postgres": "down", "projection": "unknown", "runners": "unknown"}
+SILENT = replace(LOG, probe_age_ms=40_000, probe_problem="OutOfOrderSequenceNumber", unapplied_probe_ms=0.0)
+"""This process cannot say its probe, and all that it said is applied."""
+UNSAID = "no probe of the proof API was acknowledged for 40.0 s: OutOfOrderSequenceNumber"
+IDLE = replace(READ, capacity=Capacity("down", "no runner process lives"))
+LOCK = "autonomy_projection (pid 7) waits for a lock that postgres (pid 8, psql) holds"
 
 # situation, facts of the log, facts of the rows, HTTP code, status, verdict, checks that are not ok, words of the reason
 TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str], str]] = [
@@ -61,42 +76,73 @@ TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str]
     ("rows of hours ago and no probe", replace(AHEAD, unapplied_ms=6_000), replace(OLD_ROWS, probe_age_ms=None), 200, "unverified", "TICKING",
      {"projection": "late"}, "probe"),
     ("a tick not applied, then Kafka unseen", replace(AHEAD, unapplied_ms=31_000, seen_age_ms=29_000), OLD_ROWS, 200, "unverified", None,
-     {"kafka": "down", "planner": "unknown", "projection": "down"}, "Kafka was last seen"),
+     {**NO_KAFKA, "projection": "down"}, "Kafka was last seen"),
     ("no probe yet", LOG, replace(READ, probe_age_ms=None), 200, "unverified", "TICKING", {"projection": "unknown"}, "probe"),
     ("no probe for 30 s", LOG, replace(READ, probe_age_ms=None, waited_ms=30_000), 200, "unverified", "TICKING", {"projection": "late"}, "probe"),
     ("no probe for over 30 s", LOG, replace(READ, probe_age_ms=None, waited_ms=30_001), 503, "unavailable", None, {"projection": "down"},
      "not applied a probe for 30.0 s, since this process started (limit 30 s)"),
-    ("no tick and no probe for over 30 s", LOG, ReadFacts(age_ms=100, waited_ms=30_001), 503, "unavailable", None, {"projection": "down"}, "probe"),
+    ("no tick and no probe for over 30 s", LOG, ReadFacts(age_ms=100, waited_ms=30_001), 503, "unavailable", None,
+     {"projection": "down", "runners": "unknown"}, "probe"),
     ("a place of the chain that this process cannot read", replace(LOG, blind="autonomy.runs/0 cannot be read at offset 3"), READ, 503,
      "unavailable", None, {"planner": "unknown", "chain": "broken"}, "this process cannot read the log: autonomy.runs/0"),
     ("blind, and no pulse either", replace(LOG, blind="autonomy.runs/0 cannot be read at offset 3", pulse_age_ms=None), READ, 503,
      "unavailable", None, {"planner": "unknown", "chain": "broken"}, "this process cannot read the log: autonomy.runs/0"),
     ("a place that the projection cannot read", LOG, replace(READ, stuck="autonomy.jobs/3 begins at 2: records were deleted"), 503,
      "unavailable", None, {"projection": "down"}, "the projection cannot read the log: autonomy.jobs/3 begins at 2"),
-    ("a database that refuses", LOG, ReadFacts(problem="unsupported startup parameter", refused=True), 503, "unavailable", None,
-     {"postgres": "down", "projection": "unknown"}, "PostgreSQL refuses: unsupported startup parameter"),
+    ("a database that refuses", LOG, ReadFacts(problem="unsupported startup parameter", trouble="refused"), 503, "unavailable", None,
+     {**NO_ROWS, "postgres": "refused"}, "PostgreSQL refuses: unsupported startup parameter"),
     ("a probe after a long wait", LOG, replace(READ, waited_ms=3_600_000), 200, "fresh", "TICKING", {}, ""),
     ("Kafka lost while no probe had come", replace(LOG, seen_age_ms=20_000), replace(READ, probe_age_ms=None, waited_ms=25_000), 200, "unverified",
-     None, {"kafka": "down", "planner": "unknown", "projection": "late"}, "Kafka was last seen"),
+     None, {**NO_KAFKA, "projection": "late"}, "Kafka was last seen"),
     ("Kafka unseen for over 5 s", replace(LOG, seen_age_ms=5_001, pulse_age_ms=5_400), READ, 200, "unverified", None,
-     {"kafka": "down", "planner": "unknown"}, "Kafka was last seen"),
+     {**NO_KAFKA}, "Kafka was last seen"),
     ("Kafka unseen for 30 s", replace(LOG, seen_age_ms=30_000, pulse_age_ms=30_400), replace(READ, probe_age_ms=31_000), 200, "unverified", None,
-     {"kafka": "down", "planner": "unknown", "projection": "down"}, "Kafka was last seen"),
+     {**NO_KAFKA, "projection": "down"}, "Kafka was last seen"),
     ("behind for 30 s, then Kafka unseen for over 5 s", replace(LOG, seen_age_ms=5_001), replace(READ, probe_age_ms=30_001), 503, "unavailable", None,
-     {"kafka": "down", "planner": "unknown", "projection": "down"}, "limit 30 s"),
+     {**NO_KAFKA, "projection": "down"}, "limit 30 s"),
     ("Kafka unseen for over 30 s", replace(LOG, seen_age_ms=30_001), READ, 503, "unavailable", None,
-     {"kafka": "down", "planner": "unknown"}, "Kafka was not seen"),
+     {**NO_KAFKA}, "Kafka was not seen"),
     ("Kafka never seen", LogFacts(), READ, 503, "unavailable", None,
-     {"kafka": "down", "planner": "unknown", "chain": "unknown"}, "Kafka was not seen"),
+     {**NO_KAFKA, "chain": "unknown", "clock": "unknown"}, "Kafka was not seen"),
     ("PostgreSQL says no", LOG, replace(READ, problem="ConnectionRefusedError"), 503, "unavailable", None,
-     {"postgres": "down", "projection": "unknown"}, "ConnectionRefusedError"),
-    ("PostgreSQL hangs", LOG, replace(READ, age_ms=3_001), 503, "unavailable", None, {"postgres": "down", "projection": "unknown"}, "snapshot"),
-    ("no snapshot yet", LOG, ReadFacts(problem="no snapshot yet"), 503, "unavailable", None, {"postgres": "down", "projection": "unknown"}, "snapshot"),
+     NO_ROWS, "ConnectionRefusedError"),
+    ("PostgreSQL hangs", LOG, replace(READ, age_ms=3_001), 503, "unavailable", None, NO_ROWS, "snapshot"),
+    ("no snapshot yet", LOG, ReadFacts(problem="no snapshot yet"), 503, "unavailable", None, NO_ROWS, "snapshot"),
     ("rows of another chain", replace(LOG, diverged="at tick 7"), READ, 503, "unavailable", None, {"chain": "broken"}, "chain is broken: at tick 7"),
     ("a halted planner beside one that leads", replace(LOG, standby_halted="fold differs at tick 8"), READ, 200, "fresh", "TICKING",
      {"chain": "broken"}, "a planner halted, another leads: fold differs at tick 8"),
     ("a halted planner, rows behind", replace(LOG, standby_halted="fold differs"), replace(READ, probe_age_ms=6_000), 200, "stale", "TICKING",
      {"chain": "broken", "projection": "late"}, "fold differs; the projection is 6.0 s behind"),
+    ("this process cannot say its probe", SILENT, replace(READ, probe_age_ms=40_300), 200, "unverified", "TICKING", {"probe": "down"}, UNSAID),
+    ("nor could it ever", replace(SILENT, probe_age_ms=None), replace(READ, probe_age_ms=None, waited_ms=60_000), 200, "unverified", "TICKING",
+     {"probe": "down", "projection": "unknown"}, "no probe of the proof API was acknowledged: OutOfOrderSequenceNumber"),
+    ("nor could the one before it", replace(SILENT, probe_age_ms=None), replace(READ, probe_age_ms=99_000, waited_ms=60_000), 200, "unverified",
+     "TICKING", {"probe": "down"}, "no probe of the proof API"),
+    ("it has just started", replace(SILENT, probe_age_ms=None), replace(READ, waited_ms=5_000), 200, "fresh", "TICKING", {"probe": "unknown"}, ""),
+    ("another process says its probe", SILENT, READ, 200, "fresh", "TICKING", {"probe": "down"}, UNSAID),
+    ("it says probes again", replace(SILENT, probe_age_ms=10, unapplied_probe_ms=10), replace(READ, probe_age_ms=40_300), 200, "fresh", "TICKING",
+     {}, ""),
+    ("no probe is said, ticks are not applied", replace(SILENT, unapplied_ms=6_000), replace(READ, probe_age_ms=40_300), 200, "unverified", "TICKING",
+     {"probe": "down", "projection": "late"}, "tick 8 is not applied 6.0 s"),
+    ("no probe is said, ticks are not applied for long", replace(SILENT, unapplied_ms=30_001), replace(READ, probe_age_ms=40_300), 503, "unavailable",
+     None, {"probe": "down", "projection": "down"}, "tick 8 is not applied 30.0 s"),
+    ("this machine's clock is wrong", replace(LOG, skew_ms=7_200_000), READ, 200, "fresh", "TICKING", {"clock": "wrong"},
+     "the proof API's clock differs from the broker's by 7200000 ms (limit 1000)"),
+    ("this machine's clock is late", replace(LOG, skew_ms=-1_001), READ, 200, "fresh", "TICKING", {"clock": "wrong"}, "by -1001 ms"),
+    ("nothing can run", LOG, IDLE, 200, "fresh", "STALLED", {"runners": "down"}, "no runner process lives"),
+    ("nothing could run when the rows were current", LOG, replace(IDLE, probe_age_ms=6_000), 200, "stale", "STALLED",
+     {"runners": "down", "projection": "late"}, "the projection is 6.0 s behind; no runner process lives"),
+    ("nothing can run, and nothing decides", replace(LOG, pulse_age_ms=9_000), IDLE, 200, "fresh", "DOWN", {"planner": "down", "runners": "down"},
+     "no pulse of a leading planner for 9.0 s; no runner process lives"),
+    ("nothing can run, and nobody wants it", LOG, replace(IDLE, loop_enabled=False, paused_by=PAUSE), 200, "fresh", "PAUSED", {"runners": "down"},
+     "; no runner process lives"),
+    ("no bot is registered", LOG, replace(READ, capacity=Capacity("off")), 200, "fresh", "TICKING", {"runners": "off"}, ""),
+    ("a lock holds the projection back", LOG, replace(READ, probe_age_ms=6_000, blocked=LOCK), 200, "stale", "TICKING",
+     {"postgres": "locked", "projection": "late"}, f"the projection is 6.0 s behind ({LOCK})"),
+    ("a lock holds this process back", LOG, replace(READ, problem="canceling statement", trouble="locked", blocked=LOCK), 503, "unavailable", None,
+     {**NO_ROWS, "postgres": "locked"}, f"a lock in PostgreSQL holds the proof API back: {LOCK}"),
+    ("PostgreSQL ended the statement", LOG, replace(READ, problem="canceling statement due to statement timeout", trouble="cancelled"), 503,
+     "unavailable", None, {**NO_ROWS, "postgres": "cancelled"}, "PostgreSQL ended the proof API's statement: canceling statement"),
     ("a halted planner", replace(LOG, halted="fold differs at tick 8"), READ, 503, "unavailable", None, {"chain": "broken"}, "fold differs at tick 8"),
 ]  # fmt: skip
 
@@ -119,7 +165,9 @@ def test_keys_are_always_the_same_and_the_unknown_is_null(log: LogFacts, read: R
     judgement = judge(log, read, NOW)
     proof = proof_of(judgement, log, read, NOW)
     assert list(proof) == list(proof_of(judge(LOG, READ, NOW), LOG, READ, NOW))
-    assert list(judgement.checks) == ["kafka", "postgres", "projection", "planner", "chain", "canary"]
+    assert list(judgement.checks) == ["kafka", "postgres", "projection", "planner", "runners", "probe", "chain", "clock", "canary"]
+    assert proof["failing"] == [name for name, said in judgement.checks.items() if said not in {"ok", "off", "unknown"}]
+    assert bool(proof["failing"]) or judgement.code == 200, "what is not answered has a check that failed"
     for keys in (AUTONOMY_KEYS, JOBS_KEYS):
         body = body_of(keys, judgement, read)
         assert tuple(body) == keys
@@ -127,7 +175,7 @@ def test_keys_are_always_the_same_and_the_unknown_is_null(log: LogFacts, read: R
             assert set(body.values()) == {None}, "never old rows as current"
     if judgement.status in {"unverified", "unavailable"}:
         assert body_of(AUTONOMY_KEYS, judgement, read)["loopEnabled"] is None, "unknown is null, never false"
-    if judgement.checks["postgres"] == "down":
+    if judgement.checks["projection"] == "unknown" and judgement.code == 503:
         assert {proof[name] for name in OF_ROWS} == {None}
 
 
@@ -175,11 +223,11 @@ def test_the_wait_for_a_probe_begins_with_this_process(monkeypatch: pytest.Monke
     """By its own monotonic time, and only while there is no probe."""
     snapshots = Snapshots("postgresql://nobody@127.0.0.1:1/x", 15)
     started_ms = snapshots.started_mono_ms
-    for seconds, probe_said_ms, code in ((30, None, 200), (31, None, 503), (32, clock.now_ms(), 200)):
+    for seconds, probe_appended_ms, code in ((30, None, 200), (31, None, 503), (32, clock.now_ms(), 200)):
         mono_ms = started_ms + seconds * 1_000
         monkeypatch.setattr(clock, "monotonic_ms", lambda mono_ms=mono_ms: mono_ms)
         snapshots.problem = ""
-        snapshots.picture = Picture(mono_ms, 1, ReadFacts(), {}, (), {}, None, {}, probe_said_ms)
+        snapshots.picture = Picture(mono_ms, 1, ReadFacts(), {}, (), {}, None, {}, probe_appended_ms)
         assert judge(LOG, snapshots.facts(), clock.now_ms()).code == code, seconds
 
 
@@ -189,14 +237,14 @@ def test_before_the_first_tick_zero_jobs_says_so() -> None:
     assert body["latestPlannerRuns"] == []
     summary: Any = body["lastDecisionSummary"]
     assert (summary["botsEvaluated"], summary["jobsEnqueued"], summary["zeroJobs"]["reason"]) == (0, 0, "NO_TICK_YET")
-    assert jobs_body([], [], DEFAULT.model_dump(mode="json"), 15)["running"] == {"backtest": 0, "evolve": 0, "runner": 0}
+    assert jobs_body([], [], DEFAULT.model_dump(mode="json"), 15, clock.now())["running"] == {"backtest": 0, "evolve": 0, "runner": 0}
 
 
 # ── more staleness never makes a better status ─────────────────────────────────────────────────────────────────────────
 
 AGES = st.one_of(st.none(), st.floats(0, 120_000), st.sampled_from([0.0, 3_000.0, 3_001.0, 5_000.0, 5_001.0, 30_000.0, 30_001.0]))
 GRADES = {"fresh": 0, "stale": 1, "unverified": 2, "unavailable": 3}
-VERDICTS = {"TICKING": 0, "PAUSED": 0, "LATE": 1, "DOWN": 2, None: 3}
+VERDICTS = {"TICKING": 0, "PAUSED": 0, "STALLED": 1, "LATE": 1, "DOWN": 2, None: 3}
 
 
 def facts(

@@ -15,6 +15,7 @@ from autonomy.kafka import Record
 from autonomy.topics import PULSE, RUNS
 from autonomy.values import instant_of_ms
 from proof_api import watch as watching
+from proof_api.capacity import Capacity
 from proof_api.proof import Judgement, LogFacts, ReadFacts, judge
 from proof_api.voice import Voice
 from proof_api.watch import Watch
@@ -116,7 +117,7 @@ def test_before_the_first_tick_nothing_waits(watch: Watch) -> None:
 
 # ── who leads, who halted ──────────────────────────────────────────────────────────────────────────────────────────────
 
-READ = ReadFacts(age_ms=100, probe_age_ms=900, last_tick_ms=NOON_MS)
+READ = ReadFacts(age_ms=100, probe_age_ms=900, last_tick_ms=NOON_MS, capacity=Capacity("ok"))
 TROUBLE = "tick 7: folded state differs"
 
 
@@ -195,3 +196,53 @@ def test_of_many_planners_the_longest_silent_are_forgotten(watch: Watch, clocks:
     pulse(watch, "one more", "standby")
     assert len(watch.others) == watching.OTHERS_KEPT
     assert judged(watch).code == 503, "it spoke again, so it is not the one to forget"
+
+
+# ── by whose clock ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+HOURS_MS = 7_200_000
+
+
+def acknowledged(watch: Watch, clocks: Clocks, *, by_broker: bool = True) -> None:
+    """A probe, appended at the broker's noon and the time that passed since."""
+    watch.acknowledged(NOON_MS + round(clocks.mono_ms - 1_000_000), clocks.mono_ms, by_broker=by_broker)
+
+
+@pytest.mark.parametrize("wrong_ms", [HOURS_MS, -HOURS_MS])
+def test_a_wrong_own_clock_is_told_as_such_and_nobody_else_is_blamed(watch: Watch, clocks: Clocks, wrong_ms: int) -> None:
+    clocks.now_ms += wrong_ms
+    acknowledged(watch, clocks)
+    pulse_at = NOON_MS
+    said = PlannerPulse.model_validate({
+        "process_id": an_id("leader"), "role": "leader", "head_tick": 0, "head_hash": a_digest("h"), "next_tick_at": None, "problem": "",
+    })  # fmt: skip
+    value = encode(said, source="test", subject="test", time=instant_of_ms(pulse_at), event_id=an_id("leader"))
+    watch.take(Stored(PULSE, 0, pulse_at, None, value, []), 0)
+    clocks.pass_ms(1_000)
+    watch.seen_mono_ms = clock.monotonic_ms()
+    assert watch.now_ms() == NOON_MS + 1_000
+    found = judge(facts(watch, 0), READ, watch.now_ms())
+    assert (found.status, found.verdict, found.failing) == ("fresh", "TICKING", ("clock",))
+    assert f"by {wrong_ms} ms" in found.reason
+    assert facts(watch, 0).pulse_age_ms == 1_000
+
+
+def test_without_the_comparison_the_planner_would_be_called_dead(watch: Watch, clocks: Clocks) -> None:
+    """Negative control: a topic that keeps its writers' times tells nothing, and the own clock is all there is."""
+    clocks.now_ms += HOURS_MS
+    acknowledged(watch, clocks, by_broker=False)
+    pulse(watch, "leader", "leader", age_ms=HOURS_MS)
+    assert judged(watch).verdict == "DOWN"
+    assert judged(watch).checks["clock"] == "unknown"
+
+
+def test_a_probe_waits_from_its_ack_on_until_it_is_applied(watch: Watch, clocks: Clocks) -> None:
+    assert watch.facts(0, "").unapplied_probe_ms == 0.0
+    for _ in range(3):
+        acknowledged(watch, clocks)
+        clocks.pass_ms(1_000)
+    assert watch.facts(0, "", None).unapplied_probe_ms == 3_000.0
+    assert watch.facts(0, "", NOON_MS).unapplied_probe_ms == 2_000.0
+    assert watch.facts(0, "", NOON_MS + 1_999).unapplied_probe_ms == 1_000.0
+    assert watch.facts(0, "", NOON_MS + 2_000).unapplied_probe_ms == 0.0
+    assert watch.facts(0, "").probe_age_ms == 1_000.0

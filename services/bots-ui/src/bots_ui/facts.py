@@ -73,6 +73,7 @@ class Facts:
     planner: Fact
     verdict: str
     verdict_tone: Tone
+    verdict_why: str
     loop: Literal["ticking", "paused", "unknown"]
     paused: str
     paused_since: datetime | None
@@ -111,7 +112,8 @@ def facts_of(link: Link, now: datetime) -> Facts:
     return Facts(
         now=now, trust=trust, warning=warning, warning_since=since, data=data_fact(trust, link, proof),
         planner=planner_fact(trust, known, proof, text_of(checks, "planner"), now),
-        verdict=verdict or "UNKNOWN", verdict_tone=verdict_tone(verdict), loop=loop_of(known, trust),
+        verdict=verdict or "UNKNOWN", verdict_tone=verdict_tone(verdict), verdict_why=verdict_why(verdict, trust, proof),
+        loop=loop_of(known, trust),
         paused=pause_words(pause),
         paused_since=instant_of(pause.get("since")), tick=whole(summary, "tick"), last_tick_at=instant_of(known.get("lastTickAt")),
         next_tick_at=instant_of(proof.get("nextTickAt")), interval_s=number_of(known, "tickIntervalSec"),
@@ -213,10 +215,15 @@ def verdict_tone(verdict: str) -> Tone:
             return "ok"
         case "PAUSED" | "LATE":
             return "warn"
-        case "DOWN":
+        case "DOWN" | "STALLED":
             return "bad"
         case _:
             return "unknown"
+
+
+def verdict_why(verdict: str, trust: Trust, proof: Document) -> str:
+    """Why nothing can run, or which check failed beside a planner that ticks; rows that are not current say it in their own line."""
+    return text_of(proof, "reason") if trust == "fresh" and verdict in {"STALLED", "TICKING"} else ""
 
 
 def loop_of(known: Document, trust: Trust) -> Literal["ticking", "paused", "unknown"]:

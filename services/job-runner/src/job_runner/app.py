@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from aiokafka import AIOKafkaProducer
 from prometheus_client import Counter, Gauge
 
 from autonomy import clock
@@ -32,6 +31,7 @@ from autonomy.events import (
 )
 from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Outgoing, Record, build_producer
+from autonomy.producer import Producer
 from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, partition_of
 from job_runner.barrier import Barrier
@@ -85,7 +85,7 @@ class Runner:
     process_id: str
     settings: RunnerSettings
     reader: LogReader
-    producer: AIOKafkaProducer
+    producer: Producer
     chain: Chain
     queue: Queue
     worker: Worker
@@ -362,7 +362,7 @@ async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str
         RUNNERS: list(chain.cut.get(RUNNERS, (0,) * PARTITIONS[RUNNERS])),
     }
     reader = await LogReader.open(settings.kafka, starts, goes_on=True)
-    producer = await build_producer(settings.kafka)
+    producer = await Producer.open(lambda: build_producer(settings.kafka))
     job_types = worker.job_types | ({JobType.RUNNER_START} if market is not None and settings.runner_slots else frozenset())
     rules = Rules(
         process_id=process_id, slots=slots_of(settings, job_types), deadline_ms=settings.claim_deadline_s * 1000,

@@ -9,10 +9,9 @@ import logging
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from autonomy.kafka import Outgoing, append_batch
+from autonomy.kafka import Outgoing, Sender, append_batch
 
 log = logging.getLogger(__name__)
 MAX_RECORDS_AT_ONCE: Final = 5_000
@@ -25,7 +24,7 @@ Place = tuple[str, int]
 class Outbox:
     """Records on their way to the log, and who waits for their acks."""
 
-    producer: AIOKafkaProducer
+    producer: Sender
     waiting: dict[Place, list[tuple[list[Outgoing], "asyncio.Future[bool]"]]] = field(default_factory=dict)
     sending: dict[Place, "asyncio.Task[None]"] = field(default_factory=dict)
 

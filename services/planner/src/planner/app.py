@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
@@ -20,6 +20,7 @@ from autonomy.envelope import Received, Undecodable, decode, encode, event_id_of
 from autonomy.errors import BadInput, Broken
 from autonomy.events import PlannerPulse, ProbePulse, RunnerHeartbeat
 from autonomy.kafka import LogReader, Outgoing, Record, append_batch
+from autonomy.producer import Producer
 from autonomy.telemetry import spare_collector
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS
 from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
@@ -68,7 +69,7 @@ class Planner:
     process_id: str
     settings: PlannerSettings
     reader: LogReader
-    producer: AIOKafkaProducer
+    producer: Producer
     election: Election
     state: State = field(default_factory=State)
     chain: Chain = field(default_factory=Chain)

@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from autonomy import clock
 from autonomy.errors import Broken
 from autonomy.kafka import LogReader, build_producer
+from autonomy.producer import Producer
 from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
 from planner.app import Planner
 from planner.election import Election
@@ -29,7 +30,7 @@ async def build_planner(settings: PlannerSettings, process_id: str) -> Planner:
     starts = {topic.name: [0] * topic.partitions for topic in TOPICS if topic.name in {RUNS, *INPUTS}}
     reader = await LogReader.open(settings.kafka, {**starts, PULSE: [0]}, goes_on=True)
     await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
-    producer = await build_producer(settings.kafka)
+    producer = await Producer.open(lambda: build_producer(settings.kafka))
     election = Election(process_id, settings.takeover_s, started_mono_ms=clock.monotonic_ms(), now_ms=clock.now_ms())
     known = KnownHeads()
     if settings.head_file is not None:

@@ -9,10 +9,8 @@ Source: S1, S3.
 import asyncio
 from typing import Final
 
-from aiokafka import AIOKafkaProducer
-
 from autonomy.chain import OwnTry
-from autonomy.kafka import Appending
+from autonomy.kafka import Appending, Sender
 from autonomy.topics import RUNS
 from planner.tick import Draft, Try
 
@@ -20,7 +18,7 @@ RECORDS_PER_TURN: Final = 100
 """Records after which the client gets a turn to send, and to hear of what was sent."""
 
 
-async def send(producer: AIOKafkaProducer, drafted: Draft) -> tuple[Try, OwnTry]:
+async def send(producer: Sender, drafted: Draft) -> tuple[Try, OwnTry]:
     """Append all records of a try but its seal, which may follow them once this returns.
 
     Raises:

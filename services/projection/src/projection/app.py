@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import psycopg
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
 
@@ -26,6 +26,7 @@ from autonomy.envelope import encode
 from autonomy.errors import Broken, Retryable
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
 from autonomy.postgres import GONE, NOT_READY, connect, is_refusal, words_of
+from autonomy.producer import Producer
 from autonomy.telemetry import is_traced
 from autonomy.topics import INPUTS, PULSE, QUARANTINE, RUNS, TOPICS
 from autonomy.values import derived_id
@@ -83,7 +84,7 @@ class Projection:
     settings: ProjectionSettings
     writer: Writer
     reader: LogReader
-    producer: AIOKafkaProducer
+    producer: Producer
     intake: Intake
     writing: "deque[tuple[asyncio.Future[None], Progress | None]]" = field(default_factory=deque)
     stopping: bool = False
@@ -245,7 +246,7 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
         unless_whole.push_async_callback(reader.close)
         await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
         await reader.start_near_end(TopicPartition(QUARANTINE, 0), EVERYTHING)
-        producer = await build_producer(settings.kafka)
+        producer = await Producer.open(lambda: build_producer(settings.kafka))
         unless_whole.pop_all()
     intake = Intake(model, chain, offsets, head, spans=RowSpans() if is_traced() and not read_only_log else None)
     if known is not None:

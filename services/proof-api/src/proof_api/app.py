@@ -16,15 +16,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from autonomy import clock
 from autonomy.errors import BadInput, Broken
 from autonomy.postgres import NOT_READY, is_refusal, words_of
+from autonomy.producer import LOST
 from proof_api import problems
 from proof_api.auth import Operators
+from proof_api.broker_clock import BrokerClock
 from proof_api.commands import Desk
 from proof_api.context import Context
 from proof_api.pool import Pool
 from proof_api.routes import acting, careers, proofs, reading, stream
 from proof_api.settings import ProofSettings
 from proof_api.snapshot import Snapshots
-from proof_api.voice import LOST, Voice
+from proof_api.voice import Voice
 from proof_api.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -42,11 +44,13 @@ def create_app(settings: ProofSettings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         voice = Voice(settings.kafka)
+        hours = BrokerClock()
         context = Context(
-            settings=settings, snapshots=Snapshots(settings.database_url, settings.stuck_minutes),
-            watch=Watch(settings.kafka, clock.drawn_id(), voice), pool=None, operators=Operators(settings.operators_file),
+            settings=settings, snapshots=Snapshots(settings.database_url, settings.stuck_minutes, hours=hours),
+            watch=Watch(settings.kafka, clock.drawn_id(), voice, hours=hours), pool=None, operators=Operators(settings.operators_file),
             desk=Desk(voice),
         )  # fmt: skip
+        context.watch.applied = context.snapshots.head
         app.state.context = context
         tasks = [
             asyncio.create_task(work) for work in (context.snapshots.run(), context.watch.run(), context.watch.probe(), keep_pool(context))

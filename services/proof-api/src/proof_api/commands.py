@@ -42,13 +42,14 @@ from autonomy.events import (
 from autonomy.fleet import read_bot
 from autonomy.policy import read_policy
 from autonomy.postgres import GONE
+from autonomy.producer import LOST
 from autonomy.topics import COMMANDS
 from autonomy.values import derived_id
 from proof_api.auth import Operator, Role
 from proof_api.pool import Pool
 from proof_api.problems import Problem
 from proof_api.revert import with_moved
-from proof_api.voice import LOST, Voice
+from proof_api.voice import Voice
 
 log = logging.getLogger(__name__)
 ANSWER_WITHIN_S: Final = 5.0

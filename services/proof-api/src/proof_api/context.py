@@ -9,7 +9,8 @@ from fastapi import Depends, Header, Request, Response
 
 from autonomy import clock
 from autonomy.policy import DEFAULT
-from autonomy.postgres import GONE, words_of
+from autonomy.postgres import ENDED, GONE, words_of
+from autonomy.values import instant_of_ms
 from proof_api.auth import Operator, Operators
 from proof_api.commands import Desk
 from proof_api.now import Ages, dressed, lease_of
@@ -52,13 +53,14 @@ class Context:
         """By which clock, lease and trust rows are judged now."""
         picture = self.snapshots.picture
         policy = picture.policy if picture else DEFAULT.model_dump(mode="json")
-        return Ages(clock.now(), lease_of(policy), self.judged()[1].status)
+        now_ms, judgement, _, _ = self.judged()
+        return Ages(instant_of_ms(now_ms), lease_of(policy), judgement.status)
 
     def judged(self) -> tuple[int, Judgement, LogFacts, ReadFacts]:
-        """Now, and what can be said now."""
+        """Now, by the broker's clock, and what can be said now."""
         read = self.snapshots.facts()
-        log = self.watch.facts(read.applied_tick, read.applied_hash)
-        now_ms = clock.now_ms()
+        log = self.watch.facts(read.applied_tick, read.applied_hash, self.snapshots.applied_probe_ms, read.applied_offset)
+        now_ms = self.watch.now_ms()
         return now_ms, judge(log, read, now_ms), log, read
 
 
@@ -90,7 +92,17 @@ async def connection_of(context: InContext) -> AsyncIterator["asyncpg.Connection
         async with context.pool.connection() as connection:
             yield connection
     except GONE as refusal:
-        raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", words_of(refusal)) from refusal
+        raise unanswered(context, refusal) from refusal
+
+
+def unanswered(context: Context, refusal: BaseException) -> Problem:
+    """What a request is told that got no rows: by the database's own word, and by whether it answers others."""
+    snapshots = context.snapshots
+    answers = context.judged()[1].has_rows or (snapshots.problem != "" and snapshots.trouble != "down")
+    if isinstance(refusal, ENDED) or (isinstance(refusal, TimeoutError) and answers):
+        why = f"{words_of(refusal)}; {snapshots.blocked}" if snapshots.blocked else words_of(refusal)
+        return Problem(503, "DATABASE_BUSY", "PostgreSQL answers, but not this in time", why)
+    return Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", words_of(refusal))
 
 
 Connected = Annotated[asyncpg.Connection, Depends(connection_of)]

@@ -1,14 +1,15 @@
 """The platform's metrics, made from the newest snapshot when asked; one word of prefix, base units, no ids in labels."""
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, get_args
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from autonomy import clock
+from autonomy.values import instant_of_ms
+from proof_api.capacity import lives
 from proof_api.now import lease_of
+from proof_api.proof import LogFacts, ReadFacts, Verdict
 
 if TYPE_CHECKING:
     from proof_api.context import Context
@@ -36,13 +37,18 @@ class Collector:
         """Every metric family."""
         now_ms, judgement, log, read = self.context.judged()
         yield gauge("autonomy_proof_up", "1 while an answer can be trusted", judgement.code == 200)
-        yield labelled("autonomy_check", "1 while a check is ok", "check", {k: float(v == "ok") for k, v in judgement.checks.items()})
-        if read.last_tick_ms is not None:
-            name = "autonomy_planner_last_tick_timestamp_seconds"
-            yield gauge(name, "Recorded time of the last applied tick", read.last_tick_ms / 1000)
-            yield gauge("autonomy_planner_tick_age_seconds", "Its age", (now_ms - read.last_tick_ms) / 1000)
+        # What is off is left out, so that no alert is about it; what is not known is not ok.
+        checks = {name: float(said == "ok") for name, said in judgement.checks.items() if said != "off"}
+        yield labelled("autonomy_check", "1 while a check is ok", "check", checks)
+        words = {word: float(word == judgement.verdict) for word in get_args(Verdict)}
+        yield labelled("autonomy_verdict", "1 for the verdict of now; all 0 while there is none", "verdict", words)
+        yield from of_ticks(log, read, now_ms)
+        if log.probe_age_ms is not None:
+            yield gauge("autonomy_probe_age_seconds", "Since a probe of this process was acknowledged", log.probe_age_ms / 1000)
+        if log.skew_ms is not None:
+            yield gauge("autonomy_clock_skew_seconds", "This machine's clock ahead of the broker's", log.skew_ms / 1000)
         if judgement.lag_ms is not None:
-            yield gauge("autonomy_projection_lag_seconds", "Age of the newest applied probe", judgement.lag_ms / 1000)
+            yield gauge("autonomy_projection_lag_seconds", "How far the read models are behind what was said", judgement.lag_ms / 1000)
         if log.head_tick is not None:
             yield gauge("autonomy_log_head_tick", "Last accepted tick in the log", log.head_tick)
         yield gauge("autonomy_applied_tick", "Last accepted tick in the read models", read.applied_tick)
@@ -53,17 +59,21 @@ class Collector:
             yield labelled(f"autonomy_bots_by_{name}", f"Bots by {name}", name, dict(counts))
         for status in ("running", "queued"):
             yield labelled(f"autonomy_jobs_{status}", f"Jobs {status}", "type", dict(read.body[status]))  # type: ignore[call-overload] # counts by type
-        beating = sum(1 for row in picture.runners if beats(row, lease_of(picture.policy)))
+        now, lease_s = instant_of_ms(now_ms), lease_of(picture.policy)
+        beating = sum(1 for row in picture.runners if lives(row, now, lease_s))
         yield gauge("autonomy_runner_processes", "Runner processes that beat within a lease", beating)
-        yield gauge("autonomy_tick_interval_seconds", "Of the policy in force", read.tick_interval_s)
         for name, (column, meaning) in OF_HEAD.items():
             yield gauge(name, meaning, picture.counted.get(column, 0))
 
 
-def beats(row: Mapping[str, object], lease_s: float) -> bool:
-    """Whether a runner process lives."""
-    beat = row["last_beat_at"]
-    return not row["stopping"] and isinstance(beat, datetime) and (clock.now() - beat).total_seconds() <= lease_s
+def of_ticks(log: LogFacts, read: ReadFacts, now_ms: int) -> Iterable[Metric]:
+    """The newest tick, in the log or in the rows: rows that are late make no planner late."""
+    if read.age_ms is not None:
+        yield gauge("autonomy_tick_interval_seconds", "Of the policy in force", read.tick_interval_s)
+    last_ms = max((at for at in (log.last_tick_ms, read.last_tick_ms) if at is not None), default=None)
+    if last_ms is not None:
+        yield gauge("autonomy_planner_last_tick_timestamp_seconds", "Recorded time of the last accepted tick", last_ms / 1000)
+        yield gauge("autonomy_planner_tick_age_seconds", "Its age", max(0, now_ms - last_ms) / 1000)
 
 
 def gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:

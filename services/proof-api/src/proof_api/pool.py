@@ -12,8 +12,9 @@ from typing import Final, cast
 
 import asyncpg
 
-from autonomy.postgres import check_schema, check_session, prepare
+from autonomy.postgres import check_schema, check_session, is_refusal, prepare
 from autonomy.read_model import SCHEMA
+from proof_api.proof import Trouble
 
 SIZE: Final = 8
 QUERY_TIMEOUT_S: Final = 5
@@ -79,3 +80,14 @@ async def make_ready(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 async def as_it_is(_connection: object) -> None:
     """What is read here leaves nothing in a session but an open transaction, which the pool ends by itself: no statement more."""
+
+
+def trouble_of(refusal: BaseException) -> Trouble:
+    """What kind of trouble an error is, by the database's own code."""
+    match refusal:
+        case asyncpg.LockNotAvailableError():
+            return "locked"
+        case asyncpg.QueryCanceledError():
+            return "cancelled"
+        case _:
+            return "refused" if is_refusal(refusal) else "down"

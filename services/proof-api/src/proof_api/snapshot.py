@@ -14,18 +14,25 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from autonomy import clock
+from autonomy.events import Head
 from autonomy.policy import DEFAULT
-from autonomy.postgres import NOT_READY, connect, is_refusal, words_of
+from autonomy.postgres import ENDED, NOT_READY, Waits, connect, who_waits, words_of
 from autonomy.read_model import CHANNEL, SCHEMA
-from autonomy.values import iso, ms_of
+from autonomy.values import instant_of_ms, iso, ms_of
+from proof_api.broker_clock import BrokerClock
+from proof_api.capacity import capacity_of
 from proof_api.now import lease_of
-from proof_api.proof import FRESH_LAG_MS, ReadFacts
+from proof_api.pool import trouble_of
+from proof_api.proof import FRESH_LAG_MS, ReadFacts, Trouble
 from proof_api.queries import word_of
 
 log = logging.getLogger(__name__)
 AT_LEAST_EVERY_S = 0.5
 AT_MOST_EVERY_S = 0.1
 QUERY_TIMEOUT_S = 2.0
+HELD_UP_S = 0.8
+ASK_BESIDE_S = 1.0
+"""What holds a snapshot up is asked over a second connection while it waits: afterwards nobody would know."""
 RUNS_SHOWN = 10
 JOBS_SHOWN = 20
 STUCK_SHOWN = 50
@@ -34,7 +41,7 @@ KINDS = ("backtest", "evolve", "runner")
 
 COUNTED = ("void_records", "void_seals", "void_steps", "quarantined")
 HEAD_SQL = "SELECT * FROM projection_head"
-PROBE_SQL = "SELECT max(said_at) FROM pulses WHERE source = 'probe'"
+PROBE_SQL = "SELECT max(appended_at) FROM pulses WHERE source = 'probe'"
 STUCK_SQL = "SELECT problem FROM pulses WHERE source = 'projection'"
 RUNS_SQL = "SELECT * FROM autonomy_planner_runs ORDER BY tick DESC LIMIT $1"
 JOBS_SQL = "SELECT id, bot_id, job_type, status, created_at FROM bot_jobs ORDER BY created_at DESC, seq DESC LIMIT $1"
@@ -43,7 +50,7 @@ SELECT id, bot_id, job_type, status, started_at, last_beat_at, job_class FROM bo
 WHERE status IN ('QUEUED', 'RUNNING')
 """
 DONE_SQL = """
-SELECT job_type, count(*) AS n FROM bot_jobs WHERE status = 'SUCCEEDED' AND finished_at > now() - interval '1 hour' GROUP BY 1
+SELECT job_type, count(*) AS n FROM bot_jobs WHERE status = 'SUCCEEDED' AND finished_at > $1::timestamptz - interval '1 hour' GROUP BY 1
 """
 POLICY_SQL = "SELECT document FROM autonomy_policy ORDER BY tick DESC LIMIT 1"
 LOOP_SQL = "SELECT * FROM autonomy_loop ORDER BY scope, target"
@@ -54,8 +61,8 @@ SELECT CASE WHEN state = 'RUNNER_RUNNING' AND last_beat_at < $1 THEN 'RUNNER_STA
 """
 
 RUNNERS_SQL = """
-SELECT process_id, last_beat_at, research_slots, evolve_slots, runner_slots, held, stopping, symbols
-FROM bot_runners WHERE last_beat_at > now() - interval '1 hour'
+SELECT process_id, last_beat_at, research_slots, evolve_slots, runner_slots, held, stopping, symbols, engine_version
+FROM bot_runners WHERE last_beat_at > $1::timestamptz - interval '1 hour'
 """
 
 
@@ -67,6 +74,7 @@ class Picture:
         mono_ms: when it was taken.
         rev: revision of the read models.
         counted: what the projection met on its way and does not count, by column of `projection_head`; empty before its first batch.
+        probe_appended_ms: the broker's time of the newest probe that the projection applied.
     """
 
     mono_ms: float
@@ -77,7 +85,7 @@ class Picture:
     policy: Mapping[str, object]
     last_run: Mapping[str, object] | None
     counted: Mapping[str, int]
-    probe_said_ms: int | None
+    probe_appended_ms: int | None
 
 
 @dataclass(slots=True)
@@ -85,30 +93,49 @@ class Snapshots:
     """Keeps the newest picture; `changed` is set after each.
 
     Attributes:
-        problem, refused: why there is no newer picture, and whether the database itself said no.
+        problem, trouble, blocked: as `ReadFacts` has them.
+        why: problem and trouble of the snapshot that fails just now.
         started_mono_ms: when this process began to look.
+        hours: what time it is by the broker, which stamped every instant in the rows.
     """
 
     url: str
     stuck_minutes: int
     picture: Picture | None = None
     problem: str = "no snapshot yet"
-    refused: bool = False
+    trouble: Trouble = "down"
+    blocked: str = ""
+    why: tuple[str, Trouble] | None = None
+    hours: BrokerClock = field(default_factory=BrokerClock)
     taken: int = 0
     started_mono_ms: float = field(default_factory=clock.monotonic_ms)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def applied_probe_ms(self) -> int | None:
+        """The broker's time of the newest probe that the rows have."""
+        return self.picture.probe_appended_ms if self.picture else None
+
+    def head(self) -> Head | None:
+        """The tick that the rows stand on; None before the first."""
+        read = self.picture.read if self.picture else ReadFacts()
+        return Head(tick=read.applied_tick, offset=read.applied_offset, hash=read.applied_hash) if read.applied_hash else None
+
+    def now_ms(self) -> int:
+        """The time by the broker's clock."""
+        return self.hours.now_ms(clock.monotonic_ms(), clock.now_ms())
+
     def facts(self) -> ReadFacts:
         """The read side of the proof, with today's ages."""
-        picture = self.picture
+        picture, mono_ms = self.picture, clock.monotonic_ms()
         if picture is None:
-            return ReadFacts(problem=self.problem, refused=self.refused)
+            waited_ms = mono_ms - self.started_mono_ms
+            return ReadFacts(problem=self.problem, trouble=self.trouble, blocked=self.blocked, waited_ms=waited_ms)
         read = picture.read
-        probe_age = None if picture.probe_said_ms is None else float(max(0, clock.now_ms() - picture.probe_said_ms))
-        mono_ms = clock.monotonic_ms()
+        probe_age = None if picture.probe_appended_ms is None else float(max(0, self.now_ms() - picture.probe_appended_ms))
         return ReadFacts(
-            age_ms=mono_ms - picture.mono_ms, problem=self.problem, refused=self.refused,
+            age_ms=mono_ms - picture.mono_ms, problem=self.problem, trouble=self.trouble, blocked=self.blocked, capacity=read.capacity,
             probe_age_ms=probe_age, waited_ms=mono_ms - self.started_mono_ms,
             applied_tick=read.applied_tick, applied_hash=read.applied_hash, applied_offset=read.applied_offset,
             last_tick_ms=read.last_tick_ms, tick_interval_s=read.tick_interval_s, loop_enabled=read.loop_enabled,
@@ -121,8 +148,8 @@ class Snapshots:
             try:
                 await self._watch()
             except NOT_READY as refusal:
-                self.problem, self.refused = words_of(refusal), is_refusal(refusal)
-                log.warning("PostgreSQL %s: %r", "refuses" if self.refused else "does not answer", refusal)
+                (self.problem, self.trouble), self.why = self.why or (words_of(refusal), trouble_of(refusal)), None
+                log.warning("no snapshot (%s): %r", self.trouble, refusal)
                 await asyncio.sleep(0.2)
 
     async def _watch(self) -> None:
@@ -131,8 +158,8 @@ class Snapshots:
             await connection.add_listener(CHANNEL, lambda *_: self.wake.set())
             while True:
                 self.wake.clear()
-                self.picture = await take(connection, self.stuck_minutes)
-                self.problem, self.refused = "", False
+                self.picture = await self._taken(connection)
+                self.problem = ""
                 self.taken += 1
                 async with self.changed:
                     self.changed.notify_all()
@@ -142,9 +169,62 @@ class Snapshots:
         finally:
             connection.terminate()
 
+    async def _taken(self, connection: "asyncpg.Connection[asyncpg.Record]") -> Picture:
+        """The next picture; what holds it up, or the projection, is asked of the database itself."""
+        own_pid = connection.get_server_pid()
+        taking = asyncio.ensure_future(take(connection, self.stuck_minutes, instant_of_ms(self.now_ms())))
+        try:
+            done, _ = await asyncio.wait({taking}, timeout=HELD_UP_S)
+            waits = None if done else await self._asked_beside()
+            picture = await self._judged(taking, own_pid, waits)
+        finally:
+            taking.cancel()
+        said_ms = picture.probe_appended_ms
+        late = said_ms is None or self.now_ms() - said_ms > FRESH_LAG_MS
+        self.blocked = (await who_waits(connection)).words if late else ""
+        return picture
 
-async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: int) -> Picture:
-    """Read one consistent picture."""
+    async def _judged(self, taking: "asyncio.Future[Picture]", own_pid: int, waits: Waits | None) -> Picture:
+        """The picture, or why there is none, as far as PostgreSQL said so.
+
+        Args:
+            taking: the picture, or what was raised instead of it.
+            own_pid: the session that takes it.
+            waits: who waited for whose lock while it was taken; None when that was not asked, or not answered.
+        """
+        try:
+            return await taking
+        except (*ENDED, TimeoutError) as refusal:
+            if waits and own_pid in waits.pids:
+                self.why, self.blocked = (words_of(refusal), "locked"), waits.words
+            elif isinstance(refusal, ENDED):
+                self.why = (words_of(refusal), trouble_of(refusal))
+            elif waits is not None:  # it answered another question meanwhile, so it does answer
+                self.why = (f"a statement took longer than {QUERY_TIMEOUT_S:.0f} s, the limit of this process", "cancelled")
+            raise
+
+    async def _asked_beside(self) -> Waits | None:
+        """Who waits, over a connection of its own; None when that is not answered either."""
+        connection = None
+        try:
+            async with asyncio.timeout(ASK_BESIDE_S):
+                connection = await connect(self.url, SCHEMA)
+                return await who_waits(connection)
+        except NOT_READY:
+            return None
+        finally:
+            if connection is not None:
+                connection.terminate()
+
+
+async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: int, now: datetime) -> Picture:
+    """Read one consistent picture.
+
+    Args:
+        connection: of a role that may read.
+        stuck_minutes: after how long a running job counts as stuck.
+        now: by the broker's clock.
+    """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         head = await connection.fetchrow(HEAD_SQL)
         probe = await connection.fetchval(PROBE_SQL)
@@ -152,19 +232,19 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         runs = await connection.fetch(RUNS_SQL, RUNS_SHOWN)
         jobs = await connection.fetch(JOBS_SQL, JOBS_SHOWN)
         live = await connection.fetch(LIVE_SQL)
-        done = await connection.fetch(DONE_SQL)
+        done = await connection.fetch(DONE_SQL, now)
         policy = await connection.fetchval(POLICY_SQL)
         loop = await connection.fetch(LOOP_SQL)
         repairs = await connection.fetch(REPAIRS_SQL)
         document = policy or DEFAULT.model_dump(mode="json")
-        counts = await connection.fetch(COUNTS_SQL, silence_of(probe, document))
-        runners = await connection.fetch(RUNNERS_SQL)
+        counts = await connection.fetch(COUNTS_SQL, silence_of(probe, document, now))
+        runners = await connection.fetch(RUNNERS_SQL, now)
     pauses = [dict(row) for row in loop]
     fleet_pause = next((row for row in pauses if row["scope"] == "fleet"), None)
     last = dict(runs[0]) if runs else None
     body = {
         **decision_body(last, document, runs, jobs),
-        **jobs_body(live, done, document, stuck_minutes),
+        **jobs_body(live, done, document, stuck_minutes, now),
         "loopEnabled": fleet_pause is None,
         "pausedBy": [_pause(row) for row in pauses],
         "chainRepairs": [
@@ -176,19 +256,20 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         applied_offset=head["log_offset"] if head else -1, last_tick_ms=ms_of(last["started_at"]) if last else None,
         tick_interval_s=float(document["tick_interval_s"]), loop_enabled=fleet_pause is None,
         paused_by=_pause(fleet_pause) if fleet_pause else None, stuck=stuck or "", body=body,
+        capacity=capacity_of([dict(row) for row in runners], last, None if probe is None else min(probe, now), lease_of(document)),
     )  # fmt: skip
     return Picture(
         mono_ms=clock.monotonic_ms(), rev=head["rev"] if head else 0, read=read, counts=count_bots(counts),
         runners=tuple(dict(row) for row in runners), policy=document, last_run=last,
-        counted={name: head[name] for name in COUNTED} if head else {}, probe_said_ms=ms_of(probe) if probe else None,
+        counted={name: head[name] for name in COUNTED} if head else {}, probe_appended_ms=ms_of(probe) if probe else None,
     )  # fmt: skip
 
 
-def silence_of(probe: datetime | None, policy: Mapping[str, object]) -> datetime:
+def silence_of(probe: datetime | None, policy: Mapping[str, object], now: datetime) -> datetime:
     """Before which last beat a runner is silent; nobody is while the rows are too old to say so."""
-    if probe is None or ms_of(clock.now()) - ms_of(probe) > FRESH_LAG_MS:
+    if probe is None or ms_of(now) - ms_of(probe) > FRESH_LAG_MS:
         return datetime.fromtimestamp(0, UTC)
-    return clock.now() - timedelta(seconds=lease_of(policy))
+    return now - timedelta(seconds=lease_of(policy))
 
 
 def _pause(row: Mapping[str, object]) -> dict[str, object]:
@@ -256,7 +337,7 @@ def run_document(row: Mapping[str, object]) -> dict[str, object]:
 
 
 def jobs_body(
-    live: list[asyncpg.Record], done: list[asyncpg.Record], policy: Mapping[str, object], stuck_minutes: int
+    live: list[asyncpg.Record], done: list[asyncpg.Record], policy: Mapping[str, object], stuck_minutes: int, now: datetime
 ) -> dict[str, object]:
     """What `/api/_proof/jobs` says.
 
@@ -264,7 +345,7 @@ def jobs_body(
     """
     running, queued, silent = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
     finished = {"backtest": 0, "evolve": 0}
-    now, stuck = clock.now(), []
+    stuck = []
     leases: Mapping[str, float] = policy["leases"]  # type: ignore[assignment] # a section of the policy
     for row in live:
         kind = WORDS[row["job_type"]]

@@ -1,30 +1,34 @@
 """What this process says to the log: declared FastStream publishers, so that the AsyncAPI document comes from running code.
 
 Place in the flow: commands and probes → **voice** → Kafka. FastStream fits here, where a record is said once and acknowledged;
-whatever needs positions and cuts reads with `autonomy.kafka`. All its defaults that matter are set here: idempotent, all acks.
+whatever needs positions and cuts reads with `autonomy.kafka`. All its defaults that matter are set here: idempotent, all acks. Its producer
+recovers no better than the client's own, so a broker of its that failed is replaced whole, as `autonomy.producer` does it.
 """
 
 import asyncio
-import logging
+import contextlib
+import functools
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.structs import RecordMetadata
 from faststream.kafka import KafkaBroker
+from faststream.kafka.publisher.producer import AioKafkaFastProducerImpl
 from faststream.security import BaseSecurity, SASLOAuthBearer, SASLScram512
 from faststream.specification import AsyncAPI
 
-from autonomy.errors import Retryable
+from autonomy import clock
 from autonomy.events import CATALOGUE, AttemptRefused, Command, ProbePulse
 from autonomy.kafka_access import KafkaAccess
 from autonomy.kafka_clients import client_options
+from autonomy.producer import LOST, UNRESOLVED_S, Renewed, discard
 from autonomy.topics import COMMANDS, PULSE
 
-log = logging.getLogger(__name__)
 REQUEST_TIMEOUT_MS: Final = 5_000
 START_TIMEOUT_S: Final = 8.0
-LOST: Final = (KafkaError, OSError, TimeoutError, Retryable)
-"""Kafka does not answer now; a record that was being sent may land later."""
+TRIES: Final = 2
+"""Of one record: what a lost producer was refused is said once more, by the next one. A command said twice acts once."""
 
 
 def build_broker(kafka: str | KafkaAccess) -> KafkaBroker:
@@ -55,6 +59,32 @@ def broker_options(kafka: str | KafkaAccess) -> dict[str, Any]:
     return found | {"security": SASLScram512(username=name, password=secret, ssl_context=context, use_ssl=encrypted)}
 
 
+async def start_broker(kafka: str | KafkaAccess) -> KafkaBroker:
+    """A broker that is connected.
+
+    Raises:
+        KafkaError, OSError or TimeoutError: Kafka does not answer.
+    """
+    broker = build_broker(kafka)
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            await broker.start()
+    except BaseException:
+        with contextlib.suppress(*LOST):
+            await stop_broker(broker)
+        raise
+    return broker
+
+
+async def stop_broker(broker: KafkaBroker) -> None:
+    """Let go of a broker at once: its own stop waits for what its producer has under way."""
+    inner = cast("AioKafkaFastProducerImpl", broker.config.producer)
+    if not inner.closed:
+        await discard(inner._producer.producer)  # noqa: SLF001 (FastStream shows its client nowhere)
+    async with asyncio.timeout(START_TIMEOUT_S):
+        await broker.stop()
+
+
 def asyncapi(broker: KafkaBroker) -> str:
     """The AsyncAPI 3 document of what this process says, as JSON."""
     document = AsyncAPI(broker, title="Autonomy proof API", version="1", schema_version="3.0.0")
@@ -63,37 +93,63 @@ def asyncapi(broker: KafkaBroker) -> str:
 
 @dataclass(slots=True)
 class Voice:
-    """One started broker, made when it is first needed."""
+    """One started broker, made when it is first needed, and again when it failed.
+
+    Attributes:
+        broker: declares what is said; it is never started.
+        unresolved: per topic, when the oldest record was said that has no answer.
+    """
 
     kafka: str | KafkaAccess
     broker: KafkaBroker = field(init=False)
-    started: bool = False
-    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    renewed: Renewed[KafkaBroker] = field(init=False)
+    unresolved: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Declare, without connecting."""
         self.broker = build_broker(self.kafka)
+        self.renewed = Renewed(functools.partial(start_broker, self.kafka), stop_broker)
 
     async def ready(self) -> None:
         """Connect, if that was not done yet.
 
         Raises:
-            KafkaError, OSError or TimeoutError: nothing was sent.
+            KafkaError: nothing was sent.
         """
-        async with self.starting:
-            if not self.started:
-                await asyncio.wait_for(self.broker.start(), START_TIMEOUT_S)
-                self.started = True
+        await self.renewed.ready(START_TIMEOUT_S)
 
-    async def say(self, topic: str, key: bytes, value: bytes, timeout_s: float) -> None:
-        """Append a record to partition 0 and wait for all acks.
+    async def say(self, topic: str, key: bytes, value: bytes, timeout_s: float) -> RecordMetadata:
+        """Append a record to partition 0 and wait for all acks; returns where it is, and the broker's time of it.
 
         Raises:
             KafkaError, OSError or TimeoutError: unknown whether it landed.
         """
-        await asyncio.wait_for(self.broker.publish(value, topic=topic, key=key, partition=0), timeout_s)
+        self.unresolved.setdefault(topic, clock.monotonic_ms())
+        async with asyncio.timeout(timeout_s):
+            for tries_left in reversed(range(TRIES)):
+                broker = await self.renewed.ready(timeout_s)
+                try:
+                    landed = await broker.publish(value, topic=topic, key=key, partition=0)
+                except KafkaTimeoutError:
+                    raise  # not taken, or given up: no number was lost by it
+                except KafkaError as refusal:
+                    self.renewed.renew(broker, refusal)
+                    if not tries_left:
+                        raise
+                except asyncio.CancelledError:
+                    self._renew_if_stuck(topic, broker)
+                    raise
+                else:
+                    self.unresolved.pop(topic, None)
+                    self.renewed.problem = ""
+                    return landed
+        raise AssertionError("the last try returns or raises")
+
+    def _renew_if_stuck(self, topic: str, broker: KafkaBroker) -> None:
+        """Replace a broker that has answered nothing of this topic for long; whoever asked gave up before."""
+        if clock.monotonic_ms() - self.unresolved.get(topic, clock.monotonic_ms()) >= UNRESOLVED_S * 1000:
+            self.renewed.renew(broker, KafkaTimeoutError(f"no answer to a record of {topic} for {UNRESOLVED_S:.0f} s"))
 
     async def close(self) -> None:
         """Disconnect."""
-        if self.started:
-            await asyncio.wait_for(self.broker.stop(), START_TIMEOUT_S)
+        await self.renewed.close()

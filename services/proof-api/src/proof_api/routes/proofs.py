@@ -11,7 +11,7 @@ from autonomy.values import iso_of_ms
 from proof_api.context import CanRead, Context, InContext
 from proof_api.metrics import render
 from proof_api.problems import declared
-from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, RETRY_AFTER_S, body_of, proof_of
+from proof_api.proof import AS_WANTED, AUTONOMY_KEYS, JOBS_KEYS, RETRY_AFTER_S, body_of, proof_of
 from proof_api.voice import asyncapi
 
 router = APIRouter()
@@ -20,7 +20,9 @@ UNTRUSTED: dict[int | str, dict[str, Any]] = {
     503: {"description": "The same keys, unknown ones null: the answer cannot be trusted, or does not meet `require`"},
     **declared(401, 422),
 }
-Require = Annotated[Literal["ticking"] | None, Query(description="answer 503 unless the planner ticks")]
+Require = Annotated[
+    Literal["ticking"] | None, Query(description="answer 503 unless the verdict is TICKING or PAUSED; one that is not known is neither")
+]
 
 
 SAME_MOMENT_MS = 10
@@ -40,7 +42,7 @@ def answer(context: Context, keys: tuple[str, ...], require: str | None) -> Resp
 def _judged(context: Context, keys: tuple[str, ...], require: str | None) -> Response:
     now_ms, judgement, log, read = context.judged()
     code = judgement.code
-    if require == "ticking" and judgement.verdict in {"DOWN", "LATE"}:
+    if require == "ticking" and judgement.verdict not in AS_WANTED:
         code = 503
     key = (keys, judgement.status)
     picture = context.snapshots.picture
