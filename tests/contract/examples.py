@@ -148,13 +148,15 @@ def job_steps() -> tuple[e.Event, ...]:
         buy_and_hold=METRICS, look_ahead_ok=True, look_ahead_cuts=250, psr=0.81, dsr=0.4, trials=9, stress_worst_sharpe=0.2,
         neighbourhood_median_sharpe=0.5, bootstrap_sharpe_p05=-0.1, pbo=0.4, window=WINDOW,
         curve=e.EquityCurve.of(date(2000, 3, 1), [(date(2000, 3, 1), 1.0, 1.0), (date(2010, 1, 4), 1.71, 2.5)]),
-        artifact="sha256-00/report.json", elapsed_s=4.25,
+        artifact="sha256-00/report.json", elapsed_s=4.25, data_findings=(),
     )  # fmt: skip
     return (
         e.JobStarted(**CLAIM),
         e.JobReleased(**CLAIM, cause=Cause.RUNNER_DRAINED),
         e.JobSucceeded(**CLAIM, result=result, evolution=a_search_result(), paper=a_paper_result()),
-        e.JobFailed(**CLAIM, cause=Cause.BAD_INPUT, detail="slow must exceed fast", field="parameters.slow", limit="above fast"),
+        e.JobFailed(
+            **CLAIM, cause=Cause.BAD_INPUT, detail="slow must exceed fast", field="parameters.slow", limit="above fast", may_pass=False
+        ),
         e.JobRequeued(**JOB, cause=Cause.LEASE_EXPIRED),
         e.JobCancelled(**JOB, cause=Cause.CANCELLED_BY_RETIREMENT),
         e.JobDead(**JOB, cause=Cause.FAILURES_EXHAUSTED, failures=3),
@@ -173,7 +175,7 @@ def signs_of_life() -> tuple[e.Event, ...]:
         e.CapabilitiesAnnounced(
             process_id=an_id("runner-1"), engine_version="engine-1", job_types=(JobType.BACKTEST_BASELINE,),
             strategies=(e.StrategyCode(name="sma-cross", version=1, code_hash=a_digest("code")),), symbols=(bars,), research_slots=2,
-            evolve_slots=1, runner_slots=50,
+            evolve_slots=1, runner_slots=50, faults=(),
         ),
         *life_signs(),
         e.PlannerPulse(
@@ -186,6 +188,20 @@ def signs_of_life() -> tuple[e.Event, ...]:
             reason="no envelope", excerpt="b'{}'",
         ),
     )  # fmt: skip
+
+
+def with_later_fields() -> tuple[e.Event, ...]:
+    """The events with fields that are left out of a record when they are empty, with something in them."""
+    failed, succeeded = (next(step for step in job_steps() if isinstance(step, kind)) for kind in (e.JobFailed, e.JobSucceeded))
+    offer = next(sign for sign in signs_of_life() if isinstance(sign, e.CapabilitiesAnnounced))
+    assert isinstance(succeeded, e.JobSucceeded)
+    assert succeeded.result is not None
+    result = succeeded.result.model_copy(update={"data_findings": ("no bars for 520 days, from 2012-01-05 to 2013-06-08",)})
+    return (
+        failed.model_copy(update={"may_pass": True}),
+        succeeded.model_copy(update={"result": result}),
+        offer.model_copy(update={"faults": (e.SourceFault(name="ES=F", reason="its name is no symbol", in_use=False),)}),
+    )
 
 
 def encoded(event: e.Event) -> bytes:

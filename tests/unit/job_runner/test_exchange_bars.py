@@ -10,8 +10,9 @@ import pytest
 from autonomy.errors import BadInput
 from job_runner import exchange_bars
 from job_runner.__main__ import market_of
+from job_runner.bar_folder import FolderMarketData
 from job_runner.exchange_bars import DAY_MS, PAGE_BARS, ExchangeMarketData
-from job_runner.market_data import END_OF_TIME_DAY, DataMissing, EmbeddedMarketData, FolderMarketData
+from job_runner.market_data import END_OF_TIME_DAY, DataMissing, EmbeddedMarketData
 from job_runner.settings import RunnerSettings
 
 FIRST = 17_532

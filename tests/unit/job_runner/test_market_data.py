@@ -8,14 +8,9 @@ import pytest
 from pyarrow import parquet
 
 from autonomy.errors import BadInput
-from job_runner.market_data import (
-    END_OF_TIME_DAY,
-    DataMissing,
-    EmbeddedMarketData,
-    FolderMarketData,
-    SyntheticMarketData,
-    announce,
-)
+from job_runner.bar_folder import FolderMarketData
+from job_runner.editions import Editions
+from job_runner.market_data import END_OF_TIME_DAY, DataMissing, EmbeddedMarketData, SyntheticMarketData
 
 HEADER = "date,open,high,low,close,volume\n"
 GOOD = ["2010-01-04,10,12,9,11,100", "2010-01-05,11,13,10,12,200", "2010-01-06,12,14,11,13,300"]
@@ -28,7 +23,9 @@ def a_folder(tmp_path: Path, *lines: str, header: str = HEADER) -> FolderMarketD
 
 
 def test_embedded_bars_are_the_five_known_stocks(embedded: EmbeddedMarketData) -> None:
-    found = {coverage.symbol: coverage.bars for coverage in announce(embedded)}
+    editions = Editions(embedded)
+    assert editions.look()
+    found = {said.symbol: said.bars for said in editions.offered.said}
     assert found == {"AAPL": 3270, "FB": 196, "GOOG": 2148, "IBM": 3270, "MSFT": 3270}
 
 
@@ -145,27 +142,4 @@ def test_synthetic_bars_are_labelled_and_repeatable() -> None:
     one, other = SyntheticMarketData(5), SyntheticMarketData(6)
     assert one.bars("SYN-A", "1d", 99_999).sha256 == SyntheticMarketData(5).bars("SYN-A", "1d", 99_999).sha256
     assert one.bars("SYN-A", "1d", 99_999).sha256 != other.bars("SYN-A", "1d", 99_999).sha256
-    assert all(coverage.synthetic for coverage in announce(one))
-
-
-def test_a_symbol_with_bad_bars_is_left_out_and_takes_nobody_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    folder = a_folder(tmp_path, *GOOD)
-    for symbol, row in (("AAA", GOOD[0].replace("11", "nan")), ("ZZZ", "2020-01-01")):
-        (tmp_path / symbol).mkdir()
-        (tmp_path / symbol / "1d.csv").write_text(f"{HEADER}{row}\n")
-    outside = tmp_path.parent / "outside.csv"
-    outside.write_text(f"{HEADER}{GOOD[0]}\n")
-    (tmp_path / "OUT").mkdir()
-    (tmp_path / "OUT" / "1d.csv").symlink_to(outside)
-    assert [found.symbol for found in announce(folder)] == ["ABC"]
-    said = "\n".join(record.getMessage() for record in caplog.records)
-    assert "AAA is not offered: AAA/1d.csv row 1 column close" in said
-    assert "OUT is not offered: OUT/1d.csv: a file inside the folder" in said
-    assert "ZZZ is not offered" in said
-    assert "ABC" not in said
-
-
-def test_a_source_without_any_valid_bars_is_refused_with_the_layout_that_it_needs(tmp_path: Path) -> None:
-    (tmp_path / "AAPL.csv").write_text("date\n")
-    with pytest.raises(BadInput, match=r"SYMBOL/1d\.csv"):
-        announce(FolderMarketData(tmp_path))
+    assert all(one.bars(symbol, "1d", END_OF_TIME_DAY).synthetic for symbol in one.symbols())

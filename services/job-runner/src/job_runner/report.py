@@ -11,6 +11,10 @@ from autonomy.errors import AutonomyError, BadInput, Poison
 from job_runner.statistics import Metrics
 
 
+class OtherFingerprint(BadInput):
+    """This process has other code, data or costs than were ordered."""
+
+
 class StrategyError(Poison):
     """The strategy made the engine produce something that is no result, such as an equity that is not finite."""
 

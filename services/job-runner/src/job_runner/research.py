@@ -23,24 +23,25 @@ from autonomy.events import (
     JobEnqueued,
     ResearchSummary,
     StrategyCode,
-    SymbolBars,
     WindowMetrics,
     usd,
 )
-from autonomy.market_clock import day_number, day_of, pack_days
+from autonomy.market_clock import day_number, day_of
 from autonomy.values import Cause, JobType
 from job_runner import outcome
 from job_runner.artifacts import ArtifactStore
 from job_runner.checkpoints import FileCheckpoints
+from job_runner.editions import Editions
 from job_runner.engine import ENGINE_VERSION, strategy_code_hash
 from job_runner.evolution_job import EvolutionJob, EvolutionOrder, EvolutionReport, Surroundings
 from job_runner.evolution_report import summary_of_evolution
 from job_runner.executor import ExecutorStopped, HelpLost, JobCrashed, JobTimeout, PoolExecutor, WorkerLost
 from job_runner.live_window import WindowedOrder
-from job_runner.market_data import DataMissing, MarketData, announce
+from job_runner.market_data import DataMissing, MarketData, NotOffered
 from job_runner.outcome import Outcome, failed
 from job_runner.report import Cancelled, ResearchOrder, ResearchReport, StrategyError, SuiteSize
 from job_runner.statistics import Metrics
+from job_runner.threads import in_thread
 
 log = logging.getLogger(__name__)
 RESEARCH_TYPES: Final = frozenset({JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH})
@@ -51,7 +52,7 @@ class ResearchWorker:
     """Runs baselines and refreshes on a pool, searches on another: neither waits for the other's slots.
 
     Args:
-        market: where bars come from.
+        market: where bars come from; the editions of it, where somebody looks at the source while it is in use.
         slots: baselines and refreshes at once, one process each.
         artifacts: where whole reports go.
         evolve_slots: searches at once, one process each.
@@ -61,17 +62,17 @@ class ResearchWorker:
     def __init__(
         self, market: MarketData, slots: int, artifacts: ArtifactStore, evolve_slots: int = 0, around: Surroundings | None = None
     ) -> None:
-        self.market = market
-        self.pool = PoolExecutor(slots, market)
-        self.searches = PoolExecutor(evolve_slots, market) if evolve_slots and around else None
+        self.editions = market if isinstance(market, Editions) else Editions(market)
+        self.pool = PoolExecutor(slots, self.editions)
+        self.searches = PoolExecutor(evolve_slots, self.editions) if evolve_slots and around else None
         self.artifacts = artifacts
         self.around = around
         self.job_types = RESEARCH_TYPES | (SEARCH_TYPES if self.searches else frozenset())
         self._searches_ready: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Warm the processes: kernels compiled, bars loaded. A search waits for its own process; nobody else does."""
-        await self.pool.start()
+        """Warm the processes: kernels compiled, bars read. A search waits for its own process; nobody else does."""
+        await asyncio.gather(in_thread(self.editions.look), self.pool.start())
         if self.searches is not None and self.around is not None:
             await asyncio.to_thread(self._sweep, self.around.checkpoints_url)
             self._searches_ready = asyncio.create_task(self.searches.start())
@@ -92,6 +93,8 @@ class ResearchWorker:
             return await self._perform(order, on_progress)
         except (Cancelled, ExecutorStopped):
             return Outcome(None, "cancelled")
+        except NotOffered as refusal:
+            return failed(Cause.DATA_MISSING, str(refusal), refusal, may_pass=True)
         except DataMissing as refusal:
             return failed(Cause.DATA_MISSING, str(refusal), refusal)
         except BadInput as refusal:
@@ -157,14 +160,8 @@ class ResearchWorker:
                 StrategyCode(name=entry.name, version=entry.version, code_hash=strategy_code_hash(entry.name))
                 for entry in strategies.catalogue()
             ),
-            symbols=tuple(
-                SymbolBars(
-                    symbol=found.symbol, timeframe="1d", first=day_of(found.first_day), last=day_of(found.last_day),
-                    bars=found.bars, days=pack_days(found.days), sha256=found.sha256, source_id=found.source_id,
-                    synthetic=found.synthetic,
-                )
-                for found in announce(self.market)
-            ),
+            symbols=self.editions.offered.said,
+            faults=self.editions.offered.faults,
         )  # fmt: skip
 
 
@@ -189,7 +186,7 @@ def succeeded(order: JobEnqueued, report: ResearchReport, artifacts: ArtifactSto
 def other_fingerprint(order: JobEnqueued, found: str) -> Outcome:
     """A failure: what this process would find out is not about what was ordered."""
     detail = f"this runner's code, data or costs have fingerprint {found[:12]}, ordered was {order.fingerprint[:12]}"
-    return failed(Cause.BAD_INPUT, detail, BadInput("fingerprint", "the planner's and the runner's must be equal"))
+    return failed(Cause.BAD_INPUT, detail, BadInput("fingerprint", "the planner's and the runner's must be equal"), may_pass=True)
 
 
 def kept(report: ResearchReport | EvolutionReport, artifacts: ArtifactStore) -> str:

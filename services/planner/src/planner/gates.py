@@ -160,9 +160,10 @@ def _market_data(bot: Bot, data: Data | None, view: View) -> Finding:
     needed = view.policy.research.min_bars
     if data is None:
         known = _some(view.data)
+        fault = view.faults.get(bot.symbol)
+        why = f"no bars of {bot.symbol} (known: {known})" if fault is None else f"the bars of {bot.symbol} cannot be read: {fault}"
         return Finding(
-            GateCode.MARKET_DATA, Verdict.FAIL if view.data else Verdict.INCONCLUSIVE,
-            f"no bars of {bot.symbol} (known: {known})", f"{needed} bars",
+            GateCode.MARKET_DATA, Verdict.FAIL if view.data else Verdict.INCONCLUSIVE, why[:300], f"{needed} bars",
             "a runner announces bars of it, or the bot is changed to another symbol",
         )  # fmt: skip
     today = day_of(view.market_day).isoformat()

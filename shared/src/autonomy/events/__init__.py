@@ -102,12 +102,14 @@ from autonomy.events.runs import (
     SuiteSizes,
 )
 from autonomy.events.signs import (
+    MAX_SOURCE_FAULTS,
     CapabilitiesAnnounced,
     HeldJob,
     PlannerPulse,
     ProbePulse,
     RecordQuarantined,
     RunnerHeartbeat,
+    SourceFault,
     StrategyCode,
     SymbolBars,
 )
@@ -134,6 +136,7 @@ __all__ = [
     "MAX_BOTS_PER_COMMAND",
     "MAX_CURVE_POINTS",
     "MAX_NUMBER",
+    "MAX_SOURCE_FAULTS",
     "MAX_TEXT",
     "AcceptDivergence",
     "ApprovePromotion",
@@ -216,6 +219,7 @@ __all__ = [
     "SessionClosed",
     "SetPolicy",
     "SetPromotionMode",
+    "SourceFault",
     "StageChanged",
     "StrategyCode",
     "SuiteSizes",

@@ -17,6 +17,11 @@ Count = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 Tick = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 
 
+def is_unset(value: object) -> bool:
+    """Whether a later field with an empty default is left out of the record, so that records without it stay the bytes that they were."""
+    return value in ((), None)
+
+
 class Document(BaseModel):
     """A frozen, closed part of an event; camelCase on the wire, no NaN, no infinity."""
 
