@@ -9,6 +9,7 @@ from pyarrow import parquet
 
 from autonomy.errors import BadInput
 from job_runner.bar_folder import FolderMarketData
+from job_runner.data_check import findings_of
 from job_runner.editions import Editions
 from job_runner.market_data import END_OF_TIME_DAY, DataMissing, EmbeddedMarketData, SyntheticMarketData
 
@@ -119,6 +120,45 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
         a_folder(tmp_path, "2010-01-04,10,12,9,11", header="date,open,high,low,close\n").bars("ABC", "1d", 1)
     with pytest.raises(BadInput, match="column date or day"):
         a_folder(tmp_path, "10,12,9,11,1", header="open,high,low,close,volume\n").bars("ABC", "1d", 1)
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "words"),
+    [
+        ("date,open,high,low,close,volume", "40179,10,12,9,11,1", "row 1 column date: an ISO date (2010-01-04); days since 1970-01-01 stand"),
+        ("date,open,high,low,close,volume", "40179,10,12,9,11,1", "as a spreadsheet's serial number it would be 2010-01-01"),
+        ("day,open,high,low,close,volume", "40179,10,12,9,11,1", "row 1 column day: whole days since 1970-01-01, before 2070"),
+        ("day,open,high,low,close,volume", "40179,10,12,9,11,1", "as a spreadsheet's serial number it would be 2010-01-01"),
+        ("date,open,high,low,close,volume,Close", "2010-01-04,10,12,9,11,1,10", "'close' (column 5) and 'Close' (column 7)"),
+        ("date,open,high,low,close,close,volume", "2010-01-04,10,12,9,11,11,1", "'close' (column 5) and 'close' (column 6)"),
+        ("date,day,open,high,low,close,volume", "2010-01-04,14614,10,12,9,11,1", "column day: the same day as in column date, 2010-01-04"),
+        ("date,open,high,low,close,volume", "2010-01-04,10,12,9,1e-310,1", "column close: a price from 1e-12 to 1e+12"),
+        ("date,open,high,low,close,volume", "2010-01-04,10,1e300,9,11,1", "column high: a price from 1e-12 to 1e+12"),
+        ("date,open,high,low,close,volume", "2010-01-04,10,12,9,12.0001,1", "column close: between low and high"),
+    ],
+)  # fmt: skip
+def test_what_would_be_another_number_is_refused_naming_both(tmp_path: Path, header: str, line: str, words: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        a_folder(tmp_path, line, header=f"{header}\n").bars("ABC", "1d", END_OF_TIME_DAY)
+    assert words in str(refusal.value)
+
+
+def test_two_columns_of_days_that_agree_are_fine(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path, "14613,2010-01-04,10,12,9,11,1", header="day,date,open,high,low,close,volume\n")
+    assert folder.bars("ABC", "1d", END_OF_TIME_DAY).day.tolist() == [14_613]
+
+
+def test_noise_in_the_last_place_of_an_adjusted_price_is_no_fault(tmp_path: Path) -> None:
+    high = 12.345678901234567
+    close = float(np.nextafter(high, 99.0))
+    assert close > high
+    bars = a_folder(tmp_path, f"2010-01-04,10,{high!r},9,{close!r},1").bars("ABC", "1d", END_OF_TIME_DAY)
+    assert bars.close.tolist() == [close], "nothing is mended"
+
+
+def test_an_adjusted_close_that_is_not_used_is_said(tmp_path: Path) -> None:
+    bars = a_folder(tmp_path, "2010-01-04,10,12,9,11,1,5.5", header="date,open,high,low,close,volume,Adj Close\n").bars("ABC", "1d", 20_000)
+    assert findings_of(bars) == ("the column 'Adj Close' is not used: prices count as they stand in open, high, low, close",)
 
 
 @pytest.mark.parametrize("symbol", ["../ABC", "..", ".", "abc", "A/B", "", "A" * 17, "A\n", "A\0"])

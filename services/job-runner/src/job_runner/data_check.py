@@ -11,11 +11,11 @@ import numpy as np
 from autonomy.market_clock import day_of
 from job_runner.market_data import Bars
 
-LARGEST_STEP: Final = 1.8
-"""An open this many times the close before it, or the inverse: markets do it once in a decade, splits (2:1 and more) every time."""
+LARGEST_STEP: Final = 1.9
+"""An open this many times the close before it, or the inverse: a split of two for one, less an overnight move."""
 LONGEST_GAP_DAYS: Final = 14
 """Days between two bars; the longest closed seasons of exchanges, and September 2001, stay below it."""
-NEAR: Final = 0.1
+NEAR: Final = 0.05
 MAX_SHOWN: Final = 3
 SPLITS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 50, 100, 1000)
 
