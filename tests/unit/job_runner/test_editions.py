@@ -14,12 +14,16 @@ import pyarrow as arrow
 import pytest
 from pyarrow import parquet
 
+from autonomy.envelope import Received, decode, encode
 from autonomy.errors import BadInput
+from autonomy.events import CapabilitiesAnnounced
+from autonomy.values import instant_of_ms
 from job_runner import editions as editions_module
 from job_runner.bar_folder import FolderMarketData
 from job_runner.editions import Editions, handed
 from job_runner.market_data import END_OF_TIME_DAY, Bars, EmbeddedMarketData, NotOffered, Survey
 from job_runner.threads import in_thread
+from support.builders import an_id
 
 HEADER = "date,open,high,low,close,volume\n"
 ROWS = ["2010-01-04,10,12,9,11,100", "2010-01-05,11,13,10,12,200", "2010-01-06,12,14,11,13,300"]
@@ -242,6 +246,26 @@ def test_every_name_that_is_not_used_is_said_once_with_its_reason(bench: Bench, 
     assert len(lines) == len(NAMES)
     for name, reason in NAMES.items():
         assert [line for line in lines if line.startswith(f"{name} is not used: {reason}")], (name, lines)
+
+
+def test_names_that_no_text_can_hold_and_links_to_themselves_are_named_and_stop_nobody(bench: Bench) -> None:
+    (bench.folder / os.fsdecode(b"\xff\n")).mkdir()
+    (bench.folder / "LOOP").symlink_to(bench.folder / "LOOP")
+    (bench.folder / "IN").mkdir()
+    (bench.folder / "IN" / "1d.csv").symlink_to(bench.folder / "IN" / "1d.csv")
+    path = bench.put("NUL", [ROWS[0].replace("11", "\0")])
+    assert b"\0" in path.read_bytes()
+    assert bench.look()
+    assert bench.bars() == {"ABC": 2, "XYZ": 3}
+    assert {"LOOP", "IN/1d.csv", "NUL", "\\udcff\\n"} <= set(bench.faults())
+    said = CapabilitiesAnnounced(
+        process_id=an_id("runner-1"), engine_version="1", job_types=(), strategies=(), symbols=(), research_slots=1,
+        faults=bench.editions.offered.faults,
+    )  # fmt: skip
+    value = encode(said, source="test", subject="x", time=instant_of_ms(0), event_id=an_id("x"))
+    received = decode(value, said.topic)
+    assert isinstance(received, Received), received
+    assert received.event == said
 
 
 def test_two_files_of_one_age_are_refused_both_named(bench: Bench) -> None:

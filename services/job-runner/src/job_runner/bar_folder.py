@@ -64,7 +64,12 @@ class FolderMarketData:
             for child in sorted(children, key=lambda child: child.name):
                 if child.name.startswith("."):
                     continue
-                if not child.is_dir():
+                try:
+                    is_folder = child.is_dir()
+                except OSError as fault:  # such as a link to itself
+                    skipped[child.name] = str(fault)
+                    continue
+                if not is_folder:
                     skipped[child.name] = f"not a folder: bars stand in {LAYOUT}"
                 elif not is_symbol(child.name):
                     skipped[child.name] = f"its name is no symbol: {_SYMBOL_LIMIT}"
@@ -93,6 +98,8 @@ class FolderMarketData:
         path = self.folder / symbol / name
         if path.is_dir():
             return "a folder, not a file"
+        if not path.is_file():
+            return "not a file: a link that leads nowhere?"
         used = self._file(symbol)
         return None if used is None or used.name == name else f"older than {used.name}, which is used"
 

@@ -216,7 +216,7 @@ class Editions:
     def _set_fault(self, symbol: str, held: _Held, words: str, *, passing: bool) -> None:
         if words != held.fault:
             use = "is not offered" if held.bars is None else f"stays in use as it was, up to {day_of(int(held.bars.day[-1])).isoformat()}"
-            log.warning("%s %s: %s", symbol, use, words)
+            log.warning("%s %s: %s", symbol, use, _short(words))
         rest_s = min(FIRST_REST_S * 2.0 ** min(held.tries, 30), getattr(self.source, "longest_rest_s", FIRST_REST_S))
         held.fault, held.passing, held.tries = words, passing, held.tries + 1
         drawn = hashlib.sha256(f"{self._seed} {symbol} {held.tries}".encode()).digest()[0] / 255
@@ -224,7 +224,7 @@ class Editions:
 
     def _set_whole_fault(self, words: str) -> None:
         if words and words != self._fault:
-            log.error("the source of bars: %s", words)
+            log.error("the source of bars: %s", _short(words))
         elif self._fault and not words:
             log.info("the source of bars can be read again")
         self._fault = words
@@ -235,7 +235,7 @@ class Editions:
         self._seen_skipped, skipped = skipped, settled
         new = [name for name in sorted(skipped) if self._skipped.get(name) != skipped[name]]
         for name in new[:MAX_LINES_A_LOOK]:
-            log.warning("%s is not used: %s", name, skipped[name])
+            log.warning("%s is not used: %s", _short(name), _short(skipped[name]))
         if len(new) > MAX_LINES_A_LOOK:
             log.warning("%d more names are not used", len(new) - MAX_LINES_A_LOOK)
         self._skipped = skipped
@@ -290,4 +290,6 @@ def _words(fault: Exception) -> str:
 
 
 def _short(words: str) -> str:
-    return words if len(words) <= 300 else f"{words[:299]}…"
+    """As it may stand in a record and in a log: of a bounded length, and without bytes or signs that no text holds."""
+    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words[:300])
+    return shown if len(shown) <= 300 else f"{shown[:299]}…"
