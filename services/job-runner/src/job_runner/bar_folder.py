@@ -80,10 +80,11 @@ class FolderMarketData:
     def _survey_symbol(self, symbol: str, signs: dict[str, Hashable], skipped: dict[str, str]) -> None:
         try:
             names = sorted(path.name for path in (self.folder / symbol).iterdir() if not path.name.startswith("."))
-            for name in names:
-                if (reason := self._why_not(symbol, name)) is not None:
-                    skipped[f"{symbol}/{name}"] = reason
             path = self._file(symbol)
+            for name in names:
+                if path is not None and name == path.name:
+                    continue
+                skipped[f"{symbol}/{name}"] = self._why_not(symbol, name, path)
             if path is not None:
                 signs[symbol] = sign_of(path)
             elif not names:
@@ -92,7 +93,7 @@ class FolderMarketData:
             # The reason why it cannot be looked at is its sign, and reading it will say the same.
             signs[symbol] = ("not readable", str(fault))
 
-    def _why_not(self, symbol: str, name: str) -> str | None:
+    def _why_not(self, symbol: str, name: str, used: Path | None) -> str:
         if name not in FILES:
             return f"not one of {', '.join(FILES)} (daily bars; capital letters count)"
         path = self.folder / symbol / name
@@ -100,8 +101,7 @@ class FolderMarketData:
             return "a folder, not a file"
         if not path.is_file():
             return "not a file: a link that leads nowhere?"
-        used = self._file(symbol)
-        return None if used is None or used.name == name else f"older than {used.name}, which is used"
+        return "not used" if used is None else f"older than {used.name}, which is used"
 
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
         """See `MarketData.bars`.
