@@ -7,13 +7,24 @@ from datetime import date, timedelta
 
 import pytest
 
-from autonomy.events import CapabilitiesAnnounced, JobFailed, JobSucceeded, SourceFault
+from autonomy.events import (
+    CapabilitiesAnnounced,
+    CommandRejected,
+    HoldReleased,
+    JobFailed,
+    JobSucceeded,
+    ReleaseHold,
+    SourceFault,
+    TickRecord,
+)
 from autonomy.market_clock import day_number, pack_days
 from autonomy.values import Cause, GateCode, JobStatus, JobType, Reason
 from planner import wishes
 from planner.check import check
+from planner.commands import apply_command
 from planner.decide import decide
 from planner.entities import Bot
+from planner.facts import fold_fact
 from planner.fold import Folded, fold_capabilities, fold_job_step
 from planner.gates import findings
 from planner.state import State
@@ -24,6 +35,7 @@ from support.builders import (
     NOON_MS,
     SECOND_MS,
     a_bot,
+    a_command,
     a_live_job,
     a_policy,
     a_state,
@@ -172,6 +184,28 @@ def test_a_failure_of_the_very_input_blocks_until_that_changes(cause: Cause) -> 
     assert wish(state, NOON_MS + 10**9).blockers == (GateCode.LAST_FAILURE,)
     fold_capabilities(state, offered(last, "mended"), set())
     assert wish(state, NOON_MS + 10**9).reason is Reason.SCHEDULED
+
+
+def test_an_operator_frees_a_bot_of_a_failure_that_was_of_another_input() -> None:
+    """Also of one that an older runner met on a file that was half written, and that was remembered against the announced one."""
+    state = a_state(a_bot(), policy=a_policy(market=LIVE), runners=(offered(TODAY - timedelta(days=3)),))
+    failed(state, Cause.BAD_INPUT, may_pass=False)
+    asked = wish(state, NOON_MS + 10**9)
+    assert asked.blockers == (GateCode.LAST_FAILURE,)
+    (finding,) = findings(state.bots.rows["aapl-sma"], JobType.BACKTEST_BASELINE, build_view(state, NOON_MS + 10**9))
+    assert "ReleaseHold" in finding.clears_when
+    said: list[TickRecord] = []
+
+    def say(fact: TickRecord) -> None:
+        said.append(fact)
+        fold_fact(state, fact, 1, len(said), NOON_MS)
+
+    apply_command(state, a_command(ReleaseHold, bot_id="aapl-sma"), NOON_MS, say)
+    assert [fact.kind for fact in said if isinstance(fact, HoldReleased)] == ["FAILURE"]
+    assert wish(state, NOON_MS + 10**9).reason is Reason.SCHEDULED
+    apply_command(state, a_command(ReleaseHold, "again", bot_id="aapl-sma"), NOON_MS, say)
+    assert isinstance(said[-1], CommandRejected)
+    assert said[-1].code == "NOT_HELD"
 
 
 def test_a_symbol_that_cannot_be_read_says_why() -> None:

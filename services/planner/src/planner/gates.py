@@ -209,7 +209,8 @@ def _last_failure(bot: Bot) -> Finding:
         raise Broken(f"{bot.id} is blocked by a failure that it does not have")
     return Finding(
         GateCode.LAST_FAILURE, Verdict.FAIL, f"{failure.cause.value}: {failure.detail}"[:300],
-        "no such failure on this fingerprint and data", "the bot, its strategy's code or its data change",
+        "no such failure on this fingerprint and data",
+        "the bot, its strategy's code or its data change, or an operator releases it (ReleaseHold)",
         evidence_job=failure.job_id, fingerprint=failure.fingerprint,
     )  # fmt: skip
 
