@@ -5,6 +5,7 @@ trip through the pipe, so the pass is what is held against the kernel; the trip 
 """
 
 import asyncio
+import math
 import multiprocessing
 import statistics
 import time
@@ -12,6 +13,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from autonomy.errors import Broken
 from benchmarks.limits import kernel
 from benchmarks.measure import Context, Measure, absolute, at_most, reference
 from job_runner.account import Costs
@@ -27,6 +29,7 @@ BARS = 8_000
 FIGURE_MS = 0.060
 CALLS = 400
 CASH = 100_000.0
+FEE_BPS = 10.0
 
 
 def rows_of(bars: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
@@ -41,9 +44,12 @@ def child(pipe: Connection, rounds: int) -> None:
     """Both sides, call by call in turns, in a warmed worker process; the first tenth is left out."""
     warm_up()
     rows = rows_of(BARS)
-    limit = kernel.ready(np.ascontiguousarray(rows[:, 0]), np.ascontiguousarray(rows[:, 3]))
+    limit, equity_of_limit = kernel.ready(np.ascontiguousarray(rows[:, 0]), np.ascontiguousarray(rows[:, 3]), FEE_BPS / 10_000)
     sma = program("sma-cross", {"fast": 20, "slow": 50})
-    costs = Costs(0.001, 0.0)
+    costs = Costs(FEE_BPS, 0.0)
+    equity = simulation_metrics(simulate(sma, rows, costs, CASH), CASH).final_equity_usd
+    if not math.isclose(equity, equity_of_limit, rel_tol=1e-9):
+        raise Broken(f"not the same job on both sides: it ends with {equity} USD here and with {equity_of_limit} USD in the limit")
     subjects, limits = [], []
     for _ in range(rounds):
         limits.append(limit())

@@ -49,15 +49,18 @@ def _pass(open_: Any, close: Any, fast: int, slow: int, fee: float, cash: float,
     return mean / spread * 252**0.5, mean / (downside / bars) ** 0.5 * 252**0.5, drawdown, exposed / bars, last
 
 
-def ready(open_: Any, close: Any) -> Callable[[], float]:
-    """A compiled backtest with SMA 20/50, Sharpe, Sortino, drawdown and exposure; each call gives its own seconds."""
+def ready(open_: Any, close: Any, fee: float) -> tuple[Callable[[], float], float]:
+    """A compiled backtest with SMA 20/50, Sharpe, Sortino, drawdown and exposure, whose calls give their seconds; and its final equity.
+
+    `fee` is a fraction a side.
+    """
     compiled: Any = numba.njit(_pass)
     equity = np.empty(len(close))
-    compiled(open_, close, 20, 50, 0.001, 1e5, equity)
+    equity_at_end = compiled(open_, close, 20, 50, fee, 1e5, equity)[-1]
 
     def once() -> float:
         started = time.perf_counter()
-        compiled(open_, close, 20, 50, 0.001, 1e5, equity)
+        compiled(open_, close, 20, 50, fee, 1e5, equity)
         return time.perf_counter() - started
 
-    return once
+    return once, float(equity_at_end)

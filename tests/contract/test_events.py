@@ -8,7 +8,7 @@ import pytest
 from autonomy.envelope import Received, decode
 from autonomy.events import BY_WIRE, CATALOGUE, Event
 from autonomy_cli.event_docs import render
-from contract.examples import GOLDEN, encoded, examples, later_examples
+from contract.examples import GOLDEN, encoded, examples, later_examples, with_later_parts
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {event.wire: event for event in examples()}
@@ -54,6 +54,15 @@ def test_golden_record_is_read_as_the_event(path: Path) -> None:
     assert isinstance(received, Received), received
     assert received.event == (LATER if path.stem in LATER else EXAMPLES)[path.stem if path.stem in LATER else today.wire]
     assert (received.actor, received.time) == ("ada", "2026-11-22T12:00:00.250Z")
+
+
+@pytest.mark.parametrize("event", with_later_parts(), ids=lambda event: event.wire)
+def test_a_later_field_stands_in_the_record_only_when_it_says_something(event: Event) -> None:
+    """So a record without it is, byte for byte, what it was before the field was known."""
+    received = decode(encoded(event), event.topic)
+    assert isinstance(received, Received), received
+    assert received.event == event
+    assert encoded(event) != encoded(EXAMPLES[event.wire]) == (GOLDEN / f"{event.wire}.json").read_bytes()
 
 
 def test_another_meaning_of_a_byte_is_noticed() -> None:

@@ -4,23 +4,29 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from purgedcv import probability_of_backtest_overfitting
 
 from autonomy.errors import BadInput
+from autonomy.events import ResearchSummary
 from autonomy.strategies import strategy_names
 from job_runner.account import Costs
 from job_runner.backtest import run_research
+from job_runner.bar_files import HIGHEST_PRICE, LOWEST_PRICE
 from job_runner.engine import simulate
-from job_runner.market_data import DataMissing, EmbeddedMarketData, SyntheticMarketData
+from job_runner.market_data import DataMissing, EmbeddedMarketData, MarketData, SyntheticMarketData
 from job_runner.overfitting import block_edges
 from job_runner.report import Cancelled, ResearchOrder, ResearchReport, SuiteSize
+from job_runner.research import summary_of
 from job_runner.statistics import returns_of
 from job_runner.strategies.dispatch import program
 from job_runner.validation import MAX_NEIGHBOURS, neighbours
-from support.research import SMALL, an_order
+from support.paper import RowsMarket
+from support.research import SMALL, an_order, some_rows
 
 
-def run(order: ResearchOrder, market: EmbeddedMarketData | SyntheticMarketData) -> ResearchReport:
+def run(order: ResearchOrder, market: MarketData) -> ResearchReport:
     return run_research(order, market, lambda _phase, _fraction: None, lambda: False)
 
 
@@ -158,3 +164,36 @@ def test_worse_costs_never_help(embedded: EmbeddedMarketData) -> None:
     assert free is not None
     assert all((point.total_return_fraction or 0.0) <= free for point in stress.points)
     assert len(stress.points) == 16
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1), strategy=st.sampled_from(strategy_names()), level=st.sampled_from([1e-12, 1e-9, 1.0, 1e9]),
+    jumps=st.lists(st.tuples(st.integers(1, 399), st.sampled_from([20.0, 1 / 20, 100.0, 1 / 7, 1.0])), max_size=6),
+)  # fmt: skip
+def test_odd_prices_give_a_result_that_can_be_told_or_a_stated_refusal(
+    seed: int, strategy: str, level: float, jumps: list[tuple[int, float]]
+) -> None:
+    """Seen: a price of 1e-310 gave fees of NaN, and a bar of x 20 an OverflowError."""
+    rows = some_rows(400, seed)
+    rows[:, :4] *= level / 100.0
+    for bar, times in jumps:
+        rows[bar:, :4] *= times
+    rows[:, :4] = np.clip(rows[:, :4], LOWEST_PRICE, HIGHEST_PRICE)
+    report = run(an_order(strategy=strategy, suite=replace(SMALL, bootstrap_samples=10)), RowsMarket(rows))
+    summary = summary_of(report, "artifact")
+    assert ResearchSummary.model_validate_json(summary.model_dump_json()) == summary
+
+
+@pytest.mark.parametrize("times", [20.0, 1e6])
+def test_a_jump_in_a_single_bar_is_told(times: float) -> None:
+    rows = some_rows(400)
+    rows[200:, :4] *= times
+    report = run(an_order(suite=replace(SMALL, bootstrap_samples=10)), RowsMarket(rows))
+    assert report.metrics.on_returns.sharpe_annualised is not None
+    (found,) = summary_of(report, "artifact").data_findings
+    assert float(found.split("jumps × ")[1].split()[0]) == pytest.approx(times, rel=0.02)
+
+
+def test_sound_bars_have_no_findings(embedded: EmbeddedMarketData) -> None:
+    assert summary_of(run(an_order(), embedded), "artifact").data_findings == ()

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from autonomy.errors import BadInput
 from job_runner import exchange_bars
 from job_runner.__main__ import market_of
+from job_runner.bar_folder import FolderMarketData
+from job_runner.editions import Editions
 from job_runner.exchange_bars import DAY_MS, PAGE_BARS, ExchangeMarketData
-from job_runner.market_data import END_OF_TIME_DAY, DataMissing, EmbeddedMarketData, FolderMarketData
+from job_runner.market_data import END_OF_TIME_DAY, DataMissing, EmbeddedMarketData
 from job_runner.settings import RunnerSettings
 
 FIRST = 17_532
@@ -24,13 +27,16 @@ class Exchange:
     now_ms: int = (FIRST + 1_200) * DAY_MS + 5
     asked: list[int] = field(default_factory=list)
     bad: bool = False
+    fault: dict[str, Exception] = field(default_factory=dict)
 
     def milliseconds(self) -> int:
         return self.now_ms
 
     def fetch_ohlcv(self, symbol: str, timeframe: str, since: int, limit: int) -> list[list[float]]:
-        assert (symbol, timeframe, limit) == ("BTC/USDT", "1d", PAGE_BARS)
+        assert (timeframe, limit) == ("1d", PAGE_BARS)
         self.asked.append(since)
+        if symbol in self.fault:
+            raise self.fault[symbol]
         days = range(since // DAY_MS, min(since // DAY_MS + limit, self.now_ms // DAY_MS + 1))
         return [[day * DAY_MS, 10.0, 9.0 if self.bad else 12.0, 9.0, 11.0, 5.0] for day in days]
 
@@ -73,6 +79,92 @@ def test_candles_that_are_no_bars_are_refused(exchange: Exchange) -> None:
     exchange.bad = True
     with pytest.raises(BadInput, match="between low and high"):
         MARKET.bars("BTC-USDT", "1d", END_OF_TIME_DAY)
+
+
+class BadSymbol(Exception):
+    """As ccxt names a pair that is not traded, or no more."""
+
+
+class RateLimitExceeded(Exception):
+    """As ccxt names an answer 429."""
+
+
+@pytest.mark.parametrize("fault", [BadSymbol("ETH/USDT"), RateLimitExceeded("429"), ConnectionRefusedError(111, "refused"), TimeoutError()])
+def test_a_pair_that_cannot_be_asked_for_is_its_own_fault_rests_and_heals(
+    exchange: Exchange, fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(exchange_bars.clock, "now_ms", lambda: exchange.now_ms)
+    editions = Editions(ExchangeMarketData.of("somewhere", "BTC/USDT, ETH/USDT"), lambda: now_s[0], seed="a process")
+    exchange.fault["ETH/USDT"] = fault
+    assert editions.look()
+    assert editions.symbols() == ("BTC-USDT",)
+    (said,) = editions.offered.faults
+    assert (said.name, said.in_use) == ("ETH-USDT", False)
+    assert type(fault).__name__ in said.reason
+    asked = []
+    for _ in range(3_000):
+        now_s[0] += 1.0
+        exchange.now_ms += 1_000
+        before = len(exchange.asked)
+        assert not editions.look()
+        if len(exchange.asked) > before:
+            asked.append(now_s[0])
+    rests = [later - earlier for earlier, later in pairwise(asked)]
+    assert 5 < len(asked) < 30, "it backs off"
+    assert max(rests) <= 601
+    assert rests[0] <= 4
+    assert rests[-1] > 128
+    exchange.fault.clear()
+    now_s[0] += 601.0
+    assert editions.look()
+    assert (editions.symbols(), editions.offered.faults) == (("BTC-USDT", "ETH-USDT"), ())
+
+
+def test_without_network_the_last_good_bars_stay_and_the_new_ones_come_with_it(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(exchange_bars.clock, "now_ms", lambda: exchange.now_ms)
+    editions = Editions(MARKET, lambda: now_s[0])
+    assert editions.look()
+    exchange.fault["BTC/USDT"] = OSError(101, "Network is unreachable")
+    exchange.now_ms += DAY_MS
+    for _ in range(20):
+        now_s[0] += 60.0
+        exchange.now_ms += 60_000
+        editions.look()
+        editions.look()
+    (said,) = editions.offered.faults
+    assert (said.name, said.in_use) == ("BTC-USDT", True)
+    assert len(editions.bars("BTC-USDT", "1d", END_OF_TIME_DAY)) == 1_200
+    exchange.fault.clear()
+    now_s[0] += 601.0
+    exchange.now_ms += 60_000
+    editions.look()
+    editions.look()
+    assert (len(editions.bars("BTC-USDT", "1d", END_OF_TIME_DAY)), editions.offered.faults) == (1_201, ())
+
+
+def test_a_late_bar_is_asked_for_again_each_minute_and_no_more_once_it_is_there(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange_bars.clock, "now_ms", lambda: exchange.now_ms + DAY_MS)
+    editions = Editions(MARKET)
+    editions.look()
+    before = len(exchange.asked)
+    for _ in range(10):
+        exchange.now_ms += 60_000
+        for _ in range(3):
+            editions.look()
+    assert len(exchange.asked) == before, "the exchange's own clock has no new day: nothing is asked of it"
+    exchange.now_ms += DAY_MS - 600_000
+    monkeypatch.setattr(exchange_bars.clock, "now_ms", lambda: exchange.now_ms)
+    for _ in range(3):
+        editions.look()
+    assert len(exchange.asked) == before + 1
+    for _ in range(10):
+        exchange.now_ms += 60_000
+        editions.look()
+    assert len(exchange.asked) == before + 1
 
 
 @pytest.mark.parametrize("pairs", ["", " , ", ",".join(f"A{n}/B" for n in range(51))])

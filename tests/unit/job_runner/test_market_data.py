@@ -8,14 +8,10 @@ import pytest
 from pyarrow import parquet
 
 from autonomy.errors import BadInput
-from job_runner.market_data import (
-    END_OF_TIME_DAY,
-    DataMissing,
-    EmbeddedMarketData,
-    FolderMarketData,
-    SyntheticMarketData,
-    announce,
-)
+from job_runner.bar_folder import FolderMarketData
+from job_runner.data_check import findings_of
+from job_runner.editions import Editions
+from job_runner.market_data import END_OF_TIME_DAY, DataMissing, EmbeddedMarketData, SyntheticMarketData
 
 HEADER = "date,open,high,low,close,volume\n"
 GOOD = ["2010-01-04,10,12,9,11,100", "2010-01-05,11,13,10,12,200", "2010-01-06,12,14,11,13,300"]
@@ -28,7 +24,9 @@ def a_folder(tmp_path: Path, *lines: str, header: str = HEADER) -> FolderMarketD
 
 
 def test_embedded_bars_are_the_five_known_stocks(embedded: EmbeddedMarketData) -> None:
-    found = {coverage.symbol: coverage.bars for coverage in announce(embedded)}
+    editions = Editions(embedded)
+    assert editions.look()
+    found = {said.symbol: said.bars for said in editions.offered.said}
     assert found == {"AAPL": 3270, "FB": 196, "GOOG": 2148, "IBM": 3270, "MSFT": 3270}
 
 
@@ -124,6 +122,45 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
         a_folder(tmp_path, "10,12,9,11,1", header="open,high,low,close,volume\n").bars("ABC", "1d", 1)
 
 
+@pytest.mark.parametrize(
+    ("header", "line", "words"),
+    [
+        ("date,open,high,low,close,volume", "40179,10,12,9,11,1", "row 1 column date: an ISO date (2010-01-04); days since 1970-01-01 stand"),
+        ("date,open,high,low,close,volume", "40179,10,12,9,11,1", "as a spreadsheet's serial number it would be 2010-01-01"),
+        ("day,open,high,low,close,volume", "40179,10,12,9,11,1", "row 1 column day: whole days since 1970-01-01, before 2070"),
+        ("day,open,high,low,close,volume", "40179,10,12,9,11,1", "as a spreadsheet's serial number it would be 2010-01-01"),
+        ("date,open,high,low,close,volume,Close", "2010-01-04,10,12,9,11,1,10", "'close' (column 5) and 'Close' (column 7)"),
+        ("date,open,high,low,close,close,volume", "2010-01-04,10,12,9,11,11,1", "'close' (column 5) and 'close' (column 6)"),
+        ("date,day,open,high,low,close,volume", "2010-01-04,14614,10,12,9,11,1", "column day: the same day as in column date, 2010-01-04"),
+        ("date,open,high,low,close,volume", "2010-01-04,10,12,9,1e-310,1", "column close: a price from 1e-12 to 1e+12"),
+        ("date,open,high,low,close,volume", "2010-01-04,10,1e300,9,11,1", "column high: a price from 1e-12 to 1e+12"),
+        ("date,open,high,low,close,volume", "2010-01-04,10,12,9,12.0001,1", "column close: between low and high"),
+    ],
+)  # fmt: skip
+def test_what_would_be_another_number_is_refused_naming_both(tmp_path: Path, header: str, line: str, words: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        a_folder(tmp_path, line, header=f"{header}\n").bars("ABC", "1d", END_OF_TIME_DAY)
+    assert words in str(refusal.value)
+
+
+def test_two_columns_of_days_that_agree_are_fine(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path, "14613,2010-01-04,10,12,9,11,1", header="day,date,open,high,low,close,volume\n")
+    assert folder.bars("ABC", "1d", END_OF_TIME_DAY).day.tolist() == [14_613]
+
+
+def test_noise_in_the_last_place_of_an_adjusted_price_is_no_fault(tmp_path: Path) -> None:
+    high = 12.345678901234567
+    close = float(np.nextafter(high, 99.0))
+    assert close > high
+    bars = a_folder(tmp_path, f"2010-01-04,10,{high!r},9,{close!r},1").bars("ABC", "1d", END_OF_TIME_DAY)
+    assert bars.close.tolist() == [close], "nothing is mended"
+
+
+def test_an_adjusted_close_that_is_not_used_is_said(tmp_path: Path) -> None:
+    bars = a_folder(tmp_path, "2010-01-04,10,12,9,11,1,5.5", header="date,open,high,low,close,volume,Adj Close\n").bars("ABC", "1d", 20_000)
+    assert findings_of(bars) == ("the column 'Adj Close' is not used: prices count as they stand in open, high, low, close",)
+
+
 @pytest.mark.parametrize("symbol", ["../ABC", "..", ".", "abc", "A/B", "", "A" * 17, "A\n", "A\0"])
 def test_no_symbol_leads_out_of_the_folder(tmp_path: Path, symbol: str) -> None:
     with pytest.raises(BadInput, match="symbol"):
@@ -145,27 +182,4 @@ def test_synthetic_bars_are_labelled_and_repeatable() -> None:
     one, other = SyntheticMarketData(5), SyntheticMarketData(6)
     assert one.bars("SYN-A", "1d", 99_999).sha256 == SyntheticMarketData(5).bars("SYN-A", "1d", 99_999).sha256
     assert one.bars("SYN-A", "1d", 99_999).sha256 != other.bars("SYN-A", "1d", 99_999).sha256
-    assert all(coverage.synthetic for coverage in announce(one))
-
-
-def test_a_symbol_with_bad_bars_is_left_out_and_takes_nobody_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    folder = a_folder(tmp_path, *GOOD)
-    for symbol, row in (("AAA", GOOD[0].replace("11", "nan")), ("ZZZ", "2020-01-01")):
-        (tmp_path / symbol).mkdir()
-        (tmp_path / symbol / "1d.csv").write_text(f"{HEADER}{row}\n")
-    outside = tmp_path.parent / "outside.csv"
-    outside.write_text(f"{HEADER}{GOOD[0]}\n")
-    (tmp_path / "OUT").mkdir()
-    (tmp_path / "OUT" / "1d.csv").symlink_to(outside)
-    assert [found.symbol for found in announce(folder)] == ["ABC"]
-    said = "\n".join(record.getMessage() for record in caplog.records)
-    assert "AAA is not offered: AAA/1d.csv row 1 column close" in said
-    assert "OUT is not offered: OUT/1d.csv: a file inside the folder" in said
-    assert "ZZZ is not offered" in said
-    assert "ABC" not in said
-
-
-def test_a_source_without_any_valid_bars_is_refused_with_the_layout_that_it_needs(tmp_path: Path) -> None:
-    (tmp_path / "AAPL.csv").write_text("date\n")
-    with pytest.raises(BadInput, match=r"SYMBOL/1d\.csv"):
-        announce(FolderMarketData(tmp_path))
+    assert all(one.bars(symbol, "1d", END_OF_TIME_DAY).synthetic for symbol in one.symbols())

@@ -14,13 +14,14 @@ from aiokafka.errors import KafkaConnectionError
 
 from autonomy.chain import GENESIS, Chain, write_records
 from autonomy.envelope import Received, decode
-from autonomy.errors import Retryable
+from autonomy.errors import BadInput, Retryable
 from autonomy.events import JobCancelled, JobEnqueued, JobFailed, JobRequeued, JobStarted, JobSucceeded, RunnerMarked, RunnerTraded
 from autonomy.kafka import Outgoing
 from autonomy.topics import RUNNERS
 from autonomy.values import CRASHES, FINAL_FAILURES, Cause, JobType, partition_of
 from job_runner.barrier import Barrier
-from job_runner.market_data import Bars
+from job_runner.feed import BarFeed, ReplayFeed
+from job_runner.market_data import Bars, DataMissing, MarketData, NotOffered
 from job_runner.outbox import Outbox
 from job_runner.outcome import Outcome
 from job_runner.paper import DayBar, Marks, PaperSession
@@ -442,24 +443,102 @@ def caused(fault: Exception, by: Exception) -> Exception:
 async def test_what_network_or_machine_did_is_a_crash_and_what_the_strategy_did_is_final(fault: Exception, cause: Cause) -> None:
     """A crash has a cooldown and another attempt; a final failure blocks the bot until its input changes."""
 
-    class Failing(RowsMarket):
-        def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
-            if self.fails:
+    bench = a_bench(released=10)
+
+    class Failing(ReplayFeed):
+        async def next_after(self, day: int | None, wait_s: float) -> DayBar | None:
+            if len(bench.log.said) == 10:
                 raise fault
-            return super().bars(symbol, timeframe, until)
+            return await super().next_after(day, wait_s)
 
-        fails = False
+    def failing(order: JobEnqueued, market: MarketData, now_ms: Callable[[], int]) -> BarFeed:
+        assert order.paper is not None
+        return Failing(market, order.symbol, order.timeframe, order.paper.market, now_ms)
 
-    market = Failing(some_rows(60))
-    bench = a_bench(released=10, market=market)
+    bench.trader = replace(bench.trader, feed_of=failing)
     task = bench.start()
     await bench.until(lambda: len(bench.log.said) == 10)
-    market.fails = True
-    bench.wall[0] += 10_000
     outcome = await asyncio.wait_for(task, 5)
     assert outcome is not None
     assert outcome.label == cause
     assert (cause in CRASHES, cause in FINAL_FAILURES) == (cause is Cause.RUNNER_LOST, cause is Cause.STRATEGY_ERROR)
+    bench.close()
+
+
+class Fickle(RowsMarket):
+    """A source that raises what it is given, as long as it is given something."""
+
+    fault: Exception | None = None
+
+    def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
+        if Fickle.fault is not None:
+            raise Fickle.fault
+        return super().bars(symbol, timeframe, until)
+
+
+FAULTS: list[Exception] = [
+    BadInput("AAPL/1d.csv row 11", "6 cells", 3), DataMissing("symbol", "one of IBM"), OSError(13, "Permission denied"),
+    RateLimitExceeded("slower"), BaseError("no such pair"), ZeroDivisionError("a reader's own"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=repr)
+async def test_a_source_that_cannot_be_read_stops_no_session(fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what it waits for, keeps turning, and takes the very bars as soon as they can be read."""
+    bench = a_bench(released=10, market=Fickle(some_rows(60)))
+    task = bench.start()
+    await bench.until(lambda: len(bench.log.said) == 10)
+    monkeypatch.setattr(Fickle, "fault", fault)
+    bench.wall[0] += 20_000
+    await bench.until(lambda: "cannot be read" in bench.claim.phase)
+    assert str(fault) in bench.claim.phase
+    await bench.turns()
+    assert not task.done()
+    assert len(bench.log.marks()) == 10
+    monkeypatch.setattr(Fickle, "fault", None)
+    bench.wall[0] += 10_000
+    await bench.until(lambda: len(bench.log.marks()) == 13)
+    await bench.until(lambda: bench.claim.phase == "trading")
+    assert [mark.bar for mark in bench.log.marks()] == list(range(13))
+    bench.close()
+
+
+async def test_a_session_begins_as_soon_as_there_are_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = a_bench(released=10, market=Fickle(some_rows(60)))
+    monkeypatch.setattr(Fickle, "fault", NotOffered("symbol", "one of IBM", "AAPL"))
+    task = bench.start()
+    await bench.until(lambda: bench.claim.phase.startswith("waiting for bars: symbol"))
+    await bench.turns()
+    assert not task.done()
+    monkeypatch.setattr(Fickle, "fault", None)
+    bench.wall[0] += 1_000
+    await bench.until(lambda: len(bench.log.marks()) == 10)
+    bench.close()
+
+
+async def test_a_session_that_never_had_bars_ends_with_its_time_and_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = a_bench(released=10, market=Fickle(some_rows(60)), session_s=30)
+    monkeypatch.setattr(Fickle, "fault", OSError(5, "Input/output error"))
+    task = bench.start()
+    await bench.until(lambda: bench.claim.phase.startswith("waiting for bars: OSError"))
+    bench.wall[0] += 60_000
+    outcome = await asyncio.wait_for(task, 5)
+    assert outcome is not None
+    assert outcome.make is not None
+    result = outcome.make(bench.claim, ME)
+    assert isinstance(result, JobFailed)
+    assert (result.cause, result.may_pass) == (Cause.DATA_MISSING, True)
+    assert "Input/output error" in result.detail
+    bench.close()
+
+
+async def test_a_session_that_waits_for_bars_gives_its_claim_back_when_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = a_bench(released=10, market=Fickle(some_rows(60)))
+    monkeypatch.setattr(Fickle, "fault", OSError(5, "Input/output error"))
+    task = bench.start()
+    await bench.until(lambda: bench.claim.phase.startswith("waiting for bars"))
+    bench.trader.stopping = True
+    assert await asyncio.wait_for(task, 5) is None
     bench.close()
 
 

@@ -4,7 +4,9 @@ Source: S9, S10, R-A3.7.
 """
 
 import asyncio
+import threading
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -31,7 +33,10 @@ from autonomy.topics import JOBS, RUNNERS, RUNS
 from autonomy.values import Cause, JobType
 from job_runner import app
 from job_runner.app import Outcome, Runner, run_runner, slots_of
+from job_runner.bar_folder import FolderMarketData
 from job_runner.barrier import Barrier
+from job_runner.editions import Editions
+from job_runner.offer import Offer
 from job_runner.outbox import Outbox
 from job_runner.paper import Marks
 from job_runner.paper_worker import PaperTrader
@@ -65,6 +70,7 @@ class Log:
     coming: list[Stored] = field(default_factory=list)
     said: list[Event] = field(default_factory=list)
     acknowledges: bool = True
+    fault: str = ""
     positions: dict[str, int] = field(default_factory=dict)
 
     async def poll(self, timeout_ms: int = 0) -> list[Stored]:
@@ -275,12 +281,117 @@ async def test_draining_process_gives_its_sessions_back_and_says_goodbye() -> No
 
 async def test_beats_and_announcement_say_the_slots_of_each_group_and_every_job_type() -> None:
     runner, log = a_runner()
-    await runner.announce()
+    await runner.offer.announce()
     await runner.beat(clock.monotonic_ms())
     (offer,), (beat,) = log.of(CapabilitiesAnnounced), log.of(RunnerHeartbeat)
     assert offer.job_types == (JobType.BACKTEST_BASELINE, JobType.RUNNER_START)
     for said in (offer, beat):
         assert (said.research_slots, said.evolve_slots, said.runner_slots) == (2, 0, 50)
+
+
+def a_folder_runner(folder: Path) -> tuple[Runner, Log, Editions]:
+    """A process whose research offers a folder of bars."""
+    runner, log = a_runner(beat_s=0.05)
+    editions = Editions(FolderMarketData(folder))
+    worker = NoWorker()
+    worker.capabilities = lambda process_id, _: replace_process(process_id).model_copy(  # type: ignore[method-assign]
+        update={"symbols": editions.offered.said, "faults": editions.offered.faults}
+    )
+    runner.worker = worker
+    runner.offer = Offer(runner.capabilities, runner.tell_runners, editions, every_s=0.01)
+    return runner, log, editions
+
+
+def put(folder: Path, symbol: str, bars: int, *more: str) -> None:
+    path = folder / symbol / "1d.csv"
+    path.parent.mkdir(exist_ok=True)
+    rows = [f"2010-01-{number + 4:02d},10,12,9,11,{100 + number}" for number in range(bars)]
+    path.write_text("\n".join(["date,open,high,low,close,volume", *rows, *more]) + "\n")
+
+
+async def test_what_a_process_offers_follows_its_source_while_it_runs(tmp_path: Path) -> None:
+    put(tmp_path, "ABC", 2)
+    runner, log, _ = a_folder_runner(tmp_path)
+    running = asyncio.create_task(runner.run())
+
+    async def until_offered(bars: dict[str, int], faults: dict[str, bool]) -> None:
+        async with asyncio.timeout(20):
+            while not running.done():
+                said = log.of(CapabilitiesAnnounced)
+                if said and ({each.symbol: each.bars for each in said[-1].symbols}, {f.name: f.in_use for f in said[-1].faults}) == (
+                    bars,
+                    faults,
+                ):
+                    return
+                await asyncio.sleep(0.01)
+            running.result()
+
+    await until_offered({"ABC": 2}, {})
+    put(tmp_path, "ABC", 3)
+    await until_offered({"ABC": 3}, {})
+    put(tmp_path, "NEW", 1)
+    await until_offered({"ABC": 3, "NEW": 1}, {})
+    put(tmp_path, "ABC", 3, "half a li")
+    await until_offered({"ABC": 3, "NEW": 1}, {"ABC": True})
+    put(tmp_path, "ABC", 3)
+    await until_offered({"ABC": 3, "NEW": 1}, {})
+    before, beats = len(log.of(CapabilitiesAnnounced)), len(log.of(RunnerHeartbeat))
+    async with asyncio.timeout(20):
+        while len(log.of(RunnerHeartbeat)) < beats + 20:
+            await asyncio.sleep(0.01)
+    assert len(log.of(CapabilitiesAnnounced)) == before == 5, "what did not change is not said again"
+    runner.stopping = True
+    await asyncio.wait_for(running, 10)
+
+
+async def test_an_announcement_is_said_until_it_is_acknowledged(tmp_path: Path) -> None:
+    put(tmp_path, "ABC", 2)
+    runner, log, _ = a_folder_runner(tmp_path)
+    log.acknowledges = False
+    running = asyncio.create_task(runner.run())
+    await asyncio.sleep(0.1)
+    assert log.said == []
+    log.acknowledges = True
+    async with asyncio.timeout(10):
+        while not log.of(CapabilitiesAnnounced):
+            await asyncio.sleep(0.01)
+    runner.stopping = True
+    await asyncio.wait_for(running, 10)
+
+
+async def test_a_source_that_hangs_holds_up_no_beat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does an offer that no record can hold end the process that holds the one before."""
+    put(tmp_path, "ABC", 2)
+    runner, log, editions = a_folder_runner(tmp_path)
+    running = asyncio.create_task(runner.run())
+    async with asyncio.timeout(10):
+        while not log.of(CapabilitiesAnnounced):
+            await asyncio.sleep(0.01)
+    hanging, release = threading.Event(), threading.Event()
+
+    def hang() -> bool:
+        hanging.set()
+        return not release.wait(30)
+
+    monkeypatch.setattr(editions, "look", hang)
+    async with asyncio.timeout(10):
+        while not hanging.is_set():
+            await asyncio.sleep(0.01)
+    beats = len(log.of(RunnerHeartbeat))
+    async with asyncio.timeout(10):
+        while len(log.of(RunnerHeartbeat)) < beats + 5:
+            await asyncio.sleep(0.01)
+    many = TooManySymbols()
+    runner.worker.capabilities = many.capabilities  # type: ignore[method-assign]
+    release.set()
+    beats = len(log.of(RunnerHeartbeat))
+    async with asyncio.timeout(20):
+        while len(log.of(RunnerHeartbeat)) < beats + 10:
+            assert not running.done()
+            await asyncio.sleep(0.01)
+    assert len(log.of(CapabilitiesAnnounced)) == 1
+    runner.stopping = True
+    await asyncio.wait_for(running, 10)
 
 
 def test_slots_are_only_those_of_what_the_process_can_do() -> None:

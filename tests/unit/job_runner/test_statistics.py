@@ -5,19 +5,24 @@ import math
 import empyrical
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from skfolio.measures import deflated_sharpe_ratio, probabilistic_sharpe_ratio
 
-from job_runner.account import Costs
-from job_runner.engine import simulate
+from job_runner.account import Account, Costs, Tally
+from job_runner.engine import Simulation, simulate
+from job_runner.evaluation import running_sums
+from job_runner.resampling import write_outcome
 from job_runner.statistics import (
+    CONSTANT,
+    cagr_fraction,
     deflated_sharpe,
     expected_best_sharpe,
     finite,
     probabilistic_sharpe,
     return_metrics,
     returns_of,
+    sharpe_of_sums,
     simulation_metrics,
 )
 from job_runner.strategies.compiled import FloatArray
@@ -106,6 +111,72 @@ def test_what_does_not_exist_is_none_and_never_nan(returns: FloatArray) -> None:
         value = getattr(metrics, name)
         assert value is None or math.isfinite(value), name
     assert probabilistic_sharpe(np.zeros(50)) is None
+
+
+def both_paths(returns: FloatArray) -> list[tuple[float | None, float | None]]:
+    """Sharpe and Sortino from the array, and from sums as a pass over bars keeps them: in order, one by one."""
+    total = squares = downside = 0.0
+    for change in returns.tolist():
+        total += change
+        squares += change * change
+        downside += min(change, 0.0) ** 2
+    account, tally = Account(1.0), Tally(len(returns) + 1.0, 1.0, 1.0, 0.0, total, squares, downside)
+    kept = simulation_metrics(Simulation(np.ones(1), np.zeros(1, dtype=np.int8), np.zeros((0, 8)), account, tally), 1.0).on_returns
+    fresh = return_metrics(returns)
+    running = running_sums(returns)
+    cut = sharpe_of_sums(float(running[0, -1]), float(running[1, -1]), len(returns), float(running[1, -1]))
+    outcome = np.zeros((1, 3))
+    write_outcome(outcome[0], total, squares, len(returns), 1.0, 0.0)
+    resampled = float(outcome[0, 0]) * math.sqrt(252) or None
+    return [
+        (kept.sharpe_annualised, kept.sortino_annualised), (fresh.sharpe_annualised, fresh.sortino_annualised),
+        (cut, fresh.sortino_annualised), (resampled, fresh.sortino_annualised),
+    ]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1), count=st.integers(2, 3_000), level=st.floats(-0.05, 0.05),
+    spread=st.one_of(st.just(0.0), st.floats(-17, -7).map(lambda power: 10.0**power), st.floats(1e-4, 0.1)),
+)  # fmt: skip
+def test_returns_that_do_not_vary_have_no_ratio_whichever_way_it_is_worked_out(seed: int, count: int, level: float, spread: float) -> None:
+    returns = level + spread * np.random.default_rng(seed).standard_normal(count)
+    size, wide = math.sqrt(float(np.mean(returns**2))), float(returns.std())
+    if CONSTANT / 4 < (wide / max(size, 1e-300)) ** 2 < CONSTANT * 4 or 1e-16 < wide < 1e-14:
+        return  # at the threshold itself rounding decides
+    found = both_paths(returns)
+    varied = wide > max(math.sqrt(CONSTANT) * size, 1e-15)
+    for sharpe, sortino in found:
+        assert (sharpe is not None) is varied, (found, wide, size)
+        if not varied:
+            assert sortino is None
+        if sharpe is not None:
+            assert abs(sharpe) < 2e6
+            assert sharpe == pytest.approx(found[1][0], rel=1e-4, abs=1e-6)
+        assert sortino is None or sortino == pytest.approx(found[1][1], rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("level", [0.01, -0.01, 0.003, 1 / 3 / 100])
+@pytest.mark.parametrize("before", [0, 500])
+def test_constant_returns_have_no_sharpe_ratio_also_in_a_window_after_others_that_vary(level: float, before: int) -> None:
+    """Seen: 337,592,752 from sums, and 1.96e8 in a walk-forward window."""
+    returns = np.concatenate([some_returns(3, before), np.full(400, level)])
+    assert returns_are_constant(returns[before:])
+    running = running_sums(returns)
+    total, squares = (running[:, -1] - running[:, before]).tolist()
+    assert sharpe_of_sums(total, squares, 400, float(running[1, -1])) is None
+    assert probabilistic_sharpe(returns[before:]) is None
+    assert deflated_sharpe(returns[before:], np.array([0.1, 0.2])) is None
+
+
+def returns_are_constant(returns: FloatArray) -> bool:
+    return len(set(returns.tolist())) == 1
+
+
+@pytest.mark.parametrize("growth", [20.0, 1e6, 1e300])
+def test_growth_beyond_any_number_is_none(growth: float) -> None:
+    assert cagr_fraction(growth, 1) is None
+    assert cagr_fraction(1.1, 252) == pytest.approx(0.1)
 
 
 @given(st.floats())

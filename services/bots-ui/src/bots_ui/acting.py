@@ -59,7 +59,8 @@ ACTS: Final[Mapping[str, Act]] = {
     "unpin": Act("unpin-bot.v1", "Unpin", "Bulk reverts count for the bot again.", "Unpinned"),
     "hold": Act("hold-bot.v1", "Hold", "Nothing is scheduled for the bot until the hold is released. Jobs that run go on.", "Held"),
     "release": Act(
-        "release-hold.v1", "Release", "The hold, or the quarantine after repeated crashes, ends; the bot is decided about as any other.",
+        "release-hold.v1", "Release",
+        "The hold, the quarantine after crashes, or the block by the last failure ends; the bot is decided about as any other.",
         "Released",
     ),
     "cancel": Act(

@@ -4,13 +4,16 @@ import asyncio
 import sys
 from pathlib import Path
 
+from autonomy import clock
 from autonomy.cluster import run_on_log
 from autonomy.telemetry import set_up
 from job_runner.app import run_runner
 from job_runner.artifacts import ArtifactStore
+from job_runner.bar_folder import FolderMarketData
+from job_runner.editions import Editions
 from job_runner.evolution_job import Surroundings
 from job_runner.exchange_bars import ExchangeMarketData
-from job_runner.market_data import EmbeddedMarketData, FolderMarketData, MarketData
+from job_runner.market_data import EmbeddedMarketData, MarketData
 from job_runner.research import ResearchWorker
 from job_runner.settings import RunnerSettings
 
@@ -33,7 +36,7 @@ def main() -> int:
 
 async def begin(settings: RunnerSettings) -> int:
     """Take up work."""
-    market = market_of(settings)
+    market = Editions(market_of(settings), seed=clock.drawn_id())
     worker = ResearchWorker(
         market,
         settings.research_slots,

@@ -8,20 +8,18 @@ Source: S7 to S10.
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from prometheus_client import Counter, Gauge
 
 from autonomy import clock
 from autonomy.chain import Chain, read_record
-from autonomy.envelope import Undecodable, content_hash, decode, encode, event_id_of
+from autonomy.envelope import Undecodable, decode, encode, event_id_of
 from autonomy.errors import BadInput
 from autonomy.events import (
     CapabilitiesAnnounced,
     HeldJob,
-    JobEnqueued,
     JobFailed,
     JobReleased,
     JobStarted,
@@ -35,7 +33,9 @@ from autonomy.producer import Producer
 from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, partition_of
 from job_runner.barrier import Barrier
+from job_runner.editions import Editions
 from job_runner.market_data import MarketData
+from job_runner.offer import Offer
 from job_runner.outbox import Outbox
 from job_runner.outcome import Outcome
 from job_runner.paper import Marks
@@ -43,6 +43,7 @@ from job_runner.paper_worker import PaperTrader
 from job_runner.queue import GROUP_OF, Claim, Queue, Rules, SlotGroup
 from job_runner.settings import RunnerSettings
 from job_runner.tracing import JobSpans
+from job_runner.work import Worker
 
 log = logging.getLogger(__name__)
 SOURCE = "autonomy/job-runner"
@@ -55,27 +56,6 @@ PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
 JOBS_DONE = Counter("autonomy_runner_jobs", "Jobs that ended here", ["type", "outcome"])
 CLAIMS = Counter("autonomy_runner_claims", "Claims by outcome", ["outcome"])
 HELD = Gauge("autonomy_runner_held_jobs", "Jobs that this process works on")
-
-
-class Worker(Protocol):
-    """Whoever does the work of a claim."""
-
-    async def start(self) -> None:
-        """Get ready; jobs come only afterwards."""
-
-    async def run(self, order: JobEnqueued, on_progress: Callable[[str, float], None]) -> Outcome:
-        """Do the work; an expected failure is an outcome, never an exception."""
-
-    def cancel(self, job_id: str) -> None:
-        """End the work of a job soon; its `run` returns."""
-
-    async def stop(self, drain_s: float) -> None:
-        """Let go of everything."""
-
-    def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
-        """What this worker can do."""
-
-    job_types: frozenset[JobType]
 
 
 @dataclass(slots=True)
@@ -93,6 +73,9 @@ class Runner:
     barrier: Barrier
     marks: Marks
     trader: PaperTrader | None = None
+    editions: Editions | None = None
+    offer: Offer = field(init=False)
+    watching: "asyncio.Task[None] | None" = None
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     spans: JobSpans = field(default_factory=JobSpans)
     beat_mono_ms: float = 0.0
@@ -100,16 +83,20 @@ class Runner:
     beats_sent: dict[int, float] = field(default_factory=dict)
     released_mono_ms: dict[str, float] = field(default_factory=dict)
     releases: dict[str, int] = field(default_factory=dict)
-    announcement: str | None = None
     caught_up: bool = False
     stopping: bool = False
     paused: bool = False
 
+    def __post_init__(self) -> None:
+        """What it offers is said through its own voice."""
+        self.offer = Offer(self.capabilities, self.tell_runners, self.editions)
+
     async def run(self) -> None:
         """Fold to the end offsets of the start, then claim and work until told to stop."""
         ends = await self.reader.ends([RUNS, JOBS, RUNNERS])
-        await asyncio.gather(self.worker.start(), *([self.trader.start()] if self.trader else []))
-        await self.announce()
+        await asyncio.gather(self.worker.start(), self.offer.start(), *([self.trader.start()] if self.trader else []))
+        await self.offer.announce()
+        self.watching = asyncio.create_task(self.offer.watch())
         while not self.stopping:
             await self.turn()
             if not self.caught_up and self.reader.reached(ends):
@@ -139,7 +126,7 @@ class Runner:
         self.queue.forget_settled()
         HELD.set(len(self.queue.held()))
         if self.queue.asked_again:
-            await self.announce()
+            self.queue.asked_again = not await self.offer.announce()
         if mono_ms - self.beat_mono_ms >= self.settings.beat_s * 1000:
             await self.beat(mono_ms)
 
@@ -274,6 +261,8 @@ class Runner:
 
     def reap(self) -> None:
         """Forget finished work; a fault in it is a fault of this process."""
+        if self.watching is not None and self.watching.done():
+            self.watching.result()
         for claim_id, task in list(self.tasks.items()):
             if task.done():
                 del self.tasks[claim_id]
@@ -289,7 +278,7 @@ class Runner:
         self.beat_sequence += 1
         listed = [claim for claim in self.queue.held() if self.queue.wins(claim) and claim.works_since(last_mono_ms)]
         beat = RunnerHeartbeat(
-            process_id=self.process_id, sequence=self.beat_sequence, stopping=stopping, announcement=self.announcement,
+            process_id=self.process_id, sequence=self.beat_sequence, stopping=stopping, announcement=self.offer.named,
             jobs=tuple(_held(claim) for claim in listed), **self.slots(),
         )  # fmt: skip
         self.beats_sent[self.beat_sequence] = mono_ms
@@ -303,13 +292,11 @@ class Runner:
         """How many jobs of each group this process takes on at once, as beats and announcement say it."""
         return {f"{group}_slots": self.queue.rules.slots.get(group, 0) for group in SlotGroup}
 
-    async def announce(self) -> None:
-        """Say what this process can do; each heartbeat names it from then on, so that a planner without it asks again."""
+    def capabilities(self) -> CapabilitiesAnnounced:
+        """What this process can do now, as it is announced."""
         said = self.worker.capabilities(self.process_id, self.settings.research_slots)
         types = tuple(sorted(self.queue.rules.job_types))
-        said = said.model_copy(update={"job_types": types, **self.slots()})
-        self.announcement, self.queue.asked_again = content_hash(said), False
-        await self.tell_runners(said)
+        return said.model_copy(update={"job_types": types, **self.slots()})
 
     async def tell_runners(self, event: RunnerHeartbeat | CapabilitiesAnnounced) -> bool:
         """Append to `autonomy.runners`."""
@@ -320,6 +307,8 @@ class Runner:
     async def drain(self) -> None:
         """Claim nothing more, let running work finish for a while, give the rest back at once, say goodbye."""
         log.info("draining", extra={"jobs": len(self.tasks)})
+        if self.watching is not None:
+            self.watching.cancel()
         if self.trader is not None:
             self.trader.stopping = True
         mono_ms = clock.monotonic_ms()
@@ -374,7 +363,8 @@ async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str
     trader = None
     if market is not None and settings.runner_slots:
         trader = PaperTrader(process_id, market, queue, outbox, barrier, marks, settings.beat_s)
-    return Runner(process_id, settings, reader, producer, chain, queue, worker, outbox, barrier, marks, trader)
+    editions = market if isinstance(market, Editions) else None
+    return Runner(process_id, settings, reader, producer, chain, queue, worker, outbox, barrier, marks, trader, editions)
 
 
 async def run_runner(settings: RunnerSettings, worker: Worker, market: MarketData | None = None) -> int:

@@ -28,6 +28,7 @@ from job_runner.account import (
     TRADE_UNITS,
     Costs,
 )
+from job_runner.data_check import findings_of
 from job_runner.engine import ENGINE_VERSION, Simulation, decisions, simulate, simulate_targets, strategy_code_hash
 from job_runner.market_data import Bars, DataMissing, MarketData
 from job_runner.report import (
@@ -162,9 +163,9 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
     bars, case = found.bars, found.case
     work.enter(BACKTEST)
     simulation = simulate(case.program(), case.rows, case.costs, case.cash_usd)
-    if not np.isfinite(simulation.equity).all():
-        raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite")
     held = simulate_targets(np.ones(len(bars), dtype=np.int8), case.rows, case.costs, case.cash_usd)
+    if not (np.isfinite(simulation.equity).all() and np.isfinite(held.equity).all()):
+        raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite")
     returns = returns_of(simulation.equity)
     work.done(2 * len(bars))
 
@@ -212,6 +213,7 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
         trades=_trades(simulation, case),
         equity=_equity(simulation, held, case),
         elapsed_s=work.finish(),
+        data_findings=findings_of(bars),
     )
 
 

@@ -11,16 +11,16 @@ loses is not ours to count.
 """
 
 import functools
-import hashlib
-import inspect
 import math
-import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from autonomy.errors import BadInput
-from job_runner import account as account_module
+from autonomy.strategies import strategy_names
 from job_runner.account import (
     NO_BAR,
     TRADE_ENTRY_BAR,
@@ -36,10 +36,13 @@ from job_runner.account import (
     Costs,
     Tally,
 )
+from job_runner.code_path import CodePath, behind, installed
 from job_runner.strategies.compiled import BAR_SIZE, CLOSE, OPEN, FloatArray, SmallIntArray, kernel
-from job_runner.strategies.dispatch import Program, decide_bars, template_source
+from job_runner.strategies.dispatch import Program, decide_bars, template_module
 
 ENGINE_VERSION = "1"
+DRIVERS: Final = ("job_runner.engine", "job_runner.bar_by_bar")
+"""The two that decide and fill: over all bars, and bar by bar."""
 USUAL_TRADES = 512
 """Room for trades at first; an array for one trade a bar costs more to get than most backtests take."""
 
@@ -318,15 +321,23 @@ def decisions(program: Program, rows: FloatArray) -> SmallIntArray:
 
 @functools.cache
 def strategy_code_hash(name: str) -> str:
-    """SHA-256 over the sources of the template, the account and this engine: evidence belongs to exactly this code.
+    """SHA-256 over all code on the path of a decision and a fill, with the versions of the libraries: evidence belongs to exactly this.
+
+    The path is derived from what the two drivers and the strategy's own module import. The other strategies' modules are left out,
+    so that an edit of one makes no other strategy's evidence void; that this one runs its own is the dispatch's doing, which is covered.
 
     Read once per process, at its warm-up: a file that changes later is not the code that runs.
     """
-    digest = hashlib.sha256()
-    digest.update(template_source(name).encode() + b"\0")
-    digest.update(inspect.getsource(account_module).encode() + b"\0")
-    digest.update(inspect.getsource(sys.modules[__name__]).encode())
-    return digest.hexdigest()
+    return decision_path(name).hash()
+
+
+def decision_path(name: str, source_of: Callable[[str], Path | None] = installed) -> CodePath:
+    """The code behind the decisions and fills of a strategy."""
+    own, others = template_module(name), {template_module(other) for other in strategy_names()}
+    needed = {module for module, _ in behind([own], source_of=source_of).sources}
+    tells_apart = behind([*DRIVERS, own], others - needed, source_of)
+    # Two templates may one day share a module: the name tells their hashes apart.
+    return replace(tells_apart, packages=(("strategy", name), *tells_apart.packages))
 
 
 def checked_cash(initial_cash_usd: float) -> float:

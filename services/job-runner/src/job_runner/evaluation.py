@@ -150,4 +150,4 @@ def blocks_of(case: SearchCase, running: FloatArray) -> BlockSums:
 
 def _fold_sharpe(running: FloatArray, first: int, end: int) -> float | None:
     total, squares = (running[:, end - 1] - running[:, first - 1]).tolist()
-    return sharpe_of_sums(total, squares, end - first)
+    return sharpe_of_sums(total, squares, end - first, float(running[1, end - 1]))

@@ -42,6 +42,11 @@ class EvolutionJob:
         """Of the job."""
         return self.order.research.job_id
 
+    @property
+    def symbol(self) -> str:
+        """Whose bars it reads."""
+        return self.order.research.symbol
+
 
 def evolve(job: EvolutionJob, market: MarketData, progress: Progress, is_cancelled: Callable[[], bool]) -> EvolutionReport:
     """Search, from the job's checkpoint if an earlier attempt left one; see `evolution.run_evolution`."""

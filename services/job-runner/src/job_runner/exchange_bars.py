@@ -9,18 +9,21 @@ running day and the checks, against a stand-in for ccxt's client.
 
 import functools
 import importlib
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from autonomy import clock
 from autonomy.errors import BadInput
 from job_runner.bar_files import MAX_BARS, checked_columns
-from job_runner.market_data import DAILY, Bars, DataMissing, bars_until
+from job_runner.market_data import DAILY, Bars, DataMissing, Survey, bars_until
 
 DAY_MS = 86_400_000
 PAGE_BARS = 500
 MAX_PAIRS = 50
+LATE_EVERY_MS = 60_000
 
 Candle = list[float]
 
@@ -50,6 +53,7 @@ class ExchangeMarketData:
     exchange: str
     pairs: tuple[str, ...]
     first_day: int = 17_532
+    longest_rest_s: ClassVar[float] = 600.0
 
     @classmethod
     def of(cls, exchange: str, pairs: str) -> Self:
@@ -67,8 +71,18 @@ class ExchangeMarketData:
         """All symbols it has bars of, sorted."""
         return tuple(sorted(pair.replace("/", "-") for pair in self.pairs))
 
+    def survey(self) -> Survey:
+        """See `ChangingMarketData.survey`: a pair changes once a day; while yesterday's bar is late it is asked for each minute."""
+        return Survey({pair.replace("/", "-"): self._sign_of(pair) for pair in self.pairs}, {})
+
+    def _sign_of(self, pair: str) -> Hashable:
+        now_ms = clock.now_ms()
+        kept = _kept(self.exchange, pair, self.first_day)
+        is_late = not kept or int(kept[-1][0]) // DAY_MS < now_ms // DAY_MS - 1
+        return (now_ms // DAY_MS, now_ms // LATE_EVERY_MS if is_late else 0)
+
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
-        """See `MarketData.bars`.
+        """See `MarketData.bars`; blocks while the exchange answers, and raises whatever ccxt raises.
 
         Raises:
             DataMissing: no such pair, or ccxt is not installed.

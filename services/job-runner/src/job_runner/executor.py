@@ -19,6 +19,7 @@ from signal import SIGKILL
 from typing import assert_never, overload
 
 from autonomy.errors import BadInput, Poison, Retryable
+from job_runner.editions import handed
 from job_runner.evolution_job import EvolutionJob, EvolutionReport
 from job_runner.live_window import WindowedOrder, WindowedReport
 from job_runner.market_data import DataMissing, MarketData
@@ -116,7 +117,7 @@ class PoolExecutor:
 
     Args:
         workers: processes, and so jobs at the same time.
-        market: where workers get bars from; picklable.
+        market: where bars come from; each job is handed those of its symbol, or the source itself if every process may read it.
         timeout_s: longest time one job may take, unless `run` says otherwise.
     """
 
@@ -178,8 +179,9 @@ class PoolExecutor:
         running = self._jobs[order.job_id] = _Running()
         self._empty.clear()
         try:
+            market = handed(self.market, order.symbol)
             slot = await self._free_slot(order.job_id, running)
-            return await self._converse(slot, order, running, on_progress, timeout_s or self.timeout_s)
+            return await self._converse(slot, order, market, running, on_progress, timeout_s or self.timeout_s)
         finally:
             del self._jobs[order.job_id]
             if not self._jobs:
@@ -243,7 +245,9 @@ class PoolExecutor:
             raise ExecutorStopped(f"job {job_id}: the pool is stopping")
         return taking.result()
 
-    async def _converse(self, slot: _Slot, order: Order, running: _Running, on_progress: OnProgress, timeout_s: float) -> Report:
+    async def _converse(
+        self, slot: _Slot, order: Order, market: MarketData, running: _Running, on_progress: OnProgress, timeout_s: float
+    ) -> Report:
         running.slot, running.number = slot, slot.next_number
         slot.next_number += 1
         loop = asyncio.get_running_loop()
@@ -251,7 +255,7 @@ class PoolExecutor:
         def advanced(message: Advanced) -> None:
             loop.call_soon_threadsafe(on_progress, message.phase, message.fraction)
 
-        talk = in_thread(lambda: _talk(slot, running.number, order, timeout_s, advanced))
+        talk = in_thread(lambda: _talk(slot, running.number, order, market, timeout_s, advanced))
         try:
             answer = await asyncio.shield(talk)
         except asyncio.CancelledError:
@@ -329,9 +333,7 @@ class PoolExecutor:
         ours, theirs = self._context.Pipe()
         lifeline_theirs, lifeline_ours = self._context.Pipe(duplex=False)
         cancelled: Counter = self._context.RawValue("q", 0)
-        process = self._context.Process(
-            target=work, args=(theirs, lifeline_theirs, cancelled, self.market), daemon=True, name="research-worker"
-        )
+        process = self._context.Process(target=work, args=(theirs, lifeline_theirs, cancelled), daemon=True, name="research-worker")
         process.start()
         # Ours must be the only copies of these ends, or their closing would go unnoticed.
         theirs.close()
@@ -348,11 +350,13 @@ def _await_ready(slot: _Slot) -> None:
     raise WorkerLost("warm-up", slot.process.exitcode)
 
 
-def _talk(slot: _Slot, number: int, order: Order, timeout_s: float, advanced: Callable[[Advanced], None]) -> Done | Failed:
+def _talk(
+    slot: _Slot, number: int, order: Order, market: MarketData, timeout_s: float, advanced: Callable[[Advanced], None]
+) -> Done | Failed:
     """Hand over the order and listen until the answer, the worker's death or the deadline; runs in a thread."""
     deadline = time.monotonic() + timeout_s
     try:
-        slot.pipe.send((number, order))
+        slot.pipe.send((number, order, market))
         while True:
             if not wait([slot.pipe, slot.process.sentinel], max(deadline - time.monotonic(), 0.0)):
                 raise JobTimeout(f"job {order.job_id}: longer than {timeout_s:g} s")

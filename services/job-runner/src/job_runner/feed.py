@@ -9,17 +9,24 @@ import functools
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
-from autonomy.errors import BadInput
+from autonomy.errors import BadInput, Retryable
 from autonomy.events import JobEnqueued, MarketTime
 from autonomy.market_clock import day_number, day_of, market_day, wall_ms_of_day
 from autonomy.policy import MarketPolicy
 from autonomy.values import ms_of
+from job_runner.editions import fault_of
 from job_runner.market_data import Bars, MarketData
 from job_runner.paper import DayBar
 from job_runner.threads import in_thread
 
 SHORTEST_WAIT_S = 0.005
-LIVE_ASKS_EVERY_MS = 60_000
+LIVE_ASKS_EVERY_MS = 1_000
+"""The editions answer from memory, so a late bar is taken as soon as it is there."""
+AGAIN_MS = 1_000
+
+
+class Unreadable(Retryable):
+    """The source has no bars to show now; it may have them in a moment."""
 
 
 class BarFeed(Protocol):
@@ -27,9 +34,15 @@ class BarFeed(Protocol):
 
     replay: bool
     """Recorded bars, released by the replay clock; said with everything that is made of them."""
+    fault: str
+    """Why the source cannot be read as it is now; empty while it can. What was read before stays in use."""
 
     async def shown(self) -> Bars:
-        """Every bar that the market has shown so far."""
+        """Every bar that the market has shown so far, as far as they can be read.
+
+        Raises:
+            Unreadable: none could be read yet.
+        """
         ...
 
     async def next_after(self, day: int | None, wait_s: float) -> DayBar | None:
@@ -62,23 +75,36 @@ class ReplayFeed:
         self._bars: Bars | None = None
         self._asked_until = 0
         self._asked_ms = 0
+        self._again_ms = 0
+        self.fault = ""
 
     async def shown(self) -> Bars:
         """See `BarFeed.shown`.
 
         Raises:
-            DataMissing: no such symbol.
+            Unreadable: none could be read yet.
             BadInput: the source handed out a bar that the market has not shown yet.
         """
         now_ms = self._now_ms()
         until = market_day(self._policy, self._epoch_ms, now_ms)
-        if self._bars is None or until > self._asked_until or self._is_due(now_ms):
+        if now_ms >= self._again_ms and (self._bars is None or until > self._asked_until or self._is_due(now_ms)):
+            await self._ask(until, now_ms)
+        if self._bars is None:
+            raise Unreadable(self.fault)
+        return self._bars
+
+    async def _ask(self, until: int, now_ms: int) -> None:
+        """Read the bars; what a source cannot do now it may do in a moment, so its faults are kept and not raised."""
+        try:
             # In a thread: a source that hangs must hang this session only.
             bars = await in_thread(functools.partial(self._market.bars, self._symbol, self._timeframe, until))
-            if len(bars) and int(bars.day[-1]) > until:
-                raise BadInput("bars", f"none after {day_of(until)}, the market's day", day_of(int(bars.day[-1])))
-            self._bars, self._asked_until, self._asked_ms = bars, until, now_ms
-        return self._bars
+        except Exception as fault:  # noqa: BLE001 (whatever a source's fault is, it is no end of the session)
+            self.fault, self._again_ms = _words(fault), now_ms + AGAIN_MS
+            return
+        if len(bars) and int(bars.day[-1]) > until:
+            raise BadInput("bars", f"none after {day_of(until)}, the market's day", day_of(int(bars.day[-1])))
+        self._bars, self._asked_until, self._asked_ms = bars, until, now_ms
+        self.fault = fault_of(self._market, self._symbol)
 
     async def next_after(self, day: int | None, wait_s: float) -> DayBar | None:
         """See `BarFeed.next_after`."""
@@ -118,6 +144,10 @@ def build_feed(order: JobEnqueued, market: MarketData, now_ms: Callable[[], int]
         raise BadInput("paper", "what to trade, for a RUNNER_START job")
     kind = ReplayFeed if order.paper.market.mode == "REPLAY" else LiveFeed
     return kind(market, order.symbol, order.timeframe, order.paper.market, now_ms)
+
+
+def _words(fault: Exception) -> str:
+    return str(fault) if isinstance(fault, BadInput) else f"{type(fault).__name__}: {fault}"
 
 
 def _first_after(bars: Bars, day: int | None) -> DayBar | None:

@@ -61,6 +61,11 @@ class WindowedOrder:
         """Of the job."""
         return self.research.job_id
 
+    @property
+    def symbol(self) -> str:
+        """Whose bars it reads."""
+        return self.research.symbol
+
 
 @dataclass(frozen=True, slots=True)
 class WindowedReport:

@@ -1,4 +1,4 @@
-"""Where bars come from: the port, and three sources behind it.
+"""Where bars come from: the port, and the two sources that need nothing from outside.
 
 Role: hands out columns of daily bars up to a day, never a later one, with the identity of the source and the hash of
 exactly what was handed out. Everything a strategy, a gate or a paper runner sees of the market passes here.
@@ -7,28 +7,23 @@ exactly what was handed out. Everything a strategy, a gate or a paper runner see
 import functools
 import gzip
 import hashlib
-import logging
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autonomy.errors import BadInput, Broken
-from job_runner.bar_files import MAX_BARS, Columns, Table, checked_columns, read_table
+from autonomy.errors import BadInput, Broken, Retryable
+from job_runner.bar_files import MAX_BARS, Columns, Table, checked_columns
 from job_runner.strategies.compiled import FloatArray, IntArray
 
-log = logging.getLogger(__name__)
 DAILY = "1d"
 # Later than any bar: "everything there is".
 END_OF_TIME_DAY = 2**31
 
-_SYMBOL = re.compile(r"[A-Z0-9.\-]{1,16}")
 _EMBEDDED_SHA256 = "5abadf99b2d394f920120a27de6f0df129859d71d4cfb0bf661bcc99446ab1fd"
 _EMBEDDED_SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 _EMBEDDED_COLUMNS = ("Ticker", "Date", "Open", "High", "Low", "Close", "Volume", "Adj Close")
@@ -57,6 +52,7 @@ class Bars:
         source_id: which source, and which edition of it.
         sha256: hex, over the bytes of exactly these columns; a new bar makes a new hash.
         synthetic: made up, and never evidence for a promotion.
+        notes: what of the source is not in the columns and a reader of results should know, such as an unused column.
     """
 
     symbol: str
@@ -70,6 +66,7 @@ class Bars:
     source_id: str
     sha256: str
     synthetic: bool
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of bars."""
@@ -80,29 +77,8 @@ class Bars:
         return np.ascontiguousarray(np.stack([self.open, self.high, self.low, self.close, self.volume], axis=1))
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolCoverage:
-    """What a source has of one symbol.
-
-    Args:
-        symbol: such as AAPL.
-        first_day: days since 1970-01-01.
-        last_day: days since 1970-01-01.
-        bars: number of bars.
-        days: every bar's day.
-        sha256: hex, over all its bars.
-        source_id: which source, and which edition of it.
-        synthetic: made up.
-    """
-
-    symbol: str
-    first_day: int
-    last_day: int
-    bars: int
-    days: tuple[int, ...]
-    sha256: str
-    source_id: str
-    synthetic: bool
+class NotOffered(DataMissing):
+    """This process has no good bars of the symbol now; the symbol may be well again in a moment."""
 
 
 class MarketData(Protocol):
@@ -127,23 +103,57 @@ class MarketData(Protocol):
         ...
 
 
-def announce(market: MarketData) -> list[SymbolCoverage]:
-    """Everything a source has, by symbol: what a runner tells the planner.
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A first, cheap look at a source: what there is, without reading any bars.
 
-    A symbol whose content is not valid is left out, and the log says why: its bots meet a gate, all others trade on.
-
-    Raises:
-        BadInput: the source has no valid bars at all.
+    Args:
+        signs: by symbol something that changes whenever its bars may have changed, such as a file's time and size.
+        skipped: by name what is there and is not used, with the reason.
     """
-    found: list[SymbolCoverage] = []
-    for symbol in market.symbols():
-        try:
-            found.append(_coverage(market.bars(symbol, DAILY, END_OF_TIME_DAY)))
-        except BadInput as refusal:
-            log.warning("%s is not offered: %s", symbol, refusal)
-    if not found:
-        raise BadInput("bars", "at least one symbol with valid bars (a folder: SYMBOL/1d.csv or SYMBOL/1d.parquet)")
-    return found
+
+    signs: Mapping[str, Hashable]
+    skipped: Mapping[str, str]
+
+
+class ChangingMarketData(MarketData, Protocol):
+    """A source whose bars may change while it is in use."""
+
+    longest_rest_s: float
+    """How long at most it is left alone after it could not be read."""
+
+    def survey(self) -> Survey:
+        """What there is, and whether it may have changed; cheap enough for once a second.
+
+        Raises:
+            BadInput: the source as a whole cannot be used.
+            OSError: it cannot be reached.
+        """
+        ...
+
+
+class Unsettled(Retryable):
+    """The source changed while it was read; the next look finds it settled, or not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneSymbol:
+    """The bars of one symbol and of nothing else: what a worker process is handed for its job.
+
+    Args:
+        whole: all its bars.
+    """
+
+    whole: Bars
+
+    def symbols(self) -> tuple[str, ...]:
+        """The one symbol."""
+        return (self.whole.symbol,)
+
+    def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
+        """See `MarketData.bars`."""
+        _check_request(symbol, timeframe, self.symbols())
+        return up_to(self.whole, until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,50 +174,6 @@ class EmbeddedMarketData:
         _check_request(symbol, timeframe, self.symbols())
         source_id = f"bokeh-sampledata/stocks.csv.gz@{_EMBEDDED_SHA256[:16]}"
         return bars_until(symbol, _embedded()[symbol], until, source_id, synthetic=False)
-
-
-@dataclass(frozen=True, slots=True)
-class FolderMarketData:
-    """A folder of `{symbol}/1d.csv` or `{symbol}/1d.parquet`.
-
-    Columns: `date` (ISO) or `day` (days since 1970-01-01), open, high, low, close, volume. Links that lead out of the
-    folder are refused.
-
-    Args:
-        folder: its path.
-    """
-
-    folder: Path
-
-    def symbols(self) -> tuple[str, ...]:
-        """All symbols it has a file of, sorted."""
-        if not self.folder.is_dir():
-            raise BadInput("folder", "an existing folder of bars", self.folder)
-        found = (child.name for child in self.folder.iterdir() if _SYMBOL.fullmatch(child.name))
-        return tuple(sorted(name for name in found if name.strip(".") and any(path.is_file() for path in self._places(name))))
-
-    def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
-        """See `MarketData.bars`."""
-        _check_timeframe(timeframe)
-        _check_symbol(symbol)
-        path = self._file(symbol)
-        if path is None:
-            raise DataMissing("symbol", f"one of {', '.join(self.symbols())}", symbol)
-        status = path.stat()
-        columns = _read_file(path, (status.st_mtime_ns, status.st_size), self.folder.resolve())
-        return bars_until(symbol, columns, until, f"folder/{symbol}/{path.name}", synthetic=False)
-
-    def _places(self, symbol: str) -> tuple[Path, ...]:
-        return tuple(self.folder / symbol / f"{DAILY}.{ending}" for ending in ("parquet", "csv"))
-
-    def _file(self, symbol: str) -> Path | None:
-        root = self.folder.resolve()
-        for path in self._places(symbol):
-            if path.is_file():
-                if not path.resolve().is_relative_to(root):
-                    raise BadInput(f"{symbol}/{path.name}", "a file inside the folder of bars, not a link out of it")
-                return path
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,33 +209,19 @@ class SyntheticMarketData:
 
 
 def _check_request(symbol: str, timeframe: str, known: Sequence[str]) -> None:
-    _check_timeframe(timeframe)
+    check_timeframe(timeframe)
     if symbol not in known:
         raise DataMissing("symbol", f"one of {', '.join(known)}", symbol)
 
 
-def _check_timeframe(timeframe: str) -> None:
+def check_timeframe(timeframe: str) -> None:
+    """Refuse what is not daily.
+
+    Raises:
+        BadInput: another timeframe.
+    """
     if timeframe != DAILY:
         raise BadInput("timeframe", f"{DAILY} (daily bars are all there is)", timeframe)
-
-
-def _check_symbol(symbol: str) -> None:
-    # A name of dots only would be the folder itself or the one above.
-    if not _SYMBOL.fullmatch(symbol) or not symbol.strip("."):
-        raise BadInput("symbol", "1 to 16 characters out of A-Z, 0-9, point and minus", symbol)
-
-
-def _coverage(bars: Bars) -> SymbolCoverage:
-    return SymbolCoverage(
-        symbol=bars.symbol,
-        first_day=int(bars.day[0]),
-        last_day=int(bars.day[-1]),
-        bars=len(bars),
-        days=tuple(bars.day.tolist()),
-        sha256=bars.sha256,
-        source_id=bars.source_id,
-        synthetic=bars.synthetic,
-    )
 
 
 def bars_until(symbol: str, columns: Columns, until: int, source_id: str, *, synthetic: bool) -> Bars:
@@ -280,21 +232,19 @@ def bars_until(symbol: str, columns: Columns, until: int, source_id: str, *, syn
     digest = hashlib.sha256(f"{symbol} {DAILY} {count}\n".encode())
     for column in (day, open_, high, low, close, volume):
         digest.update(column.astype(column.dtype.newbyteorder("<"), copy=False).tobytes())
-    return Bars(symbol, DAILY, day, open_, high, low, close, volume, source_id, digest.hexdigest(), synthetic)
+    return Bars(symbol, DAILY, day, open_, high, low, close, volume, source_id, digest.hexdigest(), synthetic, columns.notes)
+
+
+def up_to(whole: Bars, until: int) -> Bars:
+    """The bars up to and including a day, with the hash of exactly these."""
+    columns = Columns(whole.day, (whole.open, whole.high, whole.low, whole.close, whole.volume), whole.notes)
+    return bars_until(whole.symbol, columns, until, whole.source_id, synthetic=whole.synthetic)
 
 
 def _frozen(column: NDArray[_Number]) -> NDArray[_Number]:
     view = column.view()
     view.flags.writeable = False
     return view
-
-
-@functools.lru_cache(maxsize=64)
-def _read_file(path: Path, edition: tuple[int, int], root: Path) -> Columns:
-    # Time and size are part of the key, so that a file that was replaced is read again.
-    del edition
-    name = str(path.resolve().relative_to(root))
-    return checked_columns(name, read_table(path, name))
 
 
 @functools.cache

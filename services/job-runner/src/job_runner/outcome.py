@@ -34,13 +34,13 @@ def succeeded(
     return Outcome(make, "succeeded")
 
 
-def failed(cause: Cause, detail: str, refusal: BadInput | None = None) -> Outcome:
-    """A failure with its cause."""
+def failed(cause: Cause, detail: str, refusal: BadInput | None = None, *, may_pass: bool = False) -> Outcome:
+    """A failure with its cause; `may_pass` when the same order on the announced data may go well later, or elsewhere."""
 
     def make(claim: Claim, process_id: str) -> Result:
         return JobFailed(
             **named(claim, process_id), cause=cause, detail=detail[:500],
-            field=refusal.field[:500] if refusal else None, limit=refusal.limit[:500] if refusal else None,
+            field=refusal.field[:500] if refusal else None, limit=refusal.limit[:500] if refusal else None, may_pass=may_pass,
         )  # fmt: skip
 
     return Outcome(make, cause.value)

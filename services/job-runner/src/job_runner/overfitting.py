@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from autonomy.errors import BadInput
+from job_runner.statistics import CONSTANT
 from job_runner.strategies.compiled import FloatArray, IntArray
 
 # The customary number: 12,870 splits.
@@ -23,8 +24,6 @@ MAX_BLOCKS: Final = 20
 
 # Sharpe ratios per bar closer than this are the same one: a product's rounding depends on where a column stands.
 _TIE = 1e-10
-# A variance below this share of the mean square is rounding: such returns are constant.
-_NO_SPREAD = 1e-13
 # Ratios held at once: what a processor keeps next to itself; larger pieces take four times as long.
 _CHUNK_RATIOS = 20_000
 
@@ -120,7 +119,7 @@ def _sharpes(chosen: FloatArray, found: BlockSums) -> FloatArray:
     means = (chosen @ found.sums.T) / bars
     mean_squares = (chosen @ found.squares.T) / bars
     variances = mean_squares - means * means
-    varied = variances > _NO_SPREAD * mean_squares
+    varied = variances > CONSTANT * mean_squares
     ratios = np.zeros_like(means)
     np.divide(means, np.sqrt(variances, where=varied, out=np.ones_like(means)), out=ratios, where=varied)
     return ratios

@@ -35,13 +35,13 @@ from autonomy.values import Cause, partition_of
 from job_runner.backtest import fingerprint_in
 from job_runner.bar_by_bar import warm_up
 from job_runner.barrier import Barrier
-from job_runner.feed import BarFeed, build_feed
-from job_runner.market_data import DataMissing, MarketData
+from job_runner.feed import BarFeed, Unreadable, build_feed
+from job_runner.market_data import Bars, DataMissing, MarketData, NotOffered
 from job_runner.outbox import Outbox
 from job_runner.outcome import Outcome, failed, succeeded
 from job_runner.paper import Marks, PaperSession, Said
 from job_runner.queue import Claim, Queue
-from job_runner.report import StrategyError
+from job_runner.report import OtherFingerprint, StrategyError
 from job_runner.research import order_of
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,12 @@ def may_pass(fault: BaseException) -> bool:
             return True
         seen = seen.__cause__
     return False
+
+
+def phase_of(feed: BarFeed, session: PaperSession) -> str:
+    """What a session does, in words, as its beats say it."""
+    phase = "replay ended" if feed.is_over(session.last_day) else "trading"
+    return f"{phase}; the bars cannot be read as they are now: {feed.fault}" if feed.fault else phase
 
 
 class _Overtaken(Exception):
@@ -122,8 +128,12 @@ class PaperTrader:
             return Outcome(None, "overtaken")
         except _Stopped:
             return None
+        except NotOffered as refusal:
+            return failed(Cause.DATA_MISSING, str(refusal), refusal, may_pass=True)
         except DataMissing as refusal:
             return failed(Cause.DATA_MISSING, str(refusal), refusal)
+        except OtherFingerprint as refusal:
+            return failed(Cause.BAD_INPUT, str(refusal), refusal, may_pass=True)
         except BadInput as refusal:
             return failed(Cause.BAD_INPUT, str(refusal), refusal)
         except StrategyError as refusal:
@@ -139,6 +149,8 @@ class PaperTrader:
         order = claim.order
         feed = self.feed_of(order, self.market, self.now_ms)
         session = await self._resume(claim, feed)
+        if session is None:
+            return None
         session_ms = session.paper.session_s * 1000
         while not self.stopping:
             await self._unless_fenced(claim)
@@ -148,25 +160,47 @@ class PaperTrader:
                 await self._unless_fenced(claim)
                 await self._append(claim, session, session.take(bar, claim, self.process_id))
             self._turned(claim)
-            claim.phase = "replay ended" if feed.is_over(session.last_day) else "trading"
+            claim.phase = phase_of(feed, session)
             claim.progress = (self.now_ms() - claim.enqueued_ms) / session_ms
             if claim.progress >= 1.0:
                 return succeeded(paper=session.summary())
         return None
 
-    async def _resume(self, claim: Claim, feed: BarFeed) -> PaperSession:
+    async def _resume(self, claim: Claim, feed: BarFeed) -> PaperSession | None:
+        """The session where it stood; None when told to stop before there were bars to resume it on."""
         claim.phase = "resuming"
         await self._read_to_now(claim)
         paper = claim.order.paper
         session = PaperSession.resumed(claim.order, self.marks.of(paper.session_id) if paper else None)
-        bars = await feed.shown()
+        bars = await self._first_bars(claim, feed, session.paper.session_s * 1000)
+        if bars is None:
+            return None
         found = fingerprint_in(order_of(claim.order), bars.source_id)
         if found != claim.order.fingerprint:
             detail = f"the planner's and the runner's must be equal: this runner's is {found[:12]}"
-            raise BadInput("fingerprint", detail, claim.order.fingerprint[:12])
+            raise OtherFingerprint("fingerprint", detail, claim.order.fingerprint[:12])
         session.warm_up(bars)
         log.info("paper session", extra={"job": claim.order.job_id, "bot": claim.order.bot_id, "bars_seen": session.engine.bars_seen})
         return session
+
+    async def _first_bars(self, claim: Claim, feed: BarFeed, session_ms: int) -> Bars | None:
+        """The bars of now, as soon as they can be read; None when told to stop.
+
+        Raises:
+            NotOffered: not in all the session's time.
+        """
+        while not self.stopping:
+            try:
+                return await feed.shown()
+            except Unreadable as fault:
+                claim.phase = f"waiting for bars: {fault}"
+                claim.progress = (self.now_ms() - claim.enqueued_ms) / session_ms
+                if claim.progress >= 1.0:
+                    raise NotOffered("symbol", f"one with bars: {fault}", claim.order.symbol) from fault
+            self._turned(claim)
+            await asyncio.sleep(self.turn_s)
+            await self._unless_fenced(claim)
+        return None
 
     async def _append(self, claim: Claim, session: PaperSession, said: Said) -> None:
         """Say a bar until it is acknowledged, or read."""

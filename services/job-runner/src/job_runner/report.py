@@ -11,6 +11,10 @@ from autonomy.errors import AutonomyError, BadInput, Poison
 from job_runner.statistics import Metrics
 
 
+class OtherFingerprint(BadInput):
+    """This process has other code, data or costs than were ordered."""
+
+
 class StrategyError(Poison):
     """The strategy made the engine produce something that is no result, such as an equity that is not finite."""
 
@@ -270,6 +274,7 @@ class ResearchReport:
         trades: closed ones, oldest first.
         equity: at most 400 points, first and last close included.
         elapsed_s: seconds by phase, in order.
+        data_findings: what is odd about the bars; see `data_check`.
     """
 
     order: ResearchOrder
@@ -294,6 +299,7 @@ class ResearchReport:
     trades: tuple[Trade, ...]
     equity: tuple[EquityPoint, ...]
     elapsed_s: tuple[tuple[str, float], ...]
+    data_findings: tuple[str, ...] = ()
 
     @property
     def look_ahead_ok(self) -> bool:

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from job_runner.engine import run_bars
+from job_runner.statistics import CONSTANT
 from job_runner.strategies.compiled import BAR_SIZE, CLOSE, FloatArray, SmallIntArray, kernel
 
 # Columns of a sample's outcome.
@@ -19,6 +20,7 @@ GROWTH = 1
 DRAWDOWN = 2
 OUTCOME_SIZE = 3
 
+_NO_SPREAD_SQUARED = 1e-30  # as in `statistics`: returns this small are rounding
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -57,8 +59,9 @@ def next_place(bits: np.uint64, place: int, count: int, jump_below: np.uint64) -
 def write_outcome(outcome: FloatArray, total: float, squares: float, count: int, growth: float, drawdown: float) -> None:
     """Write one sample's Sharpe ratio per bar (ddof = 1; 0 when nothing varied), growth factor and drawdown."""
     mean = total / count
-    spread = math.sqrt(max(squares - total * mean, 0.0) / (count - 1))
-    outcome[SHARPE] = mean / spread if spread > 1e-15 else 0.0
+    left = squares - total * mean
+    varies = left > CONSTANT * squares and left > _NO_SPREAD_SQUARED * (count - 1)
+    outcome[SHARPE] = mean / math.sqrt(left / (count - 1)) if varies else 0.0
     outcome[GROWTH] = growth
     outcome[DRAWDOWN] = drawdown
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 import orjson
+from pydantic import ValidationError
 
 from autonomy import clock, strategies
 from autonomy.errors import BadInput
@@ -23,35 +24,38 @@ from autonomy.events import (
     JobEnqueued,
     ResearchSummary,
     StrategyCode,
-    SymbolBars,
     WindowMetrics,
     usd,
 )
-from autonomy.market_clock import day_number, day_of, pack_days
+from autonomy.market_clock import day_number, day_of
 from autonomy.values import Cause, JobType
 from job_runner import outcome
 from job_runner.artifacts import ArtifactStore
 from job_runner.checkpoints import FileCheckpoints
+from job_runner.editions import Editions
 from job_runner.engine import ENGINE_VERSION, strategy_code_hash
 from job_runner.evolution_job import EvolutionJob, EvolutionOrder, EvolutionReport, Surroundings
 from job_runner.evolution_report import summary_of_evolution
 from job_runner.executor import ExecutorStopped, HelpLost, JobCrashed, JobTimeout, PoolExecutor, WorkerLost
 from job_runner.live_window import WindowedOrder
-from job_runner.market_data import DataMissing, MarketData, announce
+from job_runner.market_data import DataMissing, MarketData, NotOffered
 from job_runner.outcome import Outcome, failed
 from job_runner.report import Cancelled, ResearchOrder, ResearchReport, StrategyError, SuiteSize
 from job_runner.statistics import Metrics
+from job_runner.threads import in_thread
 
 log = logging.getLogger(__name__)
 RESEARCH_TYPES: Final = frozenset({JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH})
 SEARCH_TYPES: Final = frozenset({JobType.EVOLVE})
+MOST_TOLD: Final = 1e15
+"""Amounts and multiples beyond this have no place in a record; the whole report keeps them."""
 
 
 class ResearchWorker:
     """Runs baselines and refreshes on a pool, searches on another: neither waits for the other's slots.
 
     Args:
-        market: where bars come from.
+        market: where bars come from; the editions of it, where somebody looks at the source while it is in use.
         slots: baselines and refreshes at once, one process each.
         artifacts: where whole reports go.
         evolve_slots: searches at once, one process each.
@@ -61,17 +65,17 @@ class ResearchWorker:
     def __init__(
         self, market: MarketData, slots: int, artifacts: ArtifactStore, evolve_slots: int = 0, around: Surroundings | None = None
     ) -> None:
-        self.market = market
-        self.pool = PoolExecutor(slots, market)
-        self.searches = PoolExecutor(evolve_slots, market) if evolve_slots and around else None
+        self.editions = market if isinstance(market, Editions) else Editions(market)
+        self.pool = PoolExecutor(slots, self.editions)
+        self.searches = PoolExecutor(evolve_slots, self.editions) if evolve_slots and around else None
         self.artifacts = artifacts
         self.around = around
         self.job_types = RESEARCH_TYPES | (SEARCH_TYPES if self.searches else frozenset())
         self._searches_ready: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Warm the processes: kernels compiled, bars loaded. A search waits for its own process; nobody else does."""
-        await self.pool.start()
+        """Warm the processes: kernels compiled, bars read. A search waits for its own process; nobody else does."""
+        await asyncio.gather(in_thread(self.editions.look), self.pool.start())
         if self.searches is not None and self.around is not None:
             await asyncio.to_thread(self._sweep, self.around.checkpoints_url)
             self._searches_ready = asyncio.create_task(self.searches.start())
@@ -92,22 +96,8 @@ class ResearchWorker:
             return await self._perform(order, on_progress)
         except (Cancelled, ExecutorStopped):
             return Outcome(None, "cancelled")
-        except DataMissing as refusal:
-            return failed(Cause.DATA_MISSING, str(refusal), refusal)
-        except BadInput as refusal:
-            return failed(Cause.BAD_INPUT, str(refusal), refusal)
-        except StrategyError as refusal:
-            return failed(Cause.STRATEGY_ERROR, str(refusal))
-        except JobCrashed as fault:
-            log.exception("a fault in the engine", extra={"job": order.job_id})
-            return failed(Cause.STRATEGY_ERROR, str(fault))
-        except JobTimeout as late:
-            return failed(Cause.TIMEOUT, str(late))
-        except HelpLost as lost:
-            return failed(Cause.RUNNER_LOST, str(lost))
-        except WorkerLost as lost:
-            memory = lost.out_of_memory or lost.was_killed
-            return failed(Cause.OUT_OF_MEMORY if memory else Cause.RUNNER_LOST, str(lost))
+        except EXPECTED as fault:
+            return failure_of(fault, order)
 
     async def _perform(self, order: JobEnqueued, on_progress: Callable[[str, float], None]) -> Outcome:
         if order.job_type is JobType.EVOLVE:
@@ -157,15 +147,35 @@ class ResearchWorker:
                 StrategyCode(name=entry.name, version=entry.version, code_hash=strategy_code_hash(entry.name))
                 for entry in strategies.catalogue()
             ),
-            symbols=tuple(
-                SymbolBars(
-                    symbol=found.symbol, timeframe="1d", first=day_of(found.first_day), last=day_of(found.last_day),
-                    bars=found.bars, days=pack_days(found.days), sha256=found.sha256, source_id=found.source_id,
-                    synthetic=found.synthetic,
-                )
-                for found in announce(self.market)
-            ),
+            symbols=self.editions.offered.said,
+            faults=self.editions.offered.faults,
         )  # fmt: skip
+
+
+EXPECTED: Final = (BadInput, StrategyError, JobCrashed, JobTimeout, HelpLost, WorkerLost, ValidationError)
+
+
+def failure_of(fault: Exception, order: JobEnqueued) -> Outcome:
+    """What a fault makes of a job: its cause, and whether the same order would meet it again."""
+    match fault:
+        case NotOffered():
+            return failed(Cause.DATA_MISSING, str(fault), fault, may_pass=True)
+        case BadInput():
+            return failed(Cause.DATA_MISSING if isinstance(fault, DataMissing) else Cause.BAD_INPUT, str(fault), fault)
+        case ValidationError():
+            # Of a report that no record can hold only this job fails, whatever it is: nobody else here had a part in it.
+            return failed(Cause.STRATEGY_ERROR, f"its result cannot be told: {fault.errors(include_url=False)[0]['msg']}")
+        case JobTimeout():
+            return failed(Cause.TIMEOUT, str(fault))
+        case WorkerLost():
+            memory = fault.out_of_memory or fault.was_killed
+            return failed(Cause.OUT_OF_MEMORY if memory else Cause.RUNNER_LOST, str(fault))
+        case HelpLost():
+            return failed(Cause.RUNNER_LOST, str(fault))
+        case _:
+            if isinstance(fault, JobCrashed):
+                log.error("a fault in the engine", extra={"job": order.job_id}, exc_info=fault)
+            return failed(Cause.STRATEGY_ERROR, str(fault))
 
 
 def order_of(order: JobEnqueued) -> ResearchOrder:
@@ -189,7 +199,7 @@ def succeeded(order: JobEnqueued, report: ResearchReport, artifacts: ArtifactSto
 def other_fingerprint(order: JobEnqueued, found: str) -> Outcome:
     """A failure: what this process would find out is not about what was ordered."""
     detail = f"this runner's code, data or costs have fingerprint {found[:12]}, ordered was {order.fingerprint[:12]}"
-    return failed(Cause.BAD_INPUT, detail, BadInput("fingerprint", "the planner's and the runner's must be equal"))
+    return failed(Cause.BAD_INPUT, detail, BadInput("fingerprint", "the planner's and the runner's must be equal"), may_pass=True)
 
 
 def kept(report: ResearchReport | EvolutionReport, artifacts: ArtifactStore) -> str:
@@ -213,6 +223,7 @@ def summary_of(report: ResearchReport, artifact: str) -> ResearchSummary:
         points = (*points[: MAX_CURVE_POINTS - 1], report.equity[-1])
     first_day = day_of(report.first_day)
     curve = [(day_of(point.day), point.strategy_usd / cash, point.buy_and_hold_usd / cash) for point in points]
+    is_shown = bool(curve) and max(max(strategy, held) for _, strategy, held in curve) < MOST_TOLD
     return ResearchSummary(
         fingerprint=report.fingerprint, data_sha256=report.data_sha256, source_id=report.source_id,
         synthetic=report.synthetic, bars=report.bars, first_day=first_day,
@@ -223,8 +234,9 @@ def summary_of(report: ResearchReport, artifact: str) -> ResearchSummary:
         trials=report.trials_counted, stress_worst_sharpe=report.stress.worst_sharpe_annualised,
         neighbourhood_median_sharpe=report.neighbourhood.sharpe_annualised.p50,
         bootstrap_sharpe_p05=report.bootstrap.sharpe_annualised.p05, pbo=report.overfitting_probability,
-        curve=EquityCurve.of(first_day, curve) if curve else None,
+        curve=EquityCurve.of(first_day, curve) if is_shown else None,
         artifact=artifact, elapsed_s=round(sum(seconds for _, seconds in report.elapsed_s), 3),
+        data_findings=tuple(finding[:500] for finding in report.data_findings),
     )  # fmt: skip
 
 
@@ -236,5 +248,10 @@ def metrics_of(found: Metrics) -> BacktestMetrics:
         max_drawdown=shape.max_drawdown_fraction, exposure=found.exposure_fraction,
         turnover_per_year=found.turnover_per_year, trades=found.trades, win_rate=found.win_rate_fraction,
         profit_factor=found.profit_factor, bars_per_trade=found.bars_per_trade,
-        costs_usd=usd(found.fees_usd + found.slippage_usd), final_equity_usd=usd(found.final_equity_usd),
+        costs_usd=_money(found.fees_usd + found.slippage_usd), final_equity_usd=_money(found.final_equity_usd),
     )  # fmt: skip
+
+
+def _money(amount: float) -> str | None:
+    """An amount on the wire; None of one that is no number, or more than any account holds."""
+    return usd(amount) if abs(amount) < MOST_TOLD else None

@@ -16,7 +16,12 @@ from job_runner.strategies.compiled import FloatArray
 
 BARS_PER_YEAR = 252
 
-# A spread of returns this small, relative to 1, is rounding: a constant series has no Sharpe ratio.
+# Returns whose variance is below this share of their mean square do not vary: what is left of it is rounding, and a series that does not
+# vary has no Sharpe ratio. Sums of 100,000 numbers are good to some 1e-12 of their size; a Sharpe ratio of 100,000 a bar is none.
+CONSTANT = 1e-10
+# How far a difference of two running sums may be off, relative to the sums.
+ROUNDING_OF_SUMS = 1e-14
+# Returns this small, relative to 1, are rounding themselves.
 _NO_SPREAD = 1e-15
 
 
@@ -92,12 +97,25 @@ def returns_of(equity: FloatArray) -> FloatArray:
     return changes
 
 
+def varies(left: float, squares: float, returns: int) -> bool:
+    """Whether returns vary by more than rounding.
+
+    Args:
+        left: sum of their squared distances from the mean.
+        squares: sum of their squares.
+        returns: how many, 2 or more.
+    """
+    return left > CONSTANT * squares and math.sqrt(max(left, 0.0) / (returns - 1)) > _NO_SPREAD
+
+
 def sharpe_per_bar(returns: FloatArray) -> float | None:
-    """Mean over sample deviation (ddof = 1), not annualised."""
+    """Mean over sample deviation (ddof = 1), not annualised; None of returns that do not vary."""
     if len(returns) < 2:
         return None
-    spread = float(returns.std(ddof=1))
-    return ratio(float(returns.mean()), spread) if spread > _NO_SPREAD else None
+    mean = float(returns.mean())
+    off = returns - mean
+    left = float(off @ off)
+    return ratio(mean, math.sqrt(left / (len(returns) - 1))) if varies(left, float(returns @ returns), len(returns)) else None
 
 
 def sharpe_annualised(returns: FloatArray) -> float | None:
@@ -107,12 +125,12 @@ def sharpe_annualised(returns: FloatArray) -> float | None:
 
 
 def sortino_annualised(returns: FloatArray) -> float | None:
-    """Sortino ratio, annualised by the root of 252: the mean over all bars of the squared losses is the risk."""
-    if len(returns) < 2:
-        return None
-    risk = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
-    per_bar = ratio(float(returns.mean()), risk)
-    return None if per_bar is None else per_bar * math.sqrt(BARS_PER_YEAR)
+    """Sortino ratio, annualised by the root of 252: the mean over all bars of the squared losses is the risk.
+
+    None of returns that do not vary, and of those without a loss beyond rounding.
+    """
+    losses, off = np.minimum(returns, 0.0), returns - (returns.mean() if len(returns) else 0.0)
+    return _sortino(float(returns.sum()), float(returns @ returns), float(off @ off), float(losses @ losses), len(returns))
 
 
 def cagr_fraction(growth: float, returns: int) -> float | None:
@@ -121,10 +139,16 @@ def cagr_fraction(growth: float, returns: int) -> float | None:
     Args:
         growth: final over first value.
         returns: bars it took.
+
+    Returns:
+        A fraction, or None where there is none: no bars, a negative growth, or more than a float holds.
     """
     if returns < 1 or not growth >= 0.0:
         return None
-    return finite(growth ** (BARS_PER_YEAR / returns) - 1.0)
+    try:
+        return finite(growth ** (BARS_PER_YEAR / returns) - 1.0)
+    except OverflowError:
+        return None  # twenty times in a bar, for a year of bars, is no number
 
 
 def max_drawdown_fraction(returns: FloatArray) -> float | None:
@@ -153,6 +177,7 @@ def simulation_metrics(simulation: Simulation, initial_cash_usd: float) -> Metri
     tally, account = simulation.tally, simulation.account
     returns = int(tally.bars) - 1
     years = returns / BARS_PER_YEAR
+    left = tally.return_squares - tally.return_sum**2 / max(returns, 1)
     growth = tally.equity / initial_cash_usd
     mean_equity = tally.equity_sum / tally.bars if tally.bars else 0.0
     costs = account.fees + account.slippage
@@ -160,7 +185,7 @@ def simulation_metrics(simulation: Simulation, initial_cash_usd: float) -> Metri
         on_returns=ReturnMetrics(
             returns=max(returns, 0),
             sharpe_annualised=sharpe_of_sums(tally.return_sum, tally.return_squares, returns),
-            sortino_annualised=_sortino_of_sums(tally.return_sum, tally.downside_squares, returns),
+            sortino_annualised=_sortino(tally.return_sum, tally.return_squares, left, tally.downside_squares, returns),
             cagr_fraction=cagr_fraction(growth, returns),
             total_return_fraction=finite(growth - 1.0),
             max_drawdown_fraction=finite(tally.max_drawdown),
@@ -179,19 +204,26 @@ def simulation_metrics(simulation: Simulation, initial_cash_usd: float) -> Metri
     )
 
 
-def sharpe_of_sums(total: float, squares: float, returns: int) -> float | None:
-    """Annualised Sharpe ratio (252, ddof = 1) from the sum and the sum of squares of that many returns."""
+def sharpe_of_sums(total: float, squares: float, returns: int, running: float = 0.0) -> float | None:
+    """Annualised Sharpe ratio (252, ddof = 1) from the sum and the sum of squares of that many returns; None if they do not vary.
+
+    Args:
+        total: of the returns.
+        squares: of their squares.
+        returns: how many.
+        running: the running sum of squares that `squares` was cut out of, at its end: its rounding is theirs.
+    """
     if returns < 2:
         return None
     mean = total / returns
-    spread = math.sqrt(max(squares - total * mean, 0.0) / (returns - 1))
-    if spread <= _NO_SPREAD:
+    left = squares - total * mean
+    if not varies(left, max(squares, ROUNDING_OF_SUMS / CONSTANT * running), returns):
         return None
-    return finite(mean / spread * math.sqrt(BARS_PER_YEAR))
+    return finite(mean / math.sqrt(left / (returns - 1)) * math.sqrt(BARS_PER_YEAR))
 
 
-def _sortino_of_sums(total: float, downside_squares: float, returns: int) -> float | None:
-    if returns < 2 or downside_squares <= 0.0:
+def _sortino(total: float, squares: float, left: float, downside_squares: float, returns: int) -> float | None:
+    if returns < 2 or not varies(left, squares, returns) or downside_squares <= CONSTANT * squares:
         return None
     return finite(total / returns / math.sqrt(downside_squares / returns) * math.sqrt(BARS_PER_YEAR))
 

@@ -103,7 +103,7 @@ class Grid:
         """Annualised Sharpe ratio of one point over the returns of bars first … end-1 (first ≥ 1)."""
         total = float(self.sums[point, end - 1] - self.sums[point, first - 1])
         squares = float(self.squares[point, end - 1] - self.squares[point, first - 1])
-        return sharpe_of_sums(total, squares, end - first)
+        return sharpe_of_sums(total, squares, end - first, float(self.squares[point, end - 1]))
 
 
 def stress(case: Case, levels: int, work: Work) -> Stress:

@@ -75,14 +75,13 @@ class Failed:
 Message = Ready | Advanced | Done | Failed
 
 
-def work(orders: Connection, lifeline: Connection, cancelled: Counter, market: MarketData) -> None:
+def work(orders: Connection, lifeline: Connection, cancelled: Counter) -> None:
     """Do orders until the pipe closes.
 
     Args:
-        orders: pipe to the parent: (number, order) in, messages out.
+        orders: pipe to the parent: (number, order, where its bars come from) in, messages out.
         lifeline: closes when the parent is gone.
         cancelled: number of the order that is to stop.
-        market: where bars come from.
     """
     # The parent decides when to stop; a Ctrl-C or a TERM to the whole group is its business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -92,7 +91,7 @@ def work(orders: Connection, lifeline: Connection, cancelled: Counter, market: M
     try:
         orders.send(Ready())
         while True:
-            number, order = orders.recv()
+            number, order, market = orders.recv()
             orders.send(_answer(orders, number, order, cancelled, market))
     except (EOFError, OSError):
         return

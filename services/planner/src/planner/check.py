@@ -157,12 +157,21 @@ def _grant_of(decision: Decision, bot: Bot, state: State, view: View) -> Iterato
         yield f"{bot.id}: its stage is an unverified import"
     if decision.job_type is JobType.EVOLVE and bot.paper is not None:
         yield f"{bot.id}: a search over a bot that runs"
-    if bot.failure is not None and data is not None:
-        same = (bot.failure.fingerprint, bot.failure.content) == (view.fingerprint(bot), data.offer.content)
-        if same:
-            yield f"{bot.id}: scheduled on the input that failed"
+    yield from _same_input(decision, bot, data, view)
     if decision.job_type not in view.job_types:
         yield f"{bot.id}: scheduled although no live runner offers {decision.job_type}"
+
+
+def _same_input(decision: Decision, bot: Bot, data: Data | None, view: View) -> Iterator[str]:
+    if data is None:
+        return
+    now, done = (view.fingerprint(bot), data.offer.content), bot.evidence
+    if bot.failure is not None and (bot.failure.fingerprint, bot.failure.content) == now:
+        yield f"{bot.id}: scheduled on the input that failed"
+    if done is not None and done.offered and decision.job_type in {JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH}:
+        shown = sum(1 for day in data.days if day <= done.until_day)
+        if (done.fingerprint, done.offered, shown) == (*now, data.bars):
+            yield f"{bot.id}: research that its evidence was ordered for already, on the same program and data"
 
 
 def _rest_s(record: ClassRecord, view: View) -> float:
@@ -177,6 +186,8 @@ def _rest_s(record: ClassRecord, view: View) -> float:
             for _ in range(1, record.crashes):
                 rest_s = min(rules.max_s, rest_s * 2)
             return min(rules.max_s, rest_s)
+        case "COULD_NOT_RUN":
+            return rules.after_crash_s
         case _:
             return 0.0
 

@@ -297,12 +297,14 @@ def _check_scope(state: State, scope: str, target: str) -> None:
 def _release(state: State, bot: Bot, actor: str, say: Say) -> None:
     crashes = max(bot.research.crashes, bot.runner.crashes)
     quarantined = crashes >= state.policy.quarantine_after_crashes
-    if bot.hold is None and not quarantined:
-        raise Refused("NOT_HELD", "botId", f"{bot.id} is neither on hold nor in quarantine")
+    if bot.hold is None and not quarantined and bot.failure is None:
+        raise Refused("NOT_HELD", "botId", f"{bot.id} is neither on hold nor in quarantine, and no failure blocks it")
     if bot.hold is not None:
         say(HoldReleased(bot_id=bot.id, kind="OPERATOR", actor=actor))
     if quarantined:
         say(HoldReleased(bot_id=bot.id, kind="QUARANTINE", actor=actor))
+    if bot.failure is not None:
+        say(HoldReleased(bot_id=bot.id, kind="FAILURE", actor=actor))
 
 
 def _policy_of(state: State, command: SetPolicy, now_ms: int) -> PolicyChanged:

@@ -33,8 +33,12 @@ class Figures(Struct, frozen=True):
     costs_bps: float
 
 
-class Evidence(Struct, frozen=True):
-    """What the last successful research job of a bot found, bound to its fingerprint and bars."""
+class Evidence(Struct, frozen=True, omit_defaults=True):
+    """What the last successful research job of a bot found, bound to its fingerprint and bars.
+
+    Attributes:
+        offered: what was announced about the symbol's data when the job was ordered; empty in logs of before `life-3`.
+    """
 
     job_id: str
     fingerprint: str
@@ -43,6 +47,7 @@ class Evidence(Struct, frozen=True):
     bars: int
     ended_ms: int
     figures: Figures
+    offered: str = ""
 
 
 class Evolved(Struct, frozen=True):
@@ -238,6 +243,7 @@ class RunnerProcess(Struct, frozen=True):
     """A process that beats, and what it announced.
 
     Attributes:
+        faults: name and reason of what its source of bars holds and cannot be used; empty in logs of before `life-3`.
         announcement: hash of the announcement that this is.
         named: the one that its last heartbeat named.
     """
@@ -252,6 +258,7 @@ class RunnerProcess(Struct, frozen=True):
     strategies: tuple[tuple[str, int, str], ...] = ()
     symbols: tuple[SymbolOffer, ...] = ()
     stopping: bool = False
+    faults: tuple[tuple[str, str], ...] = ()
     announcement: str = ""
     named: str = ""
 

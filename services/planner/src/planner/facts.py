@@ -274,6 +274,8 @@ def _recommended(bot: Bot, event: PromotionRecommended | PromotionRequested | Pr
 def _released(bot: Bot, event: HoldReleased) -> Bot:
     if event.kind == "OPERATOR":
         return replace(bot, hold=None)
+    if event.kind == "FAILURE":
+        return replace(bot, failure=None)
     calm = replace(bot.research, crashes=0)
     return replace(bot, research=calm, runner=replace(bot.runner, crashes=0))
 

@@ -8,7 +8,7 @@ Source: S5, S6, S9, S11.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -71,6 +71,10 @@ from planner.state import MAX_COMMANDS_REMEMBERED, State
 
 SUPERSEDING = frozenset({Cause.CANCELLED_BY_REVERT, Cause.CANCELLED_BY_CHANGE, Cause.CANCELLED_BY_POLICY})
 """Ends that make room for the bot's next job: nobody wanted a rest."""
+
+
+COULD_NOT_RUN: Final = "COULD_NOT_RUN"
+"""The end of a job that could not be done as things were: it says nothing about the input, and the bot rests as after one crash."""
 
 
 class Search(NamedTuple):
@@ -174,12 +178,13 @@ def fold_job_step(state: State, step: lifecycle.JobStep, now_ms: int, folded: Fo
     state.jobs.drop(after.job_id)
     if bot is None:
         return
-    bot = replace(_bot_after_end(bot, after, now_ms), trials=bot.trials + _spent(state, bot, live, step))
+    may_pass = isinstance(step, JobFailed) and step.may_pass
+    bot = replace(_bot_after_end(bot, after, now_ms, may_pass=may_pass), trials=bot.trials + _spent(state, bot, live, step))
     match step:
         case JobSucceeded() if live.cancel is None and live.epoch == bot.epoch:
             # Research that was ordered before a revert or a change says nothing about the bot as it is now.
-            bot = _with_result(bot, live, step, now_ms, folded)
-        case JobFailed() if step.cause in FINAL_FAILURES:
+            bot = _with_result(bot, live, step, now_ms, folded, state.revision)
+        case JobFailed() if step.cause in FINAL_FAILURES and not step.may_pass:
             bot = replace(bot, failure=Failure(after.job_id, step.cause, step.detail, live.fingerprint, live.content))
         case _:
             pass
@@ -199,21 +204,23 @@ def _spent(state: State, bot: Bot, live: LiveJob, step: lifecycle.JobStep) -> in
     return state.policy.evolution.max_evaluations if began and is_search and state.revision >= 2 else 0
 
 
-def _bot_after_end(bot: Bot, job: lifecycle.Job, now_ms: int) -> Bot:
+def _bot_after_end(bot: Bot, job: lifecycle.Job, now_ms: int, *, may_pass: bool) -> Bot:
     before = bot.record_of(job.job_class)
     crashed = job.cause in CRASHES
     record = ClassRecord(
         job_id=None if before.job_id == job.job_id else before.job_id,
         ended_ms=now_ms,
-        ended="CRASH" if crashed else "SUPERSEDED" if job.cause in SUPERSEDING else job.status.value,
+        ended="CRASH" if crashed else "SUPERSEDED" if job.cause in SUPERSEDING else COULD_NOT_RUN if may_pass else job.status.value,
         crashes=before.crashes + 1 if crashed else (before.crashes if job.status is JobStatus.CANCELLED else 0),
     )
     return replace(bot, research=record) if job.job_class is JobClass.RESEARCH else replace(bot, runner=record)
 
 
-def _with_result(bot: Bot, live: LiveJob, step: JobSucceeded, now_ms: int, folded: Folded) -> Bot:
+def _with_result(bot: Bot, live: LiveJob, step: JobSucceeded, now_ms: int, folded: Folded, revision: int) -> Bot:
     if step.result is not None:
         evidence = evidence_of(step.job_id, step.result, live, now_ms)
+        if revision >= 3:
+            evidence = replace(evidence, offered=live.content)
         bot = replace(bot, evidence=evidence, failure=None)
         if live.measure is not None and bot.paper is not None and bot.paper.session_id == live.measure.session_id:
             folded.reruns.append(Rerun(bot.id, step.job_id, live.measure, step.result.window))
@@ -298,6 +305,7 @@ def fold_capabilities(state: State, said: CapabilitiesAnnounced, beats: set[str]
             SymbolOffer(bars.symbol, day_number(bars.first), bars.days, bars.bars, bars.sha256, bars.source_id, bars.synthetic)
             for bars in sorted(said.symbols, key=lambda bars: bars.symbol)
         ),
+        faults=tuple((fault.name, fault.reason) for fault in said.faults) if state.revision >= 3 else (),
     )
     state.single = replace(state.single, last_offer=replace(process, process_id=""))
     if state.revision >= 3:

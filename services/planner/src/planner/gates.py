@@ -160,9 +160,10 @@ def _market_data(bot: Bot, data: Data | None, view: View) -> Finding:
     needed = view.policy.research.min_bars
     if data is None:
         known = _some(view.data)
+        fault = view.faults.get(bot.symbol)
+        why = f"no bars of {bot.symbol} (known: {known})" if fault is None else f"the bars of {bot.symbol} cannot be read: {fault}"
         return Finding(
-            GateCode.MARKET_DATA, Verdict.FAIL if view.data else Verdict.INCONCLUSIVE,
-            f"no bars of {bot.symbol} (known: {known})", f"{needed} bars",
+            GateCode.MARKET_DATA, Verdict.FAIL if view.data else Verdict.INCONCLUSIVE, why[:300], f"{needed} bars",
             "a runner announces bars of it, or the bot is changed to another symbol",
         )  # fmt: skip
     today = day_of(view.market_day).isoformat()
@@ -208,7 +209,8 @@ def _last_failure(bot: Bot) -> Finding:
         raise Broken(f"{bot.id} is blocked by a failure that it does not have")
     return Finding(
         GateCode.LAST_FAILURE, Verdict.FAIL, f"{failure.cause.value}: {failure.detail}"[:300],
-        "no such failure on this fingerprint and data", "the bot, its strategy's code or its data change",
+        "no such failure on this fingerprint and data",
+        "the bot, its strategy's code or its data change, or an operator releases it (ReleaseHold)",
         evidence_job=failure.job_id, fingerprint=failure.fingerprint,
     )  # fmt: skip
 

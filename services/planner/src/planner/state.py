@@ -56,8 +56,11 @@ def _bytes_of_runner(process: RunnerProcess) -> bytes:
 
 
 def _without_later(encoded: bytes) -> bytes:
-    """Processes of before `life-3` named no announcement, and had no such fields: they hash as they did."""
-    return encoded.replace(b',"announcement":"","named":""}', b"}")
+    """Announcements of before `life-3` named no faults, and heartbeats no announcement: their processes hash as they did.
+
+    No text holds this: quotes in a text are escaped.
+    """
+    return encoded.replace(b',"announcement":"","named":""}', b"}").replace(b',"faults":[]', b"")
 
 
 class ChangeLog:

@@ -33,6 +33,7 @@ class View:
         runners: live processes that are not stopping.
         data: by symbol, from the live offers, or from the last one known.
         strategies: name → (version, code hash).
+        faults: by name what live sources of bars hold and cannot use, with the reason.
         disagreements: strategies and symbols that live processes announce differently.
         trading: bots whose runner was claimed, beats and is not about to be stopped.
         walls: what `wall_ms` answered already.
@@ -52,6 +53,7 @@ class View:
     strategies: dict[str, tuple[int, str]]
     disagreements: frozenset[str]
     context: object
+    faults: dict[str, str] = field(default_factory=dict)
     trading: frozenset[str] = frozenset()
     fingerprints: dict[Kind, str] = field(default_factory=dict)
     walls: dict[int, int | None] = field(default_factory=dict)
@@ -120,12 +122,13 @@ def build_view(state: State, now_ms: int) -> View:
     job_types = frozenset(kind for process in live for kind in process.job_types)
     engine = offers[0].engine_version if offers else ""
     research = state.policy.research
+    faults = {name: why for process in reversed(offers) for name, why in process.faults}
     context = (tuple(strategies.items()), sources, engine, research.costs, research.initial_cash_usd)
     return View(
         policy=state.policy, now_ms=now_ms, market_day=day, epoch_ms=epoch_ms, runners=live,
         engine_version=engine,
         job_types=job_types,
-        data=data, strategies=strategies, disagreements=frozenset(disagreements),
+        data=data, faults=faults, strategies=strategies, disagreements=frozenset(disagreements),
         context=(context, offered, bool(live), job_types, frozenset(disagreements), epoch_ms),
         trading=_trading(state),
         fingerprints=state.fingerprints.of(context),

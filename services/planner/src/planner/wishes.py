@@ -14,6 +14,7 @@ from autonomy.policy import StagePolicy
 from autonomy.values import GateCode, JobClass, JobType, Reason, Stage, class_of
 from planner import promotion_gates
 from planner.entities import Bot, ClassRecord, LiveJob
+from planner.fold import COULD_NOT_RUN
 from planner.gates import NOTHING, Code, blockers
 from planner.state import State
 from planner.view import View
@@ -122,12 +123,30 @@ def due_ms_of(want: JobType, bot: Bot, stage: StagePolicy, view: View) -> int:
         return 0
     proven = promotion_gates.standing_evidence(bot, view) is not None
     if want is BASELINE:
-        return NEVER if proven else 0  # once per fingerprint
+        return NEVER if proven else other_bytes_ms(bot, view)  # once per fingerprint
     if not proven:
         return NEVER
     if want is REFRESH:
-        return refresh_due_ms(bot, stage, view)
+        return max(refresh_due_ms(bot, stage, view), other_bytes_ms(bot, view))
     return 0 if evolution_reason(bot, view) is not None else NEVER
+
+
+def other_bytes_ms(bot: Bot, view: View) -> int:
+    """From when research of the bot may read other bytes than its evidence was ordered on: with another program, offer or bar.
+
+    A runner may have read more or fewer bars than were announced when the evidence was ordered. Then the evidence may not stand, and yet
+    the same order would only find the same again: the next announcement or bar decides.
+
+    Source: R-A5.
+    """
+    evidence, data = bot.evidence, view.data.get(bot.symbol)
+    if evidence is None or data is None or not evidence.offered:
+        return 0
+    before = (evidence.fingerprint, evidence.offered, view.bars_until(bot.symbol, evidence.until_day))
+    if before != (view.fingerprint(bot), data.offer.content, data.bars):
+        return 0
+    next_bar_ms = view.wall_ms(data.days[data.bars]) if data.bars < len(data.days) else None
+    return NEVER if next_bar_ms is None else next_bar_ms
 
 
 def evolution_reason(bot: Bot, view: View) -> Literal["WEAK", "AT_THE_DOOR"] | None:
@@ -210,6 +229,8 @@ def cooldown_until_ms(bot: Bot, job_class: JobClass, view: View) -> int:
             rest_s = rules.after_cancel_s
         case "CRASH":
             rest_s = min(rules.max_s, rules.after_crash_s * 2.0 ** min(max(0, record.crashes - 1), 30))
+        case ended if ended == COULD_NOT_RUN:
+            rest_s = rules.after_crash_s
         case _:
             rest_s = 0.0  # superseded, or a final failure: the LAST_FAILURE gate blocks until the input changes
     return record.ended_ms + round(rest_s * 1000)

@@ -103,12 +103,14 @@ from autonomy.events.runs import (
     SuiteSizes,
 )
 from autonomy.events.signs import (
+    MAX_SOURCE_FAULTS,
     CapabilitiesAnnounced,
     HeldJob,
     PlannerPulse,
     ProbePulse,
     RecordQuarantined,
     RunnerHeartbeat,
+    SourceFault,
     StrategyCode,
     SymbolBars,
 )
@@ -136,6 +138,7 @@ __all__ = [
     "MAX_BOTS_PER_COMMAND",
     "MAX_CURVE_POINTS",
     "MAX_NUMBER",
+    "MAX_SOURCE_FAULTS",
     "MAX_TEXT",
     "AcceptDivergence",
     "AnnouncementRequested",
@@ -220,6 +223,7 @@ __all__ = [
     "SessionClosed",
     "SetPolicy",
     "SetPromotionMode",
+    "SourceFault",
     "StageChanged",
     "StrategyCode",
     "SuiteSizes",

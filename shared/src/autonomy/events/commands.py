@@ -78,7 +78,7 @@ class HoldBot(Command):
 
 
 class ReleaseHold(Command):
-    """End an operator's hold, or the quarantine after repeated crashes."""
+    """End an operator's hold, the quarantine after repeated crashes, or the block by a failure on the input of now."""
 
     wire = "release-hold.v1"
     bot_id: BotId

@@ -9,7 +9,7 @@ import orjson
 from pydantic import Field, model_validator
 
 from autonomy import topics
-from autonomy.events.document import Count, Digest, Document, Event, Identifier, Money, Text, Tick
+from autonomy.events.document import Count, Digest, Document, Event, Identifier, Money, Text, Tick, later
 from autonomy.events.evolution import EvolutionSummary
 from autonomy.events.paper import PaperSummary, WindowMetrics
 from autonomy.values import BotId, Cause
@@ -127,6 +127,7 @@ class ResearchSummary(Document):
         pbo: probability of backtest overfitting over the parameter neighbourhood, by CSCV.
         window: the engine's re-run over the live window that the order named, for drift.
         curve: None of a result without.
+        data_findings: what is odd about the bars that were read: jumps, gaps, columns that were not used.
     """
 
     fingerprint: Digest
@@ -153,6 +154,7 @@ class ResearchSummary(Document):
     curve: EquityCurve | None = None
     artifact: Text | None = None
     elapsed_s: float
+    data_findings: Annotated[tuple[Text, ...], Field(max_length=20)] = later(())
 
 
 class JobSucceeded(ClaimEvent):
@@ -166,13 +168,19 @@ class JobSucceeded(ClaimEvent):
 
 
 class JobFailed(ClaimEvent):
-    """The job ended without a result; `field` and `limit` when the input was at fault."""
+    """The job ended without a result; `field` and `limit` when the input was at fault.
+
+    Attributes:
+        may_pass: whether the same order on the data that was announced may go well: the runner could not read that data, or has
+            another program than was ordered. Such a failure blocks nobody; the bot rests and is tried again.
+    """
 
     wire = "job-failed.v1"
     cause: Cause
     detail: Text
     field: Text | None = None
     limit: Text | None = None
+    may_pass: bool = later(default=False)
 
 
 class JobRequeued(JobEvent):

@@ -163,11 +163,11 @@ class HoldPlaced(TickRecord):
 
 
 class HoldReleased(TickRecord):
-    """The bot is scheduled again."""
+    """The bot is scheduled again: an operator's hold, the quarantine, or a failure that it would meet again stands in its way no more."""
 
     wire = "hold-released.v1"
     bot_id: BotId
-    kind: Literal["OPERATOR", "QUARANTINE"]
+    kind: Literal["OPERATOR", "QUARANTINE", "FAILURE"]
     actor: Text
 
 

@@ -1,7 +1,7 @@
 """Runners, pulse, quarantine: signs of life and abilities, and what could not be read."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -69,8 +69,29 @@ class SymbolBars(Document):
     synthetic: bool
 
 
+MAX_SOURCE_FAULTS: Final = 50
+"""Faults that one announcement names; the last one says how many more there are."""
+
+
+class SourceFault(Document):
+    """Something in a runner's source of bars that cannot be used as it is now.
+
+    Attributes:
+        name: a symbol, or the name of what is there and is no symbol's bars.
+        in_use: whether the last good bars of it stay in use.
+    """
+
+    name: Text
+    reason: Text
+    in_use: bool
+
+
 class CapabilitiesAnnounced(Event):
-    """What a runner process can do, at its start and on change."""
+    """What a runner process can do: at its start, and again whenever that changed.
+
+    Attributes:
+        faults: of its source of bars, the symbols' first.
+    """
 
     wire = "capabilities-announced.v1"
     topic = topics.RUNNERS
@@ -83,6 +104,7 @@ class CapabilitiesAnnounced(Event):
     research_slots: Count
     evolve_slots: Count = 0
     runner_slots: Count = 0
+    faults: Annotated[tuple[SourceFault, ...], Field(max_length=MAX_SOURCE_FAULTS)] = later(())
 
 
 class PlannerPulse(Event):

@@ -5,11 +5,11 @@ Role: turns a plain function over float64 arrays into machine code. Everything c
 
 A compiled kernel holds the code of the functions it calls, but the compiler's own cache watches only the file of the
 outermost one: after an edit of a template it would go on running the old template under the new code hash. So the
-cache lives in a folder named by the hash of every source that holds a kernel; an edit anywhere means a new folder.
+cache lives in a folder named by the hash of every source that holds a kernel, and of all that these import, such as
+constants; an edit anywhere means a new folder.
 """
 
 import functools
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, TypeVar
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from job_runner.code_path import behind
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -76,11 +78,9 @@ def cache_folder() -> Path:
     folder.
     """
     package = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for source in sorted(package.rglob("*.py")):
-        text = source.read_bytes()
-        if b"@kernel" in text:
-            digest.update(source.name.encode() + b"\0" + text + b"\0")
+    sources = [source for source in package.rglob("*.py") if b"@kernel" in source.read_bytes()]
+    name_of = {source: ".".join((package.name, *source.relative_to(package).with_suffix("").parts)) for source in sources}
+    digest = behind(sorted(name_of.values())).hash()
     beside = package / "__pycache__"
     compiler: Any = numba
     if compiler.config.CACHE_DIR:
@@ -89,7 +89,7 @@ def cache_folder() -> Path:
         parent = beside
     else:
         parent = Path.home() / ".cache" / "autonomy-kernels"
-    return parent / digest.hexdigest()[:16]
+    return parent / digest[:16]
 
 
 @kernel

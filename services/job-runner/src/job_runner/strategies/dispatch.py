@@ -5,7 +5,6 @@ without losing the cache on disk, so the choice is a number and a chain of branc
 free.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -111,9 +110,9 @@ def parameter_vector(strategy: str, checked: Mapping[str, Value]) -> FloatArray:
     return np.array([*numbers, 1.0 if checked.get("direction") == LONG_SHORT else 0.0])
 
 
-def template_source(strategy: str) -> str:
-    """The source text of the module that codes the template."""
-    return inspect.getsource(_coded(strategy)[1])
+def template_module(strategy: str) -> str:
+    """The name of the module that codes the template."""
+    return _coded(strategy)[1].__name__
 
 
 def _coded(strategy: str) -> tuple[int, ModuleType]:
