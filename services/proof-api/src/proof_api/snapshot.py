@@ -81,9 +81,12 @@ class Picture:
 
 @dataclass(slots=True)
 class Snapshots:
-    """Keeps the newest picture; `changed` is set after each.
+    """Keeps the newest picture, and tells those who wait for the next one.
 
     Attributes:
+        taken: how many pictures there have been.
+        newer: is set when the next picture is there, and replaced by another at that moment. Whoever waits takes it before looking at
+            the newest picture: so none is missed. Telling them takes no lock: no client, however it ends, can hold up the pictures.
         started_mono_ms: when this process began to look.
     """
 
@@ -93,7 +96,7 @@ class Snapshots:
     problem: str = "no snapshot yet"
     taken: int = 0
     started_mono_ms: float = field(default_factory=clock.monotonic_ms)
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    newer: asyncio.Event = field(default_factory=asyncio.Event)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def facts(self) -> ReadFacts:
@@ -127,16 +130,20 @@ class Snapshots:
             await connection.add_listener(CHANNEL, lambda *_: self.wake.set())
             while True:
                 self.wake.clear()
-                self.picture = await take(connection, self.stuck_minutes)
-                self.problem = ""
-                self.taken += 1
-                async with self.changed:
-                    self.changed.notify_all()
+                self.show(await take(connection, self.stuck_minutes))
                 await asyncio.sleep(AT_MOST_EVERY_S)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.wake.wait(), AT_LEAST_EVERY_S - AT_MOST_EVERY_S)
+                    async with asyncio.timeout(AT_LEAST_EVERY_S - AT_MOST_EVERY_S):
+                        await self.wake.wait()
         finally:
             connection.terminate()
+
+    def show(self, picture: Picture) -> None:
+        """Make a picture the newest, and tell everybody who waits for it; waits for nobody."""
+        self.picture, self.problem = picture, ""
+        self.taken += 1
+        told, self.newer = self.newer, asyncio.Event()
+        told.set()
 
 
 async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: int) -> Picture:

@@ -9,7 +9,10 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
+from autonomy.errors import Broken
 from autonomy.postgres import GONE
 from proof_api import queries
 from proof_api.context import CanRead, Context, InContext
@@ -23,9 +26,21 @@ PROOF_EVERY_S = 1.0
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events."""
+    """Server-sent events; an open stream is counted as long as it is served, however it ends."""
 
     media_type = "text/event-stream"
+    context: Context | None = None
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve it until the client is gone or the process stops."""
+        if self.context is None:
+            raise Broken("a stream of events belongs to no process")
+        self.context.clients += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.context.clients -= 1
 
 
 @router.get(
@@ -38,44 +53,42 @@ async def stream(request: Request, context: InContext, _: CanRead, after: Annota
         raise Problem(503, "TOO_MANY_STREAMS", "Too many streams are open", f"at most {MAX_CLIENTS}; poll instead")
     picture = context.snapshots.picture
     start = after or (picture.rev if picture else 0)
-    return EventStream(events(context, request, start), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    response = EventStream(events(context, request, start), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    response.context = context
+    return response
 
 
 async def events(context: Context, request: Request, after: int, max_events: int | None = None) -> AsyncIterator[bytes]:
     """The stream itself; ends when the client is gone or the process stops."""
-    context.clients += 1
     sent, told = 0, 0.0
     looked: datetime | None = None
     loop = asyncio.get_running_loop()
-    try:
-        while not context.stopping and not await request.is_disconnected() and (max_events is None or sent < max_events):
-            seen = context.snapshots.taken
-            rows = await changed(context, after)
-            silent_before = context.ages().silent_before
-            if silent_before is not None:
-                quiet = await gone_silent(context, looked or silent_before, silent_before)
-                if quiet:
-                    yield event("bots", {"items": context.dressed(quiet), "rev": after, "more": False})
-                    sent += 1
-                looked = silent_before
-            if rows:
-                after = max(int(str(row["rev"])) for row in rows)
-                yield event("bots", {"items": context.dressed(rows), "rev": after, "more": len(rows) >= MAX_ROWS})
+    while not context.stopping and not await request.is_disconnected() and (max_events is None or sent < max_events):
+        # Taken before the rows are read: a picture that comes meanwhile is not waited for again.
+        newer = context.snapshots.newer
+        rows = await changed(context, after)
+        silent_before = context.ages().silent_before
+        if silent_before is not None:
+            quiet = await gone_silent(context, looked or silent_before, silent_before)
+            if quiet:
+                yield event("bots", {"items": context.dressed(quiet), "rev": after, "more": False})
                 sent += 1
-            if loop.time() - told >= PROOF_EVERY_S:
-                told = loop.time()
-                now_ms, judgement, log, read = context.judged()
-                counts = context.snapshots.picture.counts if context.snapshots.picture else {}
-                proof = proof_of(judgement, log, read, now_ms)
-                yield event("proof", {"proof": proof, "counts": counts, "summary": read.body.get("lastDecisionSummary")})
-                sent += 1
-            with contextlib.suppress(TimeoutError):
-                async with context.snapshots.changed:
-                    # One that was taken while the rows were read is not waited for again.
-                    newer = context.snapshots.changed.wait_for(lambda: context.snapshots.taken != seen)  # noqa: B023 (awaited at once)
-                    await asyncio.wait_for(newer, PROOF_EVERY_S)
-    finally:
-        context.clients -= 1
+            looked = silent_before
+        if rows:
+            after = max(int(str(row["rev"])) for row in rows)
+            yield event("bots", {"items": context.dressed(rows), "rev": after, "more": len(rows) >= MAX_ROWS})
+            sent += 1
+        if loop.time() - told >= PROOF_EVERY_S:
+            told = loop.time()
+            now_ms, judgement, log, read = context.judged()
+            counts = context.snapshots.picture.counts if context.snapshots.picture else {}
+            proof = proof_of(judgement, log, read, now_ms)
+            yield event("proof", {"proof": proof, "counts": counts, "summary": read.body.get("lastDecisionSummary")})
+            sent += 1
+        # A wait that shares nothing: it may be cut at any moment, and nobody else notices.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PROOF_EVERY_S):
+                await newer.wait()
 
 
 async def changed(context: Context, after: int) -> list[dict[str, object]]:
