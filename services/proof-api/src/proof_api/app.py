@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from autonomy import clock
 from autonomy.errors import BadInput, Broken
 from autonomy.postgres import NOT_READY
+from autonomy.supervision import Supervisor, Work
 from proof_api import problems
 from proof_api.auth import Operators
 from proof_api.commands import Desk
@@ -48,18 +49,13 @@ def create_app(settings: ProofSettings) -> FastAPI:
             desk=Desk(voice),
         )  # fmt: skip
         app.state.context = context
-        tasks = [
-            asyncio.create_task(work) for work in (context.snapshots.run(), context.watch.run(), context.watch.probe(), keep_pool(context))
-        ]
-        for task in tasks:
-            task.add_done_callback(_must_not_end)
+        supervisor = context.supervisor = Supervisor(works_of(context))
+        supervisor.start()
         try:
             yield
         finally:
             context.stopping = True
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await supervisor.stop()
             with contextlib.suppress(*LOST):
                 await voice.close()
             if context.pool is not None:
@@ -108,11 +104,15 @@ class Hardened:
         await self.app(scope, receive, hardened)
 
 
-def _must_not_end(task: "asyncio.Task[None]") -> None:
-    if task.cancelled():
-        log.warning("a background task was cancelled: right only while this process stops")
-    elif task.exception() is not None:
-        log.critical("a background task ended: %r", task.exception())
+def works_of(context: Context) -> tuple[Work, ...]:
+    """What this process does for as long as it lives, each with its sign of progress."""
+    snapshots, watch = context.snapshots, context.watch
+    return (
+        Work("the snapshots of the read models", snapshots.run, lambda: snapshots.turns),
+        Work("the watch over Kafka", watch.run, lambda: watch.turns),
+        Work("the probe", watch.probe, lambda: watch.probes),
+        Work("the connection pool", lambda: keep_pool(context), may_end=True),
+    )
 
 
 async def keep_pool(context: Context) -> None:

@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Request, Response
 from autonomy import clock
 from autonomy.policy import DEFAULT
 from autonomy.postgres import GONE, words_of
+from autonomy.supervision import Supervisor
 from proof_api.auth import Operator, Operators
 from proof_api.commands import Desk
 from proof_api.now import Ages, dressed, lease_of
@@ -34,6 +35,7 @@ class Context:
     desk: Desk
     stopping: bool = False
     clients: int = 0
+    supervisor: Supervisor | None = None
     shelf: Shelf = field(default_factory=Shelf)
     proofs: dict[tuple[tuple[str, ...], str | None], tuple[float, Response]] = field(default_factory=dict)
     snapshots_cache: dict[tuple[tuple[str, ...], str], tuple[object, bytes]] = field(default_factory=dict)

@@ -84,7 +84,7 @@ class Snapshots:
     """Keeps the newest picture, and tells those who wait for the next one.
 
     Attributes:
-        taken: how many pictures there have been.
+        taken: how many pictures there have been. `turns`: how many looks were begun, also in vain: its sign of life.
         newer: is set when the next picture is there, and replaced by another at that moment. Whoever waits takes it before looking at
             the newest picture: so none is missed. Telling them takes no lock: no client, however it ends, can hold up the pictures.
         started_mono_ms: when this process began to look.
@@ -95,6 +95,7 @@ class Snapshots:
     picture: Picture | None = None
     problem: str = "no snapshot yet"
     taken: int = 0
+    turns: int = 0
     started_mono_ms: float = field(default_factory=clock.monotonic_ms)
     newer: asyncio.Event = field(default_factory=asyncio.Event)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -117,6 +118,7 @@ class Snapshots:
     async def run(self) -> None:
         """Take pictures for ever; a lost database only ages the last one."""
         while True:
+            self.turns += 1
             try:
                 await self._watch()
             except NOT_READY as refusal:
@@ -129,6 +131,7 @@ class Snapshots:
         try:
             await connection.add_listener(CHANNEL, lambda *_: self.wake.set())
             while True:
+                self.turns += 1
                 self.wake.clear()
                 self.show(await take(connection, self.stuck_minutes))
                 await asyncio.sleep(AT_MOST_EVERY_S)

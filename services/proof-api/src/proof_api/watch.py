@@ -39,6 +39,7 @@ class Watch:
         hashes: of the newest accepted ticks.
         sealed_mono_ms: since when the log has each of them.
         others: the newest pulse of each planner that does not lead, and when it was said.
+        turns: of the follower, also in vain; `probes`: of the probe: their signs of life.
     """
 
     kafka: str
@@ -54,6 +55,8 @@ class Watch:
     others: dict[str, tuple[PlannerPulse, float]] = field(default_factory=dict)
     chain_fault: str = ""
     sequence: int = 0
+    turns: int = 0
+    probes: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def facts(self, applied_tick: int, applied_hash: str) -> LogFacts:
@@ -100,6 +103,7 @@ class Watch:
     async def run(self) -> None:
         """Follow the log for ever; a lost broker only ages the facts."""
         while True:
+            self.turns += 1
             try:
                 await self._follow()
             except LOST as refusal:
@@ -121,6 +125,7 @@ class Watch:
             (backlog_end,) = (await reader.ends([RUNS]))[RUNS]
             asked = 0.0
             while True:
+                self.turns += 1
                 for record in await reader.poll(POLL_MS):
                     self.take(record, backlog_end)
                 mono_ms = clock.monotonic_ms()
@@ -180,6 +185,7 @@ class Watch:
     async def probe(self) -> None:
         """Say a probe once a second, for ever."""
         while True:
+            self.probes += 1
             try:
                 await self.voice.ready()
                 self.sequence += 1
