@@ -13,6 +13,7 @@ import pytest
 
 from autonomy import clock
 from autonomy.events import AttemptRefused, Command
+from autonomy.http_server import MAX_BODY_BYTES
 from proof_api.app import create_app
 from proof_api.auth import Operators
 from proof_api.commands import MAX_COMMAND_BYTES, Desk
@@ -114,16 +115,39 @@ async def test_what_was_not_sent_or_may_have_landed_was_not_refused(context: Con
     assert desk_of(context).log == []
 
 
-async def test_a_command_whose_answer_might_make_no_record_is_refused(context: Context) -> None:
-    """The answer repeats what it refuses of each bot: it must fit where the command did."""
+async def say_bytes(context: Context, content: bytes) -> httpx.Response:
+    app = create_app(context.settings)
+    app.state.context = context
+    headers = {"Authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1") as client:
+        return await client.post("/api/commands", content=content, headers=headers)
+
+
+async def test_five_hundred_bots_with_all_that_can_be_said_of_them_are_one_command(context: Context) -> None:
+    bots = [
+        {
+            "id": f"{'b' * 50}-{number:03d}", "name": "n" * 80, "strategy": "donchian-breakout", "symbol": "BTC-USD", "timeframe": "1d",
+            "parameters": {"entry": 20 + number, "exit": 10.25, "stop_atr": 2.5, "long_only": 1}, "stage": "LAB", "origin": "NEW",
+            "pinned": True, "pin_reason": "x" * 60,
+        }
+        for number in range(500)
+    ]  # fmt: skip
     context.watch.seen_mono_ms = clock.monotonic_ms()
-    room = MAX_COMMAND_BYTES - len(json.dumps({"id": "b", "x": ""}, separators=(",", ":"))) * 400
-    bots = [{"id": f"b-{number}", "x" * (room // 400): 1} for number in range(400)]
-    assert (await say(context, {"type": "register-bots", "bots": bots[:350]})).status_code == 202
+    assert (await say(context, {"type": "register-bots", "bots": bots})).status_code == 202
     refused = await say(context, {"type": "register-bots", "bots": bots * 2})
-    assert (refused.status_code, refused.json()["code"]) == (413, "TOO_LARGE")
-    more = [bot | {"y" * 60: 1} for bot in bots]
-    refused = await say(context, {"type": "register-bots", "bots": more})
+    assert (refused.status_code, refused.json()["detail"]) == (413, f"at most {MAX_BODY_BYTES} bytes")
+
+
+async def test_a_command_whose_answer_might_make_no_record_is_refused(context: Context) -> None:
+    """The answer repeats what it refuses of each bot: it must fit where the command did. A number may be longer on the log than it came."""
+    context.watch.seen_mono_ms = clock.monotonic_ms()
+
+    def body(numbers: int) -> bytes:
+        return b'{"type":"register-bots","bots":[{"id":"a","x":[' + b"1e15," * numbers + b'1]},{"id":"b"}]}'
+
+    assert len(body(50_000)) < MAX_BODY_BYTES
+    assert (await say_bytes(context, body(30_000))).status_code == 202
+    refused = await say_bytes(context, body(50_000))
     assert (refused.status_code, refused.json()["detail"]) == (413, f"a command has at most {MAX_COMMAND_BYTES} bytes")
 
 

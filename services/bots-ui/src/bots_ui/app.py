@@ -14,6 +14,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from jinja2 import Environment
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 from typing_extensions import override
@@ -84,6 +85,7 @@ def create_app(settings: UiSettings) -> FastAPI:
     app.include_router(routes.router)
     app.include_router(forms.router)
     app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(ClientDisconnect, on_cut)
     guard(app)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
     return app
@@ -107,7 +109,10 @@ def guard(app: FastAPI) -> None:
     @app.middleware("http")
     async def check(request: Request, call_next: Next) -> Response:
         shared: Shared = request.app.state.shared
-        session = shared.sessions.of_cookie(request.cookies.get(COOKIE), clock.monotonic_ms() / 1000)
+        now_s = clock.monotonic_ms() / 1000
+        session = shared.sessions.of_cookie(request.cookies.get(COOKIE), now_s)
+        if not request.url.path.startswith("/static/"):
+            session = await shared.sessions.confirmed(session, shared.api, now_s)
         request.state.session = session
         refusal = refusal_of(request, session, shared.settings)
         response = refusal or await call_next(request)
@@ -128,6 +133,11 @@ def refusal_of(request: Request, session: Session | None, settings: UiSettings) 
     if settings.reading_needs_sign_in and session is None and not request.url.path.startswith(OPEN_PATHS):
         return RedirectResponse("/sign-in", 303)
     return None
+
+
+async def on_cut(_: Request, _cut: Exception) -> Response:
+    """A form whose sender went away."""
+    return PlainTextResponse("The form did not come to its end.", 400)
 
 
 async def on_http_error(request: Request, refusal: Exception) -> Response:

@@ -7,7 +7,7 @@ queue is dropped and it gets a fresh picture of what it shows. The hub remembers
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -358,7 +358,7 @@ class Hub:
         return [*messages, Message("\n".join(parts))] if parts else messages
 
 
-async def events(hub: Hub, view: View, max_events: int | None = None) -> AsyncIterator[bytes]:
+async def events(hub: Hub, view: View, max_events: int | None = None) -> AsyncGenerator[bytes]:
     """The stream of one open page; ends when the process stops.
 
     Args:

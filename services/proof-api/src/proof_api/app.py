@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autonomy import clock
 from autonomy.errors import BadInput, Broken
+from autonomy.http_server import Door
 from autonomy.postgres import NOT_READY
 from autonomy.supervision import Supervisor, Work
 from proof_api import problems
@@ -37,8 +38,8 @@ HEADERS = (
 )
 
 
-def create_app(settings: ProofSettings) -> FastAPI:
-    """The application; nothing connects before its lifespan begins."""
+def create_app(settings: ProofSettings, door: Door | None = None) -> FastAPI:
+    """The application; nothing connects before its lifespan begins. `door` has the limits of the server that serves it."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -46,7 +47,7 @@ def create_app(settings: ProofSettings) -> FastAPI:
         context = Context(
             settings=settings, snapshots=Snapshots(settings.database_url, settings.stuck_minutes),
             watch=Watch(settings.kafka, clock.drawn_id(), voice), pool=None, operators=Operators(settings.operators_file),
-            desk=Desk(voice),
+            desk=Desk(voice), door=door or Door(),
         )  # fmt: skip
         app.state.context = context
         supervisor = context.supervisor = Supervisor(works_of(context))
@@ -54,7 +55,7 @@ def create_app(settings: ProofSettings) -> FastAPI:
         try:
             yield
         finally:
-            context.stopping = True
+            context.end_streams()
             await supervisor.stop()
             with contextlib.suppress(*LOST):
                 await voice.close()

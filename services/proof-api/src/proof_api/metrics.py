@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from autonomy import clock
 from proof_api.now import lease_of
@@ -34,6 +34,7 @@ class Collector:
 
     def collect(self) -> Iterable[Metric]:
         """Every metric family."""
+        yield from doors(self.context)
         now_ms, judgement, log, read = self.context.judged()
         yield gauge("autonomy_proof_up", "1 while an answer can be trusted", judgement.code == 200)
         yield labelled("autonomy_check", "1 while a check is ok", "check", {k: float(v == "ok") for k, v in judgement.checks.items()})
@@ -58,6 +59,26 @@ class Collector:
         yield gauge("autonomy_tick_interval_seconds", "Of the policy in force", read.tick_interval_s)
         for name, (column, meaning) in OF_HEAD.items():
             yield gauge(name, meaning, picture.counted.get(column, 0))
+
+
+def doors(context: "Context") -> Iterable[Metric]:
+    """Who was refused at the door, and which work of this process was begun again; counts since it began."""
+    refused = {
+        "stranger": context.desk.strangers_refused, "stranger over the rate": context.strangers.over,
+        "operator over the rate": context.desk.refusals.over,
+    }  # fmt: skip
+    yield counted("autonomy_refused_attempts", "Refused attempts that are on no log", "who", refused)
+    yield counted("autonomy_client_limits", "Clients that met a limit of the HTTP server", "limit", context.door.refused)
+    restarts = context.supervisor.restarts if context.supervisor else {}
+    yield counted("autonomy_restarted_works", "Long-lived works of this process that ended or stalled", "work", restarts)
+
+
+def counted(name: str, meaning: str, label: str, values: Mapping[str, int]) -> CounterMetricFamily:
+    """One count per label value."""
+    family = CounterMetricFamily(name, meaning, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family
 
 
 def beats(row: Mapping[str, object], lease_s: float) -> bool:

@@ -12,10 +12,11 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 from pydantic import WithJsonSchema
 
+from autonomy.http_server import MAX_BODY_BYTES
 from autonomy.postgres import GONE
 from proof_api.command_schema import request_body
-from proof_api.commands import KINDS, answer_of
-from proof_api.context import CanRead, Connected, Context, InContext
+from proof_api.commands import KINDS, answer_of, check_role
+from proof_api.context import CanRead, Connected, Context, InContext, stranger
 from proof_api.problems import Problem, declared
 from proof_api.queries import document as camel
 from proof_api.revert import with_moved
@@ -23,7 +24,6 @@ from proof_api.routes.reading import answer
 
 router = APIRouter()
 JSON = "application/json"
-MAX_BODY_BYTES = 1_048_576
 MAX_DEPTH = 20
 MAX_KEY = 200
 # The limits are described here and checked by `check_key`: a refusal before the route would be recorded by nobody.
@@ -98,11 +98,11 @@ def depth_of(value: object) -> int:
 
 
 @router.get("/api/whoami", tags=["commands"], summary="The operator of a credential", responses=declared(401, 422))
-async def whoami(context: InContext, authorization: Authorization = None) -> Response:
+async def whoami(request: Request, context: InContext, authorization: Authorization = None) -> Response:
     """Name and role, or 401."""
     operator = context.operators.of_header(authorization)
     if operator is None:
-        raise Problem(401, "NO_CREDENTIAL", "No valid operator's token", "Authorization: Bearer <token>")
+        raise stranger(context, request, authorization, "No valid operator's token")
     return Response(orjson.dumps({"name": operator.name, "role": operator.role}), media_type=JSON)
 
 
@@ -123,8 +123,9 @@ async def command(
     try:
         check_origin(request)
         if operator is None:
-            code = "NO_CREDENTIAL" if authorization is None else "BAD_CREDENTIAL"
-            raise Problem(401, code, "Commands need an operator's token", "Authorization: Bearer <token>")
+            raise stranger(context, request, authorization, "Commands need an operator's token")
+        # Before a byte of the body is read: nobody without the right to say anything makes this process parse.
+        check_role(operator, "operator", "A command")
         document = await body_of(request)
         check_key(idempotency_key)
         said = context.desk.read(document, operator, idempotency_key)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
@@ -15,11 +15,12 @@ from typing_extensions import override
 from autonomy.errors import Broken
 from autonomy.postgres import GONE
 from proof_api import queries
-from proof_api.context import CanRead, Context, InContext
+from proof_api.context import CanRead, Context, InContext, may_read
 from proof_api.problems import Problem, declared
 from proof_api.proof import proof_of
 
 router = APIRouter()
+Authorization = Annotated[str | None, Header()]
 MAX_CLIENTS = 64
 MAX_ROWS = 500
 PROOF_EVERY_S = 1.0
@@ -47,23 +48,29 @@ class EventStream(StreamingResponse):
     "/api/stream", tags=["bots"], summary="Changed bots as they change, and the proof once a second",
     response_class=EventStream, responses=declared(401, 422, 503),
 )  # fmt: skip
-async def stream(request: Request, context: InContext, _: CanRead, after: Annotated[int, Query(ge=0, le=2**53)] = 0) -> StreamingResponse:
+async def stream(
+    request: Request, context: InContext, _: CanRead, after: Annotated[int, Query(ge=0, le=2**53)] = 0, authorization: Authorization = None
+) -> StreamingResponse:
     """Events `bots` (rows changed after a revision; `more` says that there were over 500), and `proof`."""
     if context.clients >= MAX_CLIENTS:
         raise Problem(503, "TOO_MANY_STREAMS", "Too many streams are open", f"at most {MAX_CLIENTS}; poll instead")
     picture = context.snapshots.picture
     start = after or (picture.rev if picture else 0)
-    response = EventStream(events(context, request, start), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    response = EventStream(events(context, request, start, authorization), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
     response.context = context
     return response
 
 
-async def events(context: Context, request: Request, after: int, max_events: int | None = None) -> AsyncIterator[bytes]:
-    """The stream itself; ends when the client is gone or the process stops."""
+async def events(
+    context: Context, request: Request, after: int, authorization: str | None = None, max_events: int | None = None
+) -> AsyncIterator[bytes]:
+    """The stream itself; ends when the client is gone, its credential is no longer valid, or the process stops."""
     sent, told = 0, 0.0
     looked: datetime | None = None
     loop = asyncio.get_running_loop()
     while not context.stopping and not await request.is_disconnected() and (max_events is None or sent < max_events):
+        if not may_read(context, authorization):
+            return
         # Taken before the rows are read: a picture that comes meanwhile is not waited for again.
         newer = context.snapshots.newer
         rows = await changed(context, after)
