@@ -88,7 +88,8 @@ class Desk:
         Raises:
             Problem: 403 without the role, 413 when the answer might make no record, 422 with the field and the limit.
         """
-        wire = str(document.get("type", ""))
+        named = document.get("type", "")
+        wire = named if isinstance(named, str) else ""
         kind = KINDS.get(wire) or KINDS.get(f"{wire}.v1")
         if kind is None:
             raise Problem(422, "BAD_INPUT", "Unknown command", f"type: must be one of {', '.join(sorted(KINDS))}", field="type")
@@ -108,7 +109,7 @@ class Desk:
             if len(content) > MAX_COMMAND_BYTES:
                 raise Problem(413, "TOO_LARGE", "The body is too large", f"a command has at most {MAX_COMMAND_BYTES} bytes")
         except ValidationError as refusal:
-            fault = refusal.errors(include_url=False)[0]
+            fault = refusal.errors(include_url=False, include_context=False, include_input=False)[0]
             path = ".".join(str(part) for part in fault["loc"])
             raise Problem(422, "BAD_INPUT", "A value is refused", f"{path}: {fault['msg']}", field=path, limit=fault["msg"]) from refusal
         except BadInput as refusal:
@@ -161,7 +162,7 @@ class Desk:
         if self.refusals.failed(operator.name, clock.monotonic_ms() / 1000):
             return
         event = AttemptRefused(
-            attempt_id=clock.drawn_id(), command=_printable(str(document.get("type", "")))[:80], code=problem.code,
+            attempt_id=clock.drawn_id(), command=_printable(str(document.get("type", ""))[:80]), code=problem.code,
             actor=operator.name, role=operator.role,
             field=_printable(str(problem.more.get("field", "")))[:200], limit=_printable(problem.detail or problem.title)[:500],
         )  # fmt: skip
