@@ -22,6 +22,7 @@ from proof_api import problems
 from proof_api.auth import Operators
 from proof_api.commands import Desk
 from proof_api.context import Context
+from proof_api.gate import Gate
 from proof_api.pool import Pool
 from proof_api.routes import acting, careers, proofs, reading, stream
 from proof_api.settings import ProofSettings
@@ -66,6 +67,7 @@ def create_app(settings: ProofSettings, door: Door | None = None) -> FastAPI:
         title="Autonomy proof API", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
         description="Answers whether the platform is really working, and takes operators' commands.",
     )  # fmt: skip
+    app.add_middleware(Gate)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
     app.add_middleware(Hardened)
     problems.install(app)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from weakref import WeakValueDictionary
 
 import orjson
 from pydantic import ValidationError
@@ -78,7 +79,7 @@ class Desk:
 
     voice: Voice
     acknowledged: OrderedDict[str, str] = field(default_factory=OrderedDict)
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    turns: "WeakValueDictionary[str, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
     refusals: Throttle = field(default_factory=lambda: Throttle(REFUSALS_PER_MINUTE))
     strangers_refused: int = 0
 
@@ -123,7 +124,9 @@ class Desk:
             Problem: 422 when the key came with another body before; else as `append`.
         """
         digest = digest_of(command.model_dump(mode="json", by_alias=True))
-        async with self.turn:
+        # One key waits for itself alone: a log that is slow to take one command holds up no other.
+        turn = self.turns.setdefault(command.command_id, asyncio.Lock())
+        async with turn:
             before = self.acknowledged.get(command.command_id) or await digest_said(pool, command.command_id)
             if before is None:
                 await self.append(command, command.command_id, command.actor)

@@ -17,6 +17,7 @@ from autonomy.postgres import GONE
 from proof_api.command_schema import request_body
 from proof_api.commands import KINDS, answer_of, check_role
 from proof_api.context import CanRead, Connected, Context, InContext, stranger
+from proof_api.gate import let_go
 from proof_api.problems import Problem, declared
 from proof_api.queries import document as camel
 from proof_api.revert import with_moved
@@ -137,6 +138,7 @@ async def command(
         said = context.desk.read(document, operator, idempotency_key)
         if context.kafka_is_gone:
             raise Problem(503, "KAFKA_DOWN", "Kafka does not answer: the command was not sent")
+        let_go(request)
         if idempotency_key:
             await context.desk.say_once(said, context.pool)
         else:
