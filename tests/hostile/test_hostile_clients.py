@@ -31,6 +31,7 @@ pytestmark = pytest.mark.servers
 RATIO = 3.0
 FLOOR_MS = 5.0
 """A p99 below it says more of the machine's scheduler than of the server."""
+AT_ONCE = ("cut streams", "endless headers", "half open", "bodies", "other origin")
 STREAMS = 500
 HERE = Path(__file__).parents[1]
 
@@ -125,11 +126,10 @@ def test_500_streams_are_cut_and_the_proof_is_ready(attacked: Attacked) -> None:
     assert attacked.is_ready()
 
 
-def test_the_proof_stays_quick_while_all_attack_at_once(attacked: Attacked) -> None:
-    """Of the API alone; the page has its own attackers below."""
-    kinds = [kind for kind in KINDS if kind != "tabs"]
-    ratio, watching, got = ratio_under(kinds, attacked.api_url, [attacked.platform.api_port], windows=3, seconds=1.0)
-    assert got["turns"] >= len(kinds), "they attacked"
+def test_the_proof_stays_quick_while_many_attack_at_once(attacked: Attacked) -> None:
+    """Of the API alone; the page has its own attackers below. The floods of plain requests are measured by themselves, in the long list."""
+    ratio, watching, got = ratio_under(AT_ONCE, attacked.api_url, [attacked.platform.api_port], windows=5, seconds=0.8)
+    assert got["turns"] >= len(AT_ONCE), "they attacked"
     assert watching.faults == [], "it blames nobody"
     assert ratio <= RATIO
     wait_for("both ready", attacked.is_ready, 30)
@@ -159,8 +159,8 @@ def test_wrong_tokens_lock_nobody_out(attacked: Attacked) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "tabs"])
 def test_the_proof_stays_quick_under_each_attack(attacked: Attacked, kind: str) -> None:
-    ratio, watching, got = ratio_under([kind], attacked.api_url, [attacked.platform.api_port], windows=3, seconds=1.0)
-    assert got["turns"] >= 1
+    ratio, watching, got = ratio_under([kind], attacked.api_url, [attacked.platform.api_port], windows=7, seconds=2.0)
+    assert got["turns"] >= 1 or kind in {"half open", "unread"}
     assert watching.faults == []
     assert ratio <= RATIO
     wait_for("both ready", attacked.is_ready, 30)

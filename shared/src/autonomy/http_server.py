@@ -37,6 +37,7 @@ class Limits:
         body_bytes: of a request; the application refuses less by itself, and this is the end of reading on.
         body_s: from the end of the headers to the end of the body.
         unread_s: how long a client may leave an answer unread.
+        pipelined: requests sent before the first of them was answered; no browser and no client here sends any.
     """
 
     connections: int = 512
@@ -45,6 +46,7 @@ class Limits:
     body_bytes: int = 2 * MAX_BODY_BYTES
     body_s: float = 20.0
     unread_s: float = 20.0
+    pipelined: int = 8
 
 
 @dataclass(slots=True)
@@ -157,6 +159,12 @@ class Guarded(HttpToolsProtocol):
         if self.over or self.field_bytes > self.limits.head_bytes:
             if not self.over:
                 self.heavy_head()
+            return
+        if len(self.pipeline) >= self.limits.pipelined:
+            self.door.count("pipelined")
+            self.leave()
+            self.pipeline.clear()
+            self.transport.abort()
             return
         self.door.waiting.pop(self, None)
         super().on_headers_complete()

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from autonomy.http_server import Door, Limits, Server, build_server
 
 LIMITS = Limits(connections=8, head_bytes=4096, head_s=0.5, body_bytes=10_000, body_s=0.5, unread_s=0.5)
-UNLIMITED = Limits(connections=10**6, head_bytes=10**9, head_s=3600, body_bytes=10**9, body_s=3600, unread_s=3600)
+UNLIMITED = Limits(connections=10**6, head_bytes=10**9, head_s=3600, body_bytes=10**9, body_s=3600, unread_s=3600, pipelined=10**6)
 GOOD = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
@@ -196,6 +196,22 @@ async def test_half_open_connections_make_room_for_whoever_asks(served: Served) 
     assert served.door.refused["connections"] > LIMITS.connections, "they were more than there is room for"
     for writer in half:
         writer.close()
+
+
+async def test_requests_that_wait_behind_one_another_are_few(served: Served) -> None:
+    before = len(served.paths)
+    await served.ask(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n" + GOOD * 100)
+    assert served.door.refused == {"pipelined": 1}
+    assert len(served.paths) - before <= 1
+
+
+async def test_a_few_requests_at_once_are_answered_in_turn(served: Served) -> None:
+    """Negative control."""
+    reader, writer = await served.connect()
+    writer.write(GOOD * 4)
+    for _ in range(4):
+        await reader.readuntil(b"served")
+    writer.close()
 
 
 async def test_where_all_are_busy_the_newest_is_told_to_come_again(served: Served) -> None:

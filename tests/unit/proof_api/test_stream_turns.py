@@ -36,7 +36,7 @@ def a_context() -> Any:
     """What the stream needs of a process: pictures, and what can be said now."""
     read, log = ReadFacts(problem=""), LogFacts()
     return SimpleNamespace(
-        snapshots=Snapshots("", 15), clients=0, stopping=False, pool=None, ages=lambda: SimpleNamespace(silent_before=None),
+        snapshots=Snapshots("", 15), clients=0, stopping=False, pool=None, told=None, reading={}, ages=lambda: SimpleNamespace(silent_before=None),
         settings=SimpleNamespace(auth_mode="token"), dressed=lambda items: items, judged=lambda: (NOON_MS, judge(log, read, NOON_MS), log, read),
     )  # fmt: skip
 
@@ -45,12 +45,12 @@ async def seconds_to_the_second_change(monkeypatch: pytest.MonkeyPatch, *, meanw
     """How long the second of two changes takes; its picture is taken while the first is read, or never announced."""
     context, turns = a_context(), 0
 
-    async def changed(_: object, after: int) -> list[dict[str, object]]:
+    async def changed(_: object, after: int) -> tuple[int, bytes]:
         nonlocal turns
         turns += 1
         if turns == 1 and meanwhile:
             context.snapshots.show(a_picture())
-        return [{"botId": f"bot-{turns}", "rev": after + 1}]
+        return after + 1, stream.event("bots", {"items": [{"botId": f"bot-{turns}", "rev": after + 1}]})
 
     monkeypatch.setattr(stream, "changed", changed)
     loop = asyncio.get_running_loop()

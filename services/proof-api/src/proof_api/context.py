@@ -1,5 +1,6 @@
 """What the routes of one process share: snapshots, the watch, a database pool, operators."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated, Final, cast
@@ -43,6 +44,8 @@ class Context:
     supervisor: Supervisor | None = None
     door: Door = field(default_factory=Door)
     strangers: Throttle = field(default_factory=lambda: Throttle(WRONG_PER_MINUTE))
+    told: tuple[float, bytes] | None = None
+    reading: "dict[tuple[int, int], asyncio.Task[tuple[int, bytes] | None]]" = field(default_factory=dict)
     shelf: Shelf = field(default_factory=Shelf)
     proofs: dict[tuple[tuple[str, ...], str | None], tuple[float, Response]] = field(default_factory=dict)
     snapshots_cache: dict[tuple[tuple[str, ...], str], tuple[object, bytes]] = field(default_factory=dict)

@@ -12,12 +12,11 @@ from typing import Final, cast
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from proof_api.pool import SIZE
 from proof_api.problems import problem_response
 
 FIRST: Final = frozenset({"/api/_proof/autonomy", "/api/_proof/jobs", "/readyz", "/livez", "/healthz", "/metrics"})
-AT_ONCE: Final = SIZE
-"""As many as there are connections to the database: who is let in waits for no other."""
+AT_ONCE: Final = 3
+"""One computes, one waits for the database, one more is on its way: a proof that comes between them waits for no more than these."""
 WAIT_S: Final = 10.0
 MAX_WAITING: Final = 512
 LET_GO: Final = "autonomy.let_go"

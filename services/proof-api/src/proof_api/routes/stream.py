@@ -12,10 +12,12 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from autonomy import clock
 from autonomy.errors import Broken
 from autonomy.postgres import GONE
 from proof_api import queries
 from proof_api.context import CanRead, Context, InContext, may_read
+from proof_api.pool import Pool
 from proof_api.problems import Problem, declared
 from proof_api.proof import proof_of
 
@@ -24,6 +26,10 @@ Authorization = Annotated[str | None, Header()]
 MAX_CLIENTS = 64
 MAX_ROWS = 500
 PROOF_EVERY_S = 1.0
+SAME_MOMENT_MS = 100
+"""A tenth of the time between two proofs of one stream."""
+READINGS_KEPT = 16
+Told = tuple[int, bytes]
 
 
 class EventStream(StreamingResponse):
@@ -73,7 +79,7 @@ async def events(
             return
         # Taken before the rows are read: a picture that comes meanwhile is not waited for again.
         newer = context.snapshots.newer
-        rows = await changed(context, after)
+        said = await changed(context, after)
         silent_before = context.ages().silent_before
         if silent_before is not None:
             quiet = await gone_silent(context, looked or silent_before, silent_before)
@@ -81,16 +87,13 @@ async def events(
                 yield event("bots", {"items": context.dressed(quiet), "rev": after, "more": False})
                 sent += 1
             looked = silent_before
-        if rows:
-            after = max(int(str(row["rev"])) for row in rows)
-            yield event("bots", {"items": context.dressed(rows), "rev": after, "more": len(rows) >= MAX_ROWS})
+        if said is not None:
+            after, content = said
+            yield content
             sent += 1
         if loop.time() - told >= PROOF_EVERY_S:
             told = loop.time()
-            now_ms, judgement, log, read = context.judged()
-            counts = context.snapshots.picture.counts if context.snapshots.picture else {}
-            proof = proof_of(judgement, log, read, now_ms)
-            yield event("proof", {"proof": proof, "counts": counts, "summary": read.body.get("lastDecisionSummary")})
+            yield proof_event(context)
             sent += 1
         # A wait that shares nothing: it may be cut at any moment, and nobody else notices.
         with contextlib.suppress(TimeoutError):
@@ -98,16 +101,51 @@ async def events(
                 await newer.wait()
 
 
-async def changed(context: Context, after: int) -> list[dict[str, object]]:
-    """Changed rows, or nothing while the database does not answer: the proof says so."""
+def proof_event(context: Context) -> bytes:
+    """The proof as an event; streams that ask within one moment get the same one."""
+    now_ms = clock.monotonic_ms()
+    if context.told is None or now_ms - context.told[0] >= SAME_MOMENT_MS:
+        at_ms, judgement, log, read = context.judged()
+        counts = context.snapshots.picture.counts if context.snapshots.picture else {}
+        document = {"proof": proof_of(judgement, log, read, at_ms), "counts": counts, "summary": read.body.get("lastDecisionSummary")}
+        context.told = (now_ms, event("proof", document))
+    return context.told[1]
+
+
+async def changed(context: Context, after: int) -> Told | None:
+    """The newest revision and the event of the rows changed after another one.
+
+    None when there are none, and while the database does not answer: the proof says so. Streams that stand at the same revision get the
+    same event: it is read once, by a task that none of them can cut.
+    """
     picture = context.snapshots.picture
     if context.pool is None or picture is None or picture.rev <= after:
-        return []
+        return None
+    key = (after, picture.rev)
+    reading = context.reading.get(key)
+    if reading is None:
+        if len(context.reading) >= READINGS_KEPT:
+            context.reading = {kept: task for kept, task in context.reading.items() if not task.done()}
+        reading = context.reading[key] = asyncio.create_task(read_changed(context, context.pool, after))
     try:
-        async with context.pool.connection() as connection:
-            return await queries.changed_bots(connection, after, MAX_ROWS)
+        return await asyncio.shield(reading)
+    finally:
+        # What was not read is asked for again.
+        if reading.done() and (reading.cancelled() or reading.exception() is not None or reading.result() is None):
+            context.reading.pop(key, None)
+
+
+async def read_changed(context: Context, pool: Pool, after: int) -> Told | None:
+    """Read the rows changed after a revision; whoever waits for them may go."""
+    try:
+        async with pool.connection() as connection:
+            rows = await queries.changed_bots(connection, after, MAX_ROWS)
     except GONE:
-        return []
+        return None
+    if not rows:
+        return None
+    rev = max(int(str(row["rev"])) for row in rows)
+    return rev, event("bots", {"items": context.dressed(rows), "rev": rev, "more": len(rows) >= MAX_ROWS})
 
 
 async def gone_silent(context: Context, since: datetime, before: datetime) -> list[dict[str, object]]:
