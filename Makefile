@@ -65,7 +65,7 @@ PURE = tests/architecture tests/contract tests/unit tests/model tests/replay
 
 test: setup browser ## everything but the long lists: pure tests on all cores, then real servers (a file has its own), then the browser
 	@$(BIN)/pytest -q -n auto --dist worksteal $(PURE)
-	@$(BIN)/pytest -q -n 3 --dist loadfile tests/integration tests/faults
+	@$(BIN)/pytest -q -n 3 --dist loadfile tests/integration tests/faults tests/hostile
 	@$(BIN)/pytest -q tests/e2e
 
 test-long: setup browser ## the full lists: faults, seeds, tampering

@@ -25,7 +25,8 @@ async def site(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     async def never(_: Hub) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Hub, "run", never)
+    monkeypatch.setattr(Hub, "listen", never)
+    monkeypatch.setattr(Hub, "beat", never)
     settings = UiSettings(session_key_file=key_file, api_url="http://127.0.0.1:1", allowed_hosts=("testserver",))
     async with opened(settings) as found:
         yield found

@@ -162,15 +162,6 @@ def test_cookie_is_signed_and_holds_no_token(key_file: Path) -> None:
     assert "secret-token" not in repr(known)
 
 
-def test_wrong_tokens_are_counted(key_file: Path) -> None:
-    known = sessions(key_file)
-    for _ in range(10):
-        assert known.may_try(0)
-        known.failed(0)
-    assert not known.may_try(1)
-    assert known.may_try(61)
-
-
 @pytest.mark.parametrize(
     ("headers", "same"),
     [

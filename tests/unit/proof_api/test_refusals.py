@@ -13,11 +13,13 @@ import pytest
 
 from autonomy import clock
 from autonomy.events import AttemptRefused, Command
+from autonomy.http_server import MAX_BODY_BYTES
 from proof_api.app import create_app
-from proof_api.auth import Operators
+from proof_api.auth import Operator, Operators
 from proof_api.commands import MAX_COMMAND_BYTES, Desk
 from proof_api.context import Context
 from proof_api.problems import Problem
+from proof_api.routes.acting import MAX_FIELDS, MAX_VALUES
 from proof_api.settings import ProofSettings
 from proof_api.snapshot import Snapshots
 from proof_api.voice import Voice
@@ -114,17 +116,39 @@ async def test_what_was_not_sent_or_may_have_landed_was_not_refused(context: Con
     assert desk_of(context).log == []
 
 
-async def test_a_command_whose_answer_might_make_no_record_is_refused(context: Context) -> None:
-    """The answer repeats what it refuses of each bot: it must fit where the command did."""
+async def test_five_hundred_bots_with_all_that_can_be_said_of_them_are_one_command(context: Context) -> None:
+    bots = [
+        {
+            "id": f"{'b' * 50}-{number:03d}", "name": "n" * 80, "strategy": "donchian-breakout", "symbol": "BTC-USD", "timeframe": "1d",
+            "parameters": {"entry": 20 + number, "exit": 10.25, "stop_atr": 2.5, "long_only": 1}, "stage": "LAB", "origin": "NEW",
+            "pinned": True, "pin_reason": "x" * 60,
+        }
+        for number in range(500)
+    ]  # fmt: skip
     context.watch.seen_mono_ms = clock.monotonic_ms()
-    room = MAX_COMMAND_BYTES - len(json.dumps({"id": "b", "x": ""}, separators=(",", ":"))) * 400
-    bots = [{"id": f"b-{number}", "x" * (room // 400): 1} for number in range(400)]
-    assert (await say(context, {"type": "register-bots", "bots": bots[:350]})).status_code == 202
+    assert (await say(context, {"type": "register-bots", "bots": bots})).status_code == 202
     refused = await say(context, {"type": "register-bots", "bots": bots * 2})
-    assert (refused.status_code, refused.json()["code"]) == (413, "TOO_LARGE")
-    more = [bot | {"y" * 60: 1} for bot in bots]
-    refused = await say(context, {"type": "register-bots", "bots": more})
-    assert (refused.status_code, refused.json()["detail"]) == (413, f"a command has at most {MAX_COMMAND_BYTES} bytes")
+    assert (refused.status_code, refused.json()["detail"]) == (413, f"at most {MAX_BODY_BYTES} bytes")
+
+
+def test_a_command_whose_answer_might_make_no_record_is_refused(context: Context) -> None:
+    """The answer repeats what it refuses of each bot: it must fit where the command did, also where the door's limits are others."""
+    ada = Operator("ada", "operator")
+    bots: list[object] = [{"id": "a", "x": "x" * (MAX_COMMAND_BYTES - 1_000)}, {"id": "b"}]
+    assert context.desk.read({"type": "register-bots", "bots": bots}, ada, None).wire == "register-bots.v1"
+    with pytest.raises(Problem) as refused:
+        context.desk.read({"type": "register-bots", "bots": [*bots, {"id": "c", "x": "x" * 1_000}]}, ada, None)
+    assert (refused.value.status, refused.value.detail) == (413, f"a command has at most {MAX_COMMAND_BYTES} bytes")
+
+
+@pytest.mark.parametrize(("body", "status", "limit"), [
+    ({"type": "register-bots", "bots": [1] * (MAX_VALUES + 1)}, 413, f"at most {MAX_VALUES} values"),
+    ({"type": "pause-loop", **{f"x{number}": 1 for number in range(MAX_FIELDS)}}, 422, f"at most {MAX_FIELDS} at its top"),
+])  # fmt: skip
+async def test_a_wide_body_is_refused_with_the_limit(context: Context, body: dict[str, Any], status: int, limit: str) -> None:
+    refused = await say(context, body)
+    assert refused.status_code == status
+    assert refused.json()["detail"].startswith(limit)
 
 
 @pytest.mark.parametrize(("silence_ms", "recorded"), [(0, 1), (60_000, 0)])

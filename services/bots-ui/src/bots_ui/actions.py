@@ -61,19 +61,21 @@ class NotDone:
     same_key: bool = True
 
 
-async def sign_in(api: ProofApi, sessions: Sessions, token: str) -> SignedIn | NotSignedIn:
-    """Ask the API whose token it is."""
+async def sign_in(api: ProofApi, sessions: Sessions, token: str, address: str) -> SignedIn | NotSignedIn:
+    """Ask the API whose token it is.
+
+    A right token signs in at any time; wrong ones are counted by the address they come from, and lock nobody out.
+    """
     now_s = clock.monotonic_ms() / 1000
-    if not sessions.may_try(now_s):
-        return NotSignedIn(429, "Too many wrong tokens; try again in a minute.")
     token = token.strip()
     if not token or len(token) > MAX_TOKEN or not token.isascii() or not token.isprintable():
         return NotSignedIn(422, f"A token has 1 to {MAX_TOKEN} printable characters.")
     match await api.whoami(token):
         case Found(document):
             return SignedIn(sessions.begin(token, text_of(document, "name"), text_of(document, "role"), now_s))
-        case Refused(status=401):
-            sessions.failed(now_s)
+        case Refused(status=401 | 429):
+            if sessions.failures.failed(address, now_s):
+                return NotSignedIn(429, "This is no operator's token, and there were too many wrong ones; wait a minute.")
             return NotSignedIn(401, "This is no operator's token.")
         case Refused() | Unreachable() as loss:
             return NotSignedIn(503, f"The token could not be checked: {loss.words}.")

@@ -4,9 +4,7 @@ Place in the flow: browser ↔ **app** ↔ proof-api. Serves pages, the live str
 No request of a page leaves the origin; the policy that says so is sent with every answer.
 """
 
-import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -16,11 +14,13 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from jinja2 import Environment
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 from typing_extensions import override
 
 from autonomy import clock
+from autonomy.supervision import Supervisor, Work
 from bots_ui import forms, routes
 from bots_ui.assets import STATIC, build_environment, find_assets
 from bots_ui.client import ProofApi, build_client
@@ -30,7 +30,6 @@ from bots_ui.sessions import Session, Sessions, build_sessions, is_same_origin
 from bots_ui.settings import UiSettings
 from bots_ui.stream import Hub
 
-log = logging.getLogger(__name__)
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS: Final = ("/static/", "/sign-in", "/theme", "/livez", "/readyz")
 POLICY: Final = (
@@ -69,14 +68,16 @@ def create_app(settings: UiSettings) -> FastAPI:
         api = build_client(settings.api_url, settings.api_token_file)
         hub = Hub(api, build_renderers(environment))
         app.state.shared = Shared(settings, api, hub, sessions, environment)
-        listening = asyncio.create_task(hub.run())
-        listening.add_done_callback(_must_not_end)
+        supervisor = Supervisor((
+            Work("the listener to the proof API", hub.listen, lambda: hub.heard),
+            Work("the beat of the open pages", hub.beat, lambda: hub.beaten),
+        ))  # fmt: skip
+        supervisor.start()
         try:
             yield
         finally:
             hub.stopping.set()
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            await supervisor.stop()
             await api.http.aclose()
 
     app = FastAPI(title="Bots", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
@@ -84,6 +85,7 @@ def create_app(settings: UiSettings) -> FastAPI:
     app.include_router(routes.router)
     app.include_router(forms.router)
     app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(ClientDisconnect, on_cut)
     guard(app)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
     return app
@@ -107,7 +109,10 @@ def guard(app: FastAPI) -> None:
     @app.middleware("http")
     async def check(request: Request, call_next: Next) -> Response:
         shared: Shared = request.app.state.shared
-        session = shared.sessions.of_cookie(request.cookies.get(shared.sessions.cookie), clock.monotonic_ms() / 1000)
+        now_s = clock.monotonic_ms() / 1000
+        session = shared.sessions.of_cookie(request.cookies.get(shared.sessions.cookie), now_s)
+        if not request.url.path.startswith("/static/"):
+            session = await shared.sessions.confirmed(session, shared.api, now_s)
         request.state.session = session
         refusal = refusal_of(request, session, shared.settings)
         response = refusal or await call_next(request)
@@ -130,13 +135,13 @@ def refusal_of(request: Request, session: Session | None, settings: UiSettings) 
     return None
 
 
+async def on_cut(_: Request, _cut: Exception) -> Response:
+    """A form whose sender went away."""
+    return PlainTextResponse("The form did not come to its end.", 400)
+
+
 async def on_http_error(request: Request, refusal: Exception) -> Response:
     """An error as a page of this site."""
     status = refusal.status_code if isinstance(refusal, HTTPException) else 500
     words = str(refusal.detail) if isinstance(refusal, HTTPException) else "Something went wrong here."
     return render(request, "error.html", {"status": status, "words": words}, status)
-
-
-def _must_not_end(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.critical("the listener ended: %r", task.exception())

@@ -35,7 +35,7 @@ async def sign_in_form(request: Request) -> Response:
 async def sign_in(request: Request, token: Annotated[str, Form(max_length=1000)] = "") -> Response:
     """Check the token with the API and begin a session."""
     shared = shared_of(request)
-    match await actions.sign_in(shared.api, shared.sessions, token):
+    match await actions.sign_in(shared.api, shared.sessions, token, address_of(request)):
         case actions.SignedIn(cookie):
             response = RedirectResponse("/", SEE_OTHER)
             response.set_cookie(
@@ -49,6 +49,11 @@ async def sign_in(request: Request, token: Annotated[str, Form(max_length=1000)]
             return response
         case actions.NotSignedIn(status, why):
             return render(request, "sign_in.html", {"fault": why}, status)
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from."""
+    return request.client.host if request.client else "unknown"
 
 
 @router.post("/sign-out")

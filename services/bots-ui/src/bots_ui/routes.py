@@ -3,19 +3,22 @@
 Place in the flow: request → **route** → page → template. Reading is GET and changes nothing.
 """
 
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
+from autonomy import clock
 from autonomy.values import BOT_ID
 from bots_ui import bot_page, lists, pages
 from bots_ui.acting import is_id
 from bots_ui.client import Found
-from bots_ui.frame import SEE_OTHER, render, shared_of
+from bots_ui.frame import SEE_OTHER, render, session_of, shared_of
 from bots_ui.pages import CHOICES, asked_of
-from bots_ui.stream import MAX_CLIENTS, events
+from bots_ui.stream import MAX_CLIENTS, RELOAD, Message, events
 
 router = APIRouter()
 MAX_TICK_DIGITS: Final = 15
@@ -134,8 +137,26 @@ async def live(request: Request) -> Response:
     if len(hub.clients) >= MAX_CLIENTS:
         return PlainTextResponse(f"At most {MAX_CLIENTS} pages are open at once; load the page again later.", 503, {"Retry-After": "5"})
     view = pages.view_of(request.query_params.multi_items())
+    content = while_allowed(request, events(hub, view))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events(hub, view), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(content, media_type="text/event-stream", headers=headers)
+
+
+async def while_allowed(request: Request, content: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    """A stream, for as long as its reader may read; then the page is told to load itself again, which asks for a sign-in.
+
+    Looked at before each message: the header comes once a second. Where reading is open to all, nothing is looked at.
+    """
+    shared, session = shared_of(request), session_of(request)
+    async with contextlib.aclosing(content):
+        async for message in content:
+            if shared.settings.reading_needs_sign_in:
+                now_s = clock.monotonic_ms() / 1000
+                session = await shared.sessions.confirmed(session, shared.api, now_s)
+                if session is None or not shared.sessions.lives(session, now_s):
+                    yield Message("", RELOAD).encode()
+                    return
+            yield message
 
 
 @router.get("/livez")

@@ -6,7 +6,7 @@ HttpOnly and SameSite=Strict, and every unsafe request must come from this very 
 
 import hashlib
 import secrets
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from itsdangerous import BadSignature, TimestampSigner
 
 from autonomy.errors import Broken
+from autonomy.throttle import Throttle
+from bots_ui.client import Found, ProofApi, Refused, Unreachable
 
 COOKIE: Final = "autonomy_session"
 SALT: Final = "autonomy.bots-ui.session"
@@ -24,7 +26,9 @@ ABSOLUTE_S: Final = 8 * 3600.0
 MAX_SESSIONS: Final = 1_000
 MIN_KEY_LENGTH: Final = 16
 ATTEMPTS: Final = 10
-"""Failed sign-ins a minute, all together; a person needs two."""
+"""Wrong tokens a minute from one address; a person needs two."""
+CHECK_EVERY_S: Final = 1.0
+"""So old an answer of the proof API about a token may be: a crowd of requests within a second asks once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,12 @@ class Notice:
 
 @dataclass(slots=True)
 class Session:
-    """A signed-in operator. `notice` is shown once, on the next page."""
+    """A signed-in operator.
+
+    Attributes:
+        checked_s: when the proof API was last asked whether the token is still valid.
+        notice: is shown once, on the next page.
+    """
 
     id: str
     token: str = field(repr=False)
@@ -45,6 +54,7 @@ class Session:
     role: str
     began_s: float
     seen_s: float
+    checked_s: float = 0.0
     notice: Notice | None = None
 
     def take_notice(self) -> Notice | None:
@@ -59,13 +69,13 @@ class Sessions:
 
     signer: TimestampSigner
     by_id: "OrderedDict[str, Session]" = field(default_factory=OrderedDict)
-    failures: "deque[float]" = field(default_factory=deque)
+    failures: Throttle = field(default_factory=lambda: Throttle(ATTEMPTS))
     cookie: str = COOKIE
     """The cookie's name: a browser sends cookies to every port of a host, so that two stacks need two names."""
 
     def begin(self, token: str, name: str, role: str, now_s: float) -> str:
         """Sign an operator in; returns the cookie's value."""
-        session = Session(secrets.token_urlsafe(32), token, name, role, now_s, now_s)
+        session = Session(secrets.token_urlsafe(32), token, name, role, now_s, now_s, now_s)
         self.by_id[session.id] = session
         while len(self.by_id) > MAX_SESSIONS:
             self.by_id.popitem(last=False)
@@ -92,15 +102,26 @@ class Sessions:
         """Sign out."""
         self.by_id.pop(session.id, None)
 
-    def may_try(self, now_s: float) -> bool:
-        """Whether another token may be tried now."""
-        while self.failures and now_s - self.failures[0] > 60:
-            self.failures.popleft()
-        return len(self.failures) < ATTEMPTS
+    def lives(self, session: Session, now_s: float) -> bool:
+        """Whether it was not ended meanwhile, and is not too old."""
+        return self.by_id.get(session.id) is session and now_s - session.began_s <= ABSOLUTE_S
 
-    def failed(self, now_s: float) -> None:
-        """Count a wrong token."""
-        self.failures.append(now_s)
+    async def confirmed(self, session: Session | None, api: ProofApi, now_s: float) -> Session | None:
+        """The session, if its token is still an operator's; a token that was revoked ends it, and a changed role counts at once.
+
+        While the proof API does not answer, nothing new is known: the session stays, and there is nothing new to read either.
+        """
+        if session is None or now_s - session.checked_s < CHECK_EVERY_S:
+            return session
+        session.checked_s = now_s
+        match await api.whoami(session.token):
+            case Found(document):
+                session.name, session.role = str(document.get("name", session.name)), str(document.get("role", session.role))
+            case Refused(status=401 | 429):
+                self.end(session)
+            case Refused() | Unreachable():
+                pass
+        return session if self.lives(session, now_s) else None
 
 
 def cookie_name(key: str, *, secure: bool) -> str:

@@ -7,7 +7,7 @@ queue is dropped and it gets a fresh picture of what it shows. The hub remembers
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -117,6 +117,7 @@ class Hub:
         floor: rows changed after this revision are all in `rows`.
         places_due: places in line are asked for again, since another bot's job moves them.
         waiting: promotions that wait for approval; None while it is not known. `waiting_due`: they are asked for again.
+        heard: turns of the listener, also in vain; `beaten`: of the beat: their signs of life.
     """
 
     api: ProofApi
@@ -132,19 +133,17 @@ class Hub:
     waiting: int | None = None
     waiting_due: bool = True
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    heard: int = 0
+    beaten: int = 0
 
     def facts(self) -> Facts:
         """What the header says now."""
         return facts_of(self.link, clock.now())
 
-    async def run(self) -> None:
-        """Listen and beat, for ever."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen())
-            tasks.create_task(self._beat())
-
-    async def _listen(self) -> None:
+    async def listen(self) -> None:
+        """Follow the proof API, for ever; a supervised work of the process."""
         while True:
+            self.heard += 1
             try:
                 await self._follow()
                 self._lose("the stream ended")
@@ -161,6 +160,7 @@ class Hub:
             if isinstance(found, Found):
                 self.rev = self.floor = int(number_of(found.document, "rev") or 0)
         async for event in self.api.stream(self.rev):
+            self.heard += 1
             match event.name:
                 case "bots":
                     self.take_rows(event)
@@ -291,8 +291,10 @@ class Hub:
             if chosen(client):
                 client.offer(message)
 
-    async def _beat(self) -> None:
+    async def beat(self) -> None:
+        """Tell the open pages once a second, for ever; a supervised work of the process."""
         while True:
+            self.beaten += 1
             self.say_head()
             self._sweep()
             if self.places_due and self.clients and self.link.lost_since is None:
@@ -356,7 +358,7 @@ class Hub:
         return [*messages, Message("\n".join(parts))] if parts else messages
 
 
-async def events(hub: Hub, view: View, max_events: int | None = None) -> AsyncIterator[bytes]:
+async def events(hub: Hub, view: View, max_events: int | None = None) -> AsyncGenerator[bytes]:
     """The stream of one open page; ends when the process stops.
 
     Args:

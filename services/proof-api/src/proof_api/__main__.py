@@ -2,10 +2,10 @@
 
 import sys
 
-import uvicorn
-
+from autonomy.http_server import Door, build_server
 from autonomy.telemetry import set_up
 from proof_api.app import create_app
+from proof_api.context import Context
 from proof_api.settings import ProofSettings
 
 
@@ -13,11 +13,17 @@ def main() -> int:
     """Serve until told to stop."""
     settings = ProofSettings()
     set_up("proof-api", settings.log_level)
-    uvicorn.run(
-        create_app(settings), host=settings.host, port=settings.port, log_config=None, access_log=False,
-        timeout_graceful_shutdown=2, server_header=False,
-    )  # fmt: skip
-    return 0
+    door = Door()
+    app = create_app(settings, door)
+
+    def end_streams() -> None:
+        context: Context | None = getattr(app.state, "context", None)
+        if context is not None:
+            context.end_streams()
+
+    server = build_server(app, settings.host, settings.port, end_streams, door)
+    server.run()
+    return 0 if server.started else 1
 
 
 if __name__ == "__main__":

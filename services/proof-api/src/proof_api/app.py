@@ -15,13 +15,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autonomy import clock
 from autonomy.errors import BadInput, Broken
+from autonomy.http_server import Door
 from autonomy.postgres import NOT_READY, is_refusal, words_of
 from autonomy.producer import LOST
+from autonomy.supervision import Supervisor, Work
 from proof_api import problems
 from proof_api.auth import Operators
 from proof_api.broker_clock import BrokerClock
 from proof_api.commands import Desk
 from proof_api.context import Context
+from proof_api.gate import Gate
 from proof_api.pool import Pool
 from proof_api.routes import acting, careers, proofs, reading, stream
 from proof_api.settings import ProofSettings
@@ -38,8 +41,8 @@ HEADERS = (
 )
 
 
-def create_app(settings: ProofSettings) -> FastAPI:
-    """The application; nothing connects before its lifespan begins."""
+def create_app(settings: ProofSettings, door: Door | None = None) -> FastAPI:
+    """The application; nothing connects before its lifespan begins. `door` has the limits of the server that serves it."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -48,22 +51,17 @@ def create_app(settings: ProofSettings) -> FastAPI:
         context = Context(
             settings=settings, snapshots=Snapshots(settings.database_url, settings.stuck_minutes, hours=hours),
             watch=Watch(settings.kafka, clock.drawn_id(), voice, hours=hours), pool=None, operators=Operators(settings.operators_file),
-            desk=Desk(voice),
+            desk=Desk(voice), door=door or Door(),
         )  # fmt: skip
         context.watch.applied = context.snapshots.head
         app.state.context = context
-        tasks = [
-            asyncio.create_task(work) for work in (context.snapshots.run(), context.watch.run(), context.watch.probe(), keep_pool(context))
-        ]
-        for task in tasks:
-            task.add_done_callback(_must_not_end)
+        supervisor = context.supervisor = Supervisor(works_of(context))
+        supervisor.start()
         try:
             yield
         finally:
-            context.stopping = True
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            context.end_streams()
+            await supervisor.stop()
             with contextlib.suppress(*LOST):
                 await voice.close()
             if context.pool is not None:
@@ -73,6 +71,7 @@ def create_app(settings: ProofSettings) -> FastAPI:
         title="Autonomy proof API", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
         description="Answers whether the platform is really working, and takes operators' commands.",
     )  # fmt: skip
+    app.add_middleware(Gate)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
     app.add_middleware(Hardened)
     problems.install(app)
@@ -112,11 +111,15 @@ class Hardened:
         await self.app(scope, receive, hardened)
 
 
-def _must_not_end(task: "asyncio.Task[None]") -> None:
-    if task.cancelled():
-        log.warning("a background task was cancelled: right only while this process stops")
-    elif task.exception() is not None:
-        log.critical("a background task ended: %r", task.exception())
+def works_of(context: Context) -> tuple[Work, ...]:
+    """What this process does for as long as it lives, each with its sign of progress."""
+    snapshots, watch = context.snapshots, context.watch
+    return (
+        Work("the snapshots of the read models", snapshots.run, lambda: snapshots.turns),
+        Work("the watch over Kafka", watch.run, lambda: watch.turns),
+        Work("the probe", watch.probe, lambda: watch.probe_turns),
+        Work("the connection pool", lambda: keep_pool(context), may_end=True),
+    )
 
 
 async def keep_pool(context: Context) -> None:

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from weakref import WeakValueDictionary
 
 import orjson
 from pydantic import ValidationError
@@ -43,6 +44,7 @@ from autonomy.fleet import read_bot
 from autonomy.policy import read_policy
 from autonomy.postgres import GONE
 from autonomy.producer import LOST
+from autonomy.throttle import Throttle
 from autonomy.topics import COMMANDS
 from autonomy.values import derived_id
 from proof_api.auth import Operator, Role
@@ -56,7 +58,7 @@ ANSWER_WITHIN_S: Final = 5.0
 ASK_EVERY_S: Final = 0.1
 APPEND_TIMEOUT_S: Final = 8.0
 REFUSALS_PER_MINUTE: Final = 60
-"""Refused attempts of one operator, or of all without a credential, are recorded up to this rate; a flood is counted, not written."""
+"""Refused attempts of one operator are recorded up to this rate; a flood is counted, not written."""
 KEYS_KEPT: Final = 10_000
 """Commands with an idempotency key that this process remembers; the read models remember the older ones."""
 KINDS: Final[dict[str, type[Command]]] = {
@@ -78,9 +80,9 @@ class Desk:
 
     voice: Voice
     acknowledged: OrderedDict[str, str] = field(default_factory=OrderedDict)
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    refusals: dict[str, list[float]] = field(default_factory=dict)
-    refusals_dropped: int = 0
+    turns: "WeakValueDictionary[str, asyncio.Lock]" = field(default_factory=WeakValueDictionary)
+    refusals: Throttle = field(default_factory=lambda: Throttle(REFUSALS_PER_MINUTE))
+    strangers_refused: int = 0
 
     def read(self, document: Mapping[str, object], operator: Operator, key: str | None) -> Command:
         """The command of a request body.
@@ -88,13 +90,13 @@ class Desk:
         Raises:
             Problem: 403 without the role, 413 when the answer might make no record, 422 with the field and the limit.
         """
-        wire = str(document.get("type", ""))
+        named = document.get("type", "")
+        wire = named if isinstance(named, str) else ""
         kind = KINDS.get(wire) or KINDS.get(f"{wire}.v1")
         if kind is None:
             raise Problem(422, "BAD_INPUT", "Unknown command", f"type: must be one of {', '.join(sorted(KINDS))}", field="type")
         needed: Role = "approver" if kind.wire in APPROVERS_ONLY else "operator"
-        if not operator.may(needed):
-            raise Problem(403, "FORBIDDEN", "Not allowed", f"{kind.wire} needs the role {needed}, {operator.name} is {operator.role}")
+        check_role(operator, needed, kind.wire)
         forged = {"commandId", "actor", "role", "command_id"} & set(document)
         if forged:
             raise Problem(422, "BAD_INPUT", "A value is refused", f"{min(forged)}: comes from the credential", field=min(forged))
@@ -109,7 +111,7 @@ class Desk:
             if len(content) > MAX_COMMAND_BYTES:
                 raise Problem(413, "TOO_LARGE", "The body is too large", f"a command has at most {MAX_COMMAND_BYTES} bytes")
         except ValidationError as refusal:
-            fault = refusal.errors(include_url=False)[0]
+            fault = refusal.errors(include_url=False, include_context=False, include_input=False)[0]
             path = ".".join(str(part) for part in fault["loc"])
             raise Problem(422, "BAD_INPUT", "A value is refused", f"{path}: {fault['msg']}", field=path, limit=fault["msg"]) from refusal
         except BadInput as refusal:
@@ -123,7 +125,9 @@ class Desk:
             Problem: 422 when the key came with another body before; else as `append`.
         """
         digest = digest_of(command.model_dump(mode="json", by_alias=True))
-        async with self.turn:
+        # One key waits for itself alone: a log that is slow to take one command holds up no other.
+        turn = self.turns.setdefault(command.command_id, asyncio.Lock())
+        async with turn:
             before = self.acknowledged.get(command.command_id) or await digest_said(pool, command.command_id)
             if before is None:
                 await self.append(command, command.command_id, command.actor)
@@ -152,22 +156,34 @@ class Desk:
             raise Problem(504, "OUTCOME_UNKNOWN", title, hint) from refusal
 
     async def refused(self, document: Mapping[str, object], operator: Operator | None, problem: Problem) -> None:
-        """Record a refused attempt, within the rate of whoever asks: nobody's flood hides another's attempt."""
-        mono_s, actor = clock.monotonic_ms() / 1000, operator.name if operator else "anonymous"
-        recent = [at for at in self.refusals.get(actor, ()) if mono_s - at < 60]
-        if len(recent) >= REFUSALS_PER_MINUTE:
-            self.refusals_dropped += 1
+        """Record a refused attempt of an operator, within an own rate: nobody's flood hides another's attempt.
+
+        The attempts of strangers are counted and never recorded: the log keeps its records for ever, and would be theirs to fill.
+        """
+        if operator is None:
+            self.strangers_refused += 1
             return
-        self.refusals[actor] = [*recent, mono_s]
+        if self.refusals.failed(operator.name, clock.monotonic_ms() / 1000):
+            return
         event = AttemptRefused(
-            attempt_id=clock.drawn_id(), command=_printable(str(document.get("type", "")))[:80], code=problem.code,
-            actor=actor, role=operator.role if operator else "none",
+            attempt_id=clock.drawn_id(), command=_printable(str(document.get("type", ""))[:80]), code=problem.code,
+            actor=operator.name, role=operator.role,
             field=_printable(str(problem.more.get("field", "")))[:200], limit=_printable(problem.detail or problem.title)[:500],
         )  # fmt: skip
         try:
             await self.append(event, event.attempt_id, event.actor)
         except Problem as lost:
             log.warning("a refused attempt could not be recorded: %s", lost.title)
+
+
+def check_role(operator: Operator, needed: Role, what: str) -> None:
+    """Refuse what an operator's role does not allow.
+
+    Raises:
+        Problem: 403.
+    """
+    if not operator.may(needed):
+        raise Problem(403, "FORBIDDEN", "Not allowed", f"{what} needs the role {needed}, {operator.name} is {operator.role}")
 
 
 def _printable(text: str) -> str:

@@ -1,15 +1,19 @@
 """What the routes of one process share: snapshots, the watch, a database pool, operators."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
 import asyncpg
 from fastapi import Depends, Header, Request, Response
 
 from autonomy import clock
+from autonomy.http_server import Door
 from autonomy.policy import DEFAULT
 from autonomy.postgres import ENDED, GONE, words_of
+from autonomy.supervision import Supervisor
+from autonomy.throttle import Throttle
 from autonomy.values import instant_of_ms
 from proof_api.auth import Operator, Operators
 from proof_api.commands import Desk
@@ -21,6 +25,9 @@ from proof_api.settings import ProofSettings
 from proof_api.shelf import Shelf
 from proof_api.snapshot import Snapshots
 from proof_api.watch import Watch
+
+WRONG_PER_MINUTE: Final = 60
+"""Attempts without a valid token, of one address; the page asks for all its readers from one."""
 
 
 @dataclass(slots=True)
@@ -35,9 +42,19 @@ class Context:
     desk: Desk
     stopping: bool = False
     clients: int = 0
+    supervisor: Supervisor | None = None
+    door: Door = field(default_factory=Door)
+    strangers: Throttle = field(default_factory=lambda: Throttle(WRONG_PER_MINUTE))
+    told: tuple[float, bytes] | None = None
+    reading: "dict[tuple[int, int], asyncio.Task[tuple[int, bytes] | None]]" = field(default_factory=dict)
     shelf: Shelf = field(default_factory=Shelf)
     proofs: dict[tuple[tuple[str, ...], str | None], tuple[float, Response]] = field(default_factory=dict)
     snapshots_cache: dict[tuple[tuple[str, ...], str], tuple[object, bytes]] = field(default_factory=dict)
+
+    def end_streams(self) -> None:
+        """Let every open stream end now: the process stops."""
+        self.stopping = True
+        self.snapshots.newer.set()
 
     @property
     def kafka_is_gone(self) -> bool:
@@ -73,12 +90,33 @@ async def context_of(request: Request) -> Context:
 InContext = Annotated[Context, Depends(context_of)]
 
 
-async def reader(context: InContext, authorization: Annotated[str | None, Header()] = None) -> Operator | None:
-    """Whoever reads; nobody in particular on loopback, a named operator elsewhere."""
-    operator = context.operators.of_header(authorization)
-    if context.settings.auth_mode == "token-everywhere" and operator is None:
-        raise Problem(401, "NO_CREDENTIAL", "Reading needs an operator's token here", "Authorization: Bearer <token>")
-    return operator
+def may_read(context: Context, authorization: str | None) -> bool:
+    """Whether a credential may read now; on loopback anybody may."""
+    return context.settings.auth_mode != "token-everywhere" or context.operators.of_header(authorization) is not None
+
+
+def stranger(context: Context, request: Request, authorization: str | None, title: str) -> Problem:
+    """What is said to somebody without a valid token. Attempts are counted by address, and leave no trace on the log.
+
+    A right token is let in from any address at any time: who tries wrong ones locks nobody out.
+    """
+    address = request.client.host if request.client else "unknown"
+    if context.strangers.failed(address, clock.monotonic_ms() / 1000):
+        limit = f"at most {WRONG_PER_MINUTE} a minute from one address"
+        return Problem(429, "TOO_MANY_ATTEMPTS", "Too many attempts without a valid operator's token", limit, limit=limit)
+    code = "NO_CREDENTIAL" if authorization is None else "BAD_CREDENTIAL"
+    return Problem(401, code, title, "Authorization: Bearer <token>")
+
+
+async def reader(request: Request, context: InContext, authorization: Annotated[str | None, Header()] = None) -> Operator | None:
+    """Whoever reads; nobody in particular on loopback, a named operator elsewhere.
+
+    Raises:
+        Problem: 401, or 429 after too many of them.
+    """
+    if not may_read(context, authorization):
+        raise stranger(context, request, authorization, "Reading needs an operator's token here")
+    return context.operators.of_header(authorization)
 
 
 CanRead = Annotated[Operator | None, Depends(reader)]

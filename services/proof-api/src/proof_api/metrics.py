@@ -1,10 +1,10 @@
 """The platform's metrics, made from the newest snapshot when asked; one word of prefix, base units, no ids in labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, get_args
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from autonomy.values import instant_of_ms
 from proof_api.capacity import lives
@@ -35,6 +35,7 @@ class Collector:
 
     def collect(self) -> Iterable[Metric]:
         """Every metric family."""
+        yield from doors(self.context)
         now_ms, judgement, log, read = self.context.judged()
         yield gauge("autonomy_proof_up", "1 while an answer can be trusted", judgement.code == 200)
         # What is off is left out, so that no alert is about it; what is not known is not ok.
@@ -74,6 +75,26 @@ def of_ticks(log: LogFacts, read: ReadFacts, now_ms: int) -> Iterable[Metric]:
     if last_ms is not None:
         yield gauge("autonomy_planner_last_tick_timestamp_seconds", "Recorded time of the last accepted tick", last_ms / 1000)
         yield gauge("autonomy_planner_tick_age_seconds", "Its age", max(0, now_ms - last_ms) / 1000)
+
+
+def doors(context: "Context") -> Iterable[Metric]:
+    """Who was refused at the door, and which work of this process was begun again; counts since it began."""
+    refused = {
+        "stranger": context.desk.strangers_refused, "stranger over the rate": context.strangers.over,
+        "operator over the rate": context.desk.refusals.over,
+    }  # fmt: skip
+    yield counted("autonomy_refused_attempts", "Refused attempts that are on no log", "who", refused)
+    yield counted("autonomy_client_limits", "Clients that met a limit of the HTTP server", "limit", context.door.refused)
+    restarts = context.supervisor.restarts if context.supervisor else {}
+    yield counted("autonomy_restarted_works", "Long-lived works of this process that ended or stalled", "work", restarts)
+
+
+def counted(name: str, meaning: str, label: str, values: Mapping[str, int]) -> CounterMetricFamily:
+    """One count per label value."""
+    family = CounterMetricFamily(name, meaning, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family
 
 
 def gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:

@@ -12,13 +12,15 @@ from typing import Final, cast
 
 import asyncpg
 
-from autonomy.postgres import check_schema, check_session, is_refusal, prepare
+from autonomy.postgres import NOT_READY, Waits, check_schema, check_session, connect, is_refusal, prepare, who_waits
 from autonomy.read_model import SCHEMA
 from proof_api.proof import Trouble
 
 SIZE: Final = 8
 QUERY_TIMEOUT_S: Final = 5
 LEND_TIMEOUT_S: Final = 2
+ASK_BESIDE_S: Final = 1.0
+"""What holds a snapshot up is asked over a second connection while it waits: afterwards nobody would know."""
 
 
 @dataclass(slots=True)
@@ -91,3 +93,17 @@ def trouble_of(refusal: BaseException) -> Trouble:
             return "cancelled"
         case _:
             return "refused" if is_refusal(refusal) else "down"
+
+
+async def asked_beside(url: str) -> Waits | None:
+    """Who waits, over a connection of its own; None when that is not answered either."""
+    connection = None
+    try:
+        async with asyncio.timeout(ASK_BESIDE_S):
+            connection = await connect(url, SCHEMA)
+            return await who_waits(connection)
+    except NOT_READY:
+        return None
+    finally:
+        if connection is not None:
+            connection.terminate()

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 MEDIA = "application/problem+json"
 SCHEMA: Final = {
@@ -24,12 +25,15 @@ SCHEMA: Final = {
 MEANINGS: Final = {
     401: "No valid operator's token", 403: "The role does not allow it, or another site asks", 404: "No such thing",
     413: "The body is too large", 415: "The body is no JSON", 422: "A value is refused: field and limit are named",
+    429: "Too many attempts without a valid token; Retry-After says when to try again",
     503: "It cannot be answered now; Retry-After says when to ask again", 504: "It is unknown whether the command landed",
 }  # fmt: skip
+RETRY_AFTER_S: Final = {429: "60", 503: "2"}
 
 
 def declared(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """The problems that a route may answer, for the OpenAPI document."""
+    """The problems that a route may answer, for the OpenAPI document; who is refused for want of a token may be told to wait, too."""
+    codes = (*codes, 429) if 401 in codes else codes
     return {
         code: {"description": MEANINGS[code], "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}} for code in codes
     }
@@ -53,7 +57,7 @@ class Problem(Exception):
 def problem_response(status: int, code: str, title: str, detail: str, more: Mapping[str, object] | None = None) -> Response:
     """The answer."""
     body = {"type": f"urn:autonomy:problem:{code.lower()}", "title": title, "status": status, "code": code, "detail": detail}
-    headers = {"Retry-After": "2"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    headers = {"Retry-After": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(orjson.dumps(body | dict(more or {})), status, headers, MEDIA)
@@ -105,6 +109,10 @@ def install(app: FastAPI) -> None:
         errors = [{"field": ".".join(str(part) for part in fault["loc"][1:]), "limit": fault["msg"]} for fault in refusal.errors()]
         first = errors[0] if errors else {"field": "", "limit": ""}
         return problem_response(422, "BAD_INPUT", "A value is refused", f"{first['field']}: {first['limit']}", {"errors": errors})
+
+    @app.exception_handler(ClientDisconnect)
+    async def on_cut(_: Request, _cut: ClientDisconnect) -> Response:
+        return problem_response(400, "BODY_CUT", "The body did not come to its end", "nobody reads this")
 
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, refusal: HTTPException) -> Response:

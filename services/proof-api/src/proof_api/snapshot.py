@@ -22,7 +22,7 @@ from autonomy.values import instant_of_ms, iso, ms_of
 from proof_api.broker_clock import BrokerClock
 from proof_api.capacity import capacity_of
 from proof_api.now import lease_of
-from proof_api.pool import trouble_of
+from proof_api.pool import asked_beside, trouble_of
 from proof_api.proof import FRESH_LAG_MS, ReadFacts, Trouble
 from proof_api.queries import word_of
 
@@ -31,8 +31,6 @@ AT_LEAST_EVERY_S = 0.5
 AT_MOST_EVERY_S = 0.1
 QUERY_TIMEOUT_S = 2.0
 HELD_UP_S = 0.8
-ASK_BESIDE_S = 1.0
-"""What holds a snapshot up is asked over a second connection while it waits: afterwards nobody would know."""
 RUNS_SHOWN = 10
 JOBS_SHOWN = 20
 STUCK_SHOWN = 50
@@ -90,11 +88,14 @@ class Picture:
 
 @dataclass(slots=True)
 class Snapshots:
-    """Keeps the newest picture; `changed` is set after each.
+    """Keeps the newest picture, and tells those who wait for the next one.
 
     Attributes:
         problem, trouble, blocked: as `ReadFacts` has them.
         why: problem and trouble of the snapshot that fails just now.
+        taken: how many pictures there have been. `turns`: how many looks were begun, also in vain: its sign of life.
+        newer: is set when the next picture is there, and replaced by another at that moment. Whoever waits takes it before looking at
+            the newest picture: so none is missed. Telling them takes no lock: no client, however it ends, can hold up the pictures.
         started_mono_ms: when this process began to look.
         hours: what time it is by the broker, which stamped every instant in the rows.
     """
@@ -108,8 +109,9 @@ class Snapshots:
     why: tuple[str, Trouble] | None = None
     hours: BrokerClock = field(default_factory=BrokerClock)
     taken: int = 0
+    turns: int = 0
     started_mono_ms: float = field(default_factory=clock.monotonic_ms)
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    newer: asyncio.Event = field(default_factory=asyncio.Event)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -145,6 +147,7 @@ class Snapshots:
     async def run(self) -> None:
         """Take pictures for ever; a lost database only ages the last one."""
         while True:
+            self.turns += 1
             try:
                 await self._watch()
             except NOT_READY as refusal:
@@ -157,15 +160,13 @@ class Snapshots:
         try:
             await connection.add_listener(CHANNEL, lambda *_: self.wake.set())
             while True:
+                self.turns += 1
                 self.wake.clear()
-                self.picture = await self._taken(connection)
-                self.problem = ""
-                self.taken += 1
-                async with self.changed:
-                    self.changed.notify_all()
+                self.show(await self._taken(connection))
                 await asyncio.sleep(AT_MOST_EVERY_S)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.wake.wait(), AT_LEAST_EVERY_S - AT_MOST_EVERY_S)
+                    async with asyncio.timeout(AT_LEAST_EVERY_S - AT_MOST_EVERY_S):
+                        await self.wake.wait()
         finally:
             connection.terminate()
 
@@ -175,7 +176,7 @@ class Snapshots:
         taking = asyncio.ensure_future(take(connection, self.stuck_minutes, instant_of_ms(self.now_ms())))
         try:
             done, _ = await asyncio.wait({taking}, timeout=HELD_UP_S)
-            waits = None if done else await self._asked_beside()
+            waits = None if done else await asked_beside(self.url)
             picture = await self._judged(taking, own_pid, waits)
         finally:
             taking.cancel()
@@ -183,6 +184,13 @@ class Snapshots:
         late = said_ms is None or self.now_ms() - said_ms > FRESH_LAG_MS
         self.blocked = (await who_waits(connection)).words if late else ""
         return picture
+
+    def show(self, picture: Picture) -> None:
+        """Make a picture the newest, and tell everybody who waits for it; waits for nobody."""
+        self.picture, self.problem = picture, ""
+        self.taken += 1
+        told, self.newer = self.newer, asyncio.Event()
+        told.set()
 
     async def _judged(self, taking: "asyncio.Future[Picture]", own_pid: int, waits: Waits | None) -> Picture:
         """The picture, or why there is none, as far as PostgreSQL said so.
@@ -202,19 +210,6 @@ class Snapshots:
             elif waits is not None:  # it answered another question meanwhile, so it does answer
                 self.why = (f"a statement took longer than {QUERY_TIMEOUT_S:.0f} s, the limit of this process", "cancelled")
             raise
-
-    async def _asked_beside(self) -> Waits | None:
-        """Who waits, over a connection of its own; None when that is not answered either."""
-        connection = None
-        try:
-            async with asyncio.timeout(ASK_BESIDE_S):
-                connection = await connect(self.url, SCHEMA)
-                return await who_waits(connection)
-        except NOT_READY:
-            return None
-        finally:
-            if connection is not None:
-                connection.terminate()
 
 
 async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: int, now: datetime) -> Picture:

@@ -65,6 +65,7 @@ class Watch:
         applied: the head that the read models stand on, for the probes to tell.
         read_to: the offset of `autonomy.runs` up to which this process has read.
         ahead_mono_ms: since when the rows stand on a tick that this process has not read.
+        turns, probe_turns: of the follower and of the probe, also in vain: their signs of life.
     """
 
     kafka: str
@@ -83,6 +84,8 @@ class Watch:
     lost: str = ""
     cluster_fault: str = ""
     sequence: int = 0
+    turns: int = 0
+    probe_turns: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     hours: BrokerClock = field(default_factory=BrokerClock)
     compared: asyncio.Event = field(default_factory=asyncio.Event)
@@ -179,6 +182,7 @@ class Watch:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.compared.wait(), COMPARE_WITHIN_S)
         while True:
+            self.turns += 1
             try:
                 await self._follow()
             except Unreadable as fault:
@@ -219,6 +223,7 @@ class Watch:
             (backlog_end,) = (await reader.ends([RUNS]))[RUNS]
             asked = looked = 0.0
             while True:
+                self.turns += 1
                 for record in await reader.poll(POLL_MS):
                     self.take(record, backlog_end)
                 self.blind, mono_ms = reader.fault, clock.monotonic_ms()
@@ -284,6 +289,7 @@ class Watch:
     async def probe(self) -> None:
         """Say a probe once a second, for ever."""
         while True:
+            self.probe_turns += 1
             try:
                 await self.voice.ready()
                 self.sequence += 1

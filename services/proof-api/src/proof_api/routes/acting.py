@@ -12,10 +12,12 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 from pydantic import WithJsonSchema
 
+from autonomy.http_server import MAX_BODY_BYTES
 from autonomy.postgres import GONE
 from proof_api.command_schema import request_body
-from proof_api.commands import KINDS, answer_of
-from proof_api.context import CanRead, Connected, Context, InContext
+from proof_api.commands import KINDS, answer_of, check_role
+from proof_api.context import CanRead, Connected, Context, InContext, stranger
+from proof_api.gate import let_go
 from proof_api.problems import Problem, declared
 from proof_api.queries import document as camel
 from proof_api.revert import with_moved
@@ -23,8 +25,11 @@ from proof_api.routes.reading import answer
 
 router = APIRouter()
 JSON = "application/json"
-MAX_BODY_BYTES = 1_048_576
 MAX_DEPTH = 20
+MAX_VALUES = 20_000
+"""Five hundred bots with forty values each. More takes this process longer to look through than all others may wait."""
+MAX_FIELDS = 50
+"""Of a command itself; the largest has eight."""
 MAX_KEY = 200
 # The limits are described here and checked by `check_key`: a refusal before the route would be recorded by nobody.
 Key = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_KEY})]
@@ -73,36 +78,38 @@ async def body_of(request: Request) -> dict[str, object]:
         content += chunk
         if len(content) > MAX_BODY_BYTES:
             raise Problem(413, "TOO_LARGE", "The body is too large", f"at most {MAX_BODY_BYTES} bytes")
+    values = sum(map(content.count, (b",", b"[", b"{")))
+    if values > MAX_VALUES:
+        raise Problem(413, "TOO_LARGE", "The body is too large", f"at most {MAX_VALUES} values, counted by commas and brackets")
     try:
         document = orjson.loads(bytes(content))
     except orjson.JSONDecodeError as refusal:
         raise Problem(422, "BAD_INPUT", "The body is no JSON", str(refusal)[:200]) from refusal
     if not isinstance(document, dict):
         raise Problem(422, "BAD_INPUT", "The body must be a JSON object")
+    if len(document) > MAX_FIELDS:
+        raise Problem(422, "BAD_INPUT", "The body has too many fields", f"at most {MAX_FIELDS} at its top")
     if depth_of(document) > MAX_DEPTH:
         raise Problem(422, "BAD_INPUT", "The body is nested too deeply", f"at most {MAX_DEPTH} levels")
     return document
 
 
 def depth_of(value: object) -> int:
-    """How deep a document is nested, counted without recursion."""
-    deepest, open_values = 0, [(value, 1)]
-    while open_values:
-        current, depth = open_values.pop()
-        deepest = max(deepest, depth)
-        if depth > MAX_DEPTH:
-            break
-        children = current.values() if isinstance(current, dict) else current if isinstance(current, list) else ()
-        open_values.extend((child, depth + 1) for child in children)
-    return deepest
+    """How deep a document is nested, counted level by level and without recursion; one more than `MAX_DEPTH` for all that is deeper."""
+    level, depth = [value], 0
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        branches = [found for found in level if isinstance(found, dict | list)]
+        level = [child for found in branches for child in (found.values() if isinstance(found, dict) else found)]
+    return depth
 
 
 @router.get("/api/whoami", tags=["commands"], summary="The operator of a credential", responses=declared(401, 422))
-async def whoami(context: InContext, authorization: Authorization = None) -> Response:
+async def whoami(request: Request, context: InContext, authorization: Authorization = None) -> Response:
     """Name and role, or 401."""
     operator = context.operators.of_header(authorization)
     if operator is None:
-        raise Problem(401, "NO_CREDENTIAL", "No valid operator's token", "Authorization: Bearer <token>")
+        raise stranger(context, request, authorization, "No valid operator's token")
     return Response(orjson.dumps({"name": operator.name, "role": operator.role}), media_type=JSON)
 
 
@@ -123,13 +130,15 @@ async def command(
     try:
         check_origin(request)
         if operator is None:
-            code = "NO_CREDENTIAL" if authorization is None else "BAD_CREDENTIAL"
-            raise Problem(401, code, "Commands need an operator's token", "Authorization: Bearer <token>")
+            raise stranger(context, request, authorization, "Commands need an operator's token")
+        # Before a byte of the body is read: nobody without the right to say anything makes this process parse.
+        check_role(operator, "operator", "A command")
         document = await body_of(request)
         check_key(idempotency_key)
         said = context.desk.read(document, operator, idempotency_key)
         if context.kafka_is_gone:
             raise Problem(503, "KAFKA_DOWN", "Kafka does not answer: the command was not sent")
+        let_go(request)
         if idempotency_key:
             await context.desk.say_once(said, context.pool)
         else:
