@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, client
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
@@ -27,6 +28,8 @@ from autonomy.unpacking import bound_the_client
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S: Final = 120
 REQUEST_TIMEOUT_MS: Final = 5_000
+"""For everybody: a fetch waits for records for a quarter of a second, so what takes longer is a broker that does not answer."""
+CONNECT_S: Final = 3
 STOP_TIMEOUT_S: Final = 5
 FETCH_BYTES: Final = 8 * 1024 * 1024
 BATCH_BYTES: Final = 900_000
@@ -62,16 +65,32 @@ async def ensure_topics(bootstrap: str, wanted: Iterable[Topic], replication: in
         await admin.close()
 
 
-async def _start(client: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
+async def _create_conn(*address: object, **options: object) -> object:
+    """Connect to a broker, or give it up sooner than a request.
+
+    A host that is gone refuses nothing. The client asks a random broker for its metadata, one at a time, with everybody waiting: at a
+    request's time-out for each try, ticks stood still for 42 s after a leader had been cut off, 32 of them with a new leader elected.
+    """
+    async with asyncio.timeout(CONNECT_S):
+        return await create_conn(*address, **options)
+
+
+def bound_connecting() -> None:
+    """Let every client of this process connect so; safe to call again."""
+    client.create_conn = _create_conn
+
+
+async def _start(who: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
     """Start a client, waiting for a broker that is still starting.
 
     Raises:
         Retryable: no broker answered within `CONNECT_TIMEOUT_S`.
     """
+    bound_connecting()
     deadline = asyncio.get_running_loop().time() + CONNECT_TIMEOUT_S
     while True:
         try:
-            await client.start()
+            await who.start()
         except KafkaError as refusal:
             if asyncio.get_running_loop().time() > deadline:
                 raise Retryable(f"no Kafka broker answered within {CONNECT_TIMEOUT_S} s") from refusal
@@ -211,7 +230,7 @@ class LogReader:
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=partition_bytes,
             fetch_max_wait_ms=250,
@@ -240,10 +259,10 @@ class LogReader:
 
         Neither may reach the caller: a cancellation that nobody asked for would end the process.
         """
-        for client in (self.consumer, self.asker):
-            if client is None:
+        for each in (self.consumer, self.asker):
+            if each is None:
                 continue
-            stopping = asyncio.ensure_future(client.stop())
+            stopping = asyncio.ensure_future(each.stop())
             await asyncio.wait({stopping}, timeout=STOP_TIMEOUT_S)
             if not stopping.done():
                 stopping.cancel()
@@ -326,7 +345,7 @@ class LogReader:
 
     async def _build_asker(self) -> AIOKafkaConsumer:
         asker = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap, enable_auto_commit=False, request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
+            bootstrap_servers=self.bootstrap, enable_auto_commit=False, request_timeout_ms=REQUEST_TIMEOUT_MS,
             retry_backoff_ms=100, metadata_max_age_ms=30_000,
         )  # fmt: skip
         # Partitions that it knows before it starts come with its first metadata; each topic that a question names later costs the client

@@ -18,10 +18,9 @@ from prometheus_client import Counter, Gauge
 from autonomy import clock
 from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode, encode, event_id_of
-from autonomy.errors import BadInput
+from autonomy.errors import BadInput, Unreadable
 from autonomy.events import (
     CapabilitiesAnnounced,
-    Event,
     HeldJob,
     JobEnqueued,
     JobFailed,
@@ -33,7 +32,6 @@ from autonomy.events import (
 )
 from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Outgoing, Record, build_producer
-from autonomy.lifecycle import JobStep
 from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, partition_of
 from job_runner.barrier import Barrier
@@ -157,7 +155,7 @@ class Runner:
             return  # the projection quarantines it; here it can change nothing
         event = received.event
         if record.topic == JOBS:
-            self.queue.step(_as_step(event), mono_ms)
+            self.queue.step(event, mono_ms)  # type: ignore[arg-type] # the codec refuses any other type on this topic
         elif isinstance(event, RunnerHeartbeat):
             self.queue.beat(event, mono_ms)
             if event.process_id == self.process_id:
@@ -340,11 +338,6 @@ def _held(claim: Claim) -> HeldJob:
     )  # fmt: skip
 
 
-def _as_step(event: Event) -> JobStep:
-    # The codec refuses any other type on this topic.
-    return event  # type: ignore[return-value]
-
-
 def slots_of(settings: RunnerSettings, job_types: frozenset[JobType]) -> Mapping[SlotGroup, int]:
     """The slots by group, none for what nobody here can do."""
     wanted = {
@@ -381,7 +374,12 @@ async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str
 
 async def run_runner(settings: RunnerSettings, worker: Worker, market: MarketData | None = None) -> int:
     """Run one job-runner process until SIGTERM; returns the exit code."""
-    runner = await build_runner(settings, worker, clock.drawn_id(), market)
+    try:
+        runner = await build_runner(settings, worker, clock.drawn_id(), market)
+    except Unreadable as fault:
+        log.critical("the log cannot be read: %s", fault)
+        await asyncio.sleep(AGAIN_S)  # as below
+        return 1
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: setattr(runner, "stopping", True))
