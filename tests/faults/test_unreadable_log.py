@@ -16,7 +16,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from autonomy.topics import COMMANDS, JOBS, PULSE
+from autonomy.topics import COMMANDS, JOBS, PULSE, RUNS
 from support.damage import CODECS, append_packed, batches, damage, flip, segment
 from support.log import ensure_fresh
 from support.platform import Platform, a_platform, fleet, quick_policy, wait_for
@@ -144,6 +144,33 @@ def stopped(broker: Broker, what: Callable[[], None]) -> None:
     assert batches(segment(broker, JOBS, 3).read_bytes())
     what()
     broker.start()
+
+
+@pytest.mark.long
+def test_a_damaged_end_of_the_chain_is_said_by_those_who_cannot_even_begin(own_platform: Platform) -> None:
+    platform, broker = own_platform, own_platform.broker
+    whole(platform)
+    more_ticks(platform)
+    for service in platform.services:
+        service.kill()
+    broker.stop()
+    damage(broker, RUNS, 0, -1, flip)
+    broker.start()
+    runner = platform.runner()
+    planner, projection = platform.planner(), platform.projection()
+    api = Api.start(platform)
+    words = "autonomy.runs/0 cannot be read at offset "
+    proof = reason(api, words, 90)
+    assert proof["checks"]["planner"] != "down", "its own blindness is no planner's death"
+    wait_for("the runner's word", lambda: words in runner.log.read_text(), 60)
+    assert wait_for(
+        "a halted planner", lambda: platform.one("SELECT problem FROM pulses WHERE source = 'planner' AND role = 'halted'"), 60
+    ).startswith(words)
+    assert planner.alive
+    assert projection.alive
+    code, said = audit_verify(broker.bootstrap)
+    assert code == 1, said
+    assert words in said
 
 
 @pytest.mark.long

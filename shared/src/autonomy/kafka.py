@@ -22,13 +22,14 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from autonomy.errors import Broken, Retryable
 from autonomy.inspection import OF_THE_LOG, Obstacles, begins_at
 from autonomy.kafka_access import KafkaAccess
-from autonomy.kafka_clients import client_options
+from autonomy.kafka_clients import bound_connecting, client_options
 from autonomy.topics import Topic
 from autonomy.unpacking import bound_the_client
 
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S: Final = 120
 REQUEST_TIMEOUT_MS: Final = 5_000
+"""For everybody: a fetch waits for records for a quarter of a second, so what takes longer is a broker that does not answer."""
 STOP_TIMEOUT_S: Final = 5
 FETCH_BYTES: Final = 8 * 1024 * 1024
 BATCH_BYTES: Final = 900_000
@@ -86,16 +87,17 @@ def minimum_in_sync(copies: int) -> int:
     return max(1, copies - 1)
 
 
-async def start_client(client: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
+async def start_client(who: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
     """Start a client, waiting for a broker that is still starting.
 
     Raises:
         Retryable: no broker answered within `CONNECT_TIMEOUT_S`.
     """
+    bound_connecting()
     deadline = asyncio.get_running_loop().time() + CONNECT_TIMEOUT_S
     while True:
         try:
-            await client.start()
+            await who.start()
         except KafkaError as refusal:
             if asyncio.get_running_loop().time() > deadline:
                 raise Retryable(f"no Kafka broker answered within {CONNECT_TIMEOUT_S} s") from refusal
@@ -252,7 +254,7 @@ class LogReader:
             **client_options(bootstrap),
             enable_auto_commit=False,
             auto_offset_reset="none",
-            request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=partition_bytes,
             fetch_max_wait_ms=250,
@@ -263,9 +265,8 @@ class LogReader:
         reader = cls(consumer, bootstrap=bootstrap, goes_on=goes_on, partition_bytes=partition_bytes)
         partitions = [TopicPartition(topic, number) for topic, offsets in starts.items() for number in range(len(offsets))]
         consumer.assign(partitions)
-        for topic, offsets in starts.items():
-            for number, offset in enumerate(offsets):
-                reader.seek(TopicPartition(topic, number), offset)
+        for partition in partitions:
+            reader.seek(partition, starts[partition.topic][partition.partition])
         return reader
 
     async def __aenter__(self) -> Self:
@@ -281,10 +282,10 @@ class LogReader:
 
         Neither may reach the caller: a cancellation that nobody asked for would end the process.
         """
-        for client in (self.consumer, self.asker):
-            if client is None:
+        for each in (self.consumer, self.asker):
+            if each is None:
                 continue
-            stopping = asyncio.ensure_future(client.stop())
+            stopping = asyncio.ensure_future(each.stop())
             await asyncio.wait({stopping}, timeout=STOP_TIMEOUT_S)
             if not stopping.done():
                 stopping.cancel()
@@ -372,7 +373,7 @@ class LogReader:
 
     async def _build_asker(self) -> AIOKafkaConsumer:
         asker = AIOKafkaConsumer(
-            **client_options(self.bootstrap), enable_auto_commit=False, request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
+            **client_options(self.bootstrap), enable_auto_commit=False, request_timeout_ms=REQUEST_TIMEOUT_MS,
             retry_backoff_ms=100, metadata_max_age_ms=30_000,
         )  # fmt: skip
         # Partitions that it knows before it starts come with its first metadata; each topic that a question names later costs the client

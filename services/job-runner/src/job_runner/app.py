@@ -16,7 +16,7 @@ from prometheus_client import Counter, Gauge
 from autonomy import clock
 from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode, encode, event_id_of
-from autonomy.errors import BadInput
+from autonomy.errors import BadInput, Unreadable
 from autonomy.events import (
     CapabilitiesAnnounced,
     HeldJob,
@@ -369,7 +369,12 @@ async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str
 
 async def run_runner(settings: RunnerSettings, worker: Worker, market: MarketData | None = None) -> int:
     """Run one job-runner process until SIGTERM; returns the exit code."""
-    runner = await build_runner(settings, worker, clock.drawn_id(), market)
+    try:
+        runner = await build_runner(settings, worker, clock.drawn_id(), market)
+    except Unreadable as fault:
+        log.critical("the log cannot be read: %s", fault)
+        await asyncio.sleep(AGAIN_S)  # as below
+        return 1
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: setattr(runner, "stopping", True))
