@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from autonomy_cli import acting, careers, operators, reading, reading_log
+from autonomy_cli import acting, careers, doctor, kafka_rules, operators, reading, reading_log
 from autonomy_cli.exits import EPILOG
 
 Command = Callable[..., None]
@@ -19,7 +19,7 @@ def plain_commands() -> dict[str, Command]:
         "resume": acting.resume, "hold": acting.hold, "release": acting.release, "change": acting.change, "retire": acting.retire,
         "cancel-job": acting.cancel_job, "revert": careers.revert, "promotions": careers.promotions, "approve": careers.approve,
         "reject": careers.reject, "pin": careers.pin, "unpin": careers.unpin, "promotion-mode": careers.promotion_mode,
-        "gates": careers.gates,
+        "gates": careers.gates, "doctor": doctor.doctor,
     }  # fmt: skip
 
 
@@ -28,6 +28,7 @@ def grouped_commands() -> dict[tuple[str, str], tuple[str, Command]]:
     return {
         ("repair", "accept-divergence"): ("Ways out of a halt.", acting.accept_divergence),
         ("events", "tail"): ("The log itself.", reading_log.events_tail),
+        ("kafka", "acls"): ("What a cluster needs to be told.", kafka_rules.acls),
         ("audit", "verify"): ("Re-derive what was decided.", reading_log.audit_verify),
         ("operator", "add"): (WHO, operators.add),
         ("operator", "list"): (WHO, operators.show),

@@ -13,9 +13,11 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.admin import CreateAclsRequest
 from typing_extensions import override
 
 from autonomy import clock
+from autonomy.acls import Operation, Rule
 from autonomy.errors import Broken, Retryable
 from autonomy.kafka import minimum_in_sync, replication_of, start_client
 from autonomy.kafka_access import KafkaAccess
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 0.25
 AGAIN_S: Final = 5
 SAY_EVERY_MS: Final = 10_000
+TOPIC, LITERAL, ALLOW = 2, 3, 3
+"""Of Kafka's protocol: the kind of a resource, of its name, and of a permission."""
+OPERATIONS: Final = {Operation.READ: 3, Operation.WRITE: 4, Operation.DESCRIBE: 8, Operation.DESCRIBE_CONFIGS: 10}
 AT_LEAST: Final = frozenset({"max.message.bytes", "min.insync.replicas"})
 """Settings that may be larger than needed."""
 WITHOUT_AUTHORITY: Final = frozenset({"retention.ms", "retention.bytes"})
@@ -101,6 +106,26 @@ async def _settings(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, t
 def _seen(described: Mapping[str, Any], settings: dict[str, str | None], refusal: str) -> TopicSeen:
     partitions = described["partitions"]
     return TopicSeen(len(partitions), min(len(found["replicas"]) for found in partitions), settings, refusal)
+
+
+async def set_rules(kafka: str | KafkaAccess, wanted: Iterable[Rule]) -> None:
+    """Allow what the rules say; setting one again changes nothing.
+
+    Raises:
+        Broken: the cluster refuses, naming the rule.
+    """
+    admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=30_000)
+    await start_client(admin)
+    try:
+        for rule in wanted:
+            # The client has the request and no method for it.
+            asked = CreateAclsRequest(TOPIC, rule.topic, LITERAL, f"User:{rule.principal}", "*", OPERATIONS[rule.operation], ALLOW)
+            answer = await admin._send_request(asked)  # noqa: SLF001
+            for code, message in answer.creation_responses:
+                if code:
+                    raise Broken(f"{rule.principal}: {rule.operation.value} on {rule.topic} was not allowed: {message or f'error {code}'}")
+    finally:
+        await admin.close()
 
 
 def faults_of(seen: ClusterSeen, wanted: Iterable[Topic], replication: int | None = None) -> list[Fault]:

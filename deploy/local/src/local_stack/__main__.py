@@ -118,6 +118,8 @@ def consume(stack: Stack, arguments: list[str]) -> int:
         raise Broken(f"TOPIC must be one of {', '.join(known)}; got {topic!r}")
     stack.check_running()
     words = ["--bootstrap-server", stack.settings.kafka, "--topic", topic, "--from-beginning"]
+    if stack.security is not None:
+        words += ["--command-config", str(stack.security.properties_file("auditor"))]
     flags = ("-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
     command = stack.kafka().java("org.apache.kafka.tools.consumer.ConsoleConsumer", [*words, *arguments[1:]], flags)
     return subprocess.call(command)

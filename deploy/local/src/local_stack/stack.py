@@ -11,29 +11,30 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
 import yaml
 from aiokafka.errors import KafkaError
 
-from autonomy.cluster import check_identity, check_log, look
-from autonomy.errors import AutonomyError, Broken
+from autonomy.acls import ADMINISTRATOR, RIGHTS, rules
+from autonomy.cluster import check_identity, check_log, look, set_rules
+from autonomy.errors import AutonomyError, Broken, Retryable
 from autonomy.kafka import ensure_topics
 from autonomy.kafka_access import KafkaAccess
 from autonomy.topics import TOPICS
+from local_stack.api import look_at_api, look_at_tick, say_once
 from local_stack.database import create_database
 from local_stack.jars import ensure_jars
 from local_stack.kafka_server import KafkaServer
 from local_stack.postgres_server import PostgresServer
+from local_stack.security import Security
 from local_stack.settings import ROOT, StackSettings
 from local_stack.supervise import Program, Supervisor
 from local_stack.waiting import Waiting
 
 MIN_FREE_MIB = 1024
-HTTP_TIMEOUT_S = 10
-SAY_TIMEOUT_S = 120
+UNAVAILABLE = 503
 SERVER_START_S = 5
 SERVICE_START_S = 2
 """A process that ends sooner is started again more and more slowly; it is never called running."""
@@ -53,7 +54,13 @@ class Stack:
     def kafka(self) -> KafkaServer:
         """The broker; resolves its jars the first time."""
         jars = ensure_jars(self.settings.cache_dir.resolve())
-        return KafkaServer(self.folder / "kafka", jars, self.settings.kafka_port, self.settings.kafka_controller_port)
+        settings = self.settings
+        return KafkaServer(self.folder / "kafka", jars, settings.kafka_port, settings.kafka_controller_port, security=self.security)
+
+    @property
+    def security(self) -> Security | None:
+        """Certificates and passwords of the own Kafka, where SECURE asks for them."""
+        return Security(self.folder / "secure") if self.settings.secure and self.settings.external_kafka is None else None
 
     def check_ports(self) -> None:
         """Every port must be free.
@@ -126,6 +133,31 @@ class Stack:
             raise
         print(f"Up in {time.monotonic() - started:.1f} s.")
         self.say_where()
+        self.examine()
+
+    def examine(self) -> None:
+        """Say what `autonomy doctor` finds wrong; it is the same as by hand."""
+        ports = {"PROOF_API_PORT": str(self.settings.proof_api_port), "POSTGRES_PORT": str(self.settings.postgres_port)}
+        environment = {**os.environ, **ports, **self.kafka_environment(), "AUTONOMY_DATA_DIR": str(self.folder)}
+        environment["DATABASE_URL"] = self.database("autonomy_reader")
+        words = [sys.executable, "-W", "ignore", "-m", "autonomy_cli.main", "doctor", "--json"]
+        done = subprocess.run(words, check=False, capture_output=True, text=True, env=environment, cwd=ROOT)
+        try:
+            checks = json.loads(done.stdout)["checks"]
+        except (ValueError, KeyError):
+            print(f"  Doctor       could not run: {done.stderr.strip()[-500:]}", file=sys.stderr)
+            return
+        wrong = [check for check in checks if check["status"] != "ok"]
+        print(f"  Doctor       {len(checks) - len(wrong)} of {len(checks)} checks are well (autonomy doctor shows them)")
+        for check in wrong:
+            print(f"               {check['status']}: {check['name']}: {check['found']} {check['hint']}".rstrip(), file=sys.stderr)
+
+    def kafka_environment(self, principal: str = "auditor") -> dict[str, str]:
+        """What a client of this stack's Kafka is told; with SECURE it comes as a principal."""
+        found = {"KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka}
+        if self.settings.external_kafka is None:
+            found["KAFKA_CLUSTER_ID"] = self.kafka().cluster_id()
+        return found if self.security is None else found | self.security.environment(principal)
 
     def initialise(self, waiting: Waiting) -> None:
         """Wait for the servers, see that they are this stack's, then make topics, roles, tables; safe to do again.
@@ -145,7 +177,7 @@ class Stack:
             if self.settings.external_kafka is None:
                 ports = {"KAFKA_PORT": self.settings.kafka_port, "KAFKA_CONTROLLER_PORT": self.settings.kafka_controller_port}
                 waiting.until_listens("kafka", ports)
-            asyncio.run(self.make_topics())
+            waiting.until("the topics", self.attempt_topics, self.servers())
             running = "they run"
             waiting.until("the migrations", lambda: running if migrating.poll() is None else None, self.servers())
         finally:
@@ -155,6 +187,14 @@ class Stack:
         if migrating.returncode != 0:
             raise Broken("the migrations failed; see above")
 
+    def attempt_topics(self) -> str | None:
+        """None when they are made, else what the broker said."""
+        try:
+            asyncio.run(self.make_topics())
+        except (KafkaError, Retryable) as refusal:
+            return f"Kafka does not answer in time ({refusal!r})"
+        return None
+
     async def make_topics(self) -> None:
         """Make the topics of the log, once it is known that this is the cluster that was meant.
 
@@ -162,11 +202,15 @@ class Stack:
             Broken: it is another one, or its topics were made by somebody else.
         """
         access = KafkaAccess.of(self.settings.kafka)
+        if self.security is not None:
+            access = self.security.access(self.settings.kafka, ADMINISTRATOR)
         expected = self.kafka().cluster_id() if self.settings.external_kafka is None else access.cluster_id
         access = access.model_copy(update={"cluster_id": expected})
         check_identity(await look(access, ()), expected)
         await ensure_topics(access, TOPICS)
         await check_log(access)
+        if self.security is not None:
+            await set_rules(access, rules())
 
     def programs(self) -> list[Program]:
         """Everything that is supervised."""
@@ -174,6 +218,8 @@ class Stack:
         if self.settings.external_kafka is None:
             kafka = self.kafka()
             kafka.prepare()
+            if self.security is not None:
+                self.security.write_for_people(self.settings.kafka)
             programs.append(Program("kafka", kafka.command(), 10, stop_wait_s=20, start_s=SERVER_START_S))
         if self.settings.external_postgres is None:
             self.postgres.prepare()
@@ -192,16 +238,19 @@ class Stack:
 
     def services(self) -> list[Program]:
         """The five services with their environment; each gets the database role that it needs and no other."""
-        common = {"KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka, "NUMBA_CACHE_DIR": str(ROOT / ".venv" / "numba")}
-        if self.settings.external_kafka is None:
-            common["KAFKA_CLUSTER_ID"] = self.kafka().cluster_id()
+        common = {"NUMBA_CACHE_DIR": str(ROOT / ".venv" / "numba")}
         common |= {
             name: os.environ[name] for name in os.environ if name.startswith(("OTEL_", "LOG_LEVEL", "BARS_FOLDER", "RUNNER_", "EVOLUTION_"))
         }
 
         def service(name: str, module: str, priority: int, **environment: str) -> Program:
             command = (sys.executable, "-m", module)
-            return Program(name, command, priority, common | environment, directory=str(ROOT), stop_wait_s=15, start_s=SERVICE_START_S)
+            principal = "job-runner" if name.startswith("job-runner") else name
+            # The page has no business with Kafka: it gets no credential for it.
+            kafka = self.kafka_environment(principal) if principal in RIGHTS else {}
+            return Program(
+                name, command, priority, kafka | common | environment, directory=str(ROOT), stop_wait_s=15, start_s=SERVICE_START_S
+            )
 
         artifacts = str(self.folder / "artifacts")
         runners = [
@@ -252,61 +301,45 @@ class Stack:
         self.wait_api(waiting)
         # A policy said twice acts once: its key is its content.
         policy = yaml.safe_load(self.settings.policy.read_text())
-        self.say({"type": "set-policy", "document": policy, "reason": "make up"})
+        self.say({"type": "set-policy", "document": policy, "reason": "make up"}, waiting)
         bots = yaml.safe_load(self.settings.fleet.read_text())["bots"]
-        answer = self.say({"type": "register-bots", "bots": bots, "reason": "make up"})
+        answer = self.say({"type": "register-bots", "bots": bots, "reason": "make up"}, waiting)
         rejected = [outcome for outcome in answer.get("outcomes", []) if outcome["outcome"] == "REJECTED"]
         for outcome in rejected:
             print(f"  {outcome['botId']} was rejected: {outcome['field']}: {outcome['limit']}", file=sys.stderr)
 
-    def say(self, command: dict[str, object]) -> dict[str, list[dict[str, str]]]:
-        """Say a command as operator `local`."""
-        content = json.dumps(command, sort_keys=True, default=str)
+    def say(self, command: dict[str, object], waiting: Waiting) -> dict[str, list[dict[str, str]]]:
+        """Say a command as operator `local`, again while the proof API cannot take it: its key makes it one command.
+
+        Raises:
+            Broken: it was refused, or a process that it needs cannot run.
+        """
+        answers: list[dict[str, list[dict[str, str]]]] = []
         token = (self.folder / "operator.token").read_text().strip()
-        request = urllib.request.Request(  # noqa: S310 (our own loopback address)
-            f"{self.api}/api/commands", data=content.encode(), method="POST",
-            headers={
-                "Content-Type": "application/json", "Authorization": f"Bearer {token}",
-                "Idempotency-Key": hashlib.sha256(content.encode()).hexdigest(),
-            },
-        )  # fmt: skip
-        try:
-            with urllib.request.urlopen(request, timeout=SAY_TIMEOUT_S) as response:  # noqa: S310
-                answer: dict[str, list[dict[str, str]]] = json.loads(response.read())
-        except urllib.error.HTTPError as refusal:
-            raise Broken(f"{command['type']} was refused: {refusal.read().decode()[:500]}") from refusal
-        return answer
+
+        def attempt() -> str | None:
+            try:
+                answers.append(say_once(self.api, token, command))
+            except urllib.error.HTTPError as refusal:
+                words = refusal.read().decode()[:500]
+                if refusal.code != UNAVAILABLE:
+                    raise Broken(f"{command['type']} was refused: {words}") from refusal
+                return words
+            except (OSError, HTTPException) as refusal:
+                return f"the proof API does not answer ({refusal})"
+            return None
+
+        waiting.until(str(command["type"]), attempt, ("planner", "projection", "proof-api", *self.servers()))
+        return answers[-1]
 
     def wait_api(self, waiting: Waiting) -> None:
         """Block until the proof API answers and everything behind it."""
         waiting.until_listens("proof-api", {"PROOF_API_PORT": self.settings.proof_api_port})
-        waiting.until("the proof API", self.look_at_api, ("planner", "projection", "proof-api", *self.servers()))
-
-    def look_at_api(self) -> str | None:
-        """None when it is ready, else its own words."""
-        try:
-            with urllib.request.urlopen(f"{self.api}/readyz", timeout=HTTP_TIMEOUT_S):  # noqa: S310
-                return None
-        except urllib.error.HTTPError as refusal:
-            try:
-                return str(json.loads(refusal.read())["reason"] or f"it answers {refusal.code}")
-            except (ValueError, KeyError, TypeError):
-                return f"it answers {refusal.code}"
-        except (OSError, HTTPException) as refusal:
-            return f"it does not answer ({refusal})"
+        waiting.until("the proof API", lambda: look_at_api(self.api), ("planner", "projection", "proof-api", *self.servers()))
 
     def wait_first_tick(self, waiting: Waiting) -> None:
         """Block until a tick was accepted and shows."""
-        waiting.until("the first tick", self.look_at_tick, ("planner", "projection", "proof-api", *self.servers()))
-
-    def look_at_tick(self) -> str | None:
-        """None when a tick shows, else what is seen."""
-        try:
-            with urllib.request.urlopen(f"{self.api}/api/_proof/autonomy", timeout=HTTP_TIMEOUT_S) as response:  # noqa: S310
-                found = json.loads(response.read())
-        except (OSError, HTTPException, ValueError) as refusal:
-            return f"the proof API does not answer ({refusal})"
-        return None if found["lastTickAt"] is not None else "no tick was accepted yet"
+        waiting.until("the first tick", lambda: look_at_tick(self.api), ("planner", "projection", "proof-api", *self.servers()))
 
     def servers(self) -> tuple[str, ...]:
         """The servers that this stack starts itself."""

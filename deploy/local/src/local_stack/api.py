@@ -1,0 +1,54 @@
+"""What `make up` asks of the proof API: whether it is ready, whether a tick shows, and its two commands."""
+
+import hashlib
+import json
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from typing import Final
+
+HTTP_TIMEOUT_S: Final = 10
+SAY_TIMEOUT_S: Final = 120
+
+
+def look_at_api(api: str) -> str | None:
+    """None when it is ready, else its own words."""
+    try:
+        with urllib.request.urlopen(f"{api}/readyz", timeout=HTTP_TIMEOUT_S):  # noqa: S310
+            return None
+    except urllib.error.HTTPError as refusal:
+        try:
+            return str(json.loads(refusal.read())["reason"] or f"it answers {refusal.code}")
+        except (ValueError, KeyError, TypeError):
+            return f"it answers {refusal.code}"
+    except (OSError, HTTPException) as refusal:
+        return f"it does not answer ({refusal})"
+
+
+def look_at_tick(api: str) -> str | None:
+    """None when a tick shows, else what is seen."""
+    try:
+        with urllib.request.urlopen(f"{api}/api/_proof/autonomy", timeout=HTTP_TIMEOUT_S) as response:  # noqa: S310
+            found = json.loads(response.read())
+    except (OSError, HTTPException, ValueError) as refusal:
+        return f"the proof API does not answer ({refusal})"
+    return None if found["lastTickAt"] is not None else "no tick was accepted yet"
+
+
+def say_once(api: str, token: str, command: dict[str, object]) -> dict[str, list[dict[str, str]]]:
+    """Say a command once; its key is its content, so that the same words are one command.
+
+    Raises:
+        HTTPError, OSError or HTTPException: it was refused, or it is unknown whether it landed.
+    """
+    content = json.dumps(command, sort_keys=True, default=str)
+    request = urllib.request.Request(  # noqa: S310 (our own loopback address)
+        f"{api}/api/commands", data=content.encode(), method="POST",
+        headers={
+            "Content-Type": "application/json", "Authorization": f"Bearer {token}",
+            "Idempotency-Key": hashlib.sha256(content.encode()).hexdigest(),
+        },
+    )  # fmt: skip
+    with urllib.request.urlopen(request, timeout=SAY_TIMEOUT_S) as response:  # noqa: S310
+        answer: dict[str, list[dict[str, str]]] = json.loads(response.read())
+    return answer
