@@ -106,9 +106,11 @@ def tick_facts() -> tuple[e.Event, ...]:
         e.HoldPlaced(**place, kind="OPERATOR", reason="looks odd"),
         e.HoldReleased(**place, kind="QUARANTINE"),
         e.CancelRequested(**place, job_id=an_id("job"), cause=Cause.CANCELLED_BY_OPERATOR),
+        e.RuleVote(command_id=an_id("command"), command="set-policy.v1", subject=a_digest("policy"), actor="ada", complete=False),
         e.ChainRepaired(
             at_tick=7, sealed_state_hash=a_digest("sealed"), folded_state_hash=a_digest("folded"), actor="ada", reason="known fault",
         ),
+        e.AnnouncementRequested(process_id=an_id("runner-1"), announcement=a_digest("announcement")),
         e.BotDecision(
             bot_id="aapl-sma", tick=7, reason=Reason.BLOCKED_BY_GATES, job_type=JobType.BACKTEST_REFRESH, job_id=an_id("job"),
             blockers=(BLOCKER,), promotion=(GATE,), promotion_to=Stage.PAPER, detail="NEXT_REFRESH", until=NOON, next_due_at=LATER, limit="concurrency", limit_value=5, place=3,
@@ -188,6 +190,19 @@ def signs_of_life() -> tuple[e.Event, ...]:
     )  # fmt: skip
 
 
+def later_examples() -> tuple[e.Event, ...]:
+    """The events that got fields later, with those set: records without them keep their golden record."""
+    lost = e.Head(tick=9, offset=99, hash=a_digest("seal-9"))
+    later: dict[type[e.Event], dict[str, object]] = {
+        e.AcceptDivergence: {"input_root": a_digest("inputs"), "abandoned": lost},
+        e.ChainRepaired: {"input_root": a_digest("inputs"), "abandoned": lost, "approved_by": ("ada", "ben")},
+        e.PlannerRun: {"input_marks": "1:AAECAwQF"},
+        e.RunnerHeartbeat: {"announcement": a_digest("announcement")},
+        e.ProbePulse: {"applied": lost},
+    }
+    return tuple(event.model_copy(update=later[type(event)]) for event in examples() if type(event) in later)
+
+
 def encoded(event: e.Event) -> bytes:
     """The record's value, with every part of the envelope."""
     return encode(
@@ -201,6 +216,10 @@ def main() -> None:
     GOLDEN.mkdir(exist_ok=True)
     for event in examples():
         path = GOLDEN / f"{event.wire}.json"
+        if not path.exists():
+            path.write_bytes(encoded(event))
+    for event in later_examples():
+        path = GOLDEN / f"{event.wire}.later.json"
         if not path.exists():
             path.write_bytes(encoded(event))
 

@@ -49,8 +49,10 @@ class Broker:
 
     def kill(self) -> None:
         assert self.process is not None
+        assert self.process.poll() is None, f"the broker had ended by itself with {self.process.returncode}"
+        self.server.wait_ready()
         self.process.kill()
-        self.process.wait()
+        assert self.process.wait() == -signal.SIGKILL
 
     def freeze(self) -> None:
         """Stop every thread; returns once none runs any more, which takes a busy machine a while."""
@@ -107,6 +109,8 @@ class Database:
     def kill(self) -> None:
         """The whole process group at once, as a crash of the machine's software would."""
         assert self.process is not None
+        assert self.process.poll() is None, f"PostgreSQL had ended by itself with {self.process.returncode}"
+        self.server.wait_ready()
         os.killpg(self.process.pid, 9)
         self.process.wait()
 
@@ -141,6 +145,25 @@ def a_broker(folder: Path) -> Iterator[Broker]:
         yield broker
     finally:
         broker.stop()
+
+
+@contextlib.contextmanager
+def a_cluster(folder: Path, nodes: int) -> Iterator[list[Broker]]:
+    """Brokers of one cluster."""
+    ports = {number: free_port() for number in range(1, nodes + 1)}
+    servers = [KafkaServer(folder / f"kafka-{number}", jars_folder(), free_port(), port, number, ports) for number, port in ports.items()]
+    with contextlib.ExitStack() as stack:
+        brokers = []
+        for server in servers:
+            server.prepare()
+            broker = Broker(server)
+            stack.callback(broker.stop)
+            with (server.folder / "out.log").open("ab") as out:
+                broker.process = subprocess.Popen(server.command(), stdout=out, stderr=out, start_new_session=True)
+            brokers.append(broker)
+        for server in servers:
+            server.wait_ready(180)
+        yield brokers
 
 
 @contextlib.contextmanager

@@ -16,11 +16,10 @@ from prometheus_client import Counter, Gauge
 
 from autonomy import clock
 from autonomy.chain import Chain, read_record
-from autonomy.envelope import Undecodable, decode, encode, event_id_of
+from autonomy.envelope import Undecodable, content_hash, decode, encode, event_id_of
 from autonomy.errors import BadInput
 from autonomy.events import (
     CapabilitiesAnnounced,
-    Event,
     HeldJob,
     JobEnqueued,
     JobFailed,
@@ -32,7 +31,6 @@ from autonomy.events import (
 )
 from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Outgoing, Record, build_producer
-from autonomy.lifecycle import JobStep
 from autonomy.producer import Producer
 from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, partition_of
@@ -102,6 +100,7 @@ class Runner:
     beats_sent: dict[int, float] = field(default_factory=dict)
     released_mono_ms: dict[str, float] = field(default_factory=dict)
     releases: dict[str, int] = field(default_factory=dict)
+    announcement: str | None = None
     caught_up: bool = False
     stopping: bool = False
     paused: bool = False
@@ -116,7 +115,7 @@ class Runner:
             if not self.caught_up and self.reader.reached(ends):
                 self.caught_up = True
                 log.info("caught up", extra={"tick": self.chain.head.tick, "queued": len(self.queue.fold.jobs)})
-            if self.caught_up:
+            if self.caught_up and not self.reader.fault:  # what cannot be read may say that a job is taken, or over
                 await self.claim()
         await self.drain()
 
@@ -139,6 +138,8 @@ class Runner:
         await self.release(mono_ms)
         self.queue.forget_settled()
         HELD.set(len(self.queue.held()))
+        if self.queue.asked_again:
+            await self.announce()
         if mono_ms - self.beat_mono_ms >= self.settings.beat_s * 1000:
             await self.beat(mono_ms)
 
@@ -157,7 +158,7 @@ class Runner:
             return  # the projection quarantines it; here it can change nothing
         event = received.event
         if record.topic == JOBS:
-            self.queue.step(_as_step(event), mono_ms)
+            self.queue.step(event, mono_ms)  # type: ignore[arg-type] # the codec refuses any other type on this topic
         elif isinstance(event, RunnerHeartbeat):
             self.queue.beat(event, mono_ms)
             if event.process_id == self.process_id:
@@ -288,7 +289,7 @@ class Runner:
         self.beat_sequence += 1
         listed = [claim for claim in self.queue.held() if self.queue.wins(claim) and claim.works_since(last_mono_ms)]
         beat = RunnerHeartbeat(
-            process_id=self.process_id, sequence=self.beat_sequence, stopping=stopping,
+            process_id=self.process_id, sequence=self.beat_sequence, stopping=stopping, announcement=self.announcement,
             jobs=tuple(_held(claim) for claim in listed), **self.slots(),
         )  # fmt: skip
         self.beats_sent[self.beat_sequence] = mono_ms
@@ -303,10 +304,12 @@ class Runner:
         return {f"{group}_slots": self.queue.rules.slots.get(group, 0) for group in SlotGroup}
 
     async def announce(self) -> None:
-        """Say what this process can do."""
+        """Say what this process can do; each heartbeat names it from then on, so that a planner without it asks again."""
         said = self.worker.capabilities(self.process_id, self.settings.research_slots)
         types = tuple(sorted(self.queue.rules.job_types))
-        await self.tell_runners(said.model_copy(update={"job_types": types, **self.slots()}))
+        said = said.model_copy(update={"job_types": types, **self.slots()})
+        self.announcement, self.queue.asked_again = content_hash(said), False
+        await self.tell_runners(said)
 
     async def tell_runners(self, event: RunnerHeartbeat | CapabilitiesAnnounced) -> bool:
         """Append to `autonomy.runners`."""
@@ -340,11 +343,6 @@ def _held(claim: Claim) -> HeldJob:
     )  # fmt: skip
 
 
-def _as_step(event: Event) -> JobStep:
-    # The codec refuses any other type on this topic.
-    return event  # type: ignore[return-value]
-
-
 def slots_of(settings: RunnerSettings, job_types: frozenset[JobType]) -> Mapping[SlotGroup, int]:
     """The slots by group, none for what nobody here can do."""
     wanted = {
@@ -363,7 +361,7 @@ async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str
         JOBS: list(chain.cut.get(JOBS, (0,) * PARTITIONS[JOBS])),
         RUNNERS: list(chain.cut.get(RUNNERS, (0,) * PARTITIONS[RUNNERS])),
     }
-    reader = await LogReader.open(settings.kafka, starts)
+    reader = await LogReader.open(settings.kafka, starts, goes_on=True)
     producer = await Producer.open(lambda: build_producer(settings.kafka))
     job_types = worker.job_types | ({JobType.RUNNER_START} if market is not None and settings.runner_slots else frozenset())
     rules = Rules(

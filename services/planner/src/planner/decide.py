@@ -18,7 +18,7 @@ from planner.state import State
 from planner.view import View
 from planner.wishes import Decision
 
-DECIDER = "life-2"
+DECIDER = "life-3"
 """The version of this logic; a change that alters a replay is a new one."""
 SCHEDULED = Reason.SCHEDULED
 _reason_of, _blockers_of = itemgetter(1), itemgetter(3)

@@ -117,12 +117,14 @@ class Recommendation(Struct, frozen=True):
     Attributes:
         evidence_job: once the first of two approvers requested it, the one that they saw.
         requested_by: that approver.
+        policy: hash of the policy then: two people agree to the same thresholds too.
     """
 
     id: str
     to_stage: Stage
     evidence_job: str
     requested_by: str | None = None
+    policy: str = ""
 
 
 class Failure(Struct, frozen=True):
@@ -233,7 +235,12 @@ class SymbolOffer(Struct, frozen=True):
 
 
 class RunnerProcess(Struct, frozen=True):
-    """A process that beats, and what it announced."""
+    """A process that beats, and what it announced.
+
+    Attributes:
+        announcement: hash of the announcement that this is.
+        named: the one that its last heartbeat named.
+    """
 
     process_id: str
     silent_ms: int = 0
@@ -245,6 +252,13 @@ class RunnerProcess(Struct, frozen=True):
     strategies: tuple[tuple[str, int, str], ...] = ()
     symbols: tuple[SymbolOffer, ...] = ()
     stopping: bool = False
+    announcement: str = ""
+    named: str = ""
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it beats with an announcement that is not the one held here."""
+        return self.named not in {"", self.announcement}
 
 
 class Pause(Struct, frozen=True):
@@ -255,6 +269,14 @@ class Pause(Struct, frozen=True):
     actor: str
     since_ms: int
     reason: str
+
+
+class Vote(Struct, frozen=True):
+    """The first approver's word for a change of the rules that needs two."""
+
+    command: str
+    actor: str
+    since_ms: int
 
 
 class Singletons(Struct, frozen=True):
@@ -273,3 +295,8 @@ class Singletons(Struct, frozen=True):
     promotions: tuple[tuple[int, int], ...] = ()
     last_offer: RunnerProcess | None = None
     refused: int = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody set a policy yet."""
+        return self.policy is DEFAULT or self.policy == DEFAULT

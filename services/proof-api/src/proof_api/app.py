@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autonomy import clock
 from autonomy.errors import BadInput, Broken
-from autonomy.postgres import NOT_READY
+from autonomy.postgres import NOT_READY, is_refusal, words_of
 from autonomy.producer import LOST
 from proof_api import problems
 from proof_api.auth import Operators
@@ -50,6 +50,7 @@ def create_app(settings: ProofSettings) -> FastAPI:
             watch=Watch(settings.kafka, clock.drawn_id(), voice, hours=hours), pool=None, operators=Operators(settings.operators_file),
             desk=Desk(voice),
         )  # fmt: skip
+        context.watch.applied = context.snapshots.head
         app.state.context = context
         tasks = [
             asyncio.create_task(work) for work in (context.snapshots.run(), context.watch.run(), context.watch.probe(), keep_pool(context))
@@ -124,5 +125,5 @@ async def keep_pool(context: Context) -> None:
         try:
             context.pool = await Pool.open(context.settings.database_url)
         except NOT_READY as refusal:
-            log.warning("waiting for PostgreSQL: %r", refusal)
+            log.log(logging.ERROR if is_refusal(refusal) else logging.WARNING, "waiting for PostgreSQL: %s", words_of(refusal))
             await asyncio.sleep(RETRY_S)

@@ -59,7 +59,7 @@ class Context:
     def judged(self) -> tuple[int, Judgement, LogFacts, ReadFacts]:
         """Now, by the broker's clock, and what can be said now."""
         read = self.snapshots.facts()
-        log = self.watch.facts(read.applied_tick, read.applied_hash, self.snapshots.applied_probe_ms)
+        log = self.watch.facts(read.applied_tick, read.applied_hash, self.snapshots.applied_probe_ms, read.applied_offset)
         now_ms = self.watch.now_ms()
         return now_ms, judge(log, read, now_ms), log, read
 

@@ -12,8 +12,9 @@ from typing import Final, cast
 
 import asyncpg
 
-from autonomy.postgres import prepare
+from autonomy.postgres import check_schema, check_session, is_refusal, prepare
 from autonomy.read_model import SCHEMA
+from proof_api.proof import Trouble
 
 SIZE: Final = 8
 QUERY_TIMEOUT_S: Final = 5
@@ -39,7 +40,8 @@ class Pool:
             OSError, asyncpg.PostgresError: the database does not answer, or refuses.
         """
         return cls(await asyncpg.create_pool(
-            url, min_size=1, max_size=SIZE, command_timeout=QUERY_TIMEOUT_S, timeout=LEND_TIMEOUT_S, init=prepare, reset=as_it_is,
+            url, min_size=1, max_size=SIZE, command_timeout=QUERY_TIMEOUT_S, timeout=LEND_TIMEOUT_S, init=make_ready,
+            reset=as_it_is,
             server_settings={"search_path": SCHEMA},
         ))  # fmt: skip
 
@@ -64,5 +66,28 @@ class Pool:
         self.driver.terminate()
 
 
+async def make_ready(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Look at a new session before it is lent.
+
+    Raises:
+        Unfit: it would read wrong, or elsewhere.
+    """
+    settings = connection.get_settings()
+    check_session(settings.server_encoding, settings.client_encoding)
+    await check_schema(connection, SCHEMA)
+    await prepare(connection)
+
+
 async def as_it_is(_connection: object) -> None:
     """What is read here leaves nothing in a session but an open transaction, which the pool ends by itself: no statement more."""
+
+
+def trouble_of(refusal: BaseException) -> Trouble:
+    """What kind of trouble an error is, by the database's own code."""
+    match refusal:
+        case asyncpg.LockNotAvailableError():
+            return "locked"
+        case asyncpg.QueryCanceledError():
+            return "cancelled"
+        case _:
+            return "refused" if is_refusal(refusal) else "down"

@@ -15,7 +15,7 @@ from proof_api.broker_clock import MAX_SKEW_MS
 from proof_api.capacity import UNKNOWN, Capacity
 
 Verdict = Literal["TICKING", "PAUSED", "STALLED", "LATE", "DOWN"]
-Trouble = Literal["down", "locked", "cancelled"]
+Trouble = Literal["down", "refused", "locked", "cancelled"]
 Status = Literal["fresh", "stale", "unverified", "unavailable"]
 FRESH_LAG_MS: Final = 5_000
 HARD_LAG_MS: Final = 30_000
@@ -49,7 +49,8 @@ class LogFacts:
         last_tick_ms: time of the newest accepted tick, as its seal says.
         halted: why a living planner halted, while none leads.
         standby_halted: the same, while another one leads.
-        diverged: where the read model's head and this chain disagree.
+        diverged: where the read model's head and this chain disagree, or what the log lost.
+        blind: what of the chain this process cannot read; then it knows nothing about ticks, and says so.
     """
 
     head_tick: int | None = None
@@ -68,6 +69,7 @@ class LogFacts:
     halted: str = ""
     standby_halted: str = ""
     diverged: str = ""
+    blind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,12 @@ class ReadFacts:
     Attributes:
         age_ms: since the snapshot was taken; None if there is none.
         problem: why there is no answer of PostgreSQL now.
-        trouble: what that is: it does not answer (down), a lock holds this process back (locked), it ended the statement (cancelled).
+        trouble: what that is: it does not answer (down), will not have this process (refused), a lock holds this process back (locked), or
+            it ended the statement (cancelled).
         blocked: who waits for whose lock, as PostgreSQL tells it; asked while there is no answer, or the rows are late.
         probe_age_ms: age of the newest probe that the projection applied; None if it never applied one.
         waited_ms: since this process began to look.
+        stuck: what of the log the projection cannot read.
         capacity: whether anything can run.
         body: the document's parts that come from rows.
     """
@@ -92,6 +96,7 @@ class ReadFacts:
     capacity: Capacity = UNKNOWN
     probe_age_ms: float | None = None
     waited_ms: float = 0.0
+    stuck: str = ""
     applied_tick: int = 0
     applied_hash: str = ""
     applied_offset: int = -1
@@ -150,15 +155,17 @@ def judge(log: LogFacts, read: ReadFacts, now_ms: int) -> Judgement:
     postgres_ok = not read.problem and read.age_ms is not None and read.age_ms <= SNAPSHOT_MS
     kafka_ok = log.seen_age_ms is not None and log.seen_age_ms <= HEAD_SEEN_MS
     behind = behind_of(log, read, postgres_ok=postgres_ok)
-    planner = planner_check(log, read, now_ms) if kafka_ok else "unknown"
+    planner = planner_check(log, read, now_ms) if kafka_ok and not log.blind else "unknown"
     checks = {
         "kafka": "ok" if kafka_ok else "down",
         "postgres": postgres_check(read, answers=postgres_ok),
-        "projection": projection_check(behind, postgres_ok=postgres_ok),
+        "projection": projection_check(behind, postgres_ok=postgres_ok) if not read.stuck or not postgres_ok else "down",
         "planner": planner,
         "runners": read.capacity.check if postgres_ok else "unknown",
         "probe": probe_check(log, read) if kafka_ok else "unknown",
-        "chain": "broken" if log.diverged or log.halted or log.standby_halted else ("ok" if log.head_hash is not None else "unknown"),
+        "chain": "broken"
+        if log.diverged or log.blind or log.halted or log.standby_halted
+        else ("ok" if log.head_hash is not None else "unknown"),
         "clock": "unknown" if log.skew_ms is None else "ok" if abs(log.skew_ms) <= MAX_SKEW_MS else "wrong",
         "canary": "off",
     }
@@ -244,8 +251,8 @@ def grade(log: LogFacts, read: ReadFacts, behind: Behind, checks: Mapping[str, s
     kafka_ok = checks["kafka"] == "ok"
     if not has_rows:
         return "unavailable", 503, why_no_rows(read, checks["postgres"])
-    if log.diverged or log.halted:
-        return "unavailable", 503, f"the chain is broken: {log.diverged or log.halted}"
+    if broken := why_no_chain(log, read):
+        return "unavailable", 503, broken
     if log.seen_age_ms is None or log.seen_age_ms > HEAD_LOST_MS:
         return "unavailable", 503, "Kafka was not seen for over 30 s"
     # Without Kafka nothing new can arrive: only what the projection was behind before that is the projection's own.
@@ -263,11 +270,22 @@ def grade(log: LogFacts, read: ReadFacts, behind: Behind, checks: Mapping[str, s
     return "fresh", 200, ""
 
 
+def why_no_chain(log: LogFacts, read: ReadFacts) -> str:
+    """Why nobody can say what the log holds, in words; empty when the chain is whole and readable."""
+    if log.diverged or log.halted:
+        return f"the chain is broken: {log.diverged or log.halted}"
+    if log.blind:
+        return f"this process cannot read the log: {log.blind}"
+    return f"the projection cannot read the log: {read.stuck}" if read.stuck else ""
+
+
 def why_no_rows(read: ReadFacts, check: str) -> str:
     """The reason in words, by what PostgreSQL itself said of it."""
     match check:
         case "locked":
             return f"a lock in PostgreSQL holds the proof API back: {read.blocked or read.problem}"
+        case "refused":
+            return f"PostgreSQL refuses: {read.problem}"
         case "cancelled":
             return f"PostgreSQL ended the proof API's statement: {read.problem}"
         case _:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from autonomy import clock
+from autonomy.events import Head
 from autonomy.policy import DEFAULT
 from autonomy.postgres import ENDED, NOT_READY, Waits, connect, who_waits, words_of
 from autonomy.read_model import CHANNEL, SCHEMA
@@ -21,6 +22,7 @@ from autonomy.values import instant_of_ms, iso, ms_of
 from proof_api.broker_clock import BrokerClock
 from proof_api.capacity import capacity_of
 from proof_api.now import lease_of
+from proof_api.pool import trouble_of
 from proof_api.proof import FRESH_LAG_MS, ReadFacts, Trouble
 from proof_api.queries import word_of
 
@@ -41,6 +43,7 @@ COUNTED = ("void_records", "void_seals", "void_steps", "quarantined")
 HEAD_SQL = "SELECT * FROM projection_head"
 # One from the future was written before the broker's clock was set back: it would vouch for the rows until that time comes again.
 PROBE_SQL = "SELECT max(appended_at) FROM pulses WHERE source = 'probe' AND appended_at <= $1::timestamptz + interval '5 seconds'"
+STUCK_SQL = "SELECT problem FROM pulses WHERE source = 'projection'"
 RUNS_SQL = "SELECT * FROM autonomy_planner_runs ORDER BY tick DESC LIMIT $1"
 JOBS_SQL = "SELECT id, bot_id, job_type, status, created_at FROM bot_jobs ORDER BY created_at DESC, seq DESC LIMIT $1"
 LIVE_SQL = """
@@ -115,6 +118,11 @@ class Snapshots:
         """The broker's time of the newest probe that the rows have."""
         return self.picture.probe_appended_ms if self.picture else None
 
+    def head(self) -> Head | None:
+        """The tick that the rows stand on; None before the first."""
+        read = self.picture.read if self.picture else ReadFacts()
+        return Head(tick=read.applied_tick, offset=read.applied_offset, hash=read.applied_hash) if read.applied_hash else None
+
     def now_ms(self) -> int:
         """The time by the broker's clock."""
         return self.hours.now_ms(clock.monotonic_ms(), clock.now_ms())
@@ -132,7 +140,7 @@ class Snapshots:
             probe_age_ms=probe_age, waited_ms=mono_ms - self.started_mono_ms,
             applied_tick=read.applied_tick, applied_hash=read.applied_hash, applied_offset=read.applied_offset,
             last_tick_ms=read.last_tick_ms, tick_interval_s=read.tick_interval_s, loop_enabled=read.loop_enabled,
-            paused_by=read.paused_by, body=read.body,
+            paused_by=read.paused_by, stuck=read.stuck, body=read.body,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -210,17 +218,6 @@ class Snapshots:
                 connection.terminate()
 
 
-def trouble_of(refusal: BaseException) -> Trouble:
-    """What kind of trouble an error is, by the database's own code."""
-    match refusal:
-        case asyncpg.LockNotAvailableError():
-            return "locked"
-        case asyncpg.QueryCanceledError():
-            return "cancelled"
-        case _:
-            return "down"
-
-
 async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: int, now: datetime) -> Picture:
     """Read one consistent picture.
 
@@ -232,6 +229,7 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         head = await connection.fetchrow(HEAD_SQL)
         probe = await connection.fetchval(PROBE_SQL, now)
+        stuck = await connection.fetchval(STUCK_SQL)
         runs = await connection.fetch(RUNS_SQL, RUNS_SHOWN)
         jobs = await connection.fetch(JOBS_SQL, JOBS_SHOWN)
         live = await connection.fetch(LIVE_SQL)
@@ -258,7 +256,7 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         applied_tick=head["tick"] if head else 0, applied_hash=head["hash"] if head and head["tick"] else "",
         applied_offset=head["log_offset"] if head else -1, last_tick_ms=ms_of(last["started_at"]) if last else None,
         tick_interval_s=float(document["tick_interval_s"]), loop_enabled=fleet_pause is None,
-        paused_by=_pause(fleet_pause) if fleet_pause else None, body=body,
+        paused_by=_pause(fleet_pause) if fleet_pause else None, stuck=stuck or "", body=body,
         capacity=capacity_of([dict(row) for row in runners], last, None if probe is None else min(probe, now), lease_of(document)),
     )  # fmt: skip
     return Picture(

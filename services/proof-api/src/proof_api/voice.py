@@ -9,16 +9,19 @@ import asyncio
 import contextlib
 import functools
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.structs import RecordMetadata
 from faststream.kafka import KafkaBroker
 from faststream.kafka.publisher.producer import AioKafkaFastProducerImpl
+from faststream.security import BaseSecurity, SASLOAuthBearer, SASLScram512
 from faststream.specification import AsyncAPI
 
 from autonomy import clock
 from autonomy.events import CATALOGUE, AttemptRefused, Command, ProbePulse
+from autonomy.kafka_access import KafkaAccess
+from autonomy.kafka_clients import client_options
 from autonomy.producer import LOST, UNRESOLVED_S, Renewed, discard
 from autonomy.topics import COMMANDS, PULSE
 
@@ -28,10 +31,10 @@ TRIES: Final = 2
 """Of one record: what a lost producer was refused is said once more, by the next one. A command said twice acts once."""
 
 
-def build_broker(kafka: str) -> KafkaBroker:
+def build_broker(kafka: str | KafkaAccess) -> KafkaBroker:
     """A broker with this process's publishers declared; it connects when it is started."""
     broker = KafkaBroker(
-        kafka, acks="all", enable_idempotence=True, request_timeout_ms=REQUEST_TIMEOUT_MS, retry_backoff_ms=100,
+        **broker_options(kafka), acks="all", enable_idempotence=True, request_timeout_ms=REQUEST_TIMEOUT_MS, retry_backoff_ms=100,
         metadata_max_age_ms=30_000, max_request_size=1_100_000, linger_ms=0, client_id="autonomy-proof-api", logger=None,
     )  # fmt: skip
     for kind in CATALOGUE:
@@ -41,7 +44,22 @@ def build_broker(kafka: str) -> KafkaBroker:
     return broker
 
 
-async def start_broker(kafka: str) -> KafkaBroker:
+def broker_options(kafka: str | KafkaAccess) -> dict[str, Any]:
+    """The same access as every other client's, in FastStream's words."""
+    access = KafkaAccess.of(kafka)
+    options = client_options(access)
+    found: dict[str, Any] = {"bootstrap_servers": options["bootstrap_servers"]}
+    context, encrypted = options.get("ssl_context"), access.protocol.is_encrypted
+    if not access.protocol.asks_who:
+        return found | {"security": BaseSecurity(ssl_context=context, use_ssl=encrypted)}
+    if access.mechanism == "OAUTHBEARER":
+        security: BaseSecurity = SASLOAuthBearer(ssl_context=context, use_ssl=encrypted)
+        return found | {"security": security, "sasl_oauth_token_provider": options["sasl_oauth_token_provider"]}
+    name, secret = options["sasl_plain_username"], options["sasl_plain_password"]
+    return found | {"security": SASLScram512(username=name, password=secret, ssl_context=context, use_ssl=encrypted)}
+
+
+async def start_broker(kafka: str | KafkaAccess) -> KafkaBroker:
     """A broker that is connected.
 
     Raises:
@@ -82,7 +100,7 @@ class Voice:
         unresolved: per topic, when the oldest record was said that has no answer.
     """
 
-    kafka: str
+    kafka: str | KafkaAccess
     broker: KafkaBroker = field(init=False)
     renewed: Renewed[KafkaBroker] = field(init=False)
     unresolved: dict[str, float] = field(default_factory=dict)

@@ -7,19 +7,21 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
 
 from autonomy import clock
-from autonomy.chain import Chain, read_record
+from autonomy.chain import GENESIS_HASH, Chain, read_record
+from autonomy.cluster import check_log
 from autonomy.envelope import Undecodable, decode, encode
-from autonomy.errors import Broken
+from autonomy.errors import Broken, Unreadable
 from autonomy.events import Head, PlannerPulse, ProbePulse
 from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Record
 from autonomy.producer import LOST, words_of
-from autonomy.topics import PULSE, RUNS
+from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
 from autonomy.values import iso
 from proof_api.broker_clock import BrokerClock
 from proof_api.proof import PULSE_SILENCE_MS, LogFacts
@@ -31,6 +33,12 @@ PROBE_EVERY_S = 1.0
 ASK_TIMEOUT_S = 2.0
 COMPARE_WITHIN_S = 2.0
 PULSES_BACK = 10
+AGAIN_S = 5.0
+AHEAD_MS = 3_000
+"""For so long rows may stand on a tick that this process has not read; beyond it the log does not hold that tick."""
+LOOK_EVERY_MS = 5_000
+"""Between two questions whether the beginning of a log of record is still there."""
+OF_RECORD = [TopicPartition(topic.name, number) for topic in TOPICS if topic.name in {RUNS, *INPUTS} for number in range(topic.partitions)]
 HASHES_KEPT = 5_000
 PROBES_KEPT = 4_000
 """Acknowledged and not applied: over an hour of them; the oldest of more is forgotten."""
@@ -47,11 +55,16 @@ class Watch:
     Attributes:
         hashes: of the newest accepted ticks.
         sealed_mono_ms: since when the log has each of them.
+        blind: what this process itself cannot read of the chain, in words.
+        lost: what was deleted from the beginning of a log of record, in words.
         others: the newest pulse of each planner that does not lead, and when it was said.
         hours: what time it is by the broker.
         probes: own probes that may not be applied yet: the broker's time of each, and when its ack came.
         probe_mono_ms: when the newest ack of a probe came.
         probe_problem: why the last probe was not acknowledged.
+        applied: the head that the read models stand on, for the probes to tell.
+        read_to: the offset of `autonomy.runs` up to which this process has read.
+        ahead_mono_ms: since when the rows stand on a tick that this process has not read.
     """
 
     kafka: str
@@ -66,6 +79,9 @@ class Watch:
     leader: PlannerPulse | None = None
     others: dict[str, tuple[PlannerPulse, float]] = field(default_factory=dict)
     chain_fault: str = ""
+    blind: str = ""
+    lost: str = ""
+    cluster_fault: str = ""
     sequence: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     hours: BrokerClock = field(default_factory=BrokerClock)
@@ -73,22 +89,27 @@ class Watch:
     probes: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
     probe_mono_ms: float | None = None
     probe_problem: str = ""
+    applied: Callable[[], Head | None] = lambda: None
+    read_to: int = 0
+    ahead_mono_ms: float | None = None
 
     def now_ms(self) -> int:
         """The time by the broker's clock."""
         return self.hours.now_ms(clock.monotonic_ms(), clock.now_ms())
 
-    def facts(self, applied_tick: int, applied_hash: str, applied_probe_ms: int | None = None) -> LogFacts:
+    def facts(self, applied_tick: int, applied_hash: str, applied_probe_ms: int | None = None, applied_offset: int = -1) -> LogFacts:
         """What is known now; compares the read model's head with this process's own chain.
 
         Args:
             applied_tick: the read models' head.
             applied_hash: its hash.
             applied_probe_ms: the broker's time of the newest probe that they have.
+            applied_offset: where their head's seal stood in `autonomy.runs`; -1 before the first.
         """
         mono_ms = clock.monotonic_ms()
         own = self.hashes.get(applied_tick)
-        diverged = self.chain_fault
+        missing = self._missing(Head(tick=applied_tick, offset=applied_offset, hash=applied_hash or GENESIS_HASH), mono_ms)
+        diverged = self.cluster_fault or self.chain_fault or self.lost or self.chain.forked() or missing
         if own is not None and applied_hash and own != applied_hash:
             diverged = f"at tick {applied_tick} the read models stand on {applied_hash[:12]}, the log on {own[:12]}"
         # What a process said counts as long as it lives: a halt of an hour ago is no halt now. While Kafka is not seen, silence says
@@ -113,7 +134,24 @@ class Watch:
             halted="" if self._leads(heard_until_ms) else halted,
             standby_halted=halted if self._leads(heard_until_ms) else "",
             diverged=diverged,
+            blind=self.blind,
         )
+
+    def _missing(self, applied: Head, mono_ms: float) -> str:
+        """Why the read models' head is not in the log, in words: the log lost ticks, or history was written anew below it."""
+        head = self.chain.head
+        if applied.offset < 0 or applied.tick <= head.tick or self.runs_end is None:
+            self.ahead_mono_ms = None
+            return ""
+        words = (
+            f"the read models stand on tick {applied.tick} with {applied.hash[:12]}, the log ends at tick {head.tick} with {head.hash[:12]}"
+        )
+        if applied.offset < self.read_to:
+            return words
+        # Rows may be a moment ahead of what this process has read: only an end of the log that stays below them proves a loss.
+        if self.ahead_mono_ms is None or applied.offset < self.runs_end:
+            self.ahead_mono_ms = mono_ms
+        return words if mono_ms - self.ahead_mono_ms > AHEAD_MS else ""
 
     def _leads(self, mono_ms: float) -> bool:
         """Whether a planner leads; one that said something else since then does not."""
@@ -143,37 +181,52 @@ class Watch:
         while True:
             try:
                 await self._follow()
+            except Unreadable as fault:
+                self.blind, self.seen_mono_ms = str(fault), clock.monotonic_ms()
+                log.critical("the log cannot be read: %s", fault)
+                await asyncio.sleep(AGAIN_S)
             except LOST as refusal:
                 log.warning("Kafka does not answer: %r", refusal)
                 await asyncio.sleep(0.5)
             except Broken as fault:
-                self.chain_fault = str(fault)
-                log.critical("chain: %s", fault)
-                await asyncio.sleep(5)
+                if not self.cluster_fault:
+                    self.chain_fault = str(fault)
+                log.critical("chain: %s", self.cluster_fault or fault)
+                await asyncio.sleep(AGAIN_S)
+
+    async def _check(self) -> None:
+        """Refuse a cluster whose topics are not as the log needs them; its fault is told until it is mended.
+
+        Raises:
+            Broken: names topic, setting, found and needed.
+        """
+        try:
+            await check_log(self.kafka)
+        except Broken as fault:
+            self.cluster_fault = str(fault)
+            raise
+        self.cluster_fault = ""
 
     async def _follow(self) -> None:
+        await self._check()
         horizon = await newest_horizon(self.kafka)
         self.chain, runs_from = await anchored_chain(self.kafka, horizon)
-        self.hashes, self.sealed_mono_ms = {}, {}
+        self.hashes, self.sealed_mono_ms, self.read_to = {}, {}, runs_from
         if self.chain.head.tick:
             self._keep(self.chain.head, since_ms=self.chain.now_ms)
-        async with await LogReader.open(self.kafka, {RUNS: [runs_from], PULSE: [0]}) as reader:
-            await self._near_the_end(reader)
+        async with await LogReader.open(self.kafka, {RUNS: [runs_from], PULSE: [0]}, goes_on=True) as reader:
+            await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
             (backlog_end,) = (await reader.ends([RUNS]))[RUNS]
-            asked = 0.0
+            asked = looked = 0.0
             while True:
                 for record in await reader.poll(POLL_MS):
                     self.take(record, backlog_end)
-                mono_ms = clock.monotonic_ms()
+                self.blind, mono_ms = reader.fault, clock.monotonic_ms()
+                if mono_ms - looked >= LOOK_EVERY_MS:
+                    self.lost, looked = await asyncio.wait_for(reader.deleted(OF_RECORD), ASK_TIMEOUT_S), mono_ms
                 if mono_ms - asked >= PROBE_EVERY_S * 500:
                     ends = await asyncio.wait_for(reader.ends([RUNS]), ASK_TIMEOUT_S)
                     (self.runs_end,), asked, self.seen_mono_ms = ends[RUNS], mono_ms, clock.monotonic_ms()
-
-    async def _near_the_end(self, reader: LogReader) -> None:
-        partition = TopicPartition(PULSE, 0)
-        (end,) = (await reader.ends([PULSE]))[PULSE]
-        first = (await reader.consumer.beginning_offsets([partition]))[partition]
-        reader.seek(partition, max(first, end - PULSES_BACK))
 
     def take(self, record: Record, backlog_end: int) -> None:
         """Take one record of the log; what stands below `backlog_end` was there before this process read it."""
@@ -183,6 +236,7 @@ class Watch:
             self._take_pulse(record.value, record.timestamp)
 
     def _take_run(self, record: Record, backlog_end: int) -> None:
+        self.read_to = record.offset + 1
         placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
         if isinstance(placed, Undecodable):
             return
@@ -235,7 +289,7 @@ class Watch:
             try:
                 await self.voice.ready()
                 self.sequence += 1
-                said = ProbePulse(process_id=self.process_id, sequence=self.sequence, sent_at=clock.now())
+                said = ProbePulse(process_id=self.process_id, sequence=self.sequence, sent_at=clock.now(), applied=self.applied())
                 value = encode(said, source="autonomy/proof-api", subject=self.process_id, time=said.sent_at, event_id=clock.drawn_id())
                 said_mono_ms = clock.monotonic_ms()
                 landed = await self.voice.say(PULSE, self.process_id.encode(), value, ASK_TIMEOUT_S)

@@ -1,6 +1,6 @@
 """What every event is made of: closed, frozen documents and the identifiers in them."""
 
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -15,6 +15,15 @@ Money = Annotated[str, Field(pattern=r"^-?\d{1,18}(\.\d{1,8})?$")]
 MAX_NUMBER: Final = 2**53 - 1
 Count = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 Tick = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
+
+
+def later(default: object) -> Any:  # noqa: ANN401 (a field of any type)
+    """A field that came later: left out of a record while it has its default, so the bytes and hashes of older records stay as they are.
+
+    Args:
+        default: what a record without the field means; immutable.
+    """
+    return Field(default=default, exclude_if=lambda value: value == default)
 
 
 class Document(BaseModel):
