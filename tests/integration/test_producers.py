@@ -16,11 +16,11 @@ from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 from autonomy import producer as subject
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
 from autonomy.producer import Producer
-from autonomy.topics import COMMANDS, PULSE, RUNNERS
+from autonomy.topics import COMMANDS, RUNNERS
 from proof_api.voice import Voice
 from support.log import fresh_topics
 from support.servers import Broker
-from support.squeeze import squeezed
+from support.squeeze import runners_squeezed
 
 pytestmark = pytest.mark.servers
 LARGE = b"x" * 2_000
@@ -28,7 +28,7 @@ SOON_S = 20.0
 """A new producer takes a second after the last one; the rest is for a busy machine."""
 
 
-async def say(producer: Producer | AIOKafkaProducer, value: bytes, topic: str = COMMANDS) -> int:
+async def say(producer: Producer | AIOKafkaProducer, value: bytes, topic: str = RUNNERS) -> int:
     return await append_batch(producer, topic, 0, [Outgoing(b"key", value)])
 
 
@@ -45,7 +45,7 @@ async def values_of(bootstrap: str, topic: str) -> list[bytes | None]:
 async def make_a_hole(bootstrap: str, producer: Producer | AIOKafkaProducer) -> None:
     """It works, has a batch refused, and the topic is as it was again."""
     await say(producer, b"before")
-    with squeezed(bootstrap, COMMANDS), pytest.raises(KafkaError):
+    with runners_squeezed(bootstrap), pytest.raises(KafkaError):
         await say(producer, LARGE)
 
 
@@ -93,7 +93,7 @@ async def test_a_producer_that_lost_a_batch_is_replaced(broker: Broker) -> None:
         assert await until_it_works(producer, b"after") < SOON_S
         assert producer.renewed.client is not first
         assert producer.renewed.problem == ""
-    assert await values_of(broker.bootstrap, COMMANDS) == [b"before", b"after"]
+    assert await values_of(broker.bootstrap, RUNNERS) == [b"before", b"after"]
 
 
 async def test_a_record_that_nobody_waits_for_is_watched_too(broker: Broker) -> None:
@@ -101,17 +101,17 @@ async def test_a_record_that_nobody_waits_for_is_watched_too(broker: Broker) -> 
     await asyncio.to_thread(fresh_topics, broker.bootstrap)
     async with a_producer(broker.bootstrap) as producer:
         first = producer.renewed.client
-        await producer.send(PULSE, b"before", key=b"key", partition=0)
+        await producer.send(RUNNERS, b"before", key=b"key", partition=0)
         assert first is not None
         await first.flush()
-        with squeezed(broker.bootstrap, PULSE):
-            await producer.send(PULSE, LARGE, key=b"key", partition=0)
+        with runners_squeezed(broker.bootstrap):
+            await producer.send(RUNNERS, LARGE, key=b"key", partition=0)
             async with asyncio.timeout(SOON_S):
                 while producer.renewed.client is first:
                     await asyncio.sleep(0.05)
         await producer.renewed.ready(SOON_S)
-        await producer.send(PULSE, b"after", key=b"key", partition=0)
-    assert await values_of(broker.bootstrap, PULSE) == [b"before", b"after"]
+        await producer.send(RUNNERS, b"after", key=b"key", partition=0)
+    assert await values_of(broker.bootstrap, RUNNERS) == [b"before", b"after"]
 
 
 async def test_a_batch_without_an_answer_is_given_up_and_the_next_one_goes_out(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,11 +125,11 @@ async def test_a_batch_without_an_answer_is_given_up_and_the_next_one_goes_out(b
             with pytest.raises(KafkaError, match="unknown"):
                 await say(producer, b"lost or not")
             with pytest.raises(KafkaError, match="no producer within"):
-                await producer.send(PULSE, b"pulse", key=b"key", partition=0)
+                await producer.send(RUNNERS, b"pulse", key=b"key", partition=0)
         finally:
             broker.thaw()
         assert await until_it_works(producer, b"after") < SOON_S
-    found = await values_of(broker.bootstrap, COMMANDS)
+    found = await values_of(broker.bootstrap, RUNNERS)
     assert sorted({*found} - {b"lost or not"}) == [b"after", b"before"]
     assert found.count(b"after") == found.count(b"before") == 1
     assert found.count(b"lost or not") <= 1
@@ -140,15 +140,15 @@ async def test_what_is_said_through_faststream_recovers_too(broker: Broker) -> N
     await asyncio.to_thread(fresh_topics, broker.bootstrap)
     voice = Voice(broker.bootstrap)
     try:
-        landed = await voice.say(COMMANDS, b"key", b"before", SOON_S)
+        landed = await voice.say(RUNNERS, b"key", b"before", SOON_S)
         assert (landed.offset, landed.timestamp_type) == (0, 1)
-        with squeezed(broker.bootstrap, COMMANDS), pytest.raises(KafkaError):
-            await voice.say(COMMANDS, b"key", LARGE, SOON_S)
-        assert (await voice.say(COMMANDS, b"key", b"after", SOON_S)).offset == 1
-        assert (await voice.say(RUNNERS, b"key", b"elsewhere", SOON_S)).offset == 0
+        with runners_squeezed(broker.bootstrap), pytest.raises(KafkaError):
+            await voice.say(RUNNERS, b"key", LARGE, SOON_S)
+        assert (await voice.say(RUNNERS, b"key", b"after", SOON_S)).offset == 1
+        assert (await voice.say(COMMANDS, b"key", b"elsewhere", SOON_S)).offset == 0
     finally:
         await voice.close()
-    assert await values_of(broker.bootstrap, COMMANDS) == [b"before", b"after"]
+    assert await values_of(broker.bootstrap, RUNNERS) == [b"before", b"after"]
 
 
 async def test_without_the_replacement_faststream_is_refused_for_ever(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,11 +157,11 @@ async def test_without_the_replacement_faststream_is_refused_for_ever(broker: Br
     monkeypatch.setattr(subject.Renewed, "renew", lambda *_: None)
     voice = Voice(broker.bootstrap)
     try:
-        await voice.say(COMMANDS, b"key", b"before", SOON_S)
-        with squeezed(broker.bootstrap, COMMANDS), pytest.raises(KafkaError):
-            await voice.say(COMMANDS, b"key", LARGE, SOON_S)
+        await voice.say(RUNNERS, b"key", b"before", SOON_S)
+        with runners_squeezed(broker.bootstrap), pytest.raises(KafkaError):
+            await voice.say(RUNNERS, b"key", LARGE, SOON_S)
         with pytest.raises(OutOfOrderSequenceNumber):
-            await voice.say(COMMANDS, b"key", b"after", SOON_S)
+            await voice.say(RUNNERS, b"key", b"after", SOON_S)
     finally:
         await voice.close()
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,13 @@ class Broker:
         assert self.process.wait() == -signal.SIGKILL
 
     def freeze(self) -> None:
+        """Stop every thread; returns once none runs any more, which takes a busy machine a while."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 20
+        while not all(state == "T" for state in _thread_states(self.process.pid)):
+            assert time.monotonic() < deadline, "the broker does not stop"
+            time.sleep(0.01)
 
     def thaw(self) -> None:
         assert self.process is not None
@@ -68,6 +74,15 @@ class Broker:
                 self.process.wait(15)
             self.process.kill()
             self.process.wait()
+
+
+def _thread_states(pid: int) -> list[str]:
+    """The kernel's letter for each thread of a process."""
+    found = []
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found.append(stat.read_text().rpartition(")")[2].split()[0])
+    return found
 
 
 @dataclass

@@ -246,3 +246,13 @@ def test_a_probe_waits_from_its_ack_on_until_it_is_applied(watch: Watch, clocks:
     assert watch.facts(0, "", NOON_MS + 1_999).unapplied_probe_ms == 1_000.0
     assert watch.facts(0, "", NOON_MS + 2_000).unapplied_probe_ms == 0.0
     assert watch.facts(0, "").probe_age_ms == 1_000.0
+
+
+def test_a_broker_whose_clock_is_set_back_leaves_no_probe_behind(watch: Watch, clocks: Clocks) -> None:
+    """Its new times compare with nothing said before."""
+    acknowledged(watch, clocks)
+    clocks.pass_ms(1_000)
+    watch.acknowledged(NOON_MS - HOURS_MS, clocks.mono_ms)
+    clocks.pass_ms(500)
+    assert watch.facts(0, "", None).unapplied_probe_ms == 500.0
+    assert watch.facts(0, "", NOON_MS - HOURS_MS).unapplied_probe_ms == 0.0

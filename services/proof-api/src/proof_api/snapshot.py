@@ -39,7 +39,8 @@ KINDS = ("backtest", "evolve", "runner")
 
 COUNTED = ("void_records", "void_seals", "void_steps", "quarantined")
 HEAD_SQL = "SELECT * FROM projection_head"
-PROBE_SQL = "SELECT max(appended_at) FROM pulses WHERE source = 'probe'"
+# One from the future was written before the broker's clock was set back: it would vouch for the rows until that time comes again.
+PROBE_SQL = "SELECT max(appended_at) FROM pulses WHERE source = 'probe' AND appended_at <= $1::timestamptz + interval '5 seconds'"
 STUCK_SQL = "SELECT problem FROM pulses WHERE source = 'projection'"
 RUNS_SQL = "SELECT * FROM autonomy_planner_runs ORDER BY tick DESC LIMIT $1"
 JOBS_SQL = "SELECT id, bot_id, job_type, status, created_at FROM bot_jobs ORDER BY created_at DESC, seq DESC LIMIT $1"
@@ -222,7 +223,7 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         head = await connection.fetchrow(HEAD_SQL)
-        probe = await connection.fetchval(PROBE_SQL)
+        probe = await connection.fetchval(PROBE_SQL, now)
         stuck = await connection.fetchval(STUCK_SQL)
         runs = await connection.fetch(RUNS_SQL, RUNS_SHOWN)
         jobs = await connection.fetch(JOBS_SQL, JOBS_SHOWN)

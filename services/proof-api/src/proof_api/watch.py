@@ -281,6 +281,8 @@ class Watch:
         """Take the ack of a probe, with its time of append; a topic that keeps its writers' times tells nothing of clocks."""
         mono_ms = clock.monotonic_ms()
         self.probe_mono_ms, self.probe_problem = mono_ms, ""
+        if self.probes and appended_ms < self.probes[-1][0]:
+            self.probes.clear()  # the broker's clock was set back: the times before it compare with nothing any more
         self.probes.append((appended_ms, mono_ms))
         if by_broker:
             self.hours.see(appended_ms, said_mono_ms, mono_ms)
