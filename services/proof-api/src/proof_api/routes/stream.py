@@ -50,6 +50,8 @@ async def events(context: Context, request: Request, after: int, max_events: int
     try:
         while not context.stopping and not await request.is_disconnected() and (max_events is None or sent < max_events):
             seen = context.snapshots.taken
+            # Judged before the rows are read: what it says of their age is never younger than they are.
+            now_ms, judgement, log, read = context.judged()
             rows = await changed(context, after)
             silent_before = context.ages().silent_before
             if silent_before is not None:
@@ -64,7 +66,6 @@ async def events(context: Context, request: Request, after: int, max_events: int
                 sent += 1
             if loop.time() - told >= PROOF_EVERY_S:
                 told = loop.time()
-                now_ms, judgement, log, read = context.judged()
                 counts = context.snapshots.picture.counts if context.snapshots.picture else {}
                 proof = proof_of(judgement, log, read, now_ms)
                 yield event("proof", {"proof": proof, "counts": counts, "summary": read.body.get("lastDecisionSummary")})
