@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from autonomy.values import Reason
 from bots_ui import words
+from bots_ui.moments import NOT_KNOWN, Moments
 from bots_ui.rows import number_of, text_of
 from bots_ui.words import clock_words, instant_of, span_words, word_of
 
@@ -32,12 +33,14 @@ class Link:
         received_at: when it came.
         lost_since: since when nothing came; None while connected.
         why: what broke.
+        sources: what the runners announced of their data, newest `/api/market-data`.
     """
 
     document: Document
     received_at: datetime | None
     lost_since: datetime | None
     why: str
+    sources: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,14 @@ class Facts:
     market: str
     replay: bool
     replay_ended: bool
+    sources: tuple[str, ...] = ()
+
+    @property
+    def moments(self) -> Moments:
+        """When the planner last decided, and decides next, as far as that is current."""
+        if self.trust in {"unreachable", "unavailable", "starting"}:
+            return NOT_KNOWN
+        return Moments(self.tick, self.last_tick_at, self.next_tick_at, silent=self.verdict == "DOWN")
 
     @property
     def fresh(self) -> bool:
@@ -118,7 +129,7 @@ def facts_of(link: Link, now: datetime) -> Facts:
         evaluated=whole(summary, "botsEvaluated"), enqueued=whole(summary, "jobsEnqueued"), blocked=whole(summary, "blocked"),
         zero=zero_words(summary), idle=idle_counts(summary),
         market=market_at.strftime("%Y-%m-%d") if market_at else "", replay=text_of(market, "mode").upper() == "REPLAY",
-        replay_ended=market.get("ended") is True,
+        replay_ended=market.get("ended") is True, sources=tuple(source_words(one) for one in link.sources) if known else (),
     )  # fmt: skip
 
 
@@ -176,8 +187,10 @@ def data_fact(trust: Trust, link: Link, proof: Document) -> Fact:
     as_of = instant_of(proof.get("asOf"))
     lag_ms = number_of(proof, "projectionLagMs")
     match trust:
-        case "fresh":
+        case "fresh" if as_of is None:
             return Fact("ok", f"{span_words((lag_ms or 0) / 1000)} old")
+        case "fresh":
+            return Fact("ok", "", as_of, " old")
         case "unreachable":
             return Fact("bad", "API unreachable for", link.lost_since)
         case "starting":
@@ -266,3 +279,13 @@ def gate_words(summary: Document) -> str:
     if not isinstance(gates, list):
         return ""
     return " · ".join(f"{text_of(gate, 'code')} {text_of(gate, 'count')}" for gate in gates[:3] if isinstance(gate, Mapping))
+
+
+def source_words(source: Document) -> str:
+    """What a source announced of itself: how many symbols, which bars, until when, and its name."""
+    symbols, source_id = source.get("symbols"), text_of(source, "sourceId")
+    count = len(symbols) if isinstance(symbols, list) else 0
+    bars = word_of(words.TIMEFRAMES, text_of(source, "timeframe"))
+    made_up = ", made up" if source.get("synthetic") is True else ""
+    name = source_id.partition("@")[0]
+    return f"{count} {'symbol' if count == 1 else 'symbols'}, {bars}{made_up}, to {text_of(source, 'lastDay')}, from {name}"

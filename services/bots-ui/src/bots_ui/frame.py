@@ -55,10 +55,11 @@ def is_shown(request: Request) -> bool:
 def render(request: Request, template: str, context: Mapping[str, object], status: int = 200) -> Response:
     """A page with its frame: header, who is signed in, and the address of its stream."""
     shared, session = shared_of(request), session_of(request)
+    facts = shared.hub.facts()
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     frame = {
-        "facts": shared.hub.facts(), "session": session, "notice": session.take_notice() if session and is_shown(request) else None,
-        "live": "/live", "now": clock.now(), "path": request.url.path, "here": here if request.method == "GET" else "/",
+        "facts": facts, "session": session, "notice": session.take_notice() if session and is_shown(request) else None,
+        "live": "/live", "now": facts.now, "path": request.url.path, "here": here if request.method == "GET" else "/",
         "key": clock.drawn_id(), "theme": theme_of(request), "themes": THEMES, "waiting": shared.hub.waiting_words(),
         "why_not": {verb: denied(session, act) for verb, act in ACTS.items()},
     }  # fmt: skip

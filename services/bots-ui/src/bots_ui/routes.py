@@ -129,13 +129,14 @@ async def quarantine(request: Request) -> Response:
 
 @router.get("/live")
 async def live(request: Request) -> Response:
-    """The stream of one open page."""
+    """The stream of one open page, or of several of one browser."""
     hub = shared_of(request).hub
     if len(hub.clients) >= MAX_CLIENTS:
         return PlainTextResponse(f"At most {MAX_CLIENTS} pages are open at once; load the page again later.", 503, {"Retry-After": "5"})
-    view = pages.view_of(request.query_params.multi_items())
+    query = request.query_params.multi_items()
+    views = pages.views_of(query) or {"": pages.view_of(query)}
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events(hub, view), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(events(hub, views), media_type="text/event-stream", headers=headers)
 
 
 @router.get("/livez")

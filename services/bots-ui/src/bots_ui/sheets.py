@@ -6,7 +6,6 @@ Place in the flow: route → **sheet** → template. Reads by HTTP only. A sheet
 from collections.abc import Mapping
 from typing import Final
 
-from autonomy import clock
 from autonomy.strategies import strategy_names
 from autonomy.values import BOT_ID
 from bots_ui.acting import ACTS, denied, is_id
@@ -51,7 +50,7 @@ async def act_sheet(api: ProofApi, session: Session | None, verb: str, form: Map
         "verb": verb, "act": act, "bot_id": bot_id, "bot": bot, "recommendation": recommendation, "lost": lost,
         "why": denied(session, act, to_stage=to_stage, requested_by=requested_by) or _missing(verb, form, bot, recommendation),
         "fields": [(name, form.get(name, "")) for name in FIELDS[verb]], "reason": form.get("reason", ""), "until": form.get("until", ""),
-        "mode": form.get("mode", ""), "back": "/promotions" if verb == "mode" or not bot_id else f"/bots/{bot_id}", "now": clock.now(),
+        "mode": form.get("mode", ""), "back": "/promotions" if verb == "mode" or not bot_id else f"/bots/{bot_id}",
     }  # fmt: skip
 
 
@@ -79,5 +78,5 @@ async def revert_sheet(api: ProofApi, session: Session | None, wanted: Wanted, f
     return {
         "act": ACTS["revert"], "wanted": wanted, "plan": plan, "lost": lost, "stale": isinstance(answer, Refused) and answer.status == 503,
         "why": why, "stages": STAGES, "strategies": strategy_names(), "shown": SHOWN, "reason": form.get("reason", ""),
-        "back": f"/bots/{wanted.bot[0]}" if wanted.is_single else "/", "now": clock.now(),
+        "back": f"/bots/{wanted.bot[0]}" if wanted.is_single else "/",
     }  # fmt: skip
