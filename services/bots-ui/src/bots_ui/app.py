@@ -44,7 +44,8 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-MAX_FORM_BYTES: Final = 16_384
+MAX_FORM_BYTES: Final = 65_536
+"""A revert names up to 500 bots of up to 64 characters."""
 Next = Callable[[Request], Awaitable[Response]]
 
 

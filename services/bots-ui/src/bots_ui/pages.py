@@ -51,6 +51,11 @@ class Asked:
         found += [("q", self.text)] if self.text else []
         return found + ([("cursor", self.cursor)] if self.cursor and paged else [])
 
+    @property
+    def shown(self) -> str:
+        """The filter alone, as an address says it; empty for none."""
+        return urlencode(self.params(paged=False))
+
     def address(self, path: str = "/", **changed: str) -> str:
         """The canonical address, without a page's cursor unless it is given."""
         return with_query(path, [*self.params(paged=False), *changed.items()])

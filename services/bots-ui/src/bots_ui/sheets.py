@@ -4,6 +4,7 @@ Place in the flow: route → **sheet** → template. Reads by HTTP only. A sheet
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from autonomy.strategies import strategy_names
@@ -69,9 +70,12 @@ def _missing(verb: str, form: Mapping[str, str], bot: Document, recommendation: 
 
 async def revert_sheet(api: ProofApi, session: Session | None, wanted: Wanted, form: Mapping[str, str]) -> Context:
     """The dry run of a revert, with its form."""
-    answer = await api.get("/api/revert/plan", wanted.params())
+    answer = await api.get("/api/revert/plan", wanted.plan_params())
     lost = lost_words(answer)
     plan: Plan | None = None if lost else plan_of(document_of(answer))
+    if wanted.shown:
+        # Frozen by name: what the filter shows may be others by the time the form is sent.
+        wanted = replace(wanted, bot=plan.named if plan is not None else ())
     why = denied(session, ACTS["revert"])
     if not why and plan is not None and not plan.count:
         why = "No bot of these is beyond LAB." if not plan.pinned_count else "All of these are pinned."
