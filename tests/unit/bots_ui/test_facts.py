@@ -60,7 +60,8 @@ def test_fresh_and_ticking() -> None:
         "TICKING",
         "30 evaluated",
         "replay market",
-        "5 symbols, daily, to 2013-03-01, from bokeh-sampledata/stocks.csv.gz",
+        "5 symbols, daily, to 2013-03-01",
+        "source: bokeh-sampledata/stocks.csv.gz",
     ):
         assert words in html, words
 
@@ -171,7 +172,8 @@ def test_every_word_about_data_is_announced() -> None:
     """Of a folder of somebody's own the header says what the folder announced, and nothing of the bars that were shipped."""
     own = {"sourceId": "folder:prices@0f", "timeframe": "1h", "synthetic": True, "lastDay": "2026-11-28", "symbols": ["BTC-USDT"]}
     html = header(facts(a_document(), sources=(own,)))
-    assert "1 symbol, 1h, made up, to 2026-11-28, from folder:prices" in html
+    assert "1 symbol, 1h, made up, to 2026-11-28" in html
+    assert "source: folder:prices" in html
     assert "2013" not in html
     assert "stocks" not in html
     nothing = header(facts(a_document(), sources=()))
@@ -181,3 +183,16 @@ def test_every_word_about_data_is_announced() -> None:
 def test_age_of_the_data_is_an_instant_that_ages() -> None:
     html = header(facts(a_document(a_proof(asOf=iso(NOON - timedelta(seconds=2))))))
     assert re.search(r'id="fact-data".*?<time datetime="2026-11-22T11:59:58.000Z"[^>]*data-rel="ago">2 s</time> old', html)
+
+
+@pytest.mark.parametrize("runners", ["silent", {"status": "silent", "seen": 0}])
+def test_verdict_and_checks_that_the_page_does_not_know_are_shown_as_they_are(runners: Any) -> None:
+    """Nothing that a newer proof says is left out, and none of it is shown in the colour of all is well."""
+    reason = "no runner holds an announcement"
+    for verdict, tone in (("STALLED", "bad"), ("SOMETHING_NEW", "warn")):
+        found = facts(a_document(a_proof(verdict=verdict, reason=reason, checks={"runners": runners, "probe": "ok", "clock": None})))
+        assert (found.verdict, found.verdict_tone, found.reason, found.failing) == (verdict, tone, reason, ("runners: silent",))
+        html = header(found)
+        for words in (verdict, reason, "check runners: silent"):
+            assert words in html
+    assert "check " not in header(facts(a_document()))

@@ -65,8 +65,21 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What a source of bars announced of itself, in words, and its name."""
+
+    words: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything above the table that is the same for every reader."""
+    """Everything above the table that is the same for every reader.
+
+    Attributes:
+        failing: the proof's checks that do not pass, in the words of the proof; the planner's own has a place of its own.
+        reason: the proof's own word on a verdict that is neither ticking nor a pause.
+    """
 
     now: datetime
     trust: Trust
@@ -91,7 +104,9 @@ class Facts:
     market: str
     replay: bool
     replay_ended: bool
-    sources: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    failing: tuple[str, ...] = ()
+    reason: str = ""
 
     @property
     def moments(self) -> Moments:
@@ -129,7 +144,8 @@ def facts_of(link: Link, now: datetime) -> Facts:
         evaluated=whole(summary, "botsEvaluated"), enqueued=whole(summary, "jobsEnqueued"), blocked=whole(summary, "blocked"),
         zero=zero_words(summary), idle=idle_counts(summary),
         market=market_at.strftime("%Y-%m-%d") if market_at else "", replay=text_of(market, "mode").upper() == "REPLAY",
-        replay_ended=market.get("ended") is True, sources=tuple(source_words(one) for one in link.sources) if known else (),
+        replay_ended=market.get("ended") is True, sources=tuple(source_of(one) for one in link.sources) if known else (),
+        failing=failing_of(checks) if known else (), reason=text_of(proof, "reason") if verdict not in {"", "TICKING", "PAUSED"} else "",
     )  # fmt: skip
 
 
@@ -226,10 +242,12 @@ def verdict_tone(verdict: str) -> Tone:
             return "ok"
         case "PAUSED" | "LATE":
             return "warn"
-        case "DOWN":
+        case "DOWN" | "STALLED":
             return "bad"
-        case _:
+        case "":
             return "unknown"
+        case _:  # a newer API may know more ways of not ticking
+            return "warn"
 
 
 def loop_of(known: Document, trust: Trust) -> Literal["ticking", "paused", "unknown"]:
@@ -281,11 +299,21 @@ def gate_words(summary: Document) -> str:
     return " · ".join(f"{text_of(gate, 'code')} {text_of(gate, 'count')}" for gate in gates[:3] if isinstance(gate, Mapping))
 
 
-def source_words(source: Document) -> str:
+def failing_of(checks: Document) -> tuple[str, ...]:
+    """Checks that do not pass; one that this page does not know is named as well."""
+    found: list[str] = []
+    for name, value in checks.items():
+        word = text_of(value, "status") if isinstance(value, Mapping) else str(value)
+        if name != "planner" and word not in {"ok", "off", "unknown", "None", ""}:
+            found.append(f"{name}: {word}")
+    return tuple(found)
+
+
+def source_of(source: Document) -> Source:
     """What a source announced of itself: how many symbols, which bars, until when, and its name."""
     symbols, source_id = source.get("symbols"), text_of(source, "sourceId")
     count = len(symbols) if isinstance(symbols, list) else 0
     bars = word_of(words.TIMEFRAMES, text_of(source, "timeframe"))
     made_up = ", made up" if source.get("synthetic") is True else ""
-    name = source_id.partition("@")[0]
-    return f"{count} {'symbol' if count == 1 else 'symbols'}, {bars}{made_up}, to {text_of(source, 'lastDay')}, from {name}"
+    said = f"{count} {'symbol' if count == 1 else 'symbols'}, {bars}{made_up}, to {text_of(source, 'lastDay')}"
+    return Source(said, source_id.partition("@")[0])

@@ -188,6 +188,7 @@ def revert_command(wanted: Wanted, form: Mapping[str, str]) -> dict[str, object]
     if wanted.shown and not wanted.bot:
         return Unfit("The form names no bot of the filter; load the dry run again.")
     return {
-        "type": "revert-to-lab.v1", "reason": reason, "planHash": digest, "expectedCount": int(expected), "stages": list(wanted.stage),
+        "type": "revert-to-lab.v1", "reason": reason, "planHash": digest, "expectedCount": int(expected),
+        "stages": list(wanted.stage or (STAGES if wanted.shown else ())),
         "botIds": list(wanted.bot), "strategies": list(wanted.strategy), "symbols": list(wanted.symbol),
     }  # fmt: skip

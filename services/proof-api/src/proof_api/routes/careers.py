@@ -19,6 +19,7 @@ from proof_api.routes.reading import Cursor, KnownBot, Limit, answer, page, word
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 UNKNOWN = declared(404)
+BEYOND_LAB = tuple(stage for stage in Stage if stage is not Stage.LAB)
 
 
 @unique
@@ -79,8 +80,9 @@ async def revert_plan(  # noqa: PLR0913 (one argument per filter)
         recommended,
     )
     filtered = bool(state or reason or recency or q) or recommended is not None
-    bots = tuple(bot or ())
+    bots, stages = tuple(bot or ()), tuple(stage or ())
     if filtered:
+        stages = stages or BEYOND_LAB  # a filter is a bulk revert, also where it shows one bot: a pinned one stays
         found = await shown_by(connection, shown)
         if len(found) > MAX_BOTS_PER_COMMAND:
             limit = f"a revert names at most {MAX_BOTS_PER_COMMAND} bots: narrow the filter, or revert the whole fleet"
@@ -88,7 +90,7 @@ async def revert_plan(  # noqa: PLR0913 (one argument per filter)
         bots = tuple(one for one in found if not bots or one in bots)
     try:
         wanted = RevertToLab(
-            command_id=derived_id("dry run"), actor="dry-run", role="viewer", stages=tuple(stage or ()), bot_ids=bots,
+            command_id=derived_id("dry run"), actor="dry-run", role="viewer", stages=stages, bot_ids=bots,
             strategies=tuple(strategy or ()), symbols=tuple(symbol or ()), plan_hash=GENESIS_HASH, expected_count=0,
         )  # fmt: skip
     except ValidationError as refusal:
