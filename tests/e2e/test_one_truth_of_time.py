@@ -168,7 +168,9 @@ def test_every_status_is_what_the_database_says(open_page: OpenPage, running_sta
     for page in (*pages.values(), frozen):
         page.evaluate("window.kept = true")
     before = changes_of(judge)
-    say(running_stack, type="hold-bot", botId="aapl-sma", reason="seen on the page")
+    held = say(running_stack, type="hold-bot", botId="aapl-sma", reason="seen on the page")
+    pages["/commands/one"] = open_page(f"/commands/{held['commandId']}")
+    pages["/commands/one"].evaluate("window.kept = true")
     say(running_stack, type="release-hold", botId="aapl-sma", reason="seen on the page")
     walk({**pages, "frozen": frozen}, judge, seconds, lambda: changes_of(judge) >= before + 4)
     print("compared:", judge.compared, "codes:", judge.codes, "longest difference by page, s:", judge.slowest())

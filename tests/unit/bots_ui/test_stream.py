@@ -1,6 +1,8 @@
 """One listener, bounded queues, a fresh picture after an overflow or a gap."""
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -222,3 +224,28 @@ async def test_waiting_promotions_are_asked_for_when_one_comes_or_goes() -> None
     assert hub.waiting_words() == "3"
     hub.waiting = 0
     assert hub.waiting_words() == ""
+
+
+async def test_fault_in_one_task_of_the_hub_silences_no_page() -> None:
+    """The first beat fails; the page is told to fetch itself, and hears the beats that follow."""
+    hub, _ = a_hub()
+    beaten: list[str] = []
+
+    def head(facts: Facts) -> str:
+        beaten.append(facts.trust)
+        if len(beaten) == 1:
+            raise KeyError("a template that breaks once")
+        return "<head>"
+
+    hub.render = replace(hub.render, head=head)
+    client = joined(hub, View(bots=("aapl-sma",)))
+    running = asyncio.create_task(hub._keep(hub._beat))
+    async with asyncio.timeout(20):
+        heard: list[Message] = []
+        while len(heard) < 2:
+            await client.wake.wait()
+            client.wake.clear()
+            heard += client.drained()
+    running.cancel()
+    assert [message.event for message in heard[:1]] == [RELOAD]
+    assert heard[1].html == "<head>"

@@ -8,7 +8,7 @@ second whatever the API does: no question to the API is waited for there, or a s
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -91,10 +91,25 @@ class Hub:
         return facts_of(self.link, self.now())
 
     async def run(self) -> None:
-        """Listen and beat, for ever."""
+        """Listen, beat, ask and look, for ever; a fault in one of them stops none of them, and loses no page a change."""
         async with asyncio.TaskGroup() as tasks:
             for work in (self._listen, self._beat, self._ask, self._look):
-                tasks.create_task(work())
+                tasks.create_task(self._keep(work))
+
+    async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except Exception:  # whatever it was: a page that goes silent for it would be worse
+                log.exception("a task of the hub failed and begins anew")
+                self.begin_anew()
+            await asyncio.sleep(RETRY_S)
+
+    def begin_anew(self) -> None:
+        """Forget all rows; every page that shows some fetches itself."""
+        self.rows.clear()
+        self.floor = self.rev
+        self._tell(Message("", RELOAD), lambda client: bool(client.view.bots))
 
     async def _listen(self) -> None:
         while True:
@@ -158,9 +173,7 @@ class Hub:
         for item in changed:
             self.remember(item)
         if gap:
-            self.rows.clear()
-            self.floor = rev
-            self._tell(Message("", RELOAD), lambda client: bool(client.view.bots))
+            self.begin_anew()
             return
         self.say_rows([self.rows[text_of(item, "botId")] for item in changed], beats, jobs)
 

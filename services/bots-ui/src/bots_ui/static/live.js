@@ -12,16 +12,17 @@
 
   function addresses() {
     const found = [];
-    let parts = [], length = 0;
+    let parts = [], length = 0, path = "/live";
     for (const page of pages.values()) {
       if (!page.live) continue;
+      path = page.live.split("?")[0]; // the pages of one server have one
       const part = `view=${encodeURIComponent(`${page.name}.${page.live.split("?")[1] ?? ""}`)}`;
       if (parts.length && length + part.length > LONGEST) { found.push(parts); parts = []; length = 0; }
       parts.push(part);
       length += part.length;
     }
     if (parts.length) found.push(parts);
-    return found.map((one) => `/live?${one.join("&")}`);
+    return found.map((one) => `${path}?${one.join("&")}`);
   }
 
   function close() {

@@ -197,7 +197,7 @@
     if (!event.submitter || !event.submitter.matches("[data-sheet]")) return;
     event.preventDefault();
     // A revert opens on what the page shows now, which may have been filtered since the page was loaded.
-    const shown = sheetBox.open || location.pathname !== "/" ? null : event.target.querySelector("[name=shown]");
+    const shown = sheetBox.open || !document.querySelector("#view .filters") ? null : event.target.querySelector("[name=shown]");
     if (shown) shown.value = location.search.slice(1);
     if (!sheetBox.open) opener = { action: event.target.getAttribute("action"), query: new URLSearchParams(new FormData(event.target)).toString() };
     const address = `${event.target.getAttribute("action")}?${new URLSearchParams(new FormData(event.target))}`;
