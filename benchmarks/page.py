@@ -63,7 +63,7 @@ STORM = """() => {
   const badge = document.activeElement, tip = badge.closest('.tipped').querySelector('.tip');
   new PerformanceObserver((list) => { for (const task of list.getEntries()) window.storm.long += task.duration; })
     .observe({type: 'longtask'});
-  document.addEventListener('htmx:sse:after:message', () => {
+  document.addEventListener('autonomy:told', () => {
     if (document.activeElement !== badge || !badge.isConnected || !tip.matches(':popover-open')) window.storm.lost += 1;
     window.storm.shown += 1;
   });

@@ -21,6 +21,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from bots_ui import build_assets
+from local_stack.postgres_server import PostgresServer
 from local_stack.supervise import Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +40,7 @@ class RunningStack:
     token: str
     folder: Path
     environment: Mapping[str, str]
+    sql_url: str
 
     def stop(self, name: str) -> None:
         Supervisor(self.folder).control("stop", name)
@@ -75,6 +77,7 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
         yield RunningStack(
             f"http://127.0.0.1:{ports['BOTS_UI_PORT']}", f"http://127.0.0.1:{ports['PROOF_API_PORT']}",
             (folder / "operator.token").read_text().strip(), folder, environment,
+            PostgresServer(folder / "postgres", int(ports["POSTGRES_PORT"])).url("autonomy_reader"),
         )  # fmt: skip
     finally:
         subprocess.run([*command, "reset"], env=environment, check=True, timeout=UP_TIMEOUT_S, cwd=ROOT)
@@ -102,6 +105,10 @@ Element.prototype.animate = function (...words) {
 """A changed cell stays at its warmest moment, so that what is read there does not depend on when it is read."""
 
 
+NO_WORKERS = "delete window.SharedWorker; delete window.Worker;"
+"""A page that hears nothing: what it shows is what it was rendered from."""
+
+
 @dataclass
 class Told:
     """What a page's browser complained about, and where its requests went."""
@@ -120,12 +127,16 @@ def open_page(browser: Browser, running_stack: RunningStack, told: Told) -> Iter
     """Open a page of the stack and wait until it is live."""
     contexts: list[BrowserContext] = []
 
-    def opened(path: str = "/", *, width: int = 1280, height: int = 900, live: bool = True, warm: bool = False, **more: object) -> Page:
+    def opened(
+        path: str = "/", *, width: int = 1280, height: int = 900, live: bool = True, warm: bool = False, script: str = "", **more: object
+    ) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, **more)  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
         if warm:
             page.add_init_script(STAY_WARM)
+        if script:
+            page.add_init_script(script)
         page.set_default_timeout(15_000)
         page.on("console", lambda message: told.console.append(message.text) if message.type in {"error", "warning"} else None)
         page.on("pageerror", lambda fault: told.console.append(str(fault)))

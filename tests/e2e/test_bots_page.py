@@ -13,11 +13,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from e2e.conftest import NO_WORKERS
 from support.wire import Wire
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 OpenPage = Callable[..., Page]
-WORDS = re.compile("Backtesting|Queued|Evolving|Running|Stale|Blocked|Idle")
+WORDS = re.compile("Backtesting|Queued|Evolving|Running|Starting|Stale|Blocked|Idle")
 WATCH_BADGES = """() => {
   window.seen = [];
   new MutationObserver((changes) => {
@@ -58,7 +59,8 @@ def test_every_bot_has_a_badge_with_a_shape_and_a_word(open_page: OpenPage) -> N
     assert page.locator("#rows .badge use[href^='#shape-']").count() == 30
     expect(page.locator("#rows .pill").first).to_contain_text(re.compile("Backtest: fresh|Backtest: stale|No baseline"))
     expect(page.locator("#head")).to_contain_text("replay market")
-    expect(page.locator("#head")).to_contain_text("5 US stocks, daily, to 2013")
+    expect(page.locator("#head")).to_contain_text("5 symbols, daily, to 2013-03-01")
+    expect(page.locator("#head .market abbr")).to_have_attribute("title", re.compile("bokeh-sampledata/stocks.csv.gz"))
 
 
 def test_counts_filter_and_live_in_the_address(open_page: OpenPage, running_stack: Any) -> None:
@@ -186,9 +188,7 @@ def contrast_faults(page: Page, ms: int) -> int:
 
 def test_changed_cell_is_readable_while_it_is_warm(open_page: OpenPage) -> None:
     """At every moment, light and dark, also in a row that no longer matches; with the warmth of before it was not."""
-    page = open_page("/sign-in", live=False, warm=True)
-    page.route("**/live*", lambda _: None)  # nothing but this test changes a cell
-    page.goto(page.url.replace("/sign-in", "/"))
+    page = open_page("/", live=False, warm=True, script=NO_WORKERS)  # nothing but this test changes a cell
     page.evaluate(CHANGE_EVERY_CELL, list(WORN_ON_CELLS))
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

@@ -3,6 +3,8 @@
 Runs after the tests that read, since it moves bots. Source: R-C2, R-D; design, "The Bots page".
 """
 
+import hashlib
+import json
 import re
 import urllib.error
 import urllib.request
@@ -13,10 +15,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from autonomy.policy import DEFAULT
-from e2e.conftest import check_accessibility, say, tab_to
+from e2e.conftest import check_accessibility, say, sign_in, tab_to
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 OpenPage = Callable[..., Page]
+SECOND_TOKEN = "t" * 43
 HOSTILE = "<img src=/nowhere onerror=\"document.title='taken'\">"
 EASY_GATES = {
     "min_sharpe": -9.0, "min_trades": 1, "min_stress_sharpe": -9.0, "max_drawdown": 1.0, "min_oos_sharpe": -9.0, "min_oos_retention": 0.0,
@@ -72,6 +75,91 @@ def test_a_fleet_that_changed_gives_another_plan(signed_in: OpenPage, running_st
     expect(page.locator("#plan")).to_have_attribute("data-count", str(count - 1))
     expect(page.locator("#plan")).to_contain_text("kept meanwhile")
     expect(page.locator("#sheet-reason")).to_have_value("too late")
+
+
+@pytest.fixture
+def second_operator(running_stack: Any) -> str:
+    """The token of an operator called second."""
+    file = running_stack.folder / "operators.json"
+    known = [one for one in json.loads(file.read_text()) if one["name"] != "second"]
+    file.write_text(
+        json.dumps([*known, {"name": "second", "role": "operator", "sha256": hashlib.sha256(SECOND_TOKEN.encode()).hexdigest()}])
+    )
+    return SECOND_TOKEN
+
+
+def test_revert_opens_on_what_the_page_shows(signed_in: OpenPage, running_stack: Any) -> None:
+    """Also where the page was filtered after it was loaded; the whole fleet is a second choice, and never what is left of no bot."""
+    page = signed_in()
+    page.get_by_role("button", name="Revert to LAB…").click()
+    whole = int(page.locator("#plan").get_attribute("data-count") or "0")
+    page.keyboard.press("Escape")
+    page.locator("#q").fill("goog")
+    expect(page).to_have_url(re.compile(r"\?q=goog$"))
+    page.get_by_role("button", name=re.compile("Revert .*to LAB…")).click()
+    sheet = page.locator("#sheet-box")
+    expect(sheet).to_contain_text("“goog”")
+    count = int(page.locator("#plan").get_attribute("data-count") or "0")
+    assert 0 < count < whole
+    names = page.locator("#sheet-box input[name=bot]").evaluate_all("(nodes) => nodes.map((node) => node.value)")
+    assert len(names) >= count
+    assert all("goog" in name for name in names)
+    check_accessibility(page)
+    page.get_by_role("button", name="The whole fleet instead…").click()
+    expect(page.locator("#plan")).to_have_attribute("data-count", str(whole))
+    page.goto(f"{running_stack.ui_url}/?state=EVOLVING&stage=LIVE")
+    page.wait_for_selector("#head[data-trust=fresh]")
+    page.get_by_role("button", name="Revert these to LAB…").click()
+    expect(page.locator("#plan")).to_have_attribute("data-count", "0")
+    expect(page.get_by_role("button", name="Revert 0 bots to LAB")).to_be_disabled()
+
+
+def test_form_of_one_operator_is_never_anothers(signed_in: OpenPage, running_stack: Any, second_operator: str) -> None:
+    """Two tabs of one browser: in the second one somebody else signs in while the first one's form is open."""
+    page = signed_in("/act/hold?bot=ibm-sma")
+    page.locator("#sheet-reason").fill("typed by local")
+    sign_in(page, running_stack, second_operator)  # the same browser
+    page.get_by_role("button", name="Hold", exact=True).click()
+    expect(page.get_by_role("alert").first).to_contain_text("opened for local, and second is signed in now. Nothing was sent")
+    expect(page.locator("#sheet-reason")).to_have_value("typed by local")
+    page.get_by_role("button", name="Hold", exact=True).click()
+    expect(page.locator(".notice.done")).to_contain_text("Held by second")
+    say(running_stack, type="release-hold", botId="ibm-sma", reason="looked at")
+
+
+def test_typed_words_come_through_a_sign_in(signed_in: OpenPage, running_stack: Any) -> None:
+    page = signed_in("/act/pin?bot=ibm-sma")
+    page.locator("#sheet-reason").fill("kept & <not> lost")
+    page.locator("#sheet-until").fill("2031-03-01T12:00")
+    gone = page.context.request.post(f"{running_stack.ui_url}/sign-out", headers={"Origin": running_stack.ui_url}, max_redirects=0)
+    assert gone.status == 303  # the session ends while the form is open
+    page.get_by_role("button", name="Pin", exact=True).click()
+    page.get_by_label("Token").fill(running_stack.token)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator(".notice.done")).to_contain_text("Nothing was sent yet")
+    expect(page.locator("#sheet-reason")).to_have_value("kept & <not> lost")
+    expect(page.locator("#sheet-until")).to_have_value("2031-03-01T12:00")
+    page.goto(f"{running_stack.ui_url}/bots/ibm-sma")
+    expect(page.get_by_role("button", name="Pin…")).to_be_visible()  # it was not
+
+
+def test_pause_leaves_blocked_bots_blocked(signed_in: OpenPage, running_stack: Any) -> None:
+    page = signed_in()
+    blocked = page.locator("#n-state-BLOCKED_BY_GATES")
+    before = int(blocked.inner_text())
+    assert before > 0
+    one = page.locator("#rows tr[data-state=BLOCKED_BY_GATES]").first
+    bot = (one.get_attribute("id") or "").removeprefix("bot-")
+    say(running_stack, type="pause-loop", reason="who is blocked?")
+    try:
+        expect(page.locator("#head")).to_have_attribute("data-loop", "paused")
+        row = page.locator(f"#bot-{bot}")
+        expect(row.locator("td.now")).to_have_attribute("data-v", re.compile("LOOP_DISABLED"))
+        expect(row.locator(".badge")).to_contain_text("Blocked")
+        expect(blocked).to_have_text(str(before))
+    finally:
+        say(running_stack, type="resume-loop", reason="seen")
+    expect(page.locator("#head")).to_have_attribute("data-loop", "ticking")
 
 
 def test_one_bot_is_reverted_without_scripts(signed_in: OpenPage) -> None:

@@ -17,7 +17,7 @@ import yaml
 from playwright.sync_api import Page, expect
 
 from bots_ui.forms import router
-from e2e.conftest import ROOT, check_accessibility, say
+from e2e.conftest import NO_WORKERS, ROOT, check_accessibility, say
 from support.platform import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
@@ -170,9 +170,7 @@ def test_every_form_is_refused_from_elsewhere(running_stack: Any) -> None:
 
 def test_states_differ_by_word_shape_and_border_in_forced_colours(open_page: OpenPage) -> None:
     """Where the system's few colours replace the page's, seven states are still seven."""
-    page = open_page("/sign-in", live=False, forced_colors="active")
-    page.route("**/live*", lambda _: None)  # nothing but this test changes a badge
-    page.goto(page.url.replace("/sign-in", "/"))
+    page = open_page("/", live=False, forced_colors="active", script=NO_WORKERS)  # nothing but this test changes a badge
     page.evaluate(EVERY_LOOK, list(SHAPES))
     looks = page.evaluate(LOOKS)
     assert set(looks) == {f"s-{shape}" for shape in SHAPES}

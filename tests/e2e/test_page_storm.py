@@ -32,7 +32,7 @@ PROOF = {"proof": {"status": "fresh", "verdict": "TICKING", "checks": {"planner"
 WATCH = """() => {
   window.storm = {rows: 0, lost: 0, shown: 0};
   const badge = document.activeElement, tip = badge.closest('.tipped').querySelector('.tip');
-  document.addEventListener('htmx:sse:after:message', () => {
+  document.addEventListener('autonomy:told', () => {
     window.storm.shown += 1;
     if (document.activeElement !== badge || !badge.isConnected || !tip.matches(':popover-open')) window.storm.lost += 1;
   });

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -56,8 +57,13 @@ class Site:
     async def get(self, path: str, **more: Any) -> httpx.Response:
         return await self.http.get(path, **more)
 
-    async def post(self, path: str, **more: Any) -> httpx.Response:
-        return await self.http.post(path, **more)
+    async def post(
+        self, path: str, *, data: Mapping[str, str] = MappingProxyType({}), operator: str | None = None, **more: Any
+    ) -> httpx.Response:
+        """Send a form as the page's own forms are: with the name of whoever it was opened for, else of whoever is signed in."""
+        sessions = self.shared.sessions.by_id.values()
+        named = next((session.name for session in reversed(sessions)), "") if operator is None else operator
+        return await self.http.post(path, data={"operator": named} | dict(data), **more)
 
     @property
     def shared(self) -> Shared:

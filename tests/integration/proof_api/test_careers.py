@@ -15,7 +15,7 @@ from autonomy.events import HeldJob, RevertToLab
 from autonomy.kafka import Outgoing, append_batch, build_producer
 from autonomy.revert_plan import Standing, revert_plan
 from autonomy.topics import COMMANDS, JOBS, RUNNERS, RUNS
-from autonomy.values import Stage
+from autonomy.values import BotState, Stage
 from proof_api.history import Kind
 from support.builders import a_beat, an_id
 from support.careers import Careers, claim_of
@@ -218,6 +218,25 @@ def test_filters_narrow_a_dry_run_and_one_bot_alone_counts_though_pinned(told: t
     assert api.get("/api/revert/plan", params={"symbol": "AAPL", "stage": ["PAPER", "LIVE"]}).json()["expectedCount"] == 1
     assert api.get("/api/revert/plan", params={"stage": "MOON"}).status_code == 422
     assert api.get("/api/revert/plan", params={"bot": "No Body"}).status_code == 422
+
+
+def test_a_filter_of_the_list_is_a_dry_run_of_the_bots_that_it_shows(told: tuple[Api, Careers, Any]) -> None:
+    """Frozen by name; a pinned bot stays, also where it is the only one; and a filter that shows nobody is no revert of everybody."""
+    api = told[0]
+    everybody = api.get("/api/revert/plan").json()
+    assert everybody["expectedCount"] == 1
+    state = api.get(f"/api/bots/{TRADER}").json()["botNow"]["state"]
+    for params in ({"q": TRADER}, {"state": state, "q": TRADER}, {"state": list(BotState), "stage": "PAPER"}):
+        plan = api.get("/api/revert/plan", params=params).json()
+        assert (plan["expectedCount"], plan["botIds"]) == (1, [TRADER]), params
+        command = {name: value for name, value in plan["command"].items() if name != "type"}
+        said = RevertToLab.model_validate({**command, "commandId": an_id("y"), "actor": "x", "role": "operator"})
+        assert revert_plan(said, standings(api)).hash == plan["planHash"]
+        assert TRADER in said.bot_ids
+    pinned = api.get("/api/revert/plan", params={"q": PINNED}).json()
+    assert (pinned["expectedCount"], pinned["pinned"]["count"], pinned["command"]["botIds"]) == (0, 1, [PINNED])
+    nobody = api.get("/api/revert/plan", params={"q": "no such bot"}).json()
+    assert (nobody["expectedCount"], nobody["command"]["botIds"]) == (0, [])
 
 
 def test_a_runner_whose_beats_stop_is_stale_by_the_readers_clock_and_well_again_with_the_next(

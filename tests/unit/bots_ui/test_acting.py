@@ -3,6 +3,8 @@
 Source: R-C2, R-D; design, section 8, "Security".
 """
 
+import html
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -100,7 +102,7 @@ async def test_dialog_says_what_will_happen(site: Site) -> None:
     site.be_fresh()
     site.sign_in()
     site.answer({"/api/revert/plan": a_plan(loopPaused=True, pausedBy=[{"scope": "fleet", "actor": "cleo"}])})
-    html = (await site.get("/act/revert?stage=PAPER")).text
+    sheet = (await site.get("/act/revert?stage=PAPER")).text
     for words in (
         "Revert 10 bots to LAB",
         "Paper runner: 2 running",
@@ -109,8 +111,8 @@ async def test_dialog_says_what_will_happen(site: Site) -> None:
         "paused by cleo",
         'checked> <span class="mono">PAPER',
     ):
-        assert words in html
-    assert "<img" not in html
+        assert words in sheet
+    assert "<img" not in sheet
 
 
 async def test_revert_sends_exactly_the_plan(site: Site) -> None:
@@ -187,8 +189,102 @@ async def test_every_form_from_elsewhere_is_refused(site: Site, path: str) -> No
 
 async def test_acting_needs_a_sign_in(site: Site) -> None:
     site.be_fresh()
-    for path in ("/act/revert", "/act/pin"):
-        assert (await site.post(path, data=a_form(), headers=SAME_ORIGIN)).headers["location"] == "/sign-in"
+    for path in ("/act/revert", "/act/pin", "/loop"):
+        assert (await site.post(path, data=a_form(), headers=SAME_ORIGIN)).headers["location"].startswith("/sign-in?back=")
+
+
+TYPED = "it trades & wins: <why>?"
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "fields"),
+    [
+        ("/act/pin", {"bot": "aapl-sma", "reason": TYPED, "until": "2027-03-01T12:00"}, {"reason": TYPED, "until": "2027-03-01T12:00"}),
+        ("/act/revert", a_form(stage="PAPER", reason=TYPED), {"reason": TYPED}),
+        ("/loop", {"verb": "pause", "reason": TYPED}, {"reason": TYPED}),
+    ],
+)  # fmt: skip
+async def test_what_was_typed_travels_through_the_sign_in(site: Site, path: str, form: dict[str, str], fields: Mapping[str, str]) -> None:
+    """A session that ended meanwhile loses no word, and nothing is sent by itself."""
+    site.be_fresh()
+    canned = site.answer({
+        "/api/revert/plan": a_plan(), "/api/whoami": {"name": "ada", "role": "operator"},
+        "/api/bots/aapl-sma": {"bot": {"id": "aapl-sma", "stage": "LAB", "strategy": "sma-cross", "parameters": {}, "symbol": "AAPL"}},
+    })  # fmt: skip
+    asked = await site.post(path, data={**form, "key": "k"}, headers=SAME_ORIGIN)
+    signing = await site.get(asked.headers["location"])
+    *_, back = re.findall(r'name="back" value="([^"]*)"', signing.text)
+    token = {"token": "ada-token", "back": html.unescape(back)}
+    signed = await site.post("/sign-in", data=token, headers=SAME_ORIGIN)
+    site.http.cookies.update(signed.cookies)
+    sheet = (await site.get(signed.headers["location"])).text
+    assert "Signed in as ada. Nothing was sent yet: look again, and confirm." in sheet
+    for name, value in fields.items():
+        assert re.search(rf'name="{name}"[^>]*value="{re.escape(html.escape(value))}"', sheet), name
+    assert 'name="operator" value="ada"' in sheet
+    assert [request.url.path for request in canned.asked if request.method == "POST"] == []
+
+
+async def test_sign_in_leads_back_and_nowhere_else(site: Site) -> None:
+    site.answer({"/api/whoami": {"name": "ada", "role": "operator"}})
+    for back, to in (("/?state=IDLE", "/?state=IDLE"), ("//evil.test/", "/"), ("https://evil.test/", "/"), ("/" + "x" * 3_000, None)):
+        response = await site.post("/sign-in", data={"token": "t", "back": back}, headers=SAME_ORIGIN)
+        assert response.headers.get("location") == to, back
+
+
+@pytest.mark.parametrize("operator", ["local", "", "Ada"])
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [("/act/revert", a_form()), ("/act/pin", {"bot": "aapl-sma", "reason": "mine", "key": "k"}), ("/loop", {"verb": "pause", "reason": "mine"})],
+)  # fmt: skip
+async def test_form_of_another_operator_is_not_sent_and_keeps_its_text(site: Site, path: str, form: dict[str, str], operator: str) -> None:
+    site.be_fresh()
+    site.sign_in("ada")
+    canned = site.answer({"/api/revert/plan": a_plan(), "/api/commands": {"commandId": COMMAND, "status": "ACCEPTED"}})
+    response = await site.post(path, data=form, operator=operator, headers=SAME_ORIGIN)
+    assert response.status_code == 409
+    assert "and ada is signed in now. Nothing was sent" in html.unescape(response.text)
+    assert f'value="{form["reason"]}"' in response.text
+    assert 'name="operator" value="ada"' in response.text  # the next time it is ada's
+    assert [request for request in canned.asked if request.method == "POST"] == []
+    # Negative control: the same form for the operator who is signed in is sent.
+    assert (await site.post(path, data=form | {"key": "k2"}, headers=SAME_ORIGIN)).status_code == 303
+
+
+async def test_revert_opens_on_what_the_page_shows(site: Site) -> None:
+    site.be_fresh()
+    site.sign_in()
+    bots = {"items": [], "total": 2_000, "matching": 281, "counts": {}, "proof": {"status": "fresh"}}
+    named = ["desk3-a", "desk3-b", "desk3-c"]
+    canned = site.answer({"/api/bots": bots, "/api/revert/plan": a_plan(2, command={"botIds": named})})
+    page = (await site.get("/?stage=PAPER&state=IDLE&q=desk3")).text
+    shown = "state=IDLE&amp;stage=PAPER&amp;q=desk3"
+    assert f'name="shown" value="{shown}"' in page
+    sheet = (await site.get("/act/revert", params={"shown": html.unescape(shown)})).text
+    asked = canned.asked[-1].url.params.multi_items()
+    assert sorted(asked) == [("q", "desk3"), ("stage", "PAPER"), ("state", "IDLE")]
+    assert "Only the bots that the page’s filter shows" in sheet.replace("'", "’").replace("&#39;", "’")
+    assert "The whole fleet instead" in sheet
+    assert [f'name="bot" value="{bot}"' in sheet for bot in named] == [True] * 3
+
+
+async def test_revert_of_a_filter_sends_the_bots_that_it_showed_then(site: Site) -> None:
+    site.be_fresh()
+    site.sign_in()
+    canned = site.answer({"/api/commands": {"commandId": COMMAND, "status": "ACCEPTED", "actor": "ada", "tick": 5}})
+    form = a_form(shown="state=IDLE", bot="desk3-a")
+    assert (await site.post("/act/revert", data=form, headers=SAME_ORIGIN)).status_code == 303
+    (sent,) = canned.asked
+    assert orjson.loads(sent.content)["botIds"] == ["desk3-a"]
+    assert orjson.loads(sent.content)["planHash"] == HASH
+
+
+def test_revert_of_a_filter_that_shows_nobody_is_never_one_of_everybody() -> None:
+    """An empty list of bots restricts nothing: it must not be what a filter became."""
+    assert isinstance(revert_command(wanted_of([("shown", "state=IDLE")]), a_form()), Unfit)
+    assert not isinstance(revert_command(wanted_of([]), a_form()), Unfit)
+    assert wanted_of([("shown", "stage=LAB")]).plan_params() == [("stage", "LAB")]
+    assert wanted_of([("shown", "stage=LIVE"), ("stage", "PAPER")]).plan_params() == [("stage", "LAB")]
 
 
 async def test_accepted_act_is_told_once_with_its_command(site: Site) -> None:

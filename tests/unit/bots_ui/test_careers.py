@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from autonomy import clock
 from autonomy.values import iso
 from bots_ui.bot_page import paper_chart
 from bots_ui.charts import HEIGHT, equity_chart
-from bots_ui.rows import badge_of, matches, promotion_of, session_of
+from bots_ui.rows import matches, promotion_of, row_of, session_of
+from bots_ui.words import FILTERS
 from support.site import HOSTILE, SAME_ORIGIN, Site, show
 
 JOB = "e39303ef-e302-4875-b19b-357185de971a"
@@ -216,10 +218,11 @@ async def test_sign_out_of_one_leaves_the_other(site: Site) -> None:
     assert site.shared.sessions.of_cookie(other, 0) is not None
 
 
-def test_weakness_is_called_improving_and_stays_one_state() -> None:
-    assert (badge_of("EVOLVING", "WEAK").word, badge_of("EVOLVING", "AT_THE_DOOR").word) == ("Improving", "Evolving")
-    assert badge_of("EVOLVING", "WEAK").code == badge_of("EVOLVING").code == "EVOLVING"
-    assert badge_of("IDLE", "WEAK").word == "Idle"
+@pytest.mark.parametrize("why", ["WEAK", "AT_THE_DOOR", ""])
+def test_a_search_has_one_word_and_its_reason_stands_behind_it(why: str) -> None:
+    row = row_of({"botId": "a", "state": "EVOLVING", "jobId": JOB, "jobType": "EVOLVE", "jobStatus": "RUNNING", "jobWhy": why}, clock.now())
+    assert (row.badge.code, row.badge.word) == ("EVOLVING", FILTERS["EVOLVING"])
+    assert row.why == {"WEAK": "its results are weak", "AT_THE_DOOR": "it meets the gates and is challenged before it leaves"}.get(why, "")
 
 
 def test_promotion_counts_what_passes() -> None:

@@ -3,6 +3,7 @@
 Source: R-A1.3, R-A4.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,10 @@ from bots_ui.assets import Assets, build_environment
 from bots_ui.facts import Facts, Link, facts_of
 
 TEMPLATES = build_environment(Assets({}, ()))
+SHIPPED = {
+    "sourceId": "bokeh-sampledata/stocks.csv.gz@5abadf99b2d394f9", "timeframe": "1d", "synthetic": False, "firstDay": "2000-03-01",
+    "lastDay": "2013-03-01", "bars": 12_154, "symbols": ["AAPL", "FB", "GOOG", "IBM", "MSFT"],
+}  # fmt: skip
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
@@ -35,8 +40,8 @@ def a_document(proof: dict[str, Any] | None = None, **more: Any) -> dict[str, An
     } | more  # fmt: skip
 
 
-def facts(document: dict[str, Any], lost_since: datetime | None = None) -> Facts:
-    return facts_of(Link(document, NOON, lost_since, "no connection"), NOON)
+def facts(document: dict[str, Any], lost_since: datetime | None = None, sources: tuple[dict[str, Any], ...] = (SHIPPED,)) -> Facts:
+    return facts_of(Link(document, NOON, lost_since, "no connection", sources), NOON)
 
 
 def header(found: Facts) -> str:
@@ -47,7 +52,17 @@ def test_fresh_and_ticking() -> None:
     found = facts(a_document())
     html = header(found)
     assert found.fresh
-    for words in ("0.4 s old", "tick 1,284", "12 s", "in 48 s", "TICKING", "30 evaluated", "replay market", "5 US stocks, daily, to 2013"):
+    for words in (
+        ">0 s</time> old",
+        "tick 1,284",
+        "12 s",
+        "in 48 s",
+        "TICKING",
+        "30 evaluated",
+        "replay market",
+        "5 symbols, daily, to 2013-03-01",
+        "source: bokeh-sampledata/stocks.csv.gz",
+    ):
         assert words in html, words
 
 
@@ -166,3 +181,33 @@ def test_blocked_is_said_of_bots_with_something_due_never_of_all() -> None:
 def test_a_pause_says_who_and_why_if_that_was_said(reason: str, words: str) -> None:
     pause = {"scope": "fleet", "target": "", "actor": "ada", "reason": reason, "since": None}
     assert facts(a_document(loopEnabled=False, pausedBy=[pause])).paused == words
+
+
+def test_every_word_about_data_is_announced() -> None:
+    """Of a folder of somebody's own the header says what the folder announced, and nothing of the bars that were shipped."""
+    own = {"sourceId": "folder:prices@0f", "timeframe": "1h", "synthetic": True, "lastDay": "2026-11-28", "symbols": ["BTC-USDT"]}
+    html = header(facts(a_document(), sources=(own,)))
+    assert "1 symbol, 1h, made up, to 2026-11-28" in html
+    assert "source: folder:prices" in html
+    assert "2013" not in html
+    assert "stocks" not in html
+    nothing = header(facts(a_document(), sources=()))
+    assert "no runner has said what data it has" in nothing
+
+
+def test_age_of_the_data_is_an_instant_that_ages() -> None:
+    html = header(facts(a_document(a_proof(asOf=iso(NOON - timedelta(seconds=2))))))
+    assert re.search(r'id="fact-data".*?<time datetime="2026-11-22T11:59:58.000Z"[^>]*data-rel="ago">2 s</time> old', html)
+
+
+@pytest.mark.parametrize("runners", ["silent", {"status": "silent", "seen": 0}])
+def test_verdict_and_checks_that_the_page_does_not_know_are_shown_as_they_are(runners: Any) -> None:
+    """Nothing that a newer proof says is left out, and none of it is shown in the colour of all is well."""
+    reason = "no runner holds an announcement"
+    for verdict, tone in (("STALLED", "bad"), ("SOMETHING_NEW", "warn")):
+        found = facts(a_document(a_proof(verdict=verdict, reason=reason, checks={"runners": runners, "probe": "ok", "clock": None})))
+        assert (found.verdict, found.verdict_tone, found.reason, found.failing) == (verdict, tone, reason, ("runners: silent",))
+        html = header(found)
+        for words in (verdict, reason, "check runners: silent"):
+            assert words in html
+    assert "check " not in header(facts(a_document()))

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from bots_ui.app import POLICY
 from bots_ui.charts import curve_of, equity_chart, spark_path
 from bots_ui.client import Found, Refused, Unreachable
+from bots_ui.open_page import View
 from bots_ui.pages import CHOICES, Asked, asked_of, live_address, view_of
 from bots_ui.sessions import ABSOLUTE_S, IDLE_S, Sessions, build_sessions, is_same_origin
 from bots_ui.settings import UiSettings
-from bots_ui.stream import View
 from bots_ui.words import ordinal, span_words
 from support.site import HOSTILE, PROOF, Site, api_of, opened, show
 
@@ -107,7 +107,11 @@ async def test_command_carries_the_token_and_its_key() -> None:
 async def test_form_from_elsewhere_is_refused(site: Site) -> None:
     for headers in ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "http://evil.test"}, {}):
         assert (await site.post("/loop", data={"verb": "pause"}, headers=headers)).status_code == 403
-    assert (await site.post("/loop", data={"verb": "pause"}, headers={"sec-fetch-site": "same-origin"})).headers["location"] == "/sign-in"
+    assert (
+        (await site.post("/loop", data={"verb": "pause"}, headers={"sec-fetch-site": "same-origin"}))
+        .headers["location"]
+        .startswith("/sign-in?back=")
+    )
 
 
 async def test_unknown_host_is_refused(site: Site) -> None:

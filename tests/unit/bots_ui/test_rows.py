@@ -11,8 +11,9 @@ import pytest
 
 from autonomy.values import BotState, Recency, iso
 from bots_ui.assets import Assets, build_environment
+from bots_ui.moments import Moments
 from bots_ui.rows import BotRow, badge_of, matches, next_of, row_of
-from bots_ui.words import REASONS, SHAPES, STATES
+from bots_ui.words import FILTERS, REASONS, SHAPES, STATES
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -198,3 +199,73 @@ def test_reverted_import_is_not_marked_as_unverified_any_more() -> None:
     assert row_of(a_document(origin="IMPORTED", stage="LIVE", blockers=[BLOCKER]), NOON).unverified
     assert row_of(a_document(stageReasonCode="IMPORTED_UNVERIFIED", stage="LIVE"), NOON).unverified
     assert not row_of(a_document(origin="IMPORTED", stage="LAB"), NOON).unverified
+
+
+LOOKED = Moments(35, NOON - timedelta(seconds=25), NOON + timedelta(seconds=34))
+
+
+def card_of(document: dict[str, Any], moments: Moments = LOOKED) -> dict[str, str]:
+    """The three moments of a card, without tags."""
+    found = re.search(r'<dl class="moments">(.*?)</dl>', html_of(row_of(document, NOON, moments=moments)), re.DOTALL)
+    assert found
+    pairs = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", found.group(1), re.DOTALL)
+    return {name: " ".join(re.sub(r"<[^>]*>", "", text).split()) for name, text in pairs}
+
+
+def test_now_last_decision_and_next_decision_have_times_of_their_own() -> None:
+    """An idle bot whose last decision was that it has a job is no contradiction: that was then."""
+    card = card_of(a_document("IDLE", reasonCode="ACTIVE_JOB", nextDueAt=iso(NOON + timedelta(minutes=3))))
+    assert card == {
+        "Now": "no job: the one of the last decision has ended 42 s ago",
+        "Last decision": "tick 35, 25 s ago: ACTIVE_JOB Everything that was due then already had a live job.",
+        "Next decision": "at the next tick, in 34 s · due 12:03:00 UTC, in 3 min",
+    }
+
+
+def test_what_is_due_by_now_waits_for_a_tick_and_is_not_called_nothing_due() -> None:
+    document = a_document("IDLE", nextDueAt=iso(NOON - timedelta(seconds=5)))
+    row = row_of(document, NOON, moments=LOOKED)
+    assert (row.due, row.extra) == (True, "due at the next tick")
+    assert "nothing due" not in badge_html(document)
+    assert 'due, decided <span class="next-tick">' in html_of(row)
+    assert row_of(a_document("IDLE", nextDueAt=iso(NOON + timedelta(seconds=5))), NOON).extra == "nothing due"
+
+
+def test_no_next_decision_is_promised_while_no_planner_answers() -> None:
+    assert "no planner answers" in card_of(a_document("IDLE"), Moments(35, NOON, None, silent=True))["Next decision"]
+    assert card_of(a_document("IDLE"), Moments())["Next decision"] == "at the planner's next tick"
+
+
+@pytest.mark.parametrize(("age_s", "word"), [(3, "Starting"), (15, "Starting"), (16, "Stale")])
+def test_runner_is_starting_for_one_lease_and_then_stale(age_s: int, word: str) -> None:
+    document = a_document(
+        "RUNNER_STALE", since=iso(NOON - timedelta(seconds=age_s)), runnerStarting=True, leaseSec=15, jobId="x", jobType="RUNNER_START",
+        jobStatus="RUNNING",
+    )  # fmt: skip
+    badge = row_of(document, NOON).badge
+    assert (badge.code, badge.word) == ("RUNNER_STALE", word)
+    # Negative control: one that beat before is stale at once.
+    assert row_of(document | {"runnerStarting": False}, NOON).badge.word == "Stale"
+
+
+@pytest.mark.parametrize("state", list(BotState))
+def test_filter_is_called_by_every_word_of_its_badges(state: BotState) -> None:
+    badges = {badge_of(state.value).word, badge_of(state.value, starting=True).word}
+    assert all(word.lower() in FILTERS[state].lower() for word in badges)
+
+
+TRADER = {"runnerJobId": "r", "runnerStatus": "RUNNING", "runnerBeatAt": iso(NOON), "runnerStale": False, "sessionPnl": 1_200.0}
+
+
+@pytest.mark.parametrize("state", ["BACKTEST_RUNNING", "BACKTEST_QUEUED", "EVOLVING"])
+def test_trader_is_seen_to_trade_beside_its_research(state: str) -> None:
+    """The badge keeps the order of R-B1.1; the trade is a second mark beside it."""
+    html = html_of(row_of(a_document(state, **TRADER), NOON))
+    assert "trading +1,200 USD" in html
+    assert f">{STATES[BotState(state)]}<" in html
+    for more in ({"runnerStale": True}, {"runnerStatus": "QUEUED"}, {"runnerJobId": None, "runnerStatus": None}, {"runnerBeatAt": None}):
+        assert "trading" not in html_of(row_of(a_document(state, **{**TRADER, **more}), NOON))
+
+
+def test_trader_without_research_has_one_badge() -> None:
+    assert "trades-on" not in html_of(row_of(a_document("RUNNER_RUNNING", **TRADER), NOON))

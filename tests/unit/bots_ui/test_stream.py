@@ -1,14 +1,19 @@
 """One listener, bounded queues, a fresh picture after an overflow or a gap."""
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+
+import orjson
 
 from autonomy import clock
 from autonomy.values import iso
 from bots_ui.client import ApiEvent, EventReader
-from bots_ui.facts import Link
-from bots_ui.stream import QUEUE_MESSAGES, RELOAD, Client, Hub, Message, Renderers, View, events
+from bots_ui.facts import Facts, Link
+from bots_ui.open_page import QUEUE_MESSAGES, Client, Message, View
+from bots_ui.stream import RELOAD, Hub, Renderers, events
 
 
 class Silent:
@@ -19,13 +24,21 @@ def a_hub() -> tuple[Hub, list[str]]:
     """A hub that is connected, and the rows that it rendered."""
     rendered: list[str] = []
 
-    def row(document: Mapping[str, object], fresh: bool, left: bool) -> str:
+    def row(document: Mapping[str, object], facts: Facts, left: bool) -> str:
         rendered.append(str(document["botId"]))
-        return f"<row {document['botId']} {document['state']}{' left' if left else ''}{'' if fresh else ' grey'}>"
+        return f"<row {document['botId']} {document['state']}{' left' if left else ''}{'' if facts.fresh else ' grey'}>"
 
     api: Any = Silent()
     hub = Hub(
-        api, Renderers(row, lambda facts: f"<head {facts.trust}>", lambda counts: "<counts>", lambda count: f"<outside {count}>", str)
+        api,
+        Renderers(
+            row,
+            lambda facts: f"<head {facts.trust}>",
+            lambda counts: "<counts>",
+            lambda count: f"<outside {count}>",
+            str,
+            lambda at: f"<as of {iso(at)}>",
+        ),
     )
     hub.link = Link({"proof": {"status": "fresh"}}, clock.now(), None, "")
     hub.rev = hub.floor = 5
@@ -44,6 +57,15 @@ def joined(hub: Hub, view: View) -> Client:
     client = Client(view)
     hub.clients.add(client)
     return client
+
+
+def read(sent: bytes) -> dict[str, Any]:
+    """One server-sent event of one line."""
+    assert sent.startswith(b"data: ")
+    assert sent.endswith(b"\n\n")
+    assert sent.count(b"\n") == 2
+    found: dict[str, Any] = orjson.loads(sent.removeprefix(b"data: "))
+    return found
 
 
 def told(client: Client) -> list[Message]:
@@ -157,8 +179,8 @@ def test_lost_api_is_said_at_once_and_greys_the_rows() -> None:
 
 async def test_stream_of_a_page_ends_with_the_process() -> None:
     hub, _ = a_hub()
-    stream = events(hub, View())
-    assert await anext(stream) == b"data: <head fresh>\n\n"
+    stream = events(hub, {"p1": View()})
+    assert read(await anext(stream))["html"] == "<head fresh>"
     assert len(hub.clients) == 1
     hub.stopping.set()
     assert [part async for part in stream] == []
@@ -166,8 +188,8 @@ async def test_stream_of_a_page_ends_with_the_process() -> None:
 
 
 def test_message_of_many_lines_is_one_event() -> None:
-    assert Message("<a>\n\n<b>").encode() == b"data: <a>\ndata: <b>\n\n"
-    assert Message("", RELOAD).encode() == b"event: reload\ndata: -\n\n"
+    assert read(Message("<a>\n\n<b>").encode(7, "p1")) == {"to": "p1", "now": 7, "event": "", "html": "<a>\n\n<b>"}
+    assert read(Message("", RELOAD).encode(7)) == {"to": "", "now": 7, "event": "reload", "html": ""}
 
 
 def test_event_reader_takes_lines_as_they_come() -> None:
@@ -202,3 +224,28 @@ async def test_waiting_promotions_are_asked_for_when_one_comes_or_goes() -> None
     assert hub.waiting_words() == "3"
     hub.waiting = 0
     assert hub.waiting_words() == ""
+
+
+async def test_fault_in_one_task_of_the_hub_silences_no_page() -> None:
+    """The first beat fails; the page is told to fetch itself, and hears the beats that follow."""
+    hub, _ = a_hub()
+    beaten: list[str] = []
+
+    def head(facts: Facts) -> str:
+        beaten.append(facts.trust)
+        if len(beaten) == 1:
+            raise KeyError("a template that breaks once")
+        return "<head>"
+
+    hub.render = replace(hub.render, head=head)
+    client = joined(hub, View(bots=("aapl-sma",)))
+    running = asyncio.create_task(hub.keep(hub.beat))
+    async with asyncio.timeout(20):
+        heard: list[Message] = []
+        while len(heard) < 2:
+            await client.wake.wait()
+            client.wake.clear()
+            heard += client.drained()
+    running.cancel()
+    assert [message.event for message in heard[:1]] == [RELOAD]
+    assert heard[1].html == "<head>"

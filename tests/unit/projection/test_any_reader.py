@@ -56,7 +56,8 @@ def check_badges(store: MemoryStore) -> Counter[str]:
     for bot_id, badge in badges.items():
         jobs: list[dict[str, Any]] = [row for row in store.table("bot_jobs") if row["bot_id"] == bot_id and row["status"] in LIVE]
         span = spans.get(bot_id)
-        assert badge["state"] == badge_of(jobs, str(span["reason_code"]) if span else ""), bot_id
+        reason = str(span["would"] if span["reason_code"] == "LOOP_DISABLED" and span["would"] else span["reason_code"]) if span else ""
+        assert badge["state"] == badge_of(jobs, reason), bot_id
         assert (badge["job_id"] is not None) == bool(jobs), bot_id
         assert badge["job_id"] in {job["id"] for job in jobs} | {None}
     return Counter(str(badge["state"]) for badge in badges.values())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autonomy.values import BotState, JobStatus, JobType, Reason
-from projection.bot_now import recency_of, since_of, state_of
+from projection.bot_now import decided, recency_of, since_of, state_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=3)
@@ -122,3 +122,15 @@ def test_recency_before_the_first_decision() -> None:
     nothing: dict[str, Any] = {"evidence_until": None, "evidence_job": None, "job_id": None, "job_type": None}
     assert recency_of(nothing, None) == "none"
     assert recency_of(nothing | {"evidence_until": "2010-01-04", "evidence_job": "job"}, None) == "fresh"
+
+
+@pytest.mark.parametrize(
+    ("reason", "would", "state"),
+    [
+        ("LOOP_DISABLED", "BLOCKED_BY_GATES", BotState.BLOCKED_BY_GATES), ("LOOP_DISABLED", "NOTHING_DUE", BotState.IDLE),
+        ("LOOP_DISABLED", None, BotState.IDLE), ("BLOCKED_BY_GATES", None, BotState.BLOCKED_BY_GATES),
+        ("NOTHING_DUE", "BLOCKED_BY_GATES", BotState.IDLE),
+    ],
+)  # fmt: skip
+def test_a_pause_clears_no_gate(reason: str, would: str | None, state: BotState) -> None:
+    assert state_of([], decided({"reason_code": reason, "would": would})).state is state

@@ -101,6 +101,15 @@ def denied(session: Session | None, act: Act, *, to_stage: str = "", requested_b
     return ""
 
 
+def of_another(session: Session, form: Mapping[str, str]) -> str:
+    """Why a form is not this operator's; empty when it is. Two tabs may have two operators, one after the other."""
+    named = form.get("operator")
+    if named == session.name:
+        return ""
+    by = f"for {named}" if named else "before anybody was signed in" if named == "" else "for nobody in particular"
+    return f"This form was opened {by}, and {session.name} is signed in now. Nothing was sent: look again, and confirm as {session.name}."
+
+
 def refused(session: Session | None, facts: Facts, act: Act) -> str:
     """Why it is not even sent; empty when it is."""
     return denied(session, act) or ("" if facts.fresh else f"What is shown is not current ({facts.warning}). Nothing was changed.")

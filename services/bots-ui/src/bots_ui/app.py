@@ -7,6 +7,7 @@ No request of a page leaves the origin; the policy that says so is sent with eve
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -43,7 +44,8 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-MAX_FORM_BYTES: Final = 16_384
+MAX_FORM_BYTES: Final = 65_536
+"""A revert names up to 500 bots of up to 64 characters."""
 Next = Callable[[Request], Awaitable[Response]]
 
 
@@ -69,8 +71,10 @@ def create_app(settings: UiSettings) -> FastAPI:
         hub = Hub(api, build_renderers(environment))
         app.state.shared = Shared(settings, api, hub, sessions, environment)
         supervisor = Supervisor((
-            Work("the listener to the proof API", hub.listen, lambda: hub.heard),
-            Work("the beat of the open pages", hub.beat, lambda: hub.beaten),
+            Work("the listener to the proof API", partial(hub.keep, hub.listen), lambda: hub.heard),
+            Work("the beat of the open pages", partial(hub.keep, hub.beat), lambda: hub.beaten),
+            Work("the questions to the proof API", partial(hub.keep, hub.ask), lambda: hub.asked),
+            Work("the look at open lists", partial(hub.keep, hub.look), lambda: hub.looked),
         ))  # fmt: skip
         supervisor.start()
         try:

@@ -82,7 +82,7 @@ def build_environment(assets: Assets) -> Environment:
         loader=PackageLoader("bots_ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.globals.update(assets=assets, words=words, approval_denied=approval_denied)
-    environment.filters.update(ago=ago, until=until, clock=clock_time, full=words.full_words, span=words.span_words, hash=short_hash)
+    environment.filters.update(ago=ago, until=until, clock=clock_time, full=words.full_words, span=words.span_words, instant=iso)
     return environment
 
 
@@ -90,11 +90,6 @@ def approval_denied(session: Session | None, recommendation: Mapping[str, object
     """Why this reader may not approve this recommendation; empty when there is no reason."""
     to_stage, requested_by = recommendation.get("toStage"), recommendation.get("requestedBy")
     return denied(session, ACTS["approve"], to_stage=str(to_stage or ""), requested_by=str(requested_by or ""))
-
-
-def short_hash(text: str) -> str:
-    """A name for an address: another address is another element, so that a swap opens its stream anew."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def ago(instant: datetime | None, now: datetime) -> Markup:

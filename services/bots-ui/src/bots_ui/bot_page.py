@@ -7,16 +7,21 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from autonomy import clock
+from bots_ui import words
 from bots_ui.charts import Equity, curve_of, equity_chart
 from bots_ui.client import Answer, Document, Found, ProofApi, Refused, Unreachable, bot_path
 from bots_ui.documents import Told, document_of, items_of, list_of, lost_words, told_part
-from bots_ui.pages import PAGE_SIZE, Asked, Context, Query, asked_of, live_address, with_query
+from bots_ui.lists import LIMIT, shown
+from bots_ui.open_page import View
+from bots_ui.pages import Asked, Context, Query, asked_of, with_query
 from bots_ui.rows import blockers_of, number_of, row_of, text_of
-from bots_ui.stream import Hub, View
+from bots_ui.stream import Hub
 from bots_ui.words import TIMELINE_KINDS
 
 EVENTS_SHOWN: Final = 20
+FIRST: Final = (("limit", str(EVENTS_SHOWN)),)
+FOLLOWED: Final = "/timeline"
+"""Whatever happens to a bot stands there: when it says something else, the whole page is fetched again."""
 MARKS_READ: Final = 200
 TRADES_SHOWN: Final = 8
 OPEN: Final = frozenset({"OPEN", "REQUESTED"})
@@ -26,7 +31,7 @@ async def bot(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
     """One bot, whole, with the HTTP status."""
     whole = await api.get(bot_path(bot_id))
     parts = await _parts(api, bot_id) if isinstance(whole, Found) else {}
-    now, facts = clock.now(), hub.facts()
+    facts = hub.facts()
     document = document_of(whole)
     item: Document | None = told_part(document, "botNow") or None
     known, decision, result = told_part(document, "bot"), told_part(document, "decision"), told_part(document, "latestBacktest")
@@ -38,16 +43,28 @@ async def bot(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
     summary = told_part(result, "summary")
     view = View(bots=(bot_id,), rev=int(number_of(item or {}, "rev") or 0), whole=True)
     context: Context = {
-        "bot_id": bot_id, "bot": known, "now": now, "row": row_of(item, now, fresh=facts.fresh) if item else None,
+        "bot_id": bot_id, "bot": known, "now": facts.now,
+        "row": row_of(item, facts.now, fresh=facts.fresh, moments=facts.moments) if item else None,
         "decision": decision, "blockers": blockers_of(decision.get("blockers")), "result": result, "summary": summary,
         "chart": equity_chart(curve_of(summary)), "jobs": list_of(document, "jobs"),
         "recommendation": recommendation if recommendation["status"] in OPEN else None, "last_promotion": recommendation,
         "paper_session": paper_session, "marks": len(marks), "paper": paper_chart(marks, items_of(parts["trades"]) if parts else []),
+        "timeframe": timeframe_of(hub, text_of(known, "symbol"), text_of(result, "sourceId")),
         "drift": told_part(document, "latestDrift"), "gate_tree": Told(document_of(parts["gates"])) if parts else Told(),
         **{name: items_of(answer) for name, answer in parts.items()}, "parts": {name: lost_words(answer) for name, answer in parts.items()},
-        "live": live_address(view), "lost": lost_words(whole),
+        **shown((bot_path(bot_id), (), whole), *[(bot_path(bot_id, FOLLOWED), FIRST, parts["timeline"])] if parts else [], view=view),
+        "lost": lost_words(whole),
     }  # fmt: skip
     return context, status_of(whole)
+
+
+def timeframe_of(hub: Hub, symbol: str, source_id: str) -> str:
+    """How often the source of a result announced to have a bar of this symbol; empty where it is not announced now."""
+    for source in hub.link.sources:
+        symbols = source.get("symbols")
+        if source.get("sourceId") == source_id and isinstance(symbols, list) and symbol in symbols:
+            return words.word_of(words.TIMEFRAMES, text_of(source, "timeframe"))
+    return ""
 
 
 async def _parts(api: ProofApi, bot_id: str) -> dict[str, Answer]:
@@ -91,25 +108,25 @@ async def timeline(api: ProofApi, bot_id: str, query: Query) -> tuple[Context, i
     """Everything that ever happened to a bot, newest first, by kind where asked."""
     choices = {"kind": TIMELINE_KINDS}
     asked = asked_of(query, choices)
-    address = f"/bots/{bot_id}/timeline"
-    answer = await api.get(bot_path(bot_id, "/timeline"), [*asked.params(), ("limit", str(PAGE_SIZE))])
-    following = text_of(document_of(answer), "nextCursor")
-    context = _paged(bot_id, address, asked, following)
+    path, address, params = bot_path(bot_id, "/timeline"), f"/bots/{bot_id}/timeline", [*asked.params(), LIMIT]
+    answer = await api.get(path, params)
+    context = {**_paged(bot_id, address, asked, answer), **shown((path, params, answer))}
     return {**context, "items": items_of(answer), "choices": choices, "lost": lost_words(answer)}, status_of(answer)
 
 
 async def trades(api: ProofApi, bot_id: str, query: Query) -> tuple[Context, int]:
     """Every paper fill of a bot, newest first."""
     asked = asked_of(query, {})
-    answer = await api.get(bot_path(bot_id, "/trades"), [*asked.params(), ("limit", str(PAGE_SIZE))])
-    following = text_of(document_of(answer), "nextCursor")
-    context = _paged(bot_id, f"/bots/{bot_id}/trades", asked, following)
+    path, params = bot_path(bot_id, "/trades"), [*asked.params(), LIMIT]
+    answer = await api.get(path, params)
+    context = {**_paged(bot_id, f"/bots/{bot_id}/trades", asked, answer), **shown((path, params, answer))}
     return {**context, "items": items_of(answer), "lost": lost_words(answer)}, status_of(answer)
 
 
-def _paged(bot_id: str, address: str, asked: Asked, following: str) -> Context:
+def _paged(bot_id: str, address: str, asked: Asked, answer: Answer) -> Context:
+    following = text_of(document_of(answer), "nextCursor")
     params = asked.params(paged=False)
     return {
-        "bot_id": bot_id, "asked": asked, "address": address, "now": clock.now(), "first": with_query(address, params),
-        "next": with_query(address, [*params, ("cursor", following)]) if following else "", "live": live_address(View()),
+        "bot_id": bot_id, "asked": asked, "address": address, "first": with_query(address, params),
+        "next": with_query(address, [*params, ("cursor", following)]) if following else "",
     }  # fmt: skip

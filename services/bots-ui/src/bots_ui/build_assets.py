@@ -18,7 +18,7 @@ from bots_ui.assets import MANIFEST, VENDOR, integrity_of, vendor_scripts
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 INPUTS: Final = ("package.json", "package-lock.json", ".npmrc")
-FILES: Final = {"htmx.org": ("dist/htmx.min.js", "dist/ext/hx-sse.min.js")}
+FILES: Final = {"htmx.org": ("dist/htmx.min.js",)}
 """Scripts of each package, in loading order; the licence file goes with them."""
 LICENCE: Final = "LICENSE"
 

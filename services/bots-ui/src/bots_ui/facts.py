@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from autonomy.values import Reason
 from bots_ui import words
+from bots_ui.moments import NOT_KNOWN, Moments
 from bots_ui.rows import number_of, text_of
 from bots_ui.words import clock_words, instant_of, span_words, word_of
 
@@ -32,12 +33,14 @@ class Link:
         received_at: when it came.
         lost_since: since when nothing came; None while connected.
         why: what broke.
+        sources: what the runners announced of their data, newest `/api/market-data`.
     """
 
     document: Document
     received_at: datetime | None
     lost_since: datetime | None
     why: str
+    sources: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,21 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What a source of bars announced of itself, in words, and its name."""
+
+    words: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything above the table that is the same for every reader."""
+    """Everything above the table that is the same for every reader.
+
+    Attributes:
+        failing: the proof's checks that do not pass, in the words of the proof; the planner's own has a place of its own.
+        reason: the proof's own word on a verdict that is neither ticking nor a pause.
+    """
 
     now: datetime
     trust: Trust
@@ -89,6 +105,16 @@ class Facts:
     market: str
     replay: bool
     replay_ended: bool
+    sources: tuple[Source, ...] = ()
+    failing: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def moments(self) -> Moments:
+        """When the planner last decided, and decides next, as far as that is current."""
+        if self.trust in {"unreachable", "unavailable", "starting"}:
+            return NOT_KNOWN
+        return Moments(self.tick, self.last_tick_at, self.next_tick_at, silent=self.verdict == "DOWN")
 
     @property
     def fresh(self) -> bool:
@@ -120,7 +146,8 @@ def facts_of(link: Link, now: datetime) -> Facts:
         evaluated=whole(summary, "botsEvaluated"), enqueued=whole(summary, "jobsEnqueued"), blocked=whole(summary, "blocked"),
         zero=zero_words(summary), idle=idle_counts(summary),
         market=market_at.strftime("%Y-%m-%d") if market_at else "", replay=text_of(market, "mode").upper() == "REPLAY",
-        replay_ended=market.get("ended") is True,
+        replay_ended=market.get("ended") is True, sources=tuple(source_of(one) for one in link.sources) if known else (),
+        failing=failing_of(checks) if known else (), reason=text_of(proof, "reason") if verdict not in {"", "TICKING", "PAUSED"} else "",
     )  # fmt: skip
 
 
@@ -178,8 +205,10 @@ def data_fact(trust: Trust, link: Link, proof: Document) -> Fact:
     as_of = instant_of(proof.get("asOf"))
     lag_ms = number_of(proof, "projectionLagMs")
     match trust:
-        case "fresh":
+        case "fresh" if as_of is None:
             return Fact("ok", f"{span_words((lag_ms or 0) / 1000)} old")
+        case "fresh":
+            return Fact("ok", "", as_of, " old")
         case "unreachable":
             return Fact("bad", "API unreachable for", link.lost_since)
         case "starting":
@@ -217,8 +246,10 @@ def verdict_tone(verdict: str) -> Tone:
             return "warn"
         case "DOWN" | "STALLED":
             return "bad"
-        case _:
+        case "":
             return "unknown"
+        case _:  # a newer API may know more ways of not ticking
+            return "warn"
 
 
 def verdict_why(verdict: str, trust: Trust, proof: Document) -> str:
@@ -273,3 +304,23 @@ def gate_words(summary: Document) -> str:
     if not isinstance(gates, list):
         return ""
     return " · ".join(f"{text_of(gate, 'code')} {text_of(gate, 'count')}" for gate in gates[:3] if isinstance(gate, Mapping))
+
+
+def failing_of(checks: Document) -> tuple[str, ...]:
+    """Checks that do not pass; one that this page does not know is named as well."""
+    found: list[str] = []
+    for name, value in checks.items():
+        word = text_of(value, "status") if isinstance(value, Mapping) else str(value)
+        if name != "planner" and word not in {"ok", "off", "unknown", "None", ""}:
+            found.append(f"{name}: {word}")
+    return tuple(found)
+
+
+def source_of(source: Document) -> Source:
+    """What a source announced of itself: how many symbols, which bars, until when, and its name."""
+    symbols, source_id = source.get("symbols"), text_of(source, "sourceId")
+    count = len(symbols) if isinstance(symbols, list) else 0
+    bars = word_of(words.TIMEFRAMES, text_of(source, "timeframe"))
+    made_up = ", made up" if source.get("synthetic") is True else ""
+    said = f"{count} {'symbol' if count == 1 else 'symbols'}, {bars}{made_up}, to {text_of(source, 'lastDay')}"
+    return Source(said, source_id.partition("@")[0])

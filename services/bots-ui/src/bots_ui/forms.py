@@ -4,40 +4,60 @@ Place in the flow: form → **route** → action → redirect. What changes some
 it), by somebody who is signed in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from autonomy import clock
 from bots_ui import actions, sheets
-from bots_ui.acting import ACTS, Unfit, command_of, refused
+from bots_ui.acting import ACTS, MAX_REASON, Unfit, command_of, denied, of_another, refused
 from bots_ui.actions import Accepted, NotDone, Waiting
-from bots_ui.frame import SEE_OTHER, THEME_COOKIE, THEMES, InSession, render, safe_back, session_of, shared_of
+from bots_ui.frame import MAX_BACK, SEE_OTHER, THEME_COOKIE, THEMES, InSession, render, safe_back, session_of, shared_of
+from bots_ui.pages import with_query
 from bots_ui.reverting import revert_command, wanted_of
 from bots_ui.sessions import Notice, Session
 
 router = APIRouter()
 SESSION_COOKIE_S: Final = 8 * 3600
 THEME_COOKIE_S: Final = 365 * 86_400
+ACTING: Final = ("/act/", "/loop?")
+DRAWN: Final = frozenset({"key", "operator", "planHash", "expectedCount", "count"})
+"""Fields of a form that belong to one rendering of it, not to what somebody typed."""
 MAX_FIELDS: Final = 600
 """A revert names at most 500 bots."""
 
 
 @router.get("/sign-in")
-async def sign_in_form(request: Request) -> Response:
-    """The form for an operator's token."""
-    return render(request, "sign_in.html", {"fault": ""})
+async def sign_in_form(request: Request, back: str = "/") -> Response:
+    """The form for an operator's token; afterwards it goes on where it was asked for."""
+    return render(request, "sign_in.html", {"fault": "", "back": safe_back(back)})
+
+
+def to_sign_in(address: str, typed: Sequence[tuple[str, str]]) -> Response:
+    """Ask for a sign-in first; what was typed travels through it, back into its form, and is not sent by itself."""
+    kept = [(name, value) for name, value in typed if name not in DRAWN]
+    back = safe_back(with_query(address, kept))
+    if back == "/":  # too long for an address, as of a revert of many bots by name: the filter says the same
+        back = safe_back(with_query(address, [(name, value) for name, value in kept if name != "bot"]))
+    return RedirectResponse(with_query("/sign-in", [("back", back)]), SEE_OTHER)
 
 
 @router.post("/sign-in")
-async def sign_in(request: Request, token: Annotated[str, Form(max_length=1000)] = "") -> Response:
+async def sign_in(
+    request: Request, token: Annotated[str, Form(max_length=1000)] = "", back: Annotated[str, Form(max_length=MAX_BACK)] = "/"
+) -> Response:
     """Check the token with the API and begin a session."""
     shared = shared_of(request)
     match await actions.sign_in(shared.api, shared.sessions, token, address_of(request)):
         case actions.SignedIn(cookie):
-            response = RedirectResponse("/", SEE_OTHER)
+            to = safe_back(back)
+            session = shared.sessions.of_cookie(cookie, clock.monotonic_ms() / 1000)
+            if session is not None and to.startswith(ACTING):
+                session.notice = Notice(f"Signed in as {session.name}. Nothing was sent yet: look again, and confirm.", good=True)
+            response = RedirectResponse(to, SEE_OTHER)
             response.set_cookie(
                 shared.sessions.cookie,
                 cookie,
@@ -48,7 +68,7 @@ async def sign_in(request: Request, token: Annotated[str, Form(max_length=1000)]
             )
             return response
         case actions.NotSignedIn(status, why):
-            return render(request, "sign_in.html", {"fault": why}, status)
+            return render(request, "sign_in.html", {"fault": why, "back": safe_back(back)}, status)
 
 
 def address_of(request: Request) -> str:
@@ -77,16 +97,35 @@ async def set_theme(request: Request, theme: Annotated[str, Form()] = "", back: 
     return response
 
 
+@router.get("/loop")
+async def loop_sheet(request: Request, verb: str = "", reason: str = "") -> Response:
+    """The form of a pause or a resume as a page of its own; changes nothing."""
+    return show_loop(request, verb, reason)
+
+
+def show_loop(request: Request, verb: str, reason: str, fault: str = "", status: int = 200) -> Response:
+    """The form with what was typed, and why it was not sent.
+
+    Raises:
+        HTTPException: 404, where it is neither a pause nor a resume.
+    """
+    if verb not in actions.LOOP_COMMANDS:
+        raise HTTPException(404, "There is no such act.")
+    why = denied(session_of(request), ACTS["revert"])
+    return render(request, "loop_sheet.html", {"verb": verb, "reason": reason[:MAX_REASON], "fault": fault, "why": why}, status)
+
+
 @router.post("/loop")
-async def switch_loop(
-    request: Request, session: InSession, verb: Annotated[str, Form()] = "", reason: Annotated[str, Form()] = "",
-    key: Annotated[str, Form()] = "",
-) -> Response:  # fmt: skip
+async def switch_loop(request: Request, session: InSession) -> Response:
     """Pause or resume the loop."""
+    pairs = await pairs_of(request)
+    form = {"verb": "", "reason": "", "key": ""} | dict(pairs)
     if session is None:
-        return RedirectResponse("/sign-in", SEE_OTHER)
+        return to_sign_in("/loop", pairs)
     shared = shared_of(request)
-    form = {"verb": verb, "reason": reason, "key": key}
+    fault = of_another(session, form)
+    if fault and form["verb"] in actions.LOOP_COMMANDS:
+        return show_loop(request, form["verb"], form["reason"], fault, 409)
     session.notice = await actions.switch_loop(shared.api, session, shared.hub.facts(), form)
     return RedirectResponse("/", SEE_OTHER)
 
@@ -95,18 +134,22 @@ async def switch_loop(
 async def revert_sheet(request: Request, session: InSession) -> Response:
     """What a revert to LAB would do; changes nothing."""
     query = request.query_params.multi_items()
-    context = await sheets.revert_sheet(shared_of(request).api, session, wanted_of(query), {})
+    context = await sheets.revert_sheet(shared_of(request).api, session, wanted_of(query), dict(query))
     return render(request, "revert.html", {"fault": "", **context})
 
 
 @router.post("/act/revert")
 async def revert(request: Request, session: InSession) -> Response:
     """Revert exactly what the dry run named, or show the plan as it is by now."""
-    if session is None:
-        return RedirectResponse("/sign-in", SEE_OTHER)
     pairs = await pairs_of(request)
+    if session is None:
+        return to_sign_in("/act/revert", pairs)
     form, wanted = dict(pairs), wanted_of(pairs)
     shared = shared_of(request)
+    fault = of_another(session, form)
+    if fault:
+        context = await sheets.revert_sheet(shared.api, session, wanted, form)
+        return render(request, "revert.html", {"fault": fault, **context}, 409)
     why = refused(session, shared.hub.facts(), ACTS["revert"])
     command = Unfit(why) if why else revert_command(wanted, form)
     if not isinstance(command, Unfit):
@@ -137,10 +180,14 @@ async def act_sheet(request: Request, verb: str, session: InSession) -> Response
 @router.post("/act/{verb}")
 async def act(request: Request, verb: str, session: InSession) -> Response:
     """Do it, once per key."""
+    pairs = await pairs_of(request)
     if session is None:
-        return RedirectResponse("/sign-in", SEE_OTHER)
-    form = dict(await pairs_of(request))
+        return to_sign_in(f"/act/{known_verb(verb)}", pairs)
+    form = dict(pairs)
     shared, asked = shared_of(request), ACTS[known_verb(verb)]
+    fault = of_another(session, form)
+    if fault:
+        return await sheet_again(request, verb, form, fault, 409)
     why = refused(session, shared.hub.facts(), asked)
     command = Unfit(why) if why else command_of(verb, form)
     if isinstance(command, Unfit):

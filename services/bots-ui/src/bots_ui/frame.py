@@ -5,6 +5,7 @@ Place in the flow: route → **frame** → HTML.
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final, cast
+from urllib.parse import quote
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 THEME_COOKIE: Final = "autonomy_theme"
 THEMES: Final = ("auto", "light", "dark")
 SEE_OTHER: Final = 303
-MAX_BACK: Final = 1_000
+MAX_BACK: Final = 2_000
 
 
 def shared_of(request: Request) -> "Shared":
@@ -55,10 +56,13 @@ def is_shown(request: Request) -> bool:
 def render(request: Request, template: str, context: Mapping[str, object], status: int = 200) -> Response:
     """A page with its frame: header, who is signed in, and the address of its stream."""
     shared, session = shared_of(request), session_of(request)
+    facts = shared.hub.facts()
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    signed_for = "/" if request.url.path == "/sign-in" else here
     frame = {
-        "facts": shared.hub.facts(), "session": session, "notice": session.take_notice() if session and is_shown(request) else None,
-        "live": "/live", "now": clock.now(), "path": request.url.path, "here": here if request.method == "GET" else "/",
+        "facts": facts, "session": session, "notice": session.take_notice() if session and is_shown(request) else None,
+        "live": "/live", "now": facts.now, "path": request.url.path, "here": here if request.method == "GET" else "/",
+        "signed_for": quote(signed_for if request.method == "GET" else "/", safe="/"),
         "key": clock.drawn_id(), "theme": theme_of(request), "themes": THEMES, "waiting": shared.hub.waiting_words(),
         "why_not": {verb: denied(session, act) for verb, act in ACTS.items()},
     }  # fmt: skip

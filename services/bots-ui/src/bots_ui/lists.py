@@ -6,17 +6,19 @@ Place in the flow: route → **list** → template. Reads by HTTP only. Filters 
 import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
-from autonomy import clock
 from autonomy.values import BOT_ID, JobStatus, JobType, Stage
 from bots_ui.acting import is_id
 from bots_ui.client import Answer, ProofApi, Refused, Unreachable
 from bots_ui.documents import Told, document_of, items_of, list_of, lost_words, told
-from bots_ui.pages import PAGE_SIZE, Asked, Context, Query, asked_of, live_address, with_query
+from bots_ui.following import as_of
+from bots_ui.open_page import MAX_WATCHED, View
+from bots_ui.pages import PAGE_SIZE, Asked, Context, Query, asked_of, followed, live_address, with_query
 from bots_ui.rows import text_of
-from bots_ui.stream import MAX_WATCHED, Hub, View
+from bots_ui.stream import Hub
 
 OPEN: Final = ("OPEN", "REQUESTED")
 CLOSED: Final = ("APPLIED", "REJECTED", "WITHDRAWN")
@@ -24,6 +26,8 @@ STAGE_REASONS: Final = (
     "REGISTERED", "IMPORTED_UNVERIFIED", "PROMOTED", "AUTO_PROMOTED", "BULK_REVERT_REBASELINE", "REVERT_REBASELINE",
 )  # fmt: skip
 REASON: Final = re.compile("^[A-Z_]{1,64}$")
+NOTHING_ELSE: Final = View()
+LIMIT: Final = ("limit", str(PAGE_SIZE))
 
 
 async def listing(api: ProofApi, path: str, address: str, asked: Asked, more: Query = ()) -> Context:
@@ -36,14 +40,28 @@ async def listing(api: ProofApi, path: str, address: str, asked: Asked, more: Qu
         asked: words of the filters, and the cursor.
         more: filters that are no choice among words; they stay in the address.
     """
-    answer = await api.get(path, [*asked.params(), *more, ("limit", str(PAGE_SIZE))])
+    params = [*asked.params(), *more, LIMIT]
+    answer = await api.get(path, params)
+    return {**listed(answer, address, asked, more), **shown((path, params, answer))}
+
+
+def listed(answer: Answer, address: str, asked: Asked, more: Query = ()) -> Context:
+    """A page of a list as its template wants it."""
     following = text_of(document_of(answer), "nextCursor")
     return {
-        "asked": asked, "now": clock.now(), "items": items_of(answer), "address": address, "more": dict(more),
+        "asked": asked, "items": items_of(answer), "address": address, "more": dict(more),
         "lost": "" if is_of_nothing(answer) else lost_words(answer),
-        "first": with_query(address, [*asked.params(paged=False), *more]), "live": live_address(View()),
+        "first": with_query(address, [*asked.params(paged=False), *more]),
         "next": with_query(address, [*asked.params(paged=False), *more, ("cursor", following)]) if following else "",
     }  # fmt: skip
+
+
+def shown(*asked: tuple[str, Query, Answer], view: View = NOTHING_ELSE) -> Context:
+    """The stream of a page that shows these lists, and until when what it shows is true."""
+    lists, seen = followed(*asked)
+    instants = [as_of(document_of(answer)) for _, _, answer in asked]
+    known = [instant for instant in instants if instant is not None]
+    return {"live": live_address(replace(view, lists=lists, seen=seen)), "as_of": min(known) if len(known) == len(asked) else None}
 
 
 def is_of_nothing(answer: Answer) -> bool:
@@ -56,9 +74,12 @@ async def jobs(api: ProofApi, query: Query) -> Context:
     choices = {"status": tuple(JobStatus), "type": tuple(JobType)}
     asked = asked_of(query, choices)
     more = _bot_of(query)
-    context, proof = await asyncio.gather(listing(api, "/api/jobs", "/jobs", asked, more), api.get("/api/_proof/jobs"))
+    params = [*asked.params(), *more, LIMIT]
+    answer, proof = await asyncio.gather(api.get("/api/jobs", params), api.get("/api/_proof/jobs"))
     first = not (asked.is_filtered or asked.cursor or more)
-    return {**context, "choices": choices, "stuck": list_of(document_of(proof), "stuckRunningOverXmin") if first else [],
+    both = (("/api/jobs", params, answer), *([("/api/_proof/jobs", (), proof)] if first else []))
+    return {**listed(answer, "/jobs", asked, more), **shown(*both), "choices": choices,
+            "stuck": list_of(document_of(proof), "stuckRunningOverXmin") if first else [],
             "stuck_after": document_of(proof).get("stuckAfterMin")}  # fmt: skip
 
 
@@ -108,10 +129,10 @@ async def command(api: ProofApi, hub: Hub, command_id: str) -> tuple[Context, in
     outcomes = list_of(document_of(answer), "outcomes")
     bots = tuple(text_of(outcome, "botId") for outcome in outcomes)[:MAX_WATCHED]
     context: Context = {
-        "command": found, "command_id": command_id, "outcomes": outcomes, "now": clock.now(), "lost": lost_words(answer),
+        "command": found, "command_id": command_id, "outcomes": outcomes, "lost": lost_words(answer),
         "states": {bot: hub.rows[bot] for bot in bots if bot in hub.rows},
         "unread": isinstance(answer, Refused) and answer.status == 404,
-        "live": live_address(View(bots=bots, rev=hub.rev, whole=True)),
+        **shown((f"/api/commands/{command_id}", (), answer), view=View(bots=bots, rev=hub.rev, whole=True)),
     }  # fmt: skip
     match answer:
         case Refused(status=404):
@@ -131,15 +152,15 @@ async def promotions(api: ProofApi, hub: Hub, query: Query) -> Context:
     """Recommendations: those that wait stand first, with their evidence; then what became of the others."""
     choices = {"status": CLOSED}
     asked, more = asked_of(query, choices), _bot_of(query)
-    shown = asked if asked.chosen["status"] else Asked({"status": CLOSED}, cursor=asked.cursor)
-    waiting, context = await asyncio.gather(
-        api.get("/api/promotions", [*(("status", status) for status in OPEN), *more, ("limit", str(PAGE_SIZE))]),
-        listing(api, "/api/promotions", "/promotions", shown, more),
-    )
+    closed = asked if asked.chosen["status"] else Asked({"status": CLOSED}, cursor=asked.cursor)
+    ended, still_open = [*closed.params(), *more, LIMIT], [*(("status", status) for status in OPEN), *more, LIMIT]
+    waiting, answer = await asyncio.gather(api.get("/api/promotions", still_open), api.get("/api/promotions", ended))
+    context = listed(answer, "/promotions", closed, more)
     open_ones = items_of(waiting)
     return {
         **context, "asked": asked, "choices": choices, "open": open_ones, "mode": mode_of(hub.link.document),
-        "live": live_address(View(waiting=True)), "lost": lost_words(waiting) or context["lost"],
+        **shown(("/api/promotions", still_open, waiting), ("/api/promotions", ended, answer), view=View(waiting=True)),
+        "lost": lost_words(waiting) or context["lost"],
     }  # fmt: skip
 
 

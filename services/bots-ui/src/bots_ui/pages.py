@@ -6,19 +6,24 @@ Place in the flow: route → **page** → template. Reads by HTTP only. An API t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
-from autonomy import clock
 from autonomy.values import BotState, Reason, Recency, Stage
-from bots_ui.client import Found, ProofApi
+from bots_ui.client import Answer, Found, ProofApi
 from bots_ui.documents import list_of, lost_words
 from bots_ui.facts import part
+from bots_ui.following import is_list, token_of_answer
+from bots_ui.open_page import MAX_LISTS, MAX_WATCHED, View
 from bots_ui.rows import number_of, row_of, text_of
-from bots_ui.stream import MAX_WATCHED, Hub, View
+from bots_ui.stream import Hub
 
 PAGE_SIZE: Final = 50
 MAX_TEXT: Final = 80
 MAX_CURSOR: Final = 400
+MAX_TOKEN: Final = 16
+MAX_NAME: Final = 8
+MAX_VIEWS: Final = 32
+"""Visible pages of one browser that share a stream; a browser with more opens another."""
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "state": tuple(BotState), "stage": tuple(Stage), "reason": tuple(Reason), "recency": tuple(Recency),
     "recommended": ("true",),
@@ -45,6 +50,11 @@ class Asked:
         found = [(name, value) for name, values in self.chosen.items() for value in values]
         found += [("q", self.text)] if self.text else []
         return found + ([("cursor", self.cursor)] if self.cursor and paged else [])
+
+    @property
+    def shown(self) -> str:
+        """The filter alone, as an address says it; empty for none."""
+        return urlencode(self.params(paged=False))
 
     def address(self, path: str = "/", **changed: str) -> str:
         """The canonical address, without a page's cursor unless it is given."""
@@ -74,7 +84,7 @@ def with_query(path: str, params: Query) -> str:
 async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
     """The Bots page: a filtered page of rows with the counts that filter."""
     answer = await api.get("/api/bots", [*asked.params(), ("limit", str(PAGE_SIZE))])
-    now, facts = clock.now(), hub.facts()
+    now, facts = hub.now(), hub.facts()
     document = answer.document if isinstance(answer, Found) else {}
     items = list_of(document, "items")
     hub.learn(items)
@@ -85,7 +95,7 @@ async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
     )  # fmt: skip
     counts = part(document, "counts") or hub.counts
     return {
-        "asked": asked, "now": now, "rows": [row_of(item, now, fresh=facts.fresh) for item in items],
+        "asked": asked, "now": now, "rows": [row_of(item, now, fresh=facts.fresh, moments=facts.moments) for item in items],
         "counts": {name: part(counts, name) for name in CHOICES}, "choices": CHOICES, "total": number_of(document, "total"),
         "matching": number_of(document, "matching"), "waiting": hub.waiting_words(),
         "next": asked.address(cursor=following) if following else "",
@@ -99,6 +109,8 @@ def live_address(view: View) -> str:
     params += [("q", view.text)] if view.text else []
     params += [("rev", str(view.rev))] if view.rev else []
     params += [("bots", ",".join(view.bots))] if view.bots else []
+    params += [("list", address) for address in view.lists]
+    params += [("seen", token) for token in view.seen]
     flags = (("more", view.has_next), ("whole", view.whole), ("counts", view.counts), ("waiting", view.waiting))
     return with_query("/live", params + [(name, "1") for name, flag in flags if flag])
 
@@ -108,7 +120,24 @@ def view_of(query: Query) -> View:
     asked, last = asked_of(query, CHOICES), dict(query)
     watched = tuple(bot for bot in last.get("bots", "").split(",") if bot)[:MAX_WATCHED]
     rev = last.get("rev", "")
+    lists = tuple(value for key, value in query if key == "list" and is_list(value))[:MAX_LISTS]
+    seen = tuple(value[:MAX_TOKEN] for key, value in query if key == "seen")[:MAX_LISTS]
     return View(
         watched, int(rev) if rev.isdigit() and len(rev) < 19 else 0, asked.chosen, asked.text, "more" in last, "whole" in last,
-        "counts" in last, "waiting" in last,
+        "counts" in last, "waiting" in last, lists, seen,
     )  # fmt: skip
+
+
+def views_of(query: Query) -> dict[str, View]:
+    """What the pages show that share a stream, by the names that their browser gave them: `view=name.query`, once for each."""
+    found: dict[str, View] = {}
+    for key, value in query:
+        name, dot, shown = value.partition(".")
+        if key == "view" and dot and len(name) <= MAX_NAME and len(found) < MAX_VIEWS:
+            found[name] = view_of(parse_qsl(shown))
+    return found
+
+
+def followed(*asked: tuple[str, Query, Answer]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The lists that a page shows, as a view names them, and a token of what each answered."""
+    return tuple(with_query(path, params) for path, params, _ in asked), tuple(token_of_answer(answer) for _, _, answer in asked)

@@ -4,11 +4,11 @@ Place in the flow: row or header → template → **swap** → hub → open page
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
-from autonomy import clock
 from bots_ui.facts import Facts
 from bots_ui.pages import CHOICES
 from bots_ui.rows import row_of
@@ -21,12 +21,12 @@ SWAP = Markup('<hx-partial hx-target="#{0}" hx-swap="{1}">{2}</hx-partial>')
 
 def build_renderers(environment: Environment) -> Renderers:
     """How this process renders what the hub says."""
+    as_of_template = environment.get_template("as_of.html")
     row_template, head_template = environment.get_template("row.html"), environment.get_template("head.html")
 
-    def row(document: Mapping[str, object], fresh: bool, left: bool) -> str:  # noqa: FBT001 (the hub's two questions)
-        now = clock.now()
-        shown = row_of(document, now, fresh=fresh, left=left)
-        return SWAP.format(f"bot-{shown.id}", "outerMorph", Markup(row_template.render(row=shown, now=now)))  # noqa: S704 (rendered with escaping on)
+    def row(document: Mapping[str, object], facts: Facts, left: bool) -> str:  # noqa: FBT001 (the hub's question)
+        shown = row_of(document, facts.now, fresh=facts.fresh, left=left, moments=facts.moments)
+        return SWAP.format(f"bot-{shown.id}", "outerMorph", Markup(row_template.render(row=shown, now=facts.now)))  # noqa: S704 (rendered with escaping on)
 
     def head(facts: Facts) -> str:
         return SWAP.format("head", "outerMorph", Markup(head_template.render(facts=facts, now=facts.now)))  # noqa: S704 (as above)
@@ -44,4 +44,7 @@ def build_renderers(environment: Environment) -> Renderers:
     def waiting(words: str) -> str:
         return SWAP.format("n-waiting", "innerHTML", escape(words))
 
-    return Renderers(row, head, counts, outside, waiting)
+    def as_of(at: datetime) -> str:
+        return SWAP.format("as-of", "outerMorph", Markup(as_of_template.render(as_of=at, now=at)))  # noqa: S704 (as above)
+
+    return Renderers(row, head, counts, outside, waiting, as_of)

@@ -9,37 +9,72 @@ Source: R-C2.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import parse_qsl, urlencode
 
 from autonomy.values import BOT_ID, Stage
 from bots_ui import words
 from bots_ui.acting import MAX_REASON, Unfit
 from bots_ui.client import Document
 from bots_ui.facts import part, whole
+from bots_ui.pages import CHOICES, asked_of
 from bots_ui.rows import text_of
 
 STAGES: Final = tuple(stage.value for stage in Stage if stage is not Stage.LAB)
 FILTERS: Final = ("stage", "bot", "strategy", "symbol")
+MAX_SHOWN: Final = 1_000
 SHOWN: Final = 12
 """Bots named in the dialog; all are counted, and all are listed afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which bots; an empty filter does not restrict."""
+    """Which bots; an empty filter does not restrict.
+
+    Attributes:
+        shown: filter of the Bots page, as its address says it; the plan names the bots that it shows.
+    """
 
     stage: tuple[str, ...] = ()
     bot: tuple[str, ...] = ()
     strategy: tuple[str, ...] = ()
     symbol: tuple[str, ...] = ()
+    shown: str = ""
 
     def params(self) -> list[tuple[str, str]]:
-        """As the dry run and this page's address say it."""
-        return [(name, value) for name in FILTERS for value in getattr(self, name)]
+        """As this page's address and its form say it."""
+        return [(name, value) for name in FILTERS for value in getattr(self, name)] + ([("shown", self.shown)] if self.shown else [])
+
+    def plan_params(self) -> list[tuple[str, str]]:
+        """As the dry run is asked: the filter of the page, resolved there; stages that both name count."""
+        asked = asked_of(parse_qsl(self.shown), CHOICES)
+        of_filter, stages = asked.chosen["stage"], self.stage
+        both = tuple(stage for stage in STAGES if (not of_filter or stage in of_filter) and (not stages or stage in stages))
+        found = [(name, value) for name in ("strategy", "symbol") for value in getattr(self, name)]
+        found += [("stage", stage) for stage in (both if of_filter or stages else ())]
+        if of_filter and not both:
+            found.append(("stage", Stage.LAB.value))  # nobody beyond LAB is meant
+        if self.shown:
+            return found + [(name, value) for name, value in asked.params(paged=False) if name != "stage"]
+        return found + [("bot", bot) for bot in self.bot]
 
     @property
     def is_single(self) -> bool:
         """Whether one bot alone is meant, and with it also a pinned one."""
-        return len(self.bot) == 1 and not (self.stage or self.strategy or self.symbol)
+        return len(self.bot) == 1 and not (self.stage or self.strategy or self.symbol or self.shown)
+
+    @property
+    def words(self) -> str:
+        """The page's filter, as a person says it."""
+        asked = asked_of(parse_qsl(self.shown), CHOICES)
+        tables: Mapping[str, Mapping[str, str]] = {"state": words.FILTERS, "reason": words.REASONS, "recency": words.RECENCIES}
+        said = [
+            ", ".join(words.word_of(tables.get(name, {}), value) for value in values)
+            for name, values in asked.chosen.items()
+            if values and name != "recommended"
+        ]
+        said += ["waits for approval"] if asked.chosen["recommended"] else []
+        said += [f"“{asked.text}”"] if asked.text else []
+        return " · ".join(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +100,17 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The dry run, as the dialog shows it."""
+    """The dry run, as the dialog shows it.
+
+    Attributes:
+        named: every bot that the plan's command names, where it names bots: what a filter showed at that moment.
+    """
 
     hash: str
     count: int
     stages: tuple[tuple[str, int], ...]
     bots: tuple[str, ...]
+    named: tuple[str, ...]
     pinned: tuple[Pinned, ...]
     pinned_count: int
     jobs: tuple[str, ...]
@@ -85,21 +125,27 @@ def wanted_of(query: Sequence[tuple[str, str]]) -> Wanted:
     """Which bots an address or a form means; empty fields do not restrict."""
     found = {name: tuple(dict.fromkeys(value.strip() for key, value in query if key == name and value.strip())) for name in FILTERS}
     return Wanted(
-        stage=tuple(value for value in found["stage"] if value in STAGES),
+        shown=canonical(dict(query).get("shown", "")), stage=tuple(value for value in found["stage"] if value in STAGES),
         bot=tuple(value for value in found["bot"] if BOT_ID.match(value)), strategy=found["strategy"],
         symbol=tuple(value.upper() for value in found["symbol"]),
     )  # fmt: skip
+
+
+def canonical(shown: str) -> str:
+    """A filter of the Bots page without what is no filter; empty for none."""
+    return urlencode(asked_of(parse_qsl(shown[:MAX_SHOWN]), CHOICES).params(paged=False))
 
 
 def plan_of(document: Document) -> Plan:
     """The plan that the dry run told."""
     by_stage, stops, pinned = part(document, "byStage"), part(document, "stops"), part(document, "pinned")
     pauses = _objects(document.get("pausedBy"))
-    bots = document.get("botIds")
+    bots, named = document.get("botIds"), part(document, "command").get("botIds")
     return Plan(
         hash=text_of(document, "planHash"), count=whole(document, "expectedCount") or 0,
         stages=tuple((stage, whole(by_stage, stage) or 0) for stage in STAGES if whole(by_stage, stage)),
         bots=tuple(str(bot) for bot in bots) if isinstance(bots, list) else (),
+        named=tuple(str(bot) for bot in named) if isinstance(named, list) else (),
         pinned=tuple(
             Pinned(text_of(row, "botId"), text_of(row, "stage"), text_of(row, "pinnedBy") or "not recorded",
                    text_of(row, "pinReason") or words.NOT_RECORDED, text_of(row, "pinnedUntil"))
@@ -139,7 +185,10 @@ def revert_command(wanted: Wanted, form: Mapping[str, str]) -> dict[str, object]
         return Unfit(f"A reason of 1 to {MAX_REASON} characters is needed.")
     if form.get("count", "").strip() != expected:
         return Unfit(f"Type {expected}, the number of bots, to confirm.")
+    if wanted.shown and not wanted.bot:
+        return Unfit("The form names no bot of the filter; load the dry run again.")
     return {
-        "type": "revert-to-lab.v1", "reason": reason, "planHash": digest, "expectedCount": int(expected), "stages": list(wanted.stage),
+        "type": "revert-to-lab.v1", "reason": reason, "planHash": digest, "expectedCount": int(expected),
+        "stages": list(wanted.stage or (STAGES if wanted.shown else ())),
         "botIds": list(wanted.bot), "strategies": list(wanted.strategy), "symbols": list(wanted.symbol),
     }  # fmt: skip

@@ -4,7 +4,7 @@ Place in the flow: request → **route** → page → template. Reading is GET a
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -12,13 +12,14 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, Response, Str
 from starlette.exceptions import HTTPException
 
 from autonomy import clock
-from autonomy.values import BOT_ID
+from autonomy.values import BOT_ID, ms_of
 from bots_ui import bot_page, lists, pages
 from bots_ui.acting import is_id
 from bots_ui.client import Found
 from bots_ui.frame import SEE_OTHER, render, session_of, shared_of
+from bots_ui.open_page import Message
 from bots_ui.pages import CHOICES, asked_of
-from bots_ui.stream import MAX_CLIENTS, RELOAD, Message, events
+from bots_ui.stream import MAX_CLIENTS, RELOAD, events
 
 router = APIRouter()
 MAX_TICK_DIGITS: Final = 15
@@ -132,17 +133,18 @@ async def quarantine(request: Request) -> Response:
 
 @router.get("/live")
 async def live(request: Request) -> Response:
-    """The stream of one open page."""
+    """The stream of one open page, or of several of one browser."""
     hub = shared_of(request).hub
     if len(hub.clients) >= MAX_CLIENTS:
         return PlainTextResponse(f"At most {MAX_CLIENTS} pages are open at once; load the page again later.", 503, {"Retry-After": "5"})
-    view = pages.view_of(request.query_params.multi_items())
-    content = while_allowed(request, events(hub, view))
+    query = request.query_params.multi_items()
+    views = pages.views_of(query) or {"": pages.view_of(query)}
+    content = while_allowed(request, events(hub, views), tuple(views))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(content, media_type="text/event-stream", headers=headers)
 
 
-async def while_allowed(request: Request, content: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+async def while_allowed(request: Request, content: AsyncGenerator[bytes], names: Sequence[str]) -> AsyncIterator[bytes]:
     """A stream, for as long as its reader may read; then the page is told to load itself again, which asks for a sign-in.
 
     Looked at before each message: the header comes once a second. Where reading is open to all, nothing is looked at.
@@ -154,7 +156,8 @@ async def while_allowed(request: Request, content: AsyncGenerator[bytes]) -> Asy
                 now_s = clock.monotonic_ms() / 1000
                 session = await shared.sessions.confirmed(session, shared.api, now_s)
                 if session is None or not shared.sessions.lives(session, now_s):
-                    yield Message("", RELOAD).encode()
+                    for name in names:
+                        yield Message("", RELOAD).encode(ms_of(shared.hub.now()), name)
                     return
             yield message
 

@@ -14,6 +14,7 @@ from typing import Final
 from autonomy.values import BotState, GateCode, JobStatus, Reason, Recency
 from bots_ui import words
 from bots_ui.charts import spark_path
+from bots_ui.moments import NOT_KNOWN, Moments
 from bots_ui.words import MISSING, NOT_RECORDED, instant_of, word_of
 
 LEASE_S: Final = 15.0
@@ -106,7 +107,12 @@ class BotRow:
         extra: what follows the word in the badge: phase, place in line, reason.
         silent_s: age of the active job's last beat, when it is over the lease; else None.
         next_at: when something becomes due; `next_words` says it where there is no instant.
+        due: what was planned is due by now; the planner looks at it in its next tick.
         runner_stale: a second mark beside the badge, whatever the badge says.
+        runner_starting: the paper runner behind another badge has not beaten yet.
+        trading: a paper runner trades behind another badge; with its gain, where that is known.
+        why: why it evolves.
+        moments: when the planner last decided and decides next.
         signature: changes when the badge changes; a change is shown by a short warmth.
     """
 
@@ -138,31 +144,42 @@ class BotRow:
     detail: str
     would: str
     blockers: tuple[Blocker, ...]
+    due: bool = False
     runner_stale: bool = False
+    runner_starting: bool = False
+    trading: str = ""
+    why: str = ""
+    moments: Moments = NOT_KNOWN
     left: bool = False
 
     @property
     def signature(self) -> str:
         """What the eye should be led to when it changes."""
-        return f"{self.badge.code}/{self.reason}/{'silent' if self.silent_s is not None else ''}"
+        return f"{self.badge.code}/{self.badge.word}/{self.reason}/{'silent' if self.silent_s is not None else ''}"
+
+    @property
+    def just_ended(self) -> bool:
+        """Whether the last decision was about a job that has ended since."""
+        return self.job is None and self.reason in {Reason.SCHEDULED.value, Reason.ACTIVE_JOB.value}
 
 
-def badge_of(state: object, job_why: str = "") -> Badge:
-    """The badge of a state; a state that this page does not know is shown as its code.
+def badge_of(state: object, *, starting: bool = False) -> Badge:
+    """The badge of a state, with one word for each; a state that this page does not know is shown as its code.
 
     Args:
         state: lane 1 as recorded.
-        job_why: why it evolves, which only chooses between two words of one state.
+        starting: a runner that has not beaten yet and is within its first lease: no alarm, and said so.
     """
     try:
         known = BotState(str(state))
     except ValueError:
         return Badge(str(state), UNKNOWN_SHAPE, str(state or "Unknown"))
-    word = words.IMPROVING if known is BotState.EVOLVING and job_why == "WEAK" else words.STATES[known]
-    return Badge(known.value, words.SHAPES[known], word)
+    if starting and known is BotState.RUNNER_STALE:
+        return Badge(known.value, words.STARTING_SHAPE, words.STARTING)
+    return Badge(known.value, words.SHAPES[known], words.STATES[known])
 
 
-def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool = False) -> BotRow:
+def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool = False, moments: Moments = NOT_KNOWN) -> BotRow:
     """The row of a bot.
 
     Args:
@@ -170,8 +187,9 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
         now: the reader's clock; only ages are computed with it.
         fresh: whether the data behind it is current; a beat's age says nothing while it is not.
         left: the bot no longer matches the filter under which it is shown.
+        moments: when the planner last decided and decides next.
     """
-    badge = badge_of(document.get("state"), text_of(document, "jobWhy"))
+    badge = badge_of(document.get("state"), starting=starting_of(document, now))
     job = job_of(document)
     reason = text_of(document, "reasonCode")
     blockers = blockers_of(document.get("blockers"))
@@ -179,7 +197,7 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
     next_at, next_words = next_of(document, blockers)
     return BotRow(
         id=text_of(document, "botId"), name=text_of(document, "name") or text_of(document, "botId"), badge=badge,
-        extra=extra_of(badge, job, document, blockers), since=instant_of(document.get("since")),
+        extra=extra_of(badge, job, document, blockers, due=due_of(document, now)), since=instant_of(document.get("since")),
         silent_s=silent_of(document, now) if fresh else None, job=job, pill=word_of(words.RECENCIES, recency), recency=recency,
         stage=text_of(document, "stage"), unverified=is_unverified(document, blockers), pinned=document.get("pinned") is True,
         pin_reason=text_of(document, "pinReason"), pinned_by=text_of(document, "pinnedBy"),
@@ -189,7 +207,9 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
         reason_words=word_of(words.REASONS, reason) if reason else NOT_RECORDED,
         reason_meaning=word_of(words.REASON_MEANINGS, reason) if reason in words.REASON_MEANINGS else "",
         detail=word_of(words.DETAILS, text_of(document, "detail")), would=text_of(document, "would"), blockers=blockers,
-        runner_stale=document.get("runnerStale") is True, left=left,
+        due=due_of(document, now), runner_stale=document.get("runnerStale") is True,
+        runner_starting=text_of(document, "runnerJobId") != "" and instant_of(document.get("runnerBeatAt")) is None,
+        trading=trading_words(document), why=words.WHY_EVOLVED.get(text_of(document, "jobWhy"), ""), moments=moments, left=left,
     )  # fmt: skip
 
 
@@ -222,7 +242,7 @@ def job_of(document: Document) -> Job | None:
     )  # fmt: skip
 
 
-def extra_of(badge: Badge, job: Job | None, document: Document, blockers: Sequence[Blocker]) -> str:
+def extra_of(badge: Badge, job: Job | None, document: Document, blockers: Sequence[Blocker], *, due: bool = False) -> str:
     """What the badge adds to its word; never another state's word."""
     place = number_of(document, "place")
     match badge.code:
@@ -235,9 +255,9 @@ def extra_of(badge: Badge, job: Job | None, document: Document, blockers: Sequen
         case BotState.BLOCKED_BY_GATES if blockers:
             return blockers[0].code + (f" +{len(blockers) - 1}" if len(blockers) > 1 else "")
         case BotState.RUNNER_STALE if job is not None and job.status == JobStatus.QUEUED:
-            return "runner starting"
+            return "no runner took it yet"
         case BotState.IDLE:
-            return idle_words(document)
+            return idle_words(document, due=due)
         case _:
             return ""
 
@@ -264,7 +284,31 @@ def session_of(document: Document) -> SessionNow | None:
     )  # fmt: skip
 
 
-def idle_words(document: Document) -> str:
+def trading_words(document: Document) -> str:
+    """What a paper runner behind a research badge is said to do; empty without one, and while its heartbeat is missing."""
+    researches = document.get("state") in {BotState.BACKTEST_RUNNING, BotState.BACKTEST_QUEUED, BotState.EVOLVING}
+    beats = document.get("runnerStatus") == JobStatus.RUNNING.value and instant_of(document.get("runnerBeatAt")) is not None
+    if not researches or not beats or document.get("runnerStale") is True:
+        return ""
+    pnl = number_of(document, "sessionPnl")
+    return "trading" if pnl is None else f"trading {words.money_words(pnl, sign=True)} USD"
+
+
+def starting_of(document: Document, now: datetime) -> bool:
+    """Whether a runner without a heartbeat may still be starting: for one lease from when it was wanted or claimed."""
+    since = instant_of(document.get("since"))
+    if document.get("runnerStarting") is not True or since is None:
+        return False
+    return (now - since).total_seconds() <= (number_of(document, "leaseSec") or LEASE_S)
+
+
+def due_of(document: Document, now: datetime) -> bool:
+    """Whether what was planned is due by now: the planner looks at it in its next tick, and until then nothing is wrong."""
+    at, _ = next_of(document, ())
+    return at is not None and at <= now
+
+
+def idle_words(document: Document, *, due: bool = False) -> str:
     """Why an idle bot is idle, in two or three words."""
     reason, detail = text_of(document, "reasonCode"), text_of(document, "detail")
     if not reason:
@@ -273,6 +317,8 @@ def idle_words(document: Document) -> str:
         return "job just ended"
     if reason == "NOTHING_DUE" and detail in {"REPLAY_ENDED", "NO_POLICY_FOR_STAGE"}:
         return words.DETAILS[detail]
+    if reason == "NOTHING_DUE" and due:
+        return "due at the next tick"
     return word_of(words.REASONS, reason)
 
 

@@ -4,9 +4,9 @@ Place in the flow: route → **sheet** → template. Reads by HTTP only. A sheet
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
-from autonomy import clock
 from autonomy.strategies import strategy_names
 from autonomy.values import BOT_ID
 from bots_ui.acting import ACTS, denied, is_id
@@ -51,7 +51,7 @@ async def act_sheet(api: ProofApi, session: Session | None, verb: str, form: Map
         "verb": verb, "act": act, "bot_id": bot_id, "bot": bot, "recommendation": recommendation, "lost": lost,
         "why": denied(session, act, to_stage=to_stage, requested_by=requested_by) or _missing(verb, form, bot, recommendation),
         "fields": [(name, form.get(name, "")) for name in FIELDS[verb]], "reason": form.get("reason", ""), "until": form.get("until", ""),
-        "mode": form.get("mode", ""), "back": "/promotions" if verb == "mode" or not bot_id else f"/bots/{bot_id}", "now": clock.now(),
+        "mode": form.get("mode", ""), "back": "/promotions" if verb == "mode" or not bot_id else f"/bots/{bot_id}",
     }  # fmt: skip
 
 
@@ -70,14 +70,17 @@ def _missing(verb: str, form: Mapping[str, str], bot: Document, recommendation: 
 
 async def revert_sheet(api: ProofApi, session: Session | None, wanted: Wanted, form: Mapping[str, str]) -> Context:
     """The dry run of a revert, with its form."""
-    answer = await api.get("/api/revert/plan", wanted.params())
+    answer = await api.get("/api/revert/plan", wanted.plan_params())
     lost = lost_words(answer)
     plan: Plan | None = None if lost else plan_of(document_of(answer))
+    if wanted.shown:
+        # Frozen by name: what the filter shows may be others by the time the form is sent.
+        wanted = replace(wanted, bot=plan.named if plan is not None else ())
     why = denied(session, ACTS["revert"])
     if not why and plan is not None and not plan.count:
         why = "No bot of these is beyond LAB." if not plan.pinned_count else "All of these are pinned."
     return {
         "act": ACTS["revert"], "wanted": wanted, "plan": plan, "lost": lost, "stale": isinstance(answer, Refused) and answer.status == 503,
         "why": why, "stages": STAGES, "strategies": strategy_names(), "shown": SHOWN, "reason": form.get("reason", ""),
-        "back": f"/bots/{wanted.bot[0]}" if wanted.is_single else "/", "now": clock.now(),
+        "back": f"/bots/{wanted.bot[0]}" if wanted.is_single else "/",
     }  # fmt: skip

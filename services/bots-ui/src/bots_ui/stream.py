@@ -1,15 +1,17 @@
 """Live rows: one listener to the proof API per process, every change rendered once, and fanned out to the open pages.
 
 Place in the flow: `/api/stream` → **hub** → `/live` → browser. Each open page has a bounded queue: when it does not keep up, its
-queue is dropped and it gets a fresh picture of what it shows. The hub remembers rows, never decides what they mean.
+queue is dropped and it gets a fresh picture of what it shows. The hub remembers rows, never decides what they mean. It beats once a
+second whatever the API does: no question to the API is waited for there, or a slow API would look like a dead page.
 """
 
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -17,18 +19,21 @@ import httpx
 
 from autonomy import clock
 from autonomy.telemetry import begin_span, is_traced, root_of
+from autonomy.values import ms_of
 from bots_ui.client import ApiEvent, Document, Found, ProofApi, Unreachable, words_of
-from bots_ui.facts import Facts, Link, facts_of
-from bots_ui.rows import matches, number_of, silent_of, text_of
+from bots_ui.documents import list_of
+from bots_ui.facts import Facts, Link, facts_of, part
+from bots_ui.following import EVERY_S, LEAST_S, look
+from bots_ui.open_page import Client, Message, View
+from bots_ui.rows import due_of, matches, number_of, silent_of, text_of
+from bots_ui.words import instant_of
 
 log = logging.getLogger(__name__)
 RETRY_S: Final = 0.5
 BEAT_S: Final = 1.0
-QUEUE_MESSAGES: Final = 32
-"""About half a minute of messages for one page."""
+SOURCES_EVERY_MS: Final = 5_000
 ROWS_KEPT: Final = 20_000
 MAX_CLIENTS: Final = 256
-MAX_WATCHED: Final = 200
 WAITING_SHOWN: Final = 200
 """Promotions counted exactly; of more it is said that there are more."""
 QUEUED: Final = "QUEUED"
@@ -37,76 +42,15 @@ BEATS: Final = frozenset({"rev", "lastBeatAt", "runnerBeatAt", "basis", "leaseSe
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """What a page is sent: swaps, or an event by name without content."""
-
-    html: str
-    event: str = ""
-
-    def encode(self) -> bytes:
-        """As a server-sent event."""
-        head = f"event: {self.event}\n" if self.event else ""
-        lines = "\n".join(f"data: {line}" for line in self.html.splitlines() if line.strip()) or "data: -"
-        return f"{head}{lines}\n\n".encode()
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What one open page shows.
-
-    Attributes:
-        bots: rows on the page, in order; at most `MAX_WATCHED`.
-        rev: revision of the read models that the page was rendered from.
-        wanted: filter by name, as in the URL.
-        text: search text.
-        has_next: whether more rows follow the last one.
-        whole: the page is not a table of rows: it is fetched again when one of `bots` changes.
-        counts: the page shows the counts that filter.
-        waiting: the page lists promotions that wait; it is fetched again when there are others.
-    """
-
-    bots: tuple[str, ...] = ()
-    rev: int = 0
-    wanted: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    text: str = ""
-    has_next: bool = False
-    whole: bool = False
-    counts: bool = False
-    waiting: bool = False
-
-    def could_hold(self, bot_id: str) -> bool:
-        """Whether a bot that is not shown would stand between the rows that are."""
-        return not self.has_next or not self.bots or bot_id < self.bots[-1]
-
-
-@dataclass(slots=True, eq=False)
-class Client:
-    """One open page."""
-
-    view: View
-    queue: "asyncio.Queue[Message]" = field(default_factory=lambda: asyncio.Queue(QUEUE_MESSAGES))
-    overflowed: bool = False
-    outside: set[str] = field(default_factory=set)
-
-    def offer(self, message: Message) -> None:
-        """Queue a message; a page that does not keep up loses its queue and is told everything anew."""
-        try:
-            self.queue.put_nowait(message)
-        except asyncio.QueueFull:
-            while not self.queue.empty():
-                self.queue.get_nowait()
-            self.overflowed = True
-
-
-@dataclass(frozen=True, slots=True)
 class Renderers:
     """How the hub turns what it knows into swaps; given in, so that it can be tested without templates."""
 
-    row: Callable[[Document, bool, bool], str]
+    row: Callable[[Document, Facts, bool], str]
     head: Callable[[Facts], str]
     counts: Callable[[Mapping[str, Mapping[str, int]]], str]
     outside: Callable[[int], str]
     waiting: Callable[[str], str]
+    as_of: Callable[[datetime], str]
 
 
 @dataclass(slots=True, eq=False)
@@ -114,6 +58,7 @@ class Hub:
     """The one listener of a process.
 
     Attributes:
+        api_time: the API's own time in its newest answer, and this process's steady clock when it came, seconds.
         floor: rows changed after this revision are all in `rows`.
         places_due: places in line are asked for again, since another bot's job moves them.
         waiting: promotions that wait for approval; None while it is not known. `waiting_due`: they are asked for again.
@@ -125,23 +70,49 @@ class Hub:
     link: Link = field(default_factory=lambda: Link({}, None, clock.now(), "starting"))
     rows: "OrderedDict[str, Document]" = field(default_factory=OrderedDict)
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    api_time: tuple[datetime, float] | None = None
     rev: int = 0
     floor: int = 0
     clients: set[Client] = field(default_factory=set)
-    silent: set[str] = field(default_factory=set)
+    turned: set[str] = field(default_factory=set)
     places_due: bool = False
     waiting: int | None = None
     waiting_due: bool = True
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     heard: int = 0
     beaten: int = 0
+    asked: int = 0
+    looked: int = 0
+
+    def now(self) -> datetime:
+        """The time by which ages are told: the API's, since all instants are its; this process's own before it answered."""
+        if self.api_time is None:
+            return clock.now()
+        at, heard_s = self.api_time
+        return at + timedelta(seconds=clock.monotonic_ms() / 1000 - heard_s)
 
     def facts(self) -> Facts:
         """What the header says now."""
-        return facts_of(self.link, clock.now())
+        return facts_of(self.link, self.now())
+
+    async def keep(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do one of the works below for ever; a fault in it loses no page a change."""
+        while True:
+            try:
+                await work()
+            except Exception:  # whatever it was: a page that goes silent for it would be worse
+                log.exception("a task of the hub failed and begins anew")
+                self.begin_anew()
+            await asyncio.sleep(RETRY_S)
+
+    def begin_anew(self) -> None:
+        """Forget all rows; every page that shows some fetches itself."""
+        self.rows.clear()
+        self.floor = self.rev
+        self._tell(Message("", RELOAD), lambda client: bool(client.view.bots))
 
     async def listen(self) -> None:
-        """Follow the proof API, for ever; a supervised work of the process."""
+        """Follow the proof API."""
         while True:
             self.heard += 1
             try:
@@ -172,7 +143,7 @@ class Hub:
     def _lose(self, why: str) -> None:
         if self.link.lost_since is None:
             log.warning("the proof API is lost: %s", why)
-            self.link = replace(self.link, lost_since=clock.now(), why=why)
+            self.link = replace(self.link, lost_since=self.now(), why=why)
             self.say_head()
 
     async def _take_proof(self, event: ApiEvent) -> None:
@@ -185,7 +156,11 @@ class Hub:
             self._lose(found.why if isinstance(found, Unreachable) else found.words)
             return
         before = self.facts().trust
-        self.link = Link(found.document, clock.now(), None, "")
+        # The rows are as of the stream's own proof; this answer is a little newer, and its rows have not come yet.
+        proof = {**part(found.document, "proof"), "asOf": part(event.document, "proof").get("asOf")}
+        told_at = instant_of(found.document.get("now"))
+        self.api_time = (told_at, clock.monotonic_ms() / 1000) if told_at else None
+        self.link = Link({**found.document, "proof": proof}, self.now(), None, "", self.link.sources)
         if self.facts().trust != before:
             self.say_head()
 
@@ -201,9 +176,7 @@ class Hub:
         for item in changed:
             self.remember(item)
         if gap:
-            self.rows.clear()
-            self.floor = rev
-            self._tell(Message("", RELOAD), lambda client: bool(client.view.bots))
+            self.begin_anew()
             return
         self.say_rows([self.rows[text_of(item, "botId")] for item in changed], beats, jobs)
 
@@ -255,7 +228,7 @@ class Hub:
             jobs: by bot, in whose trace the rendering shows; none while tracing is off.
         """
         rendered: dict[tuple[str, bool], str] = {}
-        fresh = self.facts().fresh
+        facts = self.facts()
         for client in self.clients:
             parts: list[str] = []
             for document in documents:
@@ -266,7 +239,7 @@ class Hub:
                     key = (bot_id, fits)
                     if key not in rendered and not client.view.whole:
                         job_id = "" if bot_id in beats else jobs.get(bot_id, "")
-                        rendered[key] = self._render_traced(document, job_id, fresh=fresh, left=not fits)
+                        rendered[key] = self._render_traced(document, job_id, facts, left=not fits)
                     parts.append(rendered.get(key, ""))
                 elif client.view.counts and fits and client.view.could_hold(bot_id) and bot_id not in client.outside:
                     client.outside.add(bot_id)
@@ -274,13 +247,13 @@ class Hub:
             if parts:
                 client.offer(Message("", RELOAD) if client.view.whole else Message("\n".join(parts)))
 
-    def _render_traced(self, document: Document, job_id: str, *, fresh: bool, left: bool) -> str:
+    def _render_traced(self, document: Document, job_id: str, facts: Facts, *, left: bool) -> str:
         root = root_of(job_id) if job_id else None
         if root is None:
-            return self.render.row(document, fresh, left)
+            return self.render.row(document, facts, left)
         about = {"autonomy.job": job_id, "autonomy.bot": text_of(document, "botId"), "autonomy.state": text_of(document, "state")}
         with begin_span("badge", root, about):
-            return self.render.row(document, fresh, left)
+            return self.render.row(document, facts, left)
 
     def say_head(self) -> None:
         """Send the header to every page."""
@@ -292,27 +265,46 @@ class Hub:
                 client.offer(message)
 
     async def beat(self) -> None:
-        """Tell the open pages once a second, for ever; a supervised work of the process."""
+        """Tell the open pages once a second."""
         while True:
             self.beaten += 1
             self.say_head()
             self._sweep()
+            await asyncio.sleep(BEAT_S)
+
+    async def ask(self) -> None:
+        """Ask for what no event tells: places in line, what waits for an operator, the sources of the bars."""
+        asked_ms = float(-SOURCES_EVERY_MS)
+        while True:
+            self.asked += 1
             if self.places_due and self.clients and self.link.lost_since is None:
                 self.places_due = False
                 await self._ask_places()
             if self.waiting_due and self.link.lost_since is None:
                 await self._ask_waiting()
+            if self.link.lost_since is None and clock.monotonic_ms() - asked_ms >= SOURCES_EVERY_MS:
+                asked_ms = clock.monotonic_ms()
+                await self._ask_sources()
             await asyncio.sleep(BEAT_S)
 
+    async def look(self) -> None:
+        """Look at the lists that pages show."""
+        while True:
+            self.looked += 1
+            began_ms = clock.monotonic_ms()
+            if self.link.lost_since is None:
+                await look(self.api, set(self.clients), Message("", RELOAD), self.render.as_of)
+            await asyncio.sleep(max(LEAST_S, EVERY_S - (clock.monotonic_ms() - began_ms) / 1000))
+
     def _sweep(self) -> None:
-        """Show again the rows whose heartbeat went silent, or came back, without any event."""
+        """Show again the rows that changed without any event: a heartbeat went silent or came back, or something became due."""
         if not self.facts().fresh:
             return
-        now = clock.now()
-        silent = {bot_id for bot_id, document in self.rows.items() if silent_of(document, now) is not None}
-        turned = (silent ^ self.silent) & self.rows.keys()
-        self.silent = silent
-        self.say_rows([self.rows[bot_id] for bot_id in sorted(turned)])
+        now = self.now()
+        turned = {bot_id for bot_id, document in self.rows.items() if silent_of(document, now) is not None or due_of(document, now)}
+        changed = (turned ^ self.turned) & self.rows.keys()
+        self.turned = turned
+        self.say_rows([self.rows[bot_id] for bot_id in sorted(changed)])
 
     async def _ask_places(self) -> None:
         found = await self.api.get("/api/bots", [("state", "BACKTEST_QUEUED"), ("limit", "200")])
@@ -324,6 +316,11 @@ class Hub:
                 self.rows[text_of(item, "botId")] = {**known, "place": item.get("place")}
                 moved.append(self.rows[text_of(item, "botId")])
         self.say_rows(moved)
+
+    async def _ask_sources(self) -> None:
+        found = await self.api.get("/api/market-data")
+        if isinstance(found, Found):
+            self.link = replace(self.link, sources=tuple(list_of(found.document, "items")))
 
     async def _ask_waiting(self) -> None:
         self.waiting_due = False
@@ -353,39 +350,45 @@ class Hub:
         missed = [row for row in known if (number_of(row, "rev") or 0) > view.rev]
         if view.rev < self.floor or (view.whole and missed):
             return [*messages, Message("", RELOAD)]
-        fresh = self.facts().fresh
-        parts = [self.render.row(row, fresh, not matches(row, view.wanted, view.text)) for row in missed]
+        facts = self.facts()
+        parts = [self.render.row(row, facts, not matches(row, view.wanted, view.text)) for row in missed]
         return [*messages, Message("\n".join(parts))] if parts else messages
 
 
-async def events(hub: Hub, view: View, max_events: int | None = None) -> AsyncGenerator[bytes]:
-    """The stream of one open page; ends when the process stops.
+async def events(hub: Hub, views: Mapping[str, View], max_events: int | None = None) -> AsyncGenerator[bytes]:
+    """The stream of one browser's open pages; ends when the process stops.
 
     Args:
         hub: the listener of this process.
-        view: what the page shows.
+        views: what each page shows, by the name that the browser gave it.
         max_events: ends after so many, for tests.
     """
-    client, sent = Client(view), 0
-    hub.clients.add(client)
-    stopped = asyncio.create_task(hub.stopping.wait())
-    taken: asyncio.Task[Message] | None = None
+    wake, sent = asyncio.Event(), 0
+    clients = {to: Client(view, wake=wake) for to, view in views.items()}
+    hub.clients.update(clients.values())
+    stopped, woken = asyncio.create_task(hub.stopping.wait()), asyncio.create_task(wake.wait())
     try:
-        waiting = hub.picture(view)
+        waiting = [(to, message) for to, view in views.items() for message in hub.picture(view)]
         while max_events is None or sent < max_events:
-            for message in waiting:
-                yield message.encode()
+            for to, message in waiting:
+                yield message.encode(ms_of(hub.now()), to)
                 sent += 1
-            taken = asyncio.create_task(client.queue.get())
-            await asyncio.wait({taken, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({woken, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if stopped.done():
                 return
-            waiting = [taken.result()]
-            if client.overflowed:
-                client.overflowed = False
-                waiting = hub.picture(view)
+            wake.clear()
+            woken = asyncio.create_task(wake.wait())
+            waiting = [(to, message) for to, client in clients.items() for message in told(hub, client)]
     finally:
-        hub.clients.discard(client)
+        hub.clients.difference_update(clients.values())
         stopped.cancel()
-        if taken is not None:
-            taken.cancel()
+        woken.cancel()
+
+
+def told(hub: Hub, client: Client) -> list[Message]:
+    """What waits for a page; everything anew where its queue was lost."""
+    if not client.overflowed:
+        return client.drained()
+    client.overflowed = False
+    client.forget()
+    return [*hub.picture(client.view), *client.drained()]

@@ -45,6 +45,8 @@ SHAPES: Final[Mapping[str, str]] = {
     BotState.BLOCKED_BY_GATES: "blocked",
     BotState.IDLE: "idle",
 }
+FILTERS: Final[Mapping[str, str]] = {**STATES, BotState.RUNNER_STALE: "Stale or starting"}
+"""What a filter by a state is called: every word that its badges have."""
 RECENCIES: Final[Mapping[str, str]] = {
     Recency.FRESH: "Backtest: fresh",
     Recency.STALE: "Backtest: stale",
@@ -63,23 +65,26 @@ REASONS: Final[Mapping[str, str]] = {
     Reason.SCHEDULED: "job enqueued",
 }
 REASON_MEANINGS: Final[Mapping[str, str]] = {
-    Reason.LOOP_DISABLED: "An operator paused the loop, this stage or this bot; nothing is enqueued until it is resumed.",
-    Reason.ON_HOLD: "An operator holds this bot.",
-    Reason.NOTHING_DUE: "The planner looked and found nothing that is due.",
-    Reason.ACTIVE_JOB: "Everything that is due already has a live job.",
-    Reason.BLOCKED_BY_GATES: "At least one gate of the wanted job does not pass.",
-    Reason.COOLDOWN: "Too soon after the last job of this kind.",
-    Reason.RATE_LIMITED: "The fleet enqueued as many jobs as it may in an hour.",
-    Reason.CONCURRENCY_LIMIT: "Every slot and the queue ahead are taken; the longest waiting bot is next.",
-    Reason.BACKPRESSURE: "The runners do not keep up with what is queued.",
-    Reason.SCHEDULED: "A job was enqueued by the last decision.",
+    Reason.LOOP_DISABLED: "An operator had paused the loop, this stage or this bot; nothing is enqueued until it is resumed.",
+    Reason.ON_HOLD: "An operator held this bot.",
+    Reason.NOTHING_DUE: "The planner looked and found nothing that was due then.",
+    Reason.ACTIVE_JOB: "Everything that was due then already had a live job.",
+    Reason.BLOCKED_BY_GATES: "At least one gate of the wanted job did not pass.",
+    Reason.COOLDOWN: "It was too soon after the last job of this kind.",
+    Reason.RATE_LIMITED: "The fleet had enqueued as many jobs as it may in an hour.",
+    Reason.CONCURRENCY_LIMIT: "Every slot and the queue ahead were taken; the longest waiting bot is next.",
+    Reason.BACKPRESSURE: "The runners did not keep up with what was queued.",
+    Reason.SCHEDULED: "A job was enqueued.",
 }
+"""What each reason says of the moment at which it was decided, which is not now."""
 DETAILS: Final[Mapping[str, str]] = {
     "NEXT_REFRESH": "next refresh",
     "REPLAY_ENDED": "the replay has ended",
     "NO_POLICY_FOR_STAGE": "the policy wants nothing of this stage",
     "CANCEL_UNDER_WAY": "a cancellation is under way",
 }
+TIMEFRAMES: Final[Mapping[str, str]] = {"1d": "daily"}
+"""How often there is a bar, as sources announce it."""
 JOB_TYPES: Final[Mapping[str, str]] = {
     JobType.RUNNER_START: "Paper runner",
     JobType.BACKTEST_BASELINE: "Baseline backtest",
@@ -136,8 +141,9 @@ WHY_EVOLVED: Final[Mapping[str, str]] = {
     "WEAK": "its results are weak",
     "AT_THE_DOOR": "it meets the gates and is challenged before it leaves",
 }
-IMPROVING: Final = "Improving"
-"""What an evolution is called when weakness is its reason."""
+STARTING: Final = "Starting"
+STARTING_SHAPE: Final = "starting"
+"""A runner without a heartbeat, for its first lease; from then on it is stale."""
 STOPS: Final[Mapping[str, str]] = {
     "GENERATIONS_DONE": "all generations made",
     "EVALUATIONS_SPENT": "evaluations spent",

@@ -58,6 +58,17 @@ def state_of(live_jobs: Iterable[Mapping[str, object]], last_reason: str) -> Now
     return Now(BotState.IDLE, None)
 
 
+def decided(span: Row | None) -> str:
+    """The standing decision's reason, as far as a badge goes by it; empty before the first.
+
+    A pause stops what would be enqueued and clears no gate: a bot that would be blocked without it is blocked all the same.
+    """
+    if span is None:
+        return ""
+    paused = span["reason_code"] == Reason.LOOP_DISABLED.value and span.get("would")
+    return str(span["would"] if paused else span["reason_code"])
+
+
 def since_of(now: Now, decided_at: datetime | None, ended_at: datetime | None) -> object:
     """Since when: the job's own time where a job makes the state, else the later of the decision and the last job's end.
 
@@ -90,7 +101,7 @@ def badge_row(bot: Row, span: Row | None, live: Iterable[Row], before: Row) -> R
         before: what is kept from batch to batch: evidence, times, promotion gates, drift.
     """
     jobs = sorted(live, key=_place)  # of a class at most one is live; should that ever break, every reader still shows the same one
-    now = state_of(jobs, str(span["reason_code"]) if span else "")
+    now = state_of(jobs, decided(span))
     job: Mapping[str, object] = now.job or {}
     runner: Mapping[str, object] = next((row for row in jobs if row["job_type"] == JobType.RUNNER_START.value), {})
     decided_at, ended_at = _time(before["decided_at"]), _time(before["ended_at"])

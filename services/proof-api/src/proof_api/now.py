@@ -31,7 +31,7 @@ class Ages:
 
 
 def dressed(items: Iterable[dict[str, object]], ages: Ages) -> list[dict[str, object]]:
-    """Items with `basis` (fresh, stale, unknown), `runnerStale`, and the lease by which both were judged."""
+    """Items with `basis` (fresh, stale, unknown), `runnerStale`, `runnerStarting`, and the lease by which all were judged."""
     found = []
     for item in items:
         silent = item.get("jobStatus") == JobStatus.RUNNING.value and is_silent(item.get("lastBeatAt"), ages)
@@ -39,7 +39,8 @@ def dressed(items: Iterable[dict[str, object]], ages: Ages) -> list[dict[str, ob
         basis = "unknown" if ages.status in {"unverified", "unavailable"} else "stale" if silent or ages.status == "stale" else "fresh"
         found.append({
             **item, "state": BotState.RUNNER_STALE.value if stopped else item["state"], "basis": basis,
-            "runnerStale": item["state"] == BotState.RUNNER_STALE.value or runner_is_stale(item, ages), "leaseSec": ages.lease_s,
+            "runnerStale": item["state"] == BotState.RUNNER_STALE.value or runner_is_stale(item, ages),
+            "runnerStarting": runner_is_starting(item, ages), "leaseSec": ages.lease_s,
         })  # fmt: skip
     return found
 
@@ -50,6 +51,12 @@ def runner_is_stale(item: Mapping[str, object], ages: Ages) -> bool:
         return False
     beat = item.get("runnerBeatAt")
     return item.get("runnerStatus") != JobStatus.RUNNING.value or beat is None or is_silent(beat, ages)
+
+
+def runner_is_starting(item: Mapping[str, object], ages: Ages) -> bool:
+    """Whether the bot's runner was wanted or claimed less than a lease ago and has not beaten yet: no alarm, every start looks so."""
+    never_beat = item["state"] == BotState.RUNNER_STALE.value and item.get("runnerBeatAt") is None
+    return never_beat and isinstance(item.get("since"), str) and not is_silent(item["since"], ages)
 
 
 def is_silent(beat: object, ages: Ages) -> bool:

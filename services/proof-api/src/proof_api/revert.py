@@ -10,10 +10,10 @@ from typing import Final
 
 import asyncpg
 
-from autonomy.events import RevertToLab
+from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
 from autonomy.revert_plan import RevertPlan, Standing, revert_plan
 from autonomy.values import Stage
-from proof_api.queries import document
+from proof_api.queries import BotFilter, document
 
 FLEET_SQL: Final = "SELECT id, stage, stage_version, pinned, strategy, symbol FROM bots WHERE retired_at IS NULL"
 PINNED_SQL: Final = "SELECT id AS bot_id, stage, pinned_by, pin_reason, pinned_until FROM bots WHERE id = ANY($1::text[]) ORDER BY id"
@@ -30,13 +30,32 @@ NAMED: Final = 1_000
 """Bots and sessions that an answer names; counts and hash are always over all."""
 
 
-async def dry_run(connection: "asyncpg.Connection[asyncpg.Record]", wanted: RevertToLab) -> dict[str, object]:
-    """The plan's hash and count, what would stop, who is pinned, and when the baselines would come."""
+async def shown_by(connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter) -> tuple[str, ...]:
+    """Bots beyond LAB that a filter of the fleet's list shows, by id; one more than a command may name where there are too many."""
+    where = wanted.where()
+    where.add("stage <> {}", Stage.LAB.value)
+    where.values.append(MAX_BOTS_PER_COMMAND + 1)
+    sql = f"SELECT bot_id FROM bot_now WHERE {where.sql} ORDER BY bot_id LIMIT ${len(where.values)}"  # noqa: S608 (conditions are ours)
+    return tuple(row["bot_id"] for row in await connection.fetch(sql, *where.values))
+
+
+async def dry_run(connection: "asyncpg.Connection[asyncpg.Record]", wanted: RevertToLab, *, of_nobody: bool = False) -> dict[str, object]:
+    """The plan's hash and count, what would stop, who is pinned, and when the baselines would come.
+
+    Args:
+        connection: of the role reader.
+        wanted: which bots; an empty list does not restrict.
+        of_nobody: a filter was given and shows no bot, which is another thing than no filter.
+    """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        fleet = [
-            Standing(row["id"], Stage(row["stage"]), row["stage_version"], row["pinned"], row["strategy"], row["symbol"])
-            for row in await connection.fetch(FLEET_SQL)
-        ]
+        fleet = (
+            []
+            if of_nobody
+            else [
+                Standing(row["id"], Stage(row["stage"]), row["stage_version"], row["pinned"], row["strategy"], row["symbol"])
+                for row in await connection.fetch(FLEET_SQL)
+            ]
+        )
         plan = revert_plan(wanted, fleet)
         moved = list(plan.moved)
         pinned = await connection.fetch(PINNED_SQL, list(plan.pinned[:NAMED]))

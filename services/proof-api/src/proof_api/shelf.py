@@ -94,7 +94,7 @@ def shown(row: Row, ages: Ages, places: Mapping[object, int]) -> orjson.Fragment
     """A row as the reader's clock sees it."""
     if row.item is None:
         basis = {"fresh": "fresh", "stale": "stale"}.get(ages.status, "unknown")
-        tail = orjson.dumps({"basis": basis, "runnerStale": False, "leaseSec": ages.lease_s})
+        tail = orjson.dumps({"basis": basis, "runnerStale": False, "runnerStarting": False, "leaseSec": ages.lease_s})
         return orjson.Fragment(row.json + b"," + tail[1:])
     (item,) = dressed([row.item], ages)
     if item["jobStatus"] == JobStatus.QUEUED.value:

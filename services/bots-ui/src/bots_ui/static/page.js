@@ -2,51 +2,150 @@
 "use strict";
 (() => {
   const SILENCE_MS = 4000; // the server speaks once a second
+  const OLD_MS = 4000; // what is older than that says so
+  const HERE_MS = 5000;
   const root = document.documentElement;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  let heard = 0, lostAt = 0, wanted = false;
+  const put = (node, text) => { if (node && node.textContent !== text) node.textContent = text; };
 
-  // Ages tick between the server's messages; each message says them anew.
+  // The server's time, which each of its messages says, carried on by the steady clock of this machine; its wall clock may say anything.
+  // A message is late, never early: of those of half a minute the one that was least late counts.
+  const leads = [];
+  function heardTime(ms) {
+    const at = performance.now();
+    leads.push({ at, lead: ms - at });
+    while (at - leads[0].at > 30000) leads.shift();
+  }
+  const serverNow = () => performance.now() + Math.max(...leads.map((one) => one.lead));
+  const clockWords = (ms) => new Date(ms).toISOString().slice(11, 19);
+  heardTime(Date.parse(root.dataset.now));
+
+  // Ages tick between the server's messages, and go on without any.
   const span = (s) => (s < 60 ? `${Math.floor(s)} s` : s < 3600 ? `${Math.floor(s / 60)} min` : s < 172800 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} d`);
   function tick() {
-    const now = Date.now();
+    const now = serverNow();
+    moments();
     for (const time of document.querySelectorAll("time[data-rel]:not([data-rel=''])")) {
       const ms = time.dataset.rel === "ago" ? now - Date.parse(time.dateTime) : Date.parse(time.dateTime) - now;
       const age = span(Math.max(0, ms) / 1000);
-      const text = time.dataset.rel === "ago" ? age : ms > 0 ? `in ${age}` : "due now";
-      if (time.textContent !== text) time.textContent = text;
+      put(time, time.dataset.rel === "ago" ? age : ms > 0 ? `in ${age}` : "due now");
     }
+    ages(now);
     connection();
+    freshen();
+  }
+
+  // How old is what is shown: of the data, and of this page's list.
+  function ages(now) {
+    const data = document.querySelector("#fact-data time");
+    const old = data && now - Date.parse(data.dateTime) > OLD_MS;
+    const fact = document.getElementById("fact-data");
+    if (fact.matches(".ok") && old) fact.classList.replace("ok", "warn");
+    const stamp = document.getElementById("as-of");
+    if (!stamp?.dataset.asOf) return;
+    const ms = now - Date.parse(stamp.dataset.asOf);
+    stamp.classList.toggle("warn-text", ms > OLD_MS);
+    put(stamp.querySelector(".as-of-age"), ms > OLD_MS ? `, not confirmed for ${span(ms / 1000)}` : "");
+  }
+
+  // The planner's last and next look at every bot are the header's; a row is put there anew only when its own bot changes.
+  function moments() {
+    const { tick: number, tickAt, nextAt } = document.getElementById("head").dataset;
+    for (const one of document.querySelectorAll(".last-tick")) {
+      put(one.querySelector(".num"), number);
+      if (tickAt) one.querySelector("time").dateTime = tickAt;
+    }
+    for (const time of document.querySelectorAll(".next-tick time")) if (nextAt) time.dateTime = nextAt;
   }
 
   // This page's own connection; it says nothing about the data.
+  let heard = 0, heardAt = 0, lostAt = 0;
+  const script = document.currentScript;
+  const canListen = Boolean(window.htmx && (window.SharedWorker || window.Worker));
   function connection() {
     const node = document.getElementById("conn");
-    if (!wanted || !node) return;
-    const silent = heard ? Date.now() - heard : Date.now() - lostAt;
+    if (!canListen || document.hidden || !node) return;
+    const now = performance.now();
+    const silent = heard ? now - heard : now - lostAt;
     const state = lostAt ? "lost" : !heard || silent < SILENCE_MS ? (heard ? "live" : "off") : "stale";
-    const words = { live: "live", off: "connecting", lost: `${navigator.onLine ? "connection lost" : "this computer is offline,"} for ${span((Date.now() - lostAt) / 1000)}, retrying`, stale: `no word for ${span(silent / 1000)}` }[state];
+    const words = { live: "live", off: "connecting", lost: `${navigator.onLine ? "connection lost" : "this computer is offline,"} for ${span((now - lostAt) / 1000)}, retrying`, stale: `no word for ${span(silent / 1000)}` }[state];
     if (node.dataset.conn !== state) node.dataset.conn = state;
     const known = root.dataset.conn;
     root.dataset.conn = state === "stale" ? "lost" : state;
     if (known !== root.dataset.conn) acts();
-    const text = document.getElementById("conn-words");
-    if (text.textContent !== words) text.textContent = words;
+    put(document.getElementById("conn-words"), words);
+    const banner = document.getElementById("silence"), mute = state === "stale" || state === "lost";
+    if (banner.hidden === mute) banner.hidden = !mute;
+    if (!mute) return;
+    const from = heardAt || Date.parse(root.dataset.now);
+    put(document.getElementById("silence-words"), `Nothing is heard from the server of this page: everything shown is from ${clockWords(from)} UTC`);
+    put(document.getElementById("silence-age"), `, ${span((serverNow() - from) / 1000)} ago`);
   }
-  const lose = () => { if (!lostAt) lostAt = Date.now(); connection(); };
-  document.addEventListener("htmx:sse:after:connection", () => { wanted = true; heard = Date.now(); lostAt = 0; connection(); });
-  document.addEventListener("htmx:sse:after:message", () => { heard = Date.now(); lostAt = 0; connection(); acts(); comeBack(); });
-  document.addEventListener("htmx:sse:error", lose);
-  document.addEventListener("htmx:sse:before:connection", (event) => { wanted = true; if (event.detail.connection.attempt > 0 && !document.hidden) lose(); });
 
-  // The whole view again, in place: after a gap in what was told, or when nothing could be shown before.
-  let asked = 0;
-  function refresh() {
-    if (Date.now() - asked < 900 || !window.htmx) return;
-    asked = Date.now();
-    window.htmx.ajax("GET", location.href, { target: "#view", select: "#view", swap: "outerMorph" });
+  // What the server tells, in order; pages of this browser share its stream.
+  let turn = Promise.resolve();
+  async function take(told) {
+    heard = performance.now();
+    heardAt = told.now;
+    lostAt = 0;
+    heardTime(told.now);
+    if (told.event === "reload") refresh();
+    // A list that waits to be fetched again is not confirmed.
+    else if (told.html && !(told.event === "as-of" && dirty)) {
+      const live = document.getElementById("live");
+      await window.htmx.swap({ text: told.html, sourceElement: live, target: live, swap: "none swapEmpty:false" });
+    }
+    connection();
+    acts();
+    comeBack();
+    document.dispatchEvent(new CustomEvent("autonomy:told", { detail: told }));
   }
-  document.addEventListener("reload", refresh);
+  let port = null;
+  if (canListen) {
+    const worker = window.SharedWorker ? new SharedWorker(script.dataset.worker) : new Worker(script.dataset.worker);
+    port = worker.port ?? worker;
+    port.onmessage = (event) => {
+      if (event.data.lost) { if (!lostAt) lostAt = performance.now(); connection(); return; }
+      turn = turn.then(() => take(event.data)).catch((fault) => console.error(fault));
+    };
+  }
+  // A page says what it shows for as long as it is seen; where it was rendered from is no reason to ask anew.
+  function announce() {
+    const address = document.hidden ? "" : document.querySelector("#list[data-live], #live").dataset.live;
+    port?.postMessage({ live: address, key: address.split("&").filter((part) => !/^(rev|seen)=/.test(part)).join("&").replace(/[?](rev|seen)=[^&]*/, "?") });
+  }
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) { heard = 0; lostAt = 0; tick(); }
+    announce();
+  });
+  window.addEventListener("pagehide", () => port?.postMessage({ live: "", key: "", bye: true }));
+  window.addEventListener("pageshow", announce);
+  setInterval(announce, HERE_MS);
+
+  // The view again, in place: its list says something else, there was a gap in what was told, or nothing could be shown before.
+  // It is asked for until it came.
+  let dirty = false, asking = false, asked = -Infinity;
+  function refresh() { dirty = true; freshen(); }
+  async function freshen() {
+    if (!dirty || asking || !window.htmx || performance.now() - asked < 900) return;
+    asked = performance.now();
+    asking = true;
+    dirty = false;
+    try {
+      const response = await fetch(location.href, { headers: { Accept: "text/html", "HX-Request": "true" }, signal: AbortSignal.timeout(10000) });
+      if (!response.ok || response.redirected) throw new Error(`HTTP ${response.status}`);
+      const text = await response.text();
+      // An answer that has nothing to show takes nothing away: what is there says how old it is.
+      if (text.includes('<main id="view" data-lost="1"') && !document.getElementById("view").dataset.lost) throw new Error("nothing to show");
+      const part = document.getElementById("list") ? "#list" : "#view", live = document.getElementById("live");
+      await window.htmx.swap({ text, sourceElement: live, target: document.querySelector(part), select: part, swap: "outerMorph" });
+    } catch {
+      dirty = true;
+      complain();
+    } finally {
+      asking = false;
+    }
+  }
   function comeBack() {
     const view = document.getElementById("view");
     if (view.dataset.lost && document.getElementById("head").dataset.trust === "fresh") refresh();
@@ -54,12 +153,16 @@
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-refresh]") && window.htmx) { event.preventDefault(); refresh(); }
   });
-  document.addEventListener("htmx:response:error", () => {
+  function complain() {
     const alert = document.getElementById("alert");
     alert.textContent = "The last request was refused or failed; what is shown is from before.";
     alert.hidden = false;
+  }
+  document.addEventListener("htmx:response:error", complain);
+  document.addEventListener("htmx:after:swap", () => {
+    if (heard && !dirty) document.getElementById("alert").hidden = true;
+    announce();
   });
-  document.addEventListener("htmx:after:swap", () => { if (heard) document.getElementById("alert").hidden = true; });
 
   // Acting needs current data.
   function acts() {
@@ -93,6 +196,9 @@
   document.addEventListener("submit", (event) => {
     if (!event.submitter || !event.submitter.matches("[data-sheet]")) return;
     event.preventDefault();
+    // A revert opens on what the page shows now, which may have been filtered since the page was loaded.
+    const shown = sheetBox.open || !document.querySelector("#view .filters") ? null : event.target.querySelector("[name=shown]");
+    if (shown) shown.value = location.search.slice(1);
     if (!sheetBox.open) opener = { action: event.target.getAttribute("action"), query: new URLSearchParams(new FormData(event.target)).toString() };
     const address = `${event.target.getAttribute("action")}?${new URLSearchParams(new FormData(event.target))}`;
     openSheet(address).catch(() => location.assign(address));

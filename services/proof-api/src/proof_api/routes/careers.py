@@ -9,16 +9,17 @@ from pydantic import ValidationError
 
 from autonomy.chain import GENESIS_HASH
 from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
-from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, Stage, derived_id
+from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, BotState, Reason, Recency, Stage, derived_id
 from proof_api import history, queries
 from proof_api.context import CanRead, Connected, InContext
 from proof_api.problems import Problem, declared, known_parameters
-from proof_api.queries import Listing, Where, document
-from proof_api.revert import dry_run
-from proof_api.routes.reading import Cursor, KnownBot, Limit, answer, page
+from proof_api.queries import BotFilter, Listing, Where, document
+from proof_api.revert import dry_run, shown_by
+from proof_api.routes.reading import Cursor, KnownBot, Limit, answer, page, words_of
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 UNKNOWN = declared(404)
+BEYOND_LAB = tuple(stage for stage in Stage if stage is not Stage.LAB)
 
 
 @unique
@@ -48,29 +49,54 @@ async def promotions(
 
 
 @router.get("/api/revert/plan", tags=["commands"], summary="What a revert to LAB would do; changes nothing")
-async def revert_plan(
+async def revert_plan(  # noqa: PLR0913 (one argument per filter)
     context: InContext, _: CanRead, connection: Connected,
     stage: Annotated[list[Stage] | None, Query(max_length=5)] = None,
     bot: Annotated[list[Annotated[str, Query(pattern=BOT_ID_PATTERN)]] | None, Query(max_length=MAX_BOTS_PER_COMMAND)] = None,
     strategy: Annotated[list[Annotated[str, Query(pattern="^[a-z0-9-]{1,64}$")]] | None, Query(max_length=100)] = None,
     symbol: Annotated[list[Annotated[str, Query(pattern=SYMBOL_PATTERN)]] | None, Query(max_length=1000)] = None,
+    state: Annotated[list[BotState] | None, Query(max_length=7, description="as in `/api/bots`")] = None,
+    reason: Annotated[list[Reason] | None, Query(max_length=12, description="as in `/api/bots`")] = None,
+    recency: Annotated[list[Recency] | None, Query(max_length=3, description="as in `/api/bots`")] = None,
+    recommended: Annotated[bool | None, Query(description="as in `/api/bots`")] = None,
+    q: Annotated[str, Query(max_length=queries.MAX_TEXT, description="as in `/api/bots`")] = "",
 ) -> Response:  # fmt: skip
     """Plan hash and expected count for the command, what stops, who stays, and whether baselines wait for a resume.
+
+    Filters of the fleet's list are resolved now: the plan, and its command, name the bots that they show, at most 500.
 
     Refused while the read models are not fresh: a plan over old rows would be rejected as PLAN_CHANGED, or worse, be believed.
     """
     judgement = context.judged()[1]
     if judgement.status != "fresh":
         raise Problem(503, "STALE_DATA", "A plan needs fresh data", judgement.reason or judgement.status)
+    shown = BotFilter(
+        words_of(state),
+        words_of(stage),
+        words_of(reason),
+        words_of(recency),
+        q.replace("\x00", ""),
+        context.ages().silent_before,
+        recommended,
+    )
+    filtered = bool(state or reason or recency or q) or recommended is not None
+    bots, stages = tuple(bot or ()), tuple(stage or ())
+    if filtered:
+        stages = stages or BEYOND_LAB  # a filter is a bulk revert, also where it shows one bot: a pinned one stays
+        found = await shown_by(connection, shown)
+        if len(found) > MAX_BOTS_PER_COMMAND:
+            limit = f"a revert names at most {MAX_BOTS_PER_COMMAND} bots: narrow the filter, or revert the whole fleet"
+            raise Problem(422, "TOO_MANY_BOTS", "This filter shows too many bots", limit, field="q")
+        bots = tuple(one for one in found if not bots or one in bots)
     try:
         wanted = RevertToLab(
-            command_id=derived_id("dry run"), actor="dry-run", role="viewer", stages=tuple(stage or ()), bot_ids=tuple(bot or ()),
+            command_id=derived_id("dry run"), actor="dry-run", role="viewer", stages=stages, bot_ids=bots,
             strategies=tuple(strategy or ()), symbols=tuple(symbol or ()), plan_hash=GENESIS_HASH, expected_count=0,
         )  # fmt: skip
     except ValidationError as refusal:
         fault = refusal.errors(include_url=False)[0]
         raise Problem(422, "BAD_INPUT", "A value is refused", str(fault["msg"]), field=str(fault["loc"][0])) from refusal
-    return answer(context, await dry_run(connection, wanted))
+    return answer(context, await dry_run(connection, wanted, of_nobody=filtered and not bots))
 
 
 @router.get("/api/bots/{bot_id}/gates", tags=["bots"], summary="Every promotion gate, and what blocks scheduling", responses=UNKNOWN)

@@ -17,6 +17,7 @@ from proof_api.context import CanRead, Connected, Context, InContext
 from proof_api.problems import Problem, declared, known_parameters
 from proof_api.proof import proof_of
 from proof_api.queries import BotFilter, Where
+from proof_api.sources import sources_of
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 JSON = "application/json"
@@ -161,6 +162,13 @@ async def policy(context: InContext, _: CanRead, connection: Connected) -> Respo
     if found is None:
         return answer(context, {"tick": None, "policyHash": DEFAULT.hash(), "actor": None, "document": DEFAULT.model_dump(mode="json")})
     return answer(context, queries.document(found))
+
+
+@router.get("/api/market-data", tags=["planner"], summary="Which bars the live runners announced, by source")
+async def market_data(context: InContext, _: CanRead) -> Response:
+    """Symbols, timeframe, first and last day of each source; empty while no runner has said what it can read."""
+    picture = context.snapshots.picture
+    return answer(context, {"items": sources_of(picture.runners) if picture else []})
 
 
 @router.get("/api/planner/runs", tags=["planner"], summary="Ticks, newest first")

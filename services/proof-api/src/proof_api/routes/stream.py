@@ -79,6 +79,8 @@ async def events(
             return
         # Taken before the rows are read: a picture that comes meanwhile is not waited for again.
         newer = context.snapshots.newer
+        # Judged before the rows are read: what it says of their age is never younger than they are.
+        proof = proof_event(context) if loop.time() - told >= PROOF_EVERY_S else None
         said = await changed(context, after)
         silent_before = context.ages().silent_before
         if silent_before is not None:
@@ -91,9 +93,9 @@ async def events(
             after, content = said
             yield content
             sent += 1
-        if loop.time() - told >= PROOF_EVERY_S:
+        if proof is not None:
             told = loop.time()
-            yield proof_event(context)
+            yield proof
             sent += 1
         # A wait that shares nothing: it may be cut at any moment, and nobody else notices.
         with contextlib.suppress(TimeoutError):
