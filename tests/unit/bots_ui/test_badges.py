@@ -176,7 +176,7 @@ def test_drawn_badge_of_any_career_follows_from_the_job_rows(
 
 def test_every_word_of_lane_one_is_drawn(render: Callable[[Mapping[str, object]], Drawn]) -> None:
     """The properties above are not about idle bots alone."""
-    seen = read_and_check(log_of(live_through(TickDriver(), written_history(120))), Random(1), render, most=1)
+    seen = read_and_check(log_of(live_through(TickDriver(), written_history(120))), Random(6), render, most=40)
     seen += read_and_check(lived(written_history(240)).written(), Random(2), render, most=6)
     seen += read_and_check(a_trader(), Random(3), render, most=2)
     assert set(seen) >= {"Backtesting", "Queued", "Evolving", "Running", "Stale", "Blocked", "Idle"}, seen
