@@ -30,17 +30,26 @@ class Rights:
     reads: tuple[str, ...]
     writes: tuple[str, ...] = ()
 
+    def by_operation(self) -> tuple[tuple[Operation, tuple[str, ...]], ...]:
+        """The topics of each operation; whoever may read or write a topic sees it, so both come after the rest that a start needs."""
+        configs, seen = (Operation.DESCRIBE_CONFIGS, ALL), (Operation.DESCRIBE, ALL)
+        return configs, (Operation.WRITE, self.writes), (Operation.READ, self.reads), seen
+
 
 ADMINISTRATOR: Final = "admin"
 """Makes topics and rules; no service is ever this one."""
 RIGHTS: Final[Mapping[str, Rights]] = {
-    "planner": Rights((COMMANDS, RUNS, JOBS, RUNNERS, PULSE), (RUNS, PULSE)),
+    "planner": Rights((COMMANDS, RUNS, JOBS, RUNNERS, PULSE), (RUNS, JOBS, PULSE)),
     "job-runner": Rights((RUNS, JOBS, RUNNERS), (JOBS, RUNNERS)),
     "projection": Rights(ALL, (QUARANTINE,)),
     "proof-api": Rights((RUNS, PULSE), (COMMANDS, PULSE)),
     "auditor": Rights(ALL),
 }
 """By principal. `auditor` is for people: audit, tail, doctor, and Kafka's own console."""
+
+
+GROUPS: Final[Mapping[str, str]] = {"auditor": "console-consumer-"}
+"""Consumer groups by the begin of their name: Kafka's own console makes one. No service has a group."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -53,15 +62,11 @@ class Rule:
 
 
 def rules() -> Iterator[Rule]:
-    """Every rule, in the order of the table."""
+    """Every rule, in the order in which they are set: a service that waits sees the last topic once it has every right."""
     for principal, rights in RIGHTS.items():
-        for topic in ALL:
-            yield Rule(principal, topic, Operation.DESCRIBE)
-            yield Rule(principal, topic, Operation.DESCRIBE_CONFIGS)
-            if topic in rights.reads:
-                yield Rule(principal, topic, Operation.READ)
-            if topic in rights.writes:
-                yield Rule(principal, topic, Operation.WRITE)
+        for operation, topics in rights.by_operation():
+            for topic in topics:
+                yield Rule(principal, topic, operation)
 
 
 def may(principal: str, operation: Operation, topic: str) -> bool:
@@ -73,11 +78,10 @@ def as_commands(bootstrap: str) -> list[str]:
     """The rules as calls of Kafka's own `kafka-acls.sh`, one a principal and set of operations."""
     lines = []
     for principal, rights in RIGHTS.items():
-        for operations, topics in (
-            ((Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS), ALL), ((Operation.READ,), rights.reads), ((Operation.WRITE,), rights.writes)
-        ):  # fmt: skip
+        start = f"kafka-acls.sh --bootstrap-server {bootstrap} --command-config admin.properties --add --allow-principal User:{principal}"
+        for operation, topics in rights.by_operation():
             if topics:
-                words = [f"--operation {operation.value}" for operation in operations] + [f"--topic {topic}" for topic in topics]
-                start = f"kafka-acls.sh --bootstrap-server {bootstrap} --command-config admin.properties"
-                lines.append(f"{start} --add --allow-principal User:{principal} {' '.join(words)}")
+                lines.append(f"{start} --operation {operation.value} {' '.join(f'--topic {topic}' for topic in topics)}")
+        if prefix := GROUPS.get(principal):
+            lines.append(f"{start} --operation Read --group {prefix} --resource-pattern-type prefixed")
     return lines

@@ -17,7 +17,7 @@ from aiokafka.protocol.admin import CreateAclsRequest
 from typing_extensions import override
 
 from autonomy import clock
-from autonomy.acls import Operation, Rule
+from autonomy.acls import GROUPS, Operation, Rule
 from autonomy.errors import Broken, Retryable
 from autonomy.kafka import minimum_in_sync, replication_of, start_client
 from autonomy.kafka_access import KafkaAccess
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 0.25
 AGAIN_S: Final = 5
 SAY_EVERY_MS: Final = 10_000
-TOPIC, LITERAL, ALLOW = 2, 3, 3
-"""Of Kafka's protocol: the kind of a resource, of its name, and of a permission."""
+TOPIC, GROUP, LITERAL, PREFIXED, ALLOW = 2, 3, 3, 4, 3
+"""Of Kafka's protocol: kinds of a resource, of its name, and of a permission."""
 OPERATIONS: Final = {Operation.READ: 3, Operation.WRITE: 4, Operation.DESCRIBE: 8, Operation.DESCRIBE_CONFIGS: 10}
 AT_LEAST: Final = frozenset({"max.message.bytes", "min.insync.replicas"})
 """Settings that may be larger than needed."""
@@ -108,8 +108,8 @@ def _seen(described: Mapping[str, Any], settings: dict[str, str | None], refusal
     return TopicSeen(len(partitions), min(len(found["replicas"]) for found in partitions), settings, refusal)
 
 
-async def set_rules(kafka: str | KafkaAccess, wanted: Iterable[Rule]) -> None:
-    """Allow what the rules say; setting one again changes nothing.
+async def set_rules(kafka: str | KafkaAccess, wanted: Iterable[Rule], groups: Mapping[str, str] = GROUPS) -> None:
+    """Allow what the rules say, and the groups whose names begin so; setting one again changes nothing.
 
     Raises:
         Broken: the cluster refuses, naming the rule.
@@ -117,13 +117,15 @@ async def set_rules(kafka: str | KafkaAccess, wanted: Iterable[Rule]) -> None:
     admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=30_000)
     await start_client(admin)
     try:
-        for rule in wanted:
+        asked = [(GROUP, name, PREFIXED, who, Operation.READ) for who, name in groups.items()]
+        asked += [(TOPIC, rule.topic, LITERAL, rule.principal, rule.operation) for rule in wanted]
+        for kind, name, pattern, who, operation in asked:
             # The client has the request and no method for it.
-            asked = CreateAclsRequest(TOPIC, rule.topic, LITERAL, f"User:{rule.principal}", "*", OPERATIONS[rule.operation], ALLOW)
-            answer = await admin._send_request(asked)  # noqa: SLF001
+            request = CreateAclsRequest(kind, name, pattern, f"User:{who}", "*", OPERATIONS[operation], ALLOW)
+            answer = await admin._send_request(request)  # noqa: SLF001
             for code, message in answer.creation_responses:
                 if code:
-                    raise Broken(f"{rule.principal}: {rule.operation.value} on {rule.topic} was not allowed: {message or f'error {code}'}")
+                    raise Broken(f"{who}: {operation.value} on {name} was not allowed: {message or f'error {code}'}")
     finally:
         await admin.close()
 

@@ -182,6 +182,28 @@ def test_everything_secret_is_its_owners_alone_and_an_open_storage_is_not_taken(
     ]
 
 
+def test_kafkas_own_console_reads_as_the_auditor(secured: tuple[Broker, Security]) -> None:
+    broker, security = secured
+    security.write_for_people(broker.bootstrap)
+    words = ["--bootstrap-server", broker.bootstrap, "--topic", COMMANDS, "--from-beginning", "--max-messages", "1"]
+    words += ["--command-config", str(security.properties_file("auditor"))]
+    command = broker.server.java("org.apache.kafka.tools.consumer.ConsoleConsumer", words)
+    assert "{}" in subprocess.run(command, capture_output=True, text=True, check=False, timeout=150).stdout.splitlines()
+
+
+def test_no_right_is_missing_once_every_topic_is_seen() -> None:
+    """A service that waits for its topics begins as soon as it sees them all."""
+    for principal, rights in RIGHTS.items():
+        set_so_far: set[tuple[str, Operation]] = set()
+        for rule in (found for found in rules() if found.principal == principal):
+            set_so_far.add((rule.topic, rule.operation))
+            seen = {topic for topic, operation in set_so_far if operation is not Operation.DESCRIBE_CONFIGS}
+            if seen == set(ALL):
+                assert {topic for topic, operation in set_so_far if operation is Operation.DESCRIBE_CONFIGS} == set(ALL)
+                assert {topic for topic, operation in set_so_far if operation is Operation.READ} == set(rights.reads)
+                assert {topic for topic, operation in set_so_far if operation is Operation.WRITE} == set(rights.writes)
+
+
 def test_the_rules_as_words_are_the_rules() -> None:
     found = set()
     for line in as_commands("a:1"):

@@ -5,6 +5,7 @@ Source: T20, W10, W15.
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -44,6 +45,14 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
     found = Supervisor(tmp_path / "stack")
     yield found
     found.stop()
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder that PostgreSQL's own user can reach."""
+    made = own_folder(f"starting-{abs(hash(request.node.name)) % 10_000}")
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
 
 
 def begin(supervisor: Supervisor, *words: str, name: str = "planner", start_s: int = 0) -> None:
@@ -142,8 +151,7 @@ def a_stack(folder: Path, **ports: int) -> Stack:
 
 
 @pytest.mark.servers
-def test_another_stacks_kafka_on_the_port_is_no_start(tmp_path: Path) -> None:
-    folder = own_folder("clones")
+def test_another_stacks_kafka_on_the_port_is_no_start(folder: Path, tmp_path: Path) -> None:
     with a_broker(tmp_path) as other:
         stack = a_stack(folder / "b", KAFKA_PORT=other.server.port)
         with pytest.raises(Broken, match=f"port {other.server.port} is answered by process .*, not by this stack's kafka"):
@@ -154,8 +162,7 @@ def test_another_stacks_kafka_on_the_port_is_no_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.servers
-def test_another_stacks_postgres_on_the_port_is_no_start(tmp_path: Path) -> None:
-    folder = own_folder("clones-pg")
+def test_another_stacks_postgres_on_the_port_is_no_start(folder: Path, tmp_path: Path) -> None:
     with a_database(folder) as other:
         stack = a_stack(folder / "b", POSTGRES_PORT=other.server.port)
         with pytest.raises(Broken, match=f"port {other.server.port} is answered by process .*, not by this stack's postgres"):
@@ -164,9 +171,8 @@ def test_another_stacks_postgres_on_the_port_is_no_start(tmp_path: Path) -> None
 
 
 @pytest.mark.servers
-def test_a_server_is_known_by_its_own_data(tmp_path: Path) -> None:
+def test_a_server_is_known_by_its_own_data(folder: Path, tmp_path: Path) -> None:
     """Whoever holds the port: the answer must carry the identity that is written beside the data."""
-    folder = own_folder("identity")
     with a_database(folder) as other:
         own = PostgresServer(folder / "own", other.server.port)
         own.prepare()
@@ -186,8 +192,7 @@ def test_a_server_is_known_by_its_own_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.servers
-def test_no_password_stands_in_the_list_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = own_folder("psql")
+def test_no_password_stands_in_the_list_of_processes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with a_database(folder) as database:
         url = database.url("autonomy_reader")
         secret = database.server.passwords()["autonomy_reader"]

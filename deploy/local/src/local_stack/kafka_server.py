@@ -15,6 +15,7 @@ from local_stack.patience import run_to_end
 from local_stack.security import LISTENER, Security, write_private
 
 READY_TIMEOUT_S = 180
+SECURED = "secured"
 HEAP = "-Xmx384m"
 # C1 and the serial collector start in 3.4 s instead of 5.6 s and need less memory: right for one node on a laptop.
 JVM_FLAGS = (HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
@@ -62,14 +63,13 @@ class KafkaServer:
         if self.security is not None:
             self.security.prepare()
         write_private(properties, self.properties())
-        secured = self.folder / "secured"
         if (self.folder / "log" / "meta.properties").exists():
-            if secured.exists() != (self.security is not None):
-                was, now = ("with", "without") if secured.exists() else ("without", "with")
+            if is_secured(self.folder) != (self.security is not None):
+                was, now = ("with", "without") if is_secured(self.folder) else ("without", "with")
                 raise Broken(f"{self.folder} was made {was} SECURE=1 and is started {now} it: its users are made with its storage")
             return
         if self.security is not None:
-            secured.touch()
+            (self.folder / SECURED).touch()
         name = str(self.folder) if not self.voters else str(sorted(self.voters.items()))
         arguments = ["format", "-t", str(uuid.uuid5(uuid.NAMESPACE_URL, name)), "-c", str(properties)]
         arguments += [] if self.security is None else self.security.format_words()
@@ -125,6 +125,11 @@ class KafkaServer:
             Broken: it did not within `timeout_s`.
         """
         wait_for_port(self.port, timeout_s, "Kafka")
+
+
+def is_secured(folder: Path) -> bool:
+    """Whether a broker's storage was made with users."""
+    return (folder / SECURED).exists()
 
 
 def wait_for_port(port: int, timeout_s: float, what: str) -> None:

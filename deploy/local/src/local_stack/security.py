@@ -77,7 +77,8 @@ class Security:
 
     def write_for_people(self, servers: str) -> None:
         """The auditor's environment for a shell, and the auditor's and administrator's properties for Kafka's own programs."""
-        told = {"KAFKA_BOOTSTRAP_SERVERS": servers, **self.environment("auditor")}
+        # By its port: KAFKA_BOOTSTRAP_SERVERS would make this shell's `make` take the cluster for one of its own.
+        told = {"KAFKA_PORT": servers.rpartition(":")[2], **self.environment("auditor")}
         write_private(self.folder / "auditor.env", "".join(f"export {name}='{value}'\n" for name, value in told.items()))
         for principal in ("auditor", ADMINISTRATOR):
             found = java_properties(self.access(servers, principal))

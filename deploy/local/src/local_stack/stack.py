@@ -26,7 +26,7 @@ from autonomy.topics import TOPICS
 from local_stack.api import look_at_api, look_at_tick, say_once
 from local_stack.database import create_database
 from local_stack.jars import ensure_jars
-from local_stack.kafka_server import KafkaServer
+from local_stack.kafka_server import KafkaServer, is_secured
 from local_stack.postgres_server import PostgresServer
 from local_stack.security import Security
 from local_stack.settings import ROOT, StackSettings
@@ -59,8 +59,9 @@ class Stack:
 
     @property
     def security(self) -> Security | None:
-        """Certificates and passwords of the own Kafka, where SECURE asks for them."""
-        return Security(self.folder / "secure") if self.settings.secure and self.settings.external_kafka is None else None
+        """Certificates and passwords of the own Kafka, where SECURE asks for them or its storage was made with them."""
+        wanted = self.settings.secure or is_secured(self.folder / "kafka")
+        return Security(self.folder / "secure") if wanted and self.settings.external_kafka is None else None
 
     def check_ports(self) -> None:
         """Every port must be free.
@@ -259,7 +260,7 @@ class Stack:
         ]
         ui_key = self.folder / "session.key"
         return [
-            service("planner", "planner", 20),
+            service("planner", "planner", 20, PLANNER_HEAD_FILE=str(self.folder / "planner.head")),
             *runners,
             service("projection", "projection", 20, DATABASE_URL=self.database("autonomy_projection")),
             service(
