@@ -12,12 +12,12 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, Literal, NamedTuple, Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, client
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.conn import create_conn
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from autonomy.errors import Retryable
@@ -329,19 +329,29 @@ class LogReader:
 
     async def deleted(self, wanted: Iterable[TopicPartition]) -> str:
         """The first of these partitions whose beginning was deleted, in words; empty if each begins at 0."""
-        first = await (await self._asked()).beginning_offsets(list(wanted))
+        first = await self._ask("beginning_offsets", list(wanted))
         return next((begins_at(partition, first[partition]) for partition in sorted(first) if first[partition] > 0), "")
 
     async def ends(self, topics: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """The end offset of each partition of these topics, now."""
         wanted = [partition for partition in self.positions if partition.topic in set(topics)]
-        found = await (await self._asked()).end_offsets(wanted)
+        found = await self._ask("end_offsets", wanted)
         return {topic: by_number(found, topic) for topic in sorted({partition.topic for partition in wanted})}
 
-    async def _asked(self) -> AIOKafkaConsumer:
+    async def _ask(self, what: Literal["beginning_offsets", "end_offsets"], of: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask, and once more where a broker did not answer in time: another may lead by now.
+
+        Raises:
+            KafkaError: no answer either time.
+        """
         if self.asker is None:
             self.asker = await self._build_asker()
-        return self.asker
+        try:
+            first: dict[TopicPartition, int] = await getattr(self.asker, what)(of)
+        except KafkaTimeoutError:
+            second: dict[TopicPartition, int] = await getattr(self.asker, what)(of)
+            return second
+        return first
 
     async def _build_asker(self) -> AIOKafkaConsumer:
         asker = AIOKafkaConsumer(
