@@ -21,7 +21,10 @@ from support.servers import Database
 pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.timeout(900)]
 BOTS = 12
 AFTER_ELECTION_S = 8.0
-"""From the moment at which the others name a new leader to the next tick, on a busy machine; the question alone used to take 10 s."""
+"""From the moment at which the others name a new leader to the next tick: a killed process refuses at once. 1.2 to 3.1 s, measured."""
+AFTER_A_CUT_S = 20.0
+"""The same where nobody refuses: what is under way is given up after 5 s, a new connection after 3, and the client may ask the one that is
+gone for its metadata first, another 5. 4.3 and 11.1 s were measured at a load of 20 to 35 on two cores; 32.4 with 10 s for each of these."""
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +113,7 @@ def test_a_leader_is_cut_off_from_everybody(running: Platform, cluster: Cluster)
     took = stall(running, cluster, "leader cut off", cut)
     for number in range(1, SIZE + 1):
         cluster.mend(number)
-    assert took["tick_s"] - took["elected_s"] <= AFTER_ELECTION_S
+    assert took["tick_s"] - took["elected_s"] <= AFTER_A_CUT_S
     whole(cluster, running)
     kept(running, cluster)
 

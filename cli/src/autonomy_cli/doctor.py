@@ -30,8 +30,8 @@ from pydantic import ValidationError
 from autonomy import clock
 from autonomy.cluster import ClusterSeen, check_identity, faults_of, look
 from autonomy.errors import AutonomyError, Broken
-from autonomy.kafka import LogReader, replication_of
-from autonomy.kafka_access import KafkaAccess
+from autonomy.kafka import LogReader
+from autonomy.kafka_access import KafkaAccess, replication_of
 from autonomy.topics import PULSE, TOPICS
 from autonomy_cli import options as o
 from autonomy_cli.exits import Exit

@@ -19,8 +19,8 @@ from typing_extensions import override
 from autonomy import clock
 from autonomy.acls import GROUPS, Operation, Rule
 from autonomy.errors import Broken, Retryable
-from autonomy.kafka import minimum_in_sync, replication_of, start_client
-from autonomy.kafka_access import KafkaAccess
+from autonomy.kafka import start_client
+from autonomy.kafka_access import KafkaAccess, minimum_in_sync, replication_of
 from autonomy.kafka_clients import client_options
 from autonomy.topics import PULSE, TOPICS, Topic
 

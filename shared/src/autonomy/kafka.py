@@ -12,16 +12,16 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, Literal, NamedTuple, Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from autonomy.errors import Broken, Retryable
 from autonomy.inspection import OF_THE_LOG, Obstacles, begins_at
-from autonomy.kafka_access import KafkaAccess
+from autonomy.kafka_access import KafkaAccess, minimum_in_sync, replication_of
 from autonomy.kafka_clients import bound_connecting, client_options
 from autonomy.topics import Topic
 from autonomy.unpacking import bound_the_client
@@ -34,7 +34,6 @@ STOP_TIMEOUT_S: Final = 5
 FETCH_BYTES: Final = 8 * 1024 * 1024
 BATCH_BYTES: Final = 900_000
 MAX_FETCH_RECORDS: Final = 5_000
-MAX_COPIES: Final = 3
 
 
 class Record(Protocol):
@@ -75,16 +74,6 @@ async def ensure_topics(kafka: str | KafkaAccess, wanted: Iterable[Topic], repli
                 log.info("topic %s was made by somebody else meanwhile", topic.name)
     finally:
         await admin.close()
-
-
-def replication_of(brokers: int, asked: int | None = None) -> int:
-    """How many copies a partition has: as asked, else one a broker, at most 3."""
-    return asked or max(1, min(MAX_COPIES, brokers))
-
-
-def minimum_in_sync(copies: int) -> int:
-    """How many copies must have a record before it counts: all but one, so that one broker may be away."""
-    return max(1, copies - 1)
 
 
 async def start_client(who: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
@@ -357,19 +346,29 @@ class LogReader:
 
     async def deleted(self, wanted: Iterable[TopicPartition]) -> str:
         """The first of these partitions whose beginning was deleted, in words; empty if each begins at 0."""
-        first = await (await self._asked()).beginning_offsets(list(wanted))
+        first = await self._ask("beginning_offsets", list(wanted))
         return next((begins_at(partition, first[partition]) for partition in sorted(first) if first[partition] > 0), "")
 
     async def ends(self, topics: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """The end offset of each partition of these topics, now."""
         wanted = [partition for partition in self.positions if partition.topic in set(topics)]
-        found = await (await self._asked()).end_offsets(wanted)
+        found = await self._ask("end_offsets", wanted)
         return {topic: by_number(found, topic) for topic in sorted({partition.topic for partition in wanted})}
 
-    async def _asked(self) -> AIOKafkaConsumer:
+    async def _ask(self, what: Literal["beginning_offsets", "end_offsets"], of: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ask, and once more where a broker did not answer in time: another may lead by now.
+
+        Raises:
+            KafkaError: no answer either time.
+        """
         if self.asker is None:
             self.asker = await self._build_asker()
-        return self.asker
+        try:
+            first: dict[TopicPartition, int] = await getattr(self.asker, what)(of)
+        except KafkaTimeoutError:
+            second: dict[TopicPartition, int] = await getattr(self.asker, what)(of)
+            return second
+        return first
 
     async def _build_asker(self) -> AIOKafkaConsumer:
         asker = AIOKafkaConsumer(

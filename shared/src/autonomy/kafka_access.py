@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_SERVERS: Final = "127.0.0.1:9392"
 MAX_SERVERS: Final = 64
+MAX_COPIES: Final = 3
 
 
 class Protocol(StrEnum):
@@ -131,3 +132,13 @@ class KafkaAccess(BaseSettings):
         if self.password_file is not None:
             return self.password_file.read_text().strip()
         return "" if self.password is None else self.password.get_secret_value()
+
+
+def replication_of(brokers: int, asked: int | None = None) -> int:
+    """How many copies a partition has: as asked, else one a broker, at most 3."""
+    return asked or max(1, min(MAX_COPIES, brokers))
+
+
+def minimum_in_sync(copies: int) -> int:
+    """How many copies must have a record before it counts: all but one, so that one broker may be away."""
+    return max(1, copies - 1)

@@ -244,8 +244,7 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
         unless_whole.push_async_callback(writer.close)
         reader = await LogReader.open(settings.kafka, starts, PARTITION_BYTES, goes_on=not read_only_log)
         unless_whole.push_async_callback(reader.close)
-        await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
-        await reader.start_near_end(TopicPartition(QUARANTINE, 0), EVERYTHING)
+        await skip_expired_pulses(reader)
         producer = await Producer.open(lambda: build_producer(settings.kafka))
         unless_whole.pop_all()
     intake = Intake(model, chain, offsets, head, spans=RowSpans() if is_traced() and not read_only_log else None)
@@ -255,6 +254,12 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     for (topic, number), offset in offsets.next_offset.items():
         intake.positions[(topic, number)] = offset
     return Projection(settings, writer, reader, producer, intake, read_only_log=read_only_log)
+
+
+async def skip_expired_pulses(reader: LogReader) -> None:
+    """Pulses expire, and only the newest matter: start near their end; our own words in quarantine are read on, or from its end."""
+    await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
+    await reader.start_near_end(TopicPartition(QUARANTINE, 0), EVERYTHING)
 
 
 async def run_projection(settings: ProjectionSettings) -> int:
