@@ -146,9 +146,18 @@ KINDS: dict[str, tuple[Callable[[Attack], Awaitable[None]], float]] = {
 """What each kind does, and how long it rests between two turns."""
 
 
+async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take something, refuse it, and close."""
+    with contextlib.suppress(OSError):
+        await reader.read(65_536)
+        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        writer.close()
+
+
 async def attack(kinds: list[str], ports: list[int]) -> dict[str, int]:
-    """Attack until standard input ends."""
-    attacks = [Attack(port) for port in ports]
+    """Attack until standard input ends; port 0 is a decoy of this process's own."""
+    decoy = await asyncio.start_server(refuse, HOST, 0)
+    attacks = [Attack(port or decoy.sockets[0].getsockname()[1]) for port in ports]
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
 
