@@ -162,3 +162,39 @@ def test_leader_whose_clock_leapt_steps_down_and_says_why() -> None:
     assert leads(election, 1_000)
     assert election.role(2_000, NOON_MS + 3_600_000) == "standby"
     assert "leapt by 3599000 ms" in election.problem
+
+
+# ── a clock that leapt and is right again ─────────────────────────────────────────────────────────────────────────────
+
+
+def after_a_sleep(*, skew_ms: int = 0, every_ms: int = 1_000, for_ms: int = 30_000) -> list[bool]:
+    """A machine slept for an hour: its clock is an hour further on than its steady one; whether it leads, pulse by pulse."""
+    election, led = an_election(), []
+    assert leads(election, 1_500), "it led before"
+    for mono_ms in range(2_000, 2_000 + for_ms, every_ms):
+        wall_ms = NOON_MS + 3_600_000 + mono_ms - 1_000
+        led.append(election.leads(mono_ms, wall_ms))
+        election.see(a_pulse(LOW, "standby"), wall_ms + skew_ms, wall_ms, float(mono_ms))
+    return led
+
+
+def test_clock_that_is_right_again_leads_within_thirty_seconds() -> None:
+    """After a machine slept, or somebody put a clock right: the broker's clock is the better witness, and it agrees."""
+    led = after_a_sleep()
+    assert not led[0], "the leap was noticed"
+    assert led[-1]
+    assert led.index(True) >= 10, "not at once: one pulse may be chance"
+
+
+def test_clock_that_leapt_and_is_wrong_never_leads() -> None:
+    """Negative control."""
+    assert not any(after_a_sleep(skew_ms=-3_600_000))
+
+
+def test_one_pulse_that_disagrees_begins_the_calm_anew() -> None:
+    election = an_election()
+    for number in range(20):
+        mono_ms = 2_000.0 + number * 1_000
+        wall_ms = round(NOON_MS + 3_600_000 + mono_ms)
+        assert not election.leads(mono_ms, wall_ms)
+        election.see(a_pulse(LOW, "standby"), wall_ms + (5_000 if number % 5 == 4 else 0), wall_ms, mono_ms)

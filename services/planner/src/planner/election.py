@@ -12,6 +12,8 @@ from autonomy.events import PlannerPulse
 
 MAX_BROKER_SKEW_MS = 1_000
 MAX_LEAP_MS = 5_000
+CALM_MS = 10_000
+"""For so long own pulses must agree with the broker's clock before a leap is forgiven: a machine that slept, or whose clock was put right."""
 JITTER_STEPS = 8
 
 
@@ -23,6 +25,7 @@ class Election:
         takeover_s: silence of a leader after which a standby leads.
         rival, rival_mono_ms: the last other process that said it leads, and when this process heard it.
         skew_ms: own clock against the broker's, from own pulses read back; None before the first of them.
+        calm_mono_ms: since when, after a leap, every own pulse that was read back agreed with the broker's clock; None while none did.
         problem: why this process refuses to lead, in words.
     """
 
@@ -36,6 +39,7 @@ class Election:
     problem: str = ""
     leading: bool = False
     offset_ms: float = 0.0
+    calm_mono_ms: float | None = None
 
     def __post_init__(self) -> None:
         """Remember how the wall clock stood against the monotonic one."""
@@ -45,6 +49,7 @@ class Election:
         """Take a pulse; one's own tells how far this clock is from the broker's."""
         if pulse.process_id == self.process_id:
             self.skew_ms = appended_ms - said_ms
+            self._note_calm(said_ms, mono_ms)
             return
         if pulse.role != "leader":
             return
@@ -53,6 +58,18 @@ class Election:
         heard_mono_ms = mono_ms - max(0.0, wall_ms - appended_ms)
         if heard_mono_ms >= self.rival_mono_ms:
             self.rival, self.rival_mono_ms = pulse.process_id, heard_mono_ms
+
+    def _note_calm(self, said_ms: int, mono_ms: float) -> None:
+        """Whether a clock that leapt is right again: its pulses from after the leap agree with the broker's clock, for a while."""
+        agrees = abs(self.skew_ms or 0) <= MAX_BROKER_SKEW_MS
+        leapt = abs(said_ms - mono_ms - self.offset_ms) > MAX_LEAP_MS
+        if not (agrees and leapt):
+            self.calm_mono_ms = None
+        elif self.calm_mono_ms is None:
+            self.calm_mono_ms = mono_ms
+        elif mono_ms - self.calm_mono_ms >= CALM_MS:
+            # The comparison with the broker is the better witness: from here on the clock counts as it stands now.
+            self.offset_ms, self.calm_mono_ms = said_ms - mono_ms, None
 
     def measure(self, mono_ms: float, now_ms: int) -> None:
         """Judge this process's own clock.
