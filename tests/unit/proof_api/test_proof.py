@@ -57,6 +57,8 @@ TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str]
     ("all is well", LOG, READ, 200, "fresh", "TICKING", {}, ""),
     ("paused by an operator", LOG, PAUSED, 200, "fresh", "PAUSED", {}, "paused by ada"),
     ("no pulse for 3 s", replace(LOG, pulse_age_ms=3_001), READ, 200, "fresh", "DOWN", {"planner": "down"}, "no pulse of a leading planner"),
+    ("a planner that lives and says why it does not lead", replace(LOG, pulse_age_ms=9_000, leader_problem="its clock leapt by 6000 ms"), READ, 200,
+     "fresh", "DOWN", {"planner": "down"}, "no planner leads: its clock leapt by 6000 ms"),
     ("no pulse ever", replace(LOG, pulse_age_ms=None, leader_problem="clock differs"), READ, 200, "fresh", "DOWN", {"planner": "down"}, "clock differs"),
     ("pulses, no tick for 1.5 intervals", LOG, replace(READ, last_tick_ms=NOW - 90_001), 200, "fresh", "LATE", {"planner": "late"}, "1.5 intervals"),
     ("before the first tick", LOG, replace(READ, last_tick_ms=None, applied_hash="", applied_tick=0), 200, "fresh", "TICKING", {}, ""),

@@ -314,8 +314,10 @@ def why_not_ticking(log: LogFacts, planner: str) -> str:
     """The reason in words."""
     if planner == "late":
         return "a planner leads, but no tick was accepted for 1.5 intervals"
+    if log.leader_problem:
+        return f"no planner leads: {log.leader_problem}"  # a process that lives and says why is no silence
     if log.pulse_age_ms is None:
-        return f"no planner leads{': ' + log.leader_problem if log.leader_problem else ''}"
+        return "no planner leads"
     return f"no pulse of a leading planner for {log.pulse_age_ms / 1000:.1f} s"
 
 
