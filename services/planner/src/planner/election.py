@@ -13,7 +13,7 @@ from autonomy.events import PlannerPulse
 MAX_BROKER_SKEW_MS = 1_000
 MAX_LEAP_MS = 5_000
 CALM_MS = 10_000
-"""For so long own pulses must agree with the broker's clock before a leap is forgiven: a machine that slept, or whose clock was put right."""
+"""For so long own pulses must agree with the broker's clock before a leap is forgiven: a machine slept, or its clock was put right."""
 JITTER_STEPS = 8
 
 
