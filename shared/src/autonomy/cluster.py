@@ -98,7 +98,7 @@ async def _settings(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, t
     found: dict[str, tuple[dict[str, str | None], str]] = {}
     for answer in answers:
         for code, message, _, name, entries in answer.resources:
-            refusal = f"its settings cannot be read ({message or f'error {code}'}): this principal needs DescribeConfigs" if code else ""
+            refusal = f"refused to this principal ({message or f'error {code}'})" if code else ""
             found[name] = {entry[0]: entry[1] for entry in entries}, refusal
     return found
 
@@ -151,7 +151,7 @@ def faults_of(seen: ClusterSeen, wanted: Iterable[Topic], replication: int | Non
             why = "KAFKA_REPLICATION_FACTOR" if replication else f"there are {len(seen.brokers)} brokers; KAFKA_REPLICATION_FACTOR sets it"
             faults.append(Fault(topic.name, "replication factor", str(found.replication), f"{copies} ({why})"))
         if found.refusal:
-            faults.append(Fault(topic.name, "DescribeConfigs", found.refusal, "allowed"))
+            faults.append(Fault(topic.name, "the right DescribeConfigs", found.refusal, "allowed: without it the settings cannot be seen"))
             continue
         needed = topic.settings() | {"min.insync.replicas": str(minimum_in_sync(max(copies, found.replication)))}
         faults += [
