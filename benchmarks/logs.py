@@ -34,8 +34,8 @@ from autonomy.policy import Policy, read_policy
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, INPUTS, JOBS, PULSE, RUNNERS, RUNS
 from autonomy.values import TickCause, instant_of_ms, partition_of
 from benchmarks.fleet import NOON_MS, STRATEGIES, SYMBOLS, an_id, bot_id, capabilities, digest
-from planner.fold import read_input
 from planner.inbox import Inbox
+from planner.inputs import read_input
 from planner.state import State
 from planner.tick import TickInputs, prepare
 from planner.view import build_view

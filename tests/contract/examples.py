@@ -106,9 +106,11 @@ def tick_facts() -> tuple[e.Event, ...]:
         e.HoldPlaced(**place, kind="OPERATOR", reason="looks odd"),
         e.HoldReleased(**place, kind="QUARANTINE"),
         e.CancelRequested(**place, job_id=an_id("job"), cause=Cause.CANCELLED_BY_OPERATOR),
+        e.RuleVote(command_id=an_id("command"), command="set-policy.v1", subject=a_digest("policy"), actor="ada", complete=False),
         e.ChainRepaired(
             at_tick=7, sealed_state_hash=a_digest("sealed"), folded_state_hash=a_digest("folded"), actor="ada", reason="known fault",
         ),
+        e.AnnouncementRequested(process_id=an_id("runner-1"), announcement=a_digest("announcement")),
         e.BotDecision(
             bot_id="aapl-sma", tick=7, reason=Reason.BLOCKED_BY_GATES, job_type=JobType.BACKTEST_REFRESH, job_id=an_id("job"),
             blockers=(BLOCKER,), promotion=(GATE,), promotion_to=Stage.PAPER, detail="NEXT_REFRESH", until=NOON, next_due_at=LATER, limit="concurrency", limit_value=5, place=3,
@@ -148,15 +150,13 @@ def job_steps() -> tuple[e.Event, ...]:
         buy_and_hold=METRICS, look_ahead_ok=True, look_ahead_cuts=250, psr=0.81, dsr=0.4, trials=9, stress_worst_sharpe=0.2,
         neighbourhood_median_sharpe=0.5, bootstrap_sharpe_p05=-0.1, pbo=0.4, window=WINDOW,
         curve=e.EquityCurve.of(date(2000, 3, 1), [(date(2000, 3, 1), 1.0, 1.0), (date(2010, 1, 4), 1.71, 2.5)]),
-        artifact="sha256-00/report.json", elapsed_s=4.25, data_findings=(),
+        artifact="sha256-00/report.json", elapsed_s=4.25,
     )  # fmt: skip
     return (
         e.JobStarted(**CLAIM),
         e.JobReleased(**CLAIM, cause=Cause.RUNNER_DRAINED),
         e.JobSucceeded(**CLAIM, result=result, evolution=a_search_result(), paper=a_paper_result()),
-        e.JobFailed(
-            **CLAIM, cause=Cause.BAD_INPUT, detail="slow must exceed fast", field="parameters.slow", limit="above fast", may_pass=False
-        ),
+        e.JobFailed(**CLAIM, cause=Cause.BAD_INPUT, detail="slow must exceed fast", field="parameters.slow", limit="above fast"),
         e.JobRequeued(**JOB, cause=Cause.LEASE_EXPIRED),
         e.JobCancelled(**JOB, cause=Cause.CANCELLED_BY_RETIREMENT),
         e.JobDead(**JOB, cause=Cause.FAILURES_EXHAUSTED, failures=3),
@@ -175,7 +175,7 @@ def signs_of_life() -> tuple[e.Event, ...]:
         e.CapabilitiesAnnounced(
             process_id=an_id("runner-1"), engine_version="engine-1", job_types=(JobType.BACKTEST_BASELINE,),
             strategies=(e.StrategyCode(name="sma-cross", version=1, code_hash=a_digest("code")),), symbols=(bars,), research_slots=2,
-            evolve_slots=1, runner_slots=50, faults=(),
+            evolve_slots=1, runner_slots=50,
         ),
         *life_signs(),
         e.PlannerPulse(
@@ -190,18 +190,19 @@ def signs_of_life() -> tuple[e.Event, ...]:
     )  # fmt: skip
 
 
-def with_later_fields() -> tuple[e.Event, ...]:
-    """The events with fields that are left out of a record when they are empty, with something in them."""
-    failed, succeeded = (next(step for step in job_steps() if isinstance(step, kind)) for kind in (e.JobFailed, e.JobSucceeded))
-    offer = next(sign for sign in signs_of_life() if isinstance(sign, e.CapabilitiesAnnounced))
-    assert isinstance(succeeded, e.JobSucceeded)
-    assert succeeded.result is not None
-    result = succeeded.result.model_copy(update={"data_findings": ("no bars for 520 days, from 2012-01-05 to 2013-06-08",)})
-    return (
-        failed.model_copy(update={"may_pass": True}),
-        succeeded.model_copy(update={"result": result}),
-        offer.model_copy(update={"faults": (e.SourceFault(name="ES=F", reason="its name is no symbol", in_use=False),)}),
-    )
+def later_examples() -> tuple[e.Event, ...]:
+    """The events that got fields later, with those set: records without them keep their golden record."""
+    lost = e.Head(tick=9, offset=99, hash=a_digest("seal-9"))
+    later: dict[type[e.Event], dict[str, object]] = {
+        e.AcceptDivergence: {"input_root": a_digest("inputs"), "abandoned": lost},
+        e.ChainRepaired: {"input_root": a_digest("inputs"), "abandoned": lost, "approved_by": ("ada", "ben")},
+        e.PlannerRun: {"input_marks": "1:AAECAwQF"},
+        e.RunnerHeartbeat: {"announcement": a_digest("announcement")},
+        e.JobFailed: {"may_pass": True},
+        e.CapabilitiesAnnounced: {"faults": (e.SourceFault(name="ES=F", reason="its name is no symbol", in_use=False),)},
+        e.ProbePulse: {"applied": lost},
+    }
+    return tuple(event.model_copy(update=later[type(event)]) for event in examples() if type(event) in later)
 
 
 def encoded(event: e.Event) -> bytes:
@@ -217,6 +218,10 @@ def main() -> None:
     GOLDEN.mkdir(exist_ok=True)
     for event in examples():
         path = GOLDEN / f"{event.wire}.json"
+        if not path.exists():
+            path.write_bytes(encoded(event))
+    for event in later_examples():
+        path = GOLDEN / f"{event.wire}.later.json"
         if not path.exists():
             path.write_bytes(encoded(event))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from projection.rebuild import rebuild
-from support.log import audit
+from support.log import announcement_requests, audit
 from support.platform import LARGE_SUITE, LEASE_S, Platform, a_platform, fleet, quick_policy, wait_for
 from support.servers import Database, a_broker, make_topics
 
@@ -28,6 +28,11 @@ def running(platform: Platform) -> str | None:
 
 def ticks(platform: Platform) -> int:
     return int(platform.one("SELECT max(tick) FROM autonomy_planner_runs") or 0)
+
+
+def applied(platform: Platform) -> int:
+    """How many records the projection has taken in."""
+    return int(platform.one("SELECT sum(next_offset) FROM projection_offsets") or 0)
 
 
 def begin(platform: Platform, bots: int = 6, planners: int = 1, runners: int = 1, **policy: object) -> None:
@@ -72,6 +77,43 @@ def test_a_frozen_runner_loses_its_claims_and_its_late_results_count_for_nothing
     wait_for("somebody else finishes it", lambda: platform.one("SELECT status FROM bot_jobs WHERE id = %s", job) == "SUCCEEDED", 90)
     frozen.thaw()
     finish(platform, 6)
+
+
+LEASES_FROZEN = [
+    pytest.param(1.3, 1, id="1.3 leases, one runner"), pytest.param(5, 3, id="5 leases, three runners", marks=pytest.mark.long),
+    pytest.param(5, 1, id="5 leases, one runner", marks=pytest.mark.long),
+    pytest.param(40, 1, id="40 leases, one runner", marks=pytest.mark.long),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("leases", "runners"), LEASES_FROZEN)
+def test_frozen_runners_work_again_within_two_ticks_of_their_thaw(platform: Platform, leases: float, runners: int) -> None:
+    """What a runner says once at its start must not be needed for ever: a planner that forgot it asks again."""
+    begin(platform, bots=2, runners=runners)
+    wait_for("it lives", lambda: done(platform) >= 2, 90)
+    frozen = [service for service in platform.services if service.name == "job-runner"]
+    for service in frozen:
+        service.freeze()
+    until = time.monotonic() + leases * LEASE_S
+    platform.register(fleet(4)[2:])
+    wait_for("every runner is forgotten", lambda: blocked_by(platform, "CAPABILITIES_AGREE") >= 2, 60)
+    wait_for("the rest of the silence", lambda: time.monotonic() > until, 60 + leases * LEASE_S)
+    assert announcement_requests(platform.broker.bootstrap) == [], "nobody beats: nobody can be asked"
+    for service in frozen:
+        service.thaw()
+    wait_for("work", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE bot_id IN ('bot-002', 'bot-003')") == 2, 30)
+    first = platform.one("SELECT min(tick) FROM bot_jobs WHERE bot_id IN ('bot-002', 'bot-003')")
+    asked = announcement_requests(platform.broker.bootstrap)
+    assert first <= asked[0] + 2, asked
+    finish(platform, 4)
+
+
+def blocked_by(platform: Platform, code: str) -> int:
+    """How many bots the newest run counts behind a gate."""
+    found: int | None = platform.one(
+        "SELECT (blocker_counts::jsonb ->> %s)::int FROM autonomy_planner_runs ORDER BY tick DESC LIMIT 1", code
+    )
+    return found or 0
 
 
 def test_the_standby_takes_over_from_a_killed_leader(platform: Platform) -> None:
@@ -127,11 +169,11 @@ def test_a_projection_killed_again_and_again_loses_and_doubles_nothing(platform:
     platform.set_policy()
     platform.register(fleet(10))
     platform.runner()
-    for pause_s in (0.4, 0.1, 0.7, 0.2, 1.1):
+    for commits in (1, 4, 2, 7, 3):
+        before = applied(platform)
         projection = platform.projection(PROJECTION_BATCH="7")
-        deadline = time.monotonic() + pause_s + 1.2
-        while time.monotonic() < deadline:
-            time.sleep(0.02)
+        # Each one dies at work, after a few batches of its own, however long its start took.
+        wait_for(f"{commits} batches of its own", lambda: applied(platform) > before + 7 * (commits - 1), 60, every_s=0.01)  # noqa: B023
         projection.kill()
     platform.projection()
     finish(platform, 10)

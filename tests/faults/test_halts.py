@@ -9,9 +9,15 @@ from typing import Any
 
 import pytest
 
-from autonomy.events import AcceptDivergence
-from autonomy.topics import COMMANDS
-from support.log import audit, store
+from autonomy import clock
+from autonomy.chain import RunRecord, read_record, sealed_record
+from autonomy.envelope import encode
+from autonomy.events import AcceptDivergence, PlannerPulse, PlannerRun
+from autonomy.topics import COMMANDS, PULSE, RUNS
+from autonomy_cli.acting import HALTED
+from autonomy_cli.findings import Outcome
+from support.builders import an_id
+from support.log import append, audit, runs_end, store
 from support.platform import Platform, wait_for
 from support.stored_log import Stored, stored_log
 from support.ticks import TickDriver
@@ -56,9 +62,12 @@ def test_planner_goes_on_over_edited_inputs_by_an_approvers_word_and_the_audit_s
     store(platform.broker.bootstrap, log)
     platform.planner()
     platform.projection()
-    assert "inputs are not the" in halted(platform)["problem"]
-    state_hash = driver.accepted[1].seal.state_hash
-    platform.say(AcceptDivergence, reason="known", tick=2, sealed_state_hash=state_hash, folded_state_hash=state_hash)
+    problem = halted(platform)["problem"]
+    assert "the first that differs is autonomy.commands/0 at offset 1" in problem
+    found = HALTED.search(problem)
+    assert found is not None
+    _, folded, sealed, root = found.groups()
+    platform.say(AcceptDivergence, reason="known", tick=2, sealed_state_hash=sealed, folded_state_hash=folded, input_root=root)
     wait_for("the repair in the chain", lambda: platform.one("SELECT count(*) FROM chain_repairs") == 1)
     assert platform.one("SELECT count(*) FROM bots") == 2
     audit(platform.broker.bootstrap).check()
@@ -66,5 +75,63 @@ def test_planner_goes_on_over_edited_inputs_by_an_approvers_word_and_the_audit_s
         [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", platform.broker.bootstrap],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == Outcome.CLEAN_WITH_REPAIRS, done.stdout + done.stderr
     assert "repaired: tick 2 was accepted by tester" in done.stdout
+
+
+def lost_ticks() -> list[tuple[str, list[Stored]]]:
+    """Logs that hold less than was accepted once: a record of the second tick without its headers, and no end."""
+    driver = two_ticks()
+    driver.register("bot-2")
+    driver.tick(after_ms=60_000)
+    log, victim = stored_log(driver), driver.accepted[1].records[0].offset
+    damaged = [
+        Stored(RUNS, 0, record.offset, record.value, record.key) if (record.topic, record.offset) == (RUNS, victim) else record
+        for record in log
+    ]  # fmt: skip
+    return [("damaged", damaged), ("whole", log)]
+
+
+def test_planner_that_starts_on_a_damaged_log_seals_nothing_and_the_audit_names_the_record(platform: Platform) -> None:
+    """A restart must never launder an edit: other ticks in place of those behind the damage would look whole."""
+    (_, damaged), (_, whole) = lost_ticks()
+    assert len(damaged) == len(whole)
+    store(platform.broker.bootstrap, damaged)
+    before = sum(record.topic == RUNS for record in damaged)
+    platform.planner()
+    platform.projection()
+    problem = halted(platform)["problem"]
+    assert "the chain ends at tick 1, but autonomy.runs/0 has a seal of tick 2 at offset " in problem
+    done = subprocess.run(
+        [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", platform.broker.bootstrap],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == Outcome.DIFFERS, done.stdout + done.stderr
+    assert "DIFFERS at tick 2: record 1 (" in done.stdout
+    assert "is missing: it stood" in done.stdout
+    assert runs_end(platform.broker.bootstrap) == before, "nothing was sealed on"
+
+
+def test_planner_that_starts_without_the_tail_that_pulses_know_halts(platform: Platform) -> None:
+    _, (_, whole) = lost_ticks()
+    seals = [record for record in whole if record.topic == RUNS and b"planner-run.v1" in (record.value or b"")]
+    third = read_record(seals[2].headers, seals[2].key, seals[2].value, seals[2].offset, 0)
+    assert isinstance(third, RunRecord)
+    seal = sealed_record(third).event
+    assert isinstance(seal, PlannerRun)
+    store(platform.broker.bootstrap, [record for record in whole if record.topic != RUNS or record.offset <= seals[1].offset])
+    pulse = PlannerPulse(process_id=an_id("planner-1"), role="leader", head_tick=3, head_hash=seal.hash, next_tick_at=None)
+    append(platform.broker.bootstrap, PULSE, 0, [
+        encode(pulse, source="test", subject="planner-1", time=clock.now(), event_id=an_id("pulse")),
+    ])  # fmt: skip
+    platform.planner()
+    platform.projection()
+    problem = halted(platform)["problem"]
+    assert "the log ends at tick 2 with " in problem
+    assert seal.hash in problem
+    done = subprocess.run(
+        [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", platform.broker.bootstrap],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == Outcome.DIFFERS, done.stdout + done.stderr
+    assert seal.hash in done.stdout

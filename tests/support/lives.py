@@ -41,7 +41,8 @@ STRONG: dict[str, Any] = {
 
 def a_document(*, searches: bool = False, **sections: Any) -> dict[str, Any]:
     """The default policy as an operator writes it, LAB bots without searches unless wanted; `lab_gates` replaces LAB's thresholds."""
-    document = a_policy().model_dump(mode="json")
+    document = a_policy().model_dump(mode="json") | {"rules_approvers": 1}
+    document["evolution"]["winners"] = "APPLY"
     lab = document["stages"]["LAB"]
     lab["gates"].update(sections.pop("lab_gates", {}))
     document["research"]["concurrency"] = 50  # the other bots' baselines are never claimed here: nobody has to wait for them

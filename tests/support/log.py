@@ -13,8 +13,9 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from autonomy import lifecycle
 from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode
-from autonomy.events import JobEnqueued, JobStarted, JobSucceeded, PlannerRun
+from autonomy.events import AnnouncementRequested, JobEnqueued, JobStarted, JobSucceeded, PlannerRun
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer, ensure_topics
+from autonomy.kafka_clients import client_options
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.topics import JOBS, RUNS, TOPICS
 from support.stored_log import Stored
@@ -27,7 +28,7 @@ def append(bootstrap: str, topic: str, partition: int, values: Sequence[bytes], 
     """Append raw values."""
 
     async def run() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=5_000_000)
+        producer = AIOKafkaProducer(**client_options(bootstrap), acks="all", max_request_size=5_000_000)
         await producer.start()
         try:
             for value in values:
@@ -36,6 +37,33 @@ def append(bootstrap: str, topic: str, partition: int, values: Sequence[bytes], 
             await producer.stop()
 
     asyncio.run(run())
+
+
+def runs_end(bootstrap: str) -> int:
+    """Where `autonomy.runs` ends."""
+
+    async def run() -> int:
+        async with await LogReader.open(bootstrap, {RUNS: [0]}) as reader:
+            return (await reader.ends([RUNS]))[RUNS][0]
+
+    return asyncio.run(run())
+
+
+def announcement_requests(bootstrap: str) -> list[int]:
+    """The ticks in which a planner asked a runner to announce again."""
+
+    async def run() -> list[int]:
+        chain, found = Chain(), list[int]()
+        async with await LogReader.open(bootstrap, {RUNS: [0]}) as reader:
+            ends = await reader.ends([RUNS])
+            while not reader.reached(ends):
+                for record in await reader.poll(100):
+                    placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+                    done = None if isinstance(placed, Undecodable) else chain.feed(placed)
+                    found += [done.seal.tick] * any(one.kind == AnnouncementRequested.wire for one in done.records) if done else []
+        return found
+
+    return asyncio.run(run())
 
 
 def store(bootstrap: str, log: Iterable[Stored]) -> None:
@@ -59,7 +87,7 @@ def fresh_topics(bootstrap: str) -> None:
     """Delete the platform's topics and make them again, empty."""
 
     async def run() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = AIOKafkaAdminClient(**client_options(bootstrap))
         await admin.start()
         try:
             names = [topic.name for topic in TOPICS]
@@ -73,6 +101,15 @@ def fresh_topics(bootstrap: str) -> None:
                 await asyncio.sleep(0.05)
         finally:
             await admin.close()
+
+    asyncio.run(run())
+    ensure_fresh(bootstrap)
+
+
+def ensure_fresh(bootstrap: str) -> None:
+    """Make the topics that are not there; a topic that was deleted a moment ago may still be in the way."""
+
+    async def run() -> None:
         for attempt in range(50):
             try:
                 await ensure_topics(bootstrap, TOPICS)

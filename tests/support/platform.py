@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psutil
 import psycopg
 from psycopg.rows import dict_row
 
@@ -43,7 +44,7 @@ def quick_policy(**research: Any) -> dict[str, Any]:
     stages["LAB"]["wants"] = ["BACKTEST_BASELINE", "BACKTEST_REFRESH"]
     return {
         "stages": stages,
-        "name": "quick", "tick_interval_s": 1.0, "early_tick_spacing_s": 0.2,
+        "name": "quick", "tick_interval_s": 1.0, "early_tick_spacing_s": 0.2, "rules_approvers": 1,
         "market": {"mode": "REPLAY", "start": "2010-01-04", "end": "2013-03-01", "seconds_per_bar": research.pop("seconds_per_bar", 0.5)},
         "leases": {"lease_s": LEASE_S, "beat_s": BEAT_S, "claim_deadline_s": DEADLINE_S, "failures_limit": research.pop("failures_limit", 3)},
         "research": {"suite": suite, **research},
@@ -84,17 +85,25 @@ class Service:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
+    def show_alive(self) -> None:
+        """A fault needs a subject: what ended by itself before is neither killed, nor frozen, nor stopped."""
+        assert self.alive, f"{self.name} had ended by itself with {self.process.returncode}:\n{self.log.read_text()[-1500:]}"
+
     def kill(self) -> None:
+        self.show_alive()
         self.process.kill()
-        self.process.wait()
+        assert self.process.wait() == -signal.SIGKILL, f"{self.name} ended by itself at the moment of its kill"
 
     def freeze(self) -> None:
+        self.show_alive()
         self.signal(signal.SIGSTOP)
+        wait_for(f"{self.name} stands still", lambda: psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED)
 
     def thaw(self) -> None:
         self.signal(signal.SIGCONT)
 
     def stop(self, timeout_s: float = 15.0) -> int:
+        self.show_alive()
         self.process.terminate()
         return self.process.wait(timeout_s)
 

@@ -36,10 +36,13 @@ class Api:
     @classmethod
     def start(cls, platform: Platform, **environment: str) -> "Api":
         service = platform.proof_api(OPERATORS_FILE=str(operators_file(platform.folder)), **environment)
-        http = httpx.Client(base_url=f"http://127.0.0.1:{platform.api_port}", timeout=15)
-        api = cls(platform, service, http)
+        api = cls(platform, service, cls.client(platform))
         wait_for("the API", api.is_up, 40)
         return api
+
+    @staticmethod
+    def client(platform: Platform) -> httpx.Client:
+        return httpx.Client(base_url=f"http://127.0.0.1:{platform.api_port}", timeout=15)
 
     def is_up(self) -> bool:
         with contextlib.suppress(httpx.HTTPError):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -47,8 +48,10 @@ class Broker:
 
     def kill(self) -> None:
         assert self.process is not None
+        assert self.process.poll() is None, f"the broker had ended by itself with {self.process.returncode}"
+        self.server.wait_ready()
         self.process.kill()
-        self.process.wait()
+        assert self.process.wait() == -signal.SIGKILL
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -83,6 +86,8 @@ class Database:
     def kill(self) -> None:
         """The whole process group at once, as a crash of the machine's software would."""
         assert self.process is not None
+        assert self.process.poll() is None, f"PostgreSQL had ended by itself with {self.process.returncode}"
+        self.server.wait_ready()
         os.killpg(self.process.pid, 9)
         self.process.wait()
 
@@ -117,6 +122,25 @@ def a_broker(folder: Path) -> Iterator[Broker]:
         yield broker
     finally:
         broker.stop()
+
+
+@contextlib.contextmanager
+def a_cluster(folder: Path, nodes: int) -> Iterator[list[Broker]]:
+    """Brokers of one cluster."""
+    ports = {number: free_port() for number in range(1, nodes + 1)}
+    servers = [KafkaServer(folder / f"kafka-{number}", jars_folder(), free_port(), port, number, ports) for number, port in ports.items()]
+    with contextlib.ExitStack() as stack:
+        brokers = []
+        for server in servers:
+            server.prepare()
+            broker = Broker(server)
+            stack.callback(broker.stop)
+            with (server.folder / "out.log").open("ab") as out:
+                broker.process = subprocess.Popen(server.command(), stdout=out, stderr=out, start_new_session=True)
+            brokers.append(broker)
+        for server in servers:
+            server.wait_ready(180)
+        yield brokers
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from autonomy import clock
 from bots_ui.app import Shared, create_app
 from bots_ui.client import ProofApi
 from bots_ui.facts import Link
-from bots_ui.sessions import COOKIE, Session
+from bots_ui.sessions import Session
 from bots_ui.settings import UiSettings
 
 PROOF = {"status": "fresh", "lagRecords": 0, "checks": {}}
@@ -82,7 +82,7 @@ class Site:
     def sign_in(self, name: str = "ada", role: str = "approver") -> Session:
         """Sign somebody in; the session."""
         cookie = self.shared.sessions.begin(f"{name}-token", name, role, clock.monotonic_ms() / 1000)
-        self.http.cookies.set(COOKIE, cookie)
+        self.http.cookies.set(self.shared.sessions.cookie, cookie)
         return next(reversed(self.shared.sessions.by_id.values()))
 
 

@@ -30,8 +30,9 @@ from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, INPUTS, JOBS, RUNNERS
 from autonomy.values import Cause, JobStatus, TickCause, derived_id, instant_of_ms, partition_of
 from planner.decide import DECIDER
 from planner.entities import LiveJob
-from planner.fold import Input, read_input, repairs
+from planner.fold import repairs
 from planner.inbox import Inbox
+from planner.inputs import Input, read_input
 from planner.state import State
 from planner.tick import TickInputs, Try, follow, prepare, re_decide
 from support.builders import NOON_MS, a_beat, a_bot_document, a_command, a_digest, a_policy, a_summary, an_id, capabilities

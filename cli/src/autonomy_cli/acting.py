@@ -24,9 +24,10 @@ Scope = Annotated[Literal["fleet", "stage", "bot"], typer.Option("--scope", help
 Target = Annotated[str, typer.Option("--target", help="Which stage or bot; empty for the fleet.")]
 JobId = Annotated[str, typer.Argument(help="A job's id.")]
 Tick = Annotated[int, typer.Option("--tick", min=1, help="The tick at which the planner halted.")]
-Hash = Annotated[str, typer.Option(help="State hash; taken from the proof's reason where it stands there.")]
+Hash = Annotated[str, typer.Option(help="Hash; all three are taken from the proof's reason where they stand there.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
-HALTED = re.compile(r"tick (\d+): folded state ([0-9a-f]{64}), sealed ([0-9a-f]{64})")
+HALTED = re.compile(r"tick (\d+): folded state ([0-9a-f]{64}), sealed ([0-9a-f]{64}), inputs ([0-9a-f]{64})")
+LOST = re.compile(r"ticks are lost \(state ([0-9a-f]{64}), gives up (\d+):([0-9a-f]{64})\): the (?:chain|log) ends at tick (\d+)")
 
 
 def say(client: ProofApi, document: Mapping[str, object], key: str | None, *, as_json: bool) -> None:
@@ -174,21 +175,28 @@ def _not_finite(value: object, place: str = "") -> str | None:
 
 
 def accept_divergence(
-    tick: Tick, reason: o.Why, sealed: Hash = "", folded: Hash = "", key: o.Key = None, api: o.Api = o.DEFAULT_API,
+    tick: Tick, reason: o.Why, sealed: Hash = "", folded: Hash = "", inputs: Hash = "", key: o.Key = None, api: o.Api = o.DEFAULT_API,
     as_json: o.Json = False,
 ) -> None:  # fmt: skip
-    """Let a halted planner go on although its fold differs from an accepted seal. Needs an approver; it is shown for ever."""
+    """Let a halted planner go on: its fold differs from an accepted seal, or the log lost ticks. It is shown for ever.
+
+    Takes two approvers, unless the policy says that one is enough: each says it by this command.
+    """
     if not reason.strip():
         fail(Exit.CANNOT_RUN, "--reason must say why the difference is accepted")
-    if not (sealed and folded):
-        sealed, folded = _halted_hashes(api, tick)
-    document = {"type": "accept-divergence", "tick": tick, "sealedStateHash": sealed, "foldedStateHash": folded, "reason": reason}
-    say(operator(api), document, key, as_json=as_json)
+    named: dict[str, object] = {"sealedStateHash": sealed, "foldedStateHash": folded, "inputRoot": inputs}
+    if not all(named.values()):
+        named = _halted_at(api, tick)
+    say(operator(api), {"type": "accept-divergence", "tick": tick, **named, "reason": reason}, key, as_json=as_json)
 
 
-def _halted_hashes(api: str, tick: int) -> tuple[str, str]:
-    proof = part(reader(api).get("/api/_proof/autonomy").document, "proof")
-    found = HALTED.search(str(proof.get("reason") or ""))
-    if found is None or int(found[1]) != tick:
-        fail(Exit.REFUSED, f"the proof names no halt at tick {tick} ({safe(proof.get('reason'))}); --sealed and --folded say the hashes")
-    return found[3], found[2]
+def _halted_at(api: str, tick: int) -> dict[str, object]:
+    """What the proof says that a planner halted for."""
+    reason = str(part(reader(api).get("/api/_proof/autonomy").document, "proof").get("reason") or "")
+    found, lost = HALTED.search(reason), LOST.search(reason)
+    if found is not None and int(found[1]) == tick:
+        return {"sealedStateHash": found[3], "foldedStateHash": found[2], "inputRoot": found[4]}
+    if lost is None or int(lost[4]) != tick:
+        fail(Exit.REFUSED, f"the proof names no halt at tick {tick} ({safe(reason)}); --sealed, --folded and --inputs say the hashes")
+    given_up = {"tick": int(lost[2]), "offset": -1, "hash": lost[3]}
+    return {"sealedStateHash": lost[1], "foldedStateHash": lost[1], "abandoned": given_up}

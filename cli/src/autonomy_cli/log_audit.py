@@ -5,7 +5,6 @@ Place in the flow: Kafka → **this** → `audit`. Everything with a connection 
 
 import asyncio
 import gc
-import itertools
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -15,10 +14,14 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from autonomy import clock
-from autonomy.errors import Retryable
+from autonomy.cluster import check_log
+from autonomy.envelope import Undecodable, decode
+from autonomy.errors import Broken, Retryable, Unreadable
+from autonomy.inspection import begins_at
 from autonomy.kafka import LogReader
-from autonomy.topics import INPUTS, RUNS, TOPICS
-from autonomy_cli.audit import Audit, Difference
+from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
+from autonomy_cli.audit import NOT_PROVEN, Audit
+from autonomy_cli.findings import Difference, Outcome, outcome_of
 
 PROBE_S: Final = 3.0
 OPEN_S: Final = 20.0
@@ -26,6 +29,8 @@ SILENCE_S: Final = 30.0
 """No record for so long, although the log has more: the broker is gone."""
 POLL_MS: Final = 500
 PROGRESS_EVERY_MS: Final = 2_000
+PULSES_BACK: Final = 4_000
+"""Pulses that are looked at: half an hour of one planner and one proof-api."""
 MAX_AHEAD_RECORDS: Final = 20_000
 """Per input partition, read ahead of the chain; above it the partition is paused until the chain needs it."""
 MAX_TICKS_AHEAD: Final = 256
@@ -47,22 +52,29 @@ class Verdict:
     seconds: float
 
     @property
+    def outcome(self) -> Outcome:
+        """What was proved."""
+        return outcome_of(self.audit.unrepaired(), self.audit.repairs, self.audit.folded_only)
+
+    @property
     def is_clean(self) -> bool:
-        """Whether every tick is what the log leads to, or was accepted by an approver."""
-        return not self.audit.unrepaired()
+        """Whether every tick is what the log leads to, or was accepted by approvers."""
+        return self.outcome is not Outcome.DIFFERS
 
     def document(self) -> dict[str, object]:
         """The verdict for programs."""
         audit, open_differences = self.audit, self.audit.unrepaired()
         return {
-            "verdict": "CLEAN" if self.is_clean else "DIFFERS",
+            "verdict": self.outcome.name,
             "firstBadTick": open_differences[0].tick if open_differences else None,
             "differences": [_camel(found) for found in open_differences],
+            "consequences": audit.following,
             "repairs": [_camel(repair) for repair in audit.repairs],
             "ticks": audit.ticks, "decidedAgain": audit.again, "olderDeciders": dict(audit.older),
             "records": audit.records, "jobs": audit.jobs, "fromTick": audit.from_tick,
             "head": audit.chain.head.model_dump(by_alias=True),
-            "voidRecords": audit.chain.void_records, "voidSeals": audit.chain.void_seals, "undecodable": audit.undecodable,
+            "voidRecords": audit.chain.void_records, "voidSeals": audit.chain.void_seals, "junkSeals": audit.chain.junk_seals,
+            "undecodable": audit.undecodable, "notProven": list(NOT_PROVEN),
             "seconds": round(self.seconds, 3),
             "recordsPerSecond": round(audit.records / self.seconds) if self.seconds else None,
         }  # fmt: skip
@@ -89,6 +101,8 @@ async def opened(bootstrap: str, starts: Mapping[str, list[int]]) -> AsyncIterat
         yield reader
     except KafkaError as refusal:
         raise CannotRun(f"Kafka at {bootstrap} failed: {refusal!r}") from refusal
+    except Unreadable as fault:
+        raise CannotRun(str(fault)) from fault
     finally:
         await reader.close()
 
@@ -123,11 +137,18 @@ async def verify(bootstrap: str, audit: Audit, say: Callable[[str], None]) -> Ve
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         async with opened(bootstrap, starts) as reader:
-            await _check_topics(reader)
+            await _check_topics(reader, bootstrap)
             if not await _check_beginning(reader, audit):
+                await _hear_pulses(bootstrap, audit)  # before the ends are asked for: what was known then is in the log by now
                 ends = await reader.ends([RUNS, *INPUTS])
-                await _read(reader, audit, ends, say)
-                audit.finish(ends)
+                try:
+                    await _read(reader, audit, ends, say)
+                    while (offset := audit.go_on_behind()) is not None:
+                        reader.seek(TopicPartition(RUNS, 0), offset)
+                        await _read(reader, audit, ends, say)
+                    audit.finish(ends)
+                except Unreadable as fault:
+                    audit.differences.append(Difference(audit.state.head_tick + 1, str(fault)))
     finally:
         gc.set_threshold(*before)
     if audit.unknown_decider:
@@ -135,11 +156,35 @@ async def verify(bootstrap: str, audit: Audit, say: Callable[[str], None]) -> Ve
     return Verdict(audit, (clock.monotonic_ms() - started) / 1000)
 
 
-async def _check_topics(reader: LogReader) -> None:
+async def _hear_pulses(bootstrap: str, audit: Audit) -> None:
+    """Which heads planners and proof-api said they stand on; a topic that is not there or empty says nothing."""
+    place = TopicPartition(PULSE, 0)
+    async with await LogReader.open(bootstrap, {PULSE: [0]}) as reader:
+        if PULSE not in await reader.consumer.topics():
+            return
+        await reader.start_near_end(place, PULSES_BACK)
+        ends = await reader.ends([PULSE])
+        while not reader.reached(ends):
+            for record in await reader.poll(POLL_MS):
+                received = decode(record.value, PULSE)
+                if not isinstance(received, Undecodable):
+                    audit.hear(received.event)
+
+
+async def _check_topics(reader: LogReader, kafka: str) -> None:
+    """A topic that is missing cannot be read; one that forgets, compacts or reorders cannot prove anything.
+
+    Raises:
+        CannotRun: names them.
+    """
     present = await reader.consumer.topics()
     missing = [topic for topic in (RUNS, *INPUTS) if topic not in present]
     if missing:
         raise CannotRun(f"this Kafka has no topic {', '.join(missing)}")
+    try:
+        await check_log(kafka, [topic for topic in TOPICS if topic.name in {RUNS, *INPUTS}])
+    except Broken as fault:
+        raise CannotRun(str(fault)) from fault
 
 
 async def _check_beginning(reader: LogReader, audit: Audit) -> bool:
@@ -147,8 +192,7 @@ async def _check_beginning(reader: LogReader, audit: Audit) -> bool:
     first = await reader.consumer.beginning_offsets(list(reader.positions))
     gone = {partition: offset for partition, offset in first.items() if offset > 0}
     for partition, offset in sorted(gone.items())[:1]:
-        what = f"{partition.topic}/{partition.partition} begins at {offset}: records were deleted"
-        audit.differences.append(Difference(1, what))
+        audit.differences.append(Difference(1, begins_at(partition, offset)))
     return bool(gone)
 
 
@@ -176,10 +220,8 @@ async def _read(reader: LogReader, audit: Audit, ends: Mapping[str, tuple[int, .
 
 
 def _waits(audit: Audit, ends: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether an accepted tick waits for inputs that the log has."""
-    if not audit.accepted:
-        return False
-    cut = audit.accepted[0].seal.cut
+    """Whether the next tick waits for inputs that the log has."""
+    cut = audit.next_cut()
     short = (
         (audit.positions.get((topic, number), 0), end, ends[topic][number])
         for topic, offsets in cut.items()
@@ -202,23 +244,36 @@ def _is_wanted(audit: Audit, partition: TopicPartition) -> bool:
     return len(audit.waiting.get(place, ())) < MAX_AHEAD_RECORDS
 
 
+WORDS: Final = {
+    Outcome.CLEAN: "clean", Outcome.CLEAN_WITH_REPAIRS: "clean, with accepted repairs", Outcome.CLEAN_IN_PART: "clean in part",
+}  # fmt: skip
+
+
 def words_of(verdict: Verdict) -> list[str]:
     """The verdict for people."""
     audit = verdict.audit
     lines = [
-        f"repaired: tick {repair.at_tick} was accepted by {repair.actor} in tick {repair.recorded_in_tick}: {repair.reason}"
+        f"repaired: tick {repair.at_tick} was accepted by {', '.join(repair.approved_by) or repair.actor} in tick "
+        f"{repair.recorded_in_tick}: {repair.reason}"
         for repair in audit.repairs
     ]
     found = audit.unrepaired()
     if found:
+        standing = [one for one in found if one.follows is None]
         lines += [f"DIFFERS at tick {found[0].tick}: {found[0].what}"]
-        lines += [f"         also tick {more.tick}: {more.what}" for more in itertools.islice(found, 1, 5)]
+        lines += [f"         also tick {more.tick}: {more.what}" for more in standing[1:]]
+        if audit.following:
+            lines += [f"         {audit.following} later differences may only follow from tick {audit.first_taint}"]
     else:
-        lines += [f"clean: {audit.ticks} ticks folded, {audit.again} decided again, every byte equal"]
+        lines += [f"{WORDS[verdict.outcome]}: {audit.ticks} ticks folded, {audit.again} decided again, every byte equal"]
         lines += [
             f"  {count} ticks of {name}: only folded; the release that decides as {name} decides them again"
             for name, count in sorted(audit.older.items())
         ]
     rate = audit.records / verdict.seconds if verdict.seconds else 0.0
-    counts = f"{audit.records} records, {audit.jobs} jobs, {audit.chain.void_records} void records, {audit.undecodable} unreadable"
+    counts = (
+        f"{audit.records} records, {audit.jobs} jobs, {audit.chain.void_records} void records, {audit.undecodable} unreadable, "
+        f"{audit.chain.void_seals} seals that do not count, {audit.chain.junk_seals} of them junk that no planner wrote"
+    )
+    lines += [f"not proven by any audit: {what}" for what in NOT_PROVEN]
     return [*lines, f"{counts}; {verdict.seconds:.1f} s, {rate:.0f} records/s", f"head {audit.chain.head.tick}:{audit.chain.head.hash}"]

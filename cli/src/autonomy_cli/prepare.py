@@ -12,20 +12,28 @@ import secrets
 import sys
 from pathlib import Path
 
+from autonomy.cluster import check_log
+from autonomy.errors import Broken
 from autonomy.kafka import ensure_topics
 from autonomy.topics import TOPICS
 
 
-def prepare(bootstrap: str, folder: Path, replication: int) -> None:
+def prepare(bootstrap: str, folder: Path, replication: int | None) -> None:
     """Make the topics and the secrets that do not exist yet."""
-    asyncio.run(ensure_topics(bootstrap, TOPICS, replication))
-    folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(make_topics(bootstrap, replication))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     token = secret(folder / "operator.token")
     secret(folder / "session.key")
     operators = folder / "operators.json"
     if not operators.exists():
         digest = hashlib.sha256(token.encode()).hexdigest()
         write_private(operators, json.dumps([{"name": "local", "role": "approver", "sha256": digest}], indent=1))
+
+
+async def make_topics(bootstrap: str, replication: int | None) -> None:
+    """Make the topics, and refuse those that somebody else made differently."""
+    await ensure_topics(bootstrap, TOPICS, replication)
+    await check_log(bootstrap)
 
 
 def secret(path: Path) -> str:
@@ -42,10 +50,15 @@ def write_private(path: Path, text: str) -> None:
 
 
 def main() -> int:
-    """Prepare for KAFKA_BOOTSTRAP_SERVERS, STATE_DIR and TOPIC_REPLICATION."""
+    """Prepare for KAFKA_BOOTSTRAP_SERVERS (and what else opens Kafka), KAFKA_REPLICATION_FACTOR or TOPIC_REPLICATION, and STATE_DIR."""
     environment = os.environ
     folder = Path(environment.get("STATE_DIR", "/state"))
-    prepare(environment["KAFKA_BOOTSTRAP_SERVERS"], folder, int(environment.get("TOPIC_REPLICATION", "1")))
+    asked = environment.get("TOPIC_REPLICATION")
+    try:
+        prepare(environment["KAFKA_BOOTSTRAP_SERVERS"], folder, int(asked) if asked else None)
+    except Broken as refusal:
+        print(f"Error: {refusal}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -7,18 +7,18 @@ Source: S1 to S5, S7.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from operator import is_
 from typing import Final, Protocol
 
-from autonomy.envelope import Ready, Received, Undecodable, data_bytes, decode, encode, enveloped
+from autonomy.envelope import Ready, Received, Undecodable, content_hash, data_bytes, decode, encode, enveloped
 from autonomy.errors import Broken
 from autonomy.events import Event, Head, PlannerRun, TickRecord
 from autonomy.topics import RUNS
-from autonomy.values import derived_ids, instant_of_ms, iso_of_ms
+from autonomy.values import derived_ids, instant_of_ms, iso_of_ms, ms_of, run_id_of
 
 GENESIS_HASH: Final = "0" * 64
 GENESIS: Final = Head(tick=0, offset=-1, hash=GENESIS_HASH)
@@ -27,6 +27,8 @@ SOURCE: Final = "autonomy/planner"
 Headers = tuple[tuple[str, bytes], ...]
 MAX_RECORDS_PER_TICK: Final = 1_000_000
 """A bound on what one reader buffers for tries that were never sealed."""
+MAX_BEYOND: Final = 1_000
+"""Seals above the head that one reader remembers; the first of them tell what is wrong."""
 
 
 @dataclass(slots=True)
@@ -144,7 +146,7 @@ def write_records(facts: Sequence[TickRecord | Ready], keys: Sequence[str], tick
 
 def seal_hash(seal: PlannerRun) -> str:
     """The hash over a seal with its own `hash` left empty."""
-    return hashlib.sha256(data_bytes(seal.model_copy(update={"hash": ""}))).hexdigest()
+    return content_hash(seal.model_copy(update={"hash": ""}))
 
 
 def write_seal(seal: PlannerRun, now_ms: int) -> tuple[PlannerRun, RunRecord]:
@@ -165,6 +167,36 @@ def sealed_record(record: RunRecord) -> Received:
     if isinstance(received, Undecodable):
         raise Broken(f"sealed record {record.tick}/{record.seq} cannot be read: {received.reason}")
     return received
+
+
+def is_well_formed(seal: PlannerRun, record: RunRecord) -> bool:
+    """Whether a planner may have written this seal: its hash, its id and its place in the log fit each other."""
+    placed = (record.tick, record.try_id, record.key) == (seal.tick, seal.try_id, f"tick-{seal.tick}".encode())
+    return placed and seal.run_id == run_id_of(seal.tick, seal.try_id) and seal_hash(seal) == seal.hash
+
+
+def decider_number(decider: str) -> int:
+    """How new a decider is: the number at the end of its name; 0 before the first tick, and of a name without one."""
+    number = decider.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedSeal:
+    """A well-formed seal of a tick above the head that was not accepted.
+
+    Planners make none: each seals the tick after a head that it read. So records before it are missing or damaged, or somebody forged it.
+
+    Attributes:
+        records: the records of its try that were there, by seq.
+        why: the first part of the acceptance rule that it fails, in words.
+    """
+
+    seal: PlannerRun
+    offset: int
+    records: tuple[RunRecord, ...]
+    sealed_at_ms: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +229,24 @@ class Chain:
     Attributes:
         head: the last accepted seal.
         own: the try that this process appended last, if it is a planner; its records are hashed once, when they are written.
+        decider: of the head; an older one never follows it.
         void_records, void_seals: what was read and does not count; never an error.
-        unreadable: seals or records without a place, by reason; each is a fault of a foreign writer.
+        junk_seals: of the void seals those that no planner wrote: not readable, with a wrong hash or a wrong id.
+        beyond: by tick, the first well-formed seal above the head that was not accepted; in an undamaged log there is none.
+        abandoned: the first of them that others were sealed after, also when the chain went on elsewhere since: history forked there.
     """
 
     head: Head = GENESIS
     cut: dict[str, tuple[int, ...]] = field(default_factory=dict)
     now_ms: int = 0
     anchor: Head | None = None
+    decider: str = ""
     void_records: int = 0
     void_seals: int = 0
+    junk_seals: int = 0
     last_refusal: str = ""
+    beyond: dict[int, RefusedSeal] = field(default_factory=dict)
+    abandoned: RefusedSeal | None = None
     tries: dict[str, dict[int, RunRecord]] = field(default_factory=dict)
     own: OwnTry | None = None
 
@@ -258,7 +297,7 @@ class Chain:
         seal = None if isinstance(received, Undecodable) else received.event
         if not isinstance(seal, PlannerRun) or (seal.tick, record.offset) != (anchor.tick, anchor.offset) or seal_hash(seal) != anchor.hash:
             raise Broken(f"the record at offset {record.offset} of {RUNS} is not the anchor of tick {anchor.tick}")
-        self.cut, self.now_ms = seal.cut, round(seal.now.timestamp() * 1000)
+        self.cut, self.now_ms, self.decider = seal.cut, ms_of(seal.now), seal.decider
         self.anchor = None
 
     def _keep(self, record: RunRecord) -> None:
@@ -276,21 +315,53 @@ class Chain:
         seal = None if isinstance(received, Undecodable) else received.event
         kept = self.tries.pop(record.try_id, {}) if record.tick == self.head.tick + 1 else {}
         if not isinstance(seal, PlannerRun):
-            self._forget_own(record.try_id)
-            self._refuse(f"seal at {record.offset} cannot be read: {received}", len(kept))
+            self.junk_seals += 1
+            self._refuse(record, f"seal at {record.offset} cannot be read: {received}", len(kept))
             return None
         # A foreign seal may claim any count: it is walked only when as many records are here.
         records = tuple(kept[seq] for seq in range(1, seal.count + 1) if seq in kept) if len(kept) == seal.count else ()
         fault = self._fault(seal, record, records, len(kept))
         if fault is not None:
-            self._forget_own(record.try_id)
-            self._refuse(f"seal of tick {seal.tick} at {record.offset}: {fault}", len(kept))
+            self._refuse(record, f"seal of tick {seal.tick} at {record.offset}: {fault}", len(kept))
+            self._note_beyond(seal, record, kept, fault)
             return None
+        return self.accept(AcceptedTick(seal, records, record.offset, record.timestamp_ms))
+
+    def accept(self, done: AcceptedTick) -> AcceptedTick:
+        """Make a tick the head. Only an audit calls it by itself: with records that it derived anew, since those stored are damaged."""
+        seal = done.seal
         self.void_records += sum(len(other) for other in self.tries.values())
         self.tries.clear()
-        self.head = Head(tick=seal.tick, offset=record.offset, hash=seal.hash)
-        self.cut, self.now_ms = seal.cut, round(seal.now.timestamp() * 1000)
-        return AcceptedTick(seal, records, record.offset, record.timestamp_ms)
+        self.head, self.decider = done.head, seal.decider
+        self.cut, self.now_ms = seal.cut, ms_of(seal.now)
+        for tick in [tick for tick in self.beyond if tick <= seal.tick]:
+            del self.beyond[tick]
+        return done
+
+    def _note_beyond(self, seal: PlannerRun, record: RunRecord, kept: Mapping[int, RunRecord], fault: str) -> None:
+        """Remember a refused seal that a planner may have written on a head above this one."""
+        if seal.tick <= self.head.tick:
+            return  # a lost race
+        if not is_well_formed(seal, record):
+            self.junk_seals += 1
+            return
+        follows = self.beyond.get(seal.tick - 1)
+        if self.abandoned is None and follows is not None and follows.seal.hash == seal.prev_hash:
+            self.abandoned = follows
+        if seal.tick not in self.beyond and len(self.beyond) < MAX_BEYOND:
+            records = tuple(kept[seq] for seq in sorted(kept))
+            self.beyond[seal.tick] = RefusedSeal(seal, record.offset, records, record.timestamp_ms, fault)
+
+    def forked(self) -> str:
+        """Why this head may not be the newest one: well-formed seals above it; empty when there are none."""
+        if not self.beyond:
+            return ""
+        first, last = self.beyond[min(self.beyond)], max(self.beyond)
+        more = f" (and {len(self.beyond) - 1} more, up to tick {last})" if len(self.beyond) > 1 else ""
+        return (
+            f"the chain ends at tick {self.head.tick}, but {RUNS}/0 has a seal of tick {first.seal.tick} at offset {first.offset}{more}, "
+            f"not accepted: {first.why}"
+        )
 
     def _fault(self, seal: PlannerRun, record: RunRecord, records: tuple[RunRecord, ...], kept: int) -> str | None:
         """The first part of S3 that this seal fails, in words."""
@@ -302,11 +373,13 @@ class Chain:
             return "its headers name another try"
         if seal_hash(seal) != seal.hash:
             return "its own hash is wrong"
+        if decider_number(seal.decider) < decider_number(self.decider):
+            return f"it was decided by {seal.decider}, and the head by {self.decider}: a decider never goes back"
         if len(records) != seal.count or kept != seal.count:
             return f"{kept} records, {seal.count} sealed"
         if (self.own.root if self.own is not None and self.own.is_whole(records) else root_of(records)) != seal.root:
             return "the root over its records is wrong"
-        if round(seal.now.timestamp() * 1000) < self.now_ms:
+        if ms_of(seal.now) < self.now_ms:
             return "its time is before the head's"
         for topic, offsets in self.cut.items():
             new = seal.cut.get(topic, ())
@@ -319,7 +392,8 @@ class Chain:
         if self.own is not None and self.own.records and self.own.records[0].try_id == try_id:
             self.own = None
 
-    def _refuse(self, why: str, records: int) -> None:
+    def _refuse(self, record: RunRecord, why: str, records: int) -> None:
+        self._forget_own(record.try_id)
         self.void_seals += 1
         self.void_records += records
         self.last_refusal = why

@@ -4,6 +4,7 @@ Records are CloudEvents 1.0 in structured JSON in the value, so a plain console 
 flow: between the language and every topic. Pure. Decoding never raises: a record is an event, or undecodable with a reason.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -128,6 +129,11 @@ def _head_parts(kind: str, source: str, time: str) -> tuple[str, str]:
 def data_bytes(document: Document) -> bytes:
     """An event alone, as it stands in `data`, or a part of one."""
     return document.__pydantic_serializer__.to_json(document, by_alias=True)
+
+
+def content_hash(event: Event) -> str:
+    """A hash over what an event says, whoever says it when."""
+    return hashlib.sha256(data_bytes(event)).hexdigest()
 
 
 class Ready(NamedTuple):

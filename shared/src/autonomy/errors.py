@@ -2,6 +2,7 @@
 
     AutonomyError
     ├── Retryable      back off and try again, bounded (a broker or database that does not answer)
+    │   └── Unreadable the log has a place that nobody can read; it names topic, partition and offset
     ├── Poison         this record or input can never work: quarantine it, with the reason
     │   └── BadInput   names the field and the limit
     └── Broken         an invariant does not hold: stop the process, a human must look
@@ -16,6 +17,10 @@ class AutonomyError(Exception):
 
 class Retryable(AutonomyError):
     """The same call may work later."""
+
+
+class Unreadable(Retryable):
+    """The log has a place that nobody can read, or lost one: its message names topic, partition and offset, and why."""
 
 
 class Poison(AutonomyError):

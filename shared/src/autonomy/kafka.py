@@ -19,8 +19,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from autonomy.errors import Retryable
+from autonomy.errors import Broken, Retryable
+from autonomy.inspection import OF_THE_LOG, Obstacles, begins_at
+from autonomy.kafka_access import KafkaAccess
+from autonomy.kafka_clients import client_options
 from autonomy.topics import Topic
+from autonomy.unpacking import bound_the_client
 
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S: Final = 120
@@ -29,6 +33,7 @@ STOP_TIMEOUT_S: Final = 5
 FETCH_BYTES: Final = 8 * 1024 * 1024
 BATCH_BYTES: Final = 900_000
 MAX_FETCH_RECORDS: Final = 5_000
+MAX_COPIES: Final = 3
 
 
 class Record(Protocol):
@@ -43,24 +48,45 @@ class Record(Protocol):
     headers: Sequence[tuple[str, bytes | None]]
 
 
-async def ensure_topics(bootstrap: str, wanted: Iterable[Topic], replication: int = 1) -> None:
-    """Create the topics that do not exist; existing ones are left as they are."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=30_000)
-    await _start(admin)
+async def ensure_topics(kafka: str | KafkaAccess, wanted: Iterable[Topic], replication: int | None = None) -> None:
+    """Create the topics that do not exist; existing ones are left as they are (`cluster.check_log` refuses what does not fit).
+
+    Args:
+        kafka: the cluster.
+        wanted: the topics.
+        replication: copies of each partition; None: KAFKA_REPLICATION_FACTOR, else as many as there are brokers, at most 3.
+    """
+    access = KafkaAccess.of(kafka)
+    admin = AIOKafkaAdminClient(**client_options(access), request_timeout_ms=30_000)
+    await start_client(admin)
     try:
         present = set(await admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in present]
+        brokers = len((await admin.describe_cluster())["brokers"]) if missing else 1
+        copies = replication_of(brokers, replication or access.replication)
+        if copies > brokers:
+            raise Broken(f"KAFKA_REPLICATION_FACTOR is {copies}, but the cluster has {brokers} brokers")
         for topic in missing:
-            new = NewTopic(topic.name, topic.partitions, replication, topic_configs=topic.settings())
+            settings = topic.settings() | {"min.insync.replicas": str(minimum_in_sync(copies))}
             try:
-                await admin.create_topics([new])
+                await admin.create_topics([NewTopic(topic.name, topic.partitions, copies, topic_configs=settings)])
             except TopicAlreadyExistsError:
                 log.info("topic %s was made by somebody else meanwhile", topic.name)
     finally:
         await admin.close()
 
 
-async def _start(client: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
+def replication_of(brokers: int, asked: int | None = None) -> int:
+    """How many copies a partition has: as asked, else one a broker, at most 3."""
+    return asked or max(1, min(MAX_COPIES, brokers))
+
+
+def minimum_in_sync(copies: int) -> int:
+    """How many copies must have a record before it counts: all but one, so that one broker may be away."""
+    return max(1, copies - 1)
+
+
+async def start_client(client: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
     """Start a client, waiting for a broker that is still starting.
 
     Raises:
@@ -78,10 +104,10 @@ async def _start(client: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProduc
             return
 
 
-async def build_producer(bootstrap: str) -> AIOKafkaProducer:
+async def build_producer(bootstrap: str | KafkaAccess) -> AIOKafkaProducer:
     """An idempotent producer that waits for all acks; nothing lingers, every caller batches by itself."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **client_options(bootstrap),
         acks="all",
         enable_idempotence=True,
         linger_ms=0,
@@ -91,7 +117,7 @@ async def build_producer(bootstrap: str) -> AIOKafkaProducer:
         retry_backoff_ms=100,
         metadata_max_age_ms=30_000,
     )
-    await _start(producer)
+    await start_client(producer)
     return producer
 
 
@@ -175,22 +201,38 @@ async def append_batch(producer: AIOKafkaProducer, topic: str, partition: int, r
 class LogReader:
     """Reads chosen partitions from chosen offsets, each in order, with nothing committed anywhere.
 
+    A batch that nobody can unpack, and a position that the log does not have, stop their own partition and are named with their place;
+    every reader stops at the same record. In a topic without authority nothing follows from a gap: it is noted, and reading goes on
+    behind it.
+
     Attributes:
         positions: the next offset of each partition that `poll` has not returned yet.
+        goes_on: whether the other partitions are read on while one cannot be; otherwise `poll` raises `Unreadable`.
+        obstacles: what cannot be read, and what was left out.
         asker: a connection of its own for questions: a broker answers one connection in order, so on the reader's a question
             waits behind the fetch that waits for records.
     """
 
     consumer: AIOKafkaConsumer
     positions: dict[TopicPartition, int] = field(default_factory=dict)
-    bootstrap: str = ""
+    bootstrap: str | KafkaAccess = ""
     asker: AIOKafkaConsumer | None = None
+    goes_on: bool = False
+    partition_bytes: int = FETCH_BYTES
+    obstacles: Obstacles = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What stands in the way is found with the same client, at the same positions."""
+        self.obstacles = Obstacles(self.consumer, self.positions, self.partition_bytes, self.goes_on)
 
     @classmethod
-    async def open(cls, bootstrap: str, starts: Mapping[str, Sequence[int]], partition_bytes: int = FETCH_BYTES) -> Self:
+    async def open(
+        cls, bootstrap: str | KafkaAccess, starts: Mapping[str, Sequence[int]], partition_bytes: int = FETCH_BYTES, *, goes_on: bool = False
+    ) -> Self:
         """Start at `starts`: per topic the first offset of each partition; of one partition at most so many bytes are fetched at once."""
+        bound_the_client()
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **client_options(bootstrap),
             enable_auto_commit=False,
             auto_offset_reset="none",
             request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
@@ -200,8 +242,8 @@ class LogReader:
             retry_backoff_ms=100,
             metadata_max_age_ms=30_000,
         )
-        await _start(consumer)
-        reader = cls(consumer, bootstrap=bootstrap)
+        await start_client(consumer)
+        reader = cls(consumer, bootstrap=bootstrap, goes_on=goes_on, partition_bytes=partition_bytes)
         partitions = [TopicPartition(topic, number) for topic, offsets in starts.items() for number in range(len(offsets))]
         consumer.assign(partitions)
         for topic, offsets in starts.items():
@@ -238,26 +280,46 @@ class LogReader:
         self.consumer.seek(partition, offset)
         self.positions[partition] = offset
 
+    async def start_near_end(self, partition: TopicPartition, back: int) -> None:
+        """Go to so many records before the end of a topic whose records expire, or on from where the reader is if that is later.
+
+        A position beyond the end is that of a topic that was deleted and made anew.
+        """
+        (end,) = (await self.ends([partition.topic]))[partition.topic]
+        first = (await self.consumer.beginning_offsets([partition]))[partition]
+        self.seek(partition, min(end, max(first, self.positions[partition], end - back)))
+
     def pause_all_but(self, wanted: Collection[TopicPartition]) -> None:
         """Let `poll` return nothing but these partitions; the others keep their positions until they are wanted again."""
         paused = self.consumer.paused()
         if idle := set(self.positions) - set(wanted) - paused:
             self.consumer.pause(*idle)
-        if again := paused & set(wanted):
+        if again := (paused & set(wanted)) - self.obstacles.faults.keys():
             self.consumer.resume(*again)
 
     def is_behind(self, partition: TopicPartition) -> bool:
-        """Whether the broker is known to hold more of a partition than `poll` has returned."""
+        """Whether the broker is known to hold more of a partition than `poll` has returned, and it can be read."""
         end = self.consumer.highwater(partition)
-        return end is not None and self.positions[partition] < end
+        return end is not None and self.positions[partition] < end and partition not in self.obstacles.faults
 
     def lag(self) -> int:
-        """How many records the broker is known to hold that `poll` has not returned."""
-        return sum(max(0, (self.consumer.highwater(partition) or 0) - position) for partition, position in self.positions.items())
+        """How many records the broker is known to hold that `poll` has not returned and can return."""
+        known, gone = self.consumer.highwater, self.obstacles.faults
+        return sum(max(0, (known(place) or 0) - position) for place, position in self.positions.items() if place not in gone)
 
     async def poll(self, timeout_ms: int = 200, max_records: int = MAX_FETCH_RECORDS) -> list[Record]:
-        """The next records, per partition in order; empty when nothing came within `timeout_ms`."""
-        fetched = await self.consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        """The next records, per partition in order; empty when nothing came within `timeout_ms`.
+
+        Raises:
+            Unreadable: nothing before it is left to return, and this reader does not go on without it.
+            KafkaError: what the client does not wait for by itself.
+        """
+        await self.obstacles.look_again()
+        try:
+            fetched = await self.consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        except OF_THE_LOG as refusal:
+            return list(await self.obstacles.read_around(refusal, max_records))
+        self.obstacles.unexplained = 0
         found: list[Record] = []
         for partition, records in fetched.items():
             if records:
@@ -265,24 +327,42 @@ class LogReader:
                 self.positions[partition] = records[-1].offset + 1
         return found
 
+    @property
+    def fault(self) -> str:
+        """Why this reader cannot read all that it should, in words; empty if it can."""
+        return self.obstacles.words
+
+    @property
+    def lost(self) -> str:
+        """What the log no longer has of what this reader was about to read, in words; empty if it has all."""
+        return self.obstacles.lost
+
+    async def deleted(self, wanted: Iterable[TopicPartition]) -> str:
+        """The first of these partitions whose beginning was deleted, in words; empty if each begins at 0."""
+        first = await (await self._asked()).beginning_offsets(list(wanted))
+        return next((begins_at(partition, first[partition]) for partition in sorted(first) if first[partition] > 0), "")
+
     async def ends(self, topics: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """The end offset of each partition of these topics, now."""
         wanted = [partition for partition in self.positions if partition.topic in set(topics)]
+        found = await (await self._asked()).end_offsets(wanted)
+        return {topic: by_number(found, topic) for topic in sorted({partition.topic for partition in wanted})}
+
+    async def _asked(self) -> AIOKafkaConsumer:
         if self.asker is None:
             self.asker = await self._build_asker()
-        found = await self.asker.end_offsets(wanted)
-        return {topic: by_number(found, topic) for topic in sorted({partition.topic for partition in wanted})}
+        return self.asker
 
     async def _build_asker(self) -> AIOKafkaConsumer:
         asker = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap, enable_auto_commit=False, request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
+            **client_options(self.bootstrap), enable_auto_commit=False, request_timeout_ms=REQUEST_TIMEOUT_MS * 2,
             retry_backoff_ms=100, metadata_max_age_ms=30_000,
         )  # fmt: skip
         # Partitions that it knows before it starts come with its first metadata; each topic that a question names later costs the client
         # a failed attempt and its backoff, 0.4 s for four of them. Paused, and at an offset of their own, they are never fetched.
         asker.assign(list(self.positions))
         asker.pause(*self.positions)
-        await _start(asker)
+        await start_client(asker)
         for partition in self.positions:
             asker.seek(partition, 0)
         return asker

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
+from autonomy.errors import BadInput
 from autonomy.events import SymbolBars
 from autonomy.policy import MarketPolicy
 
@@ -46,6 +47,31 @@ def wall_ms_of_day(policy: MarketPolicy, epoch_ms: int, day: int) -> int | None:
     steps = _weekdays_between(day_number(policy.start), day)
     # Rounded up: at the promised instant the bar is there, never a moment later.
     return epoch_ms - (-steps * _us_per_bar(policy) // 1000)
+
+
+def continued_epoch_ms(before: MarketPolicy, after: MarketPolicy, epoch_ms: int, now_ms: int) -> int:
+    """The epoch under another market policy: the market goes on from where it stands, at the new speed. The past is never moved.
+
+    Raises:
+        BadInput: under the new policy the market would have to go back.
+    """
+    if after == before:
+        return epoch_ms
+    stands = market_day(before, epoch_ms, now_ms)
+    if after.mode == "LIVE":
+        if market_day(after, epoch_ms, now_ms) < stands:
+            raise BadInput("market.mode", f"LIVE is before {day_of(stands)}, where the market stands: it never goes back", after.mode)
+        return epoch_ms
+    if day_number(after.end) < stands:
+        raise BadInput("market.end", f"must not be before {day_of(stands)}, where the market stands: it never goes back", after.end)
+    if day_number(after.start) > stands:
+        return now_ms
+    part_us = 0
+    if before.mode == "REPLAY" and stands < day_number(before.end):
+        part_us = (now_ms - epoch_ms) * 1000 % _us_per_bar(before) * _us_per_bar(after) // _us_per_bar(before)
+    shown_us = _weekdays_between(day_number(after.start), stands) * _us_per_bar(after)
+    # Whole milliseconds: never so few that the market would stand a bar earlier.
+    return now_ms - max((shown_us + part_us) // 1000, -(-shown_us // 1000))
 
 
 def _us_per_bar(policy: MarketPolicy) -> int:

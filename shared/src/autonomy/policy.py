@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from autonomy.errors import BadInput
 from autonomy.events import Costs, Money, SuiteSizes
+from autonomy.events.document import later
 from autonomy.values import JobType, PromotionGate, Stage
 
 Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
@@ -29,8 +30,7 @@ class MarketPolicy(Section):
     Attributes:
         mode: LIVE (= now), or REPLAY of recorded bars.
         start, end: first and last day of a replay.
-        seconds_per_bar: wall time per weekday of a replay. The replay's day is counted from its first tick, so another value moves it
-            at once, also backwards.
+        seconds_per_bar: wall time per weekday of a replay. With another value the market goes on from where it stands, at that speed.
     """
 
     mode: Literal["LIVE", "REPLAY"] = "REPLAY"
@@ -173,6 +173,8 @@ class EvolutionPolicy(Section):
         concurrency: searches meant to be live at once.
         false_positive_level: how often pure noise may yield a winner: the hold-out PSR must reach 1 minus this.
         min_improvement: of the hold-out Sharpe ratio over the champion's.
+        winners: PROPOSE: a better parameter set is recorded, and an operator changes the bot; APPLY: it becomes the next version of a LAB
+            bot by itself, unless a recommendation for that bot is open.
     """
 
     weak_below_sharpe: Ratio = 0.3
@@ -189,6 +191,7 @@ class EvolutionPolicy(Section):
     false_positive_level: Annotated[float, Field(gt=0, lt=1)] = 0.05
     min_improvement: Ratio = 0.1
     min_holdout_trades: Annotated[int, Field(ge=0, le=1_000_000)] = 3
+    winners: Literal["PROPOSE", "APPLY"] = later("PROPOSE")
     min_deflated_sharpe: Fraction = 0.5
     max_overfitting: Fraction = 0.5
 
@@ -235,7 +238,12 @@ def _beyond_lab() -> StagePolicy:
 
 
 class Policy(Section):
-    """The whole document."""
+    """The whole document.
+
+    Attributes:
+        rules_approvers: how many approvers a change of the policy, of the promotion mode, or an accepted difference takes; 1 only where one
+            person operates the fleet.
+    """
 
     name: Annotated[str, Field(max_length=80)] = "default"
     tick_interval_s: Annotated[float, Field(ge=0.2, le=3600)] = 60.0
@@ -250,6 +258,7 @@ class Policy(Section):
     evolution: EvolutionPolicy = EvolutionPolicy()
     runners: RunnerPolicy = RunnerPolicy()
     quarantine_after_crashes: Annotated[int, Field(ge=1, le=100)] = 3
+    rules_approvers: Annotated[int, Field(ge=1, le=2)] = later(2)
     stages: dict[Stage, StagePolicy] = Field(
         default_factory=lambda: {
             Stage.LAB: StagePolicy(wants=LAB_WANTS),

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import sys
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -40,15 +41,54 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from prometheus_client import start_http_server
 from typing_extensions import override
 
-from autonomy.clock import now
+from autonomy.clock import monotonic_ms, now
 from autonomy.values import derived_id, iso
 
 COLLECT_AFTER = 50_000
 """New objects between two collections of the youngest; a batch of records or a tick makes hundreds of thousands."""
+CLIENTS = ("aiokafka", "httpx", "faststream")
+"""Libraries whose own lines are of interest from a warning on, and not thousands of times."""
+CLIENT_LINES = 3
+CLIENT_WINDOW_MS = 10_000.0
+CLIENT_KINDS = 200
 LOOPBACK = "127.0.0.1"
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 Attributes = Mapping[str, str | int]
 RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class Sparing(logging.Filter):
+    """What a client library says again and again: the first lines of a kind, then how many were left out.
+
+    A client that lost its server repeats itself for each request that it tries again, thousands of times a second; and it calls an
+    error what it mends by itself. What it means is said by whoever uses the client.
+
+    Args:
+        lines: of one kind (a logger and the words before their values are put in), in `window_ms`.
+    """
+
+    def __init__(self, lines: int = CLIENT_LINES, window_ms: float = CLIENT_WINDOW_MS) -> None:
+        super().__init__()
+        self.lines, self.window_ms = lines, window_ms
+        self.kinds: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write it; lines of our own are always written."""
+        if not record.name.startswith(CLIENTS):
+            return True
+        if record.levelno == logging.ERROR:
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        kind, mono_ms = (record.name, str(record.msg)[:200]), monotonic_ms()
+        began_ms, count = self.kinds.pop(kind, (mono_ms, 0))
+        if mono_ms - began_ms >= self.window_ms:
+            if count > self.lines:
+                record.leftOut = count - self.lines
+            began_ms, count = mono_ms, 0
+        self.kinds[kind] = began_ms, count + 1
+        if len(self.kinds) > CLIENT_KINDS:
+            self.kinds.popitem(last=False)
+        return count < self.lines
 
 
 class JsonLines(logging.Formatter):
@@ -79,10 +119,11 @@ def set_up(service: str, level: str = "INFO", metrics_port: int = 0) -> None:
     spare_collector()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(service))
+    handler.addFilter(Sparing())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("aiokafka", "httpx", "faststream"):
+    for noisy in CLIENTS:
         logging.getLogger(noisy).setLevel("WARNING")
     trace_if_asked(service)
     if metrics_port:

@@ -47,3 +47,5 @@ TOPICS: Final = (
 )
 INPUTS: Final = (COMMANDS, JOBS, RUNNERS)
 """What a tick's cut covers, in the order in which a slice is sorted."""
+WITHOUT_AUTHORITY: Final = (PULSE, QUARANTINE)
+"""Nothing is decided from these: a gap in them is noted and read over, where one in any other topic stops its readers."""

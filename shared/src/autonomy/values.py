@@ -191,6 +191,8 @@ class Cause(StrEnum):
     """Its bot became another version."""
     CANCELLED_BY_REVERT = "CANCELLED_BY_REVERT"
     """Its bot was taken back to LAB."""
+    CANCELLED_BY_POLICY = "CANCELLED_BY_POLICY"
+    """The market clock got another speed: a paper session goes on under a new order."""
     CANCELLED_BY_GATES = "CANCELLED_BY_GATES"
     """The runner's stage gates stopped passing."""
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from autonomy.chain import seal_hash
-from autonomy.events import AcceptDivergence, HoldBot, SetPolicy
+from autonomy.events import AcceptDivergence, SetPolicy
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, JOBS, RUNNERS, RUNS
-from autonomy_cli.audit import MAX_DIFFERENCES, Audit, Repair
+from autonomy_cli.audit import MAX_DIFFERENCES, Audit
+from autonomy_cli.findings import Outcome, Repair
 from autonomy_cli.log_audit import Verdict, words_of
 from planner.decide import DECIDER
 from replay.test_replay import FOLDER, Recorded
@@ -31,8 +32,18 @@ def audited(records: list[Stored], seed: int = 0, **settings: object) -> Audit:
     for record in interleaved(records, seed):
         audit.take(record)
         audit.advance()
+    read_on(audit, records)
     audit.finish(ends_of(records, COUNTS))
     return audit
+
+
+def read_on(audit: Audit, records: list[Stored]) -> None:
+    """As the reader of a real log does where the chain stops."""
+    while (offset := audit.go_on_behind()) is not None:
+        for record in records:
+            if record.topic == RUNS and record.offset >= offset:
+                audit.take(record)
+                audit.advance()
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +163,7 @@ def faulty_then_repaired(*, right_hash: bool) -> TickDriver:
     driver.state = follower.state
     driver.command(
         AcceptDivergence, role="approver", tick=2, sealed_state_hash=driver.accepted[1].seal.state_hash,
-        folded_state_hash=follower.state.hash() if right_hash else a_digest("another"),
+        folded_state_hash=follower.state.hash() if right_hash else a_digest("another"), input_root=driver.accepted[1].seal.input_root,
     )  # fmt: skip
     driver.tick(after_ms=1_000)
     driver.tick(after_ms=60_000)
@@ -190,7 +201,7 @@ def faulty_and_leading_on(*, again: bool = False) -> TickDriver:
     assert faults[1] is not None
     driver.command(
         AcceptDivergence, role="approver", tick=2, sealed_state_hash=driver.accepted[1].seal.state_hash,
-        folded_state_hash=follower.state.hash(),
+        folded_state_hash=follower.state.hash(), input_root=driver.accepted[1].seal.input_root,
     )  # fmt: skip
     driver.tick(after_ms=1_000)
     driver.beat()
@@ -224,16 +235,28 @@ def test_decision_forged_beside_an_accepted_difference_is_found() -> None:
     assert "evaluated" in audit.unrepaired()[0].what
 
 
-def test_edited_inputs_that_lead_to_the_same_state_can_be_accepted() -> None:
+def with_an_edited_command(driver: TickDriver) -> list[Stored]:
+    """The log with another actor in its first command, which leads to the same state."""
+    return changed(stored_log(driver), lambda record: record.topic == COMMANDS, b'"actor":"ada"', b'"actor":"eve"')
+
+
+@pytest.mark.parametrize("names_them", [True, False])
+def test_edited_inputs_can_be_accepted_by_their_root_only(*, names_them: bool) -> None:
     driver = TickDriver()
     driver.runner()
     driver.register("bot-0")
-    state_hash = driver.tick(after_ms=1_000).seal.state_hash
-    driver.command(AcceptDivergence, role="approver", tick=1, sealed_state_hash=state_hash, folded_state_hash=state_hash)
+    sealed = driver.tick(after_ms=1_000).seal
+    (found,) = audited(with_an_edited_command(driver)).unrepaired()
+    assert found.inputs_differ
+    assert "autonomy.commands/0 at offset 0" in found.what
+    root = found.input_root if names_them else sealed.input_root
+    driver.command(
+        AcceptDivergence, role="approver", tick=1, sealed_state_hash=sealed.state_hash, folded_state_hash=sealed.state_hash, input_root=root
+    )
     driver.tick(after_ms=1_000)
-    audit = audited(changed(stored_log(driver), lambda record: record.topic == COMMANDS, b'"actor":"ada"', b'"actor":"eve"'))
-    assert [(found.tick, found.inputs_differ) for found in audit.differences] == [(1, True)]
-    assert audit.unrepaired() == []
+    audit = audited(with_an_edited_command(driver))
+    assert [found.tick for found in audit.unrepaired()] == ([] if names_them else [1])
+    assert Verdict(audit, 1.0).outcome is (Outcome.CLEAN_WITH_REPAIRS if names_them else Outcome.DIFFERS)
 
 
 def test_tick_that_cannot_be_folded_is_nothing_to_accept() -> None:
@@ -301,23 +324,21 @@ def test_older_ticks_of_a_whole_life_are_folded_by_their_own_rules(monkeypatch: 
     assert audit.older["life-1"] == audit.ticks - 1
     assert audit.again == 1
     # Negative control: the planted fault is a reader that knows one way to fold.
-    monkeypatch.setattr("planner.tick.REVISIONS", {"life-1": 2, "life-2": 2})
+    monkeypatch.setattr("planner.tick.REVISIONS", {"life-1": 3, "life-2": 3, "life-3": 3})
     assert audited(stored_log(driver)).unrepaired()
 
 
 def test_audit_of_a_hopeless_log_ends_early() -> None:
     driver = TickDriver()
     driver.runner()
-    driver.register("bot-0")
-    driver.tick(after_ms=1_000)
-    for _ in range(MAX_DIFFERENCES + 5):
-        bot = driver.state.bots.rows["bot-0"]  # forgets more at each tick: every difference is a new one
-        driver.state.bots.put("bot-0", replace(bot, eligible_ms=bot.eligible_ms + 1))
-        driver.tick(after_ms=60_000)
-    command = driver.command(HoldBot, bot_id="bot-0")
-    assert command
-    log = changed(stored_log(driver), lambda record: record.topic == COMMANDS, b'"strategy":"sma-cross"', b'"strategy":"macd"')
+    for number in range(MAX_DIFFERENCES + 5):
+        driver.register(f"bot-{number}")
+        driver.tick(after_ms=1_000)
+    log = [
+        replace(record, value=(record.value or b"").replace(b'"actor":"ada"', b'"actor":"eve"')) if record.topic == COMMANDS else record
+        for record in stored_log(driver)
+    ]
     audit = audited(log)
     assert (len(audit.differences), audit.is_over) == (MAX_DIFFERENCES, True)
     assert audit.ticks < len(driver.accepted)
-    assert audit.unrepaired()[0].tick == 1
+    assert [found.tick for found in audit.unrepaired()[:3]] == [1, 2, 3]

@@ -154,8 +154,8 @@ SAID: dict[tuple[str, ...], dict[str, Any]] = {
     ("release", "a"): {"type": "release-hold", "botId": "a"},
     ("retire", "a"): {"type": "retire-bot", "botId": "a"},
     ("cancel-job", "j"): {"type": "cancel-job", "jobId": "j"},
-    ("repair", "accept-divergence", "--tick", "7", "--sealed", "s", "--folded", "f"): {
-        "type": "accept-divergence", "tick": 7, "sealedStateHash": "s", "foldedStateHash": "f",
+    ("repair", "accept-divergence", "--tick", "7", "--sealed", "s", "--folded", "f", "--inputs", "i"): {
+        "type": "accept-divergence", "tick": 7, "sealedStateHash": "s", "foldedStateHash": "f", "inputRoot": "i",
     },
 }  # fmt: skip
 
@@ -220,11 +220,11 @@ def test_bad_file_is_wrong_usage(api: Api, tmp_path: Path, text: str) -> None:
 
 
 def test_repair_takes_the_hashes_of_the_halt_from_the_proof(api: Api) -> None:
-    reason = f"the chain is broken: tick 7: folded state {'a' * 64}, sealed {'b' * 64}"
+    reason = f"the chain is broken: tick 7: folded state {'a' * 64}, sealed {'b' * 64}, inputs {'c' * 64}"
     api.answers["/api/_proof/autonomy"] = (503, {"proof": {"status": "unavailable", "reason": reason}})
     api.answers["/api/commands"] = (200, ACCEPTED)
     assert run(api, "repair", "accept-divergence", "--tick", "7", "--reason", "known").exit_code == 0
-    assert (api.said()["sealedStateHash"], api.said()["foldedStateHash"]) == ("b" * 64, "a" * 64)
+    assert (api.said()["sealedStateHash"], api.said()["foldedStateHash"], api.said()["inputRoot"]) == ("b" * 64, "a" * 64, "c" * 64)
     assert run(api, "repair", "accept-divergence", "--tick", "8", "--reason", "known").exit_code == 1
     assert run(api, "repair", "accept-divergence", "--tick", "7", "--reason", " ").exit_code == 2
 

@@ -240,3 +240,13 @@ async def test_tick_before_the_first_bot_was_accepted_all_the_same(site: Site) -
     # An address that the API does not have says nothing about ticks.
     site.answer({"/api/planner/runs": {**accepted, "proof": PROOF}})
     assert (await site.get("/runs/9")).status_code == 503
+
+
+def test_two_stacks_on_a_host_have_two_cookies_and_https_binds_one_to_its_host(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_text("a" * 32)
+    second.write_text("b" * 32)
+    names = [build_sessions(file, secure=secure).cookie for file in (first, second) for secure in (False, True)]
+    assert len(set(names)) == 4
+    assert [name.startswith("__Host-") for name in names] == [False, True, False, True]
+    assert build_sessions(first).cookie == names[0], "a restart keeps it"

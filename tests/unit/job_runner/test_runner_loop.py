@@ -71,6 +71,7 @@ class Log:
     said: list[Event] = field(default_factory=list)
     acknowledges: bool = True
     positions: dict[str, int] = field(default_factory=dict)
+    fault: str = ""
 
     async def poll(self, timeout_ms: int = 0) -> list[Stored]:
         await asyncio.sleep(0)

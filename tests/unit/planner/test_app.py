@@ -4,18 +4,23 @@ Source: S4, S6.
 """
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 
-from autonomy import envelope
-from autonomy.events import AcceptDivergence
-from autonomy.topics import COMMANDS, INPUTS, JOBS, RUNS
+from autonomy import clock, envelope
+from autonomy.errors import BadInput
+from autonomy.events import AcceptDivergence, Event, Head, PlannerPulse, ProbePulse
+from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS
 from planner import app
 from planner.app import Planner
+from planner.halt import Halt
 from planner.inbox import Inbox
-from support.builders import a_bot, a_digest
+from planner.known_heads import read_head_file, write_head_file
+from support.builders import a_bot, a_digest, an_id
 from support.changes import replace
 from support.shell import MemoryKafka, a_planner, client_of, kafka_of, lead_for, lead_until, turns
 from support.stored_log import Stored, stored_log
@@ -261,7 +266,10 @@ def follow_for(kafka: MemoryKafka, planner: Planner | None = None) -> Planner:
 def accept(driver: TickDriver, kafka: MemoryKafka, planner: Planner, **changes: Any) -> None:
     """An approver's word for what a planner halted at; `changes` make it another one."""
     tick = planner.state.head_tick + 1
-    named = {"sealed_state_hash": driver.accepted[tick - 1].seal.state_hash, "folded_state_hash": planner.state.hash()}
+    named = {
+        "sealed_state_hash": driver.accepted[tick - 1].seal.state_hash, "folded_state_hash": planner.state.hash(),
+        "input_root": planner.standing_still.diverged_root or None,
+    }  # fmt: skip
     driver.command(AcceptDivergence, **{"role": "approver", "tick": tick, **named, **changes})
     word = driver.log[(COMMANDS, 0)][-1]
     kafka.store(COMMANDS, 0, word)
@@ -270,7 +278,7 @@ def accept(driver: TickDriver, kafka: MemoryKafka, planner: Planner, **changes: 
 def test_tick_with_other_inputs_is_folded_whole_before_anybody_accepts_it() -> None:
     driver, kafka = edited()
     planner = follow_for(kafka)
-    assert planner.halted.endswith("inputs are not the 2 that it sealed")
+    assert planner.halted.endswith("inputs are not the 2 that it sealed: the first that differs is autonomy.commands/0 at offset 1")
     accept(driver, kafka, planner)
     follow_for(kafka, planner)
     assert (planner.halted, planner.state.head_tick) == ("", 2)
@@ -329,7 +337,8 @@ def test_who_goes_on_over_a_difference_leads_back_to_what_everybody_folds() -> N
 
 @pytest.mark.parametrize("changes", [
     {"role": "operator"}, {"tick": 3}, {"sealed_state_hash": a_digest("another")}, {"folded_state_hash": a_digest("another")},
-], ids=lambda changes: next(iter(changes)))  # fmt: skip
+    {"input_root": a_digest("another")}, {"input_root": None}, {"abandoned": Head(tick=9, offset=9, hash=a_digest("another"))},
+], ids=["role", "tick", "sealed", "folded", "inputs", "no inputs", "abandoned"])  # fmt: skip
 def test_only_an_approver_who_names_tick_and_states_lets_it_go_on(changes: dict[str, Any]) -> None:
     driver, kafka = faulty()
     planner = follow_for(kafka)
@@ -352,3 +361,121 @@ def test_tick_that_cannot_be_folded_is_nothing_to_accept() -> None:
     follow_for(kafka, planner)
     assert "cannot be folded" in planner.halted
     assert (planner.state.head_tick, planner.state.hash()) == (1, before)
+
+
+# ── a log that holds less than was accepted once ──────────────────────────────────────────────────────────────────────
+
+
+def without_a_record(driver: TickDriver, tick: int = 2) -> MemoryKafka:
+    """The log with one record of a tick damaged: its headers are gone, so that nobody can place it."""
+    kafka = kafka_of(driver)
+    gone = driver.accepted[tick - 1].records[0].offset
+    runs = kafka.log[TopicPartition(RUNS, 0)]
+    runs[gone] = Stored(RUNS, 0, gone, runs[gone].value, runs[gone].key)
+    return kafka
+
+
+def without_a_tail(driver: TickDriver, tick: int = 2) -> MemoryKafka:
+    """The log as a broker leaves it that lost everything behind a tick."""
+    kafka = kafka_of(driver)
+    del kafka.log[TopicPartition(RUNS, 0)][driver.accepted[tick - 1].offset + 1 :]
+    return kafka
+
+
+def a_longer_history() -> TickDriver:
+    driver = a_history(1)
+    for number in range(3):
+        driver.register(f"more-{number}")
+        driver.tick(after_ms=60_000)
+    return driver
+
+
+def known(driver: TickDriver, kafka: MemoryKafka, by: str, tmp_path: Path) -> Planner:
+    """A planner on a log, and somebody who knows the head that was there."""
+    head = driver.chain.head
+    if by == "a planner's pulse":
+        said: Event = PlannerPulse(
+            process_id=an_id("planner-1"), role="leader", head_tick=head.tick, head_hash=head.hash, next_tick_at=None
+        )
+    else:
+        said = ProbePulse(process_id=an_id("proof-api"), sequence=1, sent_at=clock.now(), applied=head if by == "the rows" else None)
+    kafka.store(PULSE, 0, envelope.encode(said, source="test", subject="x", time=clock.now(), event_id=an_id("pulse")))
+    planner = a_planner(kafka)
+    if by == "its own file":
+        file = tmp_path / "planner.head"
+        write_head_file(file, head)
+        for tick, digest in read_head_file(file).items():
+            planner.known.note(tick, digest, "its own file")
+    return planner
+
+
+def test_planner_that_starts_below_well_formed_seals_halts_and_seals_nothing() -> None:
+    driver = a_longer_history()
+    kafka = without_a_record(driver)
+    planner, ends = a_planner(kafka), len(kafka.log[TopicPartition(RUNS, 0)])
+    asyncio.run(lead_until(planner, lambda: "halted" in {pulse.role for pulse in kafka.pulses()}))
+    assert "the chain ends at tick 1, but autonomy.runs/0 has a seal of tick 2 at offset " in planner.halted
+    assert "(and 2 more, up to tick 4)" in planner.halted
+    assert len(kafka.log[TopicPartition(RUNS, 0)]) == ends
+
+
+def test_planner_without_that_look_leads_on_and_forks_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control."""
+    monkeypatch.setattr(Halt, "look_for_lost_ticks", lambda *_: "")
+    driver = a_longer_history()
+    kafka = without_a_record(driver)
+    planner, ends = a_planner(kafka), len(kafka.log[TopicPartition(RUNS, 0)])
+    asyncio.run(lead_until(planner, lambda: planner.state.head_tick > 1))
+    assert len(kafka.log[TopicPartition(RUNS, 0)]) > ends
+
+
+@pytest.mark.parametrize("by", ["a planner's pulse", "the rows", "its own file"])
+def test_planner_that_starts_on_a_log_without_its_tail_halts_and_names_both_heads(by: str, tmp_path: Path) -> None:
+    driver = a_longer_history()
+    kafka = without_a_tail(driver)
+    planner, ends = known(driver, kafka, by, tmp_path), len(kafka.log[TopicPartition(RUNS, 0)])
+    asyncio.run(lead_until(planner, lambda: bool(planner.halted)))
+    assert driver.chain.head.hash in planner.halted
+    assert driver.accepted[1].seal.hash in planner.halted
+    assert len(kafka.log[TopicPartition(RUNS, 0)]) == ends
+
+
+def test_planner_on_the_whole_log_leads_although_somebody_knows_its_head(tmp_path: Path) -> None:
+    """Control: what is known is there."""
+    driver = a_longer_history()
+    planner = known(driver, kafka_of(driver), "a planner's pulse", tmp_path)
+    asyncio.run(lead_until(planner, lambda: planner.state.head_tick > 4))
+    assert planner.halted == ""
+
+
+@pytest.mark.parametrize("lost", [without_a_record, without_a_tail])
+def test_approvers_who_name_both_heads_let_it_go_on_also_after_its_next_start(
+    lost: Callable[[TickDriver], MemoryKafka], tmp_path: Path
+) -> None:
+    driver = a_longer_history()
+    kafka = lost(driver)
+    planner = known(driver, kafka, "a planner's pulse", tmp_path)
+    asyncio.run(lead_until(planner, lambda: bool(planner.halted)))
+    tick, state_hash, abandons = planner.state.head_tick, planner.state.hash(), planner.standing_still.abandons
+    assert abandons is not None
+    said = {"role": "approver", "tick": tick, "sealed_state_hash": state_hash, "folded_state_hash": state_hash}
+    for name, head in (("another", Head(tick=9, offset=-1, hash=a_digest("x"))), ("this", abandons)):
+        driver.command(AcceptDivergence, name, **said, abandoned=head)
+        kafka.store(COMMANDS, 0, driver.log[(COMMANDS, 0)][-1])
+        follow_for(kafka, planner)
+        assert bool(planner.halted) == (name == "another")
+    planner.stopping = False
+    asyncio.run(lead_until(planner, lambda: planner.state.head_tick > tick))
+    again = a_planner(kafka)
+    asyncio.run(lead_until(again, lambda: again.state.head_tick > planner.state.head_tick))
+    assert again.halted == ""
+
+
+def test_head_file_is_whole_or_refused(tmp_path: Path) -> None:
+    file, head = tmp_path / "planner.head", Head(tick=7, offset=70, hash=a_digest("seven"))
+    assert read_head_file(file) == {}
+    write_head_file(file, head)
+    assert read_head_file(file) == {7: head.hash}
+    file.write_text("7:short")
+    with pytest.raises(BadInput, match="PLANNER_HEAD_FILE"):
+        read_head_file(file)

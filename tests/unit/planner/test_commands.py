@@ -21,6 +21,7 @@ from autonomy.events import (
     ResumeLoop,
     RetireBot,
     SetPolicy,
+    SetPromotionMode,
 )
 from autonomy.values import Cause, JobStatus, Origin, Reason, Stage
 from planner import commands
@@ -232,7 +233,7 @@ def test_release_ends_a_quarantine_and_a_hold_at_once() -> None:
 
 def test_policy_is_put_in_force() -> None:
     state = a_state()
-    assert accepted(state, a_command(SetPolicy, document={"research": {"concurrency": 9}})) == ["policy-changed.v1"]
+    assert accepted(state, a_command(SetPolicy, role="approver", document={"research": {"concurrency": 9}})) == ["policy-changed.v1"]
     assert state.policy.research.concurrency == 9
 
 
@@ -244,7 +245,14 @@ def test_live_job_is_cancelled_on_request() -> None:
 
 
 def divergence(**changes: Any) -> AcceptDivergence:
-    said = {"role": "approver", "tick": 3, "sealed_state_hash": a_digest("s"), "folded_state_hash": a_digest("f"), **changes}
+    said = {
+        "role": "approver",
+        "tick": 3,
+        "sealed_state_hash": a_digest("s"),
+        "folded_state_hash": a_digest("f"),
+        "input_root": a_digest("i"),
+        **changes,
+    }
     command = a_command(AcceptDivergence, **said)
     assert isinstance(command, AcceptDivergence)
     return command
@@ -289,10 +297,16 @@ REFUSALS: list[tuple[str, Callable[[], Command], str, str]] = [
     ("second hold", lambda: a_command(HoldBot, bot_id="held"), "ALREADY_HELD", "botId"),
     ("release of nobody", lambda: a_command(ReleaseHold, bot_id="nobody"), "UNKNOWN_BOT", "botId"),
     ("release without a hold", lambda: a_command(ReleaseHold, bot_id="aapl-sma"), "NOT_HELD", "botId"),
-    ("bad policy", lambda: a_command(SetPolicy, document={"research": {"concurrency": 0}}), "BAD_INPUT", "research.concurrency"),
-    ("policy with an unknown field", lambda: a_command(SetPolicy, document={"surprise": 1}), "BAD_INPUT", "surprise"),
+    ("bad policy", lambda: a_command(SetPolicy, role="approver", document={"research": {"concurrency": 0}}), "BAD_INPUT", "research.concurrency"),
+    ("policy with an unknown field", lambda: a_command(SetPolicy, role="approver", document={"surprise": 1}), "BAD_INPUT", "surprise"),
     ("cancel of no job", lambda: a_command(CancelJob, job_id=an_id("nothing")), "NOT_LIVE", "jobId"),
     ("divergence by an operator", lambda: divergence(role="operator"), "FORBIDDEN", "role"),
+    ("policy by an operator", lambda: a_command(SetPolicy, document={}), "FORBIDDEN", "role"),
+    ("mode by an operator", lambda: a_command(SetPromotionMode, mode="AUTO"), "FORBIDDEN", "role"),
+    ("hold by a viewer", lambda: a_command(HoldBot, bot_id="aapl-sma", role="viewer"), "FORBIDDEN", "role"),
+    ("pause by the system", lambda: a_command(PauseLoop, role="system"), "FORBIDDEN", "role"),
+    ("hold by nobody to be seen", lambda: a_command(HoldBot, bot_id="aapl-sma", actor="\u200b"), "FORBIDDEN", "actor"),
+    ("divergence without its inputs", lambda: divergence(input_root=None, tick=0), "BAD_INPUT", "inputRoot"),
     ("divergence in the future", lambda: divergence(tick=9), "BAD_INPUT", "tick"),
 ]  # fmt: skip
 
@@ -304,7 +318,7 @@ def test_command_that_cannot_act_is_refused(command: Callable[[], Command], code
 
 def test_refusal_is_short_however_long_the_words_were() -> None:
     state = a_state()
-    command = a_command(SetPolicy, document={"x" * 5000: 1})
+    command = a_command(SetPolicy, role="approver", document={"x" * 5000: 1})
     (fact,) = answer(state, command)
     assert isinstance(fact, CommandRejected)
     assert len(fact.field) <= 500

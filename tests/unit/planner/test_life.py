@@ -230,8 +230,21 @@ def test_canary_needs_two_approvers_and_nobody_approves_their_own_request() -> N
     (asked,) = said(approve(driver, BOT, actor="ada"), PromotionRequested)
     assert asked.actor == "ada"
     assert refused(approve(driver, BOT, actor="ada")) == "OWN_REQUEST"
+    assert refused(approve(driver, BOT, actor="Ada\u200b")) == "OWN_REQUEST"
     (moved,) = said(approve(driver, BOT, actor="ben"), StageChanged)
     assert (moved.to_stage, moved.approved_by) == (Stage.CANARY, ("ada", "ben"))
+
+
+def test_approvers_agree_on_one_policy_or_on_nothing() -> None:
+    """Whoever loosens a gate between the two words would have the first one's for something else."""
+    driver = _up_to_shadow()
+    mark(driver, BOT, 30)
+    step(driver, after_ms=450_000)
+    _renew(driver)
+    assert said(approve(driver, BOT, actor="ada"), PromotionRequested)
+    driver.command(SetPolicy, document=a_document(cooldowns={"after_cancel_s": 1.0}), role="approver")
+    (withdrawn,) = said(step(driver), PromotionWithdrawn)
+    assert withdrawn.cause == "POLICY_CHANGED"
 
 
 def test_promotion_without_a_gate_is_stopped_by_the_check(monkeypatch: pytest.MonkeyPatch) -> None:

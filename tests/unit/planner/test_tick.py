@@ -131,7 +131,7 @@ def test_tampered_record_is_named(name: str) -> None:
     changed = replace(record, value=record.value.replace(b'"slow":50', b'"slow":51')) if name == "value" else replace(record, key=b"x")
     assert changed != record
     forged = replace(tick, records=tuple(changed if other is record else other for other in tick.records))
-    assert auditor.re_decide(forged) == f"tick {tick.seal.tick}: record {seq} (job-enqueued.v1) is decided differently"  # type: ignore[attr-defined] # Follower
+    assert auditor.re_decide(forged) == f"tick {tick.seal.tick}: record {seq} (job-enqueued.v1) at offset {seq - 1} is decided differently"  # type: ignore[attr-defined] # Follower
 
 
 @pytest.mark.parametrize("how", ["dropped", "added", "swapped"])
@@ -171,8 +171,9 @@ def test_changed_input_is_found_by_the_follower() -> None:
     reader = driver.reader([key for key in driver.log if key[0] != "autonomy.runners"])
     fault = reader.follow(driver.accepted[0])
     assert fault is not None
-    states = f"folded state {reader.state.hash()}, sealed {driver.accepted[0].seal.state_hash}"
-    assert fault == f"tick 1: {states}; its 1 inputs are not the 3 that it sealed"
+    states = f"folded state {reader.state.hash()}, sealed {driver.accepted[0].seal.state_hash}, inputs "
+    assert fault.startswith(f"tick 1: {states}")
+    assert fault.endswith("; its 1 inputs are not the 3 that it sealed")
     assert set(reader.state.bots.rows) == {"aapl-sma"}
 
 
@@ -322,7 +323,7 @@ def test_paused_fleet_enqueues_nothing_until_it_is_resumed() -> None:
 def test_policy_in_force_is_sealed() -> None:
     driver = TickDriver()
     before = driver.tick().seal
-    driver.command(SetPolicy, document={"research": {"concurrency": 1}})
+    driver.command(SetPolicy, role="approver", document={"research": {"concurrency": 1}})
     after = driver.tick(after_ms=1000).seal
     assert before.policy_hash != after.policy_hash == driver.state.policy.hash()
 

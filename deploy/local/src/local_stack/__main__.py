@@ -1,7 +1,6 @@
 """The commands behind `make up`, `down`, `reset`, `status`, `logs`, `psql`, `consume`."""
 
 import argparse
-import asyncio
 import os
 import subprocess
 import sys
@@ -11,9 +10,9 @@ from pydantic import ValidationError
 
 from autonomy import clock
 from autonomy.errors import AutonomyError, Broken
-from autonomy.kafka import ensure_topics
 from autonomy.topics import TOPICS
 from local_stack.jars import ensure_jars
+from local_stack.postgres_server import psql_words
 from local_stack.settings import StackSettings
 from local_stack.stack import SERVICES, Stack
 
@@ -21,7 +20,7 @@ from local_stack.stack import SERVICES, Stack
 def main() -> int:
     """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="local_stack", description=__doc__)
-    parser.add_argument("command", choices=("setup", "up", "down", "reset", "status", "logs", "psql", "consume", "topics", "proof-pack"))
+    parser.add_argument("command", choices=("setup", "up", "down", "reset", "status", "logs", "psql", "consume", "proof-pack"))
     parser.add_argument("arguments", nargs="*")
     words = parser.parse_args()
     try:
@@ -67,8 +66,6 @@ def run(stack: Stack, command: str, arguments: list[str]) -> int:
 
             folder = Path(arguments[0]) if arguments else stack.folder / "proof-pack" / clock.now().strftime("%Y%m%dT%H%M%SZ")
             return make_pack(stack, folder, float(os.environ.get("PROOF_PACK_WAIT_S", WAIT_S)))
-        case "topics":
-            asyncio.run(ensure_topics(stack.settings.kafka, TOPICS))
         case _:
             return 2
     return 0
@@ -108,10 +105,10 @@ def logs(stack: Stack, arguments: list[str]) -> int:
 
 def psql(stack: Stack, arguments: list[str]) -> int:
     """Psql as the reader role: the read models, read only."""
-    environment = {**os.environ, "PGOPTIONS": "-c client_min_messages=warning", "PAGER": os.environ.get("PAGER", "cat")}
-    url = stack.database("autonomy_reader")
     # On a pipe, an error ends it with a code of its own; a terminal goes on.
-    return subprocess.call([str(stack.postgres.binaries / "psql"), "-X", "-v", "ON_ERROR_STOP=1", url, *arguments], env=environment)
+    words, environment = psql_words(stack.postgres.binaries, stack.database("autonomy_reader"))
+    environment |= {"PGOPTIONS": "-c client_min_messages=warning", "PAGER": os.environ.get("PAGER", "cat")}
+    return subprocess.call([*words, *arguments], env=environment)
 
 
 def consume(stack: Stack, arguments: list[str]) -> int:

@@ -6,17 +6,38 @@ owner runs migrations, projection writes rows, reader (proof-api and people) onl
 import psycopg
 from psycopg import sql
 
+from autonomy.errors import Broken
 from local_stack.postgres_server import DATABASE, ROLES, PostgresServer
 
 READER_TIMEOUT_MS = 5_000
 SEARCH_PATH = "autonomy"
 
 
+def check_identity(connection: "psycopg.Connection[tuple[object, ...]]", server: PostgresServer) -> None:
+    """Whether the server that answers is the one of this folder.
+
+    Raises:
+        Broken: it is another one.
+    """
+    (found,) = connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone() or ("none",)
+    if found != (own := server.system_identifier()):
+        raise Broken(f"the PostgreSQL on port {server.port} has the system identifier {found}, needed {own}: it is another stack's")
+
+
 def create_database(server: PostgresServer) -> None:
-    """Create roles and database, once; safe to call again."""
+    """Create roles and database, once; safe to call again.
+
+    Raises:
+        Broken: another server answers, or does not let this stack in.
+    """
     passwords = server.passwords()
     admin = f"postgresql://postgres:{passwords['postgres']}@127.0.0.1:{server.port}/postgres"
-    with psycopg.connect(admin, autocommit=True) as connection:
+    try:
+        opened = psycopg.connect(admin, autocommit=True)
+    except psycopg.Error as refusal:
+        raise Broken(f"the PostgreSQL on port {server.port} does not let this stack in: {refusal}") from refusal
+    with opened as connection:
+        check_identity(connection, server)
         present = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
         for role in ROLES:
             verb = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if role in present else "CREATE ROLE {} LOGIN PASSWORD {}")

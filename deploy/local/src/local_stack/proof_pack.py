@@ -25,6 +25,7 @@ from playwright.sync_api import TimeoutError as NotInTime
 
 from autonomy import clock
 from autonomy.errors import Broken
+from local_stack.postgres_server import psql_words
 from local_stack.settings import ROOT
 from local_stack.stack import Stack
 
@@ -201,8 +202,9 @@ def sql(stack: Stack, statement: str, *, plain: bool = False) -> str:
     Raises:
         Broken: psql's own words.
     """
-    words = [str(stack.postgres.binaries / "psql"), "-X", "-v", "ON_ERROR_STOP=1", *(["-At"] if plain else [])]
-    done = subprocess.run([*words, "-c", statement, stack.database("autonomy_reader")], check=False, capture_output=True, text=True)
+    words, environment = psql_words(stack.postgres.binaries, stack.database("autonomy_reader"))
+    plainly = ["-At"] if plain else []
+    done = subprocess.run([*words, *plainly, "-c", statement], check=False, capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         raise Broken(done.stderr.strip() or "psql failed")
     return done.stdout

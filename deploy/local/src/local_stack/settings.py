@@ -12,7 +12,8 @@ class StackSettings(BaseSettings):
     """One stack; two with other ports and another data folder run side by side.
 
     Environment: AUTONOMY_DATA_DIR, KAFKA_PORT, KAFKA_CONTROLLER_PORT, POSTGRES_PORT, PROOF_API_PORT, BOTS_UI_PORT,
-    KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL (use those servers instead of starting own ones).
+    KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL (use those servers instead of starting own ones), AUTONOMY_UP_TIMEOUT_S (the longest that
+    `make up` waits; default: as long as its processes live).
     """
 
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
@@ -29,6 +30,8 @@ class StackSettings(BaseSettings):
     fleet: Path = Field(default=ROOT / "deploy" / "fleets" / "demo.yaml", validation_alias="AUTONOMY_FLEET")
     policy: Path = Field(default=ROOT / "deploy" / "policy.yaml", validation_alias="AUTONOMY_POLICY")
     job_runners: int = Field(default=1, ge=1, le=16, validation_alias="AUTONOMY_JOB_RUNNERS")
+
+    up_timeout_s: float | None = Field(default=None, gt=0, validation_alias="AUTONOMY_UP_TIMEOUT_S")
 
     @property
     def kafka(self) -> str:

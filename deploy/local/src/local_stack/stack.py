@@ -1,5 +1,6 @@
 """The whole local stack: what is in it, and how it comes up and goes down."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -11,21 +12,32 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 import yaml
+from aiokafka.errors import KafkaError
 
+from autonomy.cluster import check_identity, check_log, look
 from autonomy.errors import AutonomyError, Broken
+from autonomy.kafka import ensure_topics
+from autonomy.kafka_access import KafkaAccess
+from autonomy.topics import TOPICS
 from local_stack.database import create_database
 from local_stack.jars import ensure_jars
 from local_stack.kafka_server import KafkaServer
 from local_stack.postgres_server import PostgresServer
 from local_stack.settings import ROOT, StackSettings
 from local_stack.supervise import Program, Supervisor
+from local_stack.waiting import Waiting
 
 MIN_FREE_MIB = 1024
-FIRST_TICK_TIMEOUT_S = 90
 HTTP_TIMEOUT_S = 10
+SAY_TIMEOUT_S = 120
+SERVER_START_S = 5
+SERVICE_START_S = 2
+"""A process that ends sooner is started again more and more slowly; it is never called running."""
+PRIVATE = ("kafka", "logs", "artifacts")
 SERVICES = ("planner", "job-runner", "projection", "proof-api", "bots-ui")
 
 
@@ -77,7 +89,12 @@ class Stack:
             Broken: names the folder and what is needed.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            # The log, passwords and tokens are nobody else's business; PostgreSQL's own user, where there is one, only passes through.
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700 if self.postgres.system_user is None else 0o711)
+            for name in PRIVATE:
+                (self.folder / name).mkdir(mode=0o700, exist_ok=True)
+                (self.folder / name).chmod(0o700)
         except OSError as refusal:
             raise Broken(f"AUTONOMY_DATA_DIR must be a folder that can be made and written: {refusal}") from refusal
         free_mib = shutil.disk_usage(self.folder).free // (1024 * 1024)
@@ -97,32 +114,59 @@ class Stack:
         self.prepare_operator()
         self.supervisor.write(self.programs())
         self.supervisor.start()
+        waiting = Waiting(self.supervisor, self.settings.up_timeout_s, lambda words: print(words, flush=True))
         try:
-            self.initialise()
-            self.register_fleet()
-            self.wait_first_tick()
-        except (AutonomyError, OSError):
+            self.initialise(waiting)
+            self.register_fleet(waiting)
+            self.wait_first_tick(waiting)
+            waiting.until_listens("bots-ui", {"BOTS_UI_PORT": self.settings.bots_ui_port})
+        except (AutonomyError, OSError, KafkaError, subprocess.SubprocessError):
             print(f"It did not come up; the logs are in {self.folder / 'logs'}. Stopping.", file=sys.stderr)
             self.supervisor.stop()
             raise
         print(f"Up in {time.monotonic() - started:.1f} s.")
         self.say_where()
 
-    def initialise(self) -> None:
-        """Wait for the servers, then make topics, roles, tables; safe to do again."""
+    def initialise(self, waiting: Waiting) -> None:
+        """Wait for the servers, see that they are this stack's, then make topics, roles, tables; safe to do again.
+
+        Raises:
+            Broken: a server cannot run, another one answers in its place, or the topics are not as the log needs them.
+        """
         if self.settings.external_postgres is None:
-            self.postgres.wait_ready()
+            waiting.until_listens("postgres", {"POSTGRES_PORT": self.settings.postgres_port})
+            waiting.until("postgres", self.postgres.look, ["postgres"])
             create_database(self.postgres)
         owner = self.settings.external_postgres or self.postgres.url("autonomy_owner")
         migrating = subprocess.Popen(  # runs beside the wait for Kafka
             [sys.executable, "-m", "projection.migrate"], env={**os.environ, "DATABASE_URL": owner}, cwd=ROOT
         )
-        if self.settings.external_kafka is None:
-            self.kafka().wait_ready()
-        make_topics = [sys.executable, "-W", "ignore:XDG_RUNTIME_DIR", "-m", "local_stack", "topics"]
-        subprocess.run(make_topics, check=True, env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka}, cwd=ROOT)
-        if migrating.wait(timeout=60) != 0:
+        try:
+            if self.settings.external_kafka is None:
+                ports = {"KAFKA_PORT": self.settings.kafka_port, "KAFKA_CONTROLLER_PORT": self.settings.kafka_controller_port}
+                waiting.until_listens("kafka", ports)
+            asyncio.run(self.make_topics())
+            running = "they run"
+            waiting.until("the migrations", lambda: running if migrating.poll() is None else None, self.servers())
+        finally:
+            if migrating.poll() is None:
+                migrating.kill()
+                migrating.wait()
+        if migrating.returncode != 0:
             raise Broken("the migrations failed; see above")
+
+    async def make_topics(self) -> None:
+        """Make the topics of the log, once it is known that this is the cluster that was meant.
+
+        Raises:
+            Broken: it is another one, or its topics were made by somebody else.
+        """
+        access = KafkaAccess.of(self.settings.kafka)
+        expected = self.kafka().cluster_id() if self.settings.external_kafka is None else access.cluster_id
+        access = access.model_copy(update={"cluster_id": expected})
+        check_identity(await look(access, ()), expected)
+        await ensure_topics(access, TOPICS)
+        await check_log(access)
 
     def programs(self) -> list[Program]:
         """Everything that is supervised."""
@@ -130,24 +174,34 @@ class Stack:
         if self.settings.external_kafka is None:
             kafka = self.kafka()
             kafka.prepare()
-            programs.append(Program("kafka", kafka.command(), 10, stop_wait_s=20))
+            programs.append(Program("kafka", kafka.command(), 10, stop_wait_s=20, start_s=SERVER_START_S))
         if self.settings.external_postgres is None:
             self.postgres.prepare()
             programs.append(
-                Program("postgres", self.postgres.command(), 10, user=self.postgres.system_user, stop_signal="INT", stop_wait_s=15)
+                Program(
+                    "postgres",
+                    self.postgres.command(),
+                    10,
+                    user=self.postgres.system_user,
+                    stop_signal="INT",
+                    stop_wait_s=15,
+                    start_s=SERVER_START_S,
+                )
             )
         return programs + self.services()
 
     def services(self) -> list[Program]:
         """The five services with their environment; each gets the database role that it needs and no other."""
         common = {"KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka, "NUMBA_CACHE_DIR": str(ROOT / ".venv" / "numba")}
+        if self.settings.external_kafka is None:
+            common["KAFKA_CLUSTER_ID"] = self.kafka().cluster_id()
         common |= {
             name: os.environ[name] for name in os.environ if name.startswith(("OTEL_", "LOG_LEVEL", "BARS_FOLDER", "RUNNER_", "EVOLUTION_"))
         }
 
         def service(name: str, module: str, priority: int, **environment: str) -> Program:
             command = (sys.executable, "-m", module)
-            return Program(name, command, priority, common | environment, directory=str(ROOT), stop_wait_s=15)
+            return Program(name, command, priority, common | environment, directory=str(ROOT), stop_wait_s=15, start_s=SERVICE_START_S)
 
         artifacts = str(self.folder / "artifacts")
         runners = [
@@ -193,9 +247,9 @@ class Stack:
             key.touch(mode=0o600)
             key.write_text(secrets.token_urlsafe(32))
 
-    def register_fleet(self) -> None:
+    def register_fleet(self, waiting: Waiting) -> None:
         """Say the demo fleet and the policy; bots that are known already stay as they are."""
-        self.wait_api()
+        self.wait_api(waiting)
         # A policy said twice acts once: its key is its content.
         policy = yaml.safe_load(self.settings.policy.read_text())
         self.say({"type": "set-policy", "document": policy, "reason": "make up"})
@@ -217,35 +271,47 @@ class Stack:
             },
         )  # fmt: skip
         try:
-            with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S * 3) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=SAY_TIMEOUT_S) as response:  # noqa: S310
                 answer: dict[str, list[dict[str, str]]] = json.loads(response.read())
         except urllib.error.HTTPError as refusal:
             raise Broken(f"{command['type']} was refused: {refusal.read().decode()[:500]}") from refusal
         return answer
 
-    def wait_api(self) -> None:
+    def wait_api(self, waiting: Waiting) -> None:
         """Block until the proof API answers and everything behind it."""
-        deadline = time.monotonic() + FIRST_TICK_TIMEOUT_S
-        while time.monotonic() < deadline:
-            try:
-                with urllib.request.urlopen(f"{self.api}/readyz", timeout=2):  # noqa: S310
-                    return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
-        raise Broken(f"the proof API was not ready within {FIRST_TICK_TIMEOUT_S} s")
+        waiting.until_listens("proof-api", {"PROOF_API_PORT": self.settings.proof_api_port})
+        waiting.until("the proof API", self.look_at_api, ("planner", "projection", "proof-api", *self.servers()))
 
-    def wait_first_tick(self) -> None:
-        """Block until a tick was accepted and shows."""
-        deadline = time.monotonic() + FIRST_TICK_TIMEOUT_S
-        while time.monotonic() < deadline:
+    def look_at_api(self) -> str | None:
+        """None when it is ready, else its own words."""
+        try:
+            with urllib.request.urlopen(f"{self.api}/readyz", timeout=HTTP_TIMEOUT_S):  # noqa: S310
+                return None
+        except urllib.error.HTTPError as refusal:
             try:
-                with urllib.request.urlopen(f"{self.api}/api/_proof/autonomy", timeout=2) as response:  # noqa: S310
-                    if json.loads(response.read())["lastTickAt"] is not None:
-                        return
-            except (urllib.error.URLError, OSError):
-                pass
-            time.sleep(0.1)
-        raise Broken(f"no tick was accepted within {FIRST_TICK_TIMEOUT_S} s")
+                return str(json.loads(refusal.read())["reason"] or f"it answers {refusal.code}")
+            except (ValueError, KeyError, TypeError):
+                return f"it answers {refusal.code}"
+        except (OSError, HTTPException) as refusal:
+            return f"it does not answer ({refusal})"
+
+    def wait_first_tick(self, waiting: Waiting) -> None:
+        """Block until a tick was accepted and shows."""
+        waiting.until("the first tick", self.look_at_tick, ("planner", "projection", "proof-api", *self.servers()))
+
+    def look_at_tick(self) -> str | None:
+        """None when a tick shows, else what is seen."""
+        try:
+            with urllib.request.urlopen(f"{self.api}/api/_proof/autonomy", timeout=HTTP_TIMEOUT_S) as response:  # noqa: S310
+                found = json.loads(response.read())
+        except (OSError, HTTPException, ValueError) as refusal:
+            return f"the proof API does not answer ({refusal})"
+        return None if found["lastTickAt"] is not None else "no tick was accepted yet"
+
+    def servers(self) -> tuple[str, ...]:
+        """The servers that this stack starts itself."""
+        own = {"kafka": self.settings.external_kafka, "postgres": self.settings.external_postgres}
+        return tuple(name for name, external in own.items() if external is None)
 
     def say_where(self) -> None:
         """Print the addresses."""

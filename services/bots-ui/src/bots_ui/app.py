@@ -26,7 +26,7 @@ from bots_ui.assets import STATIC, build_environment, find_assets
 from bots_ui.client import ProofApi, build_client
 from bots_ui.frame import render
 from bots_ui.rendering import build_renderers
-from bots_ui.sessions import COOKIE, Session, Sessions, build_sessions, is_same_origin
+from bots_ui.sessions import Session, Sessions, build_sessions, is_same_origin
 from bots_ui.settings import UiSettings
 from bots_ui.stream import Hub
 
@@ -62,7 +62,7 @@ class Shared:
 def create_app(settings: UiSettings) -> FastAPI:
     """The application; nothing connects before its lifespan begins."""
     environment = build_environment(find_assets())
-    sessions = build_sessions(settings.session_key_file)
+    sessions = build_sessions(settings.session_key_file, secure=settings.cookie_secure)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -107,7 +107,7 @@ def guard(app: FastAPI) -> None:
     @app.middleware("http")
     async def check(request: Request, call_next: Next) -> Response:
         shared: Shared = request.app.state.shared
-        session = shared.sessions.of_cookie(request.cookies.get(COOKIE), clock.monotonic_ms() / 1000)
+        session = shared.sessions.of_cookie(request.cookies.get(shared.sessions.cookie), clock.monotonic_ms() / 1000)
         request.state.session = session
         refusal = refusal_of(request, session, shared.settings)
         response = refusal or await call_next(request)

@@ -16,7 +16,7 @@ from bots_ui.acting import ACTS, Unfit, command_of, refused
 from bots_ui.actions import Accepted, NotDone, Waiting
 from bots_ui.frame import SEE_OTHER, THEME_COOKIE, THEMES, InSession, render, safe_back, session_of, shared_of
 from bots_ui.reverting import revert_command, wanted_of
-from bots_ui.sessions import COOKIE, Notice, Session
+from bots_ui.sessions import Notice, Session
 
 router = APIRouter()
 SESSION_COOKIE_S: Final = 8 * 3600
@@ -39,7 +39,12 @@ async def sign_in(request: Request, token: Annotated[str, Form(max_length=1000)]
         case actions.SignedIn(cookie):
             response = RedirectResponse("/", SEE_OTHER)
             response.set_cookie(
-                COOKIE, cookie, max_age=SESSION_COOKIE_S, httponly=True, samesite="strict", secure=shared.settings.cookie_secure
+                shared.sessions.cookie,
+                cookie,
+                max_age=SESSION_COOKIE_S,
+                httponly=True,
+                samesite="strict",
+                secure=shared.settings.cookie_secure,
             )
             return response
         case actions.NotSignedIn(status, why):
@@ -49,10 +54,11 @@ async def sign_in(request: Request, token: Annotated[str, Form(max_length=1000)]
 @router.post("/sign-out")
 async def sign_out(request: Request, session: InSession) -> Response:
     """End the session."""
+    shared = shared_of(request)
     if session is not None:
-        shared_of(request).sessions.end(session)
+        shared.sessions.end(session)
     response = RedirectResponse("/", SEE_OTHER)
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    response.delete_cookie(shared.sessions.cookie, httponly=True, samesite="strict", secure=shared.settings.cookie_secure)
     return response
 
 

@@ -4,6 +4,7 @@ Place in the flow: sign-in form → **sessions** → actions. Sessions live in m
 HttpOnly and SameSite=Strict, and every unsafe request must come from this very origin.
 """
 
+import hashlib
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Mapping
@@ -59,6 +60,8 @@ class Sessions:
     signer: TimestampSigner
     by_id: "OrderedDict[str, Session]" = field(default_factory=OrderedDict)
     failures: "deque[float]" = field(default_factory=deque)
+    cookie: str = COOKIE
+    """The cookie's name: a browser sends cookies to every port of a host, so that two stacks need two names."""
 
     def begin(self, token: str, name: str, role: str, now_s: float) -> str:
         """Sign an operator in; returns the cookie's value."""
@@ -100,7 +103,13 @@ class Sessions:
         self.failures.append(now_s)
 
 
-def build_sessions(key_file: Path) -> Sessions:
+def cookie_name(key: str, *, secure: bool) -> str:
+    """The name that follows from a stack's key; over https it is the host's alone, which the prefix makes the browser check."""
+    tag = hashlib.sha256(f"{SALT}.cookie:{key}".encode()).hexdigest()[:8]
+    return f"{'__Host-' if secure else ''}{COOKIE}_{tag}"
+
+
+def build_sessions(key_file: Path, *, secure: bool = False) -> Sessions:
     """Sessions signed with the key of a file.
 
     Raises:
@@ -112,7 +121,7 @@ def build_sessions(key_file: Path) -> Sessions:
         raise Broken(f"SESSION_KEY_FILE {key_file} cannot be read") from refusal
     if len(key) < MIN_KEY_LENGTH:
         raise Broken(f"SESSION_KEY_FILE {key_file} must hold at least {MIN_KEY_LENGTH} characters")
-    return Sessions(TimestampSigner(key, salt=SALT))
+    return Sessions(TimestampSigner(key, salt=SALT), cookie=cookie_name(key, secure=secure))
 
 
 def is_same_origin(headers: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from autonomy import clock
+from autonomy.cluster import run_on_log
 from autonomy.telemetry import set_up
 from job_runner.app import run_runner
 from job_runner.artifacts import ArtifactStore
@@ -30,6 +31,11 @@ def main() -> int:
     """Run until told to stop."""
     settings = RunnerSettings()
     set_up("job-runner", settings.log_level, settings.metrics_port)
+    return asyncio.run(run_on_log(settings.kafka, lambda: begin(settings)))
+
+
+async def begin(settings: RunnerSettings) -> int:
+    """Take up work."""
     market = Editions(market_of(settings), seed=clock.drawn_id())
     worker = ResearchWorker(
         market,
@@ -38,7 +44,7 @@ def main() -> int:
         settings.evolve_slots,
         Surroundings(settings.checkpoints_url, settings.evolution_dask_address),
     )
-    return asyncio.run(run_runner(settings, worker, market))
+    return await run_runner(settings, worker, market)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,10 @@ from prometheus_client import Counter, Gauge
 
 from autonomy import clock
 from autonomy.chain import Chain, read_record
-from autonomy.envelope import Undecodable, decode, encode, event_id_of
+from autonomy.envelope import Undecodable, content_hash, decode, encode, event_id_of
 from autonomy.errors import BadInput
 from autonomy.events import (
     CapabilitiesAnnounced,
-    Event,
     HeldJob,
     JobFailed,
     JobReleased,
@@ -31,7 +30,6 @@ from autonomy.events import (
 )
 from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Outgoing, Record, build_producer
-from autonomy.lifecycle import JobStep
 from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, partition_of
 from job_runner.barrier import Barrier
@@ -85,13 +83,14 @@ class Runner:
     beats_sent: dict[int, float] = field(default_factory=dict)
     released_mono_ms: dict[str, float] = field(default_factory=dict)
     releases: dict[str, int] = field(default_factory=dict)
+    announcement: str | None = None
     caught_up: bool = False
     stopping: bool = False
     paused: bool = False
 
     def __post_init__(self) -> None:
         """What it offers is said through its own voice."""
-        self.offer = Offer(self.capabilities, self.tell_runners, self.editions)
+        self.offer = Offer(self.capabilities, self.tell_offer, self.editions)
 
     async def run(self) -> None:
         """Fold to the end offsets of the start, then claim and work until told to stop."""
@@ -104,7 +103,7 @@ class Runner:
             if not self.caught_up and self.reader.reached(ends):
                 self.caught_up = True
                 log.info("caught up", extra={"tick": self.chain.head.tick, "queued": len(self.queue.fold.jobs)})
-            if self.caught_up:
+            if self.caught_up and not self.reader.fault:  # what cannot be read may say that a job is taken, or over
                 await self.claim()
         await self.drain()
 
@@ -127,6 +126,8 @@ class Runner:
         await self.release(mono_ms)
         self.queue.forget_settled()
         HELD.set(len(self.queue.held()))
+        if self.queue.asked_again:
+            await self.offer.announce_again()
         if mono_ms - self.beat_mono_ms >= self.settings.beat_s * 1000:
             await self.beat(mono_ms)
 
@@ -145,7 +146,7 @@ class Runner:
             return  # the projection quarantines it; here it can change nothing
         event = received.event
         if record.topic == JOBS:
-            self.queue.step(_as_step(event), mono_ms)
+            self.queue.step(event, mono_ms)  # type: ignore[arg-type] # the codec refuses any other type on this topic
         elif isinstance(event, RunnerHeartbeat):
             self.queue.beat(event, mono_ms)
             if event.process_id == self.process_id:
@@ -278,7 +279,7 @@ class Runner:
         self.beat_sequence += 1
         listed = [claim for claim in self.queue.held() if self.queue.wins(claim) and claim.works_since(last_mono_ms)]
         beat = RunnerHeartbeat(
-            process_id=self.process_id, sequence=self.beat_sequence, stopping=stopping,
+            process_id=self.process_id, sequence=self.beat_sequence, stopping=stopping, announcement=self.announcement,
             jobs=tuple(_held(claim) for claim in listed), **self.slots(),
         )  # fmt: skip
         self.beats_sent[self.beat_sequence] = mono_ms
@@ -297,6 +298,11 @@ class Runner:
         said = self.worker.capabilities(self.process_id, self.settings.research_slots)
         types = tuple(sorted(self.queue.rules.job_types))
         return said.model_copy(update={"job_types": types, **self.slots()})
+
+    async def tell_offer(self, said: CapabilitiesAnnounced) -> bool:
+        """Announce; each heartbeat names the announcement from then on, so that a planner without it asks again."""
+        self.announcement, self.queue.asked_again = content_hash(said), False
+        return await self.tell_runners(said)
 
     async def tell_runners(self, event: RunnerHeartbeat | CapabilitiesAnnounced) -> bool:
         """Append to `autonomy.runners`."""
@@ -332,11 +338,6 @@ def _held(claim: Claim) -> HeldJob:
     )  # fmt: skip
 
 
-def _as_step(event: Event) -> JobStep:
-    # The codec refuses any other type on this topic.
-    return event  # type: ignore[return-value]
-
-
 def slots_of(settings: RunnerSettings, job_types: frozenset[JobType]) -> Mapping[SlotGroup, int]:
     """The slots by group, none for what nobody here can do."""
     wanted = {
@@ -355,7 +356,7 @@ async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str
         JOBS: list(chain.cut.get(JOBS, (0,) * PARTITIONS[JOBS])),
         RUNNERS: list(chain.cut.get(RUNNERS, (0,) * PARTITIONS[RUNNERS])),
     }
-    reader = await LogReader.open(settings.kafka, starts)
+    reader = await LogReader.open(settings.kafka, starts, goes_on=True)
     producer = await build_producer(settings.kafka)
     job_types = worker.job_types | ({JobType.RUNNER_START} if market is not None and settings.runner_slots else frozenset())
     rules = Rules(

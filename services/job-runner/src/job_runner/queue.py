@@ -16,7 +16,7 @@ from typing import Final
 
 from autonomy import lifecycle
 from autonomy.chain import AcceptedTick
-from autonomy.events import JobEnqueued, RunnerHeartbeat
+from autonomy.events import AnnouncementRequested, JobEnqueued, RunnerHeartbeat
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.values import JobStatus, JobType, ms_of
 
@@ -131,6 +131,7 @@ class Queue:
         since: monotonic time at which the fold first showed a job queued at its attempt.
         lag_ms: from the append of the last own beat to reading it back.
         releases: per job, for the alarm.
+        asked_again: whether the planner does not hold this process's announcement, and asked for it.
     """
 
     rules: Rules
@@ -144,6 +145,7 @@ class Queue:
     lag_ms: float = 0.0
     lost_claims: int = 0
     mono_ms: float = 0.0
+    asked_again: bool = False
 
     def apply(self, tick: AcceptedTick, mono_ms: float) -> None:
         """Take an accepted tick whole."""
@@ -155,6 +157,8 @@ class Queue:
                 job = lifecycle.enqueued(event, seq)
                 self.fold.enqueue(job)
                 self.since[job.job_id] = (job.attempt, mono_ms)
+            elif isinstance(event, AnnouncementRequested) and event.process_id == self.rules.process_id:
+                self.asked_again = True
         self.fold.reach(tick.seal.tick, self._changed)
 
     def step(self, step: JobStep, mono_ms: float) -> None:

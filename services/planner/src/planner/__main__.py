@@ -3,8 +3,9 @@
 import asyncio
 import sys
 
+from autonomy.cluster import run_on_log
 from autonomy.telemetry import set_up
-from planner.app import run_planner
+from planner.process import run_planner
 from planner.settings import PlannerSettings
 
 
@@ -12,7 +13,7 @@ def main() -> int:
     """Run until told to stop."""
     settings = PlannerSettings()
     set_up("planner", settings.log_level, settings.metrics_port)
-    return asyncio.run(run_planner(settings))
+    return asyncio.run(run_on_log(settings.kafka, lambda: run_planner(settings)))
 
 
 if __name__ == "__main__":

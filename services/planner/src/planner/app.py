@@ -6,29 +6,31 @@ says its own pulse, so a pulse never outlives the work.
 Source: S1 to S6, S11, S12.
 """
 
-import asyncio
 import logging
-import signal
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
-from prometheus_client import Counter, Gauge, Histogram
 from pydantic import ValidationError
 
 from autonomy import clock
-from autonomy.chain import GENESIS, AcceptedTick, Chain, read_record
-from autonomy.envelope import Undecodable, decode, encode, event_id_of
+from autonomy.chain import AcceptedTick, Chain, read_record
+from autonomy.envelope import Received, Undecodable, decode, encode, event_id_of
 from autonomy.errors import BadInput, Broken
-from autonomy.events import Head, PlannerPulse
-from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer
+from autonomy.events import PlannerPulse, ProbePulse, RunnerHeartbeat
+from autonomy.kafka import LogReader, Outgoing, Record, append_batch
 from autonomy.telemetry import spare_collector
-from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS, TOPICS
+from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS
 from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
+from planner import metrics
 from planner.election import Election
-from planner.fold import read_input, repairs
+from planner.fold import repairs
+from planner.halt import Halt
+from planner.horizons import Horizons
 from planner.inbox import MAX_TICKS_AHEAD, Inbox
+from planner.inputs import input_root, read_input
+from planner.known_heads import KnownHeads, write_head_file
 from planner.sending import send
 from planner.settings import PlannerSettings
 from planner.state import State
@@ -42,11 +44,6 @@ PULSE_EVERY_MS = 1_000
 ASK_EVERY_MS = 1_000
 """While an accepted tick waits for inputs, how often the broker is asked whether it has them at all."""
 POLL_MS = 50
-TICKS = Counter("autonomy_planner_ticks", "Accepted ticks that this process folded", ["cause", "own"])
-TICK_SECONDS = Histogram("autonomy_planner_tick_seconds", "From the cut to the accepted seal, own ticks")
-LAST_TICK = Gauge("autonomy_planner_last_tick_timestamp_seconds", "Recorded time of the last accepted tick")
-VOID = Gauge("autonomy_planner_void_records", "Records of runs that do not count", ["kind"])
-ROLE = Gauge("autonomy_planner_leader", "1 while this process leads")
 
 
 @dataclass(slots=True)
@@ -63,9 +60,9 @@ class Planner:
     """One planner process.
 
     Attributes:
-        diverged: the tick that it folded and halted at.
         old_chain: where `autonomy.runs` ended when it started: up to there an accepted tick is still to come.
         carried: the gap between the sealed and the folded state that an approver accepted, as long as it stays the same.
+        known: heads that were accepted once, as pulses and its own file tell; a log without them is not the whole one.
     """
 
     process_id: str
@@ -79,20 +76,20 @@ class Planner:
     wake: Wake = field(default_factory=Wake)
     accepted: list[AcceptedTick] = field(default_factory=list)
     old_chain: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    heads: dict[int, Head] = field(default_factory=lambda: {0: GENESIS})
+    horizons: Horizons = field(default_factory=Horizons)
     candidate: Candidate | None = None
     seal_read_mono_ms: float = field(default_factory=clock.monotonic_ms)
     pulsed_mono_ms: float = 0.0
     asked_mono_ms: float = field(default_factory=clock.monotonic_ms)
-    halted: str = ""
-    diverged: AcceptedTick | None = None
+    standing_still: Halt = field(default_factory=Halt)
     carried: int = 0
+    known: KnownHeads = field(default_factory=KnownHeads)
     caught_up: bool = False
     stopping: bool = False
 
     async def run(self) -> None:
         """Fold the log, then lead or stand by until told to stop."""
-        ends = await self.reader.ends([RUNS, *INPUTS])
+        ends = await self.reader.ends([RUNS, *INPUTS, PULSE])
         self.old_chain = {RUNS: ends[RUNS]}
         while not self.stopping:
             await self.turn(POLL_MS)
@@ -100,19 +97,34 @@ class Planner:
                 self.caught_up = True
                 spare_collector()
                 log.info("caught up", extra={"tick": self.chain.head.tick, "bots": len(self.state.bots.rows)})
-            if self.caught_up and not self.halted and self.candidate is None and self.lead():
+                if lost := self.standing_still.look_for_lost_ticks(self.chain, self.known, self.state):
+                    self.halt(lost)
+            if self.caught_up and not self.stuck and self.candidate is None and self.lead():
                 await self.tick_if_due()
+
+    @property
+    def halted(self) -> str:
+        """Why it stands still; empty while it does not."""
+        return self.standing_still.why
+
+    @property
+    def stuck(self) -> str:
+        """Why nothing may be decided: a human must look, or, as long as that lasts, a place of the log that nobody can read."""
+        return self.halted or self.reader.fault
 
     def lead(self) -> bool:
         """Whether this process may append a tick now."""
         leads = self.election.leads(clock.monotonic_ms(), clock.now_ms())
-        ROLE.set(leads)
+        metrics.ROLE.set(leads)
         return leads
 
     async def turn(self, timeout_ms: int) -> None:
         """Read what came, fold the ticks whose inputs are here, say a pulse."""
         self.reader.pause_all_but({partition for partition in self.reader.positions if self.is_wanted(partition)})
         records, place = await self.reader.poll(timeout_ms), 0
+        if self.reader.lost and not self.halted:
+            # For good: what is appended in place of the lost records must not be taken for them. A start compares what is left.
+            self.halt(f"{self.reader.lost}; this planner stands on tick {self.chain.head.tick} with {self.chain.head.hash}")
         while place < len(records):
             if own := self.chain.take_own(records, place):
                 place += own
@@ -150,14 +162,32 @@ class Planner:
             return
         if record.topic == PULSE:
             received = decode(record.value, record.topic)
-            if not isinstance(received, Undecodable) and isinstance(received.event, PlannerPulse):
-                said_ms = ms_of(datetime.fromisoformat(received.time))
-                self.election.see(received.event, record.timestamp, said_ms, clock.monotonic_ms())
+            if not isinstance(received, Undecodable):
+                self.hear(received, record.timestamp)
             return
-        read = read_input(record.topic, record.partition, record.offset, record.value)
+        read = read_input(record.topic, record.partition, record.offset, record.value, record.key, record.headers)
         self.inbox.put(read)
         if not isinstance(read.event, Undecodable):
             self.wake.see(read.event, clock.monotonic_ms())
+            if isinstance(read.event, RunnerHeartbeat) and self.is_unknown(read.event):
+                self.wake.capacity = self.wake.work_waits = True
+
+    def hear(self, received: Received, appended_ms: int) -> None:
+        """Take a sign of life: who leads, and which head was known to whom."""
+        match received.event:
+            case PlannerPulse() as pulse:
+                self.election.see(pulse, appended_ms, ms_of(datetime.fromisoformat(received.time)), clock.monotonic_ms())
+                if not self.caught_up and pulse.role != "starting":
+                    self.known.note(pulse.head_tick, pulse.head_hash, f"planner {pulse.process_id}")
+            case ProbePulse() as probe if not self.caught_up and probe.applied is not None:
+                self.known.note(probe.applied.tick, probe.applied.hash, "the read models, by proof-api,")
+            case _:
+                pass  # ignored on purpose: a probe without a head says nothing here
+
+    def is_unknown(self, beat: RunnerHeartbeat) -> bool:
+        """Whether a heartbeat names an announcement that is not held here: the next tick asks for it, and should not be long in coming."""
+        held = self.state.runners.get(beat.process_id)
+        return beat.announcement is not None and (held is None or held.announcement != beat.announcement)
 
     async def apply(self, tick: AcceptedTick) -> None:
         """Fold an accepted tick: our own candidate, or somebody else's."""
@@ -177,24 +207,25 @@ class Planner:
     def followed(self, tick: AcceptedTick) -> bool:
         """Fold somebody else's tick; whether nothing differs from its seal."""
         try:
-            fault = follow(self.state, self.inbox.slice_to(tick.seal.cut), tick, self.carried)
+            slice_ = self.inbox.slice_to(tick.seal.cut)
+            fault = follow(self.state, slice_, tick, self.carried)
         except Broken as broken:
             # No state came of it, so there is none that an approver could let it go on from.
             self.halt(f"tick {tick.seal.tick} cannot be folded: {broken}")
             return False
         if fault is not None:
             self.halt(fault)
-            self.diverged = tick
+            self.standing_still.diverged, self.standing_still.diverged_root = tick, input_root(slice_)
         return fault is None
 
     def go_on_if_accepted(self) -> None:
         """Go on from a tick that was folded and differs, once an approver accepted just that."""
-        tick = self.diverged
-        if tick is None or not self.inbox.is_accepted(tick.seal.tick, tick.seal.state_hash, self.state.hash()):
+        if not self.standing_still.is_lifted(self.chain, self.state, self.inbox):
             return
-        log.warning("an approver accepted the difference", extra={"tick": tick.seal.tick})
-        self.halted, self.diverged = "", None
-        self.settle(tick, own=False, started_mono_ms=None)
+        tick = self.standing_still.lift()
+        log.warning("approvers accepted the difference", extra={"tick": self.chain.head.tick if tick is None else tick.seal.tick})
+        if tick is not None:
+            self.settle(tick, own=False, started_mono_ms=None)
 
     def settle(self, tick: AcceptedTick, *, own: bool, started_mono_ms: float | None) -> None:
         """Bookkeeping after a tick was folded."""
@@ -202,10 +233,9 @@ class Planner:
         self.state.head_tick = seal.tick
         self.carried = gap_to(seal, self.state)
         self.inbox.drop_to(seal.cut)
-        self.heads[seal.tick] = tick.head
-        oldest = min((live.job.tick for live in self.state.jobs.rows.values()), default=seal.tick + 1) - 1
-        for old in [number for number in self.heads if number < oldest]:
-            del self.heads[old]
+        self.horizons.settle(tick.head, self.state)
+        self.known.fold(tick.head)
+        self.standing_still.excuse(tick)
         self.seal_read_mono_ms = mono_ms
         waits = any(reason in seal.reason_counts for reason in (Reason.CONCURRENCY_LIMIT, Reason.BACKPRESSURE))
         self.wake.ticked(mono_ms, work_waits=waits)
@@ -213,18 +243,14 @@ class Planner:
             for record in queue:
                 if not isinstance(record.event, Undecodable):
                     self.wake.see(record.event, mono_ms)
-        TICKS.labels(seal.cause.value, str(own).lower()).inc()
-        LAST_TICK.set(seal.now.timestamp())
-        VOID.labels("record").set(self.chain.void_records)
-        VOID.labels("seal").set(self.chain.void_seals)
+        metrics.count(seal, self.chain, own=own)
         if own and started_mono_ms is not None:
-            TICK_SECONDS.observe((mono_ms - started_mono_ms) / 1000)
+            metrics.TICK_SECONDS.observe((mono_ms - started_mono_ms) / 1000)
             trace_tick(seal, self.state, mono_ms - started_mono_ms)
         if self.caught_up:
-            log.info("tick", extra={
-                "tick": seal.tick, "cause": seal.cause.value, "own": own, "evaluated": seal.evaluated,
-                "enqueued": seal.jobs_enqueued, "zeroJobs": seal.zero_jobs,
-            })  # fmt: skip
+            if self.settings.head_file is not None:
+                write_head_file(self.settings.head_file, tick.head)
+            metrics.log_tick(seal, own=own)
 
     def alive(self) -> frozenset[str]:
         """Jobs and processes that are expected to beat."""
@@ -264,7 +290,7 @@ class Planner:
         started = clock.monotonic_ms()
         inputs = TickInputs(
             tick=self.chain.head.tick + 1, try_id=clock.drawn_id(), process_id=self.process_id, head=self.chain.head,
-            horizon=self.horizon(), cut=cut, cause=cause, due_at_ms=due_ms,
+            horizon=self.horizons.now(self.state), cut=cut, cause=cause, due_at_ms=due_ms,
             now_ms=max(clock.now_ms(), self.chain.now_ms), elapsed_ms=round(started - self.seal_read_mono_ms),
         )  # fmt: skip
         self.state.begin()
@@ -292,14 +318,6 @@ class Planner:
         if self.candidate is not None:
             self.candidate = None
             self.state.undo()
-
-    def horizon(self) -> Head:
-        """Where a process without a snapshot starts.
-
-        Source: S7.
-        """
-        live = [live.job.tick for live in self.state.jobs.rows.values()]
-        return self.heads[min(live) - 1] if live else self.chain.head
 
     async def repair(self) -> None:
         """Say what makes reality follow the decisions; unacknowledged is fine, the next tick says it again.
@@ -345,7 +363,7 @@ class Planner:
 
     def halt(self, why: str) -> None:
         """Stop deciding, keep saying why: a human must look."""
-        self.halted = why
+        self.standing_still.why = why
         log.error("halted: %s", why)
 
     async def pulse(self) -> None:
@@ -356,45 +374,13 @@ class Planner:
         self.pulsed_mono_ms = mono_ms
         now_ms = clock.now_ms()
         self.election.measure(mono_ms, now_ms)
-        role = "halted" if self.halted else "starting" if not self.caught_up else self.election.role(mono_ms, now_ms)
+        role = "halted" if self.stuck else "starting" if not self.caught_up else self.election.role(mono_ms, now_ms)
         said = PlannerPulse(
             process_id=self.process_id, role=role, head_tick=self.chain.head.tick, head_hash=self.chain.head.hash,
-            next_tick_at=instant_of_ms(self.due_ms()), problem=(self.halted or self.election.problem)[:500],
+            next_tick_at=instant_of_ms(self.due_ms()), problem=(self.stuck or self.election.problem)[:500],
         )  # fmt: skip
         value = encode(said, source="autonomy/planner", subject=self.process_id, time=clock.now(), event_id=clock.drawn_id())
         try:
             await self.producer.send(PULSE, value, key=self.process_id.encode(), partition=0)
         except KafkaError as refusal:
             log.warning("no pulse: %r", refusal)
-
-
-async def build_planner(settings: PlannerSettings, process_id: str) -> Planner:
-    """Connect: the whole log from its beginning, the pulse from its recent end."""
-    counts = {topic.name: topic.partitions for topic in TOPICS}
-    starts = {topic: [0] * counts[topic] for topic in (RUNS, *INPUTS)}
-    reader = await LogReader.open(settings.kafka, {**starts, PULSE: [0]})
-    (end,) = (await reader.ends([PULSE]))[PULSE]
-    first = next(iter((await reader.consumer.beginning_offsets([p for p in reader.positions if p.topic == PULSE])).values()))
-    for partition in list(reader.positions):
-        if partition.topic == PULSE:
-            reader.seek(partition, max(first, end - 20))
-    producer = await build_producer(settings.kafka)
-    election = Election(process_id, settings.takeover_s, started_mono_ms=clock.monotonic_ms(), now_ms=clock.now_ms())
-    return Planner(process_id, settings, reader, producer, election)
-
-
-async def run_planner(settings: PlannerSettings) -> int:
-    """Run one planner process until SIGTERM; returns the exit code."""
-    planner = await build_planner(settings, clock.drawn_id())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: setattr(planner, "stopping", True))
-    try:
-        await planner.run()
-    except Broken as fault:
-        log.critical("broken: %s", fault)
-        return 1
-    finally:
-        await planner.reader.close()
-        await asyncio.wait_for(planner.producer.stop(), timeout=10)
-    return 0

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from autonomy.events import StageChanged
+from autonomy.identities import identity_of
 from autonomy.policy import GateThresholds
 from autonomy.values import FOUR_EYES, Drift, JobStatus, JobType, PromotionGate, Reason, Stage, ZeroJobs, class_of
 from planner.decide import Plan
@@ -222,8 +223,9 @@ def check_step_up(fact: StageChanged, state: State, now_ms: int) -> list[str]:
         found.append(f"{fact.bot_id} leaps from {fact.from_stage} to {fact.to_stage}")
     if fact.recommendation_id is None:
         found.append(f"{fact.bot_id} goes up without a recommendation")
-    if fact.to_stage in FOUR_EYES and len(set(fact.approved_by)) < 2:
-        found.append(f"{fact.bot_id} goes up to {fact.to_stage} on {len(set(fact.approved_by))} approval")
+    people = set(map(identity_of, fact.approved_by))
+    if fact.to_stage in FOUR_EYES and len(people) < 2:
+        found.append(f"{fact.bot_id} goes up to {fact.to_stage} on {len(people)} approval")
     bot = state.bots.rows.get(fact.bot_id)
     policy = state.policy.stages.get(fact.from_stage)
     if bot is None or policy is None:

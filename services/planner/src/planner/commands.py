@@ -43,10 +43,11 @@ from autonomy.events import (
     UnpinBot,
 )
 from autonomy.fleet import BotSpec, read_bot
+from autonomy.market_clock import continued_epoch_ms
 from autonomy.policy import read_policy
 from autonomy.values import Cause, Stage, derived_id
-from planner import graduation, stages
-from planner.endings import Say, cancel_jobs, close_session
+from planner import graduation, rules, stages
+from planner.endings import Say, cancel_job, cancel_jobs, close_session
 from planner.entities import Bot
 from planner.refusal import Refused
 from planner.state import State
@@ -70,6 +71,8 @@ def apply_command(state: State, command: Command, now_ms: int, say: Say) -> None
         return  # said twice: it acted once, and its first answer stands
     kind = command.wire
     try:
+        if state.revision >= 3:
+            rules.check_role(command)
         outcomes, counts = _act(state, command, now_ms, say)
     except Refused as refusal:
         say(CommandRejected(
@@ -88,7 +91,7 @@ def _act(state: State, command: Command, now_ms: int, say: Say) -> Answer:
         case ApprovePromotion() | RejectPromotion() | PinBot() | UnpinBot():
             _act_on_stage(state, command, now_ms, say)
         case PauseLoop() | ResumeLoop() | SetPolicy() | SetPromotionMode() | AcceptDivergence():
-            _act_on_fleet(state, command, say)
+            return (), _act_on_fleet(state, command, now_ms, say)
         case _:
             _act_on_bot(state, command, say)
     return (), {}
@@ -140,7 +143,9 @@ def _act_on_bot(state: State, command: Command, say: Say) -> None:
             raise Refused("UNKNOWN_COMMAND", "type", f"{command.wire} is not known to this planner")
 
 
-def _act_on_fleet(state: State, command: PauseLoop | ResumeLoop | SetPolicy | SetPromotionMode | AcceptDivergence, say: Say) -> None:
+def _act_on_fleet(
+    state: State, command: PauseLoop | ResumeLoop | SetPolicy | SetPromotionMode | AcceptDivergence, now_ms: int, say: Say
+) -> dict[str, int]:
     match command:
         case PauseLoop():
             _check_scope(state, command.scope, command.target)
@@ -149,22 +154,58 @@ def _act_on_fleet(state: State, command: PauseLoop | ResumeLoop | SetPolicy | Se
             if f"{command.scope}/{command.target}" not in state.pauses.rows:
                 raise Refused("NOT_PAUSED", "scope", f"{command.scope} {command.target} is not paused".replace("  ", " "))
             say(LoopResumed(scope=command.scope, target=command.target, actor=command.actor))
+        case SetPolicy() | SetPromotionMode() | AcceptDivergence():
+            return _change_rules(state, command, now_ms, say)
+        case _:
+            assert_never(command)
+    return {}
+
+
+def _change_rules(state: State, command: SetPolicy | SetPromotionMode | AcceptDivergence, now_ms: int, say: Say) -> dict[str, int]:
+    """Change what everything else is judged by, once enough approvers agreed; returns how many are missing, if any."""
+    change = _change_of(state, command, now_ms)
+    voices = rules.agreed(state, command, now_ms, say) if state.revision >= 3 else (command.actor,)
+    if not voices:
+        return {"APPROVERS_MISSING": 1}
+    if isinstance(change, ChainRepaired) and state.revision >= 3:
+        change = change.model_copy(update={"approved_by": voices})
+    market = state.policy.market
+    say(change)
+    if state.revision >= 3 and state.policy.market != market:
+        # A paper session has its market clock from its order: each goes on under a new one.
+        for _, bot in sorted(state.bots.rows.items()):
+            cancel_job(state, bot, bot.runner, Cause.CANCELLED_BY_POLICY, command.actor, say)
+    return {}
+
+
+def _change_of(state: State, command: SetPolicy | SetPromotionMode | AcceptDivergence, now_ms: int) -> PolicyChanged | ChainRepaired:
+    """The fact that a change of the rules becomes.
+
+    Raises:
+        Refused: it is none, or not possible.
+    """
+    match command:
         case SetPolicy():
-            _set_policy(command, say)
+            return _policy_of(state, command, now_ms)
         case SetPromotionMode():
             if state.policy.promotion_mode == command.mode:
                 raise Refused("UNCHANGED", "mode", f"the mode is {command.mode} already")
             policy = state.policy.model_copy(update={"promotion_mode": command.mode})
-            say(PolicyChanged(document=policy.model_dump(mode="json"), policy_hash=policy.hash(), actor=command.actor))
+            return PolicyChanged(document=policy.model_dump(mode="json"), policy_hash=policy.hash(), actor=command.actor)
         case AcceptDivergence():
-            if command.role != "approver":
-                raise Refused("FORBIDDEN", "role", "only an approver may accept a divergence")
             if command.tick > state.head_tick:
                 raise Refused("BAD_INPUT", "tick", f"must be an accepted tick, at most {state.head_tick}")
-            say(ChainRepaired(
-                at_tick=command.tick, sealed_state_hash=command.sealed_state_hash,
-                folded_state_hash=command.folded_state_hash, actor=command.actor, reason=command.reason,
-            ))  # fmt: skip
+            if state.revision >= 3 and command.input_root is None and command.abandoned is None:
+                raise Refused("BAD_INPUT", "inputRoot", "must name the root over the tick's inputs as they stand in the log now")
+            return ChainRepaired(
+                at_tick=command.tick,
+                sealed_state_hash=command.sealed_state_hash,
+                folded_state_hash=command.folded_state_hash,
+                actor=command.actor,
+                reason=command.reason,
+                input_root=command.input_root,
+                abandoned=command.abandoned,
+            )
         case _:
             assert_never(command)
 
@@ -266,9 +307,11 @@ def _release(state: State, bot: Bot, actor: str, say: Say) -> None:
         say(HoldReleased(bot_id=bot.id, kind="FAILURE", actor=actor))
 
 
-def _set_policy(command: SetPolicy, say: Say) -> None:
+def _policy_of(state: State, command: SetPolicy, now_ms: int) -> PolicyChanged:
     try:
         policy = read_policy(command.document)
+        if state.revision >= 3 and state.single.market_epoch_ms is not None and not state.single.is_new:
+            continued_epoch_ms(state.policy.market, policy.market, state.single.market_epoch_ms, now_ms)
     except BadInput as refusal:
         raise Refused("BAD_INPUT", refusal.field, refusal.limit) from refusal
-    say(PolicyChanged(document=policy.model_dump(mode="json"), policy_hash=policy.hash(), actor=command.actor))
+    return PolicyChanged(document=policy.model_dump(mode="json"), policy_hash=policy.hash(), actor=command.actor)

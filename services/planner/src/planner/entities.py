@@ -122,12 +122,14 @@ class Recommendation(Struct, frozen=True):
     Attributes:
         evidence_job: once the first of two approvers requested it, the one that they saw.
         requested_by: that approver.
+        policy: hash of the policy then: two people agree to the same thresholds too.
     """
 
     id: str
     to_stage: Stage
     evidence_job: str
     requested_by: str | None = None
+    policy: str = ""
 
 
 class Failure(Struct, frozen=True):
@@ -242,6 +244,8 @@ class RunnerProcess(Struct, frozen=True):
 
     Attributes:
         faults: name and reason of what its source of bars holds and cannot be used; empty in logs of before `life-3`.
+        announcement: hash of the announcement that this is.
+        named: the one that its last heartbeat named.
     """
 
     process_id: str
@@ -255,6 +259,13 @@ class RunnerProcess(Struct, frozen=True):
     symbols: tuple[SymbolOffer, ...] = ()
     stopping: bool = False
     faults: tuple[tuple[str, str], ...] = ()
+    announcement: str = ""
+    named: str = ""
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it beats with an announcement that is not the one held here."""
+        return self.named not in {"", self.announcement}
 
 
 class Pause(Struct, frozen=True):
@@ -265,6 +276,14 @@ class Pause(Struct, frozen=True):
     actor: str
     since_ms: int
     reason: str
+
+
+class Vote(Struct, frozen=True):
+    """The first approver's word for a change of the rules that needs two."""
+
+    command: str
+    actor: str
+    since_ms: int
 
 
 class Singletons(Struct, frozen=True):
@@ -283,3 +302,8 @@ class Singletons(Struct, frozen=True):
     promotions: tuple[tuple[int, int], ...] = ()
     last_offer: RunnerProcess | None = None
     refused: int = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody set a policy yet."""
+        return self.policy is DEFAULT or self.policy == DEFAULT

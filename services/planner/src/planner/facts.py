@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from autonomy import lifecycle
 from autonomy.errors import Broken
 from autonomy.events import (
+    AnnouncementRequested,
     BotChanged,
     BotDecision,
     BotPinned,
@@ -42,13 +43,14 @@ from autonomy.events import (
     PromotionRequested,
     PromotionWithdrawn,
     RecordQuarantined,
+    RuleVote,
     SessionClosed,
     StageChanged,
 )
-from autonomy.market_clock import day_number
+from autonomy.market_clock import continued_epoch_ms, day_number
 from autonomy.policy import GateThresholds, Policy, read_policy
 from autonomy.values import JobClass, JobType, PromotionGate, Stage, Verdict, ms_of
-from planner.entities import Bot, Drifted, LiveJob, Measure, Paper, Pause, Recommendation
+from planner.entities import Bot, Drifted, LiveJob, Measure, Paper, Pause, Recommendation, Vote
 from planner.state import ENQUEUE_WINDOW_MS, State
 
 BotFact = (
@@ -81,14 +83,19 @@ def fold_fact(state: State, event: Event, tick: int, seq: int, now_ms: int) -> N
             _register(state, event, now_ms)
         case LoopPaused() | LoopResumed() | PolicyChanged():
             _fold_fleet_fact(state, event, now_ms)
+        case RuleVote():
+            if event.complete:
+                state.votes.drop(event.subject)
+            else:
+                state.votes.put(event.subject, Vote(event.command, event.actor, now_ms))
         case CancelRequested():
             live = state.jobs.get(event.job_id)
             if live is not None and live.cancel is None:
                 state.jobs.put(event.job_id, replace(live, cancel=event.cause))
         case JobEnqueued():
             _enqueue(state, event, seq, now_ms)
-        case ChainRepaired():
-            pass  # ignored on purpose: a repair is for the proofs, it changes no decision
+        case ChainRepaired() | AnnouncementRequested():
+            pass  # ignored on purpose: a repair is for the proofs, a request for the runner; neither changes a decision
         case PlannerRun() | PlannerPulse() | ProbePulse() | RecordQuarantined() | _:
             # The codec refuses what is not of this topic; a seal never comes here.
             raise Broken(f"{event.wire} inside a tick")
@@ -102,8 +109,10 @@ def _fold_fleet_fact(state: State, event: LoopPaused | LoopResumed | PolicyChang
         case LoopResumed():
             state.pauses.drop(f"{event.scope}/{event.target}")
         case PolicyChanged():
-            before, policy = state.policy, read_policy(event.document)
-            state.single = replace(state.single, policy=policy)
+            before, policy, epoch_ms = state.policy, read_policy(event.document), state.single.market_epoch_ms
+            if state.revision >= 3 and epoch_ms is not None and not state.single.is_new:
+                epoch_ms = continued_epoch_ms(before.market, policy.market, epoch_ms, now_ms)
+            state.single = replace(state.single, policy=policy, market_epoch_ms=epoch_ms)
             if state.revision >= 2:
                 _forget_trees(state, before, policy)
         case _:
@@ -205,7 +214,7 @@ def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None
                 eligible_ms=now_ms, failure=None, evidence=None, epoch=bot.epoch + 1, recommendation=None, drift=None,
             ))  # fmt: skip
         case PromotionRecommended() | PromotionRequested() | PromotionWithdrawn():
-            state.bots.put(bot.id, _recommended(bot, event, state.revision))
+            state.bots.put(bot.id, _recommended(bot, event, state))
         case BotDecision():
             raise Broken("a decision is folded apart")
         case _:
@@ -244,15 +253,17 @@ def _moved(bot: Bot, event: StageChanged, now_ms: int) -> Bot:
     return moved
 
 
-def _recommended(bot: Bot, event: PromotionRecommended | PromotionRequested | PromotionWithdrawn, revision: int) -> Bot:
+def _recommended(bot: Bot, event: PromotionRecommended | PromotionRequested | PromotionWithdrawn, state: State) -> Bot:
     match event:
         case PromotionRecommended():
             return replace(bot, recommendation=Recommendation(event.recommendation_id, event.to_stage, event.evidence_job))
         case PromotionRequested():
             if bot.recommendation is None:
                 raise Broken(f"{bot.id}: an approval without a recommendation")
-            seen = bot.recommendation.evidence_job if revision < 2 or bot.evidence is None else bot.evidence.job_id
-            return replace(bot, recommendation=replace(bot.recommendation, requested_by=event.actor, evidence_job=seen))
+            seen = bot.recommendation.evidence_job if state.revision < 2 or bot.evidence is None else bot.evidence.job_id
+            policy = state.policy.hash() if state.revision >= 3 else ""
+            requested = replace(bot.recommendation, requested_by=event.actor, evidence_job=seen, policy=policy)
+            return replace(bot, recommendation=requested)
         case PromotionWithdrawn():
             rejected = bot.evidence.job_id if event.outcome == "REJECTED" and bot.evidence else bot.rejected_evidence
             return replace(bot, recommendation=None, rejected_evidence=rejected)

@@ -6,7 +6,6 @@ inputs, sorted by (topic, partition, offset), and then its own records: the same
 Source: S5, S6, S9, S11.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -14,7 +13,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from autonomy import lifecycle
-from autonomy.envelope import Undecodable, decode
+from autonomy.envelope import Undecodable, content_hash
 from autonomy.errors import Broken
 from autonomy.events import (
     AcceptDivergence,
@@ -67,42 +66,15 @@ from planner.entities import (
     RunnerProcess,
     SymbolOffer,
 )
+from planner.inputs import Input
 from planner.state import MAX_COMMANDS_REMEMBERED, State
 
-SUPERSEDING = frozenset({Cause.CANCELLED_BY_REVERT, Cause.CANCELLED_BY_CHANGE})
+SUPERSEDING = frozenset({Cause.CANCELLED_BY_REVERT, Cause.CANCELLED_BY_CHANGE, Cause.CANCELLED_BY_POLICY})
 """Ends that make room for the bot's next job: nobody wanted a rest."""
 
 
 COULD_NOT_RUN: Final = "COULD_NOT_RUN"
 """The end of a job that could not be done as things were: it says nothing about the input, and the bot rests as after one crash."""
-
-
-class Input(NamedTuple):
-    """One record of a slice; `digest` is the SHA-256 of its stored value."""
-
-    topic: str
-    partition: int
-    offset: int
-    event: Event | Undecodable
-    digest: bytes = b""
-
-
-def read_input(topic: str, partition: int, offset: int, value: bytes | None) -> Input:
-    """A stored record of an input topic, as every folder of the log takes it."""
-    received = decode(value, topic)
-    event = received if isinstance(received, Undecodable) else received.event
-    return Input(topic, partition, offset, event, hashlib.sha256(value or b"").digest())
-
-
-def input_root(slice_: Sequence[Input]) -> str:
-    """The hash over a slice's stored records, each in its place: an input edited later no longer fits its seal.
-
-    Source: R-F2.
-    """
-    whole = hashlib.sha256()
-    for record in slice_:
-        whole.update(f"{record.topic}|{record.partition}|{record.offset}|".encode() + record.digest)
-    return whole.hexdigest()
 
 
 class Search(NamedTuple):
@@ -312,7 +284,7 @@ def fold_beat(state: State, beat: RunnerHeartbeat, beats: set[str]) -> None:
     known = state.runners.get(beat.process_id) or RunnerProcess(beat.process_id)
     now = replace(
         known, silent_ms=0, research_slots=beat.research_slots, evolve_slots=beat.evolve_slots, runner_slots=beat.runner_slots,
-        stopping=beat.stopping,
+        stopping=beat.stopping, named=(beat.announcement or "") if state.revision >= 3 else "",
     )  # fmt: skip
     if now != known or state.runners.get(beat.process_id) is None:
         state.runners.put(beat.process_id, now)
@@ -335,8 +307,11 @@ def fold_capabilities(state: State, said: CapabilitiesAnnounced, beats: set[str]
         ),
         faults=tuple((fault.name, fault.reason) for fault in said.faults) if state.revision >= 3 else (),
     )
+    state.single = replace(state.single, last_offer=replace(process, process_id=""))
+    if state.revision >= 3:
+        announced = content_hash(said)
+        process = replace(process, announcement=announced, named=announced)
     state.runners.put(said.process_id, process)
-    state.single = replace(state.single, last_offer=replace(process, process_id="", silent_ms=0))
 
 
 def accrue_silence(state: State, beats: set[str], elapsed_ms: int) -> None:

@@ -14,6 +14,7 @@ from autonomy.events import (
     PromotionWithdrawn,
     StageChanged,
 )
+from autonomy.policy import Policy
 from autonomy.values import FOUR_EYES, NEXT_STAGE, Stage, Verdict, derived_id, instant_of_ms
 from planner import promotion_gates
 from planner.endings import Say
@@ -68,18 +69,23 @@ def withdraw_failed(bot: Bot, view: View, say: Say) -> bool:
     return True
 
 
-def withdraw_overtaken(bot: Bot, say: Say) -> bool:
-    """Withdraw what a first approver agreed to once newer evidence stands: two people agree to the same, or to nothing."""
+def withdraw_overtaken(bot: Bot, policy: Policy, say: Say) -> bool:
+    """Withdraw what a first approver agreed to once newer evidence or another policy stands: two agree to the same, or to nothing."""
     recommendation = bot.recommendation
-    if recommendation is None or recommendation.requested_by is None or not is_overtaken(bot, recommendation):
+    if recommendation is None or recommendation.requested_by is None:
         return False
-    withdraw(bot, "EVIDENCE_CHANGED", PLANNER, say)
+    changed = overtaken_by(bot, recommendation, policy)
+    if not changed:
+        return False
+    withdraw(bot, changed, PLANNER, say)
     return True
 
 
-def is_overtaken(bot: Bot, recommendation: Recommendation) -> bool:
-    """Whether the evidence is no longer the one that the first approver saw."""
-    return recommendation.evidence_job != (bot.evidence.job_id if bot.evidence else None)
+def overtaken_by(bot: Bot, recommendation: Recommendation, policy: Policy) -> str:
+    """What is no longer as the first approver saw it: EVIDENCE_CHANGED, POLICY_CHANGED, or nothing."""
+    if recommendation.evidence_job != (bot.evidence.job_id if bot.evidence else None):
+        return "EVIDENCE_CHANGED"
+    return "POLICY_CHANGED" if recommendation.policy not in {"", policy.hash()} else ""
 
 
 def withdraw(bot: Bot, cause: str, actor: str, say: Say, gates: tuple[GateResult, ...] = ()) -> None:

@@ -8,15 +8,42 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import NamedTuple
 
-from autonomy.events import AcceptDivergence
+from autonomy.events import AcceptDivergence, Head
+from autonomy.identities import identity_of
 from autonomy.topics import COMMANDS, INPUTS
-from planner.fold import Input
+from planner.inputs import Input
+from planner.rules import approvers_needed
+from planner.state import State
 
 MAX_WAITING = 200_000
 """Records; above it the reader fetches only what the next accepted tick needs."""
 MAX_TICKS_AHEAD = 256
 """Accepted ticks that wait for inputs; above it nothing more of the chain is fetched."""
+
+
+class Accepted(NamedTuple):
+    """What approvers have to name to let a halted planner go on.
+
+    Attributes:
+        tick: that differs, or after which the log lost ticks.
+        input_root: over the tick's inputs as they stand in the log; None where ticks are lost.
+        abandoned: the head that the log lost.
+    """
+
+    tick: int
+    sealed: str
+    folded: str
+    input_root: str | None
+    abandoned: Head | None
+
+    def is_named_by(self, said: AcceptDivergence) -> bool:
+        """Whether a command names just this."""
+        lost = None if said.abandoned is None else (said.abandoned.tick, said.abandoned.hash)
+        mine = None if self.abandoned is None else (self.abandoned.tick, self.abandoned.hash)
+        named = (said.tick, said.sealed_state_hash, said.folded_state_hash, said.input_root, lost)
+        return named == (self.tick, self.sealed, self.folded, self.input_root, mine)
 
 
 @dataclass(slots=True)
@@ -48,15 +75,14 @@ class Inbox:
         ends = cut.get(topic, ())
         return partition < len(ends) and position < ends[partition]
 
-    def is_accepted(self, tick: int, sealed: str, folded: str) -> bool:
-        """Whether an approver's word waits here that accepts this tick, with these state hashes and no others."""
-        named = (tick, sealed, folded)
-        return any(
-            isinstance(said := record.event, AcceptDivergence)
-            and said.role == "approver"
-            and (said.tick, said.sealed_state_hash, said.folded_state_hash) == named
+    def is_accepted(self, wanted: Accepted, state: State) -> bool:
+        """Whether enough approvers' words wait here that accept just this difference, and no other."""
+        voices = {
+            identity_of(said.actor)
             for record in self.waiting.get((COMMANDS, 0), ())
-        )
+            if isinstance(said := record.event, AcceptDivergence) and said.role == "approver" and wanted.is_named_by(said)
+        }
+        return len(voices) >= approvers_needed(state)
 
     def slice_to(self, cut: Mapping[str, Sequence[int]]) -> list[Input]:
         """Everything below a cut, sorted by (topic, partition, offset); nothing is dropped."""

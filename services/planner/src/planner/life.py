@@ -53,13 +53,13 @@ def _judge_search(state: State, search: Search, say: Say) -> None:
         return
     found = search.found
     verdict = judge_challenger(found, state.policy.evolution)
-    applied = verdict.wins and bot.stage is Stage.LAB and bot.paper is None and bot.hold is None
+    is_free = bot.stage is Stage.LAB and bot.paper is None and bot.hold is None and bot.recommendation is None
+    applied = verdict.wins and is_free and state.policy.evolution.winners == "APPLY"
     say(ChallengerJudged(
         bot_id=bot.id, job_id=search.job_id, verdict="WINS" if verdict.wins else "LOSES", applied=applied,
         findings=tuple(finding[:500] for finding in verdict.findings), challenger=found.challenger,
     ))  # fmt: skip
     if applied and found.challenger is not None:
-        graduation.withdraw(bot, "BOT_CHANGED", PLANNER, say)
         say(BotChanged(
             bot_id=bot.id, version=bot.version + 1, strategy=bot.strategy, parameters=found.challenger.parameters,
             symbol=bot.symbol, actor=PLANNER, evolved_by=search.job_id,
@@ -83,7 +83,7 @@ def live_on(state: State, view: View, tick: int, say: Say) -> Sight:
         if _stop_runner(state, bot, view, say):
             continue  # what is open is judged at the next tick, without that runner
         graduation.withdraw_failed(state.bots.rows[bot_id], view, say)
-        graduation.withdraw_overtaken(state.bots.rows[bot_id], say)
+        graduation.withdraw_overtaken(state.bots.rows[bot_id], state.policy, say)
         graduation.recommend(state.bots.rows[bot_id], view, tick, say)
         if is_auto:
             _apply(state, state.bots.rows[bot_id], view, held, say)

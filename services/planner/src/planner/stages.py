@@ -15,6 +15,7 @@ from autonomy.events import (
     RevertToLab,
     StageChanged,
 )
+from autonomy.identities import identity_of
 from autonomy.revert_plan import Standing, is_single, revert_plan
 from autonomy.values import Cause, Stage, derived_id, ms_of
 from planner import graduation, promotion_gates
@@ -62,7 +63,7 @@ def approve(state: State, bot: Bot, command: ApprovePromotion, view: View, say: 
     """Apply a recommendation, every gate asked again; for CANARY and LIVE the first of two approvers only requests it.
 
     Raises:
-        Refused: NO_RECOMMENDATION, ON_HOLD, GATES_FAIL, FORBIDDEN, OWN_REQUEST, EVIDENCE_CHANGED, STAGE_FULL.
+        Refused: NO_RECOMMENDATION, ON_HOLD, GATES_FAIL, FORBIDDEN, OWN_REQUEST, EVIDENCE_CHANGED, POLICY_CHANGED, STAGE_FULL.
     """
     recommendation = _open(bot, command.recommendation_id)
     if bot.hold is not None:
@@ -77,19 +78,23 @@ def approve(state: State, bot: Bot, command: ApprovePromotion, view: View, say: 
         if recommendation.requested_by is None:
             graduation.request(bot, recommendation, command.actor, say)
             return
-        if recommendation.requested_by == command.actor:
+        if is_same_person(recommendation.requested_by, command.actor, state):
             raise Refused(
                 "OWN_REQUEST", "actor", f"{command.actor} requested it: another approver must agree to {recommendation.to_stage.value}"
             )
-        if graduation.is_overtaken(bot, recommendation):
-            raise Refused(
-                "EVIDENCE_CHANGED", "recommendationId", f"{recommendation.requested_by} agreed on older evidence: look at the new one"
-            )
+        if changed := graduation.overtaken_by(bot, recommendation, state.policy):
+            older = "older evidence" if changed == "EVIDENCE_CHANGED" else "another policy"
+            raise Refused(changed, "recommendationId", f"{recommendation.requested_by} agreed on {older}: look at the new one")
         approved = (recommendation.requested_by, command.actor)
     if not graduation.has_room(graduation.by_stage(state), view, recommendation.to_stage):
         share = view.policy.promotion.max_share.get(recommendation.to_stage, 1.0)
         raise Refused("STAGE_FULL", "botId", f"{recommendation.to_stage.value} holds at most {share:.0%} of the fleet")
     graduation.promote(bot, recommendation, say, actor=command.actor, approved_by=approved, command_id=command.command_id)
+
+
+def is_same_person(first: str, second: str, state: State) -> bool:
+    """Whether two names are one person's; before `life-3` they were compared letter by letter."""
+    return identity_of(first) == identity_of(second) if state.revision >= 3 else first == second
 
 
 def reject(bot: Bot, command: RejectPromotion, say: Say) -> None:

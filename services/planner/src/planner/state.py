@@ -14,7 +14,7 @@ import msgspec
 from autonomy.errors import Broken
 from autonomy.policy import Policy
 from autonomy.values import JobClass
-from planner.entities import Bot, LiveJob, Pause, RunnerProcess, Singletons
+from planner.entities import Bot, LiveJob, Pause, RunnerProcess, Singletons, Vote
 
 HASH_BITS: Final = 256
 MAX_COMMANDS_REMEMBERED: Final = 100_000
@@ -42,22 +42,25 @@ def _bytes_of_singletons(value: Singletons) -> bytes:
     shown = (
         value.policy.hash(), value.market_epoch_ms, value.enqueues, value.searches, value.promotions, value.last_offer, value.refused,
     )  # fmt: skip
-    return _without_faults(_ENCODER.encode(shown))
-
-
-def _bytes_of_runner(process: RunnerProcess) -> bytes:
-    return _without_faults(_ENCODER.encode(process))
-
-
-def _without_faults(encoded: bytes) -> bytes:
-    # Announcements of before `life-3` named no faults, and had no such field: their processes hash as they did. No text holds this: quotes
-    # in a text are escaped.
-    return encoded.replace(b',"faults":[]', b"")
+    return _without_later(_ENCODER.encode(shown))
 
 
 def _bytes_of_bot(bot: Bot) -> bytes:
-    # Sessions of before `life-2` have no fingerprint, and had no such field: their bots hash as they did.
-    return _ENCODER.encode(bot).replace(b',"fingerprint":""}', b"}")
+    # Sessions of before `life-2` have no fingerprint, requests of before `life-3` no policy, and had no such fields: their bots hash as
+    # they did.
+    return _ENCODER.encode(bot).replace(b',"fingerprint":""}', b"}").replace(b',"policy":""}', b"}")
+
+
+def _bytes_of_runner(process: RunnerProcess) -> bytes:
+    return _without_later(_ENCODER.encode(process))
+
+
+def _without_later(encoded: bytes) -> bytes:
+    """Processes of before `life-3` named no announcement and no faults, and had no such fields: they hash as they did.
+
+    No text holds these bytes: quotes in a text are escaped.
+    """
+    return encoded.replace(b',"faults":[]', b"").replace(b',"announcement":"","named":""}', b"}")
 
 
 class ChangeLog:
@@ -229,6 +232,7 @@ class State:
         said: what was last published about a bot; beside the bots, so that saying something makes no other bot of one.
         retired: ids that are never used again.
         commands: ids that acted already, oldest first.
+        votes: changes of the rules that wait for a second approver, by subject.
         head_tick: the last accepted tick that was folded.
         revision: how the present tick is folded, one of `REVISIONS`; of the tick, so not part of the state hash.
     """
@@ -240,6 +244,7 @@ class State:
     pauses: Table[Pause] = field(default_factory=lambda: Table("pause"))
     retired: Table[int] = field(default_factory=lambda: Table("retired"))
     commands: Table[int] = field(default_factory=lambda: Table("command"))
+    votes: Table[Vote] = field(default_factory=lambda: Table("vote"))
     singles: Table[Singletons] = field(default_factory=_one)
     head_tick: int = 0
     revision: int = NEWEST
@@ -280,7 +285,7 @@ class State:
 
     def tables(self) -> tuple["Table[object]", ...]:
         """Every table, in a fixed order."""
-        return (self.bots, self.said, self.jobs, self.runners, self.pauses, self.retired, self.commands, self.singles)  # type: ignore[return-value] # Table is invariant; only entity-free methods are used
+        return (self.bots, self.said, self.jobs, self.runners, self.pauses, self.retired, self.commands, self.votes, self.singles)  # type: ignore[return-value] # Table is invariant; only entity-free methods are used
 
     def begin(self) -> None:
         """Open a candidate."""

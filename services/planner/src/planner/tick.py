@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from autonomy.chain import AcceptedTick, RunRecord, each_record, seal_hash, write_seal
 from autonomy.envelope import Ready
 from autonomy.errors import Broken
-from autonomy.events import BotDecision, Head, JobEnqueued, PlannerRun, StageChanged, TickRecord
+from autonomy.events import AnnouncementRequested, BotDecision, Head, JobEnqueued, PlannerRun, StageChanged, TickRecord
 from autonomy.market_clock import day_of, market_instant
 from autonomy.topics import DEFAULT_PARTITIONS
 from autonomy.values import (
@@ -32,9 +32,11 @@ from autonomy.values import (
 from planner.check import check, check_step_up, contradictions
 from planner.commands import apply_command
 from planner.decide import DECIDER, Plan, decide, with_job
+from planner.endings import Say
 from planner.facts import fold_fact, fold_own, said_of_gates
-from planner.fold import Input, fold_slice, input_root
+from planner.fold import fold_slice
 from planner.gates import findings
+from planner.inputs import Input, first_unlike, input_marks, input_root
 from planner.life import give_verdicts, live_on
 from planner.orders import extras_of, timeout_s_of
 from planner.promotion_gates import Gate, tree
@@ -44,6 +46,8 @@ from planner.view import View, build_view
 from planner.wishes import Decision
 
 MAX_ERRORS_SHOWN = 20
+MAX_ASKED = 100
+"""Processes that one tick asks to announce again; the others are asked by the next ones."""
 DECISION = BotDecision.wire
 
 
@@ -119,7 +123,7 @@ class Draft:
         self.written = list(each_record(self.facts, self.keys, inputs.tick, inputs.try_id, inputs.now_ms))
         for ours, stored in zip(self.written, theirs, strict=False):
             if (ours.key, ours.value, ours.kind) != (stored.key, stored.value, stored.kind):
-                return f"record {stored.seq} ({stored.kind}) is decided differently"
+                return f"record {stored.seq} ({stored.kind}) at offset {stored.offset} is decided differently"
         if len(self.written) != len(theirs):
             first = min(len(self.written), len(theirs)) + 1
             return f"record {first} is decided differently: {len(self.written)} are decided, {len(theirs)} stand there"
@@ -163,6 +167,7 @@ def draft(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Draft:
         said.append(fact)
         fold_fact(state, fact, inputs.tick, len(said), inputs.now_ms)
 
+    ask_again(state, say)
     give_verdicts(state, folded, say)
     for command in folded.commands:
         apply_command(state, command, inputs.now_ms, say)
@@ -184,6 +189,16 @@ def draft(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Draft:
         state.said.put(decision.bot_id, decision.key())
     keys = [*[key_of(fact, inputs.tick) for fact in said], *[decision.bot_id for decision in telling]]
     return Draft(state, plan, view, inputs, slice_, registered, errors, [*said, *told], keys)
+
+
+def ask_again(state: State, say: Say) -> None:
+    """Ask the processes that beat without an announcement held here to announce again, at each tick until they did.
+
+    A process that was silent for a lease is forgotten with its announcement; what it said once at its start is not said again by itself.
+    """
+    unknown = [process for _, process in sorted(state.runners.rows.items()) if process.is_unknown]
+    for process in unknown[:MAX_ASKED]:
+        say(AnnouncementRequested(process_id=process.process_id, announcement=process.named))
 
 
 def free_orphans(state: State) -> None:
@@ -274,7 +289,8 @@ def seal_of(drafted: Draft) -> PlannerRun:
     return PlannerRun(
         run_id=run_id_of(inputs.tick, inputs.try_id), tick=inputs.tick, prev_hash=inputs.head.hash,
         try_id=inputs.try_id, process_id=inputs.process_id, count=len(drafted.written), root=drafted.root,
-        cut=dict(inputs.cut), inputs=len(slice_), input_root=input_root(slice_), cause=inputs.cause, due_at=instant_of_ms(inputs.due_at_ms),
+        cut=dict(inputs.cut), inputs=len(slice_), input_root=input_root(slice_, state.revision),
+        input_marks=input_marks(slice_) if state.revision >= 3 else "", cause=inputs.cause, due_at=instant_of_ms(inputs.due_at_ms),
         now=instant_of_ms(inputs.now_ms), elapsed_ms=inputs.elapsed_ms, market_now=market_instant(drafted.view.market_day),
         state_hash=state.hash(), horizon=inputs.horizon, policy_hash=drafted.view.policy.hash(), decider=DECIDER,
         registered=drafted.registered, evaluated=len(plan.decisions), jobs_enqueued=len(plan.granted),
@@ -311,15 +327,28 @@ def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carrie
         state.undo()
         raise
     state.keep()
-    states = f"folded state {state.hash()}, sealed {seal.state_hash}"
-    if not has_its_inputs(seal, slice_):
-        return f"tick {seal.tick}: {states}; its {len(slice_)} inputs are not the {seal.inputs} that it sealed"
+    states = f"folded state {state.hash()}, sealed {seal.state_hash}, inputs {input_root(slice_)}"
+    if unlike := unlike_inputs(seal, slice_):
+        return f"tick {seal.tick}: {states}; {unlike}"
     return None if gap_to(seal, state) in {0, carried} else f"tick {seal.tick}: {states}"
 
 
 def has_its_inputs(seal: PlannerRun, slice_: Sequence[Input]) -> bool:
     """Whether these are the very inputs that the tick sealed."""
-    return (len(slice_), input_root(slice_)) == (seal.inputs, seal.input_root)
+    return (len(slice_), input_root(slice_, REVISIONS[seal.decider])) == (seal.inputs, seal.input_root)
+
+
+def unlike_inputs(seal: PlannerRun, slice_: Sequence[Input]) -> str:
+    """Which inputs are not those that the tick sealed, in words; empty when all are."""
+    if has_its_inputs(seal, slice_):
+        return ""
+    counted = f"its {len(slice_)} inputs are not the {seal.inputs} that it sealed"
+    found = first_unlike(slice_, seal.input_marks)
+    if found is None:
+        return counted
+    first, last = found
+    place = f"{first.topic}/{first.partition} at offset {first.offset}"
+    return f"{counted}: the first that differs is {place}" + ("" if first is last else f" to {last.topic}/{last.partition} {last.offset}")
 
 
 def gap_to(seal: PlannerRun, state: State) -> int:
@@ -330,20 +359,31 @@ def gap_to(seal: PlannerRun, state: State) -> int:
     return (int(seal.state_hash, 16) - int(state.hash(), 16)) % (1 << HASH_BITS)
 
 
-def re_decide(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carried: int = 0) -> str | None:
+def inputs_of(seal: PlannerRun, horizon: Head | None = None) -> TickInputs:
+    """What the shell drew for a sealed tick: recorded in its seal, and nowhere else."""
+    return TickInputs(
+        tick=seal.tick, try_id=seal.try_id, process_id=seal.process_id,
+        head=Head(tick=seal.tick - 1, offset=-1, hash=seal.prev_hash), horizon=horizon or seal.horizon, cut=seal.cut,
+        cause=seal.cause, due_at_ms=ms_of(seal.due_at), now_ms=ms_of(seal.now), elapsed_ms=seal.elapsed_ms,
+    )  # fmt: skip
+
+
+def re_decide(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carried: int = 0, horizon: Head | None = None) -> str | None:
     """Decide a sealed tick again and compare every byte; returns what differs, or None. The state is left at the tick.
 
     A state hash that differs by the gap of an accepted difference, and by nothing else, is taken as equal (`follow`).
 
+    Args:
+        state: at the tick before.
+        slice_: the tick's inputs.
+        accepted: the tick.
+        carried: the gap of an accepted difference.
+        horizon: as derived by the caller; without one that of the seal is taken as right.
+
     Source: R-F1.
     """
     seal = accepted.seal
-    inputs = TickInputs(
-        tick=seal.tick, try_id=seal.try_id, process_id=seal.process_id,
-        head=Head(tick=seal.tick - 1, offset=-1, hash=seal.prev_hash), horizon=seal.horizon, cut=seal.cut,
-        cause=seal.cause, due_at_ms=ms_of(seal.due_at), now_ms=ms_of(seal.now), elapsed_ms=seal.elapsed_ms,
-    )  # fmt: skip
-    drafted = draft(state, slice_, inputs)
+    drafted = draft(state, slice_, inputs_of(seal, horizon))
     if (fault := drafted.records_as(accepted)) is not None:
         return f"tick {seal.tick}: {fault}"
     decided = drafted.sealed().seal

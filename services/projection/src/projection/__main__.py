@@ -3,6 +3,7 @@
 import asyncio
 import sys
 
+from autonomy.cluster import run_on_log
 from autonomy.telemetry import set_up
 from projection.app import run_projection
 from projection.settings import ProjectionSettings
@@ -12,7 +13,7 @@ def main() -> int:
     """Run until told to stop."""
     settings = ProjectionSettings()
     set_up("projection", settings.log_level, settings.metrics_port)
-    return asyncio.run(run_projection(settings))
+    return asyncio.run(run_on_log(settings.kafka, lambda: run_projection(settings)))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from autonomy.chain import Chain
 from autonomy.envelope import encode
 from autonomy.errors import Broken, Retryable
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
-from autonomy.postgres import GONE, NOT_READY, connect
+from autonomy.postgres import GONE, NOT_READY, connect, is_refusal, words_of
 from autonomy.telemetry import is_traced
 from autonomy.topics import INPUTS, PULSE, QUARANTINE, RUNS, TOPICS
 from autonomy.values import derived_id
@@ -52,8 +52,11 @@ PARTITION_BYTES = 2 << 20
 IN_FLIGHT = 3
 """Parts of batches on their way to the database at once: a tick is applied in one go, and the database shall not wait for it."""
 RETRY_S = 0.5
+REFUSED_RETRY_S = 5.0
 COMMIT_TIMEOUT_S = 30
 PULSES_BACK = 50
+EVERYTHING = 1 << 62
+"""More records than a topic has."""
 SWITCH_S = 0.000_5
 LOST = (
     psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.IdleInTransactionSessionTimeout, psycopg.errors.TransactionTimeout,
@@ -130,14 +133,15 @@ class Projection:
         self.taken += len(records)
         self.loose += len(records)
         self.read_in_order(quiet=not records)
-        if not self.taken and not applied:
+        news = self.look_around()
+        if not self.taken and not applied and not news:
             await self.settle()
             return False
         now_ms, left = clock.monotonic_ms(), self.reader.lag() if records else 0
         if left >= PART:
             self.far_ms = now_ms
         late = now_ms - self.since_ms > LONGEST_MS or now_ms - self.far_ms > SHORTLY_MS
-        if late or not left or self.taken >= self.settings.batch:
+        if late or news or not left or self.taken >= self.settings.batch:
             await self.settle(IN_FLIGHT - 1)
             await self._begin_commit()
         elif self.loose >= PART:
@@ -145,6 +149,12 @@ class Projection:
             self.writing.append((self.writer.write(self.intake.model.changes.take_done()), None))
             self.loose = 0
         return True
+
+    def look_around(self) -> bool:
+        """Keep in the rows what of the log cannot be read, as long as that lasts; returns whether that is another thing than before."""
+        for partition, offset, why in self.reader.obstacles.take_skipped():
+            self.intake.leave_out(partition, offset, why, clock.now())
+        return self.intake.model.signs.reading(self.reader.fault, clock.now())
 
     async def commit(self) -> None:
         """Rows and offsets, in one transaction; what goes to quarantine is said before, at least once."""
@@ -231,9 +241,10 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     async with AsyncExitStack() as unless_whole:
         writer = await Writer.open(settings.database_url, settings.schema_name)
         unless_whole.push_async_callback(writer.close)
-        reader = await LogReader.open(settings.kafka, starts, PARTITION_BYTES)
+        reader = await LogReader.open(settings.kafka, starts, PARTITION_BYTES, goes_on=not read_only_log)
         unless_whole.push_async_callback(reader.close)
-        await skip_expired_pulses(reader)
+        await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
+        await reader.start_near_end(TopicPartition(QUARANTINE, 0), EVERYTHING)
         producer = await build_producer(settings.kafka)
         unless_whole.pop_all()
     intake = Intake(model, chain, offsets, head, spans=RowSpans() if is_traced() and not read_only_log else None)
@@ -243,14 +254,6 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     for (topic, number), offset in offsets.next_offset.items():
         intake.positions[(topic, number)] = offset
     return Projection(settings, writer, reader, producer, intake, read_only_log=read_only_log)
-
-
-async def skip_expired_pulses(reader: LogReader) -> None:
-    """Pulses expire, and only the newest matter: start near their end."""
-    partition = TopicPartition(PULSE, 0)
-    (end,) = (await reader.ends([PULSE]))[PULSE]
-    first = (await reader.consumer.beginning_offsets([partition]))[partition]
-    reader.seek(partition, max(first, reader.positions[partition], end - PULSES_BACK))
 
 
 async def run_projection(settings: ProjectionSettings) -> int:
@@ -270,8 +273,11 @@ async def run_projection(settings: ProjectionSettings) -> int:
         try:
             projection = await build_projection(settings)
         except (*NOT_READY, *LOST, KafkaError, Retryable) as refusal:
-            log.warning("waiting for Kafka or PostgreSQL: %r", refusal)
-            await asyncio.sleep(RETRY_S)
+            if is_refusal(refusal):
+                log.critical("PostgreSQL refuses: %s", words_of(refusal))
+            else:
+                log.warning("waiting for Kafka or PostgreSQL: %r", refusal)
+            await asyncio.sleep(REFUSED_RETRY_S if is_refusal(refusal) else RETRY_S)
             continue
         current[:] = [projection]
         try:

@@ -14,6 +14,7 @@ from typing import assert_never
 from autonomy.chain import AcceptedTick
 from autonomy.envelope import event_id_of
 from autonomy.events import (
+    AnnouncementRequested,
     AttemptRefused,
     BotChanged,
     BotPinned,
@@ -46,6 +47,7 @@ from autonomy.events import (
     PromotionWithdrawn,
     RecordQuarantined,
     ResearchSummary,
+    RuleVote,
     RunnerBar,
     RunnerHeartbeat,
     SessionClosed,
@@ -63,8 +65,8 @@ from projection.signs import Signs
 
 TickFact = (
     CommandAccepted | CommandRejected | BotRegistered | BotChanged | BotRetired | StageChanged | LoopPaused | LoopResumed
-    | PolicyChanged | HoldPlaced | HoldReleased | CancelRequested | ChainRepaired | BotPinned | BotUnpinned
-    | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | SessionClosed
+    | PolicyChanged | HoldPlaced | HoldReleased | CancelRequested | RuleVote | AnnouncementRequested | ChainRepaired | BotPinned
+    | BotUnpinned | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | SessionClosed
 )  # fmt: skip
 NO_DRIFT: Row = {"drift": None, "drift_at": None, "demote": None}
 
@@ -144,8 +146,10 @@ class Model:
                     self.changes.put("commands", (event.command_id,), asked | rows.answer_row(event, said.tick))
             case LoopPaused() | LoopResumed() | PolicyChanged() | ChainRepaired():
                 self._fleet_fact(event, said)
-            case CancelRequested():
-                pass  # ignored on purpose: a row changes when JobCancelled takes effect, not when it is decided
+            case CancelRequested() | RuleVote() | AnnouncementRequested():
+                # Ignored on purpose: a row changes when JobCancelled takes effect, not when it is decided; a vote shows in its command's
+                # answer; a request is for the runner.
+                pass
             case _:
                 assert_never(event)
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from aiokafka import TopicPartition
+
 from autonomy.chain import AcceptedTick, Chain, read_record
 from autonomy.envelope import Received, Undecodable, decode
 from autonomy.events import AttemptRefused, CapabilitiesAnnounced, Command, Head, RecordQuarantined, RunnerBar, RunnerHeartbeat
 from autonomy.kafka import Record
 from autonomy.lifecycle import MAX_PENDING, JobStep
-from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNNERS, RUNS
+from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNNERS, RUNS, WITHOUT_AUTHORITY
 from projection.apply import Model
 from projection.rows import instant
 from projection.store import Offsets, Progress
@@ -65,7 +67,8 @@ class Intake:
         if record.topic == RUNS:
             self._take_run(record, at)
             return
-        again = record.offset < self.offsets.applied.get(key, 0)
+        # Nothing in a topic without authority is read a second time; a lower offset than before is that of one made anew.
+        again = record.topic not in WITHOUT_AUTHORITY and record.offset < self.offsets.applied.get(key, 0)
         received = decode(record.value, record.topic)
         if isinstance(received, Undecodable):
             if not again:
@@ -125,6 +128,13 @@ class Intake:
             reason=reason, at=at,
         ))  # fmt: skip
 
+    def leave_out(self, partition: TopicPartition, offset: int, why: str, at: datetime) -> None:
+        """What cannot be read of a topic without authority is kept like a record that cannot, at the place where it begins."""
+        self.quarantined += 1
+        self.said.append(
+            self.model.quarantine(topic=partition.topic, partition=partition.partition, offset=offset, value=b"", reason=why, at=at)
+        )
+
     def apply_ready_ticks(self) -> int:
         """Apply the accepted ticks whose commands and bars were read; returns how many.
 
@@ -165,7 +175,7 @@ class Intake:
         moved: dict[Key, tuple[int, int]] = {}
         for key, position in self.positions.items():
             nexts = self._resume(key, position, applied_head.offset)
-            applied = max(position, self.offsets.applied.get(key, 0))
+            applied = position if key[0] in WITHOUT_AUTHORITY else max(position, self.offsets.applied.get(key, 0))
             if nexts != self.offsets.next_offset.get(key) or applied != self.offsets.applied.get(key):
                 moved[key] = (nexts, applied)
         before = {key: self.offsets.next_offset[key] for key in moved if key in self.offsets.next_offset}

@@ -317,7 +317,7 @@ def repair_row(event: ChainRepaired, tick: int) -> Row:
     """A difference that an approver accepted."""
     return {
         "at_tick": event.at_tick, "tick": tick, "sealed_state_hash": event.sealed_state_hash,
-        "folded_state_hash": event.folded_state_hash, "actor": event.actor, "reason": event.reason,
+        "folded_state_hash": event.folded_state_hash, "actor": ", ".join(event.approved_by) or event.actor, "reason": event.reason,
     }  # fmt: skip
 
 

@@ -14,10 +14,11 @@ from autonomy import lifecycle
 from autonomy.envelope import Received
 from autonomy.events import CapabilitiesAnnounced, HeldJob, JobStarted, PlannerPulse, ProbePulse, RunnerHeartbeat
 from autonomy.lifecycle import JobFold
-from autonomy.values import JobStatus
+from autonomy.values import JobStatus, derived_id
 from projection.bot_now import Row
 from projection.rows import Changes, pulse_row
 
+PROJECTION = derived_id("projection")
 MAX_UNMATCHED = 200
 """Claims remembered per process: more than a process holds jobs; the oldest goes first."""
 
@@ -31,12 +32,16 @@ class Signs:
         unmatched: per process the claims that beat and are not known yet, with the time of the beat; the oldest first.
         touched: processes whose row changed in the open batch.
         pulses: the newest of each source and process in the open batch, with its time of append.
+        fault: what of the log this projection cannot read, in words; None before it has looked.
+        looked_at: when that was last so, until the next batch takes it along.
     """
 
     rows: dict[str, Row] = field(default_factory=dict)
     unmatched: dict[str, dict[str, str]] = field(default_factory=dict)
     touched: dict[str, None] = field(default_factory=dict)
     pulses: dict[tuple[type, str], tuple[Received, datetime]] = field(default_factory=dict)
+    fault: str | None = None
+    looked_at: datetime | None = None
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, object]]) -> "Signs":
@@ -85,6 +90,13 @@ class Signs:
         if isinstance(event, PlannerPulse | ProbePulse):  # nothing else is on the pulse topic
             self.pulses[type(event), event.process_id] = (received, at)
 
+    def reading(self, fault: str, at: datetime) -> bool:
+        """What of the log this projection cannot read, said with each batch while that lasts; returns whether it is worth a batch."""
+        before, self.fault = self.fault, fault
+        if fault or before != fault:
+            self.looked_at = at
+        return fault != (before or "")
+
     def finish(self, changes: Changes) -> None:
         """The rows of the processes that changed, as they are now, and their newest pulses."""
         for process_id in self.touched:
@@ -93,7 +105,10 @@ class Signs:
         for received, at in self.pulses.values():
             row = pulse_row(received, at)
             changes.put("pulses", (row["source"], row["process_id"]), row)
-        self.touched, self.pulses = {}, {}
+        if self.looked_at is not None:
+            row = own_row(self.fault or "", self.looked_at)
+            changes.put("pulses", (row["source"], row["process_id"]), row)
+        self.touched, self.pulses, self.looked_at = {}, {}, None
 
     def _process(self, process_id: str, at: datetime) -> Row:
         """The row of a process, to be changed."""
@@ -103,6 +118,14 @@ class Signs:
             row = self.rows[process_id] = _new_process(process_id, at)
             self.unmatched[process_id] = {}
         return row
+
+
+def own_row(fault: str, at: datetime) -> Row:
+    """The projection's own sign of life; there is one projection, whichever process it is."""
+    return {
+        "source": "projection", "process_id": PROJECTION, "role": "stuck" if fault else "reading", "head_tick": 0,
+        "next_tick_at": None, "problem": fault, "said_at": at, "appended_at": at,
+    }  # fmt: skip
 
 
 def _holds(held: HeldJob, fold: JobFold) -> bool:

@@ -18,6 +18,7 @@ import psycopg
 from prometheus_client import Histogram
 
 from autonomy.errors import Retryable
+from autonomy.postgres import ENCODING, check_session
 from projection.rows import Changes
 from projection.store import Connection, Progress, commit, write
 from projection.tracing import Noted, trace_rows
@@ -50,6 +51,7 @@ class Writer:
 
         Raises:
             psycopg.Error: the database does not answer, or refuses.
+            Unfit: its text would not be what was said.
         """
         thread = ThreadPoolExecutor(1, "projection-writer")
         try:
@@ -100,4 +102,11 @@ def _connect(url: str, schema: str) -> Connection:
         "synchronous_commit": "off",
     }  # fmt: skip
     options = " ".join(f"-c {name}={value}" for name, value in (settings | KEEPALIVE).items())
-    return psycopg.connect(url, options=options, connect_timeout=CONNECT_TIMEOUT_S)
+    # Rows go as UTF-8 bytes: what a role or PGCLIENTENCODING says of the encoding would turn them into other letters, without an error.
+    connection = psycopg.connect(url, options=options, connect_timeout=CONNECT_TIMEOUT_S, client_encoding=ENCODING)
+    try:
+        check_session(*(str(connection.info.parameter_status(f"{side}_encoding")) for side in ("server", "client")))
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autonomy import clock
 from autonomy.errors import BadInput, Broken
-from autonomy.postgres import NOT_READY
+from autonomy.postgres import NOT_READY, is_refusal, words_of
 from proof_api import problems
 from proof_api.auth import Operators
 from proof_api.commands import Desk
@@ -121,5 +121,5 @@ async def keep_pool(context: Context) -> None:
         try:
             context.pool = await Pool.open(context.settings.database_url)
         except NOT_READY as refusal:
-            log.warning("waiting for PostgreSQL: %r", refusal)
+            log.log(logging.ERROR if is_refusal(refusal) else logging.WARNING, "waiting for PostgreSQL: %s", words_of(refusal))
             await asyncio.sleep(RETRY_S)

@@ -12,7 +12,7 @@ from typing import Final, cast
 
 import asyncpg
 
-from autonomy.postgres import prepare
+from autonomy.postgres import check_schema, check_session, prepare
 from autonomy.read_model import SCHEMA
 
 SIZE: Final = 8
@@ -39,7 +39,8 @@ class Pool:
             OSError, asyncpg.PostgresError: the database does not answer, or refuses.
         """
         return cls(await asyncpg.create_pool(
-            url, min_size=1, max_size=SIZE, command_timeout=QUERY_TIMEOUT_S, timeout=LEND_TIMEOUT_S, init=prepare, reset=as_it_is,
+            url, min_size=1, max_size=SIZE, command_timeout=QUERY_TIMEOUT_S, timeout=LEND_TIMEOUT_S, init=make_ready,
+            reset=as_it_is,
             server_settings={"search_path": SCHEMA},
         ))  # fmt: skip
 
@@ -62,6 +63,18 @@ class Pool:
     def terminate(self) -> None:
         """Drop every connection."""
         self.driver.terminate()
+
+
+async def make_ready(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Look at a new session before it is lent.
+
+    Raises:
+        Unfit: it would read wrong, or elsewhere.
+    """
+    settings = connection.get_settings()
+    check_session(settings.server_encoding, settings.client_encoding)
+    await check_schema(connection, SCHEMA)
+    await prepare(connection)
 
 
 async def as_it_is(_connection: object) -> None:

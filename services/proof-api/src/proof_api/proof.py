@@ -37,7 +37,8 @@ class LogFacts:
         last_tick_ms: time of the newest accepted tick, as its seal says.
         halted: why a living planner halted, while none leads.
         standby_halted: the same, while another one leads.
-        diverged: where the read model's head and this chain disagree.
+        diverged: where the read model's head and this chain disagree, or what the log lost.
+        blind: what of the chain this process cannot read; then it knows nothing about ticks, and says so.
     """
 
     head_tick: int | None = None
@@ -52,6 +53,7 @@ class LogFacts:
     halted: str = ""
     standby_halted: str = ""
     diverged: str = ""
+    blind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +62,19 @@ class ReadFacts:
 
     Attributes:
         age_ms: since the snapshot was taken; None if there is none.
-        problem: why PostgreSQL does not answer now.
+        problem: why PostgreSQL does not answer now, or, if `refused`, why it will not have this process.
         probe_age_ms: age of the newest probe that the projection applied; None if it never applied one.
         waited_ms: since this process began to look.
+        stuck: what of the log the projection cannot read.
         body: the document's parts that come from rows.
     """
 
     age_ms: float | None = None
     problem: str = ""
+    refused: bool = False
     probe_age_ms: float | None = None
     waited_ms: float = 0.0
+    stuck: str = ""
     applied_tick: int = 0
     applied_hash: str = ""
     applied_offset: int = -1
@@ -119,13 +124,15 @@ def judge(log: LogFacts, read: ReadFacts, now_ms: int) -> Judgement:
     postgres_ok = not read.problem and read.age_ms is not None and read.age_ms <= SNAPSHOT_MS
     kafka_ok = log.seen_age_ms is not None and log.seen_age_ms <= HEAD_SEEN_MS
     behind = behind_of(log, read, postgres_ok=postgres_ok)
-    planner = planner_check(log, read, now_ms) if kafka_ok else "unknown"
+    planner = planner_check(log, read, now_ms) if kafka_ok and not log.blind else "unknown"
     checks = {
         "kafka": "ok" if kafka_ok else "down",
         "postgres": "ok" if postgres_ok else "down",
-        "projection": projection_check(behind, postgres_ok=postgres_ok),
+        "projection": projection_check(behind, postgres_ok=postgres_ok) if not read.stuck or not postgres_ok else "down",
         "planner": planner,
-        "chain": "broken" if log.diverged or log.halted or log.standby_halted else ("ok" if log.head_hash is not None else "unknown"),
+        "chain": "broken"
+        if log.diverged or log.blind or log.halted or log.standby_halted
+        else ("ok" if log.head_hash is not None else "unknown"),
         "canary": "off",
     }
     status, code, reason = grade(log, read, behind, postgres_ok=postgres_ok, kafka_ok=kafka_ok)
@@ -164,9 +171,13 @@ def behind_of(log: LogFacts, read: ReadFacts, *, postgres_ok: bool) -> Behind:
 def grade(log: LogFacts, read: ReadFacts, behind: Behind, *, postgres_ok: bool, kafka_ok: bool) -> tuple[Status, int, str]:
     """Status and HTTP code, the worst first."""
     if not postgres_ok:
-        return "unavailable", 503, f"PostgreSQL does not answer: {read.problem or 'no recent snapshot'}"
+        return "unavailable", 503, f"PostgreSQL {'refuses' if read.refused else 'does not answer'}: {read.problem or 'no recent snapshot'}"
     if log.diverged or log.halted:
         return "unavailable", 503, f"the chain is broken: {log.diverged or log.halted}"
+    if log.blind:
+        return "unavailable", 503, f"this process cannot read the log: {log.blind}"
+    if read.stuck:
+        return "unavailable", 503, f"the projection cannot read the log: {read.stuck}"
     if log.seen_age_ms is None or log.seen_age_ms > HEAD_LOST_MS:
         return "unavailable", 503, "Kafka was not seen for over 30 s"
     # Without Kafka nothing new can arrive: only what the projection was behind before that is the projection's own.

@@ -15,7 +15,7 @@ import asyncpg
 
 from autonomy import clock
 from autonomy.policy import DEFAULT
-from autonomy.postgres import NOT_READY, connect, words_of
+from autonomy.postgres import NOT_READY, connect, is_refusal, words_of
 from autonomy.read_model import CHANNEL, SCHEMA
 from autonomy.values import iso, ms_of
 from proof_api.now import lease_of
@@ -35,6 +35,7 @@ KINDS = ("backtest", "evolve", "runner")
 COUNTED = ("void_records", "void_seals", "void_steps", "quarantined")
 HEAD_SQL = "SELECT * FROM projection_head"
 PROBE_SQL = "SELECT max(said_at) FROM pulses WHERE source = 'probe'"
+STUCK_SQL = "SELECT problem FROM pulses WHERE source = 'projection'"
 RUNS_SQL = "SELECT * FROM autonomy_planner_runs ORDER BY tick DESC LIMIT $1"
 JOBS_SQL = "SELECT id, bot_id, job_type, status, created_at FROM bot_jobs ORDER BY created_at DESC, seq DESC LIMIT $1"
 LIVE_SQL = """
@@ -84,6 +85,7 @@ class Snapshots:
     """Keeps the newest picture; `changed` is set after each.
 
     Attributes:
+        problem, refused: why there is no newer picture, and whether the database itself said no.
         started_mono_ms: when this process began to look.
     """
 
@@ -91,6 +93,7 @@ class Snapshots:
     stuck_minutes: int
     picture: Picture | None = None
     problem: str = "no snapshot yet"
+    refused: bool = False
     taken: int = 0
     started_mono_ms: float = field(default_factory=clock.monotonic_ms)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -100,15 +103,16 @@ class Snapshots:
         """The read side of the proof, with today's ages."""
         picture = self.picture
         if picture is None:
-            return ReadFacts(problem=self.problem)
+            return ReadFacts(problem=self.problem, refused=self.refused)
         read = picture.read
         probe_age = None if picture.probe_said_ms is None else float(max(0, clock.now_ms() - picture.probe_said_ms))
         mono_ms = clock.monotonic_ms()
         return ReadFacts(
-            age_ms=mono_ms - picture.mono_ms, problem=self.problem, probe_age_ms=probe_age, waited_ms=mono_ms - self.started_mono_ms,
+            age_ms=mono_ms - picture.mono_ms, problem=self.problem, refused=self.refused,
+            probe_age_ms=probe_age, waited_ms=mono_ms - self.started_mono_ms,
             applied_tick=read.applied_tick, applied_hash=read.applied_hash, applied_offset=read.applied_offset,
             last_tick_ms=read.last_tick_ms, tick_interval_s=read.tick_interval_s, loop_enabled=read.loop_enabled,
-            paused_by=read.paused_by, body=read.body,
+            paused_by=read.paused_by, stuck=read.stuck, body=read.body,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -117,8 +121,8 @@ class Snapshots:
             try:
                 await self._watch()
             except NOT_READY as refusal:
-                self.problem = words_of(refusal)
-                log.warning("PostgreSQL does not answer: %r", refusal)
+                self.problem, self.refused = words_of(refusal), is_refusal(refusal)
+                log.warning("PostgreSQL %s: %r", "refuses" if self.refused else "does not answer", refusal)
                 await asyncio.sleep(0.2)
 
     async def _watch(self) -> None:
@@ -128,7 +132,7 @@ class Snapshots:
             while True:
                 self.wake.clear()
                 self.picture = await take(connection, self.stuck_minutes)
-                self.problem = ""
+                self.problem, self.refused = "", False
                 self.taken += 1
                 async with self.changed:
                     self.changed.notify_all()
@@ -144,6 +148,7 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         head = await connection.fetchrow(HEAD_SQL)
         probe = await connection.fetchval(PROBE_SQL)
+        stuck = await connection.fetchval(STUCK_SQL)
         runs = await connection.fetch(RUNS_SQL, RUNS_SHOWN)
         jobs = await connection.fetch(JOBS_SQL, JOBS_SHOWN)
         live = await connection.fetch(LIVE_SQL)
@@ -170,7 +175,7 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         applied_tick=head["tick"] if head else 0, applied_hash=head["hash"] if head and head["tick"] else "",
         applied_offset=head["log_offset"] if head else -1, last_tick_ms=ms_of(last["started_at"]) if last else None,
         tick_interval_s=float(document["tick_interval_s"]), loop_enabled=fleet_pause is None,
-        paused_by=_pause(fleet_pause) if fleet_pause else None, body=body,
+        paused_by=_pause(fleet_pause) if fleet_pause else None, stuck=stuck or "", body=body,
     )  # fmt: skip
     return Picture(
         mono_ms=clock.monotonic_ms(), rev=head["rev"] if head else 0, read=read, counts=count_bots(counts),

@@ -7,14 +7,17 @@ whatever needs positions and cuts reads with `autonomy.kafka`. All its defaults 
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
+from faststream.security import BaseSecurity, SASLOAuthBearer, SASLScram512
 from faststream.specification import AsyncAPI
 
 from autonomy.errors import Retryable
 from autonomy.events import CATALOGUE, AttemptRefused, Command, ProbePulse
+from autonomy.kafka_access import KafkaAccess
+from autonomy.kafka_clients import client_options
 from autonomy.topics import COMMANDS, PULSE
 
 log = logging.getLogger(__name__)
@@ -24,10 +27,10 @@ LOST: Final = (KafkaError, OSError, TimeoutError, Retryable)
 """Kafka does not answer now; a record that was being sent may land later."""
 
 
-def build_broker(kafka: str) -> KafkaBroker:
+def build_broker(kafka: str | KafkaAccess) -> KafkaBroker:
     """A broker with this process's publishers declared; it connects when it is started."""
     broker = KafkaBroker(
-        kafka, acks="all", enable_idempotence=True, request_timeout_ms=REQUEST_TIMEOUT_MS, retry_backoff_ms=100,
+        **broker_options(kafka), acks="all", enable_idempotence=True, request_timeout_ms=REQUEST_TIMEOUT_MS, retry_backoff_ms=100,
         metadata_max_age_ms=30_000, max_request_size=1_100_000, linger_ms=0, client_id="autonomy-proof-api", logger=None,
     )  # fmt: skip
     for kind in CATALOGUE:
@@ -35,6 +38,21 @@ def build_broker(kafka: str) -> KafkaBroker:
             broker.publisher(COMMANDS, partition=0, title=kind.wire, description=kind.__doc__, schema=kind)
     broker.publisher(PULSE, partition=0, title=ProbePulse.wire, description=ProbePulse.__doc__, schema=ProbePulse)
     return broker
+
+
+def broker_options(kafka: str | KafkaAccess) -> dict[str, Any]:
+    """The same access as every other client's, in FastStream's words."""
+    access = KafkaAccess.of(kafka)
+    options = client_options(access)
+    found: dict[str, Any] = {"bootstrap_servers": options["bootstrap_servers"]}
+    context, encrypted = options.get("ssl_context"), access.protocol.is_encrypted
+    if not access.protocol.asks_who:
+        return found | {"security": BaseSecurity(ssl_context=context, use_ssl=encrypted)}
+    if access.mechanism == "OAUTHBEARER":
+        security: BaseSecurity = SASLOAuthBearer(ssl_context=context, use_ssl=encrypted)
+        return found | {"security": security, "sasl_oauth_token_provider": options["sasl_oauth_token_provider"]}
+    name, secret = options["sasl_plain_username"], options["sasl_plain_password"]
+    return found | {"security": SASLScram512(username=name, password=secret, ssl_context=context, use_ssl=encrypted)}
 
 
 def asyncapi(broker: KafkaBroker) -> str:
@@ -47,7 +65,7 @@ def asyncapi(broker: KafkaBroker) -> str:
 class Voice:
     """One started broker, made when it is first needed."""
 
-    kafka: str
+    kafka: str | KafkaAccess
     broker: KafkaBroker = field(init=False)
     started: bool = False
     starting: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -11,12 +11,13 @@ from aiokafka import TopicPartition
 
 from autonomy import clock
 from autonomy.chain import Chain, read_record
+from autonomy.cluster import check_log
 from autonomy.envelope import Undecodable, decode, encode
-from autonomy.errors import Broken
+from autonomy.errors import Broken, Unreadable
 from autonomy.events import Head, PlannerPulse, ProbePulse
 from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Record
-from autonomy.topics import PULSE, RUNS
+from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
 from autonomy.values import iso
 from proof_api.proof import PULSE_SILENCE_MS, LogFacts
 from proof_api.voice import LOST, Voice
@@ -26,6 +27,10 @@ POLL_MS = 200
 PROBE_EVERY_S = 1.0
 ASK_TIMEOUT_S = 2.0
 PULSES_BACK = 10
+AGAIN_S = 5.0
+LOOK_EVERY_MS = 5_000
+"""Between two questions whether the beginning of a log of record is still there."""
+OF_RECORD = [TopicPartition(topic.name, number) for topic in TOPICS if topic.name in {RUNS, *INPUTS} for number in range(topic.partitions)]
 HASHES_KEPT = 5_000
 OTHERS_KEPT = 16
 """Planners that do not lead; beyond them the one that has been silent longest is forgotten."""
@@ -38,6 +43,8 @@ class Watch:
     Attributes:
         hashes: of the newest accepted ticks.
         sealed_mono_ms: since when the log has each of them.
+        blind: what this process itself cannot read of the chain, in words.
+        lost: what was deleted from the beginning of a log of record, in words.
         others: the newest pulse of each planner that does not lead, and when it was said.
     """
 
@@ -53,6 +60,9 @@ class Watch:
     leader: PlannerPulse | None = None
     others: dict[str, tuple[PlannerPulse, float]] = field(default_factory=dict)
     chain_fault: str = ""
+    blind: str = ""
+    lost: str = ""
+    cluster_fault: str = ""
     sequence: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -60,7 +70,7 @@ class Watch:
         """What is known now; compares the read model's head with this process's own chain."""
         mono_ms = clock.monotonic_ms()
         own = self.hashes.get(applied_tick)
-        diverged = self.chain_fault
+        diverged = self.cluster_fault or self.chain_fault or self.lost
         if own is not None and applied_hash and own != applied_hash:
             diverged = f"at tick {applied_tick} the read models stand on {applied_hash[:12]}, the log on {own[:12]}"
         # What a process said counts as long as it lives: a halt of an hour ago is no halt now. While Kafka is not seen, silence says
@@ -81,6 +91,7 @@ class Watch:
             halted="" if self._leads(heard_until_ms) else halted,
             standby_halted=halted if self._leads(heard_until_ms) else "",
             diverged=diverged,
+            blind=self.blind,
         )
 
     def _leads(self, mono_ms: float) -> bool:
@@ -102,37 +113,52 @@ class Watch:
         while True:
             try:
                 await self._follow()
+            except Unreadable as fault:
+                self.blind, self.seen_mono_ms = str(fault), clock.monotonic_ms()
+                log.critical("the log cannot be read: %s", fault)
+                await asyncio.sleep(AGAIN_S)
             except LOST as refusal:
                 log.warning("Kafka does not answer: %r", refusal)
                 await asyncio.sleep(0.5)
             except Broken as fault:
-                self.chain_fault = str(fault)
-                log.critical("chain: %s", fault)
-                await asyncio.sleep(5)
+                if not self.cluster_fault:
+                    self.chain_fault = str(fault)
+                log.critical("chain: %s", self.cluster_fault or fault)
+                await asyncio.sleep(AGAIN_S)
+
+    async def _check(self) -> None:
+        """Refuse a cluster whose topics are not as the log needs them; its fault is told until it is mended.
+
+        Raises:
+            Broken: names topic, setting, found and needed.
+        """
+        try:
+            await check_log(self.kafka)
+        except Broken as fault:
+            self.cluster_fault = str(fault)
+            raise
+        self.cluster_fault = ""
 
     async def _follow(self) -> None:
+        await self._check()
         horizon = await newest_horizon(self.kafka)
         self.chain, runs_from = await anchored_chain(self.kafka, horizon)
         self.hashes, self.sealed_mono_ms = {}, {}
         if self.chain.head.tick:
             self._keep(self.chain.head, since_ms=self.chain.now_ms)
-        async with await LogReader.open(self.kafka, {RUNS: [runs_from], PULSE: [0]}) as reader:
-            await self._near_the_end(reader)
+        async with await LogReader.open(self.kafka, {RUNS: [runs_from], PULSE: [0]}, goes_on=True) as reader:
+            await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
             (backlog_end,) = (await reader.ends([RUNS]))[RUNS]
-            asked = 0.0
+            asked = looked = 0.0
             while True:
                 for record in await reader.poll(POLL_MS):
                     self.take(record, backlog_end)
-                mono_ms = clock.monotonic_ms()
+                self.blind, mono_ms = reader.fault, clock.monotonic_ms()
+                if mono_ms - looked >= LOOK_EVERY_MS:
+                    self.lost, looked = await asyncio.wait_for(reader.deleted(OF_RECORD), ASK_TIMEOUT_S), mono_ms
                 if mono_ms - asked >= PROBE_EVERY_S * 500:
                     ends = await asyncio.wait_for(reader.ends([RUNS]), ASK_TIMEOUT_S)
                     (self.runs_end,), asked, self.seen_mono_ms = ends[RUNS], mono_ms, clock.monotonic_ms()
-
-    async def _near_the_end(self, reader: LogReader) -> None:
-        partition = TopicPartition(PULSE, 0)
-        (end,) = (await reader.ends([PULSE]))[PULSE]
-        first = (await reader.consumer.beginning_offsets([partition]))[partition]
-        reader.seek(partition, max(first, end - PULSES_BACK))
 
     def take(self, record: Record, backlog_end: int) -> None:
         """Take one record of the log; what stands below `backlog_end` was there before this process read it."""

@@ -80,6 +80,7 @@ from autonomy.events.paper import (
     WindowMetrics,
 )
 from autonomy.events.runs import (
+    AnnouncementRequested,
     BotChanged,
     BotDecision,
     BotOutcome,
@@ -90,7 +91,6 @@ from autonomy.events.runs import (
     CommandAccepted,
     CommandRejected,
     Costs,
-    Head,
     HoldPlaced,
     HoldReleased,
     JobEnqueued,
@@ -98,6 +98,7 @@ from autonomy.events.runs import (
     LoopResumed,
     PlannerRun,
     PolicyChanged,
+    RuleVote,
     StageChanged,
     SuiteSizes,
 )
@@ -116,6 +117,7 @@ from autonomy.events.signs import (
 from autonomy.events.tick import (
     Blocker,
     GateResult,
+    Head,
     TickRecord,
 )
 
@@ -124,9 +126,9 @@ CATALOGUE: Final[tuple[type[Event], ...]] = (
     HoldBot, ReleaseHold, SetPromotionMode, SetPolicy, CancelJob, AcceptDivergence, AttemptRefused, CommandAccepted,
     CommandRejected, BotRegistered, BotChanged, BotRetired, StageChanged, PromotionRecommended, PromotionRequested,
     PromotionWithdrawn, DriftJudged, ChallengerJudged, SessionClosed, BotPinned, BotUnpinned, LoopPaused, LoopResumed,
-    PolicyChanged, HoldPlaced, HoldReleased, CancelRequested, ChainRepaired, BotDecision, JobEnqueued, PlannerRun, JobStarted,
-    JobReleased, JobSucceeded, JobFailed, JobRequeued, JobCancelled, JobDead, RunnerHeartbeat, CapabilitiesAnnounced,
-    RunnerTraded, RunnerMarked, PlannerPulse, ProbePulse, RecordQuarantined,
+    PolicyChanged, HoldPlaced, HoldReleased, CancelRequested, RuleVote, ChainRepaired, AnnouncementRequested, BotDecision, JobEnqueued,
+    PlannerRun, JobStarted, JobReleased, JobSucceeded, JobFailed, JobRequeued, JobCancelled, JobDead, RunnerHeartbeat,
+    CapabilitiesAnnounced, RunnerTraded, RunnerMarked, PlannerPulse, ProbePulse, RecordQuarantined,
 )  # fmt: skip
 BY_WIRE: Final[dict[str, type[Event]]] = {event.wire: event for event in CATALOGUE}
 __all__ = [
@@ -139,6 +141,7 @@ __all__ = [
     "MAX_SOURCE_FAULTS",
     "MAX_TEXT",
     "AcceptDivergence",
+    "AnnouncementRequested",
     "ApprovePromotion",
     "AttemptRefused",
     "BacktestMetrics",
@@ -212,6 +215,7 @@ __all__ = [
     "ResumeLoop",
     "RetireBot",
     "RevertToLab",
+    "RuleVote",
     "RunnerBar",
     "RunnerHeartbeat",
     "RunnerMarked",

@@ -1,11 +1,12 @@
 """Commands: what operators ask for (producer: proof-api)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, JsonValue
 
 from autonomy import topics
-from autonomy.events.document import MAX_BOTS_PER_COMMAND, Count, Digest, Event, Identifier, Text, Tick
+from autonomy.events.document import MAX_BOTS_PER_COMMAND, Count, Digest, Event, Identifier, Text, Tick, later
+from autonomy.events.tick import Head
 from autonomy.values import BotId, Instant, Stage
 
 
@@ -16,7 +17,10 @@ class Command(Event):
         command_id: drawn by proof-api, or derived from actor and idempotency key; said twice, it acts once.
         actor, role: from the credential, never from the body.
         reason: why, in the operator's words.
+        needs: the role that it takes; proof-api looks at it, and the planner again.
     """
+
+    needs: ClassVar[Literal["operator", "approver"]] = "operator"
 
     topic = topics.COMMANDS
     producer = "proof-api"
@@ -84,6 +88,7 @@ class SetPolicy(Command):
     """Put another policy document in force."""
 
     wire = "set-policy.v1"
+    needs = "approver"
     document: dict[str, JsonValue]
 
 
@@ -147,16 +152,26 @@ class SetPromotionMode(Command):
     """MANUAL: an operator approves each promotion. AUTO: the planner applies them within the policy's budget."""
 
     wire = "set-promotion-mode.v1"
+    needs = "approver"
     mode: Literal["MANUAL", "AUTO"]
 
 
 class AcceptDivergence(Command):
-    """Let a halted planner go on although its fold differs from an accepted seal; the proofs show it for ever."""
+    """Let a halted planner go on although its fold differs from an accepted seal, or the log lost ticks; the proofs show it for ever.
+
+    Attributes:
+        tick: whose difference is accepted; where the log lost ticks, the one that the chain goes on after.
+        input_root: over the tick's inputs as they stand in the log: it excuses these very records, and no others.
+        abandoned: the newest head that the log lost, where it did.
+    """
 
     wire = "accept-divergence.v1"
+    needs = "approver"
     tick: Tick
     sealed_state_hash: Digest
     folded_state_hash: Digest
+    input_root: Digest | None = later(None)
+    abandoned: Head | None = later(None)
 
 
 class AttemptRefused(Event):

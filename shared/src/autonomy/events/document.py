@@ -1,6 +1,6 @@
 """What every event is made of: closed, frozen documents and the identifiers in them."""
 
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -17,9 +17,13 @@ Count = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 Tick = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 
 
-def is_unset(value: object) -> bool:
-    """Whether a later field with an empty default is left out of the record, so that records without it stay the bytes that they were."""
-    return value in ((), None)
+def later(default: object) -> Any:  # noqa: ANN401 (a field of any type)
+    """A field that came later: left out of a record while it has its default, so the bytes and hashes of older records stay as they are.
+
+    Args:
+        default: what a record without the field means; immutable.
+    """
+    return Field(default=default, exclude_if=lambda value: value == default)
 
 
 class Document(BaseModel):

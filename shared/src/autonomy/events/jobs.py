@@ -1,6 +1,5 @@
 """Jobs: what became of a job (producers: job-runner, planner)."""
 
-import operator
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
@@ -10,7 +9,7 @@ import orjson
 from pydantic import Field, model_validator
 
 from autonomy import topics
-from autonomy.events.document import Count, Digest, Document, Event, Identifier, Money, Text, Tick, is_unset
+from autonomy.events.document import Count, Digest, Document, Event, Identifier, Money, Text, Tick, later
 from autonomy.events.evolution import EvolutionSummary
 from autonomy.events.paper import PaperSummary, WindowMetrics
 from autonomy.values import BotId, Cause
@@ -155,7 +154,7 @@ class ResearchSummary(Document):
     curve: EquityCurve | None = None
     artifact: Text | None = None
     elapsed_s: float
-    data_findings: Annotated[tuple[Text, ...], Field(max_length=20)] = Field(default=(), exclude_if=is_unset)
+    data_findings: Annotated[tuple[Text, ...], Field(max_length=20)] = later(())
 
 
 class JobSucceeded(ClaimEvent):
@@ -181,7 +180,7 @@ class JobFailed(ClaimEvent):
     detail: Text
     field: Text | None = None
     limit: Text | None = None
-    may_pass: bool = Field(default=False, exclude_if=operator.not_)
+    may_pass: bool = later(False)  # noqa: FBT003 (the default of a field)
 
 
 class JobRequeued(JobEvent):

@@ -1,14 +1,14 @@
 """Runs: what a tick decided (producer: planner)."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, JsonValue
 
-from autonomy.events.document import Count, Digest, Document, Identifier, Money, Text, Tick
+from autonomy.events.document import Count, Digest, Document, Identifier, Money, Text, Tick, later
 from autonomy.events.evolution import EvolutionPlan
 from autonomy.events.paper import LiveWindow, PaperOrder
-from autonomy.events.tick import Blocker, GateResult, TickRecord
+from autonomy.events.tick import Blocker, GateResult, Head, TickRecord
 from autonomy.values import (
     BotId,
     Cause,
@@ -22,6 +22,9 @@ from autonomy.values import (
     TickCause,
     ZeroJobs,
 )
+
+MAX_MARKS: Final = 200_000
+"""Characters of a seal's marks; far below a record's limit."""
 
 
 class BotOutcome(Document):
@@ -179,7 +182,13 @@ class CancelRequested(TickRecord):
 
 
 class ChainRepaired(TickRecord):
-    """An approver let the planner go on over a difference; nobody may forget it."""
+    """Approvers let the planner go on over a difference, or behind ticks that the log lost; nobody may forget it.
+
+    Attributes:
+        input_root: over the inputs of `at_tick` as they stood in the log then: what they are, also if they are not those sealed.
+        abandoned: the newest head that is given up; the chain goes on after `at_tick`.
+        approved_by: everybody who agreed, in order.
+    """
 
     wire = "chain-repaired.v1"
     at_tick: Tick
@@ -187,6 +196,39 @@ class ChainRepaired(TickRecord):
     folded_state_hash: Digest
     actor: Text
     reason: Text
+    input_root: Digest | None = later(None)
+    abandoned: Head | None = later(None)
+    approved_by: tuple[Text, ...] = later(())
+
+
+class RuleVote(TickRecord):
+    """An approver asked for a change of the rules that needs two: a policy, a promotion mode, an accepted difference.
+
+    Attributes:
+        subject: hash over what was asked; another approver's command with the same subject completes it.
+        complete: whether enough approvers agreed, and the change is made in this tick.
+    """
+
+    wire = "rule-vote.v1"
+    command_id: Identifier
+    command: Text
+    subject: Digest
+    actor: Text
+    complete: bool
+
+
+class AnnouncementRequested(TickRecord):
+    """A runner beats whose abilities the planner does not hold, since it dropped them or never got them: it shall announce them again.
+
+    Said at each tick until the announcement came.
+
+    Attributes:
+        announcement: the hash of the announcement that the process's heartbeat names.
+    """
+
+    wire = "announcement-requested.v1"
+    process_id: Identifier
+    announcement: Digest
 
 
 class BotDecision(TickRecord):
@@ -280,14 +322,6 @@ class JobEnqueued(TickRecord):
     window: LiveWindow | None = None
 
 
-class Head(Document):
-    """An accepted seal: its tick, its offset in `autonomy.runs`, its hash."""
-
-    tick: Tick
-    offset: Annotated[int, Field(ge=-1)]
-    hash: Digest
-
-
 class PlannerRun(TickRecord):
     """The seal of a tick. Without it nothing of the tick counts.
 
@@ -295,7 +329,8 @@ class PlannerRun(TickRecord):
         prev_hash: hash of the accepted seal before; zeros before the first.
         count, root: how many records the try has, and the hash over their hashes in order of seq.
         cut: first offset of each input partition that the tick did not fold.
-        inputs, input_root: how many input records the tick folded, and the hash over their stored bytes in their places.
+        inputs, input_root: how many input records the tick folded, and the hash over their stored keys, headers and values in their places.
+        input_marks: the first bytes of each input's hash, so that a record edited later can be named.
         elapsed_ms: the leader's monotonic time since it read the accepted seal before, or since its start.
         digest: over all decisions, also those unchanged, so that "no event" is provably "unchanged".
         hash: over this seal itself, with this field empty.
@@ -333,3 +368,4 @@ class PlannerRun(TickRecord):
     errors: tuple[Text, ...]
     digest: Digest
     hash: str
+    input_marks: Annotated[str, Field(max_length=MAX_MARKS, pattern=r"^(?:\d+:[A-Za-z0-9+/=]*)?$")] = later("")

@@ -6,7 +6,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from autonomy import topics
-from autonomy.events.document import BASE64_PATTERN, Count, Digest, Document, Event, Identifier, Text, Tick, is_unset
+from autonomy.events.document import BASE64_PATTERN, Count, Digest, Document, Event, Identifier, Text, Tick, later
+from autonomy.events.tick import Head
 from autonomy.values import BotId, Instant, JobType, Symbol
 
 
@@ -23,7 +24,11 @@ class HeldJob(Document):
 
 
 class RunnerHeartbeat(Event):
-    """Once per process and 2 s, from the loop that does the work."""
+    """Once per process and 2 s, from the loop that does the work.
+
+    Attributes:
+        announcement: hash of what this process announced last (`announcement_hash`); a planner that does not hold it asks for it again.
+    """
 
     wire = "runner-heartbeat.v1"
     topic = topics.RUNNERS
@@ -35,6 +40,7 @@ class RunnerHeartbeat(Event):
     evolve_slots: Count = 0
     runner_slots: Count = 0
     stopping: bool = False
+    announcement: Digest | None = later(None)
 
 
 class StrategyCode(Document):
@@ -98,7 +104,7 @@ class CapabilitiesAnnounced(Event):
     research_slots: Count
     evolve_slots: Count = 0
     runner_slots: Count = 0
-    faults: Annotated[tuple[SourceFault, ...], Field(max_length=MAX_SOURCE_FAULTS)] = Field(default=(), exclude_if=is_unset)
+    faults: Annotated[tuple[SourceFault, ...], Field(max_length=MAX_SOURCE_FAULTS)] = later(())
 
 
 class PlannerPulse(Event):
@@ -116,7 +122,11 @@ class PlannerPulse(Event):
 
 
 class ProbePulse(Event):
-    """Once a second from proof-api: the age of the newest one in PostgreSQL is the projection's lag."""
+    """Once a second from proof-api: the age of the newest one in PostgreSQL is the projection's lag.
+
+    Attributes:
+        applied: the head that the read models stood on; a planner that starts on a shorter log halts.
+    """
 
     wire = "probe-pulse.v1"
     topic = topics.PULSE
@@ -124,6 +134,7 @@ class ProbePulse(Event):
     process_id: Identifier
     sequence: Count
     sent_at: Instant
+    applied: Head | None = later(None)
 
 
 class RecordQuarantined(Event):

@@ -1,8 +1,20 @@
-"""What all records of a tick have in common, and the findings of a gate in them."""
+"""What all records of a tick have in common: the head that they follow, and the findings of a gate in them."""
+
+from typing import Annotated
+
+from pydantic import Field
 
 from autonomy import topics
-from autonomy.events.document import Count, Digest, Document, Event, Identifier, Text
+from autonomy.events.document import Count, Digest, Document, Event, Identifier, Text, Tick
 from autonomy.values import Instant, Verdict
+
+
+class Head(Document):
+    """An accepted seal: its tick, its offset in `autonomy.runs`, its hash."""
+
+    tick: Tick
+    offset: Annotated[int, Field(ge=-1)]
+    hash: Digest
 
 
 class TickRecord(Event):

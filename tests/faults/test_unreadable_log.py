@@ -1,0 +1,213 @@
+"""One record, one topic setting, one admin's command: what each part says, and that nothing exits in a loop. On the real broker.
+
+A place of the log that nobody can read stops those who decide from it, with one sentence that every part says; a topic without
+authority is read over. Nobody's own blindness is told as another's death.
+"""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from autonomy.topics import COMMANDS, JOBS, PULSE
+from support.damage import CODECS, append_packed, batches, damage, flip, segment
+from support.log import ensure_fresh
+from support.platform import Platform, a_platform, fleet, quick_policy, wait_for
+from support.proof import Api
+from support.servers import Broker, Database, a_broker, make_topics
+
+pytestmark = pytest.mark.servers
+FOREIGN = [b"not of this platform", b"nor this"]
+
+
+def audit_verify(bootstrap: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", bootstrap],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def ticks(platform: Platform) -> int:
+    return int(platform.one("SELECT max(tick) FROM autonomy_planner_runs") or 0)
+
+
+def more_ticks(platform: Platform, count: int = 3) -> None:
+    before = ticks(platform)
+    wait_for("more ticks", lambda: ticks(platform) >= before + count, 60)
+
+
+def whole(platform: Platform) -> Api:
+    """A platform with a runner that ticks, as its own proof says."""
+    platform.planner()
+    platform.projection()
+    platform.set_policy(quick_policy())
+    platform.register(fleet(2))
+    platform.runner()
+    api = Api.start(platform)
+    api.wait_fresh(90)
+    return api
+
+
+def reason(api: Api, words: str, timeout_s: float = 60) -> dict[str, Any]:
+    """The proof, once its reason has these words."""
+    api.seconds_until(lambda _, body: words in (body["proof"]["reason"] or ""), timeout_s)
+    return api.autonomy()[1]["proof"]  # type: ignore[no-any-return]
+
+
+def admin(bootstrap: str, what: Callable[[AIOKafkaAdminClient], Any]) -> None:
+    async def run() -> None:
+        client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await client.start()
+        try:
+            await what(client)
+        finally:
+            await client.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def own_platform(database: Database, tmp_path: Path) -> Iterator[Platform]:
+    """A platform on a broker of its own, which a test may stop."""
+    with a_broker(tmp_path) as broker:
+        make_topics(broker.bootstrap)
+        database.empty()
+        with a_platform(broker, database, tmp_path / "p") as platform:
+            yield platform
+
+
+def test_any_codec_of_a_foreign_producer_and_of_the_broker_is_read(platform: Platform) -> None:
+    api = whole(platform)
+    compress = ConfigResource(ConfigResourceType.TOPIC, PULSE, configs={"compression.type": "zstd"})
+    admin(platform.broker.bootstrap, lambda client: client.alter_configs([compress]))
+    for codec in CODECS:
+        append_packed(platform.broker.bootstrap, COMMANDS, 0, FOREIGN, codec)
+        append_packed(platform.broker.bootstrap, JOBS, 3, FOREIGN, codec)
+    wait_for("all are in quarantine", lambda: platform.one("SELECT count(*) FROM quarantine") == 2 * len(CODECS) * len(FOREIGN), 60)
+    more_ticks(platform)
+    api.wait_fresh()
+    assert all(service.alive for service in platform.services)
+    code, words = audit_verify(platform.broker.bootstrap)
+    assert code == 0, words
+
+
+def test_a_damaged_batch_halts_with_one_sentence_that_every_part_says_until_it_is_mended(own_platform: Platform) -> None:
+    platform, broker = own_platform, own_platform.broker
+    append_packed(broker.bootstrap, JOBS, 3, FOREIGN, "zstd")
+    whole(platform)
+    more_ticks(platform)
+    hurt(platform, broker)
+    sentence = "autonomy.jobs/3 cannot be read at offset 0: the batch of records 0 to 1 is damaged: its CRC is wrong"
+    platform.planner()
+    platform.runner()  # it begins at the horizon, behind the damage: it can read all that it needs
+    platform.database.empty()
+    platform.projection()
+    api = Api.start(platform)
+    assert (
+        wait_for("a halted planner", lambda: platform.one("SELECT problem FROM pulses WHERE source = 'planner' AND role = 'halted'"), 60)
+        == sentence
+    )
+    assert wait_for("the projection's word", lambda: platform.one("SELECT problem FROM pulses WHERE role = 'stuck'"), 60) == sentence
+    proof = reason(api, sentence)
+    assert (proof["status"], proof["verdict"]) == ("unavailable", None)
+    assert proof["checks"]["planner"] != "ok"
+    assert proof["checks"]["projection"] == "down"
+    code, words = audit_verify(broker.bootstrap)
+    assert code == 1, words
+    assert sentence in words
+    living = {service.name: service for service in platform.services if service.alive}
+    assert sorted(living) == ["job-runner", "planner", "projection", "proof-api"]
+    stopped(broker, lambda: damage(broker, JOBS, 3, 0, flip))
+    api.wait_fresh(90)
+    more_ticks(platform)
+    code, words = audit_verify(broker.bootstrap)
+    assert code == 0, words
+
+
+def hurt(platform: Platform, broker: Broker) -> None:
+    """Kill all, and damage the foreign batch while nobody reads."""
+    for service in platform.services:
+        service.kill()
+    stopped(broker, lambda: damage(broker, JOBS, 3, 0, flip))
+
+
+def stopped(broker: Broker, what: Callable[[], None]) -> None:
+    broker.stop()
+    assert batches(segment(broker, JOBS, 3).read_bytes())
+    what()
+    broker.start()
+
+
+@pytest.mark.long
+def test_a_truncated_log_is_said_by_every_part_as_the_audit_says_it(platform: Platform) -> None:
+    append_packed(platform.broker.bootstrap, JOBS, 3, FOREIGN, None)
+    api = whole(platform)
+    more_ticks(platform)
+    gone = {TopicPartition(JOBS, 3): RecordsToDelete(before_offset=2)}
+    admin(platform.broker.bootstrap, lambda client: client.delete_records(gone))
+    sentence = "autonomy.jobs/3 begins at 2: records were deleted"
+    code, words = audit_verify(platform.broker.bootstrap)
+    assert code == 1
+    assert sentence in words
+    assert reason(api, sentence)["checks"]["chain"] == "broken"
+    next(service for service in platform.services if service.name == "planner").stop()
+    planner = platform.planner()
+    assert (
+        wait_for("a halted planner", lambda: platform.one("SELECT problem FROM pulses WHERE source = 'planner' AND role = 'halted'"), 60)
+        == sentence
+    )
+    assert planner.alive
+
+
+@pytest.mark.long
+def test_a_topic_of_record_that_is_made_anew_is_said_and_nobody_loops(platform: Platform) -> None:
+    for _ in range(3):
+        append_packed(platform.broker.bootstrap, JOBS, 3, FOREIGN, None)
+    api = whole(platform)
+    more_ticks(platform)
+    made_anew(platform.broker.bootstrap, JOBS)
+    sentence = "autonomy.jobs/3 ends at 0, it was read up to 6: the log lost records"
+    assert wait_for("the projection's word", lambda: platform.one("SELECT problem FROM pulses WHERE role = 'stuck'"), 60)
+    assert "the log lost records" in reason(api, "the log lost records")["reason"]
+    said = str(platform.one("SELECT problem FROM pulses WHERE role = 'stuck'"))
+    assert sentence in said.split("; ")
+    code, words = audit_verify(platform.broker.bootstrap)
+    assert code == 1, words
+    for service in platform.services:
+        assert service.alive, service.name
+        if service.name != "proof-api":  # it reads the chain and the pulses alone
+            wait_for(f"the word of the {service.name}", lambda service=service: sentence in service.log.read_text(), 30)  # type: ignore[misc]
+
+
+def made_anew(bootstrap: str, *names: str) -> None:
+    admin(bootstrap, lambda client: client.delete_topics(list(names)))
+    ensure_fresh(bootstrap)
+
+
+def test_a_pulse_that_is_made_anew_costs_moments_and_no_restart(platform: Platform) -> None:
+    api = whole(platform)
+    wait_for("pulses", lambda: int(platform.one("SELECT next_offset FROM projection_offsets WHERE topic = %s", PULSE) or 0) > 10)
+    made_anew(platform.broker.bootstrap, PULSE)
+    before = ticks(platform)
+    wait_for(
+        "the new topic is read",
+        lambda: 0 < int(platform.one("SELECT next_offset FROM projection_offsets WHERE topic = %s", PULSE) or 0) < 10_000, 60,
+    )  # fmt: skip
+    api.wait_fresh(60)
+    more_ticks(platform)
+    assert ticks(platform) > before
+    projection = next(service for service in platform.services if service.name == "projection")
+    assert projection.stop() == 0
+    made_anew(platform.broker.bootstrap, PULSE)
+    platform.projection()
+    api.wait_fresh(60)
+    code, words = audit_verify(platform.broker.bootstrap)
+    assert code == 0, words
