@@ -150,15 +150,13 @@ def job_steps() -> tuple[e.Event, ...]:
         buy_and_hold=METRICS, look_ahead_ok=True, look_ahead_cuts=250, psr=0.81, dsr=0.4, trials=9, stress_worst_sharpe=0.2,
         neighbourhood_median_sharpe=0.5, bootstrap_sharpe_p05=-0.1, pbo=0.4, window=WINDOW,
         curve=e.EquityCurve.of(date(2000, 3, 1), [(date(2000, 3, 1), 1.0, 1.0), (date(2010, 1, 4), 1.71, 2.5)]),
-        artifact="sha256-00/report.json", elapsed_s=4.25, data_findings=(),
+        artifact="sha256-00/report.json", elapsed_s=4.25,
     )  # fmt: skip
     return (
         e.JobStarted(**CLAIM),
         e.JobReleased(**CLAIM, cause=Cause.RUNNER_DRAINED),
         e.JobSucceeded(**CLAIM, result=result, evolution=a_search_result(), paper=a_paper_result()),
-        e.JobFailed(
-            **CLAIM, cause=Cause.BAD_INPUT, detail="slow must exceed fast", field="parameters.slow", limit="above fast", may_pass=False
-        ),
+        e.JobFailed(**CLAIM, cause=Cause.BAD_INPUT, detail="slow must exceed fast", field="parameters.slow", limit="above fast"),
         e.JobRequeued(**JOB, cause=Cause.LEASE_EXPIRED),
         e.JobCancelled(**JOB, cause=Cause.CANCELLED_BY_RETIREMENT),
         e.JobDead(**JOB, cause=Cause.FAILURES_EXHAUSTED, failures=3),
@@ -177,7 +175,7 @@ def signs_of_life() -> tuple[e.Event, ...]:
         e.CapabilitiesAnnounced(
             process_id=an_id("runner-1"), engine_version="engine-1", job_types=(JobType.BACKTEST_BASELINE,),
             strategies=(e.StrategyCode(name="sma-cross", version=1, code_hash=a_digest("code")),), symbols=(bars,), research_slots=2,
-            evolve_slots=1, runner_slots=50, faults=(),
+            evolve_slots=1, runner_slots=50,
         ),
         *life_signs(),
         e.PlannerPulse(
@@ -205,14 +203,6 @@ def later_examples() -> tuple[e.Event, ...]:
         e.CapabilitiesAnnounced: {"faults": (e.SourceFault(name="ES=F", reason="its name is no symbol", in_use=False),)},
     }
     return tuple(event.model_copy(update=later[type(event)]) for event in examples() if type(event) in later)
-
-
-def with_later_parts() -> tuple[e.Event, ...]:
-    """The events with a part that got fields later."""
-    succeeded = next(step for step in job_steps() if isinstance(step, e.JobSucceeded))
-    assert succeeded.result is not None
-    result = succeeded.result.model_copy(update={"data_findings": ("no bars for 520 days, from 2012-01-05 to 2013-06-08",)})
-    return (succeeded.model_copy(update={"result": result}),)
 
 
 def encoded(event: e.Event) -> bytes:

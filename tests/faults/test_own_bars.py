@@ -26,7 +26,7 @@ TICKS = 8
 def rows_until(last: int, count: int = 400) -> list[str]:
     """Bars of every day up to and including one, a walk by a fixed seed."""
     steps = np.random.default_rng(5).normal(0.0005, 0.01, 2_000)
-    close = 100.0 * np.exp(np.cumsum(steps))[-count:]
+    close = 100.0 * np.exp(np.cumsum(steps))[:count]
     return [f"{day_of(last - count + 1 + n).isoformat()},{c},{c * 1.01},{c * 0.99},{c},1000" for n, c in enumerate(close)]
 
 
@@ -84,7 +84,7 @@ def test_a_live_folder_that_grows_breaks_and_heals(platform: Platform, tmp_path:
     blocked = platform.sql("SELECT measured FROM bot_blockers WHERE bot_id = 'far' AND code = 'MARKET_DATA'")
     assert "FAR/1d.parquet column date: cells that can be read" in blocked[0]["measured"]
     # A bar comes: announced within seconds, researched once, however many ticks follow.
-    write(bars, "ABC", rows_until(today - 1))
+    write(bars, "ABC", rows_until(today - 1, 402))
     platform.register([a_bot("abc-2", "ABC")])
     wait_for("the new bar", lambda: offered(platform).get("ABC") == day_of(today - 1).isoformat(), 20)
     wait_for("its baseline", lambda: baselines(platform, "abc-2"), 60)

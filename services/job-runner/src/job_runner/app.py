@@ -126,7 +126,8 @@ class Runner:
         self.queue.forget_settled()
         HELD.set(len(self.queue.held()))
         if self.queue.asked_again:
-            self.queue.asked_again = not await self.offer.announce()
+            self.queue.asked_again = False
+            await self.offer.announce_again()
         if mono_ms - self.beat_mono_ms >= self.settings.beat_s * 1000:
             await self.beat(mono_ms)
 

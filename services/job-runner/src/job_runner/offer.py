@@ -39,6 +39,7 @@ class Offer:
     every_s: float = LOOK_EVERY_S
     said: CapabilitiesAnnounced | None = None
     named: str | None = None
+    refused: str = ""
 
     async def start(self) -> None:
         """Read the bars for the first time."""
@@ -52,27 +53,28 @@ class Offer:
             BadInput: no record can hold it.
         """
         offered = self.made()
-        self.named = content_hash(offered)
         heard = await self.tell(offered)
+        self.named = content_hash(offered)
         if heard:
             self.said = offered
         return heard
 
+    async def announce_again(self) -> None:
+        """Say it once more, because somebody asked or it changed; what no record can hold is logged, and the one before holds."""
+        try:
+            await self.announce()
+            self.refused = ""
+        except BadInput as refusal:
+            # What would be too much to say must not end what goes on.
+            if str(refusal) != self.refused:
+                log.error("the offer cannot be announced, the one before holds: %s", refusal)  # noqa: TRY400 (the refusal says it all)
+            self.refused = str(refusal)
+
     async def watch(self) -> None:
         """Look at the source again and again; announce what changed, until it is acknowledged."""
-        refused = ""
         while True:
             await asyncio.sleep(self.every_s)
             if self.editions is not None:
                 await in_thread(self.editions.look)
-            try:
-                if self.made() != self.said:
-                    await self.announce()
-                refused = ""
-            except BadInput as refusal:
-                # The last announcement holds; what would be too much to say must not end what goes on.
-                if str(refusal) != refused:
-                    log.error(  # noqa: TRY400 (the refusal says it all)
-                        "the offer cannot be announced, the one before holds: %s", refusal
-                    )
-                refused = str(refusal)
+            if self.made() != self.said:
+                await self.announce_again()
