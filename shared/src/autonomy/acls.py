@@ -33,7 +33,9 @@ class Rights:
     def by_operation(self) -> tuple[tuple[Operation, tuple[str, ...]], ...]:
         """The topics of each operation; whoever may read or write a topic sees it, so both come after the rest that a start needs."""
         configs, seen = (Operation.DESCRIBE_CONFIGS, ALL), (Operation.DESCRIBE, ALL)
-        return configs, (Operation.WRITE, self.writes), (Operation.READ, self.reads), seen
+        # A topic that is written is seen from then on: its reading comes next.
+        reads = tuple(sorted(self.reads, key=lambda topic: topic not in self.writes))
+        return configs, (Operation.WRITE, self.writes), (Operation.READ, reads), seen
 
 
 ADMINISTRATOR: Final = "admin"
