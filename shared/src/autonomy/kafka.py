@@ -356,23 +356,19 @@ class LogReader:
         return {topic: by_number(found, topic) for topic in sorted({partition.topic for partition in wanted})}
 
     async def _ask(self, what: Literal["beginning_offsets", "end_offsets"], of: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """Ask, and once more where a broker did not answer in time: another may lead by now.
+        """Ask, and once more where a broker did not answer in time (KafkaError if neither): another may lead by now.
 
         The client ends its question and its request at the same moment, so it never learns that the connection is dead: without a word
         from here it would ask the broker that is gone until its metadata expire, for 30 s.
-
-        Raises:
-            KafkaError: no answer either time.
         """
         if self.asker is None:
             self.asker = await self._build_asker()
+        question = getattr(self.asker, what)
         try:
-            first: dict[TopicPartition, int] = await getattr(self.asker, what)(of)
+            return dict(await question(of))
         except KafkaTimeoutError:
             self.asker._client.force_metadata_update()  # noqa: SLF001 (the client offers no other way)
-            second: dict[TopicPartition, int] = await getattr(self.asker, what)(of)
-            return second
-        return first
+            return dict(await question(of))
 
     async def _build_asker(self) -> AIOKafkaConsumer:
         asker = AIOKafkaConsumer(
