@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from autonomy.chain import SEAL_KIND, AcceptedTick, Chain, RefusedSeal, RunRecord, read_record, sealed_record, write_seal
 from autonomy.envelope import Undecodable, decode
 from autonomy.errors import Broken
-from autonomy.events import ChainRepaired, Event, PlannerPulse, PlannerRun, ProbePulse
+from autonomy.events import ChainRepaired, Event, JobSucceeded, PlannerPulse, PlannerRun, ProbePulse
 from autonomy.kafka import Record
 from autonomy.topics import INPUTS, RUNS
 from autonomy.values import ms_of
@@ -80,6 +80,7 @@ class Audit:
         carried: the gap that the last difference of states left: later ticks that differ by it alone do not differ anew.
         tainted, first_taint: the tick since whose difference the state is not the sealed one, and the first there was.
         following: differences that may be only a consequence of an earlier one.
+        artifacts: the tick that folded the result which names it, by reference.
     """
 
     from_tick: int = 1
@@ -98,6 +99,7 @@ class Audit:
     tainted: int | None = None
     first_taint: int | None = None
     following: int = 0
+    artifacts: dict[str, int] = field(default_factory=dict)
     unknown_decider: str = ""
     older: Counter[str] = field(default_factory=Counter)
     again: int = 0
@@ -189,6 +191,10 @@ class Audit:
         if known is not None and known != seal.hash:
             self._differs(seal.tick, f"its seal is {seal.hash}, written down was {known}")  # no repair covers this
         self._compare(slice_, tick)
+        for record in slice_:
+            if isinstance(record.event, JobSucceeded):
+                parts = (record.event.result, record.event.evolution)
+                self.artifacts |= {part.artifact: seal.tick for part in parts if part is not None and part.artifact is not None}
         self.state.head_tick = seal.tick
         self.horizons.settle(tick.head, self.state)
         self.said_heads.fold(tick.head)

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     """The same inputs lead to other decisions, or to another state."""
     CHAIN = "CHAIN"
     """The chain stops, forks or lost what somebody knew."""
+    ARTIFACT = "ARTIFACT"
+    """The file of a result is missing, or is not what its hash says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from autonomy_cli import options as o
+from autonomy_cli.artifact_check import StoreUnreadable, differing_artifacts
 from autonomy_cli.audit import Audit
 from autonomy_cli.exits import Exit, fail
 from autonomy_cli.log_audit import CannotRun, verify, words_of
@@ -22,6 +23,7 @@ FromTick = Annotated[int, typer.Option("--from-tick", min=1, help="Decide again 
 Head = Annotated[
     list[str] | None, typer.Option("--head", help="TICK:HASH that you wrote down earlier; the chain must hold it. Repeatable.")
 ]
+Artifacts = Annotated[str, typer.Option("--artifacts", help="Folder or fsspec URL of the artefacts: each file is compared with its hash.")]
 PastLines = 20
 
 
@@ -47,7 +49,9 @@ async def _print_lines(bootstrap: str, topic: str, *, last: int, follow: bool, r
         print(line, flush=follow)
 
 
-def audit_verify(from_tick: FromTick = 1, head: Head = None, bootstrap: o.Bootstrap = o.DEFAULT_KAFKA, as_json: o.Json = False) -> None:
+def audit_verify(
+    from_tick: FromTick = 1, head: Head = None, artifacts: Artifacts = "", bootstrap: o.Bootstrap = o.DEFAULT_KAFKA, as_json: o.Json = False
+) -> None:
     """Fold the whole log and decide every tick again.
 
     Exit 0: every byte equal; 1: it differs, naming the first record; 2: cannot run; 3: equal but for differences that approvers accepted;
@@ -56,7 +60,10 @@ def audit_verify(from_tick: FromTick = 1, head: Head = None, bootstrap: o.Bootst
     audit = Audit(from_tick=from_tick, known_heads=dict(map(_read_head, head or ())))
     try:
         verdict = asyncio.run(verify(bootstrap, audit, lambda words: print(words, file=sys.stderr, flush=True)))
-    except CannotRun as refusal:
+        if artifacts:
+            audit.differences.extend(differing_artifacts(artifacts, audit.artifacts))
+            print(f"compared {len(audit.artifacts)} artefacts with their hashes", file=sys.stderr, flush=True)
+    except (CannotRun, StoreUnreadable) as refusal:
         fail(Exit.CANNOT_RUN, str(refusal))
     if verdict.is_clean and from_tick > max(audit.chain.head.tick, 1):
         fail(Exit.CANNOT_RUN, f"--from-tick must be at most {audit.chain.head.tick}, the last tick of the log: nothing was decided again")
