@@ -51,7 +51,7 @@ def attacked(broker: Broker, database: Database, tmp_path_factory: pytest.TempPa
         platform.set_policy(quick_policy())
         platform.register(fleet(50))
         wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bot_now") == 50, 60)
-        api.wait_fresh(60)
+        api.wait_fresh(60, "STALLED")  # a fleet without a runner, on purpose
         attacked = Attacked(platform, api, page, url)
         wait_for("both ready", attacked.is_ready, 60)
         yield attacked

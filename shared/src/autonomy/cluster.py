@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.protocol.admin import CreateAclsRequest
 from typing_extensions import override
 
@@ -88,7 +88,7 @@ async def look(kafka: str | KafkaAccess, wanted: Iterable[Topic] = TOPICS, timeo
         settings = await _settings(admin, names) if names else {}
     finally:
         await admin.close()
-    topics = {name: _seen(described[name], *settings[name]) for name in names}
+    topics = {name: _seen(described[name], *settings[name]) for name in names if name in settings}
     brokers = tuple(f"{broker['host']}:{broker['port']}" for broker in cluster["brokers"])
     return ClusterSeen(str(cluster["cluster_id"]), brokers, topics)
 
@@ -98,6 +98,8 @@ async def _settings(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, t
     found: dict[str, tuple[dict[str, str | None], str]] = {}
     for answer in answers:
         for code, message, _, name, entries in answer.resources:
+            if code == UnknownTopicOrPartitionError.errno:
+                continue  # made a moment ago: the broker that was asked does not know it yet
             refusal = f"refused to this principal ({message or f'error {code}'})" if code else ""
             found[name] = {entry[0]: entry[1] for entry in entries}, refusal
     return found

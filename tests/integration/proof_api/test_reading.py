@@ -342,7 +342,8 @@ def test_health_and_metrics_carry_no_ids(running: Api) -> None:
     assert labels
     allowed = {str(value) for kind in (BotState, Stage, Reason, Recency) for value in kind} | {"NOT_EVALUATED_YET"}
     checks = {"kafka", "postgres", "projection", "planner", "runners", "probe", "chain", "clock"}
-    assert labels <= allowed | checks | set(get_args(Verdict)) | {"backtest", "evolve", "runner", "true", "false"}
+    at_the_door = {"stranger", "stranger over the rate", "operator over the rate"}
+    assert labels <= allowed | checks | at_the_door | set(get_args(Verdict)) | {"backtest", "evolve", "runner", "true", "false"}
     told = {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
     assert {told["autonomy_check", name] for name in checks} == {1.0}
     assert [told["autonomy_verdict", word] for word in ("TICKING", "STALLED", "DOWN")] == [1.0, 0.0, 0.0]

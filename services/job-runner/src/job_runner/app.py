@@ -262,7 +262,7 @@ class Runner:
 
     def reap(self) -> None:
         """Forget finished work; a fault in it is a fault of this process."""
-        if self.watching is not None and self.watching.done():
+        if self.watching is not None and self.watching.done() and not self.watching.cancelled():
             self.watching.result()
         for claim_id, task in list(self.tasks.items()):
             if task.done():
