@@ -178,7 +178,7 @@ def changes_of(judge: Judge) -> int:
     return int(found[0])
 
 
-@pytest.mark.parametrize("seconds", [25, pytest.param(600, marks=[pytest.mark.long, pytest.mark.timeout(1_900)])])
+@pytest.mark.parametrize("seconds", [12, pytest.param(600, marks=[pytest.mark.long, pytest.mark.timeout(1_900)])])
 def test_every_status_is_what_the_database_says(open_page: OpenPage, running_stack: Any, judge: Judge, seconds: int) -> None:
     pages = {path: open_page(path) for path in PAGES}
     frozen = open_page("/runs", live=False, script=NO_WORKERS)  # a tick comes at least once a minute
@@ -280,6 +280,7 @@ def test_ten_pages_of_one_browser_share_a_stream(own_browser: Callable[..., Brow
     assert [page.evaluate("window.told") >= 2 for page in context.pages] == [True] * 10
 
 
+@pytest.mark.long
 def test_negative_control_a_stream_for_each_page_leaves_none_for_the_seventh(
     own_browser: Callable[..., BrowserContext], running_stack: Any
 ) -> None:

@@ -169,6 +169,7 @@ async def ends(kafka: str) -> int:
         return (await reader.ends([COMMANDS]))[COMMANDS][0]
 
 
+@pytest.mark.long
 def test_three_brokers_give_three_copies_of_which_two_must_have_a_record(tmp_path: Path) -> None:
     with a_cluster(tmp_path, 3) as brokers:
         servers = ",".join(broker.bootstrap for broker in brokers)
