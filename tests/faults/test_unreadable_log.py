@@ -84,6 +84,7 @@ def own_platform(database: Database, tmp_path: Path) -> Iterator[Platform]:
             yield platform
 
 
+@pytest.mark.long
 def test_any_codec_of_a_foreign_producer_and_of_the_broker_is_read(platform: Platform) -> None:
     api = whole(platform)
     compress = ConfigResource(ConfigResourceType.TOPIC, PULSE, configs={"compression.type": "zstd"})
@@ -219,6 +220,7 @@ def made_anew(bootstrap: str, *names: str) -> None:
     ensure_fresh(bootstrap)
 
 
+@pytest.mark.long
 def test_a_pulse_that_is_made_anew_costs_moments_and_no_restart(platform: Platform) -> None:
     api = whole(platform)
     wait_for("pulses", lambda: int(platform.one("SELECT next_offset FROM projection_offsets WHERE topic = %s", PULSE) or 0) > 10)

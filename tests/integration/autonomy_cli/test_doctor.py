@@ -43,6 +43,7 @@ async def alter(bootstrap: str, retention_ms: str) -> None:
     await admin.close()
 
 
+@pytest.mark.long
 def test_a_stack_that_is_well_and_everything_that_is_not(platform: Platform) -> None:
     platform.planner()
     platform.projection()
