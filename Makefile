@@ -66,7 +66,7 @@ PURE = tests/architecture tests/contract tests/unit tests/model tests/replay
 test: setup browser ## everything but the long lists: pure tests on all cores, then real servers (a file has its own), then the browser
 	@$(BIN)/pytest -q -n auto --dist worksteal $(PURE)
 	@$(BIN)/pytest -q -n 3 --dist loadfile tests/integration tests/faults tests/hostile
-	@$(BIN)/pytest -q tests/e2e
+	@$(BIN)/pytest -q -n 2 --dist loadfile tests/e2e
 
 test-long: setup browser ## the full lists: faults, seeds, tampering
 	@$(BIN)/pytest -q -m "long or not long" --timeout 1800

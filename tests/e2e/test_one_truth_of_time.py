@@ -178,7 +178,8 @@ def changes_of(judge: Judge) -> int:
     return int(found[0])
 
 
-@pytest.mark.parametrize("seconds", [12, pytest.param(600, marks=[pytest.mark.long, pytest.mark.timeout(1_900)])])
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [12, pytest.param(600, marks=[pytest.mark.timeout(1_900)])])
 def test_every_status_is_what_the_database_says(open_page: OpenPage, running_stack: Any, judge: Judge, seconds: int) -> None:
     pages = {path: open_page(path) for path in PAGES}
     frozen = open_page("/runs", live=False, script=NO_WORKERS)  # a tick comes at least once a minute

@@ -19,7 +19,7 @@ from job_runner.market_data import END_OF_TIME_DAY
 from support.paper import HandPlanner, PaperLog, a_paper_order
 from support.platform import LEASE_S, Platform, quick_policy, wait_for
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.long]
 TICKS = 8
 
 
