@@ -32,7 +32,7 @@ class Node(KafkaServer):
     number: int = 1
     host: str = "127.0.0.1"
     namespace: str = ""
-    voters: str = ""
+    quorum: str = ""
     cluster: str = ""
 
     @property
@@ -54,7 +54,7 @@ class Node(KafkaServer):
         settings = dict(line.split("=", 1) for line in super().properties().splitlines())
         settings |= {
             "node.id": str(self.number),
-            "controller.quorum.voters": self.voters,
+            "controller.quorum.voters": self.quorum,
             "listeners": f"PLAINTEXT://{self.host}:{self.port},CONTROLLER://{self.host}:{self.controller_port}",
             "advertised.listeners": f"PLAINTEXT://{self.host}:{self.port}",
             "default.replication.factor": "3",
@@ -198,7 +198,8 @@ def a_cluster(folder: Path) -> Iterator[Cluster]:
         for number, (namespace, host) in enumerate(places, start=1):
             port, controller = ports[number - 1]
             cluster.brokers.append(Broker(Node(
-                folder / f"kafka-{number}", jars_folder(), port, controller, number, host, namespace, voters, identity,
+                folder / f"kafka-{number}", jars_folder(), port, controller, number=number, host=host, namespace=namespace, quorum=voters,
+                cluster=identity,
             )))  # fmt: skip
         try:
             for broker in cluster.brokers:
