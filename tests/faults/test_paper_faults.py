@@ -135,6 +135,7 @@ def test_a_runner_frozen_for_less_than_its_lease_goes_on_after_reading_that_it_s
     assert [mark.bar for mark in after.all_marks(order)] == [mark.bar for mark in marks]
 
 
+@pytest.mark.long
 def test_an_outage_of_the_broker_costs_delay_and_not_the_claim(database: Database, tmp_path: Path) -> None:
     with a_broker(tmp_path) as broker:
         make_topics(broker.bootstrap)
