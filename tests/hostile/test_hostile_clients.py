@@ -162,7 +162,7 @@ def test_wrong_tokens_lock_nobody_out(attacked: Attacked) -> None:
 @pytest.mark.parametrize("kind", [*(kind for kind in KINDS if kind != "tabs"), ",".join(AT_ONCE)])
 def test_the_proof_stays_quick_under_each_attack(attacked: Attacked, kind: str) -> None:
     ratio, watching, got = ratio_under(kind.split(","), attacked.api_url, [attacked.platform.api_port], windows=7, seconds=2.0)
-    assert got["turns"] >= 1 or kind in {"half open", "unread"}
+    assert got.get("turns", 0) >= 1 or kind in {"half open", "unread"}  # these two hold on and have no turns
     assert watching.faults == []
     assert ratio <= RATIO
     wait_for("both ready", attacked.is_ready, 30)
