@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 import uuid
@@ -73,8 +74,6 @@ class Node(KafkaServer):
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                import socket
-
                 socket.create_connection((self.host, self.port), 1).close()
                 return
             time.sleep(0.1)
@@ -96,20 +95,20 @@ class Cluster:
 
     def cut(self, number: int) -> None:
         """From now on nobody hears of this broker, and it of nobody."""
-        broker = self.node(number)
-        if _node(broker).namespace:
-            _ip("link", "set", f"{_node(broker).namespace}h", "down")
-        else:
-            assert broker.process is not None
-            broker.process.send_signal(signal.SIGSTOP)
+        self._set_link(number, "down", signal.SIGSTOP)
 
     def mend(self, number: int) -> None:
+        """Undo `cut`."""
+        self._set_link(number, "up", signal.SIGCONT)
+
+    def _set_link(self, number: int, to: str, otherwise: signal.Signals) -> None:
+        """The broker's own network goes up or down; without one, its process gets the signal."""
         broker = self.node(number)
-        if _node(broker).namespace:
-            _ip("link", "set", f"{_node(broker).namespace}h", "up")
+        if namespace := _node(broker).namespace:
+            _ip("link", "set", f"{namespace}h", to)
         else:
             assert broker.process is not None
-            broker.process.send_signal(signal.SIGCONT)
+            broker.process.send_signal(otherwise)
 
     def leader(self, but: int = 0) -> int | None:
         """Who leads `autonomy.runs`, as any broker but this one says; None while nobody does, or nobody answers."""
