@@ -33,6 +33,14 @@ def database(servers_folder: Path) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture(scope="module")
+def own_servers(request: pytest.FixtureRequest) -> Iterator[tuple[Broker, Database]]:
+    """For a module that stops or hurts its servers."""
+    folder = own_folder(request.module.__name__.rpartition(".")[2].removeprefix("test_"))
+    with a_broker(folder) as broker, a_database(folder) as database:
+        yield broker, database
+
+
 @pytest.fixture
 def platform(broker: Broker, database: Database, tmp_path: Path) -> Iterator[Platform]:
     fresh_topics(broker.bootstrap)

@@ -20,19 +20,12 @@ from support.builders import an_id
 from support.log import fresh_topics
 from support.platform import LEASE_S, a_platform, fleet, quick_policy, wait_for
 from support.proof import Api
-from support.servers import Broker, Database, a_broker, a_database, free_port, own_folder
+from support.servers import Broker, Database, free_port
 from support.squeeze import squeezed
 
 pytestmark = pytest.mark.servers
 SHOWN_S, HEALED_S = 20.0, 40.0
 HOURS_MS = 7_200_000
-
-
-@pytest.fixture(scope="module")
-def own_servers() -> Iterator[tuple[Broker, Database]]:
-    folder = own_folder("blame")
-    with a_broker(folder) as broker, a_database(folder) as database:
-        yield broker, database
 
 
 @pytest.fixture(scope="module")

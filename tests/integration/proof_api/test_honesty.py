@@ -19,20 +19,13 @@ from autonomy.clock import now
 from support.log import fresh_topics
 from support.platform import Platform, Service, a_platform, quick_policy, wait_for
 from support.proof import Api
-from support.servers import Broker, Database, a_broker, a_database, own_folder
+from support.servers import Broker, Database
 
 pytestmark = pytest.mark.servers
 SHOWN_WITHIN_S = 5.0
 ASKING_S = 1.0
 """What asking itself may take on a busy machine: one round and the process that answers it."""
 Shows = Callable[[int, dict[str, Any]], bool]
-
-
-@pytest.fixture(scope="module")
-def own_servers() -> Iterator[tuple[Broker, Database]]:
-    folder = own_folder("honesty")
-    with a_broker(folder) as broker, a_database(folder) as database:
-        yield broker, database
 
 
 @pytest.fixture(scope="module")
