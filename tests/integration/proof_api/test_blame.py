@@ -134,19 +134,23 @@ def test_a_probe_from_the_future_vouches_for_nothing(api: Api, own_servers: tupl
 
 
 def test_a_statement_that_postgresql_ended_is_told_in_its_words(api: Api, own_servers: tuple[Broker, Database]) -> None:
-    with psycopg.connect(own_servers[1].server.url("postgres"), autocommit=True) as admin:
+    database = own_servers[1]
+    with psycopg.connect(database.server.url("postgres"), autocommit=True) as admin, psycopg.connect(database.owner_url) as holder:
         (usual,) = admin.execute(
             "SELECT setconfig FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole WHERE rolname = 'autonomy_reader'"
         ).fetchone()  # type: ignore[misc] # it has settings
         usual_timeout = next(word.partition("=")[2] for word in usual if word.startswith("statement_timeout"))
         admin.execute("ALTER ROLE autonomy_reader SET statement_timeout = '1ms'")
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'autonomy_reader'")
+        # A millisecond is enough for a statement on a quiet machine, never for one that waits for a lock.
+        holder.execute("LOCK TABLE autonomy.bot_now IN ACCESS EXCLUSIVE MODE")
         try:
             found = watched(api, lambda proof: proof["checks"]["postgres"] == "cancelled")[-1]
             assert found["status"] == "unavailable"
             assert "PostgreSQL ended the proof API's statement" in found["reason"]
             assert "statement timeout" in found["reason"]
         finally:
+            holder.rollback()
             admin.execute(f"ALTER ROLE autonomy_reader SET statement_timeout = '{usual_timeout}'")
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'autonomy_reader'")
     assert api.wait_fresh(HEALED_S)["proof"]["failing"] == []
