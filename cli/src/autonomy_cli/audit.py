@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from autonomy.chain import SEAL_KIND, AcceptedTick, Chain, RefusedSeal, RunRecord, read_record, sealed_record, write_seal
 from autonomy.envelope import Undecodable, decode
 from autonomy.errors import Broken
-from autonomy.events import ChainRepaired, Event, JobSucceeded, PlannerPulse, PlannerRun, ProbePulse
+from autonomy.events import ChainRepaired, JobSucceeded, PlannerRun
 from autonomy.kafka import Record
 from autonomy.topics import INPUTS, RUNS
 from autonomy.values import ms_of
@@ -121,16 +121,6 @@ class Audit:
             self.chain.void_records += 1
             return
         self._take_run(placed)
-
-    def hear(self, said: Event) -> None:
-        """Take a pulse: who said it knew a head. Heads are compared at the end, so the end of the chain must be asked for later."""
-        match said:
-            case PlannerPulse() if said.role != "starting":
-                self.said_heads.note(said.head_tick, said.head_hash, f"planner {said.process_id}")
-            case ProbePulse() if said.applied is not None:
-                self.said_heads.note(said.applied.tick, said.applied.hash, "the read models, by proof-api,")
-            case _:
-                pass  # ignored on purpose: it names no head
 
     def _take_run(self, placed: RunRecord) -> None:
         kept = len(self.chain.tries.get(placed.try_id, ()))

@@ -168,7 +168,7 @@ async def _hear_pulses(bootstrap: str, audit: Audit) -> None:
             for record in await reader.poll(POLL_MS):
                 received = decode(record.value, PULSE)
                 if not isinstance(received, Undecodable):
-                    audit.hear(received.event)
+                    audit.said_heads.hear(received.event)
 
 
 async def _check_topics(reader: LogReader, kafka: str) -> None:

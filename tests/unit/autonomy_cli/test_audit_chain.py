@@ -219,9 +219,9 @@ def test_cut_tail_shows_by_what_was_said_in_pulses(life: TickDriver, who: str) -
     head = life.chain.head
     audit = Audit()
     if who == "planner":
-        audit.hear(PlannerPulse(process_id=an_id("p"), role="leader", head_tick=12, head_hash=head.hash, next_tick_at=None))
+        audit.said_heads.hear(PlannerPulse(process_id=an_id("p"), role="leader", head_tick=12, head_hash=head.hash, next_tick_at=None))
     else:
-        audit.hear(ProbePulse(process_id=an_id("p"), sequence=1, sent_at=life.accepted[0].seal.now, applied=head))
+        audit.said_heads.hear(ProbePulse(process_id=an_id("p"), sequence=1, sent_at=life.accepted[0].seal.now, applied=head))
     for record in cut_behind(life, 10):
         audit.take(record)
         audit.advance()
@@ -235,7 +235,9 @@ def test_cut_tail_shows_by_what_was_said_in_pulses(life: TickDriver, who: str) -
 
 def test_whole_log_passes_with_the_same_pulse(life: TickDriver) -> None:
     audit = Audit()
-    audit.hear(PlannerPulse(process_id=an_id("p"), role="leader", head_tick=12, head_hash=life.chain.head.hash, next_tick_at=None))
+    audit.said_heads.hear(
+        PlannerPulse(process_id=an_id("p"), role="leader", head_tick=12, head_hash=life.chain.head.hash, next_tick_at=None)
+    )
     for record in stored_log(life):
         audit.take(record)
         audit.advance()

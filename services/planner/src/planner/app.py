@@ -18,7 +18,7 @@ from autonomy import clock
 from autonomy.chain import AcceptedTick, Chain, read_record
 from autonomy.envelope import Received, Undecodable, decode, encode, event_id_of
 from autonomy.errors import BadInput, Broken
-from autonomy.events import PlannerPulse, ProbePulse, RunnerHeartbeat
+from autonomy.events import PlannerPulse, RunnerHeartbeat
 from autonomy.kafka import LogReader, Outgoing, Record, append_batch
 from autonomy.producer import Producer
 from autonomy.telemetry import spare_collector
@@ -175,15 +175,11 @@ class Planner:
 
     def hear(self, received: Received, appended_ms: int) -> None:
         """Take a sign of life: who leads, and which head was known to whom."""
-        match received.event:
-            case PlannerPulse() as pulse:
-                self.election.see(pulse, appended_ms, ms_of(datetime.fromisoformat(received.time)), clock.monotonic_ms())
-                if not self.caught_up and pulse.role != "starting":
-                    self.known.note(pulse.head_tick, pulse.head_hash, f"planner {pulse.process_id}")
-            case ProbePulse() as probe if not self.caught_up and probe.applied is not None:
-                self.known.note(probe.applied.tick, probe.applied.hash, "the read models, by proof-api,")
-            case _:
-                pass  # ignored on purpose: a probe without a head says nothing here
+        pulse = received.event
+        if isinstance(pulse, PlannerPulse):
+            self.election.see(pulse, appended_ms, ms_of(datetime.fromisoformat(received.time)), clock.monotonic_ms())
+        if not self.caught_up:
+            self.known.hear(pulse)
 
     def is_unknown(self, beat: RunnerHeartbeat) -> bool:
         """Whether a heartbeat names an announcement that is not held here: the next tick asks for it, and should not be long in coming."""

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from autonomy.errors import BadInput
-from autonomy.events import Head
+from autonomy.events import Event, Head, PlannerPulse, ProbePulse
 
 MAX_TICKS_KEPT: Final = 10_000
 """Hashes of the newest folded ticks, to compare a head with that was written down: more than the pulse topic keeps."""
 MAX_HEADS: Final = 10_000
+"""At more, the half with the lower ticks is forgotten."""
 
 
 class KnownHead(NamedTuple):
@@ -35,8 +36,20 @@ class KnownHeads:
 
     def note(self, tick: int, hash_: str, source: str) -> None:
         """Somebody knew this head."""
-        if tick > 0 and len(self.known) < MAX_HEADS:
+        if tick > 0:
             self.known.setdefault((tick, hash_), KnownHead(tick, hash_, source))
+        if len(self.known) > MAX_HEADS:  # the newest are those that a lost end of the log lacks
+            self.known = {at: self.known[at] for at in sorted(self.known)[-(MAX_HEADS // 2) :]}
+
+    def hear(self, said: Event) -> None:
+        """Take a sign of life: it may name a head that was accepted."""
+        match said:
+            case PlannerPulse() if said.role != "starting":
+                self.note(said.head_tick, said.head_hash, f"planner {said.process_id}")
+            case ProbePulse() if said.applied is not None:
+                self.note(said.applied.tick, said.applied.hash, "the read models, by proof-api,")
+            case _:
+                pass  # ignored on purpose: it names no head
 
     def fold(self, head: Head) -> None:
         """This process folded a tick."""
