@@ -80,7 +80,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka has no typ
             "client_secret": "" if secret is None else secret.get_secret_value(),
         } | ({"scope": self.access.scope} if self.access.scope else {})  # fmt: skip
         request = urllib.request.Request(self.access.token_url or "", urllib.parse.urlencode(form).encode())  # noqa: S310 (http(s) only)
-        with urllib.request.urlopen(request, timeout=TOKEN_TIMEOUT_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=TOKEN_TIMEOUT_S) as answer:  # noqa: S310 (as above)
             said = json.loads(answer.read())
         return str(said["access_token"]), float(said.get("expires_in", 300))
 

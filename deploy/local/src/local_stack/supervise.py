@@ -237,7 +237,7 @@ class Supervisor:
         """What supervisord says of its programs; None when it does not answer now."""
         try:
             with ServerProxy("http://localhost/RPC2", transport=_Wire(self.socket)) as server:
-                found: list[dict[str, Any]] = server.supervisor.getAllProcessInfo()  # type: ignore[assignment]
+                found: list[dict[str, Any]] = server.supervisor.getAllProcessInfo()  # type: ignore[assignment] # XML-RPC has no types
                 return found
         except (OSError, HTTPException, XmlError):
             return None
