@@ -36,8 +36,11 @@ class Limits:
         head_s: from the connection, or from a request's first byte, to the end of its headers.
         body_bytes: of a request; the application refuses less by itself, and this is the end of reading on.
         body_s: from the end of the headers to the end of the body.
+        refusal_s: how long an application may take to refuse a body that is too long; the server does it then.
         unread_s: how long a client may leave an answer unread.
         pipelined: requests sent before the first of them was answered; no browser and no client here sends any.
+        linger_bytes: read and thrown away from a client that was answered before it had sent its whole request.
+        linger_s: how long that may take.
     """
 
     connections: int = 512
@@ -45,8 +48,11 @@ class Limits:
     head_s: float = 10.0
     body_bytes: int = 2 * MAX_BODY_BYTES
     body_s: float = 20.0
+    refusal_s: float = 2.0
     unread_s: float = 20.0
     pipelined: int = 8
+    linger_bytes: int = 8_388_608
+    linger_s: float = 5.0
 
 
 @dataclass(slots=True)
@@ -67,6 +73,50 @@ class Door:
         self.refused[limit] = self.refused.get(limit, 0) + 1
 
 
+@dataclass(slots=True)
+class Outgoing:
+    """The transport of one connection, whose end loses no answer.
+
+    A socket that is closed while a client still sends answers with a reset: the client's sending fails, and many a client never looks for
+    the answer then, the very one that says why (RFC 9112, 9.6). So the end comes in two steps there: nothing more is sent, and what comes
+    is thrown away until the client has read to the end and closes, or meets a limit.
+    """
+
+    raw: asyncio.Transport
+    still_sends: Callable[[], bool]
+    linger: Callable[[], None]
+    parting: bool = False
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (whatever a transport has)
+        return getattr(self.raw, name)
+
+    def write(self, data: bytes) -> None:
+        """Send, unless the end was said already."""
+        if not self.parting:
+            self.raw.write(data)
+
+    def is_closing(self) -> bool:
+        """Whether the end was said."""
+        return self.parting or self.raw.is_closing()
+
+    def close(self) -> None:
+        """Send what there is, and end."""
+        if self.is_closing():
+            return
+        if not self.still_sends():
+            self.raw.close()
+            return
+        self.parting = True
+        self.raw.write_eof()
+        self.raw.resume_reading()
+        self.linger()
+
+    def abort(self) -> None:
+        """End now."""
+        self.parting = True
+        self.raw.abort()
+
+
 class Guarded(HttpToolsProtocol):
     """One connection, within limits."""
 
@@ -77,13 +127,14 @@ class Guarded(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.door, self.limits = door, door.limits
         self.in_head, self.in_body, self.over = False, False, False
-        self.head_bytes, self.field_bytes, self.body_bytes = 0, 0, 0
+        self.head_bytes, self.field_bytes, self.body_bytes, self.thrown_away = 0, 0, 0, 0
         self.timer: TimerHandle | None = None
         self.unread: TimerHandle | None = None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        super().connection_made(transport)
+        outgoing = Outgoing(transport, lambda: self.in_head or self.in_body or self.newest is None, self.linger)
+        super().connection_made(cast("asyncio.Transport", outgoing))
         if len(self.connections) > self.limits.connections:
             self.door.count("connections")
             oldest = next(iter(self.door.waiting), None)
@@ -99,6 +150,11 @@ class Guarded(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.leave()
         super().connection_lost(exc)
+
+    @property
+    def newest(self) -> RequestResponseCycle | None:
+        """The newest request; none before the first, whatever uvicorn's annotation says."""
+        return self.cycle
 
     def over_now(self) -> bool:
         """Whether a limit was met meanwhile."""
@@ -116,6 +172,7 @@ class Guarded(HttpToolsProtocol):
     @override
     def data_received(self, data: bytes) -> None:
         if self.over:
+            self.throw_away(len(data))
             return
         was_in_head = self.in_head
         super().data_received(data)
@@ -137,7 +194,7 @@ class Guarded(HttpToolsProtocol):
 
     @override
     def on_message_begin(self) -> None:
-        self.in_head, self.head_bytes, self.field_bytes, self.body_bytes = True, 0, 0, 0
+        self.in_head, self.head_bytes, self.field_bytes, self.body_bytes, self.thrown_away = True, 0, 0, 0, 0
         super().on_message_begin()
 
     @override
@@ -173,17 +230,19 @@ class Guarded(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         if self.over:
             return
-        self.body_bytes += len(body)
-        if self.body_bytes > self.limits.body_bytes:
-            self.door.count("body bytes")
-            self.leave()
-            self.transport.close()
+        before, self.body_bytes = self.body_bytes, self.body_bytes + len(body)
+        if self.body_bytes <= self.limits.body_bytes:
+            super().on_body(body)
             return
-        super().on_body(body)
+        if before <= self.limits.body_bytes:
+            self.heavy_body()
+        self.throw_away(len(body))
 
     @override
     def on_message_complete(self) -> None:
         self.in_body = False
+        if self.body_bytes > self.limits.body_bytes and not self.cycle.response_complete:
+            return
         self.in_time()
         if not self.over:
             super().on_message_complete()
@@ -210,7 +269,10 @@ class Guarded(HttpToolsProtocol):
     @override
     def shutdown(self) -> None:
         self.leave()
-        super().shutdown()
+        if self.newest is None:
+            self.transport.abort()
+        else:
+            super().shutdown()
 
     def within(self, seconds: float, otherwise: Callable[[], None]) -> None:
         """Begin a time limit; the one before it ends."""
@@ -228,6 +290,21 @@ class Guarded(HttpToolsProtocol):
         self.door.count("head bytes")
         self.end(431, f"A request's line and headers have at most {self.limits.head_bytes} bytes.")
 
+    def heavy_body(self) -> None:
+        """The body is too long: none of the rest is kept. The application mostly knows by the declared length, and has better words.
+
+        Who was answered before may use the connection again, as the answer said; an answer that is still to come says that it ends.
+        """
+        self.door.count("body bytes")
+        if not self.cycle.response_started:
+            self.cycle.keep_alive = False
+            self.within(self.limits.refusal_s, self.refuse_body)
+
+    def refuse_body(self) -> None:
+        """The application waits for the rest of a body that nobody keeps."""
+        if not self.cycle.response_started:
+            self.end(413, f"A request's body has at most {self.limits.body_bytes} bytes.")
+
     def slow_head(self) -> None:
         """The headers did not come in time; who has not begun to send any is not told."""
         self.door.count("head time")
@@ -244,16 +321,31 @@ class Guarded(HttpToolsProtocol):
         self.leave()
         self.transport.abort()
 
+    def linger(self) -> None:
+        """Nothing more is said; what still comes is thrown away until the client closes, for a while. Whoever needs the place has it."""
+        self.leave()
+        self.door.waiting[self] = None
+        self.within(self.limits.linger_s, self.transport.abort)
+
+    def throw_away(self, size: int) -> None:
+        """Count what comes after the end, and end it for good when it is too much."""
+        self.thrown_away += size
+        if self.thrown_away > self.limits.linger_bytes:
+            self.transport.abort()
+
     def end(self, status: int, words: str) -> None:
         """Say why, where nothing was said yet, and close."""
         self.leave()
-        cycle: RequestResponseCycle | None = self.cycle  # none before the first request, whatever uvicorn's annotation says
+        cycle = self.newest
         if words and (cycle is None or cycle.response_complete or not cycle.response_started):
             content = words.encode()
             self.transport.write(
                 STATUS_LINE[status] + b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: "
                 + str(len(content)).encode() + b"\r\n\r\n" + content
             )  # fmt: skip
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
         self.transport.close()
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import pytest
 
 from autonomy.envelope import Undecodable, decode
@@ -184,10 +183,7 @@ def test_a_lying_length_is_cut_off_at_the_limit(api: Api) -> None:
             yield b"x" * 65_536
 
     headers = {"Authorization": f"Bearer {TOKENS['operator']}", "Content-Type": "application/json"}
-    try:
-        answer = api.http.post("/api/commands", content=chunks(), headers=headers)
-    except httpx.TransportError:
-        return  # the connection was closed in the middle of it
+    answer = api.http.post("/api/commands", content=chunks(), headers=headers)
     assert answer.status_code == 413
 
 

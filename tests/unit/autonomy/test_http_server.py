@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,7 +14,17 @@ from starlette.types import Receive, Scope, Send
 
 from autonomy.http_server import Door, Limits, Server, build_server
 
-LIMITS = Limits(connections=8, head_bytes=4096, head_s=0.5, body_bytes=10_000, body_s=0.5, unread_s=0.5)
+LIMITS = Limits(
+    connections=8,
+    head_bytes=4096,
+    head_s=0.5,
+    body_bytes=10_000,
+    body_s=1.0,
+    refusal_s=0.5,
+    unread_s=0.5,
+    linger_bytes=4_000_000,
+    linger_s=2.0,
+)
 UNLIMITED = Limits(connections=10**6, head_bytes=10**9, head_s=3600, body_bytes=10**9, body_s=3600, unread_s=3600, pipelined=10**6)
 GOOD = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
@@ -70,7 +80,11 @@ async def serving(limits: Limits) -> AsyncIterator[Served]:
                     message = await receive()
                     size, more = size + len(message.get("body", b"")), message.get("more_body", False)
                 served.bodies.append(size)
+            if scope["path"] == "/slow":
+                await asyncio.sleep(LIMITS.refusal_s / 2)
             headers: list[tuple[bytes, bytes]] = [(b"content-type", b"text/plain")]
+            if scope["path"] == "/early/close":
+                headers.append((b"connection", b"close"))
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             if scope["path"] == "/stream":
                 while not stopping.is_set():
@@ -116,10 +130,8 @@ HEAVY = {
 async def test_a_heavy_head_is_refused_with_the_limit(served: Served, sent: bytes) -> None:
     before = len(served.paths)
     answer = await served.ask(sent)
-    # Who is still sending when it is refused may lose the answer to the reset of its own connection.
-    if answer or len(sent) < 100_000:
-        assert answer.startswith(b"HTTP/1.1 431")
-        assert b"at most 4096 bytes" in answer
+    assert answer.startswith(b"HTTP/1.1 431")
+    assert b"at most 4096 bytes" in answer
     assert len(served.paths) == before, "the application never saw it"
     assert served.door.refused == {"head bytes": 1}
 
@@ -180,9 +192,91 @@ async def test_a_slow_body_is_cut_and_a_quick_one_is_read(served: Served) -> Non
 
 
 async def test_a_body_over_the_limit_is_read_no_further(served: Served) -> None:
-    await served.ask(b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n" + b"a" * 1_000_000)
+    answer = await served.ask(post("/body"))
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"at most 10000 bytes" in answer
     assert served.door.refused == {"body bytes": 1}
     assert max(served.bodies, default=0) <= LIMITS.body_bytes
+
+
+def post(path: str) -> bytes:
+    """A request with a body of a megabyte."""
+    return f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n".encode() + b"a" * 1_000_000
+
+
+async def late(served: Served, path: str) -> tuple[bool, bytes]:
+    """Whether a client could send all it has, and what it reads then; many a client reads nothing when it could not."""
+    loop = asyncio.get_running_loop()
+    with socket.create_connection(("127.0.0.1", served.port)) as client:
+        client.settimeout(20)
+        sent_all, found = True, b""
+        try:
+            for piece in range(0, len(post(path)), 50_000):
+                await loop.run_in_executor(None, client.sendall, post(path)[piece : piece + 50_000])
+        except ConnectionError:
+            sent_all = False
+        with contextlib.suppress(ConnectionError):
+            while b"served" not in found and (piece_found := await loop.run_in_executor(None, client.recv, 65_536)):
+                found += piece_found
+        return sent_all, found
+
+
+EARLY = {"/body": b"HTTP/1.1 413", "/early": b"HTTP/1.1 200", "/early/close": b"HTTP/1.1 200"}
+"""The server's own refusal, an application that answers before it has read, and one that ends the connection with it."""
+
+
+@pytest.mark.parametrize(("path", "answer"), EARLY.items(), ids=EARLY)
+async def test_an_answer_is_not_lost_to_a_client_that_is_still_sending(served: Served, path: str, answer: bytes) -> None:
+    for _ in range(3):
+        sent_all, found = await late(served, path)
+        assert sent_all
+        assert found.startswith(answer)
+
+
+@pytest.mark.parametrize("path", EARLY)
+async def test_negative_control_who_closes_at_once_makes_the_sending_fail(path: str) -> None:
+    async with serving(replace(LIMITS, linger_bytes=0)) as served:
+        assert not all([(await late(served, path))[0] for _ in range(3)])
+
+
+async def test_a_connection_that_was_not_ended_serves_the_next_request(served: Served) -> None:
+    """A pool of clients sends the next request on it, and is not to find it closed."""
+    reader, writer = await served.connect()
+    for _ in range(3):
+        head, body = post("/early").split(b"\r\n\r\n")
+        writer.write(head + b"\r\n\r\n")
+        assert b"connection: close" not in await reader.readuntil(b"served")
+        writer.write(body)
+    writer.write(GOOD)
+    assert (await reader.readuntil(b"served")).endswith(b"served")
+    writer.close()
+
+
+async def test_a_refusal_of_the_application_is_waited_for(served: Served) -> None:
+    """It may come after more was sent than is ever kept: nobody is cut off without a word."""
+    sent_all, found = await late(served, "/slow")
+    assert sent_all
+    assert b"served" in found
+
+
+async def test_nobody_is_read_on_for_ever(served: Served) -> None:
+    """Who sends without end, and who sends nothing more and stays."""
+    sent = 0
+    _, writer = await served.connect()
+    with contextlib.suppress(ConnectionError):
+        writer.write(b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n")
+        while sent < 50 * LIMITS.linger_bytes:
+            writer.write(b"a" * 65_536)
+            sent += 65_536
+            await writer.drain()
+    assert LIMITS.linger_bytes < sent < 10 * LIMITS.linger_bytes, "the sockets' own buffers and what is thrown away"
+    await until(lambda: not served.server.server_state.connections)
+    begun = asyncio.get_running_loop().time()
+    with socket.create_connection(("127.0.0.1", served.port)) as silent:
+        silent.sendall(post("/body")[:100_000])
+        await until(lambda: len(served.server.server_state.connections) == 1)
+        await until(lambda: not served.server.server_state.connections)
+    assert asyncio.get_running_loop().time() - begun >= LIMITS.linger_s
 
 
 async def test_half_open_connections_make_room_for_whoever_asks(served: Served) -> None:
