@@ -7,7 +7,7 @@ PACKAGES := shared services/planner services/job-runner services/projection serv
 STACK := $(BIN)/python -W "ignore:XDG_RUNTIME_DIR" -m local_stack
 
 # The page's scripts come from npm by lock, once, at set-up.
-.PHONY: help setup browser up down reset status logs psql consume proof-pack check fmt test test-long bench lock clean
+.PHONY: help setup browser nginx up down reset status logs psql consume proof-pack check fmt test test-long bench lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,14 +61,18 @@ browser: .venv/.ready ## a Chromium for the browser tests: the machine's, else D
 	@test -x /usr/bin/chromium || (command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null) \
 		|| $(BIN)/playwright install chromium
 
+nginx: .venv/.ready ## an nginx for the test behind a proxy: the machine's, else Debian's package unpacked here, else none
+	@test -x .venv/nginx/usr/sbin/nginx || command -v nginx >/dev/null || ! command -v apt-get >/dev/null \
+		|| (mkdir -p .venv/nginx && cd .venv/nginx && apt-get update -qq && apt-get download -qq nginx 2>/dev/null && dpkg -x nginx_*.deb .)
+
 PURE = tests/architecture tests/contract tests/unit tests/model tests/replay
 
-test: setup browser ## everything but the long lists: pure tests on all cores, then real servers (a file has its own), then the browser
+test: setup browser nginx ## everything but the long lists: pure tests on all cores, then real servers (a file has its own), then the browser
 	@$(BIN)/pytest -q -n auto --dist worksteal $(PURE)
 	@$(BIN)/pytest -q -n 3 --dist loadfile tests/integration tests/faults tests/hostile
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/e2e
 
-test-long: setup browser ## the full lists: faults, seeds, tampering
+test-long: setup browser nginx ## the full lists: faults, seeds, tampering
 	@$(BIN)/pytest -q -m "long or not long" --timeout 1800
 
 bench: setup ## speed and memory, as ratios to limits measured in the same run

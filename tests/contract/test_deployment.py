@@ -74,7 +74,7 @@ def test_environment_is_known_to_the_settings(name: str) -> None:
 def test_settings_accept_what_the_file_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Listening on all addresses is refused unless the file says that the port is published on loopback only."""
     for key, value in services()[name]["environment"].items():
-        monkeypatch.setenv(key, value)
+        monkeypatch.setenv(key, re.sub(r"\$\{\w+:-(.*?)\}", r"\1", str(value)))
     assert SETTINGS[name]().model_dump()["host"] == "0.0.0.0"
     monkeypatch.delenv("PUBLISHED_ON")
     with pytest.raises(ValueError, match="not loopback"):

@@ -12,6 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,10 @@ def free_ports(count: int) -> list[int]:
             opened.close()
 
 
-@pytest.fixture(scope="session")
-def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """The whole stack with the demo fleet."""
+@contextmanager
+def a_stack(folder: Path) -> Iterator[RunningStack]:
+    """The whole stack with the demo fleet, as `make up` starts it."""
     build_assets.main()
-    folder = tmp_path_factory.mktemp("stack")
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     environment = {**os.environ, **ports, "AUTONOMY_DATA_DIR": str(folder)}
     command = [sys.executable, "-W", "ignore", "-m", "local_stack"]
@@ -81,6 +81,12 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
         )  # fmt: skip
     finally:
         subprocess.run([*command, "reset"], env=environment, check=True, timeout=UP_TIMEOUT_S, cwd=ROOT)
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    with a_stack(tmp_path_factory.mktemp("stack")) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

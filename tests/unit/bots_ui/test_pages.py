@@ -127,7 +127,7 @@ async def test_ready_only_while_the_api_answers(site: Site) -> None:
 def test_open_host_without_sign_in_is_refused(key_file: Path) -> None:
     with pytest.raises(ValidationError, match="AUTH_MODE"):
         UiSettings(host="0.0.0.0", session_key_file=key_file)
-    assert UiSettings(host="0.0.0.0", session_key_file=key_file, auth_mode="token-everywhere").reading_needs_sign_in
+    assert UiSettings(host="0.0.0.0", session_key_file=key_file, auth_mode="token-everywhere").reading_needs_a_token
 
 
 async def test_reading_needs_a_sign_in_where_it_is_set_so(key_file: Path) -> None:

@@ -5,24 +5,29 @@ Source: S4, S6.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 
 from autonomy import clock, envelope
+from autonomy.chain import SEAL_KIND
 from autonomy.errors import BadInput
 from autonomy.events import AcceptDivergence, Event, Head, PlannerPulse, ProbePulse
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS
+from autonomy.values import TickCause
 from planner import app
 from planner.app import Planner
 from planner.halt import Halt
 from planner.inbox import Inbox
 from planner.known_heads import read_head_file, write_head_file
+from planner.wake import Wake
 from support.builders import a_bot, a_digest, an_id
 from support.changes import replace
-from support.shell import MemoryKafka, a_planner, client_of, kafka_of, lead_for, lead_until, turns
+from support.shell import Batch, MemoryKafka, a_planner, client_of, kafka_of, lead_for, lead_until, turns
 from support.stored_log import Stored, stored_log
 from support.ticks import PARTITIONS, TickDriver
 
@@ -158,6 +163,71 @@ def test_leader_on_an_intact_log_seals_ticks() -> None:
     asyncio.run(lead_until(planner, lambda: planner.state.head_tick > 3))
     assert planner.halted == ""
     assert len(kafka.log[TopicPartition(RUNS, 0)]) > before
+
+
+@dataclass
+class LosesASeal:
+    """The first seal is handed over and never acknowledged; whether it is in the log is decided later."""
+
+    kafka: MemoryKafka
+    client: MemoryKafka
+    held: list[tuple[bytes, bytes, Any]] = field(default_factory=list)
+
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[Any]":
+        if not self.held and topic == RUNS and dict(batch.records[-1][2])["kind"] == SEAL_KIND.encode():
+            self.held = batch.records
+            raise KafkaTimeoutError
+        return await MemoryKafka.send_batch(self.client, batch, topic, partition=partition)
+
+    def land(self) -> None:
+        for key, value, headers in self.held:
+            self.kafka.store(RUNS, 0, value, key, headers)
+
+
+def losing_a_seal(monkeypatch: pytest.MonkeyPatch) -> tuple[Planner, LosesASeal]:
+    planner, kafka = a_warm_planner()
+    losing = LosesASeal(kafka, client_of(planner))
+    monkeypatch.setattr(losing.client, "send_batch", losing.send_batch)
+    return planner, losing
+
+
+def tries_at(kafka: MemoryKafka, tick: int) -> set[bytes]:
+    return {headers["try"] for record in kafka.log[TopicPartition(RUNS, 0)] if (headers := dict(record.headers))["tick"] == b"%d" % tick}
+
+
+def reads_the_same(kafka: MemoryKafka, planner: Planner) -> None:
+    """Whoever starts on this log comes to the same head and state."""
+    cold = a_planner(kafka, "planner-3")
+    asyncio.run(turns(cold, 30))
+    assert (cold.chain.head, cold.state.hash(), cold.halted) == (planner.chain.head, planner.state.hash(), "")
+
+
+@pytest.mark.parametrize("lands", [False, True], ids=["never", "after the next try"])
+def test_seal_that_is_not_acknowledged_holds_nothing_up(monkeypatch: pytest.MonkeyPatch, *, lands: bool) -> None:
+    monkeypatch.setattr(app, "UNACKNOWLEDGED_MS", 200)
+    planner, losing = losing_a_seal(monkeypatch)
+    began = clock.monotonic_ms()
+    asyncio.run(lead_until(planner, lambda: planner.state.head_tick == 4))
+    assert clock.monotonic_ms() - began < app.VERDICT_TIMEOUT_MS / 2
+    assert tries_at(losing.kafka, 4) - {dict(losing.held[-1][2])["try"]}, "another try was accepted"
+    if lands:
+        losing.land()
+    asyncio.run(turns(planner, 20))
+    assert (planner.state.head_tick, planner.halted) == (4, "")
+    reads_the_same(losing.kafka, planner)
+
+
+def test_seal_that_lands_before_the_next_try_is_read_as_anybodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the first one, so it is accepted, although nobody waits for it any more."""
+    planner, losing = losing_a_seal(monkeypatch)
+    monkeypatch.setattr(app, "UNACKNOWLEDGED_MS", 0)
+    monkeypatch.setattr(Wake, "cause", lambda *_, **__: None if losing.held else TickCause.SCHEDULED)
+    asyncio.run(lead_until(planner, lambda: bool(losing.held) and planner.candidate is None))
+    assert planner.state.head_tick == 3
+    losing.land()
+    asyncio.run(turns(planner, 20))
+    assert (planner.state.head_tick, planner.halted, len(tries_at(losing.kafka, 4))) == (4, "", 1)
+    reads_the_same(losing.kafka, planner)
 
 
 def test_leader_whose_records_no_reader_would_take_halts_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

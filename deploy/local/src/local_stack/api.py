@@ -25,10 +25,11 @@ def look_at_api(api: str) -> str | None:
         return f"it does not answer ({refusal})"
 
 
-def look_at_tick(api: str) -> str | None:
+def look_at_tick(api: str, token: str) -> str | None:
     """None when a tick shows, else what is seen."""
     try:
-        with urllib.request.urlopen(f"{api}/api/_proof/autonomy", timeout=HTTP_TIMEOUT_S) as response:  # noqa: S310 (our own loopback address)
+        request = urllib.request.Request(f"{api}/api/_proof/autonomy", headers={"Authorization": f"Bearer {token}"})  # noqa: S310 (loopback)
+        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as response:  # noqa: S310 (our own loopback address)
             found = json.loads(response.read())
     except (OSError, HTTPException, ValueError) as refusal:
         return f"the proof API does not answer ({refusal})"

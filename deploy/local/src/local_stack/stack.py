@@ -39,6 +39,12 @@ SERVER_START_S = 5
 SERVICE_START_S = 2
 """A process that ends sooner is started again more and more slowly; it is never called running."""
 PRIVATE = ("kafka", "logs", "artifacts")
+PASSED_ON = (
+    "OTEL_", "LOG_LEVEL", "BARS_FOLDER", "RUNNER_", "EVOLUTION_", "ALLOWED_HOSTS", "AUTH_MODE", "BASE_PATH", "COOKIE_SECURE",
+)  # fmt: skip
+"""Settings of the services that the environment of `make up` gives them, by how they begin."""
+PAGE_TOKEN = "bots-ui.token"  # noqa: S105 (a file's name)
+"""Of an operator that only reads."""
 SERVICES = ("planner", "job-runner", "projection", "proof-api", "bots-ui")
 
 
@@ -119,7 +125,7 @@ class Stack:
         self.check_disk()
         self.supervisor.stop()  # what a manager that died left behind would hold the ports
         self.check_ports()
-        self.prepare_operator()
+        self.prepare_operators()
         self.supervisor.write(self.programs())
         self.supervisor.start()
         waiting = Waiting(self.supervisor, self.settings.up_timeout_s, lambda words: print(words, flush=True))
@@ -240,9 +246,7 @@ class Stack:
     def services(self) -> list[Program]:
         """The five services with their environment; each gets the database role that it needs and no other."""
         common = {"NUMBA_CACHE_DIR": str(ROOT / ".venv" / "numba")}
-        common |= {
-            name: os.environ[name] for name in os.environ if name.startswith(("OTEL_", "LOG_LEVEL", "BARS_FOLDER", "RUNNER_", "EVOLUTION_"))
-        }
+        common |= {name: os.environ[name] for name in os.environ if name.startswith(PASSED_ON)}
 
         def service(name: str, module: str, priority: int, **environment: str) -> Program:
             command = (sys.executable, "-m", module)
@@ -259,6 +263,7 @@ class Stack:
             for number in range(self.settings.job_runners)
         ]
         ui_key = self.folder / "session.key"
+        reading = {"PROOF_API_TOKEN_FILE": os.environ.get("PROOF_API_TOKEN_FILE", str(self.folder / PAGE_TOKEN))}
         return [
             service("planner", "planner", 20, PLANNER_HEAD_FILE=str(self.folder / "planner.head")),
             *runners,
@@ -269,7 +274,7 @@ class Stack:
             ),
             service(
                 "bots-ui", "bots_ui", 40, PROOF_API_URL=self.api, BOTS_UI_PORT=str(self.settings.bots_ui_port),
-                SESSION_KEY_FILE=str(ui_key),
+                SESSION_KEY_FILE=str(ui_key), **(reading if self.reading_needs_a_token else {}),
             ),
         ]  # fmt: skip
 
@@ -282,20 +287,32 @@ class Stack:
         """Where the proof API answers."""
         return f"http://127.0.0.1:{self.settings.proof_api_port}"
 
-    def prepare_operator(self) -> None:
-        """Make operator `local` once: a token in the data folder, its hash in the operators file."""
-        token_file, operators = self.folder / "operator.token", self.folder / "operators.json"
-        if not token_file.exists():
-            token_file.touch(mode=0o600)
-            token_file.write_text(secrets.token_urlsafe(32) + "\n")
-        if not operators.exists():
-            digest = hashlib.sha256(token_file.read_text().strip().encode()).hexdigest()
-            operators.touch(mode=0o600)
-            operators.write_text(json.dumps([{"name": "local", "role": "approver", "sha256": digest}], indent=1))
+    def prepare_operators(self) -> None:
+        """Make operator `local` once, and one for the page's own reading where that needs a token."""
+        self.prepare_operator("local", "approver", "operator.token")
+        if self.reading_needs_a_token:
+            self.prepare_operator("bots-ui", "viewer", PAGE_TOKEN)
         key = self.folder / "session.key"
         if not key.exists():
             key.touch(mode=0o600)
             key.write_text(secrets.token_urlsafe(32))
+
+    def prepare_operator(self, name: str, role: str, token_name: str) -> None:
+        """Make an operator once: a token in the data folder, its hash in the operators file beside the others."""
+        token_file, file = self.folder / token_name, self.folder / "operators.json"
+        if not token_file.exists():
+            token_file.touch(mode=0o600)
+            token_file.write_text(secrets.token_urlsafe(32) + "\n")
+        operators = json.loads(file.read_text()) if file.exists() else []
+        if all(known["name"] != name for known in operators):
+            file.touch(mode=0o600)
+            digest = hashlib.sha256(token_file.read_text().strip().encode()).hexdigest()
+            file.write_text(json.dumps([*operators, {"name": name, "role": role, "sha256": digest}], indent=1))
+
+    @property
+    def reading_needs_a_token(self) -> bool:
+        """Whether the proof API and the page are for operators only."""
+        return os.environ.get("AUTH_MODE") == "token-everywhere"
 
     def register_fleet(self, waiting: Waiting) -> None:
         """Say the demo fleet and the policy; bots that are known already stay as they are."""
@@ -316,7 +333,7 @@ class Stack:
             Broken: it was refused, or a process that it needs cannot run.
         """
         answers: list[dict[str, list[dict[str, str]]]] = []
-        token = (self.folder / "operator.token").read_text().strip()
+        token = self.token()
 
         def attempt() -> str | None:
             try:
@@ -333,6 +350,10 @@ class Stack:
         waiting.until(str(command["type"]), attempt, ("planner", "projection", "proof-api", *self.servers()))
         return answers[-1]
 
+    def token(self) -> str:
+        """The token of operator `local`."""
+        return (self.folder / "operator.token").read_text().strip()
+
     def wait_api(self, waiting: Waiting) -> None:
         """Block until the proof API answers and everything behind it."""
         waiting.until_listens("proof-api", {"PROOF_API_PORT": self.settings.proof_api_port})
@@ -340,7 +361,9 @@ class Stack:
 
     def wait_first_tick(self, waiting: Waiting) -> None:
         """Block until a tick was accepted and shows."""
-        waiting.until("the first tick", lambda: look_at_tick(self.api), ("planner", "projection", "proof-api", *self.servers()))
+        waiting.until(
+            "the first tick", lambda: look_at_tick(self.api, self.token()), ("planner", "projection", "proof-api", *self.servers())
+        )
 
     def servers(self) -> tuple[str, ...]:
         """The servers that this stack starts itself."""

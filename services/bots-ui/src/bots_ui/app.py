@@ -24,6 +24,7 @@ from autonomy import clock
 from autonomy.supervision import Supervisor, Work
 from bots_ui import forms, routes
 from bots_ui.assets import STATIC, build_environment, find_assets
+from bots_ui.base_path import AtBasePath
 from bots_ui.client import ProofApi, build_client
 from bots_ui.frame import render
 from bots_ui.rendering import build_renderers
@@ -62,8 +63,8 @@ class Shared:
 
 def create_app(settings: UiSettings) -> FastAPI:
     """The application; nothing connects before its lifespan begins."""
-    environment = build_environment(find_assets())
-    sessions = build_sessions(settings.session_key_file, secure=settings.cookie_secure)
+    environment = build_environment(find_assets(), settings.base_path)
+    sessions = build_sessions(settings.session_key_file, secure=settings.cookie_secure, path=settings.base_path)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -92,6 +93,7 @@ def create_app(settings: UiSettings) -> FastAPI:
     app.add_exception_handler(ClientDisconnect, on_cut)
     guard(app)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
+    app.add_middleware(AtBasePath, base=settings.base_path)
     return app
 
 
@@ -130,11 +132,15 @@ def refusal_of(request: Request, session: Session | None, settings: UiSettings) 
     """Why a request is not let in; None when it is."""
     if request.method not in SAFE:
         if not is_same_origin(request.headers):
-            return PlainTextResponse("This form was not sent from a page of this origin.", 403)
+            origin, host = (request.headers.get(name, "none")[:200] for name in ("origin", "host"))
+            return PlainTextResponse(
+                f"This form was not sent from a page of this origin (Origin: {origin}, Host: {host}). A proxy must keep the Host header.",
+                403,
+            )
         length = request.headers.get("content-length", "")
         if not length.isdigit() or int(length) > MAX_FORM_BYTES:
             return PlainTextResponse(f"A form has at most {MAX_FORM_BYTES} bytes and says its length.", 413)
-    if settings.reading_needs_sign_in and session is None and not request.url.path.startswith(OPEN_PATHS):
+    if settings.reading_needs_a_token and session is None and not request.url.path.startswith(OPEN_PATHS):
         return RedirectResponse("/sign-in", 303)
     return None
 

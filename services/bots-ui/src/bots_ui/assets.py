@@ -19,6 +19,7 @@ from markupsafe import Markup
 from autonomy.values import iso
 from bots_ui import words
 from bots_ui.acting import ACTS, denied
+from bots_ui.base_path import Based
 from bots_ui.sessions import Session
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -76,12 +77,13 @@ def vendor_scripts() -> tuple[Script, ...]:
     return tuple(scripts)
 
 
-def build_environment(assets: Assets) -> Environment:
-    """The templates: escaping always on, a missing name is an error."""
+def build_environment(assets: Assets, base_path: str = "") -> Environment:
+    """The templates: escaping always on, a missing name is an error, every address below the base path."""
     environment = Environment(
         loader=PackageLoader("bots_ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        extensions=[Based],
     )  # fmt: skip
-    environment.globals.update(assets=assets, words=words, approval_denied=approval_denied)
+    environment.globals.update(base=base_path, assets=assets, words=words, approval_denied=approval_denied)
     environment.filters.update(ago=ago, until=until, clock=clock_time, full=words.full_words, span=words.span_words, instant=iso)
     return environment
 

@@ -65,6 +65,7 @@ async def sign_in(
                 httponly=True,
                 samesite="strict",
                 secure=shared.settings.cookie_secure,
+                path=shared.sessions.path,
             )
             return response
         case actions.NotSignedIn(status, why):
@@ -83,7 +84,8 @@ async def sign_out(request: Request, session: InSession) -> Response:
     if session is not None:
         shared.sessions.end(session)
     response = RedirectResponse("/", SEE_OTHER)
-    response.delete_cookie(shared.sessions.cookie, httponly=True, samesite="strict", secure=shared.settings.cookie_secure)
+    secure, path = shared.settings.cookie_secure, shared.sessions.path
+    response.delete_cookie(shared.sessions.cookie, path=path, httponly=True, samesite="strict", secure=secure)
     return response
 
 
@@ -92,8 +94,8 @@ async def set_theme(request: Request, theme: Annotated[str, Form()] = "", back: 
     """Keep the theme in this browser."""
     response = RedirectResponse(safe_back(back), SEE_OTHER)
     if theme in THEMES:
-        secure = shared_of(request).settings.cookie_secure
-        response.set_cookie(THEME_COOKIE, theme, max_age=THEME_COOKIE_S, httponly=True, samesite="lax", secure=secure)
+        secure, path = shared_of(request).settings.cookie_secure, shared_of(request).sessions.path
+        response.set_cookie(THEME_COOKIE, theme, max_age=THEME_COOKIE_S, httponly=True, samesite="lax", secure=secure, path=path)
     return response
 
 

@@ -152,7 +152,7 @@ async def while_allowed(request: Request, content: AsyncGenerator[bytes], names:
     shared, session = shared_of(request), session_of(request)
     async with contextlib.aclosing(content):
         async for message in content:
-            if shared.settings.reading_needs_sign_in:
+            if shared.settings.reading_needs_a_token:
                 now_s = clock.monotonic_ms() / 1000
                 session = await shared.sessions.confirmed(session, shared.api, now_s)
                 if session is None or not shared.sessions.lives(session, now_s):

@@ -72,6 +72,8 @@ class Sessions:
     failures: Throttle = field(default_factory=lambda: Throttle(ATTEMPTS))
     cookie: str = COOKIE
     """The cookie's name: a browser sends cookies to every port of a host, so that two stacks need two names."""
+    path: str = "/"
+    """Below it the browser sends the cookie."""
 
     def begin(self, token: str, name: str, role: str, now_s: float) -> str:
         """Sign an operator in; returns the cookie's value."""
@@ -124,13 +126,17 @@ class Sessions:
         return session if self.lives(session, now_s) else None
 
 
-def cookie_name(key: str, *, secure: bool) -> str:
-    """The name that follows from a stack's key; over https it is the host's alone, which the prefix makes the browser check."""
+def cookie_name(key: str, path: str, *, secure: bool) -> str:
+    """The name that follows from a stack's key; over https a prefix makes the browser check that it is the host's alone.
+
+    A cookie below a path may not have that prefix; the one it may have says https only.
+    """
     tag = hashlib.sha256(f"{SALT}.cookie:{key}".encode()).hexdigest()[:8]
-    return f"{'__Host-' if secure else ''}{COOKIE}_{tag}"
+    prefix = "" if not secure else "__Secure-" if path else "__Host-"
+    return f"{prefix}{COOKIE}_{tag}"
 
 
-def build_sessions(key_file: Path, *, secure: bool = False) -> Sessions:
+def build_sessions(key_file: Path, *, secure: bool = False, path: str = "") -> Sessions:
     """Sessions signed with the key of a file.
 
     Raises:
@@ -142,7 +148,7 @@ def build_sessions(key_file: Path, *, secure: bool = False) -> Sessions:
         raise Broken(f"SESSION_KEY_FILE {key_file} cannot be read") from refusal
     if len(key) < MIN_KEY_LENGTH:
         raise Broken(f"SESSION_KEY_FILE {key_file} must hold at least {MIN_KEY_LENGTH} characters")
-    return Sessions(TimestampSigner(key, salt=SALT), cookie=cookie_name(key, secure=secure))
+    return Sessions(TimestampSigner(key, salt=SALT), cookie=cookie_name(key, path, secure=secure), path=path or "/")
 
 
 def is_same_origin(headers: Mapping[str, str]) -> bool:

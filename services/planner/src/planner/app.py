@@ -41,6 +41,9 @@ from planner.wake import Wake, next_due_ms
 
 log = logging.getLogger(__name__)
 VERDICT_TIMEOUT_MS = 15_000
+UNACKNOWLEDGED_MS = 3_000
+"""How long a verdict is waited for whose seal the broker did not acknowledge: it is read within a second, or the seal is not there yet.
+Dropping the try is safe at any time: a seal that lands later is read as anybody's (S4)."""
 PULSE_EVERY_MS = 1_000
 ASK_EVERY_MS = 1_000
 """While an accepted tick waits for inputs, how often the broker is asked whether it has them at all."""
@@ -54,6 +57,7 @@ class Candidate:
     attempt: Try
     inputs: TickInputs
     sent_mono_ms: float
+    drop_mono_ms: float
 
 
 @dataclass(slots=True)
@@ -136,8 +140,10 @@ class Planner:
         while self.accepted and self.reader.reached(self.accepted[0].seal.cut) and not self.halted:
             await self.apply(self.accepted.pop(0))
         await self.check_waiting()
-        if self.candidate is not None and clock.monotonic_ms() - self.candidate.sent_mono_ms > VERDICT_TIMEOUT_MS:
-            log.warning("no verdict within %d ms: unknown, the try is dropped", VERDICT_TIMEOUT_MS)
+        if self.candidate is not None and clock.monotonic_ms() > self.candidate.drop_mono_ms:
+            log.warning(
+                "no verdict %.0f ms after the try began: unknown, it is dropped", clock.monotonic_ms() - self.candidate.sent_mono_ms
+            )
             self.drop_candidate()
         await self.pulse()
 
@@ -303,12 +309,13 @@ class Planner:
             log.warning("the try was not acknowledged: %r", refusal)
             self.state.undo()
             return
-        self.candidate = Candidate(prepared, inputs, started)
+        self.candidate = Candidate(prepared, inputs, started, started + VERDICT_TIMEOUT_MS)
         seal = prepared.records[-1]
         try:
             await append_batch(self.producer, RUNS, 0, [Outgoing(seal.key, seal.value, seal.headers())])
         except KafkaError as refusal:
             log.warning("the seal was not acknowledged, it may be there: %r", refusal)
+            self.candidate.drop_mono_ms = clock.monotonic_ms() + UNACKNOWLEDGED_MS
 
     def drop_candidate(self) -> None:
         """The try is lost or unknown: forget its state and read on."""

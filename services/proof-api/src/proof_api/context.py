@@ -92,7 +92,7 @@ InContext = Annotated[Context, Depends(context_of)]
 
 def may_read(context: Context, authorization: str | None) -> bool:
     """Whether a credential may read now; on loopback anybody may."""
-    return context.settings.auth_mode != "token-everywhere" or context.operators.of_header(authorization) is not None
+    return not context.settings.reading_needs_a_token or context.operators.of_header(authorization) is not None
 
 
 def stranger(context: Context, request: Request, authorization: str | None, title: str) -> Problem:

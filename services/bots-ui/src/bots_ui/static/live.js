@@ -12,7 +12,7 @@
 
   function addresses() {
     const found = [];
-    let parts = [], length = 0, path = "/live";
+    let parts = [], length = 0, path = "";
     for (const page of pages.values()) {
       if (!page.live) continue;
       path = page.live.split("?")[0]; // the pages of one server have one
