@@ -142,7 +142,7 @@ def test_the_page_works_below_a_path(nginx: str, running_stack: RunningStack, br
             # Forms are named by an address, too, and some of those take POST only.
             assert {path: status for path, status in statuses.items() if status not in {200, 303, 405}} == {}
             assert http.get(f"{BASE}/jobs/", follow_redirects=False).headers.get("location", f"{BASE}/jobs") == f"{BASE}/jobs"
-            assert http.get("/autonomy-proof/livez").json()["status"] == "alive"
+            assert http.get("/autonomy-proof/livez").json()["status"] == "ok"
         acts(at, browser)
 
 
@@ -166,7 +166,7 @@ def acts(at: Proxied, browser: Browser) -> None:
         page.wait_for_selector("html[data-theme=light]")
         for verb in ("pause", "resume"):
             page.goto(f"{at.ui_url}/loop?verb={verb}")
-            page.fill("[name=reason]", "behind a proxy")
+            page.fill("main [name=reason]", "behind a proxy")
             page.click("main button.primary")
             page.wait_for_url(f"{at.ui_url}/")
             page.wait_for_selector(f"#head[data-loop={'paused' if verb == 'pause' else 'ticking'}]")

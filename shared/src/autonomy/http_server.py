@@ -22,6 +22,9 @@ from uvicorn.server import ServerState
 
 log = logging.getLogger(__name__)
 STOP_WITHIN_S: Final = 2
+KEEP_ALIVE_S: Final = 75
+"""How long a connection may wait for its next request. Longer than clients and proxies keep one (httpx 5 s, nginx 60 s): the client must be
+the one who closes, or a request that was just sent finds its connection closed, and nobody can know whether it landed."""
 MAX_BODY_BYTES: Final = 262_144
 """256 KiB: five hundred bots with all that can be said of them weigh less than 200 kB."""
 
@@ -376,6 +379,6 @@ def build_server(app: ASGIApp, host: str, port: int, end_streams: Callable[[], N
     guarded = cast("type[asyncio.Protocol]", functools.partial(Guarded, door=door or Door()))
     config = uvicorn.Config(
         app, host=host, port=port, http=guarded, ws="none", log_config=None, access_log=False,
-        timeout_graceful_shutdown=STOP_WITHIN_S, server_header=False,
+        timeout_graceful_shutdown=STOP_WITHIN_S, timeout_keep_alive=KEEP_ALIVE_S, server_header=False,
     )  # fmt: skip
     return Server(config, end_streams)

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from autonomy.http_server import Door, Limits, Server, build_server
+from bots_ui.client import KEPT_S, build_client
 
 LIMITS = Limits(
     connections=8,
@@ -346,6 +347,16 @@ async def test_streams_end_first_when_the_server_stops() -> None:
         async with asyncio.timeout(20):
             assert (await whole(reader)).endswith(b"0\r\n\r\n"), "ended, not cut"
         writer.close()
+
+
+def test_an_idle_connection_is_closed_by_the_client() -> None:
+    """With the same time on both sides, a request now and then meets the server's end: the page said "the connection broke"."""
+
+    async def app(_: Scope, _receive: Receive, _send: Send) -> None:
+        return
+
+    assert build_server(app, "127.0.0.1", 0, lambda: None).config.timeout_keep_alive >= 10 * KEPT_S
+    assert build_client("http://127.0.0.1:1", None).http._transport._pool._keepalive_expiry == KEPT_S
 
 
 def test_the_servers_own_class_is_still_what_is_guarded() -> None:

@@ -23,6 +23,8 @@ COMMAND_TIMEOUT_S: Final = 20.0
 STREAM_SILENCE_S: Final = 4.0
 """The API says its proof once a second; four seconds of silence are a lost stream."""
 CONNECTIONS: Final = 32
+KEPT_S: Final = 5.0
+"""How long an idle connection is kept: less than the API keeps it (`autonomy.http_server.KEEP_ALIVE_S`)."""
 Document = Mapping[str, object]
 Params = Sequence[tuple[str, str]]
 
@@ -192,7 +194,7 @@ def build_client(url: str, token_file: Path | None) -> ProofApi:
             token = token_file.read_text().strip()
         except OSError as refusal:
             raise Broken(f"PROOF_API_TOKEN_FILE {token_file} cannot be read") from refusal
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=KEPT_S)
     return ProofApi(httpx.AsyncClient(base_url=url, limits=limits, follow_redirects=False, trust_env=False), token)
 
 
