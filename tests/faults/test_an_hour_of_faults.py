@@ -25,6 +25,7 @@ import pytest
 
 from autonomy import clock
 from e2e.conftest import ROOT, RunningStack, a_stack
+from local_stack.supervise import Supervisor
 
 MINUTES: Final = int(os.environ.get("AUTONOMY_FAULT_MINUTES", "60"))
 SEED: Final = int(os.environ.get("AUTONOMY_FAULT_SEED", "1"))
@@ -85,7 +86,7 @@ def words_of(proof: dict[str, Any]) -> str:
 def break_something(stack: RunningStack, fault: tuple[str, str, float]) -> None:
     name, signal, frozen_s = fault
     before = pid_of(stack, name)
-    assert before, f"{name} lives before it is broken"
+    assert before, f"{name} lives before it is broken: {(stack.folder / 'logs' / f'{name}.log').read_text()[-2000:]}"
     stack.signal(name, signal)
     if frozen_s:
         time.sleep(frozen_s)
@@ -94,8 +95,6 @@ def break_something(stack: RunningStack, fault: tuple[str, str, float]) -> None:
 
 
 def pid_of(stack: RunningStack, name: str) -> str:
-    from local_stack.supervise import Supervisor
-
     found = Supervisor(stack.folder).processes()[name]
     return str(found.pid or "")
 

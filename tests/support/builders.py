@@ -22,6 +22,7 @@ from autonomy.events import (
     StrategyCode,
     SymbolBars,
 )
+from autonomy.identities import PLANNER
 from autonomy.market_clock import day_number, pack_days
 from autonomy.policy import Policy, read_policy
 from autonomy.strategies import catalogue, check_parameters
@@ -139,7 +140,10 @@ def a_state(
 ) -> State:
     """A state with these bots, and one live runner that offers everything unless said otherwise."""
     state = State()
-    state.single = replace(state.single, policy=policy or a_policy(), market_epoch_ms=epoch_ms)
+    known = policy or a_policy()
+    state.single = replace(
+        state.single, policy=known, policy_hash=known.hash(), policy_by="ada" if policy else PLANNER, market_epoch_ms=epoch_ms
+    )
     for said in (capabilities(),) if runners is None else runners:
         fold_capabilities(state, said, set())
     for bot in bots:

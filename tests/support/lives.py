@@ -8,21 +8,31 @@ from typing import Any
 
 from autonomy.events import (
     ApprovePromotion,
+    AttemptRefused,
+    ChangeBot,
     CommandRejected,
     Contender,
     EvolutionSummary,
     FlatValue,
+    HoldBot,
     JobEnqueued,
     PaperSnapshot,
+    PauseLoop,
+    PinBot,
     RejectPromotion,
+    ReleaseHold,
+    ResumeLoop,
+    RetireBot,
     RevertToLab,
     RunnerMarked,
     SetPolicy,
+    SetPromotionMode,
+    UnpinBot,
     WindowMetrics,
 )
 from autonomy.market_clock import day_of
 from autonomy.revert_plan import revert_plan
-from autonomy.values import JobStatus, JobType, PromotionGate, Verdict
+from autonomy.values import JobStatus, JobType, PromotionGate, Stage, Verdict
 from planner import promotion_gates
 from planner.entities import Bot, LiveJob
 from planner.stages import standing
@@ -166,6 +176,77 @@ def on_paper(bot_id: str = "aapl-sma") -> TickDriver:
     live = job_of(driver, bot_id, JobType.RUNNER_START)
     driver.claim(live)
     step(driver)
+    return driver
+
+
+def up_to_shadow(bot_id: str = "aapl-sma") -> TickDriver:
+    """A fleet with one bot that traded in PAPER, agreed with the engine, and was promoted to SHADOW."""
+    driver = on_paper(bot_id)
+    mark(driver, bot_id, 30)
+    step(driver, after_ms=450_000)
+    renew(driver, bot_id)
+    approve(driver, bot_id)
+    assert bot_of(driver, bot_id).stage is Stage.SHADOW
+    return driver
+
+
+def renew(driver: TickDriver, bot_id: str, **engine: Any) -> Any:
+    """Let the refresh of the running bot succeed, its window as the engine finds it."""
+    live = until_live(driver, bot_id, JobType.BACKTEST_REFRESH, marks=1)
+    return research(driver, bot_id, window=engine_window(driver, live, **engine))
+
+
+def a_whole_life(bot_id: str = "aapl-sma") -> TickDriver:
+    """Everything that can become of a bot, once: up to CANARY by two approvers, drift, revert, a search, quarantine, retirement.
+
+    Beside it the rules change by two voices, and a runner is forgotten and asked to announce again.
+    """
+    driver = up_to_shadow(bot_id)
+    mark(driver, bot_id, 30)
+    step(driver, after_ms=450_000)
+    renew(driver, bot_id)
+    approve(driver, bot_id, actor="ada")
+    approve(driver, bot_id, actor="ben")
+    assert bot_of(driver, bot_id).stage is Stage.CANARY
+    mark(driver, bot_id, 30)
+    step(driver, after_ms=450_000)
+    renew(driver, bot_id, trades=8, pnl_usd=300.0)  # the engine found something else
+    driver.command(PinBot, bot_id="other-0", reason="kept for comparison")
+    driver.command(UnpinBot, "unpin", bot_id="other-0", reason="compared")
+    revert(driver, bot_ids=(bot_id,))
+    assert bot_of(driver, bot_id).stage is Stage.LAB
+    research(driver, bot_id)
+    reject(driver, bot_id)
+    driver.command(SetPolicy, document=a_document(searches=True, leases={"failures_limit": 1}), role="approver")
+    live = until_live(driver, bot_id, JobType.EVOLVE)
+    driver.claim(live)
+    step(driver)
+    live = driver.state.jobs.rows[live.job.job_id]
+    driver.finish(live, evolution=a_search(live, order_of(driver, live)))
+    step(driver)
+    driver.command(SetPolicy, document=a_document(searches=True, leases={"failures_limit": 1}) | {"rules_approvers": 2}, role="approver")
+    step(driver)
+    for actor in ("ada", "ben"):
+        driver.command(SetPromotionMode, mode="AUTO", role="approver", actor=actor)
+        step(driver)
+    driver.command(ChangeBot, bot_id=bot_id, symbol="IBM")
+    driver.command(HoldBot, bot_id="other-1")
+    driver.command(RetireBot, bot_id="other-2")
+    driver.command(PauseLoop)
+    driver.say(AttemptRefused(
+        attempt_id=an_id("a stranger's"), command="pause-loop", actor="vera", role="viewer", code="FORBIDDEN", field="role", limit="operator",
+    ))  # fmt: skip
+    step(driver)
+    driver.command(ResumeLoop)
+    driver.command(ReleaseHold, bot_id="other-1")
+    step(driver)
+    driver.claim(next(live for live in driver.live(JobStatus.QUEUED) if live.failures_limit == 1))
+    step(driver)
+    for _ in range(6):  # nobody beats for longer than a lease, and the order allows no failure
+        driver.tick(after_ms=60_000)
+        driver.repair()
+    driver.beat(announcement=a_digest("an announcement"))
+    driver.tick(after_ms=5_000)
     return driver
 
 

@@ -50,7 +50,7 @@ def main() -> None:
     driver = TickDriver()
     if "--nudge" in sys.argv:
         nudged = a_policy(research={"costs": {"fee_bps": 10.0 + 1e-9, "slippage_bps": 5.0}})
-        driver.state.single = replace(driver.state.single, policy=nudged)
+        driver.state.single = replace(driver.state.single, policy=nudged, policy_hash=nudged.hash(), policy_by="ada")
     live_through(driver, written_history())
     followers = [] if "--nudge" in sys.argv else [shuffled_follower(driver, poll, poll) for poll in POLLS]
     print(json.dumps({

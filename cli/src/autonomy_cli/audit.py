@@ -23,11 +23,11 @@ from autonomy.kafka import Record
 from autonomy.topics import INPUTS, RUNS
 from autonomy.values import ms_of
 from autonomy_cli.findings import Difference, Kind, Repair, unrepaired
-from planner.decide import DECIDER
+from planner.decide import DECIDER, DECIDERS
 from planner.horizons import Horizons
 from planner.inputs import Input, input_root, read_input
 from planner.known_heads import KnownHeads, words_of
-from planner.state import REVISIONS, State
+from planner.state import State
 from planner.tick import draft, follow, gap_to, inputs_of, re_decide, unlike_inputs
 
 Place = tuple[str, int]
@@ -174,7 +174,7 @@ class Audit:
 
     def _judge(self, tick: AcceptedTick, slice_: Sequence[Input]) -> None:
         seal = tick.seal
-        if seal.decider not in REVISIONS:
+        if seal.decider not in DECIDERS:
             self.unknown_decider = f"tick {seal.tick} was decided by {seal.decider}, this version decides as {DECIDER}"
             return
         known = self.known_heads.get(seal.tick)

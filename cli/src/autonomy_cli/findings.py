@@ -56,8 +56,7 @@ class Difference:
         accepted = (repair.at_tick, repair.sealed_state_hash, repair.folded_state_hash)
         if not halts or repair.abandoned is not None or accepted != (self.tick, self.sealed, self.folded):
             return False
-        # Repairs of before `life-3` named no inputs: theirs cover the states, and inputs only as far as those lead to them.
-        return repair.input_root in {None, self.input_root}
+        return repair.input_root == self.input_root
 
 
 @dataclass(frozen=True, slots=True)

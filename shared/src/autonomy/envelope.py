@@ -21,7 +21,6 @@ from pydantic import BaseModel, ValidationError
 from autonomy.errors import BadInput
 from autonomy.events import BY_WIRE, Event
 from autonomy.events.document import Document
-from autonomy.events.older import OLDER
 from autonomy.values import derived_id, iso
 
 MAX_RECORD_BYTES: Final = 1_048_576
@@ -146,7 +145,7 @@ class Ready(NamedTuple):
 def decode(value: bytes | None, topic: str) -> Received | Undecodable:
     """Read a record's value.
 
-    A record of an older version becomes today's event. Refused, each with its reason: nothing, over 1 MiB, not JSON, not an envelope of
+    Refused, each with its reason: nothing, over 1 MiB, not JSON, not an envelope of
     ours, an unknown type or version, a type of another topic, a field that does not fit, the same key twice.
     """
     if not value:
@@ -161,13 +160,9 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
         time = _canonical(wire.time)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as refusal:
         return Undecodable(f"no envelope: {refusal}"[:300])
-    older = None
     kind = BY_WIRE.get(wire.type)
     if kind is None:
-        older = OLDER.get(wire.type)
-        if older is None:
-            return Undecodable(f"unknown type {wire.type[:80]!r}")
-        kind = older.kind
+        return Undecodable(f"unknown type {wire.type[:80]!r}")
     if kind.topic != topic:
         return Undecodable(f"{wire.type} does not belong on {topic}")
     raw = bytes(wire.data)
@@ -179,8 +174,6 @@ def decode(value: bytes | None, topic: str) -> Received | Undecodable:
     kept = _keys_of_envelope(wire) + keys_in(event)
     if _may_repeat_a_key(value, wire.time, kept, escapes=escapes) and (repeated := _repeated_key(value)) is not None:
         return Undecodable(f"{wire.type}: the key {repeated!r} stands twice")
-    if older is not None:
-        event = older.raised(event)
     return Received(event, wire.id, wire.source, time, wire.actor, wire.traceparent, wire.causationid)
 
 
@@ -281,7 +274,7 @@ def _may_hold_objects(annotation: object) -> bool:
 
 def event_id_of(event: Event, *cause: object) -> str:
     """An id that a retry of the same cause derives again."""
-    return derived_id(event.first_wire or event.wire, *cause)
+    return derived_id(event.wire, *cause)
 
 
 def _first_fault(refusal: Exception) -> str:

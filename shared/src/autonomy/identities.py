@@ -5,6 +5,8 @@ Place in the flow: proof-api's operators and the planner's "two different approv
 
 import unicodedata
 
+PLANNER = "planner"
+"""Who does what no person did; nobody else may have this name."""
 INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 """Unicode categories that nobody sees between two letters: control, format and space characters."""
 

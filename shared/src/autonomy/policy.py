@@ -4,15 +4,15 @@ Place in the flow: YAML or JSON from an operator → validated here (proof-api, 
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from autonomy.errors import BadInput
 from autonomy.events import Costs, Money, SuiteSizes
-from autonomy.events.document import later
 from autonomy.values import JobType, PromotionGate, Stage
 
 Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
@@ -191,7 +191,7 @@ class EvolutionPolicy(Section):
     false_positive_level: Annotated[float, Field(gt=0, lt=1)] = 0.05
     min_improvement: Ratio = 0.1
     min_holdout_trades: Annotated[int, Field(ge=0, le=1_000_000)] = 3
-    winners: Literal["PROPOSE", "APPLY"] = later("PROPOSE")
+    winners: Literal["PROPOSE", "APPLY"] = "PROPOSE"
     min_deflated_sharpe: Fraction = 0.5
     max_overfitting: Fraction = 0.5
 
@@ -258,7 +258,7 @@ class Policy(Section):
     evolution: EvolutionPolicy = EvolutionPolicy()
     runners: RunnerPolicy = RunnerPolicy()
     quarantine_after_crashes: Annotated[int, Field(ge=1, le=100)] = 3
-    rules_approvers: Annotated[int, Field(ge=1, le=2)] = later(2)
+    rules_approvers: Annotated[int, Field(ge=1, le=2)] = 2
     stages: dict[Stage, StagePolicy] = Field(
         default_factory=lambda: {
             Stage.LAB: StagePolicy(wants=LAB_WANTS),
@@ -269,9 +269,18 @@ class Policy(Section):
         }
     )
 
+    def document(self) -> dict[str, JsonValue]:
+        """The policy as it is said on the log."""
+        return self.model_dump(mode="json")
+
     def hash(self) -> str:
-        """The hash that each planner run records."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """The hash of its document."""
+        return hash_of_document(self.document())
+
+
+def hash_of_document(document: Mapping[str, JsonValue]) -> str:
+    """The hash of a policy's document as it was said, which each planner run records; the order of its keys means nothing."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 DEFAULT: Final = Policy()

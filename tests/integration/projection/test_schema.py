@@ -1,25 +1,16 @@
 """The schema is what the tables say, every part of it has a comment, and each role may do no more than it needs."""
 
-import json
 import re
 from pathlib import Path
 
 import psycopg
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
-from psycopg.types.json import Json, Jsonb
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 
-import projection.migrate
-from autonomy.envelope import Received, data_bytes, decode
-from autonomy.events import JobSucceeded
 from autonomy.read_model import METADATA, VIEWS
-from autonomy.topics import JOBS
-from contract.examples import GOLDEN
-from projection.migrate import migrate, sync_url
+from projection.migrate import sync_url
 from support.servers import Database
 
 pytestmark = pytest.mark.servers
@@ -51,51 +42,6 @@ def test_every_table_view_and_column_has_a_comment(database: Database) -> None:
         ).fetchall()
     assert bare == []
     assert {row[0] for row in views} == set(VIEWS)
-
-
-@pytest.mark.parametrize("revision", ["0001", "0002"])
-def test_rows_of_an_older_schema_become_what_a_rebuild_writes(database: Database, revision: str) -> None:
-    """Documents become the text they were taken from, and results of older records hold a curve; the view over them answers."""
-    database.empty()
-    value = (GOLDEN / "job-succeeded.v1.json").read_bytes()
-    older = json.loads(value)["data"]["result"]
-    received = decode(value, JOBS)
-    assert isinstance(received, Received)
-    assert isinstance(received.event, JobSucceeded)
-    assert received.event.result is not None
-    assert "equity" in older
-    with psycopg.connect(database.owner_url) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS older CASCADE")
-    upgrade_to(revision, database.owner_url, "older")
-    with psycopg.connect(database.owner_url, options="-csearch_path=older") as connection:
-        for number in range(ROWS + 1):  # more than one statement's worth
-            connection.execute(
-                "INSERT INTO bot_backtests VALUES (gen_random_uuid(), %s, 'BACKTEST_BASELINE', 'f', 'd', 's', false, 12, '2000-01-01', "
-                "'2000-03-01', 0.5, 0.4, 0.1, 0.07, 9, 0.3, true, %s, NULL, now())",
-                [f"bot-{number}", Jsonb(older) if revision == "0001" else Json(older)],
-            )
-    migrate(database.owner_url, "older")
-    with psycopg.connect(database.owner_url, options="-csearch_path=older") as connection:
-        raised = connection.execute("SELECT DISTINCT summary::text, pg_typeof(summary)::text FROM bot_backtests").fetchall()
-        assert raised == [(data_bytes(received.event.result).decode(), "json")]
-        assert connection.execute(
-            "SELECT day::text, equity, buy_and_hold, count(*) FROM bot_backtest_equity GROUP BY 1, 2, 3 ORDER BY 1"
-        ).fetchall() == [("2000-03-01", 1.0, 1.0, ROWS + 1), ("2010-01-04", 1.71, 2.5, ROWS + 1)]
-        connection.execute("DROP SCHEMA older CASCADE")
-
-
-def upgrade_to(revision: str, url: str, schema: str) -> None:
-    """A schema as an older version left it."""
-    engine = create_engine(sync_url(url), connect_args={"options": f"-csearch_path={schema}"})
-    config = Config()
-    config.set_main_option("script_location", str(Path(projection.migrate.__file__).parent / "migrations"))
-    with engine.connect() as connection:
-        connection.execute(text(f'CREATE SCHEMA "{schema}"'))
-        connection.commit()
-        config.attributes["connection"], config.attributes["schema"] = connection, schema
-        command.upgrade(config, revision)
-        connection.commit()
-    engine.dispose()
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM bots", "UPDATE bots SET stage = 'LIVE'", "CREATE TABLE x (a int)", "TRUNCATE bot_jobs"])

@@ -8,17 +8,16 @@ from collections.abc import Callable
 import pytest
 
 from autonomy.chain import seal_hash
-from autonomy.events import AcceptDivergence, SetPolicy
+from autonomy.events import AcceptDivergence
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, JOBS, RUNNERS, RUNS
 from autonomy_cli.audit import MAX_DIFFERENCES, Audit
 from autonomy_cli.findings import Outcome, Repair
 from autonomy_cli.log_audit import Verdict, words_of
 from planner.decide import DECIDER
-from replay.test_replay import FOLDER, Recorded
 from support.builders import a_bot, a_digest
 from support.changes import replace
 from support.histories import live_through, written_history
-from support.lives import a_document, on_paper, step
+from support.lives import on_paper, step
 from support.stored_log import Stored, ends_of, interleaved, renumbered, stored_log
 from support.ticks import TickDriver
 
@@ -284,48 +283,27 @@ def test_difference_that_nobody_accepted_fails_at_its_tick() -> None:
 
 
 def test_decisions_of_another_version_are_not_judged(history: TickDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autonomy_cli.audit.REVISIONS", {"lab-0": 0})
+    monkeypatch.setattr("autonomy_cli.audit.DECIDERS", ("lab-0",))
     audit = audited(stored_log(history))
     assert DECIDER in audit.unknown_decider
     assert audit.is_over
     assert audit.ticks == 0
 
 
-def of_life_1() -> list[Stored]:
-    """The recorded log of the decider before this one."""
-    log = Recorded.read(FOLDER / "life-1.jsonl").log
-    return [
-        Stored(record.topic, record.partition, record.offset, record.value, record.key, record.timestamp, record.headers)
-        for records in log.values()
-        for record in records
-    ]
-
-
-def test_decisions_of_an_older_version_are_folded_as_it_folded_them_and_counted() -> None:
-    audit = audited(of_life_1())
-    verdict = Verdict(audit, 1.0)
-    assert verdict.is_clean
-    assert audit.ticks > 30
-    assert (audit.again, audit.older) == (0, {"life-1": audit.ticks})
-    assert any(f"{audit.ticks} ticks of life-1: only folded" in line for line in words_of(verdict))
-
-
-def test_older_ticks_of_a_whole_life_are_folded_by_their_own_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log is written by the rules of life-1: a session without a fingerprint, trees not told again, lost searches that cost nothing."""
+def test_ticks_of_an_older_decider_are_folded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A released decider before this one: its ticks are compared by their state, and nobody says that they were decided again."""
+    for module in ("planner.tick", "autonomy_cli.audit"):
+        monkeypatch.setattr(f"{module}.DECIDERS", ("life-before", DECIDER))
     with monkeypatch.context() as before:
-        before.setattr("planner.tick.DECIDER", "life-1")
-        before.setattr("planner.tick.NEWEST", 1)
+        before.setattr("planner.tick.DECIDER", "life-before")
         driver = on_paper("aapl-sma")
-        driver.command(SetPolicy, document=a_document(lab_gates={"min_trades": 31}), role="approver")
-        step(driver)
     step(driver)  # and today's planner goes on
     audit = audited(stored_log(driver))
+    verdict = Verdict(audit, 1.0)
     assert audit.unrepaired() == []
-    assert audit.older["life-1"] == audit.ticks - 1
-    assert audit.again == 1
-    # Negative control: the planted fault is a reader that knows one way to fold.
-    monkeypatch.setattr("planner.tick.REVISIONS", {"life-1": 3, "life-2": 3, "life-3": 3})
-    assert audited(stored_log(driver)).unrepaired()
+    assert verdict.is_clean
+    assert (audit.again, audit.older) == (1, {"life-before": audit.ticks - 1})
+    assert any(f"{audit.ticks - 1} ticks of life-before: only folded" in line for line in words_of(verdict))
 
 
 def test_audit_of_a_hopeless_log_ends_early() -> None:

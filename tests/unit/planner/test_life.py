@@ -34,7 +34,6 @@ from support.lives import (
     a_search,
     approve,
     bot_of,
-    engine_window,
     job_of,
     mark,
     on_paper,
@@ -43,11 +42,13 @@ from support.lives import (
     recommended,
     refused,
     reject,
+    renew,
     research,
     revert,
     said,
     step,
     until_live,
+    up_to_shadow,
     verdict_of,
 )
 from support.ticks import TickDriver, jobs_of
@@ -204,27 +205,11 @@ def test_stage_takes_no_more_than_its_share() -> None:
     assert refused(approve(driver, BOT)) == "STAGE_FULL"
 
 
-def _up_to_shadow() -> TickDriver:
-    driver = on_paper()
-    mark(driver, BOT, 30)
-    step(driver, after_ms=450_000)
-    _renew(driver)
-    approve(driver, BOT)
-    assert bot_of(driver, BOT).stage is Stage.SHADOW
-    return driver
-
-
-def _renew(driver: TickDriver, **engine: Any) -> Any:
-    """Let the refresh of the running bot succeed, its window as the engine finds it."""
-    live = until_live(driver, BOT, JobType.BACKTEST_REFRESH, marks=1)
-    return research(driver, BOT, window=engine_window(driver, live, **engine))
-
-
 def test_canary_needs_two_approvers_and_nobody_approves_their_own_request() -> None:
-    driver = _up_to_shadow()
+    driver = up_to_shadow()
     mark(driver, BOT, 30)
     step(driver, after_ms=450_000)
-    _renew(driver)
+    renew(driver, BOT)
     assert bot_of(driver, BOT).recommendation is not None
     assert refused(approve(driver, BOT, actor="olga", role="operator")) == "FORBIDDEN"
     (asked,) = said(approve(driver, BOT, actor="ada"), PromotionRequested)
@@ -237,10 +222,10 @@ def test_canary_needs_two_approvers_and_nobody_approves_their_own_request() -> N
 
 def test_approvers_agree_on_one_policy_or_on_nothing() -> None:
     """Whoever loosens a gate between the two words would have the first one's for something else."""
-    driver = _up_to_shadow()
+    driver = up_to_shadow()
     mark(driver, BOT, 30)
     step(driver, after_ms=450_000)
-    _renew(driver)
+    renew(driver, BOT)
     assert said(approve(driver, BOT, actor="ada"), PromotionRequested)
     driver.command(SetPolicy, document=a_document(cooldowns={"after_cancel_s": 1.0}), role="approver")
     (withdrawn,) = said(step(driver), PromotionWithdrawn)
@@ -359,7 +344,7 @@ def test_live_window_is_compared_with_the_engine(engine: dict[str, Any], verdict
     driver = on_paper()
     mark(driver, BOT, 30)
     step(driver, after_ms=450_000)
-    attempt = _renew(driver, **engine)
+    attempt = renew(driver, BOT, **engine)
     (found,) = said(attempt, DriftJudged)
     assert (found.verdict, found.demote) == (verdict, demote)
     assert bool(found.findings) is (verdict is not Drift.CONSISTENT)

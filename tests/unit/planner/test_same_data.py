@@ -217,18 +217,5 @@ def test_a_symbol_that_cannot_be_read_says_why() -> None:
     assert found.measured == "the bars of AAPL cannot be read: AAPL/1d.csv row 3: 6 cells, got '3'"
 
 
-def test_states_of_older_deciders_hash_as_they_did() -> None:
-    """What is new in the state is left out of the hash while it is empty, and is not folded of their ticks."""
-    fault = SourceFault(name="ES=F", reason="its name is no symbol", in_use=False)
-    hashes = []
-    for revision, faults in ((2, ()), (2, (fault,)), (3, ()), (3, (fault,))):
-        state = a_state(runners=())
-        state.revision = revision
-        fold_capabilities(state, HERE.model_copy(update={"faults": faults}), set())
-        hashes.append(state.hash())
-    assert hashes[0] == hashes[1]
-    assert len(set(hashes[1:])) == 3, "life-3 names the announcement too"
-
-
 def test_days_of_these_tests() -> None:
     assert build_view(a_state(policy=a_policy(market=LIVE)), NOON_MS).market_day == day_number(TODAY) - 1

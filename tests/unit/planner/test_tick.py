@@ -211,14 +211,6 @@ def test_orphan_is_said_once_and_freed_by_everybody(monkeypatch: pytest.MonkeyPa
     assert follower.state.bots.rows["bot-00"].runner.job_id is None
 
 
-def test_orphan_in_a_log_of_an_older_decider_stays_as_it_was_folded(monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = with_orphans(monkeypatch, DECIDER="life-1", NEWEST=1)
-    assert [len(tick.seal.errors) for tick in driver.accepted] == [0, 1, 1, 1]
-    follower = driver.reader()
-    assert [follower.follow(tick) for tick in driver.accepted] == [None] * 4
-    assert follower.state.bots.rows["bot-00"].runner.job_id == an_id("lost")
-
-
 def test_orphans_that_a_seal_has_no_room_for_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = with_orphans(monkeypatch, bots=23)
     errors = driver.accepted[ORPHANED_TICK - 1].seal.errors

@@ -37,7 +37,7 @@ def a_context() -> Any:
     read, log = ReadFacts(problem=""), LogFacts()
     return SimpleNamespace(
         snapshots=Snapshots("", 15), clients=0, stopping=False, pool=None, told=None, reading={}, ages=lambda: SimpleNamespace(silent_before=None),
-        settings=SimpleNamespace(auth_mode="token"), dressed=lambda items: items, judged=lambda: (NOON_MS, judge(log, read, NOON_MS), log, read),
+        settings=SimpleNamespace(reading_needs_a_token=False), dressed=lambda items: items, judged=lambda: (NOON_MS, judge(log, read, NOON_MS), log, read),
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ from autonomy.events import (
 )
 from autonomy.fleet import BotSpec, read_bot
 from autonomy.market_clock import continued_epoch_ms
-from autonomy.policy import read_policy
+from autonomy.policy import Policy, hash_of_document, read_policy
 from autonomy.values import Cause, Stage, derived_id
 from planner import graduation, rules, stages
 from planner.endings import Say, cancel_job, cancel_jobs, close_session
@@ -71,8 +71,7 @@ def apply_command(state: State, command: Command, now_ms: int, say: Say) -> None
         return  # said twice: it acted once, and its first answer stands
     kind = command.wire
     try:
-        if state.revision >= 3:
-            rules.check_role(command)
+        rules.check_role(command)
         outcomes, counts = _act(state, command, now_ms, say)
     except Refused as refusal:
         say(CommandRejected(
@@ -164,14 +163,14 @@ def _act_on_fleet(
 def _change_rules(state: State, command: SetPolicy | SetPromotionMode | AcceptDivergence, now_ms: int, say: Say) -> dict[str, int]:
     """Change what everything else is judged by, once enough approvers agreed; returns how many are missing, if any."""
     change = _change_of(state, command, now_ms)
-    voices = rules.agreed(state, command, now_ms, say) if state.revision >= 3 else (command.actor,)
+    voices = rules.agreed(state, command, now_ms, say)
     if not voices:
         return {"APPROVERS_MISSING": 1}
-    if isinstance(change, ChainRepaired) and state.revision >= 3:
+    if isinstance(change, ChainRepaired):
         change = change.model_copy(update={"approved_by": voices})
     market = state.policy.market
     say(change)
-    if state.revision >= 3 and state.policy.market != market:
+    if state.policy.market != market:
         # A paper session has its market clock from its order: each goes on under a new one.
         for _, bot in sorted(state.bots.rows.items()):
             cancel_job(state, bot, bot.runner, Cause.CANCELLED_BY_POLICY, command.actor, say)
@@ -191,11 +190,11 @@ def _change_of(state: State, command: SetPolicy | SetPromotionMode | AcceptDiver
             if state.policy.promotion_mode == command.mode:
                 raise Refused("UNCHANGED", "mode", f"the mode is {command.mode} already")
             policy = state.policy.model_copy(update={"promotion_mode": command.mode})
-            return PolicyChanged(document=policy.model_dump(mode="json"), policy_hash=policy.hash(), actor=command.actor)
+            return policy_fact(policy, command.actor)
         case AcceptDivergence():
             if command.tick > state.head_tick:
                 raise Refused("BAD_INPUT", "tick", f"must be an accepted tick, at most {state.head_tick}")
-            if state.revision >= 3 and command.input_root is None and command.abandoned is None:
+            if command.input_root is None and command.abandoned is None:
                 raise Refused("BAD_INPUT", "inputRoot", "must name the root over the tick's inputs as they stand in the log now")
             return ChainRepaired(
                 at_tick=command.tick,
@@ -310,8 +309,14 @@ def _release(state: State, bot: Bot, actor: str, say: Say) -> None:
 def _policy_of(state: State, command: SetPolicy, now_ms: int) -> PolicyChanged:
     try:
         policy = read_policy(command.document)
-        if state.revision >= 3 and state.single.market_epoch_ms is not None and not state.single.is_new:
+        if state.single.market_epoch_ms is not None and not state.single.is_new:
             continued_epoch_ms(state.policy.market, policy.market, state.single.market_epoch_ms, now_ms)
     except BadInput as refusal:
         raise Refused("BAD_INPUT", refusal.field, refusal.limit) from refusal
-    return PolicyChanged(document=policy.model_dump(mode="json"), policy_hash=policy.hash(), actor=command.actor)
+    return policy_fact(policy, command.actor)
+
+
+def policy_fact(policy: Policy, actor: str) -> PolicyChanged:
+    """A policy as it is said on the log: whole, so that no default of a later version changes what it says."""
+    document = policy.document()
+    return PolicyChanged(document=document, policy_hash=hash_of_document(document), actor=actor)

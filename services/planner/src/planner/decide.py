@@ -18,8 +18,10 @@ from planner.state import State
 from planner.view import View
 from planner.wishes import Decision
 
-DECIDER = "life-3"
+DECIDER = "life-4"
 """The version of this logic; a change that alters a replay is a new one."""
+DECIDERS = (DECIDER,)
+"""The versions whose logs are folded; those before this one are not decided again. A released one stays for ever, with a recorded log."""
 SCHEDULED = Reason.SCHEDULED
 _reason_of, _blockers_of = itemgetter(1), itemgetter(3)
 

@@ -4,8 +4,11 @@ Place in the flow: rows of `state`, made by fold, read by decide. Immutable; a c
 state hash, so everything is plain values in a fixed order. Structs instead of dataclasses: a changed copy of one costs a tenth.
 """
 
+from typing import ClassVar
+
 from msgspec import Struct
 
+from autonomy.identities import PLANNER
 from autonomy.lifecycle import Job
 from autonomy.policy import DEFAULT, Policy
 from autonomy.values import Cause, Drift, JobClass, JobType, Origin, Stage
@@ -33,11 +36,11 @@ class Figures(Struct, frozen=True):
     costs_bps: float
 
 
-class Evidence(Struct, frozen=True, omit_defaults=True):
+class Evidence(Struct, frozen=True):
     """What the last successful research job of a bot found, bound to its fingerprint and bars.
 
     Attributes:
-        offered: what was announced about the symbol's data when the job was ordered; empty in logs of before `life-3`.
+        offered: what was announced about the symbol's data when the job was ordered.
     """
 
     job_id: str
@@ -76,7 +79,7 @@ class Paper(Struct, frozen=True):
         bar, last_day: of the last mark; None before the first.
         counted_from: traded bars at which the bot's stage began: its health is counted from there.
         snapshot: of the engine, as it goes into the next order.
-        fingerprint: of the session, and with another one it cannot go on; empty in logs of before `life-2`.
+        fingerprint: of the session, and with another one it cannot go on.
     """
 
     session_id: str
@@ -243,7 +246,7 @@ class RunnerProcess(Struct, frozen=True):
     """A process that beats, and what it announced.
 
     Attributes:
-        faults: name and reason of what its source of bars holds and cannot be used; empty in logs of before `life-3`.
+        faults: name and reason of what its source of bars holds and cannot be used.
         announcement: hash of the announcement that this is.
         named: the one that its last heartbeat named.
     """
@@ -290,12 +293,17 @@ class Singletons(Struct, frozen=True):
     """What exists once.
 
     Attributes:
+        policy_hash: of the policy's document as it was said: the state is hashed by it, not by what the document means to this code.
+        policy_by: who said it.
         market_epoch_ms: wall time at which the replay began: `now` of the first tick.
         enqueues, searches, promotions: (now, count) of the last hour, for the rate limits; of promotions those by AUTO.
         last_offer: what the last live runner process announced, so that a fingerprint survives a runner's restart.
     """
 
+    unhashed: ClassVar[frozenset[str]] = frozenset({"policy"})
     policy: Policy = DEFAULT
+    policy_hash: str = ""
+    policy_by: str = ""
     market_epoch_ms: int | None = None
     enqueues: tuple[tuple[int, int], ...] = ()
     searches: tuple[tuple[int, int], ...] = ()
@@ -305,5 +313,5 @@ class Singletons(Struct, frozen=True):
 
     @property
     def is_new(self) -> bool:
-        """Whether nobody set a policy yet."""
-        return self.policy is DEFAULT or self.policy == DEFAULT
+        """Whether nobody set a policy yet: the one in force is what the planner began with."""
+        return self.policy_by in {"", PLANNER}

@@ -48,7 +48,7 @@ from autonomy.events import (
     StageChanged,
 )
 from autonomy.market_clock import continued_epoch_ms, day_number
-from autonomy.policy import GateThresholds, Policy, read_policy
+from autonomy.policy import GateThresholds, Policy, hash_of_document, read_policy
 from autonomy.values import JobClass, JobType, PromotionGate, Stage, Verdict, ms_of
 from planner.entities import Bot, Drifted, LiveJob, Measure, Paper, Pause, Recommendation, Vote
 from planner.state import ENQUEUE_WINDOW_MS, State
@@ -110,11 +110,12 @@ def _fold_fleet_fact(state: State, event: LoopPaused | LoopResumed | PolicyChang
             state.pauses.drop(f"{event.scope}/{event.target}")
         case PolicyChanged():
             before, policy, epoch_ms = state.policy, read_policy(event.document), state.single.market_epoch_ms
-            if state.revision >= 3 and epoch_ms is not None and not state.single.is_new:
+            if epoch_ms is not None and not state.single.is_new:
                 epoch_ms = continued_epoch_ms(before.market, policy.market, epoch_ms, now_ms)
-            state.single = replace(state.single, policy=policy, market_epoch_ms=epoch_ms)
-            if state.revision >= 2:
-                _forget_trees(state, before, policy)
+            state.single = replace(
+                state.single, policy=policy, policy_hash=hash_of_document(event.document), policy_by=event.actor, market_epoch_ms=epoch_ms,
+            )  # fmt: skip
+            _forget_trees(state, before, policy)
         case _:
             assert_never(event)
 
@@ -260,9 +261,8 @@ def _recommended(bot: Bot, event: PromotionRecommended | PromotionRequested | Pr
         case PromotionRequested():
             if bot.recommendation is None:
                 raise Broken(f"{bot.id}: an approval without a recommendation")
-            seen = bot.recommendation.evidence_job if state.revision < 2 or bot.evidence is None else bot.evidence.job_id
-            policy = state.policy.hash() if state.revision >= 3 else ""
-            requested = replace(bot.recommendation, requested_by=event.actor, evidence_job=seen, policy=policy)
+            seen = bot.recommendation.evidence_job if bot.evidence is None else bot.evidence.job_id
+            requested = replace(bot.recommendation, requested_by=event.actor, evidence_job=seen, policy=state.policy_hash)
             return replace(bot, recommendation=requested)
         case PromotionWithdrawn():
             rejected = bot.evidence.job_id if event.outcome == "REJECTED" and bot.evidence else bot.rejected_evidence
@@ -293,7 +293,7 @@ def _enqueue(state: State, event: JobEnqueued, seq: int, now_ms: int) -> None:
     record = replace(bot.record_of(job.job_class), job_id=job.job_id)
     held = replace(bot, research=record) if job.job_class is JobClass.RESEARCH else replace(bot, runner=record)
     if event.paper is not None:
-        held = replace(held, paper=_session(bot, event.paper, event.fingerprint if state.revision >= 2 else ""))
+        held = replace(held, paper=_session(bot, event.paper, event.fingerprint))
     state.bots.put(bot.id, held)
     single = state.single
     single = replace(single, enqueues=counted(single.enqueues, now_ms))

@@ -179,11 +179,11 @@ def fold_job_step(state: State, step: lifecycle.JobStep, now_ms: int, folded: Fo
     if bot is None:
         return
     may_pass = isinstance(step, JobFailed) and step.may_pass
-    bot = replace(_bot_after_end(bot, after, now_ms, may_pass=may_pass), trials=bot.trials + _spent(state, bot, live, step))
+    bot = replace(_bot_after_end(bot, after, now_ms, may_pass=may_pass), trials=bot.trials + _spent(state, live, step))
     match step:
         case JobSucceeded() if live.cancel is None and live.epoch == bot.epoch:
             # Research that was ordered before a revert or a change says nothing about the bot as it is now.
-            bot = _with_result(bot, live, step, now_ms, folded, state.revision)
+            bot = _with_result(bot, live, step, now_ms, folded)
         case JobFailed() if step.cause in FINAL_FAILURES and not step.may_pass:
             bot = replace(bot, failure=Failure(after.job_id, step.cause, step.detail, live.fingerprint, live.content))
         case _:
@@ -191,17 +191,16 @@ def fold_job_step(state: State, step: lifecycle.JobStep, now_ms: int, folded: Fo
     state.bots.put(bot.id, bot)
 
 
-def _spent(state: State, bot: Bot, live: LiveJob, step: lifecycle.JobStep) -> int:
+def _spent(state: State, live: LiveJob, step: lifecycle.JobStep) -> int:
     """Evaluations that a search made of this bot's strategy, whatever became of it: each counts against later Sharpe ratios.
 
     Of a search that ends without a result nobody knows how many; once it was claimed its whole budget counts.
     """
     if isinstance(step, JobSucceeded):
-        counts = state.revision >= 2 or (live.cancel is None and live.epoch == bot.epoch)
-        return step.evolution.evaluations if step.evolution is not None and counts else 0
+        return step.evolution.evaluations if step.evolution is not None else 0
     began = live.job.status is JobStatus.RUNNING or live.job.attempt > 1
     is_search = live.job.job_type is JobType.EVOLVE
-    return state.policy.evolution.max_evaluations if began and is_search and state.revision >= 2 else 0
+    return state.policy.evolution.max_evaluations if began and is_search else 0
 
 
 def _bot_after_end(bot: Bot, job: lifecycle.Job, now_ms: int, *, may_pass: bool) -> Bot:
@@ -216,11 +215,9 @@ def _bot_after_end(bot: Bot, job: lifecycle.Job, now_ms: int, *, may_pass: bool)
     return replace(bot, research=record) if job.job_class is JobClass.RESEARCH else replace(bot, runner=record)
 
 
-def _with_result(bot: Bot, live: LiveJob, step: JobSucceeded, now_ms: int, folded: Folded, revision: int) -> Bot:
+def _with_result(bot: Bot, live: LiveJob, step: JobSucceeded, now_ms: int, folded: Folded) -> Bot:
     if step.result is not None:
-        evidence = evidence_of(step.job_id, step.result, live, now_ms)
-        if revision >= 3:
-            evidence = replace(evidence, offered=live.content)
+        evidence = replace(evidence_of(step.job_id, step.result, live, now_ms), offered=live.content)
         bot = replace(bot, evidence=evidence, failure=None)
         if live.measure is not None and bot.paper is not None and bot.paper.session_id == live.measure.session_id:
             folded.reruns.append(Rerun(bot.id, step.job_id, live.measure, step.result.window))
@@ -284,7 +281,7 @@ def fold_beat(state: State, beat: RunnerHeartbeat, beats: set[str]) -> None:
     known = state.runners.get(beat.process_id) or RunnerProcess(beat.process_id)
     now = replace(
         known, silent_ms=0, research_slots=beat.research_slots, evolve_slots=beat.evolve_slots, runner_slots=beat.runner_slots,
-        stopping=beat.stopping, named=(beat.announcement or "") if state.revision >= 3 else "",
+        stopping=beat.stopping, named=beat.announcement or "",
     )  # fmt: skip
     if now != known or state.runners.get(beat.process_id) is None:
         state.runners.put(beat.process_id, now)
@@ -305,13 +302,11 @@ def fold_capabilities(state: State, said: CapabilitiesAnnounced, beats: set[str]
             SymbolOffer(bars.symbol, day_number(bars.first), bars.days, bars.bars, bars.sha256, bars.source_id, bars.synthetic)
             for bars in sorted(said.symbols, key=lambda bars: bars.symbol)
         ),
-        faults=tuple((fault.name, fault.reason) for fault in said.faults) if state.revision >= 3 else (),
+        faults=tuple((fault.name, fault.reason) for fault in said.faults),
     )
     state.single = replace(state.single, last_offer=replace(process, process_id=""))
-    if state.revision >= 3:
-        announced = content_hash(said)
-        process = replace(process, announcement=announced, named=announced)
-    state.runners.put(said.process_id, process)
+    announced = content_hash(said)
+    state.runners.put(said.process_id, replace(process, announcement=announced, named=announced))
 
 
 def accrue_silence(state: State, beats: set[str], elapsed_ms: int) -> None:

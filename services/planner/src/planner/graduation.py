@@ -14,7 +14,7 @@ from autonomy.events import (
     PromotionWithdrawn,
     StageChanged,
 )
-from autonomy.policy import Policy
+from autonomy.identities import PLANNER
 from autonomy.values import FOUR_EYES, NEXT_STAGE, Stage, Verdict, derived_id, instant_of_ms
 from planner import promotion_gates
 from planner.endings import Say
@@ -25,7 +25,6 @@ from planner.state import State
 from planner.view import View
 
 PROMOTED = "PROMOTED"
-PLANNER = "planner"
 
 
 def result_of(gate: Gate) -> GateResult:
@@ -69,23 +68,23 @@ def withdraw_failed(bot: Bot, view: View, say: Say) -> bool:
     return True
 
 
-def withdraw_overtaken(bot: Bot, policy: Policy, say: Say) -> bool:
+def withdraw_overtaken(bot: Bot, policy_hash: str, say: Say) -> bool:
     """Withdraw what a first approver agreed to once newer evidence or another policy stands: two agree to the same, or to nothing."""
     recommendation = bot.recommendation
     if recommendation is None or recommendation.requested_by is None:
         return False
-    changed = overtaken_by(bot, recommendation, policy)
+    changed = overtaken_by(bot, recommendation, policy_hash)
     if not changed:
         return False
     withdraw(bot, changed, PLANNER, say)
     return True
 
 
-def overtaken_by(bot: Bot, recommendation: Recommendation, policy: Policy) -> str:
+def overtaken_by(bot: Bot, recommendation: Recommendation, policy_hash: str) -> str:
     """What is no longer as the first approver saw it: EVIDENCE_CHANGED, POLICY_CHANGED, or nothing."""
     if recommendation.evidence_job != (bot.evidence.job_id if bot.evidence else None):
         return "EVIDENCE_CHANGED"
-    return "POLICY_CHANGED" if recommendation.policy not in {"", policy.hash()} else ""
+    return "POLICY_CHANGED" if recommendation.policy not in {"", policy_hash} else ""
 
 
 def withdraw(bot: Bot, cause: str, actor: str, say: Say, gates: tuple[GateResult, ...] = ()) -> None:

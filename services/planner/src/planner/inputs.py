@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 
 from autonomy.envelope import Undecodable, decode
 from autonomy.events import Event
-from planner.state import NEWEST
 
 Headers = Sequence[tuple[str, bytes | None]]
 MARK_BYTES: Final = 6
@@ -25,15 +24,13 @@ class Input(NamedTuple):
     """One record of a slice.
 
     Attributes:
-        digest: SHA-256 of its stored value, which ticks before `life-3` were sealed over.
-        leaf: the same of its key, headers and value.
+        leaf: SHA-256 over its stored key, headers and value.
     """
 
     topic: str
     partition: int
     offset: int
     event: Event | Undecodable
-    digest: bytes = b""
     leaf: bytes = b""
 
 
@@ -44,10 +41,10 @@ def read_input(topic: str, partition: int, offset: int, value: bytes | None, key
     digest = hashlib.sha256(value or b"").digest()
     beside = [key or b"", *[part for name, found in headers for part in (name.encode(), found or b"")]]
     leaf = hashlib.sha256(digest + b"".join([b"%d:%b" % (len(part), part) for part in beside])).digest()
-    return Input(topic, partition, offset, event, digest, leaf)
+    return Input(topic, partition, offset, event, leaf)
 
 
-def input_root(slice_: Sequence[Input], revision: int = NEWEST) -> str:
+def input_root(slice_: Sequence[Input]) -> str:
     """The hash over a slice's stored records, each in its place: an input edited later no longer fits its seal.
 
     Source: R-F2.
@@ -55,7 +52,7 @@ def input_root(slice_: Sequence[Input], revision: int = NEWEST) -> str:
     whole = hashlib.sha256()
     for record in slice_:
         place = f"{record.topic}|{record.partition}|{record.offset}|".encode()
-        whole.update(place + (record.leaf if revision >= 3 else record.digest))
+        whole.update(place + record.leaf)
     return whole.hexdigest()
 
 

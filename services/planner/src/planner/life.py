@@ -8,6 +8,7 @@ Source: R-A3.6, R-A3.7, R-C3.2.
 from collections import Counter
 
 from autonomy.events import BotChanged, BotUnpinned, ChallengerJudged, DriftJudged, WindowMetrics
+from autonomy.identities import PLANNER
 from autonomy.judgement import judge_challenger, judge_drift
 from autonomy.market_clock import day_of
 from autonomy.values import Cause, Drift, JobClass, Stage
@@ -18,7 +19,6 @@ from planner.entities import Bot, Measure
 from planner.facts import within_hour
 from planner.fold import Folded, Rerun, Search
 from planner.gates import failing_runner_gates, fails_again
-from planner.graduation import PLANNER
 from planner.looking import Sight, looked_at
 from planner.state import State
 from planner.view import View
@@ -83,7 +83,7 @@ def live_on(state: State, view: View, tick: int, say: Say) -> Sight:
         if _stop_runner(state, bot, view, say):
             continue  # what is open is judged at the next tick, without that runner
         graduation.withdraw_failed(state.bots.rows[bot_id], view, say)
-        graduation.withdraw_overtaken(state.bots.rows[bot_id], state.policy, say)
+        graduation.withdraw_overtaken(state.bots.rows[bot_id], state.policy_hash, say)
         graduation.recommend(state.bots.rows[bot_id], view, tick, say)
         if is_auto:
             _apply(state, state.bots.rows[bot_id], view, held, say)

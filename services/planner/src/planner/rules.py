@@ -8,7 +8,7 @@ from typing import Final
 
 from autonomy.envelope import content_hash
 from autonomy.events import AcceptDivergence, Command, RuleVote, SetPolicy, SetPromotionMode
-from autonomy.identities import identity_of
+from autonomy.identities import PLANNER, identity_of
 from autonomy.values import derived_id
 from planner.endings import Say
 from planner.refusal import Refused
@@ -30,6 +30,8 @@ def check_role(command: Command) -> None:
     """
     if not identity_of(command.actor):
         raise Refused("FORBIDDEN", "actor", "must be a name that people can see")
+    if identity_of(command.actor) == PLANNER:
+        raise Refused("FORBIDDEN", "actor", f"must not be {PLANNER}: the planner's own acts have that name")
     if RANK[command.role] < RANK[command.needs]:
         raise Refused("FORBIDDEN", "role", f"{command.wire} needs the role {command.needs}, {command.actor} is {command.role}")
 

@@ -78,11 +78,11 @@ def approve(state: State, bot: Bot, command: ApprovePromotion, view: View, say: 
         if recommendation.requested_by is None:
             graduation.request(bot, recommendation, command.actor, say)
             return
-        if is_same_person(recommendation.requested_by, command.actor, state):
+        if is_same_person(recommendation.requested_by, command.actor):
             raise Refused(
                 "OWN_REQUEST", "actor", f"{command.actor} requested it: another approver must agree to {recommendation.to_stage.value}"
             )
-        if changed := graduation.overtaken_by(bot, recommendation, state.policy):
+        if changed := graduation.overtaken_by(bot, recommendation, state.policy_hash):
             older = "older evidence" if changed == "EVIDENCE_CHANGED" else "another policy"
             raise Refused(changed, "recommendationId", f"{recommendation.requested_by} agreed on {older}: look at the new one")
         approved = (recommendation.requested_by, command.actor)
@@ -92,9 +92,9 @@ def approve(state: State, bot: Bot, command: ApprovePromotion, view: View, say: 
     graduation.promote(bot, recommendation, say, actor=command.actor, approved_by=approved, command_id=command.command_id)
 
 
-def is_same_person(first: str, second: str, state: State) -> bool:
-    """Whether two names are one person's; before `life-3` they were compared letter by letter."""
-    return identity_of(first) == identity_of(second) if state.revision >= 3 else first == second
+def is_same_person(first: str, second: str) -> bool:
+    """Whether two names are one person's."""
+    return identity_of(first) == identity_of(second)
 
 
 def reject(bot: Bot, command: RejectPromotion, say: Say) -> None:

@@ -5,16 +5,14 @@ stays incremental and a try that loses can be undone. Entities are immutable; a 
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
-
-import msgspec
 
 from autonomy.errors import Broken
 from autonomy.policy import Policy
 from autonomy.values import JobClass
 from planner.entities import Bot, LiveJob, Pause, RunnerProcess, Singletons, Vote
+from planner.hashing import bytes_of
 
 HASH_BITS: Final = 256
 MAX_COMMANDS_REMEMBERED: Final = 100_000
@@ -27,40 +25,11 @@ Kind = tuple[str, tuple[tuple[str, int | float | str], ...], str, str]
 NOTHING_SAID: Final[Said] = ("", "", "", "")
 
 
-REVISIONS: Final = {"life-1": 1, "life-2": 2, "life-3": 3}
-"""By who decided a tick, how it is folded: a log goes on being folded as the planner that wrote it folded it."""
-NEWEST: Final = max(REVISIONS.values())
 MAX_CHANGES_KEPT: Final = 1_000_000
 """Keys that a change log keeps; a reader that comes later than that has to look at everything."""
 
 
 Entity = TypeVar("Entity")
-_ENCODER: Final = msgspec.json.Encoder()
-
-
-def _bytes_of_singletons(value: Singletons) -> bytes:
-    shown = (
-        value.policy.hash(), value.market_epoch_ms, value.enqueues, value.searches, value.promotions, value.last_offer, value.refused,
-    )  # fmt: skip
-    return _without_later(_ENCODER.encode(shown))
-
-
-def _bytes_of_bot(bot: Bot) -> bytes:
-    # Sessions of before `life-2` have no fingerprint, requests of before `life-3` no policy, and had no such fields: their bots hash as
-    # they did.
-    return _ENCODER.encode(bot).replace(b',"fingerprint":""}', b"}").replace(b',"policy":""}', b"}")
-
-
-def _bytes_of_runner(process: RunnerProcess) -> bytes:
-    return _without_later(_ENCODER.encode(process))
-
-
-def _without_later(encoded: bytes) -> bytes:
-    """Announcements of before `life-3` named no faults, and heartbeats no announcement: their processes hash as they did.
-
-    No text holds this: quotes in a text are escaped.
-    """
-    return encoded.replace(b',"announcement":"","named":""}', b"}").replace(b',"faults":[]', b"")
 
 
 class ChangeLog:
@@ -97,11 +66,10 @@ class Table(Generic[Entity]):
     reads it, and None elsewhere.
     """
 
-    __slots__ = ("_dirty", "_hashes", "_journal", "_name", "_sum", "_to_bytes", "changes", "members", "rows")
+    __slots__ = ("_dirty", "_hashes", "_journal", "_name", "_sum", "changes", "members", "rows")
 
-    def __init__(self, name: str, to_bytes: Callable[[Entity], bytes] = _ENCODER.encode, changes: ChangeLog | None = None) -> None:
+    def __init__(self, name: str, changes: ChangeLog | None = None) -> None:
         self._name = name.encode() + b"|"
-        self._to_bytes = to_bytes
         self.rows: dict[str, Entity] = {}
         self._hashes: dict[str, int] = {}
         self._dirty: set[str] = set()
@@ -168,7 +136,7 @@ class Table(Generic[Entity]):
             self._sum -= self._hashes.pop(key, 0)
             entity = self.rows.get(key)
             if entity is not None:
-                content = self._name + key.encode() + b"|" + self._to_bytes(entity)
+                content = self._name + key.encode() + b"|" + bytes_of(entity)
                 number = int.from_bytes(hashlib.sha256(content).digest())
                 self._hashes[key] = number
                 self._sum += number
@@ -219,7 +187,7 @@ class Memo:
 
 
 def _one() -> Table[Singletons]:
-    table: Table[Singletons] = Table("single", _bytes_of_singletons)
+    table: Table[Singletons] = Table("single")
     table.put("-", Singletons())
     return table
 
@@ -234,20 +202,18 @@ class State:
         commands: ids that acted already, oldest first.
         votes: changes of the rules that wait for a second approver, by subject.
         head_tick: the last accepted tick that was folded.
-        revision: how the present tick is folded, one of `REVISIONS`; of the tick, so not part of the state hash.
     """
 
     bots: Table[Bot] = field(init=False)
     said: Table[Said] = field(init=False)
     jobs: Table[LiveJob] = field(default_factory=lambda: Table("job"))
-    runners: Table[RunnerProcess] = field(default_factory=lambda: Table("runner", _bytes_of_runner))
+    runners: Table[RunnerProcess] = field(default_factory=lambda: Table("runner"))
     pauses: Table[Pause] = field(default_factory=lambda: Table("pause"))
     retired: Table[int] = field(default_factory=lambda: Table("retired"))
     commands: Table[int] = field(default_factory=lambda: Table("command"))
     votes: Table[Vote] = field(default_factory=lambda: Table("vote"))
     singles: Table[Singletons] = field(default_factory=_one)
     head_tick: int = 0
-    revision: int = NEWEST
     bot_changes: ChangeLog = field(default_factory=ChangeLog)
     said_changes: ChangeLog = field(default_factory=ChangeLog)
     fingerprints: FingerprintCache = field(default_factory=FingerprintCache)
@@ -255,7 +221,7 @@ class State:
 
     def __post_init__(self) -> None:
         """The tables that somebody reads the changes of."""
-        self.bots = Table("bot", _bytes_of_bot, changes=self.bot_changes)
+        self.bots = Table("bot", changes=self.bot_changes)
         self.said = Table("said", changes=self.said_changes)
 
     def bot_ids(self) -> list[str]:
@@ -282,6 +248,11 @@ class State:
     def policy(self) -> Policy:
         """The policy in force."""
         return self.single.policy
+
+    @property
+    def policy_hash(self) -> str:
+        """The hash of its document, as it was said."""
+        return self.single.policy_hash
 
     def tables(self) -> tuple["Table[object]", ...]:
         """Every table, in a fixed order."""

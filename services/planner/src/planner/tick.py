@@ -16,7 +16,9 @@ from autonomy.chain import AcceptedTick, RunRecord, each_record, seal_hash, writ
 from autonomy.envelope import Ready
 from autonomy.errors import Broken
 from autonomy.events import AnnouncementRequested, BotDecision, Head, JobEnqueued, PlannerRun, StageChanged, TickRecord
+from autonomy.identities import PLANNER
 from autonomy.market_clock import day_of, market_instant
+from autonomy.policy import DEFAULT
 from autonomy.topics import DEFAULT_PARTITIONS
 from autonomy.values import (
     NEXT_STAGE,
@@ -30,8 +32,8 @@ from autonomy.values import (
     run_id_of,
 )
 from planner.check import check, check_step_up, contradictions
-from planner.commands import apply_command
-from planner.decide import DECIDER, Plan, decide, with_job
+from planner.commands import apply_command, policy_fact
+from planner.decide import DECIDER, DECIDERS, Plan, decide, with_job
 from planner.endings import Say
 from planner.facts import fold_fact, fold_own, said_of_gates
 from planner.fold import fold_slice
@@ -40,7 +42,7 @@ from planner.inputs import Input, first_unlike, input_marks, input_root
 from planner.life import give_verdicts, live_on
 from planner.orders import extras_of, timeout_s_of
 from planner.promotion_gates import Gate, tree
-from planner.state import HASH_BITS, NEWEST, REVISIONS, State
+from planner.state import HASH_BITS, State
 from planner.telling import decision_bytes
 from planner.view import View, build_view
 from planner.wishes import Decision
@@ -154,7 +156,6 @@ def draft(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Draft:
     Raises:
         Broken: the plan breaks a rule; nothing may be published.
     """
-    state.revision = NEWEST
     free_orphans(state)
     folded = fold_slice(state, slice_, inputs.now_ms, inputs.elapsed_ms)
     said: list[TickRecord] = []
@@ -167,6 +168,8 @@ def draft(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Draft:
         said.append(fact)
         fold_fact(state, fact, inputs.tick, len(said), inputs.now_ms)
 
+    if state.single.policy_by == "":
+        say(policy_fact(DEFAULT, PLANNER))
     ask_again(state, say)
     give_verdicts(state, folded, say)
     for command in folded.commands:
@@ -206,8 +209,6 @@ def free_orphans(state: State) -> None:
 
     Source: R-A4.
     """
-    if state.revision < 2:
-        return
     jobs = state.jobs.rows
     named = [bot for bot in state.bots.rows.values() if bot.research.job_id is not None or bot.runner.job_id is not None]
     for bot in named:
@@ -289,10 +290,10 @@ def seal_of(drafted: Draft) -> PlannerRun:
     return PlannerRun(
         run_id=run_id_of(inputs.tick, inputs.try_id), tick=inputs.tick, prev_hash=inputs.head.hash,
         try_id=inputs.try_id, process_id=inputs.process_id, count=len(drafted.written), root=drafted.root,
-        cut=dict(inputs.cut), inputs=len(slice_), input_root=input_root(slice_, state.revision),
-        input_marks=input_marks(slice_) if state.revision >= 3 else "", cause=inputs.cause, due_at=instant_of_ms(inputs.due_at_ms),
+        cut=dict(inputs.cut), inputs=len(slice_), input_root=input_root(slice_),
+        input_marks=input_marks(slice_), cause=inputs.cause, due_at=instant_of_ms(inputs.due_at_ms),
         now=instant_of_ms(inputs.now_ms), elapsed_ms=inputs.elapsed_ms, market_now=market_instant(drafted.view.market_day),
-        state_hash=state.hash(), horizon=inputs.horizon, policy_hash=drafted.view.policy.hash(), decider=DECIDER,
+        state_hash=state.hash(), horizon=inputs.horizon, policy_hash=state.policy_hash, decider=DECIDER,
         registered=drafted.registered, evaluated=len(plan.decisions), jobs_enqueued=len(plan.granted),
         blocked=plan.reason_counts.get(Reason.BLOCKED_BY_GATES, 0), reason_counts=plan.reason_counts,
         blocker_counts=plan.blocker_counts, zero_jobs=plan.zero_jobs, live_jobs=len(state.jobs.rows),
@@ -315,9 +316,8 @@ def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carrie
     Source: S5, S6.
     """
     seal = accepted.seal
-    if seal.decider not in REVISIONS:
-        raise Broken(f"it was decided by {seal.decider}, which this version does not know")
-    state.revision = REVISIONS[seal.decider]
+    if seal.decider not in DECIDERS:
+        raise Broken(f"it was decided by {seal.decider}, which this version does not know: it knows {', '.join(DECIDERS)}")
     state.begin()
     try:
         free_orphans(state)
@@ -335,7 +335,7 @@ def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carrie
 
 def has_its_inputs(seal: PlannerRun, slice_: Sequence[Input]) -> bool:
     """Whether these are the very inputs that the tick sealed."""
-    return (len(slice_), input_root(slice_, REVISIONS[seal.decider])) == (seal.inputs, seal.input_root)
+    return (len(slice_), input_root(slice_)) == (seal.inputs, seal.input_root)
 
 
 def unlike_inputs(seal: PlannerRun, slice_: Sequence[Input]) -> str:

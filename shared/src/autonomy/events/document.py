@@ -33,14 +33,8 @@ class Document(BaseModel):
 
 
 class Event(Document):
-    """Anything with a place in a topic.
-
-    Attributes:
-        first_wire: the name of its first version, if this is a later one: ids derive from it, so that a retry after an update, and an
-            old record, are the same event.
-    """
+    """Anything with a place in a topic."""
 
     wire: ClassVar[str]
-    first_wire: ClassVar[str] = ""
     topic: ClassVar[str]
     producer: ClassVar[str]

@@ -160,8 +160,7 @@ class ResearchSummary(Document):
 class JobSucceeded(ClaimEvent):
     """The job's one accepted result: `result` of a backtest, `evolution` of a search, `paper` of a paper session's job."""
 
-    wire = "job-succeeded.v2"
-    first_wire = "job-succeeded.v1"
+    wire = "job-succeeded.v1"
     result: ResearchSummary | None = None
     evolution: EvolutionSummary | None = None
     paper: PaperSummary | None = None

@@ -160,7 +160,7 @@ async def policy(context: InContext, _: CanRead, connection: Connected) -> Respo
     """The whole document as `set-policy` takes it, since which tick, and who set it; the default one before anybody did."""
     found = await connection.fetchrow("SELECT tick, policy_hash, actor, document FROM autonomy_policy ORDER BY tick DESC LIMIT 1")
     if found is None:
-        return answer(context, {"tick": None, "policyHash": DEFAULT.hash(), "actor": None, "document": DEFAULT.model_dump(mode="json")})
+        return answer(context, {"tick": None, "policyHash": DEFAULT.hash(), "actor": None, "document": DEFAULT.document()})
     return answer(context, queries.document(found))
 
 
