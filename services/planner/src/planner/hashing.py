@@ -62,5 +62,5 @@ def said(value: object) -> object:
 
 
 def bytes_of(value: object) -> bytes:
-    """What an entity's hash is over."""
-    return _ENCODER.encode(said(value))
+    """What an entity's hash is over; one that is no struct holds none either."""
+    return _ENCODER.encode(said(value) if isinstance(value, Struct) else value)
