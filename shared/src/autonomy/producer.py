@@ -22,6 +22,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from prometheus_client import Counter
 
 from autonomy import clock
+from autonomy.envelope import CONTENT_TYPE
 from autonomy.errors import Retryable
 
 log = logging.getLogger(__name__)
@@ -183,7 +184,7 @@ class Producer:
             KafkaError: not sent.
         """
         client = self.maker = await self.renewed.ready(0)
-        _ = await self._watched(client, client.send(topic, value, key=key, partition=partition))
+        _ = await self._watched(client, client.send(topic, value, key=key, partition=partition, headers=[CONTENT_TYPE]))
 
     async def stop(self) -> None:
         """Send what there is, within `STOP_WITHIN_S`, and disconnect."""

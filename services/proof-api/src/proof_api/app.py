@@ -26,7 +26,7 @@ from proof_api.commands import Desk
 from proof_api.context import Context
 from proof_api.gate import Gate
 from proof_api.pool import Pool
-from proof_api.routes import acting, careers, proofs, reading, stream
+from proof_api.routes import acting, careers, proofs, reading, schemas, stream
 from proof_api.settings import ProofSettings
 from proof_api.snapshot import Snapshots
 from proof_api.voice import Voice
@@ -86,7 +86,7 @@ def create_app(settings: ProofSettings, door: Door | None = None) -> FastAPI:
         log.critical("broken: %s", fault)
         return problems.problem_response(503, "BROKEN_SETUP", "This process cannot answer until an operator looks", "see its log")
 
-    for module in (proofs, reading, careers, acting, stream):
+    for module in (proofs, reading, careers, acting, stream, schemas):
         app.include_router(module.router)
     return app
 

@@ -16,32 +16,26 @@ from aiokafka.structs import RecordMetadata
 from faststream.kafka import KafkaBroker
 from faststream.kafka.publisher.producer import AioKafkaFastProducerImpl
 from faststream.security import BaseSecurity, SASLOAuthBearer, SASLScram512
-from faststream.specification import AsyncAPI
 
 from autonomy import clock
-from autonomy.events import CATALOGUE, AttemptRefused, Command, ProbePulse
+from autonomy.envelope import MEDIA_TYPE
 from autonomy.kafka_access import KafkaAccess
 from autonomy.kafka_clients import client_options
 from autonomy.producer import LOST, UNRESOLVED_S, Renewed, discard
-from autonomy.topics import COMMANDS, PULSE
 
 REQUEST_TIMEOUT_MS: Final = 5_000
 START_TIMEOUT_S: Final = 8.0
+HEADERS: Final = {"content-type": MEDIA_TYPE}
 TRIES: Final = 2
 """Of one record: what a lost producer was refused is said once more, by the next one. A command said twice acts once."""
 
 
 def build_broker(kafka: str | KafkaAccess) -> KafkaBroker:
-    """A broker with this process's publishers declared; it connects when it is started."""
-    broker = KafkaBroker(
+    """A broker that connects when it is started."""
+    return KafkaBroker(
         **broker_options(kafka), acks="all", enable_idempotence=True, request_timeout_ms=REQUEST_TIMEOUT_MS, retry_backoff_ms=100,
         metadata_max_age_ms=30_000, max_request_size=1_100_000, linger_ms=0, client_id="autonomy-proof-api", logger=None,
     )  # fmt: skip
-    for kind in CATALOGUE:
-        if issubclass(kind, Command | AttemptRefused):
-            broker.publisher(COMMANDS, partition=0, title=kind.wire, description=kind.__doc__, schema=kind)
-    broker.publisher(PULSE, partition=0, title=ProbePulse.wire, description=ProbePulse.__doc__, schema=ProbePulse)
-    return broker
 
 
 def broker_options(kafka: str | KafkaAccess) -> dict[str, Any]:
@@ -85,29 +79,20 @@ async def stop_broker(broker: KafkaBroker) -> None:
         await broker.stop()
 
 
-def asyncapi(broker: KafkaBroker) -> str:
-    """The AsyncAPI 3 document of what this process says, as JSON."""
-    document = AsyncAPI(broker, title="Autonomy proof API", version="1", schema_version="3.0.0")
-    return document.to_specification().to_json()
-
-
 @dataclass(slots=True)
 class Voice:
     """One started broker, made when it is first needed, and again when it failed.
 
     Attributes:
-        broker: declares what is said; it is never started.
         unresolved: per topic, when the oldest record was said that has no answer.
     """
 
     kafka: str | KafkaAccess
-    broker: KafkaBroker = field(init=False)
     renewed: Renewed[KafkaBroker] = field(init=False)
     unresolved: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Declare, without connecting."""
-        self.broker = build_broker(self.kafka)
+        """Connect to nothing yet."""
         self.renewed = Renewed(functools.partial(start_broker, self.kafka), stop_broker)
 
     async def ready(self) -> None:
@@ -129,7 +114,7 @@ class Voice:
             for tries_left in reversed(range(TRIES)):
                 broker = await self.renewed.ready(timeout_s)
                 try:
-                    landed = await broker.publish(value, topic=topic, key=key, partition=0)
+                    landed = await broker.publish(value, topic=topic, key=key, partition=0, headers=HEADERS)
                 except KafkaTimeoutError:
                     raise  # not taken, or given up: no number was lost by it
                 except KafkaError as refusal:

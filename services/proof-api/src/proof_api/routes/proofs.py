@@ -12,7 +12,6 @@ from proof_api.context import CanRead, Context, InContext
 from proof_api.metrics import render
 from proof_api.problems import declared
 from proof_api.proof import AS_WANTED, AUTONOMY_KEYS, JOBS_KEYS, RETRY_AFTER_S, body_of, proof_of
-from proof_api.voice import asyncapi
 
 router = APIRouter()
 JSON = "application/json"
@@ -92,12 +91,6 @@ async def readyz(context: InContext) -> Response:
     ready = judgement.code == 200 and judgement.checks["kafka"] == "ok"
     body = {"status": "ok" if ready else "unavailable", "checks": judgement.checks, "reason": judgement.reason or None}
     return Response(orjson.dumps(body), 200 if ready else 503, media_type=JSON)
-
-
-@router.get("/asyncapi.json", tags=["health"], summary="AsyncAPI 3 of what this process says to the log")
-async def asyncapi_document(context: InContext) -> Response:
-    """From the declared publishers."""
-    return Response(asyncapi(context.desk.voice.broker).encode(), media_type=JSON)
 
 
 @router.get("/metrics", tags=["health"], summary="Prometheus metrics", response_class=PlainTextResponse)

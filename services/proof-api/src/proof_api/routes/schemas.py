@@ -1,0 +1,47 @@
+"""The contract of the log, for readers in other languages."""
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Path
+from fastapi.responses import Response
+
+from autonomy.contract import asyncapi_document, data_schema, record_schema, uri_of
+from autonomy.events import BY_WIRE, CATALOGUE
+from proof_api.problems import Problem, declared
+
+router = APIRouter()
+JSON = "application/json"
+SCHEMA_JSON = "application/schema+json"
+Wire = Annotated[str, Path(max_length=100, description="a record's `type`, as bot-decision.v1")]
+
+
+@router.get("/asyncapi.json", tags=["contract"], summary="AsyncAPI 3 of all topics of the log")
+async def asyncapi() -> Response:
+    """Which records stand where, who writes them, and the JSON Schema of each whole record."""
+    return Response(orjson.dumps(asyncapi_document()), media_type=JSON)
+
+
+@router.get("/api/schemas", tags=["contract"], summary="All kinds of records, with where their schemas are")
+async def schemas() -> Response:
+    """One entry a kind: its `type`, topic, `dataschema`, and the address of that schema here."""
+    items = [
+        {
+            "type": kind.wire,
+            "topic": kind.topic,
+            "producer": kind.producer,
+            "dataschema": uri_of(kind.wire),
+            "href": f"/api/schemas/{kind.wire}",
+        }
+        for kind in CATALOGUE
+    ]
+    return Response(orjson.dumps({"items": items}), media_type=JSON)
+
+
+@router.get("/api/schemas/{wire}", tags=["contract"], summary="JSON Schema of a record's data", responses=declared(404))
+async def schema(wire: Wire, *, whole: bool = False) -> Response:
+    """Of `data`, whose `$id` is the record's `dataschema`; with `whole` of the record's whole value."""
+    kind = BY_WIRE.get(wire)
+    if kind is None:
+        raise Problem(404, "NOT_FOUND", "There is no such kind of record", "GET /api/schemas lists all")
+    return Response(orjson.dumps(record_schema(kind) if whole else data_schema(kind)), media_type=SCHEMA_JSON)
