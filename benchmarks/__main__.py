@@ -12,7 +12,21 @@ from pathlib import Path
 
 from benchmarks.measure import Measure, context
 
-NAMES = ("decide", "backtest", "evolution", "runner", "tick", "audit", "projection", "busiest", "dispatch", "proof", "page", "start")
+NAMES = (
+    "decide",
+    "backtest",
+    "evolution",
+    "runner",
+    "tick",
+    "audit",
+    "cold",
+    "projection",
+    "busiest",
+    "dispatch",
+    "proof",
+    "page",
+    "start",
+)
 """In the order of a run; `start` also measures memory."""
 
 

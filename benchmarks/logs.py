@@ -107,10 +107,10 @@ class Log:
         self.said += 1
         event_id = an_id(f"record/{self.said}")
         value = encode(event, source="autonomy/bench", subject=key, time=instant_of_ms(self.now_ms), event_id=event_id)
-        stored = self.records.setdefault((event.topic, partition), [])
+        stored, record = self.records.setdefault((event.topic, partition), []), Outgoing(key.encode(), value)
         if event.topic in INPUTS:
-            self.inbox.put(read_input(event.topic, partition, len(stored), value))
-        stored.append(Outgoing(key.encode(), value))
+            self.inbox.put(read_input(event.topic, partition, len(stored), value, record.key, record.headers))
+        stored.append(record)
         self.kinds[event.wire] += 1
 
     def open(self, bots: int) -> None:

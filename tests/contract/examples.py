@@ -196,7 +196,7 @@ def later_examples() -> tuple[e.Event, ...]:
     later: dict[type[e.Event], dict[str, object]] = {
         e.AcceptDivergence: {"input_root": a_digest("inputs"), "abandoned": lost},
         e.ChainRepaired: {"input_root": a_digest("inputs"), "abandoned": lost, "approved_by": ("ada", "ben")},
-        e.PlannerRun: {"input_marks": "1:AAECAwQF"},
+        e.PlannerRun: {"input_marks": "1:AAECAwQF", "snapshot_root": a_digest("root")},
         e.RunnerHeartbeat: {"announcement": a_digest("announcement")},
         e.ProbePulse: {"applied": lost},
         e.JobFailed: {"may_pass": True},

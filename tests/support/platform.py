@@ -137,8 +137,8 @@ class Platform:
         self.services.append(service)
         return service
 
-    def planner(self) -> Service:
-        return self.start("planner", "planner")
+    def planner(self, **environment: str) -> Service:
+        return self.start("planner", "planner", **environment)
 
     def runner(self, slots: int = 2, **environment: str) -> Service:
         # No searches unless a test asks for them: a slot is one more warm process.

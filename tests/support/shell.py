@@ -91,6 +91,12 @@ class MemoryKafka:
         await asyncio.sleep(timeout_ms / 1000)
         return {}
 
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.read[partition] = offset
+
+    async def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
     def highwater(self, partition: TopicPartition) -> int | None:
         return len(self.log[partition]) if partition in self.log else None
 

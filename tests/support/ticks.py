@@ -31,10 +31,11 @@ from autonomy.values import Cause, JobStatus, TickCause, derived_id, instant_of_
 from planner.decide import DECIDER
 from planner.entities import LiveJob
 from planner.fold import repairs
+from planner.following import follow, re_decide
 from planner.inbox import Inbox
 from planner.inputs import Input, read_input
 from planner.state import State
-from planner.tick import TickInputs, Try, follow, prepare, re_decide
+from planner.tick import TickInputs, Try, prepare
 from support.builders import NOON_MS, a_beat, a_bot_document, a_command, a_digest, a_policy, a_summary, an_id, capabilities
 from support.changes import replace
 

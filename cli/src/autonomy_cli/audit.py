@@ -24,11 +24,12 @@ from autonomy.topics import INPUTS, RUNS
 from autonomy.values import ms_of
 from autonomy_cli.findings import Difference, Kind, Repair, unrepaired
 from planner.decide import DECIDER, DECIDERS
+from planner.following import follow, gap_to, inputs_of, re_decide, unlike_inputs
 from planner.horizons import Horizons
 from planner.inputs import Input, input_root, read_input
 from planner.known_heads import KnownHeads, words_of
 from planner.state import State
-from planner.tick import draft, follow, gap_to, inputs_of, re_decide, unlike_inputs
+from planner.tick import draft
 
 Place = tuple[str, int]
 MAX_DIFFERENCES: Final = 20

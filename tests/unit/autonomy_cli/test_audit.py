@@ -292,7 +292,7 @@ def test_decisions_of_another_version_are_not_judged(history: TickDriver, monkey
 
 def test_ticks_of_an_older_decider_are_folded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A released decider before this one: its ticks are compared by their state, and nobody says that they were decided again."""
-    for module in ("planner.tick", "autonomy_cli.audit"):
+    for module in ("planner.following", "autonomy_cli.audit"):
         monkeypatch.setattr(f"{module}.DECIDERS", ("life-before", DECIDER))
     with monkeypatch.context() as before:
         before.setattr("planner.tick.DECIDER", "life-before")

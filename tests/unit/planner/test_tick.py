@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from autonomy.chain import AcceptedTick
 from autonomy.events import BotDecision, HoldBot, JobEnqueued, PauseLoop, PlannerRun, ResumeLoop, SetPolicy
 from autonomy.values import JobStatus, Reason, TickCause, job_id_of
+from planner import following
 from planner import tick as ticks
 from planner.fold import Folded, Input
+from planner.following import follow, re_decide
 from planner.state import State
-from planner.tick import follow, re_decide
 from planner.view import build_view
 from support.builders import NOON_MS, a_digest, an_id, capabilities
 from support.changes import replace
@@ -194,7 +195,8 @@ def with_orphans(monkeypatch: pytest.MonkeyPatch, bots: int = 1, **patches: obje
             state.bots.put(bot.id, replace(bot, runner=replace(bot.runner, job_id=an_id("lost"))))
         return folded
 
-    monkeypatch.setattr(ticks, "fold_slice", losing)
+    for module in (ticks, following):
+        monkeypatch.setattr(module, "fold_slice", losing)
     for _ in range(4):
         driver.tick(after_ms=60_000)
     return driver
@@ -397,4 +399,4 @@ def test_replay_epoch_is_the_first_ticks_time_for_everybody() -> None:
 
 def test_follow_and_re_decide_are_what_the_reader_used() -> None:
     """The helpers call the planner's own functions."""
-    assert (follow.__module__, re_decide.__module__) == ("planner.tick", "planner.tick")
+    assert (follow.__module__, re_decide.__module__) == ("planner.following", "planner.following")

@@ -265,7 +265,10 @@ class Stack:
         ui_key = self.folder / "session.key"
         reading = {"PROOF_API_TOKEN_FILE": os.environ.get("PROOF_API_TOKEN_FILE", str(self.folder / PAGE_TOKEN))}
         return [
-            service("planner", "planner", 20, PLANNER_HEAD_FILE=str(self.folder / "planner.head")),
+            service(
+                "planner", "planner", 20, PLANNER_HEAD_FILE=str(self.folder / "planner.head"),
+                PLANNER_SNAPSHOTS=str(self.folder / "snapshots"),
+            ),
             *runners,
             service("projection", "projection", 20, DATABASE_URL=self.database("autonomy_projection")),
             service(

@@ -27,6 +27,7 @@ from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
 from planner import metrics
 from planner.election import Election
 from planner.fold import repairs
+from planner.following import follow, gap_to
 from planner.halt import Halt
 from planner.horizons import Horizons
 from planner.inbox import MAX_TICKS_AHEAD, Inbox
@@ -34,16 +35,17 @@ from planner.inputs import input_root, read_input
 from planner.known_heads import KnownHeads, write_head_file
 from planner.sending import send
 from planner.settings import PlannerSettings
+from planner.snapshots import Start
+from planner.starting import keep
 from planner.state import State
-from planner.tick import TickInputs, Try, draft, follow, gap_to
+from planner.tick import TickInputs, Try, draft
 from planner.tracing import trace_tick
 from planner.wake import Wake, next_due_ms
 
 log = logging.getLogger(__name__)
 VERDICT_TIMEOUT_MS = 15_000
 UNACKNOWLEDGED_MS = 3_000
-"""How long a verdict is waited for whose seal the broker did not acknowledge: it is read within a second, or the seal is not there yet.
-Dropping the try is safe at any time: a seal that lands later is read as anybody's (S4)."""
+"""How long a verdict is waited for whose seal was not acknowledged; dropping it is safe: one that lands later is read as anybody's (S4)."""
 PULSE_EVERY_MS = 1_000
 ASK_EVERY_MS = 1_000
 """While an accepted tick waits for inputs, how often the broker is asked whether it has them at all."""
@@ -91,6 +93,12 @@ class Planner:
     known: KnownHeads = field(default_factory=KnownHeads)
     caught_up: bool = False
     stopping: bool = False
+
+    def begin_at(self, start: Start) -> None:
+        """Stand on a snapshot; its seal is the first record of the chain that is read."""
+        self.state, self.chain, self.horizons = start.state, Chain.anchored(start.head), start.horizons
+        self.known.folded = dict(start.snapshot.heads)
+        self.standing_still.excused = [(after, given_up.whole()) for after, given_up in start.snapshot.excused]
 
     async def run(self) -> None:
         """Fold the log, then lead or stand by until told to stop."""
@@ -254,6 +262,8 @@ class Planner:
             if self.settings.head_file is not None:
                 write_head_file(self.settings.head_file, tick.head)
             metrics.log_tick(seal, own=own)
+            if self.settings.snapshots is not None and not self.carried:  # a state that differs by a gap has another root
+                keep(self.settings.snapshots, tick, self.state, self.horizons, self.known.folded, self.standing_still.excused)
 
     def alive(self) -> frozenset[str]:
         """Jobs and processes that are expected to beat."""

@@ -19,6 +19,7 @@ from planner.app import Planner
 from planner.election import Election
 from planner.known_heads import KnownHeads, read_head_file
 from planner.settings import PlannerSettings
+from planner.starting import find_start
 
 log = logging.getLogger(__name__)
 PULSES_BACK: Final = 4_000
@@ -26,7 +27,7 @@ PULSES_BACK: Final = 4_000
 
 
 async def build_planner(settings: PlannerSettings, process_id: str) -> Planner:
-    """Connect: the whole log from its beginning, the pulse from its recent end."""
+    """Connect: the log from the newest usable snapshot or its beginning, the pulse from its recent end."""
     starts = {topic.name: [0] * topic.partitions for topic in TOPICS if topic.name in {RUNS, *INPUTS}}
     reader = await LogReader.open(settings.kafka, {**starts, PULSE: [0]}, goes_on=True)
     await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
@@ -36,7 +37,11 @@ async def build_planner(settings: PlannerSettings, process_id: str) -> Planner:
     if settings.head_file is not None:
         for tick, digest in read_head_file(settings.head_file).items():
             known.note(tick, digest, f"{settings.head_file}, where this planner writes its heads down,")
-    return Planner(process_id, settings, reader, producer, election, known=known)
+    planner = Planner(process_id, settings, reader, producer, election, known=known)
+    start = None if settings.snapshots is None else await find_start(reader, settings.snapshots)
+    if start is not None:
+        planner.begin_at(start)
+    return planner
 
 
 async def run_planner(settings: PlannerSettings) -> int:

@@ -130,6 +130,14 @@ class Table(Generic[Entity]):
                 self.rows[key] = before
             self._changed(key)
 
+    def add_to(self, whole: "hashlib._Hash") -> None:
+        """Put the hash of every entity under a root, in the order of the keys; each stands in its place with its own length."""
+        self.hash_sum()
+        whole.update(b"%b%d|" % (self._name, len(self._hashes)))
+        for key, number in sorted(self._hashes.items()):
+            whole.update(number.to_bytes(HASH_BITS // 8))
+            whole.update(b"%d|%b" % (len(key.encode()), key.encode()))
+
     def hash_sum(self) -> int:
         """The sum over all entities' hashes."""
         for key in self._dirty:
@@ -277,6 +285,13 @@ class State:
         """The state hash that a seal records."""
         total = sum(table.hash_sum() for table in self.tables()) % (1 << HASH_BITS)
         return f"{total:064x}"
+
+    def root(self) -> str:
+        """A hash over all entities that nobody can find another state for, as a seal records it now and then."""
+        whole = hashlib.sha256()
+        for table in self.tables():
+            table.add_to(whole)
+        return whole.hexdigest()
 
     def live_job(self, bot: Bot, job_class: JobClass) -> LiveJob | None:
         """The bot's live job of a class; an orphaned reference is no job."""

@@ -1,4 +1,4 @@
-"""Put one try at a tick together, or follow a tick that somebody else sealed.
+"""Put one try at a tick together.
 
 Place in the flow: the planner's whole pure path, fold → commands → decide → check → records and seal. The shell gives
 `now`, the try id and the cut; the same arguments give the same bytes on any machine.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from autonomy.chain import AcceptedTick, RunRecord, each_record, seal_hash, write_seal
+from autonomy.chain import AcceptedTick, RunRecord, each_record, write_seal
 from autonomy.envelope import Ready
 from autonomy.errors import Broken
 from autonomy.events import AnnouncementRequested, BotDecision, Head, JobEnqueued, PlannerRun, StageChanged, TickRecord
@@ -27,27 +27,28 @@ from autonomy.values import (
     class_of,
     instant_of_ms,
     job_id_of,
-    ms_of,
     partition_of,
     run_id_of,
 )
 from planner.check import check, check_step_up, contradictions
 from planner.commands import apply_command, policy_fact
-from planner.decide import DECIDER, DECIDERS, Plan, decide, with_job
+from planner.decide import DECIDER, Plan, decide, with_job
 from planner.endings import Say
-from planner.facts import fold_fact, fold_own, said_of_gates
+from planner.facts import fold_fact, said_of_gates
 from planner.fold import fold_slice
 from planner.gates import findings
-from planner.inputs import Input, first_unlike, input_marks, input_root
+from planner.inputs import Input, input_marks, input_root
 from planner.life import give_verdicts, live_on
 from planner.orders import extras_of, timeout_s_of
 from planner.promotion_gates import Gate, tree
-from planner.state import HASH_BITS, State
+from planner.state import State
 from planner.telling import decision_bytes
 from planner.view import View, build_view
 from planner.wishes import Decision
 
 MAX_ERRORS_SHOWN = 20
+SNAPSHOT_EVERY = 20
+"""Ticks from one root over the whole state to the next."""
 MAX_ASKED = 100
 """Processes that one tick asks to announce again; the others are asked by the next ones."""
 DECISION = BotDecision.wire
@@ -298,99 +299,5 @@ def seal_of(drafted: Draft) -> PlannerRun:
         blocked=plan.reason_counts.get(Reason.BLOCKED_BY_GATES, 0), reason_counts=plan.reason_counts,
         blocker_counts=plan.blocker_counts, zero_jobs=plan.zero_jobs, live_jobs=len(state.jobs.rows),
         loop_enabled="fleet/" not in state.pauses.rows, errors=tuple(drafted.errors), digest=plan.digest, hash="",
+        snapshot_root=None if inputs.tick % SNAPSHOT_EVERY else state.root(),
     )  # fmt: skip
-
-
-def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carried: int = 0) -> str | None:
-    """Fold a sealed tick whole; returns what differs from the seal, or None.
-
-    Args:
-        state: at the tick before; at this one afterwards, whatever differs: an approver may let it go on from there.
-        slice_: the inputs below the tick's cut that no earlier tick folded.
-        accepted: the tick.
-        carried: the gap that an accepted difference left (`gap_to`); a state that differs by it does not differ anew.
-
-    Raises:
-        Broken: it cannot be folded; the state is as it was, and nobody can go on from here.
-
-    Source: S5, S6.
-    """
-    seal = accepted.seal
-    if seal.decider not in DECIDERS:
-        raise Broken(f"it was decided by {seal.decider}, which this version does not know: it knows {', '.join(DECIDERS)}")
-    state.begin()
-    try:
-        free_orphans(state)
-        fold_slice(state, slice_, ms_of(seal.now), seal.elapsed_ms)
-        fold_own(state, accepted.events(), seal.tick, ms_of(seal.now))
-    except Broken:
-        state.undo()
-        raise
-    state.keep()
-    states = f"folded state {state.hash()}, sealed {seal.state_hash}, inputs {input_root(slice_)}"
-    if unlike := unlike_inputs(seal, slice_):
-        return f"tick {seal.tick}: {states}; {unlike}"
-    return None if gap_to(seal, state) in {0, carried} else f"tick {seal.tick}: {states}"
-
-
-def has_its_inputs(seal: PlannerRun, slice_: Sequence[Input]) -> bool:
-    """Whether these are the very inputs that the tick sealed."""
-    return (len(slice_), input_root(slice_)) == (seal.inputs, seal.input_root)
-
-
-def unlike_inputs(seal: PlannerRun, slice_: Sequence[Input]) -> str:
-    """Which inputs are not those that the tick sealed, in words; empty when all are."""
-    if has_its_inputs(seal, slice_):
-        return ""
-    counted = f"its {len(slice_)} inputs are not the {seal.inputs} that it sealed"
-    found = first_unlike(slice_, seal.input_marks)
-    if found is None:
-        return counted
-    first, last = found
-    place = f"{first.topic}/{first.partition} at offset {first.offset}"
-    return f"{counted}: the first that differs is {place}" + ("" if first is last else f" to {last.topic}/{last.partition} {last.offset}")
-
-
-def gap_to(seal: PlannerRun, state: State) -> int:
-    """The sealed state hash less the folded one, modulo 2^256; 0 when they are equal.
-
-    A state hash is the sum of its entities' hashes, so the gap stays the same as long as the entities that differ stay the same.
-    """
-    return (int(seal.state_hash, 16) - int(state.hash(), 16)) % (1 << HASH_BITS)
-
-
-def inputs_of(seal: PlannerRun, horizon: Head | None = None) -> TickInputs:
-    """What the shell drew for a sealed tick: recorded in its seal, and nowhere else."""
-    return TickInputs(
-        tick=seal.tick, try_id=seal.try_id, process_id=seal.process_id,
-        head=Head(tick=seal.tick - 1, offset=-1, hash=seal.prev_hash), horizon=horizon or seal.horizon, cut=seal.cut,
-        cause=seal.cause, due_at_ms=ms_of(seal.due_at), now_ms=ms_of(seal.now), elapsed_ms=seal.elapsed_ms,
-    )  # fmt: skip
-
-
-def re_decide(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carried: int = 0, horizon: Head | None = None) -> str | None:
-    """Decide a sealed tick again and compare every byte; returns what differs, or None. The state is left at the tick.
-
-    A state hash that differs by the gap of an accepted difference, and by nothing else, is taken as equal (`follow`).
-
-    Args:
-        state: at the tick before.
-        slice_: the tick's inputs.
-        accepted: the tick.
-        carried: the gap of an accepted difference.
-        horizon: as derived by the caller; without one that of the seal is taken as right.
-
-    Source: R-F1.
-    """
-    seal = accepted.seal
-    drafted = draft(state, slice_, inputs_of(seal, horizon))
-    if (fault := drafted.records_as(accepted)) is not None:
-        return f"tick {seal.tick}: {fault}"
-    decided = drafted.sealed().seal
-    if carried and gap_to(seal, state) == carried:
-        decided = decided.model_copy(update={"state_hash": seal.state_hash})
-        decided = decided.model_copy(update={"hash": seal_hash(decided)})
-    if decided.hash != seal.hash:
-        differing = [name for name in type(seal).model_fields if getattr(seal, name) != getattr(decided, name)]
-        return f"tick {seal.tick}: sealed and re-decided differ in {', '.join(differing)}"
-    return None

@@ -1,0 +1,46 @@
+"""A planner that is killed begins at its snapshot; without a usable one it reads the log from its beginning, and nothing else changes.
+
+Source: S7; docs/adr/0022.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from support.log import audit
+from support.platform import Platform, Service, fleet, quick_policy, wait_for
+
+pytestmark = pytest.mark.servers
+
+
+def ticks(platform: Platform) -> int:
+    return int(platform.one("SELECT max(tick) FROM autonomy_planner_runs") or 0)
+
+
+def restarted(platform: Platform, planner: Service, folder: Path, said: str) -> Service:
+    """Kill the planner and start another; it says how it began, and leads on."""
+    assert planner.alive
+    planner.kill()
+    again = platform.planner(PLANNER_SNAPSHOTS=str(folder))
+    wait_for(said, lambda: said in again.log.read_text(), 60)
+    before = ticks(platform)
+    wait_for("ticks", lambda: ticks(platform) > before + 2, 60)
+    return again
+
+
+def test_a_killed_planner_begins_at_its_snapshot(platform: Platform, tmp_path: Path) -> None:
+    folder = tmp_path / "snapshots"
+    planner = platform.planner(PLANNER_SNAPSHOTS=str(folder))
+    platform.projection()
+    platform.runner()
+    platform.set_policy(quick_policy())
+    platform.register(fleet(4))
+    wait_for("a snapshot", lambda: list(folder.glob("tick-*.json")), 120)
+    planner = restarted(platform, planner, folder, "begins at a snapshot")
+    for path in folder.glob("tick-*.json"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(bytes(content))
+    restarted(platform, planner, folder, "it is damaged")
+    wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == 4, 90)
+    audit(platform.broker.bootstrap).check()
