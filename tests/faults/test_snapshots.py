@@ -33,7 +33,7 @@ def test_a_killed_planner_begins_at_its_snapshot(platform: Platform, tmp_path: P
     planner = platform.planner(PLANNER_SNAPSHOTS=str(folder))
     platform.projection()
     platform.runner()
-    platform.set_policy(quick_policy())
+    platform.set_policy(quick_policy() | {"tick_interval_s": 0.2})
     platform.register(fleet(4))
     wait_for("a snapshot", lambda: list(folder.glob("tick-*.json")), 120)
     planner = restarted(platform, planner, folder, "begins at a snapshot")

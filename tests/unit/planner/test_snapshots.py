@@ -41,6 +41,10 @@ def driver(request: pytest.FixtureRequest) -> TickDriver:
         return HISTORIES[request.param]()
 
 
+NEXT = 3
+"""Ticks that are decided again after each start; the next start stands on the state after one of them."""
+
+
 def follower_of(driver: TickDriver) -> Follower:
     follower = Follower()
     for record in stored_log(driver):
@@ -65,7 +69,7 @@ def seal_of(driver: TickDriver, start: Start) -> Any:
 
 
 def test_a_snapshot_start_is_a_full_fold_at_every_tick(driver: TickDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Same state, same root, and from there every later tick is decided again, byte for byte."""
+    """Same state, same root; and from there the next ticks are decided again, byte for byte."""
     monkeypatch.setattr("planner.tick.SNAPSHOT_EVERY", 1)
     snapshots = each_start(driver)
     assert len(snapshots) > 30
@@ -76,7 +80,7 @@ def test_a_snapshot_start_is_a_full_fold_at_every_tick(driver: TickDriver, monke
         later = follower_of(driver)
         later.state = start.state
         later.inbox.drop_to(tick.seal.cut)
-        for following in driver.accepted[tick.seal.tick :]:
+        for following in driver.accepted[tick.seal.tick :][:NEXT]:
             horizon = start.horizons.now(later.state)
             assert horizon == following.seal.horizon
             assert re_decide(later.state, later.inbox.slice_to(following.seal.cut), following, horizon=horizon) is None
