@@ -47,8 +47,9 @@ consume: .venv/.ready ## kafka-console-consumer (TOPIC=autonomy.runs)
 proof-pack: setup browser ## curls, SQL, screenshot and audit of the running stack in one folder (OUT=folder)
 	@$(STACK) proof-pack $(OUT)
 
-fmt: .venv/.ready ## format the code
+fmt: .venv/.ready ## format the code, and keep the line numbers of docs/architecture.md
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix-only .
+	@$(BIN)/python tests/architecture/test_trip.py
 
 check: .venv/.ready ## format, lint, types, import contracts, pure tests
 	@$(BIN)/ruff format --check -q .

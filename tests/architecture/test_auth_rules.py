@@ -1,6 +1,6 @@
 """Every route has an auth rule: acting needs an operator, reading goes through `reader`, what is open is named here with its reason.
 
-Source: design, section 8, "Security"; deny by default.
+Source: docs/architecture.md, "Security"; deny by default.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The language is complete: every event, reason and gate has its place everywhere.
 
-Source: conventions, "The catalogue test".
+Source: CONTRIBUTING.md, "Style", 10.
 """
 
 import ast

@@ -1,6 +1,6 @@
 """Importing anything builds nothing: no broker, engine, connection or setting at module level.
 
-Source: conventions, rule 10.
+Source: CONTRIBUTING.md, "Style", 6.
 """
 
 import subprocess

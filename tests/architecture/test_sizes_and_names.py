@@ -1,6 +1,6 @@
 """Sizes and names that keep the code readable, and files that fit any machine.
 
-Source: conventions, rule 14; design, section 10.
+Source: CONTRIBUTING.md, "Style", 7; docs/architecture.md, "Running it".
 """
 
 import ast

@@ -1,6 +1,6 @@
 """The page below a path of a real nginx with TLS, by the example that the documentation gives: every address holds, and acting works.
 
-Source: W19.
+Source: R-G2; docs/proxy.md.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The Bots page in a real browser, over the whole stack.
 
-Source: R-B1 to R-B3, R-A1.3; design, "The Bots page".
+Source: R-B1 to R-B3, R-A1.3; docs/architecture.md, "The Bots page".
 """
 
 import re

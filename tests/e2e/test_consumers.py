@@ -2,7 +2,7 @@
 
 And every record there is what the published contract says. Go is tried where it is at hand.
 
-Source: R-F2; "Readers of other languages".
+Source: R-F2; docs/consumers.md.
 """
 
 import asyncio

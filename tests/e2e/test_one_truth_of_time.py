@@ -1,7 +1,7 @@
 """Every status on every page is what the database says, within three seconds; and every age is the server's.
 
 Over the whole stack, in a real browser. A cell that shows a status names the column and the row that it is, so that no page is left out
-because nobody thought of it. Source: R-B1, R-A1.3; design, "Honesty".
+because nobody thought of it. Source: R-B1, R-A1.3; docs/architecture.md, "Honesty".
 """
 
 import re

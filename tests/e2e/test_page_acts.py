@@ -1,6 +1,6 @@
 """Acting from the page in a real browser, over the whole stack: revert, approve, pin, and what must not work.
 
-Runs after the tests that read, since it moves bots. Source: R-C2, R-D; design, "The Bots page".
+Runs after the tests that read, since it moves bots. Source: R-C2, R-D; docs/architecture.md, "The Bots page".
 """
 
 import hashlib

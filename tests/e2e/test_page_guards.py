@@ -1,6 +1,6 @@
 """What must do nothing on the page: hostile words in every field, forms from elsewhere, foreign scripts; and looks that must hold.
 
-Over the whole stack, in a real browser. Source: R-B1, R-C2.1; design, "Security".
+Over the whole stack, in a real browser. Source: R-B1, R-C2.1; docs/architecture.md, "Security".
 """
 
 import http.server

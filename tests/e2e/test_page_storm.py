@@ -1,7 +1,7 @@
 """Two hundred changed rows a second on one page: an open card, the focus and the pointer are not disturbed.
 
 The page is the real process's application over a proof API that says what the test wants; `make bench` does the same over the whole stack.
-Source: R-B3; design, "The Bots page".
+Source: R-B3; docs/architecture.md, "The Bots page".
 """
 
 import asyncio

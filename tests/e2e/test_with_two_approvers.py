@@ -1,6 +1,6 @@
 """A promotion to CANARY by two approvers, by keyboard only, over the whole stack.
 
-Comes last: the market runs faster from here on. Source: R-C3.2; design, "Security".
+Comes last: the market runs faster from here on. Source: R-C3.2; docs/architecture.md, "Security".
 """
 
 import hashlib

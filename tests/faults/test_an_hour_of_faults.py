@@ -2,7 +2,7 @@
 
 AUTONOMY_FAULT_MINUTES sets the length, AUTONOMY_FAULT_SEED the order.
 
-Source: R-A5; must 3 of "Nothing fools the proofs".
+Source: R-A5, R-G1.
 """
 
 import json

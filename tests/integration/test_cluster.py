@@ -1,6 +1,6 @@
 """A cluster whose topics somebody else made is refused, with topic, setting, found and needed.
 
-Source: T21, W8, W9.
+Source: R-G1, R-G2; docs/reliability.md.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """One trace a job, from the tick that enqueued it to the badge that shows it; without an endpoint there is nothing of it.
 
-Source: design, section 10.
+Source: docs/architecture.md, "Running it".
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 Each entity, event and section of the policy in turn gets one field more, as a developer would add it, in every module that names it; then
 both recorded logs of the present decider are decided again, byte for byte.
 
-Source: R-F2; docs/adr/0021.
+Source: R-F2; docs/adr/0021-hashes-are-over-what-was-said.md.
 """
 
 import sys

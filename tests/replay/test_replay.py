@@ -5,7 +5,7 @@ replay adds a version to `planner.decide.DECIDER` and its records, beside those 
 `python tests/replay/test_replay.py` writes those of the current version, and refuses to write over one. Only the rows may be recorded again, by `--rows`, when a migration
 gives the read models another shape: they stand in a file of their own, one hash a table, so that the difference names the table.
 
-Source: R-A3.1, R-F1; conventions, rule 15.
+Source: R-A3.1, R-F1; CONTRIBUTING.md, "Style", 9.
 """
 
 import base64

@@ -2,7 +2,7 @@
 
 Pure functions of the policy, the epoch (recorded at the first tick) and a tick's `now`. Days are counted from 1970-01-01.
 
-Source: design, "Market clock".
+Source: docs/architecture.md, "Market clock".
 """
 
 import base64

@@ -1,6 +1,6 @@
 """The secured Kafka: every principal on every topic and operation, a forged command, a wrong password, and a stack that comes up on it.
 
-Source: "Brokers with doors"; docs/audit.md relies on these rules.
+Source: R-G1; docs/audit.md relies on these rules.
 """
 
 import asyncio

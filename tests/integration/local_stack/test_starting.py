@@ -1,6 +1,6 @@
 """How `make up` waits: as long as what it waits for lives, and only for what is this stack's own.
 
-Source: T20, W10, W15.
+Source: R-G1, R-G2.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A stack whose process manager was killed: found, said, and ended all the same.
 
-Source: issue "the loop runs for real": `make down` leaves nothing behind.
+Source: docs/architecture.md, "Running it": `make down` leaves nothing behind.
 """
 
 import json

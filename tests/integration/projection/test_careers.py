@@ -1,6 +1,6 @@
 """The real store writes, settles and loads the same rows as the one in memory, which the properties are about.
 
-Source: R-F9, R-F10; design, section 7.
+Source: R-F9, R-F10; docs/architecture.md, "Read models".
 """
 
 import asyncio

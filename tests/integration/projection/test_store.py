@@ -1,6 +1,6 @@
 """What only the real database can prove of the store: one writer at a time, and a batch whole or not at all.
 
-Source: design, section 7; R-F10.
+Source: docs/architecture.md, "Read models"; R-F10.
 """
 
 import asyncio

@@ -107,7 +107,7 @@ def test_pause_means_pause_and_resume_goes_on(platform: Platform) -> None:
 
 
 def test_poison_on_every_topic_is_quarantined_and_nothing_stops(platform: Platform) -> None:
-    """F15: the partition moves on, other bots are unaffected."""
+    """The partition moves on, other bots are unaffected."""
     corpus = [
         b"", b"{", b"[]", b"\xff\xfe\x00", b'{"specversion":"1.0"}', b"[" * 10_000, b'{"a":NaN}', b'{"n":' + b"9" * 400 + b"}",
         b'{"s":"\\ud800"}', b'{"type":"unknown.v1"}', b"x" * 1_000_000,
@@ -130,7 +130,7 @@ def test_poison_on_every_topic_is_quarantined_and_nothing_stops(platform: Platfo
 
 
 def test_foreign_headers_and_counts_in_the_chain_stop_no_reader(platform: Platform) -> None:
-    """F15 on `autonomy.runs`: headers that are null, and a seal that claims more records than anybody could count."""
+    """The same on `autonomy.runs`: headers that are null, and a seal that claims more records than anybody could count."""
     seal = a_seal(GENESIS, [], "foreign", count=2**53 - 1)
     services = [platform.planner(), platform.projection(), platform.runner()]
     api = Api.start(platform)

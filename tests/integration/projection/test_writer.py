@@ -1,6 +1,6 @@
 """The writer against a real database that refuses, or does not answer: a batch is whole or not there, and the thread always ends.
 
-Source: design, section 7; R-F10.
+Source: docs/architecture.md, "Read models"; R-F10.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 On a broker and a database that only this module uses.
 
-Source: R-A1.3, R-A4; design, "Honesty".
+Source: R-A1.3, R-A4; docs/architecture.md, "Honesty".
 """
 
 import os

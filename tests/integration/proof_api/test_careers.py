@@ -2,7 +2,7 @@
 
 The log is written by hand, so that everything occurs; projection and API are the real processes.
 
-Source: R-B1, R-C2, R-C3, R-F8; design, sections 7 and 8.
+Source: R-B1, R-C2, R-C3, R-F8; docs/architecture.md, "Read models" and "Honesty".
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Who may act, what is refused and how, and that a command said twice acts once. On a running platform.
 
-Source: design, section 8, "Security"; R-F10.
+Source: docs/architecture.md, "Security"; R-F10.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 Each test kills something of its own platform, on a broker and a database that only this module uses.
 
-Source: R-A1.3; design, section 8, "Honesty".
+Source: R-A1.3; docs/architecture.md, "Honesty".
 """
 
 import time

@@ -1,6 +1,6 @@
 """What a running platform answers: the two proofs against SQL, lists and pages, health and metrics.
 
-Source: R-A1, R-A2, R-B1; design, section 8.
+Source: R-A1, R-A2, R-B1; docs/architecture.md, "Honesty".
 """
 
 import json

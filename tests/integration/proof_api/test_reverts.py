@@ -1,6 +1,6 @@
 """A revert over HTTP with the real planner: dry run, command, every bot's outcome; all or nothing, and once, whatever dies meanwhile.
 
-Source: R-C2, R-F10; design, section 4, "Revert".
+Source: R-C2, R-F10; docs/architecture.md, "Revert".
 """
 
 import contextlib

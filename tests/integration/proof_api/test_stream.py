@@ -1,6 +1,6 @@
 """The stream: a change arrives within a second, the proof each second, and a stopping server lets go.
 
-Source: design, section 8.
+Source: docs/architecture.md, "Honesty".
 """
 
 import json

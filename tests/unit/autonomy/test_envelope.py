@@ -1,6 +1,6 @@
 """Records: every event survives its wire form, and no bytes from anywhere raise.
 
-Source: reliability corpus F15.
+Source: R-G2.
 """
 
 import json

@@ -1,6 +1,6 @@
 """How Kafka's door is opened: one settings object, read from the environment and refused with the name of what is wrong.
 
-Source: W8.
+Source: R-G2.
 """
 
 import ssl

@@ -1,6 +1,6 @@
 """Operators by hand: a token is shown once, kept as a digest, refused as soon as it is revoked; the file is private and never torn.
 
-Source: design, section 8, "Security".
+Source: docs/architecture.md, "Security".
 """
 
 import hashlib

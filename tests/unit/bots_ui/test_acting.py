@@ -1,6 +1,6 @@
 """Who may do what, what each form becomes, and what the operator is told of it; nothing is sent that must not be.
 
-Source: R-C2, R-D; design, section 8, "Security".
+Source: R-C2, R-D; docs/architecture.md, "Security".
 """
 
 import html

@@ -1,6 +1,6 @@
 """The same log gives the same bytes in any process: hash seeds, time zones, languages, optimisation, order of arrival.
 
-Source: R-A3.1, invariant I3.
+Source: R-A3.1.
 """
 
 import json

@@ -300,7 +300,7 @@ def test_cause_of_the_tick_changes_no_decision() -> None:
 
 
 def test_paused_fleet_enqueues_nothing_until_it_is_resumed() -> None:
-    """Source: I18."""
+    """Source: R-A4: a pause enqueues nothing until it is resumed."""
     driver = TickDriver()
     driver.register("aapl-sma")
     driver.runner()

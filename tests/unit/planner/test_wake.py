@@ -1,6 +1,6 @@
 """When the leader makes its next tick, and with which cause.
 
-Source: design, "Ticks"; S11.
+Source: docs/architecture.md, "Ticks"; S11.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """Any reader of the same log ends with the same rows: batches, turns of topics, crashes and second readings do not show.
 
-Source: R-B2, R-F9, R-F10; S5, S8; design, section 7.
+Source: R-B2, R-F9, R-F10; S5, S8; docs/architecture.md, "Read models".
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """When a batch ends, and how often a part of it is written before.
 
-Source: design, section 7; R-F10.
+Source: docs/architecture.md, "Read models"; R-F10.
 """
 
 import pytest

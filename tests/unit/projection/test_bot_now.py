@@ -1,6 +1,6 @@
 """Lane 1 of the page: each state, and which one wins.
 
-Source: R-B1.1, R-B2; design, section 7, "botNow has one definition".
+Source: R-B1.1, R-B2; docs/architecture.md, "What a bot does now".
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,6 +1,6 @@
 """Whole careers of bots in the rows: promotions, searches, paper sessions, drift, reverts; for any reader, however often it dies.
 
-Source: R-A3.6, R-A3.7, R-B2, R-C2, R-C3, R-F9, R-F10; design, sections 4 and 7.
+Source: R-A3.6, R-A3.7, R-B2, R-C2, R-C3, R-F9, R-F10; docs/architecture.md, "Revert" and "Read models".
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Where as much waits for ticks as may, nothing more is read of a partition until a tick frees it; the end is the same.
 
-Source: design, section 7; S8.
+Source: docs/architecture.md, "Read models"; S8.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """What was handed over to the writer's thread stays as it was, whatever comes after it.
 
-Source: R-F9, R-F10; design, section 7.
+Source: R-F9, R-F10; docs/architecture.md, "Read models".
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The loop reads in the order of the chain, writes large batches in parts, and never waits for itself.
 
-Source: design, section 7; R-F10.
+Source: docs/architecture.md, "Read models"; R-F10.
 """
 
 import asyncio

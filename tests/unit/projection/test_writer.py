@@ -1,6 +1,6 @@
 """A batch that is dropped is dropped whole: what was handed over of it and not written yet takes its end along.
 
-Source: R-F10; design, section 7.
+Source: R-F10; docs/architecture.md, "Read models".
 """
 
 import asyncio

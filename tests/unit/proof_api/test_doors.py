@@ -1,6 +1,6 @@
 """What comes in from outside: credentials, bodies, cursors, filters. Each is bounded, and nothing of it becomes SQL.
 
-Source: design, section 8, "Security".
+Source: docs/architecture.md, "Security".
 """
 
 import base64

@@ -1,6 +1,6 @@
 """What the reader's clock makes of a row: the one state that no event tells, and the same answer from the shelf as without it.
 
-Source: R-B1; design, "botNow has one definition".
+Source: R-B1; docs/architecture.md, "What a bot does now".
 """
 
 from datetime import UTC, datetime, timedelta

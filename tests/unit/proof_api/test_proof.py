@@ -1,6 +1,6 @@
 """How far an answer can be trusted: every row of the honesty table, and that nothing gets better by getting older.
 
-Source: R-A1.3, R-A4; design, section 8, "Honesty".
+Source: R-A1.3, R-A4; docs/architecture.md, "Honesty".
 """
 
 from collections import defaultdict

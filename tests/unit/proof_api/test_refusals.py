@@ -1,6 +1,6 @@
 """Every refused attempt is recorded, whatever it was refused for; what was not sent, or may have landed, is none.
 
-Source: design, section 8, "Security".
+Source: docs/architecture.md, "Security".
 """
 
 import hashlib

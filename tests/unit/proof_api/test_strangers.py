@@ -1,6 +1,6 @@
 """Whoever has no valid token leaves nothing on the log, makes nothing parse, and locks nobody out.
 
-Source: design, section 8, "Security".
+Source: docs/architecture.md, "Security".
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """What the watch makes of the log by itself: how long a tick waits to be applied, who leads, and who halted.
 
-Source: R-A1.3; design, section 8, "Honesty".
+Source: R-A1.3; docs/architecture.md, "Honesty".
 """
 
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 Place in the flow: link state and `/api/_proof/autonomy` → **facts** → header. Pure. A page connection, a projection's age and
 a planner's pulse are different things; none is derived from another.
 
-Source: R-A1.3, R-A4; design, "Honesty".
+Source: R-A1.3, R-A4; docs/architecture.md, "Honesty".
 """
 
 from collections.abc import Mapping

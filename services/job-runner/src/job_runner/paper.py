@@ -4,7 +4,7 @@ Place in the flow: feed → **session** → `autonomy.runners`. Pure: a bar in, 
 The engine is the backtest's own, so the same bars give the same trades and equity to the last bit, in whatever process and after
 however many restarts.
 
-Source: R-A3.7; design, section 6.
+Source: R-A3.7; docs/architecture.md, "Research and paper trading".
 """
 
 from collections import OrderedDict

@@ -3,7 +3,7 @@
 Place in the flow: the shell asks on every turn. Pure: time and what was seen are arguments; the answer is a cause, which
 `decide` never sees.
 
-Source: design, "Ticks"; S11.
+Source: docs/architecture.md, "Ticks"; S11.
 """
 
 from dataclasses import dataclass, field

@@ -217,7 +217,7 @@ def day_after_slot(until_day: int, phase: int, grid: int) -> int:
 def cooldown_until_ms(bot: Bot, job_class: JobClass, view: View) -> int:
     """Until when a bot's class rests; 0 when it does not.
 
-    Source: design, reason 6: crashes double the rest, up to the maximum.
+    Source: docs/architecture.md, "Ticks": crashes double the rest, up to the maximum.
     """
     record, rules = bot.record_of(job_class), view.policy.cooldowns
     if record.ended_ms is None:

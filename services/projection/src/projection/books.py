@@ -4,7 +4,7 @@ Place in the flow: tick facts and runners' bars → **books** → rows of sessio
 session is open and when it is new to it; the first to say a bar counts, whoever it was, because every process takes it alike.
 What was read early, before its session closed at a lower bar, is taken back when the close is read.
 
-Source: R-A3.7; design, section 6; the planner folds marks by the same rule.
+Source: R-A3.7; docs/architecture.md, "Research and paper trading"; the planner folds marks by the same rule.
 """
 
 from collections import deque

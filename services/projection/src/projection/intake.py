@@ -6,7 +6,7 @@ is the one after the last accepted seal; for job events and runners' bars it sto
 commands and bars below its cut were read: then it closes a session at a bar that is known here. It waits for its job events too where
 it can, since what is read behind its tick need not be kept.
 
-Source: design, section 7; S8.
+Source: docs/architecture.md, "Read models"; S8.
 """
 
 from collections import deque

@@ -4,7 +4,7 @@ Place in the flow: accepted tick → **sealed** → apply. The chain has proved 
 the planner's own rules judged each of them before: a second look at the limits of every gate would cost more than all of its row. What
 cannot be read, or is another kind of record than its place says, still stops the projection; so does anything that the codec alone knows.
 
-Source: S3; architecture, section 7.
+Source: S3; docs/architecture.md, "Read models".
 """
 
 from datetime import date, datetime

@@ -3,7 +3,7 @@
 Place in the flow: apply → **store** → PostgreSQL. Each table gets upserts from JSON documents of its rows; offsets move by
 compare and set, so a second projection on the same schema stops instead of doing the work twice.
 
-Source: design, section 7; R-F9, R-F10.
+Source: docs/architecture.md, "Read models"; R-F9, R-F10.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

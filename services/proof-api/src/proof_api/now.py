@@ -4,7 +4,7 @@ Place in the flow: rows of `bot_now` → **now** → answer. The state is the ro
 RUNNER_STALE as soon as its lease is over, since no event says so. That is judged only while the data is fresh: an old row tells
 nothing about a runner. Pure.
 
-Source: R-B1; design, "botNow has one definition".
+Source: R-B1; docs/architecture.md, "What a bot does now".
 """
 
 from collections.abc import Iterable, Mapping

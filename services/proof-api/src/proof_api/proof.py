@@ -3,7 +3,7 @@
 Place in the flow: watch (Kafka) and snapshot (PostgreSQL) → **proof** → route. Unknown is null, never false and never an
 old value shown as current.
 
-Source: R-A1, R-A4; design, "Honesty".
+Source: R-A1, R-A4; docs/architecture.md, "Honesty".
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 Place in the flow: route → **dry run** → PostgreSQL (role reader), one snapshot for the whole answer.
 
-Source: R-C2; design, section 4, "Revert".
+Source: R-C2; docs/architecture.md, "Revert".
 """
 
 from collections.abc import Mapping
