@@ -25,7 +25,7 @@ from proof_api.watch import Watch
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
 OPEN = {
-    "/livez": "says only that the process runs",
+    "/livez": "says only that the process runs, and which version",
     "/healthz": "its older name",
     "/readyz": "which dependency fails; orchestrators have no token",
     "/metrics": "counts without ids; Prometheus has no token",

@@ -22,6 +22,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from autonomy.version import VERSION
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = (
     "shared", "services/planner", "services/job-runner", "services/projection", "services/proof-api", "services/bots-ui", "cli",
@@ -244,6 +246,16 @@ def test_a_sibling_has_its_place_in_this_tree(folder: str) -> None:
     package = package_of(folder)
     named = (names_of(package.required) | names_of(package.optional)) & set(siblings)
     assert sources == {name: siblings[name] for name in named}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_version_of_every_package_is_the_one_that_is_shown(folder: str) -> None:
+    assert package_of(folder).project["version"] == VERSION
+    assert distribution(package_of(folder).project["name"]).version == VERSION, "run: make setup"
+
+
+def test_the_workspace_has_the_version_of_its_packages() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
 
 
 @pytest.mark.long

@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from autonomy.policy import DEFAULT
+from autonomy.version import VERSION
 from autonomy_cli.main import build_app
 from autonomy_cli.show import warn
 
@@ -290,6 +291,11 @@ def test_every_command_has_json() -> None:
     assert {("policy",), ("policy", "set"), ("bots",), ("operator", "revoke")} <= set(every)
     assert [words for words, options in every.items() if "--json" not in options] == []
     assert [words for words, options in every.items() if "--key" not in options]
+
+
+def test_version_is_said_without_asking_anybody() -> None:
+    done = run(Api(url="http://127.0.0.1:1"), "--version")
+    assert (done.exit_code, done.stdout) == (0, f"autonomy {VERSION}\n")
 
 
 POLICY = {"tick": 7, "policyHash": "f" * 64, "actor": "ada", "document": {"name": "quick", "leases": {"lease_s": 15.0}}}
