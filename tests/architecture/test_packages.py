@@ -265,10 +265,11 @@ def test_a_package_installs_alone_and_its_modules_import(folder: str, tmp_path: 
     """An environment of its own: only what the package declares is there, in the versions of the lock."""
     uv, python = Path(sys.executable).with_name("uv"), tmp_path / "venv" / "bin" / "python"
     words = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-    for command in (
+    commands: tuple[list[str | Path], ...] = (
         [uv, "venv", "-q", "--python", sys.executable, tmp_path / "venv"],
         [uv, "pip", "install", "-q", "--python", python, "-c", ROOT / "requirements.lock", ROOT / folder],
-    ):
+    )
+    for command in commands:
         done = subprocess.run(command, env=words, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
     module = package_of(folder).module

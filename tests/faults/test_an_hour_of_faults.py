@@ -141,7 +141,7 @@ def judge(stack: RunningStack, began: datetime, looks: list[Look]) -> list[tuple
                 found.append((since, "told", told.most_common(1)[0][0]))
             else:
                 ticks = reader.execute(REASONS, span).fetchall()
-                reasons = sum((Counter(counts) for _, _, counts in ticks), Counter())
+                reasons = sum((Counter(counts) for _, _, counts in ticks), Counter[str]())
                 found.append((since, "decided" if ticks and reasons else "silent", str(reasons)))
     return found
 

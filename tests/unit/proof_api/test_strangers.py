@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from autonomy import clock
 from autonomy.events import AttemptRefused, Command
@@ -40,6 +41,7 @@ class RecordingDesk(Desk):
         super().__init__(voice)
         object.__setattr__(self, "log", [])
 
+    @override
     async def append(self, event: Command | AttemptRefused, event_id: str, actor: str) -> None:
         """Into the list."""
         self.log.append(event)
