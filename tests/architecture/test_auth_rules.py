@@ -12,6 +12,7 @@ import httpx
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
+from typing_extensions import override
 
 from autonomy.events import AttemptRefused, Command
 from proof_api.app import create_app
@@ -25,7 +26,7 @@ from proof_api.watch import Watch
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
 OPEN = {
-    "/livez": "says only that the process runs",
+    "/livez": "says only that the process runs, and which version",
     "/healthz": "its older name",
     "/readyz": "which dependency fails; orchestrators have no token",
     "/metrics": "counts without ids; Prometheus has no token",
@@ -41,6 +42,7 @@ TOKENS = {"viewer": "viewer-token", "operator": "operator-token"}
 class SilentDesk(Desk):
     """A desk that keeps what it would append."""
 
+    @override
     async def append(self, event: Command | AttemptRefused, event_id: str, actor: str) -> None:
         """Nothing leaves the process."""
 

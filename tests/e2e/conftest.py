@@ -188,11 +188,13 @@ def sign_in(page: Page, stack: Any, token: str = "") -> None:
         )
         if answer.status != 503:
             break
+    else:
+        raise AssertionError("the API did not answer in time, five times")
     assert answer.status == 303, answer.text()
 
 
 @pytest.fixture
-def signed_in(open_page: OpenPage, running_stack: Any) -> Iterator[Callable[..., Page]]:
+def signed_in(open_page: OpenPage, running_stack: Any) -> Callable[..., Page]:
     """Open a page as the operator."""
 
     def opened(path: str = "/", token: str = "", **more: Any) -> Page:

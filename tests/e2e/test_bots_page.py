@@ -191,7 +191,7 @@ def test_changed_cell_is_readable_while_it_is_warm(open_page: OpenPage) -> None:
     page = open_page("/", live=False, warm=True, script=NO_WORKERS)  # nothing but this test changes a cell
     page.evaluate(CHANGE_EVERY_CELL, list(WORN_ON_CELLS))
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         assert {ms: contrast_faults(page, ms) for ms in (0, 300)} == {0: 0, 300: 0}, scheme
     # Negative control.
     page.locator("html").evaluate("(root) => root.style.setProperty('--warm', 'light-dark(#fff3c4, #4a4020)')")

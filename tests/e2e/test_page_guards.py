@@ -10,11 +10,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import yaml
 from playwright.sync_api import Page, expect
+from typing_extensions import override
 
 from bots_ui.forms import router
 from e2e.conftest import NO_WORKERS, ROOT, check_accessibility, say
@@ -100,8 +102,13 @@ def test_policy_of_the_page_refuses_scripts_styles_and_other_origins(open_page: 
       put('img', {src: 'http://elsewhere.example/pixel'});
       fetch('http://elsewhere.example/').catch(() => null);
     }""")
+
+    def refused(word: str) -> bool:
+        page.wait_for_timeout(50)
+        return any(word in one for one in told.console)
+
     for word in ("script-src", "style-src", "img-src", "connect-src"):
-        wait_for(word, lambda word=word: page.wait_for_timeout(50) or any(word in one for one in told.console), 5)  # type: ignore[misc]
+        wait_for(word, partial(refused, word), 5)
     expect(page).not_to_have_title("taken")
 
 
@@ -120,6 +127,7 @@ class Elsewhere(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    @override
     def log_message(self, *words: object) -> None:
         """Silence."""
 

@@ -149,8 +149,7 @@ def test_open_card_and_focus_outlive_a_storm_of_rows(page: Page, storm: tuple[St
     assert found["rows"] >= 150 * STORM_MS / 1000
     # What is open is not yesterday's: the card goes on with the row.
     storm[0].blowing.clear()
-    percent = lambda: f"{int(storm[0].rows[3]['progress'] * 100)} %"  # noqa: E731
-    expect(tip).to_contain_text(percent())
+    expect(tip).to_contain_text(f"{int(storm[0].rows[3]['progress'] * 100)} %")
     expect(page.locator("#bot-bot-03 .badge")).to_be_focused()
     page.keyboard.press("Escape")
     expect(tip).to_be_hidden()

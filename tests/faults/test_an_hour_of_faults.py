@@ -76,11 +76,13 @@ class Watch:
             return f"no answer: {refusal!r}"
 
 
-def words_of(proof: dict[str, Any]) -> str:
-    failing = proof.get("failing") or [name for name, check in (proof.get("checks") or {}).items() if check.get("ok") is False]
-    if proof.get("verdict") in {"TICKING", "IDLE"} and not failing and proof.get("status") == "fresh":
+def words_of(document: dict[str, Any]) -> str:
+    """Why nothing might run, as the proof says it; empty where it says that all is well."""
+    proof = document["proof"]
+    failing = {name: said for name, said in proof["checks"].items() if said not in {"ok", "off"}}
+    if (proof["status"], proof["verdict"], failing) == ("fresh", "TICKING", {}):
         return ""
-    return f"{proof.get('status')} {proof.get('verdict')} {failing} {proof.get('reason') or proof.get('detail') or ''}".strip()
+    return f"{proof['status']} {proof['verdict']} {failing} {proof['reason'] or ''}".strip()
 
 
 def break_something(stack: RunningStack, fault: tuple[str, str, float]) -> None:
@@ -141,7 +143,7 @@ def judge(stack: RunningStack, began: datetime, looks: list[Look]) -> list[tuple
                 found.append((since, "told", told.most_common(1)[0][0]))
             else:
                 ticks = reader.execute(REASONS, span).fetchall()
-                reasons = sum((Counter(counts) for _, _, counts in ticks), Counter())
+                reasons = sum((Counter(counts) for _, _, counts in ticks), Counter[str]())
                 found.append((since, "decided" if ticks and reasons else "silent", str(reasons)))
     return found
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -16,7 +17,8 @@ BOTS = 16
 
 
 def restart(platform: Platform, service: Service) -> None:
-    {"planner": platform.planner, "job-runner": platform.runner, "projection": platform.projection}[service.name]()
+    again: dict[str, Callable[[], object]] = {"planner": platform.planner, "job-runner": platform.runner, "projection": platform.projection}
+    again[service.name]()
 
 
 def audited_at_rest(platform: Platform) -> Audit | None:

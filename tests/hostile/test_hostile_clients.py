@@ -85,7 +85,10 @@ def ratio_under(
     kinds: Sequence[str], url: str, ports: Sequence[int], windows: int, seconds: float
 ) -> tuple[float, Watching, dict[str, int]]:
     """The p99 of the proof while attacked by the p99 alone: medians of windows in turns."""
-    watching, alone, attacked, got = Watching(url), [], [], {}
+    watching = Watching(url)
+    alone: list[float] = []
+    attacked: list[float] = []
+    got: dict[str, int] = {}
     watching.window(0.3)
     for _ in range(windows):
         # The same attackers attack a decoy: what they take of the machine is taken on both sides.
@@ -151,8 +154,8 @@ def test_the_page_answers_while_it_is_attacked(attacked: Attacked) -> None:
 
 def test_wrong_tokens_lock_nobody_out(attacked: Attacked) -> None:
     with attack(["wrong tokens"], attacked.platform.api_port) as got:
-        whoami = lambda: attacked.api.get("/api/whoami", headers={"Authorization": f"Bearer {TOKENS['approver']}"}).status_code  # noqa: E731
-        assert {whoami() for _ in range(30)} == {200}
+        right = {"Authorization": f"Bearer {TOKENS['approver']}"}
+        assert {attacked.api.get("/api/whoami", headers=right).status_code for _ in range(30)} == {200}
         told = wait_for("a wrong one is told to wait", lambda: attacked.api.command({"type": "pause-loop"}, "wrong").status_code == 429)
     assert told
     assert got["429"] > 0

@@ -36,7 +36,7 @@ REFUSAL = "unsupported startup parameter: search_path"
 
 def as_superuser(database: Database, statement: str) -> None:
     with psycopg.connect(database.server.url("postgres"), autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
+        connection.execute(statement)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from typing_extensions import override
 
 from autonomy import telemetry
 from autonomy.chain import Chain
@@ -30,7 +31,8 @@ from autonomy.topics import JOBS, RUNNERS, RUNS
 from autonomy.values import Cause, JobType, derived_id
 from bots_ui import stream
 from bots_ui.client import ApiEvent
-from bots_ui.stream import Client, Hub, Renderers, View
+from bots_ui.open_page import Client, View
+from bots_ui.stream import Hub, Renderers
 from job_runner.app import Runner, slots_of
 from job_runner.barrier import Barrier
 from job_runner.outbox import Outbox
@@ -269,10 +271,11 @@ def test_record_that_waits_for_its_tick_is_told_with_that_tick_and_the_waiting_a
 
 def test_sign_of_life_alone_is_no_badge(spans: InMemorySpanExporter) -> None:
     hub, page = a_page()
-    row = {"botId": "aapl-sma", "state": "BACKTEST_RUNNING", "jobId": an_id("job"), "rev": 1, "lastBeatAt": None}
-    for number, change in enumerate(
-        ({}, {"lastBeatAt": "2026-01-01T00:00:00Z"}, {"state": "IDLE", "jobId": None}, {"state": "BLOCKED_BY_GATES"})
-    ):
+    row: dict[str, object] = {"botId": "aapl-sma", "state": "BACKTEST_RUNNING", "jobId": an_id("job"), "rev": 1, "lastBeatAt": None}
+    changes: list[dict[str, object]] = [
+        {}, {"lastBeatAt": "2026-01-01T00:00:00Z"}, {"state": "IDLE", "jobId": None}, {"state": "BLOCKED_BY_GATES"},
+    ]  # fmt: skip
+    for number, change in enumerate(changes):
         row |= change
         hub.take_rows(ApiEvent("bots", {"items": [dict(row)], "rev": number + 1, "more": False}))
     assert page.queue.qsize() == 4
@@ -369,6 +372,7 @@ class Taking(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
 
+    @override
     def log_message(self, *_: Any) -> None: ...
 
 

@@ -7,6 +7,7 @@ Source: R-F2; docs/adr/0021-hashes-are-over-what-was-said.md.
 """
 
 import sys
+from types import GenericAlias
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from planner import entities
 from planner.hashing import bytes_of, said
 from replay.test_replay import RECORDS, Differs, Recorded, path_of, replay
 
-assert planner.app, "every module of the planner is loaded, or its names would not be replaced"
+assert planner.app.__name__ in sys.modules, "every module of the planner is loaded, or its names would not be replaced"
 NEW = "zz_came_later"
 OURS = ("autonomy.", "planner.")
 ENTITIES = sorted(
@@ -50,6 +51,11 @@ def put_in_place(monkeypatch: pytest.MonkeyPatch, old: object, new: object) -> N
 def replays() -> None:
     for recorded in LOGS:
         assert replay(recorded.log) == recorded.expected
+
+
+def with_fields(kind: type[BaseModel], **fields: Any) -> Any:
+    """The model with fields more, or of another type; each with its type and its default."""
+    return create_model(kind.__name__, __base__=kind, __module__=kind.__module__, **fields)
 
 
 def extended(kind: type[Struct]) -> type[Struct]:
@@ -84,7 +90,7 @@ def test_negative_control_a_new_field_that_says_something_changes_the_hash(monke
 
 @pytest.mark.parametrize("kind", CATALOGUE, ids=lambda kind: kind.wire)
 def test_event_with_a_new_field(monkeypatch: pytest.MonkeyPatch, kind: type[Event]) -> None:
-    new: Any = create_model(kind.__name__, __base__=kind, __module__=kind.__module__, **{NEW: (int, later(0))})
+    new = with_fields(kind, **{NEW: (int, later(0))})
     assert NEW in new.model_fields
     put_in_place(monkeypatch, kind, new)
     monkeypatch.setitem(BY_WIRE, kind.wire, new)
@@ -93,33 +99,29 @@ def test_event_with_a_new_field(monkeypatch: pytest.MonkeyPatch, kind: type[Even
 
 def test_negative_control_a_new_field_that_is_always_written_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     kind = events.JobEnqueued
-    new: Any = create_model(kind.__name__, __base__=kind, __module__=kind.__module__, **{NEW: (int, 0)})
+    new = with_fields(kind, **{NEW: (int, 0)})
     put_in_place(monkeypatch, kind, new)
     monkeypatch.setitem(BY_WIRE, kind.wire, new)
     with pytest.raises(Differs, match="tick"):
         replays()
 
 
-def with_field(kind: type[BaseModel]) -> Any:
-    return create_model(kind.__name__, __base__=kind, __module__=kind.__module__, **{NEW: (int, later(0))})
-
-
 def policy_with(kind: type[policy.Section]) -> Any:
     """The policy whose section, or whose own document, has a field more."""
-    new = with_field(kind)
+    new = with_fields(kind, **{NEW: (int, later(0))})
     if kind is policy.Policy:
         return new
     if kind is policy.GateThresholds:
-        stage = create_model("StagePolicy", __base__=policy.StagePolicy, gates=(new, new()))
+        stage = with_fields(policy.StagePolicy, gates=(new, new()))
     elif kind is policy.StagePolicy:
         stage = new
     else:
         (field,) = [name for name, info in policy.Policy.model_fields.items() if info.annotation is kind]
-        return create_model("Policy", __base__=policy.Policy, **{field: (new, new())})
+        return with_fields(policy.Policy, **{field: (new, new())})
     factory = policy.Policy.model_fields["stages"].default_factory
     assert factory is not None
     default = {name: stage.model_validate(held.model_dump()) for name, held in factory().items()}  # type: ignore[call-arg] # takes nothing
-    return create_model("Policy", __base__=policy.Policy, stages=(dict[Stage, stage], default))
+    return with_fields(policy.Policy, stages=(GenericAlias(dict, (Stage, stage)), default))
 
 
 @pytest.fixture(params=SECTIONS, ids=lambda kind: kind.__name__)

@@ -68,7 +68,7 @@ def record_of(row: dict[str, Any]) -> Stored:
 def row_of(record: Stored) -> dict[str, Any]:
     row: dict[str, Any] = {
         "topic": record.topic, "partition": record.partition, "offset": record.offset, "timestamp": record.timestamp,
-        "key": (record.key or b"").decode(), "headers": [(name, value.decode()) for name, value in record.headers],
+        "key": (record.key or b"").decode(), "headers": [(name, (value or b"").decode()) for name, value in record.headers],
     }  # fmt: skip
     try:
         return row | {"value": (record.value or b"").decode()}

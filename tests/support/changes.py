@@ -11,5 +11,5 @@ Value = TypeVar("Value")
 def replace(value: Value, /, **changes: Any) -> Value:
     """The value with some of its fields changed."""
     if isinstance(value, msgspec.Struct):
-        return msgspec.structs.replace(value, **changes)  # type: ignore[return-value] # of the same type
+        return msgspec.structs.replace(value, **changes)
     return dataclasses.replace(value, **changes)  # type: ignore[type-var] # a dataclass, or it raises

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
+from typing_extensions import override
 
 from autonomy.kafka import ensure_topics
 from autonomy.topics import RUNS, TOPICS
@@ -37,13 +38,16 @@ class Node(KafkaServer):
     cluster: str = ""
 
     @property
+    @override
     def bootstrap(self) -> str:
         return f"{self.host}:{self.port}"
 
+    @override
     def command(self) -> list[str]:
         inside = ["ip", "netns", "exec", self.namespace] if self.namespace else []
         return [*inside, *super().command()]
 
+    @override
     def prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         properties = self.folder / "server.properties"
@@ -51,6 +55,7 @@ class Node(KafkaServer):
         arguments = ["format", "-t", self.cluster, "-c", str(properties)]
         subprocess.run(self.java("kafka.tools.StorageTool", arguments), check=True, capture_output=True, timeout=120)
 
+    @override
     def properties(self) -> str:
         settings = dict(line.split("=", 1) for line in super().properties().splitlines())
         settings |= {
@@ -70,6 +75,7 @@ class Node(KafkaServer):
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
 
+    @override
     def wait_ready(self, timeout_s: float = 120) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -37,7 +37,7 @@ def segment(broker: Broker, topic: str, partition: int) -> Path:
     return next((broker.server.folder / "log" / f"{topic}-{partition}").glob("*.log"))
 
 
-def batches(stored: bytes) -> list[tuple[int, int]]:
+def batches(stored: bytes | bytearray) -> list[tuple[int, int]]:
     """Where each batch begins, and how long it is."""
     found, place = [], 0
     while place + HEADER_SIZE <= len(stored):

@@ -33,8 +33,9 @@ class MemoryMarket:
         day = np.arange(10_000, 10_000 + len(self.rows), dtype=np.int64)
         count = int(np.searchsorted(day, until, side="right"))
         columns = [np.ascontiguousarray(self.rows[:count, place]) for place in range(5)]
+        opened, high, low, close, volume = columns
         digest = hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest()
-        return Bars(symbol, timeframe, day[:count], *columns, source_id="memory/test", sha256=digest, synthetic=self.synthetic)
+        return Bars(symbol, timeframe, day[:count], opened, high, low, close, volume, "memory/test", digest, synthetic=self.synthetic)
 
     def changed_at(self, bar: int) -> "MemoryMarket":
         """The same market with one bar 3 % higher."""

@@ -73,7 +73,7 @@ def store(bootstrap: str, log: Iterable[Stored]) -> None:
         producer = await build_producer(bootstrap)
         places: dict[tuple[str, int], list[Outgoing]] = {}
         for record in log:
-            outgoing = Outgoing(record.key or b"", record.value or b"", record.headers)
+            outgoing = Outgoing(record.key or b"", record.value or b"", [(name, value or b"") for name, value in record.headers])
             places.setdefault((record.topic, record.partition), []).append(outgoing)
         for (topic, partition), records in places.items():
             for first in range(0, len(records), BATCH):

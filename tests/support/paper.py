@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ QUICK = {"fast": 2, "slow": 6, "direction": "long-short"}
 
 def a_paper_order(
     bot_id: str = "aapl-sma", *, market: MarketData | None = None, seconds_per_bar: float = 0.05, epoch_ms: int = 0, session_s: int = 3600,
-    start: str = "2010-01-04", from_day: str = "2010-01-04", session: str = "", end: str = "2013-03-01", **changes: Any,
+    start: str = "2010-01-04", from_day: date | str = "2010-01-04", session: str = "", end: str = "2013-03-01", **changes: Any,
 ) -> JobEnqueued:  # fmt: skip
     """A RUNNER_START job on the embedded bars; it trades often."""
     paper = PaperOrder(
@@ -80,9 +81,9 @@ class RowsMarket:
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
         day = self.days()
         count = min(len(day), int(np.searchsorted(day, until, side="right")) + self.ahead)
-        columns = [np.ascontiguousarray(self.rows[:count, column]) for column in range(5)]
+        opened, high, low, close, volume = [np.ascontiguousarray(self.rows[:count, column]) for column in range(5)]
         digest = hashlib.sha256(self.rows[:count].tobytes()).hexdigest()
-        return Bars(symbol, timeframe, day[:count], *columns, "rows", digest, synthetic=False)
+        return Bars(symbol, timeframe, day[:count], opened, high, low, close, volume, "rows", digest, synthetic=False)
 
 
 def a_claim(order: JobEnqueued, name: str = "claim", attempt: int = 1) -> Claim:

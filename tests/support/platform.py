@@ -170,7 +170,7 @@ class Platform:
 
     def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         with psycopg.connect(self.database.url("autonomy_reader"), row_factory=dict_row, connect_timeout=3) as connection:
-            rows = connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
+            rows = connection.execute(statement, values).fetchall()
         return [{name: str(value) if isinstance(value, UUID) else value for name, value in row.items()} for row in rows]
 
     def one(self, statement: str, *values: Any) -> Any:
@@ -178,10 +178,11 @@ class Platform:
         return next(iter(rows[0].values())) if rows else None
 
     def command_status(self, command_id: str) -> dict[str, Any]:
-        return wait_for(
+        found: dict[str, Any] = wait_for(
             "the command's answer",
             lambda: next(iter(self.sql("SELECT * FROM commands WHERE id = %s AND status <> 'OPEN'", command_id)), None),
         )
+        return found
 
     def logs(self) -> str:
         return "\n".join(f"== {s.name}\n{s.log.read_text()[-1500:]}" for s in self.services)

@@ -59,10 +59,11 @@ def a_projection(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch, rows: Rows
     monkeypatch.setattr(writer, "commit", commit_in_memory)
     client: Any = MemoryKafka(log=kafka.log, last=kafka.last)
     reader = LogReader(client, dict.fromkeys(PARTITIONS, 0), asker=client)
-    model, head, offsets = (rows := rows or Rows()).load()
+    held = Rows() if rows is None else rows
+    model, head, offsets = held.load()
     intake = Intake(model, Chain.anchored(head), offsets, head, spans=RowSpans() if is_traced() else None)
     settings: Any = SimpleNamespace(batch=batch)
-    connection: Any = rows
+    connection: Any = held
     projection = Projection(settings, Writer(ThreadPoolExecutor(1), connection), reader, client, intake)
     starts = {(partition.topic, partition.partition): 0 for partition in PARTITIONS} | offsets.next_offset
     if head.offset >= 0:

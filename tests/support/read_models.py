@@ -32,9 +32,9 @@ PARTS = 0.4
 """How often a part of a batch is written after a turn."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stored:
-    """A record as a reader gets it from the broker."""
+    """A record as a reader gets it from the broker; not frozen, as `autonomy.kafka.Record` has attributes that can be set."""
 
     topic: str
     partition: int
@@ -42,7 +42,7 @@ class Stored:
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 Log = dict[Key, list[Stored]]
@@ -108,7 +108,7 @@ class MemoryStore:
             for key in late:
                 del self.rows[table][key]
         row: Row = self.rows["bot_sessions"][(session_id,)]
-        mark: dict[str, Any] = self.rows.get("bot_equity", {}).get((session_id, bar), {})  # type: ignore[assignment]
+        mark: dict[str, Any] = self.rows.get("bot_equity", {}).get((session_id, bar), {})
         for name in ("traded_bars", "sharpe", "max_drawdown", "replay"):
             row[name] = mark.get(name)
         row["last_mark_at"] = mark.get("at")

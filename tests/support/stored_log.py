@@ -9,9 +9,9 @@ from autonomy.topics import RUNS
 from support.ticks import TickDriver
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stored:
-    """A record as a client returns it."""
+    """A record as a client returns it; not frozen, as `autonomy.kafka.Record` has attributes that can be set."""
 
     topic: str
     partition: int
@@ -19,7 +19,7 @@ class Stored:
     value: bytes | None
     key: bytes | None = None
     timestamp: int = 0
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 def stored_log(driver: TickDriver) -> list[Stored]:

@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+from autonomy.version import VERSION
 from autonomy_cli import acting, careers, doctor, kafka_rules, operators, reading, reading_log
 from autonomy_cli.exits import EPILOG
 
@@ -40,7 +42,7 @@ def build_app() -> typer.Typer:
     """Every command."""
     app = typer.Typer(
         name="autonomy", help="Is it really working, why does a bot do what it does, and can it be proven?", epilog=EPILOG,
-        no_args_is_help=True, pretty_exceptions_enable=False,
+        no_args_is_help=True, pretty_exceptions_enable=False, callback=_root,
     )  # fmt: skip
     for name, command in plain_commands().items():
         app.command(name, epilog=EPILOG)(command)
@@ -57,6 +59,19 @@ def build_app() -> typer.Typer:
             app.add_typer(groups[name], name=name, help=what)
         groups[name].command(word, epilog=EPILOG)(command)
     return app
+
+
+def _say_version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        print(f"autonomy {VERSION}")
+        raise typer.Exit
+
+
+def _root(
+    _version: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and end.")] = False,
+) -> None:
+    """All commands."""
 
 
 def _group() -> None:

@@ -60,7 +60,7 @@ def test_audit_follows_a_log_that_grows_past_the_last_cut(empty_log: str, histor
 def test_edited_log_names_its_first_bad_tick(empty_log: str, history: TickDriver) -> None:
     log = stored_log(history)
     victim = next(record for record in log if b"job-enqueued" in (record.value or b""))
-    tick = next(int(value) for name, value in victim.headers if name == "tick")
+    tick = next(int(value or b"") for name, value in victim.headers if name == "tick")
     edited = Stored(
         victim.topic, victim.partition, victim.offset, (victim.value or b"").replace(b'"feeBps":10.0', b'"feeBps":0.0'), victim.key, 0,
         victim.headers,

@@ -101,7 +101,8 @@ def test_a_server_that_cannot_start_is_never_called_running(supervisor: Supervis
     def tried_twice() -> bool:
         found = supervisor.processes()["kafka"]
         seen.add(found.state)
-        return len(pids) > 1 or pids.add(found.pid) is not None
+        pids.add(found.pid)
+        return len(pids) > 1
 
     pids = set[int]()
     wait_for("a second try", lambda: tried_twice() or "BACKOFF" in seen, 60)
@@ -210,11 +211,11 @@ def test_no_password_stands_in_the_list_of_processes(folder: Path, tmp_path: Pat
         assert any("dbname=autonomy" in line for line in seen), "its words are seen"
         assert not any(secret in line for line in seen)
         monkeypatch.setenv("DATABASE_URL", url)
-        assert psql(Stack(StackSettings(AUTONOMY_DATA_DIR=str(folder))), ["-c", "SELECT 1"]) == 0  # type: ignore[call-arg]
+        assert psql(Stack(StackSettings(AUTONOMY_DATA_DIR=str(folder))), ["-c", "SELECT 1"]) == 0
 
 
 def test_a_stacks_folder_is_nobody_elses(tmp_path: Path) -> None:
-    stack = Stack(StackSettings(AUTONOMY_DATA_DIR=str(tmp_path / "data")))  # type: ignore[call-arg]
+    stack = Stack(StackSettings(AUTONOMY_DATA_DIR=str(tmp_path / "data")))
     stack.check_disk()
     # As root, PostgreSQL has a user of its own, who passes through and lists nothing.
     assert stack.folder.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)

@@ -65,7 +65,7 @@ def until(what: str, is_so: Callable[[], bool], within_s: float = 60) -> None:
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """Processes under the names of a stack's, and one with a child of its own."""
     monkeypatch.setattr("local_stack.supervise.STOP_TIMEOUT_S", 8)
-    settings = StackSettings(AUTONOMY_DATA_DIR=str(tmp_path / "data"))  # type: ignore[call-arg] # by its name in the environment
+    settings = StackSettings(AUTONOMY_DATA_DIR=str(tmp_path / "data"))
     found, log = Stack(settings), str(tmp_path / "order")
     found.folder.mkdir()
     scripts = {"planner": ORDER, "postgres": ORDER, "kafka": ORDER, "job-runner": CHILD}

@@ -51,7 +51,7 @@ def test_a_write_through_the_reader_is_refused(database: Database, statement: st
         connection.execute("SET default_transaction_read_only = off")
         connection.commit()
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_write_through_the_reader_is_refused(database: Database, statement: st
 def test_the_projection_cannot_change_the_schema(database: Database, statement: str) -> None:
     database.empty()
     with psycopg.connect(database.url("autonomy_projection")) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        connection.execute(statement)  # type: ignore[arg-type]
+        connection.execute(statement)
 
 
 def recipes() -> list[str]:

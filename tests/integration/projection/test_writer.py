@@ -156,7 +156,7 @@ async def test_a_process_that_cannot_be_built_leaves_no_connection(platform: Pla
 
     monkeypatch.setattr(app, "skip_expired_pulses", note)
     monkeypatch.setattr(app, "build_producer", refuse)
-    settings = ProjectionSettings(KAFKA_BOOTSTRAP_SERVERS=platform.broker.bootstrap, DATABASE_URL=platform.database.url())  # type: ignore[call-arg] # by their names in the environment
+    settings = ProjectionSettings(KAFKA_BOOTSTRAP_SERVERS=platform.broker.bootstrap, DATABASE_URL=platform.database.url())
     with pytest.raises(KafkaConnectionError):
         await build_projection(settings)
     (reader,) = opened
@@ -166,7 +166,7 @@ async def test_a_process_that_cannot_be_built_leaves_no_connection(platform: Pla
 
 async def test_a_process_lets_go_of_a_silent_database_and_the_next_one_does_its_work(platform: Platform) -> None:
     await asyncio.to_thread(platform.register, fleet(3))
-    settings = ProjectionSettings(KAFKA_BOOTSTRAP_SERVERS=platform.broker.bootstrap, DATABASE_URL=platform.database.url())  # type: ignore[call-arg] # by their names in the environment
+    settings = ProjectionSettings(KAFKA_BOOTSTRAP_SERVERS=platform.broker.bootstrap, DATABASE_URL=platform.database.url())
     first = await build_projection(settings)
     with stopped(first.writer):
         try:

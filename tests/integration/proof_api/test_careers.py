@@ -66,7 +66,10 @@ def append(bootstrap: str, story: Careers, done: dict[tuple[str, int], int]) -> 
             for key in [key for key in story.log if key[0] == topic]:
                 new = story.log[key][done.get(key, 0) :]
                 if new:
-                    records = [Outgoing(record.key or b"", record.value or b"", list(record.headers)) for record in new]
+                    records = [
+                        Outgoing(record.key or b"", record.value or b"", [(name, value or b"") for name, value in record.headers])
+                        for record in new
+                    ]
                     await append_batch(producer, *key, records)
                 done[key] = len(story.log[key])
         await producer.stop()

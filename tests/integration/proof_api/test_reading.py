@@ -21,6 +21,7 @@ from autonomy.events import HoldBot
 from autonomy.policy import read_policy
 from autonomy.topics import RUNS
 from autonomy.values import BotState, JobStatus, JobType, Reason, Recency, Stage
+from autonomy.version import VERSION
 from proof_api.proof import Verdict
 from support.builders import an_id
 from support.log import append
@@ -332,7 +333,7 @@ VOID = ("void_records", "void_seals", "void_steps")
 
 
 def test_health_and_metrics_carry_no_ids(running: Api) -> None:
-    assert running.get("/livez").json() == {"status": "ok"}
+    assert running.get("/livez").json() == {"status": "ok", "version": VERSION}
     ready = running.get("/readyz")
     assert (ready.status_code, ready.json()["status"]) == (200, "ok")
     families = list(text_string_to_metric_families(running.get("/metrics").text))
@@ -343,10 +344,11 @@ def test_health_and_metrics_carry_no_ids(running: Api) -> None:
     allowed = {str(value) for kind in (BotState, Stage, Reason, Recency) for value in kind} | {"NOT_EVALUATED_YET"}
     checks = {"kafka", "postgres", "projection", "planner", "runners", "probe", "chain", "clock"}
     at_the_door = {"stranger", "stranger over the rate", "operator over the rate"}
-    assert labels <= allowed | checks | at_the_door | set(get_args(Verdict)) | {"backtest", "evolve", "runner", "true", "false"}
+    assert labels <= allowed | checks | at_the_door | set(get_args(Verdict)) | {"backtest", "evolve", "runner", "true", "false", VERSION}
     told = {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
     assert {told["autonomy_check", name] for name in checks} == {1.0}
     assert [told["autonomy_verdict", word] for word in ("TICKING", "STALLED", "DOWN")] == [1.0, 0.0, 0.0]
+    assert told["autonomy_build_info", VERSION] == 1.0
     assert abs(told[("autonomy_clock_skew_seconds",)]) < 1
     samples = {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
     assert samples["autonomy_proof_up"] == 1.0

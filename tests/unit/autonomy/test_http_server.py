@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -67,6 +68,8 @@ async def whole(reader: asyncio.StreamReader) -> bytes:
 @asynccontextmanager
 async def serving(limits: Limits) -> AsyncIterator[Served]:
     door = Door(limits)
+    paths: list[str] = []
+    bodies: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         stopping = asyncio.Event()
@@ -74,13 +77,13 @@ async def serving(limits: Limits) -> AsyncIterator[Served]:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 return
-            served.paths.append(scope["path"])
+            paths.append(scope["path"])
             if scope["path"] == "/body":
                 size, more = 0, True
                 while more:
                     message = await receive()
                     size, more = size + len(message.get("body", b"")), message.get("more_body", False)
-                served.bodies.append(size)
+                bodies.append(size)
             if scope["path"] == "/slow":
                 await asyncio.sleep(LIMITS.refusal_s / 2)
             headers: list[tuple[bytes, bytes]] = [(b"content-type", b"text/plain")]
@@ -95,7 +98,7 @@ async def serving(limits: Limits) -> AsyncIterator[Served]:
 
         server = build_server(app, "127.0.0.1", port, stopping.set, door)
         server.config.lifespan = "off"
-        served = Served(server, door, port)
+        served = Served(server, door, port, paths, bodies)
         running = asyncio.create_task(server.serve([listening]))
         try:
             await until(lambda: server.started)
@@ -356,7 +359,9 @@ def test_an_idle_connection_is_closed_by_the_client() -> None:
         return
 
     assert build_server(app, "127.0.0.1", 0, lambda: None).config.timeout_keep_alive >= 10 * KEPT_S
-    assert build_client("http://127.0.0.1:1", None).http._transport._pool._keepalive_expiry == KEPT_S
+    transport = build_client("http://127.0.0.1:1", None).http._transport
+    assert isinstance(transport, httpx.AsyncHTTPTransport)
+    assert transport._pool._keepalive_expiry == KEPT_S
 
 
 def test_the_servers_own_class_is_still_what_is_guarded() -> None:

@@ -3,6 +3,7 @@
 Source: S3, S4.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -23,7 +24,7 @@ class Back:
 
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: Sequence[tuple[str, bytes | None]]
     topic: str = RUNS
 
 

@@ -70,7 +70,7 @@ def test_ticks_below_the_first_wanted_one_are_folded_only(history: TickDriver) -
 def test_nothing_waits_in_memory_after_the_last_cut(history: TickDriver) -> None:
     audit = audited(stored_log(history))
     cut = history.accepted[-1].seal.cut
-    assert all(offset >= cut[topic][number] for (topic, number), queue in audit.waiting.items() for offset, _ in queue)
+    assert all(one.offset >= cut[topic][number] for (topic, number), queue in audit.waiting.items() for one in queue)
 
 
 def without(records: list[Stored], wanted: Callable[[Stored], bool]) -> list[Stored]:

@@ -12,8 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import typer
 from typer.testing import CliRunner, Result
+from typing_extensions import override
 
 from autonomy.policy import DEFAULT
+from autonomy.version import VERSION
 from autonomy_cli.main import build_app
 from autonomy_cli.show import warn
 
@@ -24,7 +26,7 @@ AUTONOMY = {
     "lastDecisionSummary": {"botsEvaluated": 2, "jobsEnqueued": 0, "reasonCounts": {"COOLDOWN": 2}, "zeroJobs": {"reason": "ALL_BOTS_COOLDOWN"}},
     "proof": FRESH,
 }  # fmt: skip
-BOT = {
+BOT: dict[str, Any] = {
     "bot": {"id": "a", "stage": "PAPER", "stageReasonCode": "IMPORTED_UNVERIFIED", "strategy": "macd", "symbol": "IBM"},
     "decision": {
         "reasonCode": "BLOCKED_BY_GATES", "jobType": "RUNNER_START", "fromTick": 4, "nextDueAt": "2026-11-22T13:00:00.000Z",
@@ -71,6 +73,7 @@ def api() -> Iterator[Api]:
 
         do_GET = do_POST = answer  # noqa: N815 (the server's own names)
 
+        @override
         def log_message(self, *_: object) -> None:
             """Silent."""
 
@@ -292,6 +295,11 @@ def test_every_command_has_json() -> None:
     assert [words for words, options in every.items() if "--key" not in options]
 
 
+def test_version_is_said_without_asking_anybody() -> None:
+    done = run(Api(url="http://127.0.0.1:1"), "--version")
+    assert (done.exit_code, done.stdout) == (0, f"autonomy {VERSION}\n")
+
+
 POLICY = {"tick": 7, "policyHash": "f" * 64, "actor": "ada", "document": {"name": "quick", "leases": {"lease_s": 15.0}}}
 
 
@@ -364,7 +372,7 @@ def test_policy_that_nobody_set_says_so(api: Api) -> None:
 
 # ── careers ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-PLAN = {
+PLAN: dict[str, Any] = {
     "planHash": "f" * 64, "expectedCount": 2, "botIds": ["a", "b"], "byStage": {"PAPER": 2},
     "pinned": {"count": 1, "bots": [{"botId": "c", "stage": "PAPER", "pinnedBy": "eve", "pinReason": "demo", "pinnedUntil": None}]},
     "stops": {

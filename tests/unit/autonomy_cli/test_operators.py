@@ -5,6 +5,7 @@ Source: docs/architecture.md, "Security".
 
 import hashlib
 import json
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -87,7 +88,7 @@ def test_a_broken_file_is_not_overwritten(tmp_path: Path) -> None:
 def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     added(tmp_path, "boss", "approver")
     before = (tmp_path / "operators.json").read_text()
-    monkeypatch.setattr(operators.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
     assert run(tmp_path, "add", "ada").exit_code == 2
     assert (tmp_path / "operators.json").read_text() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["operators.json", "operators.json.lock"]

@@ -106,7 +106,8 @@ def expected(jobs: Rows, reason: str, silent_before: datetime) -> tuple[str, str
 
 def check(store: MemoryStore, render: Callable[[Mapping[str, object]], Drawn]) -> Counter[str]:
     """Every bot's drawn badge follows from its job rows, read by a clock half a lease after the newest beat."""
-    newest = max((row["last_beat_at"] for row in store.table("bot_jobs") if row["last_beat_at"]), default=None)
+    beats = [row["last_beat_at"] for row in store.table("bot_jobs")]
+    newest = max((beat for beat in beats if isinstance(beat, datetime)), default=None)
     now = (newest or datetime.fromisoformat("2026-11-22T12:00:00+00:00")) + timedelta(seconds=LEASE_S / 2)
     ages = Ages(now, LEASE_S, "fresh")
     # A pause clears no gate.

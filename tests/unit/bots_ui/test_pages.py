@@ -7,6 +7,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from autonomy.version import VERSION
 from bots_ui.app import POLICY
 from bots_ui.charts import curve_of, equity_chart, spark_path
 from bots_ui.client import Found, Refused, Unreachable
@@ -55,6 +56,11 @@ async def test_every_page_answers_without_an_api(site: Site, path: str) -> None:
     assert response.headers["x-content-type-options"] == "nosniff"
     assert "style=" not in response.text
     assert "onclick" not in response.text
+
+
+async def test_every_page_says_the_version_at_its_foot(site: Site) -> None:
+    for path in ("/", "/sign-in", "/no-such-page"):
+        assert f"Autonomy {VERSION}." in (await site.get(path)).text.partition("<footer")[2]
 
 
 LISTS = {
@@ -120,7 +126,8 @@ async def test_unknown_host_is_refused(site: Site) -> None:
 
 async def test_ready_only_while_the_api_answers(site: Site) -> None:
     site.be_lost()
-    assert (await site.get("/livez")).status_code == 200
+    lives = await site.get("/livez")
+    assert (lives.status_code, lives.json()) == (200, {"status": "ok", "version": VERSION})
     assert (await site.get("/readyz")).status_code == 503
 
 

@@ -3,6 +3,7 @@
 Source: R-F7.
 """
 
+import importlib.metadata
 import shutil
 import subprocess
 import sys
@@ -108,7 +109,7 @@ def test_another_strategys_module_counts_only_for_itself(copied: Callable[[str],
 
 def test_another_version_of_a_library_is_another_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     before = decision_path("sma-cross").hash()
-    real = code_path.version
+    real = importlib.metadata.version
     for name in ("numpy", "numba", "llvmlite"):
         monkeypatch.setattr(code_path, "version", lambda asked, name=name: "0.0" if asked == name else real(asked))
         assert decision_path("sma-cross").hash() != before

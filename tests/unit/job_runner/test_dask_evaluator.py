@@ -2,7 +2,7 @@
 
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,10 +15,13 @@ from job_runner.dask_evaluator import ClusterLost, DaskEvaluator, score_batch
 from job_runner.engine import ENGINE_VERSION, strategy_code_hash
 from support.evolution import a_search, a_trending_market, evolve
 
+local_cluster: Callable[..., LocalCluster] = LocalCluster
+"""Its constructor has no types."""
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(
+    with local_cluster(
         n_workers=2, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=":0", silence_logs=50
     ) as running:
         yield running
@@ -68,7 +71,7 @@ def test_no_cluster_is_said_and_may_be_tried_again(monkeypatch: pytest.MonkeyPat
 def test_a_cluster_that_goes_away_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_evaluator, "CONNECT_S", 1.0)
     arena = prepare(a_search(), a_trending_market(1))
-    with LocalCluster(n_workers=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=":0", silence_logs=50) as running:
+    with local_cluster(n_workers=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=":0", silence_logs=50) as running:
         evaluator = DaskEvaluator(running.scheduler_address)
         assert list(evaluator.evaluate(arena.search, [arena.case.parameters]))
     try:

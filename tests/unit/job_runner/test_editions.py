@@ -373,7 +373,8 @@ def test_a_look_has_an_end_and_the_next_goes_on_and_rests_grow_up_to_a_limit(mon
     for _ in range(6):
         found.look()
     assert set(slow.read) == set(slow.symbols()), "the last ones had their turn"
-    gaps, last = [], now_s[0]
+    gaps: list[float] = []
+    last = now_s[0]
     before = slow.read.count("S00")
     while len(gaps) < 14:
         now_s[0] += 1.0

@@ -317,7 +317,7 @@ def test_a_strategy_that_never_trades_and_one_that_is_ruined_come_last() -> None
     rows = arena.search.rows.copy()
     rows[1_500:, :4] *= 40.0
     short = replace(arena.search, rows=rows)
-    candidates = [{"window": window, "threshold": 0.0, "direction": "long-short"} for window in range(2, 60)]
+    candidates: list[dict[str, Value]] = [{"window": window, "threshold": 0.0, "direction": "long-short"} for window in range(2, 60)]
     ruined = [found for found in InProcess().evaluate(short, candidates) if not found.usable]
     assert ruined
     assert all(found.merit == idle.merit for found in ruined)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from typing_extensions import override
 
 from autonomy.errors import BadInput
 from autonomy.strategies import Value, canonical
@@ -129,6 +130,7 @@ class DiesAfterOne(DiesAfter):
     def __init__(self) -> None:
         super().__init__(1)
 
+    @override
     def evaluate(self, case: SearchCase, candidates: Sequence[Mapping[str, Value]]) -> Iterator[Scores]:
         return super().evaluate(case, candidates) if candidates else iter(())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from autonomy import clock
 from autonomy.errors import BadInput
 from job_runner import exchange_bars
 from job_runner.__main__ import market_of
@@ -94,7 +95,7 @@ def test_a_pair_that_cannot_be_asked_for_is_its_own_fault_rests_and_heals(
     exchange: Exchange, fault: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = [0.0]
-    monkeypatch.setattr(exchange_bars.clock, "now_ms", lambda: exchange.now_ms)
+    monkeypatch.setattr(clock, "now_ms", lambda: exchange.now_ms)
     editions = Editions(ExchangeMarketData.of("somewhere", "BTC/USDT, ETH/USDT"), lambda: now_s[0], seed="a process")
     exchange.fault["ETH/USDT"] = fault
     assert editions.look()
@@ -123,7 +124,7 @@ def test_a_pair_that_cannot_be_asked_for_is_its_own_fault_rests_and_heals(
 
 def test_without_network_the_last_good_bars_stay_and_the_new_ones_come_with_it(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [0.0]
-    monkeypatch.setattr(exchange_bars.clock, "now_ms", lambda: exchange.now_ms)
+    monkeypatch.setattr(clock, "now_ms", lambda: exchange.now_ms)
     editions = Editions(MARKET, lambda: now_s[0])
     assert editions.look()
     exchange.fault["BTC/USDT"] = OSError(101, "Network is unreachable")
@@ -147,7 +148,7 @@ def test_without_network_the_last_good_bars_stay_and_the_new_ones_come_with_it(e
 def test_a_late_bar_is_asked_for_again_each_minute_and_no_more_once_it_is_there(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange_bars.clock, "now_ms", lambda: exchange.now_ms + DAY_MS)
+    monkeypatch.setattr(clock, "now_ms", lambda: exchange.now_ms + DAY_MS)
     editions = Editions(MARKET)
     editions.look()
     before = len(exchange.asked)
@@ -157,7 +158,7 @@ def test_a_late_bar_is_asked_for_again_each_minute_and_no_more_once_it_is_there(
             editions.look()
     assert len(exchange.asked) == before, "the exchange's own clock has no new day: nothing is asked of it"
     exchange.now_ms += DAY_MS - 600_000
-    monkeypatch.setattr(exchange_bars.clock, "now_ms", lambda: exchange.now_ms)
+    monkeypatch.setattr(clock, "now_ms", lambda: exchange.now_ms)
     for _ in range(3):
         editions.look()
     assert len(exchange.asked) == before + 1

@@ -4,10 +4,12 @@ import asyncio
 import time
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from autonomy.errors import BadInput
 from autonomy.events import MarketTime
@@ -40,7 +42,7 @@ def a_time(mode: str = "REPLAY", start: date = FIRST, end: date = date(2013, 3, 
     )
 
 
-def a_market(bars: int = 60, **changes: int) -> RowsMarket:
+def a_market(bars: int = 60, **changes: Any) -> RowsMarket:
     return replace(RowsMarket(some_rows(bars), first_day=day_number(FIRST)), **changes)
 
 
@@ -111,6 +113,7 @@ async def test_source_is_asked_only_when_the_clock_has_moved_on() -> None:
     asked: list[int] = []
 
     class Counting(RowsMarket):
+        @override
         def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
             asked.append(until)
             return super().bars(symbol, timeframe, until)

@@ -41,7 +41,8 @@ def test_a_step_that_peeks_one_bar_ahead_is_caught(strategy: str, apple: FloatAr
 
 def test_a_decision_scaled_by_the_whole_history_is_caught(apple: FloatArray) -> None:
     def cheat(rows: FloatArray) -> SmallIntArray:
-        return (rows[:, CLOSE] < rows[:, CLOSE].mean()).astype(np.int8)
+        below: SmallIntArray = (rows[:, CLOSE] < rows[:, CLOSE].mean()).astype(np.int8)
+        return below
 
     assert check(cheat, apple) is not None
 
@@ -51,7 +52,8 @@ def test_data_that_changes_with_hindsight_is_caught(apple: FloatArray) -> None:
     days = list(range(len(apple)))
 
     def rescaled(day: int) -> FloatArray:
-        return apple[: day + 1] / apple[day, CLOSE]
+        scaled: FloatArray = apple[: day + 1] / apple[day, CLOSE]
+        return scaled
 
     found = look_ahead(lambda rows: decisions(prepared, rows), rescaled, days, 20, Uncounted())
     assert not found.ok

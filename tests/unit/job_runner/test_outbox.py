@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
+from typing_extensions import override
 
 from autonomy.kafka import Outgoing
 from job_runner.outbox import Outbox
@@ -159,6 +160,7 @@ def test_what_nobody_waits_for_any_more_is_not_said() -> None:
 
 def test_a_record_that_fits_nowhere_is_the_fault_of_who_said_it() -> None:
     class Full(Batch):
+        @override
         def append(self, **_: Any) -> None:
             return None
 

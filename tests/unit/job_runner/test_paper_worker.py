@@ -7,10 +7,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from typing import Any, cast
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from typing_extensions import override
 
 from autonomy.chain import GENESIS, Chain, write_records
 from autonomy.envelope import Received, decode
@@ -90,9 +92,14 @@ class Bench:
             self.trader.barrier.folded()
             await asyncio.sleep(0)
 
-    def start(self) -> "asyncio.Task[Outcome | None]":
+    def start(self) -> None:
         self.reading = asyncio.create_task(self.fold())
         self.task = asyncio.create_task(self.trader.run(self.claim))
+
+    def running(self) -> "asyncio.Task[Outcome | None]":
+        """Start; for a test that waits for the end."""
+        self.start()
+        assert self.task is not None
         return self.task
 
     async def until(self, what: Callable[[], object]) -> None:
@@ -100,12 +107,15 @@ class Bench:
             while not what():
                 await asyncio.sleep(0)
 
+    def turned_since(self, mono_ms: float) -> bool:
+        return (self.claim.turned_mono_ms or 0.0) >= mono_ms
+
     async def turns(self, count: int = 5) -> None:
         """Let the task turn; the clock that stamps turns moves with it, by next to nothing."""
         for _ in range(count):
             self.mono[0] += 0.001
             before = self.mono[0]
-            await self.until(lambda before=before: (self.claim.turned_mono_ms or 0.0) >= before)
+            await self.until(partial(self.turned_since, before))
 
     def close(self) -> None:
         self.reading.cancel()
@@ -150,7 +160,7 @@ async def test_every_released_bar_is_said_once_and_nothing_beyond() -> None:
     await bench.until(lambda: len(bench.log.marks()) == 20)
     await bench.turns()
     assert [mark.bar for mark in bench.log.marks()] == list(range(20))
-    assert all(isinstance(batch, list) and b"runner-marked" in batch[-1].value for batch in bench.log.said)
+    assert all(b"runner-marked" in batch[-1].value for batch in bench.log.said)
     assert {mark.replay for mark in bench.log.marks()} == {True}
     bench.wall[0] += 30_000
     await bench.until(lambda: len(bench.log.marks()) == 23)
@@ -249,7 +259,7 @@ async def test_no_silence_no_pause() -> None:
 async def test_frozen_process_whose_beat_is_acknowledged_first_says_nothing_when_it_lost() -> None:
     """It wakes, beats, is acknowledged; only the log shows that the lease ran out meanwhile."""
     bench = a_bench(released=10)
-    task = bench.start()
+    task = bench.running()
     await bench.until(lambda: len(bench.log.said) == 10)
     bench.log.folded = False
     bench.mono[0] = 60_000.0
@@ -267,7 +277,7 @@ async def test_frozen_process_whose_beat_is_acknowledged_first_says_nothing_when
 async def test_bar_whose_ack_was_lost_in_the_silence_is_said_again_only_under_a_claim_that_wins() -> None:
     bench = a_bench()
     bench.log.gates[3] = gate = asyncio.get_running_loop().create_future()
-    task = bench.start()
+    task = bench.running()
     await bench.until(lambda: len(bench.log.said) == 4)
     bench.mono[0] = 60_000.0
     gate.set_result(False)
@@ -282,7 +292,7 @@ async def test_bar_whose_ack_was_lost_in_the_silence_is_said_again_only_under_a_
 async def test_cancelled_task_says_nothing_more() -> None:
     bench = a_bench()
     bench.log.gates[3] = asyncio.get_running_loop().create_future()
-    task = bench.start()
+    task = bench.running()
     await bench.until(lambda: len(bench.log.said) == 4)
     order = bench.order
     bench.queue.step(
@@ -298,7 +308,7 @@ async def test_cancelled_task_says_nothing_more() -> None:
 
 async def test_loser_stops_by_itself_before_the_next_bar() -> None:
     bench = a_bench(released=10)
-    task = bench.start()
+    task = bench.running()
     await bench.until(lambda: len(bench.log.said) == 10)
     bench.requeue()
     bench.wall[0] += 100_000
@@ -310,7 +320,7 @@ async def test_loser_stops_by_itself_before_the_next_bar() -> None:
 async def test_stopping_process_finishes_the_bar_in_flight_and_gives_the_claim_back() -> None:
     bench = a_bench()
     bench.log.gates[3] = gate = asyncio.get_running_loop().create_future()
-    task = bench.start()
+    task = bench.running()
     await bench.until(lambda: len(bench.log.said) == 4)
     bench.trader.stopping = True
     gate.set_result(True)
@@ -322,7 +332,7 @@ async def test_stopping_process_finishes_the_bar_in_flight_and_gives_the_claim_b
 async def test_session_time_ends_the_job_with_its_summary() -> None:
     bench = a_bench(session_s=100)
     bench.wall[0] = NOON_MS + 99_000
-    task = bench.start()
+    task = bench.running()
     await bench.until(lambda: len(bench.log.said) == 10)
     await bench.turns()
     assert bench.claim.progress == pytest.approx(0.99)
@@ -346,6 +356,7 @@ async def test_hung_task_stops_turning() -> None:
     class Hanging(RowsMarket):
         hang = False
 
+        @override
         def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
             if Hanging.hang:
                 asyncio.run_coroutine_threadsafe(release.wait(), loop).result(30)
@@ -382,7 +393,7 @@ async def test_hung_task_stops_turning() -> None:
 async def test_order_that_cannot_be_traded_fails_with_its_cause(change: dict[str, Any], cause: Cause, word: str) -> None:
     bench = a_bench()
     bench.claim.order = bench.order.model_copy(update=change)
-    outcome = await asyncio.wait_for(bench.start(), 5)
+    outcome = await asyncio.wait_for(bench.running(), 5)
     assert outcome is not None
     assert outcome.make is not None
     result = outcome.make(bench.claim, ME)
@@ -399,7 +410,7 @@ async def test_fault_in_one_session_fails_that_job_only() -> None:
         raise RuntimeError("a fault")
 
     bench.trader = replace(bench.trader, feed_of=broken)
-    outcome = await asyncio.wait_for(bench.start(), 5)
+    outcome = await asyncio.wait_for(bench.running(), 5)
     assert outcome is not None
     assert outcome.label == Cause.STRATEGY_ERROR
     bench.close()
@@ -446,6 +457,7 @@ async def test_what_network_or_machine_did_is_a_crash_and_what_the_strategy_did_
     bench = a_bench(released=10)
 
     class Failing(ReplayFeed):
+        @override
         async def next_after(self, day: int | None, wait_s: float) -> DayBar | None:
             if len(bench.log.said) == 10:
                 raise fault
@@ -456,7 +468,7 @@ async def test_what_network_or_machine_did_is_a_crash_and_what_the_strategy_did_
         return Failing(market, order.symbol, order.timeframe, order.paper.market, now_ms)
 
     bench.trader = replace(bench.trader, feed_of=failing)
-    task = bench.start()
+    task = bench.running()
     await bench.until(lambda: len(bench.log.said) == 10)
     outcome = await asyncio.wait_for(task, 5)
     assert outcome is not None
@@ -470,6 +482,7 @@ class Fickle(RowsMarket):
 
     fault: Exception | None = None
 
+    @override
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
         if Fickle.fault is not None:
             raise Fickle.fault
@@ -486,7 +499,7 @@ FAULTS: list[Exception] = [
 async def test_a_source_that_cannot_be_read_stops_no_session(fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what it waits for, keeps turning, and takes the very bars as soon as they can be read."""
     bench = a_bench(released=10, market=Fickle(some_rows(60)))
-    task = bench.start()
+    task = bench.running()
     await bench.until(lambda: len(bench.log.said) == 10)
     monkeypatch.setattr(Fickle, "fault", fault)
     bench.wall[0] += 20_000
@@ -506,7 +519,7 @@ async def test_a_source_that_cannot_be_read_stops_no_session(fault: Exception, m
 async def test_a_session_begins_as_soon_as_there_are_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = a_bench(released=10, market=Fickle(some_rows(60)))
     monkeypatch.setattr(Fickle, "fault", NotOffered("symbol", "one of IBM", "AAPL"))
-    task = bench.start()
+    task = bench.running()
     await bench.until(lambda: bench.claim.phase.startswith("waiting for bars: symbol"))
     await bench.turns()
     assert not task.done()
@@ -519,7 +532,7 @@ async def test_a_session_begins_as_soon_as_there_are_bars(monkeypatch: pytest.Mo
 async def test_a_session_that_never_had_bars_ends_with_its_time_and_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = a_bench(released=10, market=Fickle(some_rows(60)), session_s=30)
     monkeypatch.setattr(Fickle, "fault", OSError(5, "Input/output error"))
-    task = bench.start()
+    task = bench.running()
     await bench.until(lambda: bench.claim.phase.startswith("waiting for bars: OSError"))
     bench.wall[0] += 60_000
     outcome = await asyncio.wait_for(task, 5)
@@ -535,7 +548,7 @@ async def test_a_session_that_never_had_bars_ends_with_its_time_and_blocks_nobod
 async def test_a_session_that_waits_for_bars_gives_its_claim_back_when_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = a_bench(released=10, market=Fickle(some_rows(60)))
     monkeypatch.setattr(Fickle, "fault", OSError(5, "Input/output error"))
-    task = bench.start()
+    task = bench.running()
     await bench.until(lambda: bench.claim.phase.startswith("waiting for bars"))
     bench.trader.stopping = True
     assert await asyncio.wait_for(task, 5) is None

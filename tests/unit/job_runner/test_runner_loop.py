@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from typing_extensions import override
 
 from autonomy import clock
 from autonomy.chain import GENESIS, Chain, write_records
@@ -32,12 +33,13 @@ from autonomy.kafka import LogReader, Outgoing
 from autonomy.topics import JOBS, RUNNERS, RUNS
 from autonomy.values import Cause, JobType
 from job_runner import app
-from job_runner.app import Outcome, Runner, run_runner, slots_of
+from job_runner.app import Runner, run_runner, slots_of
 from job_runner.bar_folder import FolderMarketData
 from job_runner.barrier import Barrier
 from job_runner.editions import Editions
 from job_runner.offer import Offer
 from job_runner.outbox import Outbox
+from job_runner.outcome import Outcome
 from job_runner.paper import Marks
 from job_runner.paper_worker import PaperTrader
 from job_runner.queue import Claim, Queue, Rules, SlotGroup
@@ -293,11 +295,14 @@ def a_folder_runner(folder: Path) -> tuple[Runner, Log, Editions]:
     """A process whose research offers a folder of bars."""
     runner, log = a_runner(beat_s=0.05)
     editions = Editions(FolderMarketData(folder))
-    worker = NoWorker()
-    worker.capabilities = lambda process_id, _: replace_process(process_id).model_copy(  # type: ignore[method-assign]
-        update={"symbols": editions.offered.said, "faults": editions.offered.faults}
-    )
-    runner.worker = worker
+
+    class OfTheFolder(NoWorker):
+        @override
+        def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
+            offered = {"symbols": editions.offered.said, "faults": editions.offered.faults}
+            return super().capabilities(process_id, slots).model_copy(update=offered)
+
+    runner.worker = OfTheFolder()
     runner.offer = Offer(runner.capabilities, runner.tell_runners, editions, every_s=0.01)
     return runner, log, editions
 
@@ -412,11 +417,13 @@ def test_claims_of_the_pool_count_as_working_whatever_the_loop_does() -> None:
 
 
 class NoBars(NoWorker):
+    @override
     def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
         raise BadInput("bars", "at least one symbol with valid bars")
 
 
 class TooManySymbols(NoWorker):
+    @override
     def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
         said = super().capabilities(process_id, slots)
         return said.model_copy(

@@ -191,7 +191,7 @@ def losing_a_seal(monkeypatch: pytest.MonkeyPatch) -> tuple[Planner, LosesASeal]
     return planner, losing
 
 
-def tries_at(kafka: MemoryKafka, tick: int) -> set[bytes]:
+def tries_at(kafka: MemoryKafka, tick: int) -> set[bytes | None]:
     return {headers["try"] for record in kafka.log[TopicPartition(RUNS, 0)] if (headers := dict(record.headers))["tick"] == b"%d" % tick}
 
 

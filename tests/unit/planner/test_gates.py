@@ -29,7 +29,7 @@ def found(state: State, job_type: JobType = BASELINE, now_ms: int = NOON_MS, bot
         assert finding.required
         assert finding.clears_when
         assert finding.verdict is not Verdict.PASS
-    return {finding.code: finding for finding in listed}
+    return {GateCode(finding.code): finding for finding in listed}
 
 
 def test_sound_bot_passes_every_gate() -> None:
@@ -127,7 +127,7 @@ def failed_before(state: State, **changes: object) -> Bot:
     bot = next(iter(state.bots.rows.values()))
     fingerprint = build_view(state, NOON_MS).fingerprint(bot)
     failure = Failure(an_id("failed"), Cause.BAD_INPUT, "no volume", fingerprint, a_digest("AAPL"))
-    return replace(bot, failure=replace(failure, **changes))  # type: ignore[arg-type] # fields by name
+    return replace(bot, failure=replace(failure, **changes))
 
 
 def test_final_failure_on_this_very_input_blocks() -> None:

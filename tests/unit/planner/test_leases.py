@@ -11,7 +11,8 @@ from autonomy.events import JobCancelled, JobDead, JobRequeued
 from autonomy.values import Cause, JobStatus
 from planner import fold
 from planner.entities import LiveJob
-from planner.fold import Input, fold_slice, repairs
+from planner.fold import fold_slice, repairs
+from planner.inputs import Input
 from planner.state import State
 from support.builders import NOON_MS, a_beat, a_bot, a_live_job, a_policy, a_state, an_id
 from support.changes import replace

@@ -26,7 +26,7 @@ from autonomy.events import (
     UnpinBot,
 )
 from autonomy.values import Cause, Drift, JobStatus, JobType, PromotionGate, Reason, Stage, Verdict, instant_of_ms
-from planner import graduation, promotion_gates
+from planner import promotion_gates
 from support.builders import a_digest, a_policy, a_summary, an_id, metrics
 from support.lives import (
     a_document,
@@ -238,7 +238,6 @@ def test_promotion_without_a_gate_is_stopped_by_the_check(monkeypatch: pytest.Mo
     step(driver)
     # The planted fault: a promoter that asks nothing.
     monkeypatch.setattr(promotion_gates, "all_pass", lambda *_: True)
-    monkeypatch.setattr(graduation.promotion_gates, "all_pass", lambda *_: True)
     with pytest.raises(Exception, match="goes up without"):
         research(driver, BOT, dsr=0.1)
 

@@ -270,7 +270,8 @@ class History:
 
     @property
     def _told(self) -> set[bytes]:
-        return self.__dict__.setdefault("told", set())
+        told: set[bytes] = self.__dict__.setdefault("told", set())
+        return told
 
 
 steps = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 10_000)), min_size=5, max_size=45)
@@ -304,9 +305,9 @@ def test_witness_notices_a_promotion_on_old_evidence() -> None:
     """Negative control: the planted fault is a revert that keeps its evidence."""
     lived = History()
     witness = lived.witness
-    order = JobEnqueued.model_construct(job_id=an_id("old"), bot_id="a", tick=3, fingerprint="f")
+    order = JobEnqueued.model_construct(job_id=an_id("old"), bot_id="a", tick=3, fingerprint="f")  # type: ignore[call-arg] # what the witness reads
     witness.orders[order.job_id], witness.ordered_at[order.job_id], witness.stages["a"] = order, (3, 1), Stage.LAB
-    witness.results[order.job_id] = ResearchSummary.model_construct(fingerprint="f")
+    witness.results[order.job_id] = ResearchSummary.model_construct(fingerprint="f")  # type: ignore[call-arg] # as above
     witness.reverted_at["a"] = (5, 1)
     moved = StageChanged(
         event_id=an_id("move"), bot_id="a", from_stage=Stage.LAB, to_stage=Stage.PAPER, reason_code="PROMOTED", actor="ada",

@@ -107,14 +107,19 @@ def test_an_old_word_counts_no_more() -> None:
 def test_the_promotion_mode_and_an_accepted_difference_are_rules_too() -> None:
     driver = a_strict_fleet()
     seal = driver.accepted[0].seal
-    named = {"tick": 1, "sealed_state_hash": seal.state_hash, "folded_state_hash": a_digest("f"), "input_root": seal.input_root}
+    named: dict[str, Any] = {
+        "tick": 1,
+        "sealed_state_hash": seal.state_hash,
+        "folded_state_hash": a_digest("f"),
+        "input_root": seal.input_root,
+    }
     for actor in ("ada", "ben"):
         driver.command(SetPromotionMode, mode="AUTO", role="approver", actor=actor)
         driver.command(AcceptDivergence, role="approver", actor=actor, **named)
         attempt = step(driver)
         done = (len(said(attempt, PolicyChanged)), len(said(attempt, ChainRepaired)))
         assert done == ((0, 0) if actor == "ada" else (1, 1))
-    assert said(attempt, ChainRepaired)[0].approved_by == ("ada", "ben")
+        assert [repair.approved_by for repair in said(attempt, ChainRepaired)] == ([] if actor == "ada" else [("ada", "ben")])
 
 
 def test_votes_are_folded_and_decided_again_alike() -> None:

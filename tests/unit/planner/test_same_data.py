@@ -87,7 +87,7 @@ def finish(state: State, view: View, name: str, bars: int) -> None:
     """The job ends on so many bars."""
     bot = state.bots.rows["aapl-sma"]
     result = a_summary(view.fingerprint(bot), bars=bars)
-    fold_job_step(state, JobSucceeded(**claim(name), result=result), view.now_ms, Folded([], set()))  # type: ignore[arg-type]
+    fold_job_step(state, JobSucceeded(**claim(name), result=result), view.now_ms, Folded([], set()))
     assert state.bots.rows["aapl-sma"].evidence is not None
 
 
@@ -156,7 +156,7 @@ def test_a_replay_clock_that_was_set_back_asks_for_a_baseline_on_the_bars_of_the
 def failed(state: State, cause: Cause, *, may_pass: bool) -> Bot:
     view = build_view(state, NOON_MS)
     order(state, view, "failed")
-    step = JobFailed(**claim("failed"), cause=cause, detail="half a line", may_pass=may_pass)  # type: ignore[arg-type]
+    step = JobFailed(**claim("failed"), cause=cause, detail="half a line", may_pass=may_pass)
     fold_job_step(state, step, NOON_MS, Folded([], set()))
     return state.bots.rows["aapl-sma"]
 

@@ -15,8 +15,9 @@ from autonomy.events import BotDecision, HoldBot, JobEnqueued, PauseLoop, Planne
 from autonomy.values import JobStatus, Reason, TickCause, job_id_of
 from planner import following
 from planner import tick as ticks
-from planner.fold import Folded, Input
+from planner.fold import Folded, fold_slice
 from planner.following import follow, re_decide
+from planner.inputs import Input
 from planner.state import State
 from planner.view import build_view
 from support.builders import NOON_MS, a_digest, an_id, capabilities
@@ -187,10 +188,9 @@ def with_orphans(monkeypatch: pytest.MonkeyPatch, bots: int = 1, **patches: obje
         monkeypatch.setattr(ticks, name, value)
     driver = TickDriver()
     driver.register(*[f"bot-{number:02d}" for number in range(bots)])
-    real = ticks.fold_slice
 
     def losing(state: State, slice_: Sequence[Input], now_ms: int, elapsed_ms: int) -> Folded:
-        folded = real(state, slice_, now_ms, elapsed_ms)
+        folded = fold_slice(state, slice_, now_ms, elapsed_ms)
         for bot in list(state.bots.rows.values()) if state.head_tick == ORPHANED_TICK - 1 else ():
             state.bots.put(bot.id, replace(bot, runner=replace(bot.runner, job_id=an_id("lost"))))
         return folded

@@ -110,12 +110,12 @@ def received(event: PlannerPulse | ProbePulse) -> Received:
 
 def test_of_the_pulses_of_a_batch_the_newest_of_each_process_is_written_once() -> None:
     model = Model()
-    pulses = [
+    pulses: list[PlannerPulse | ProbePulse] = [
         ProbePulse(process_id=an_id(name), sequence=number, sent_at=NOON + timedelta(seconds=number))
         for number, name in enumerate(("one", "two", "one", "one"))
     ]
-    planner = PlannerPulse(process_id=an_id("one"), role="leader", head_tick=0, head_hash="0" * 64, next_tick_at=None)
-    for number, pulse in enumerate((*pulses, planner)):
+    pulses.append(PlannerPulse(process_id=an_id("one"), role="leader", head_tick=0, head_hash="0" * 64, next_tick_at=None))
+    for number, pulse in enumerate(pulses):
         model.signs.pulse(received(pulse), NOON + timedelta(seconds=number))
     rows = list(model.finish().rows["pulses"].values())
     assert sorted((row["process_id"], row["appended_at"]) for row in rows) == sorted(

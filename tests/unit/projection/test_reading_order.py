@@ -17,13 +17,18 @@ from projection import app, rebuild
 from projection.app import SPINE, Projection, end_of
 from projection.intake import Intake
 from support.projections import CHUNK, Rows, a_projection, rows_of
-from support.read_models import Log, compared_rows, read_whole
+from support.read_models import Log, Stored, compared_rows, read_whole
 from support.shell import MemoryKafka
+from support.stored_log import Stored as Returned
 from support.ticks import TickDriver
 
 
+def as_read(record: Returned) -> Stored:
+    return Stored(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, record.headers)
+
+
 def log_of(kafka: MemoryKafka) -> Log:
-    return {(place.topic, place.partition): list(records) for place, records in kafka.log.items()}  # type: ignore[misc] # both are records
+    return {(place.topic, place.partition): [as_read(record) for record in records] for place, records in kafka.log.items()}
 
 
 async def read(projection: Projection, after_turn: Callable[[], None] = lambda: None, turns: int = 100_000) -> bool:

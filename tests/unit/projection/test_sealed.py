@@ -100,8 +100,7 @@ def sealed(record: RunRecord) -> AcceptedTick:
     """A tick whose one record is this one, as a foreign planner might seal it."""
     records = [replace(record, tick=1, try_id=an_id("a"), seq=1)]
     chain = Chain()
-    for one in stored([*records, a_seal(GENESIS, records, "a")]):
-        tick = chain.feed(one)
+    *_, tick = [chain.feed(one) for one in stored([*records, a_seal(GENESIS, records, "a")])]
     assert tick is not None
     return tick
 

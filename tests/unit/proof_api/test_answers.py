@@ -14,7 +14,14 @@ from proof_api import commands
 from proof_api.routes.acting import answered
 from support.builders import an_id
 
-ROW = {"id": an_id("c"), "command": "pause-loop.v1", "status": "REJECTED", "code": "UNKNOWN_BOT", "field": "botId", "outcomes": []}
+ROW: dict[str, Any] = {
+    "id": an_id("c"),
+    "command": "pause-loop.v1",
+    "status": "REJECTED",
+    "code": "UNKNOWN_BOT",
+    "field": "botId",
+    "outcomes": [],
+}
 
 
 class BusyPool:

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from autonomy import clock
 from autonomy.policy import DEFAULT
+from autonomy.version import VERSION
 from proof_api.auth import Operators
 from proof_api.commands import Desk
 from proof_api.context import Context
@@ -68,3 +69,9 @@ def test_counts_of_rows_that_cannot_be_trusted_are_left_out(context: Context) ->
     found = samples(context)
     assert found["autonomy_proof_up"] == 0.0
     assert not set(NAMES) & set(found)
+
+
+def test_the_version_is_a_label_and_is_said_before_anything_is_known(context: Context) -> None:
+    families = text_string_to_metric_families(render(context)[0].decode())
+    found = [sample for family in families for sample in family.samples if sample.name == "autonomy_build_info"]
+    assert [(sample.labels, sample.value) for sample in found] == [({"version": VERSION}, 1.0)]

@@ -274,7 +274,7 @@ def test_more_staleness_never_makes_a_better_status(ages: tuple[float | None, ..
     # While Kafka is silent no younger probe can come, no tick can be applied, and this process waits on.
     more = (*more[:3], max(more[3], more[0]), more[4], max(more[5], more[0]), max(more[6], more[0]))
     before = facts(seen, pulse, snapshot, probe, tick, unapplied, waited)
-    after = facts(*[older(age, by) for age, by in zip(ages, more, strict=True)])  # type: ignore[arg-type]
+    after = facts(*[older(age, by) for age, by in zip(ages, more, strict=True)])
     if paused:
         before, after = (before[0], replace(before[1], loop_enabled=False)), (after[0], replace(after[1], loop_enabled=False))
     first, second = judge(*before, NOW), judge(*after, NOW)

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from autonomy import clock
 from autonomy.events import AttemptRefused, Command
@@ -38,6 +39,7 @@ class RecordingDesk(Desk):
         self.log: list[Command | AttemptRefused] = []
         self.lost: Problem | None = None
 
+    @override
     async def append(self, event: Command | AttemptRefused, event_id: str, actor: str) -> None:
         """Into the list."""
         if self.lost is not None and isinstance(event, Command):

@@ -12,9 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from autonomy import clock
 from autonomy.events import AttemptRefused, Command
+from autonomy.version import VERSION
 from proof_api.app import create_app
 from proof_api.auth import Operators
 from proof_api.commands import Desk
@@ -39,6 +41,7 @@ class RecordingDesk(Desk):
         super().__init__(voice)
         object.__setattr__(self, "log", [])
 
+    @override
     async def append(self, event: Command | AttemptRefused, event_id: str, actor: str) -> None:
         """Into the list."""
         self.log.append(event)
@@ -143,3 +146,11 @@ async def test_an_open_stream_goes_on_when_somebody_else_is_revoked(context: Con
         if got == 2:
             write(tmp_path / "operators.json", "viewer")
     assert got == 4
+
+
+@pytest.mark.parametrize("path", ["/livez", "/healthz"])
+async def test_whoever_asks_is_told_that_the_process_runs_and_its_version(context: Context, path: str) -> None:
+    async with asking(context) as client:
+        found = await client.get(path)
+    assert (found.status_code, found.headers["content-type"]) == (200, "application/json")
+    assert found.json() == {"status": "ok", "version": VERSION}

@@ -3,6 +3,7 @@
 Source: R-A1.3; docs/architecture.md, "Honesty".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -34,7 +35,7 @@ class Stored:
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes | None]]
+    headers: Sequence[tuple[str, bytes | None]]
     partition: int = 0
 
 

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from autonomy.values import iso
+from autonomy.version import VERSION
 from bots_ui import words
 from bots_ui.acting import ACTS, denied
 from bots_ui.base_path import Based
@@ -83,7 +84,7 @@ def build_environment(assets: Assets, base_path: str = "") -> Environment:
         loader=PackageLoader("bots_ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         extensions=[Based],
     )  # fmt: skip
-    environment.globals.update(base=base_path, assets=assets, words=words, approval_denied=approval_denied)
+    environment.globals.update(base=base_path, assets=assets, words=words, release=VERSION, approval_denied=approval_denied)
     environment.filters.update(ago=ago, until=until, clock=clock_time, full=words.full_words, span=words.span_words, instant=iso)
     return environment
 

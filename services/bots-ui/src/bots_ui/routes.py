@@ -8,11 +8,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
 from fastapi import APIRouter, Request
-from fastapi.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from autonomy import clock
 from autonomy.values import BOT_ID, ms_of
+from autonomy.version import VERSION
 from bots_ui import bot_page, lists, pages
 from bots_ui.acting import is_id
 from bots_ui.client import Found
@@ -164,8 +165,8 @@ async def while_allowed(request: Request, content: AsyncGenerator[bytes], names:
 
 @router.get("/livez")
 async def livez() -> Response:
-    """This process runs."""
-    return PlainTextResponse("ok")
+    """This process runs, and which version; in the form of the proof API's."""
+    return JSONResponse({"status": "ok", "version": VERSION})
 
 
 @router.get("/readyz")

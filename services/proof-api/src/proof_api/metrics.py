@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from autonomy.values import instant_of_ms
+from autonomy.version import VERSION
 from proof_api.capacity import lives
 from proof_api.now import lease_of
 from proof_api.proof import LogFacts, ReadFacts, Verdict
@@ -35,6 +36,7 @@ class Collector:
 
     def collect(self) -> Iterable[Metric]:
         """Every metric family."""
+        yield labelled("autonomy_build_info", "1 for the version that runs", "version", {VERSION: 1})
         yield from doors(self.context)
         now_ms, judgement, log, read = self.context.judged()
         yield gauge("autonomy_proof_up", "1 while an answer can be trusted", judgement.code == 200)

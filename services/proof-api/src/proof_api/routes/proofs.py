@@ -8,6 +8,7 @@ from fastapi.responses import PlainTextResponse, Response
 
 from autonomy import clock
 from autonomy.values import iso_of_ms
+from autonomy.version import VERSION
 from proof_api.context import CanRead, Context, InContext
 from proof_api.metrics import render
 from proof_api.problems import declared
@@ -80,8 +81,8 @@ async def jobs(context: InContext, _: CanRead, require: Require = None) -> Respo
 @router.get("/livez", tags=["health"], summary="This process runs")
 @router.get("/healthz", tags=["health"], include_in_schema=False)
 async def livez() -> Response:
-    """The process alone, no dependencies."""
-    return Response(b'{"status":"ok"}', media_type=JSON)
+    """The process alone with its version, no dependencies."""
+    return Response(orjson.dumps({"status": "ok", "version": VERSION}), media_type=JSON)
 
 
 @router.get("/readyz", tags=["health"], summary="Everything it needs answers", responses={503: {"description": "Names the failing check"}})
