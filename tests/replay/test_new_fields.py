@@ -88,6 +88,17 @@ def test_negative_control_a_new_field_that_says_something_changes_the_hash(monke
     assert bytes_of(msgspec.structs.replace(plain, **{NEW: 1})) != bytes_of(plain) == bytes_of(msgspec.structs.replace(plain, **{NEW: 0}))
 
 
+def test_entities_are_said_by_what_is_not_default_and_plain_values_beside_them_as_they_are() -> None:
+    inner: Any = msgspec.defstruct("Inner", [("x", int, 0)], frozen=True)
+    outer: Any = msgspec.defstruct(
+        "Outer", [("pairs", tuple[tuple[str, inner], ...], ()), ("only", inner | None, None), ("always", int)], frozen=True, kw_only=True
+    )
+    assert said(outer(pairs=(("a", inner(1)), ("b", inner())), always=0)) == {"always": 0, "pairs": [["a", {"x": 1}], ["b", {}]]}
+    assert said(outer(only=inner(2), always=3)) == {"always": 3, "only": {"x": 2}}
+    two: Any = msgspec.defstruct("Two", [("b", int), ("a", int)], frozen=True)
+    assert said(two(1, 2)) == {"a": 2, "b": 1}
+
+
 @pytest.mark.parametrize("kind", CATALOGUE, ids=lambda kind: kind.wire)
 def test_event_with_a_new_field(monkeypatch: pytest.MonkeyPatch, kind: type[Event]) -> None:
     new = with_fields(kind, **{NEW: (int, later(0))})

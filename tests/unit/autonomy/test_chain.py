@@ -68,10 +68,11 @@ def test_torn_tick_is_void(missing: int) -> None:
     assert "2 records, 3 sealed" in refusal(Chain(), torn)
 
 
-def test_more_records_than_sealed_are_void() -> None:
+@pytest.mark.parametrize("sealed", [0, 1, 2])
+def test_more_records_than_sealed_are_void(sealed: int) -> None:
     records = facts(GENESIS, 3, "a")
-    seal = a_seal(GENESIS, records[:2], "a")
-    assert "3 records, 2 sealed" in refusal(Chain(), [*records, seal])
+    seal = a_seal(GENESIS, records[:sealed], "a")
+    assert f"3 records, {sealed} sealed" in refusal(Chain(), [*records, seal])
 
 
 MOST = 2**53 - 1

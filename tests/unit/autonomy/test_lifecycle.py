@@ -168,6 +168,11 @@ def test_step_above_the_head_waits_for_its_tick() -> None:
     assert (fold.pending_steps, fold.jobs[ORDER.job_id].claim_id) == (0, an_id("a"))
 
 
+def test_fold_says_whether_a_step_changed_its_job() -> None:
+    fold = a_fold(TICK)
+    assert [fold.step(step, no_change) for step in (started("a"), started("b"), succeeded("a"), cancelled())] == [True, False, True, False]
+
+
 def test_step_of_an_unknown_job_at_or_below_the_head_is_void_and_counted() -> None:
     fold = JobFold(head_tick=TICK)
     assert not fold.step(started("a"), no_change)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from autonomy.chain import seal_hash
-from autonomy.events import AcceptDivergence
+from autonomy.events import AcceptDivergence, Head
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, JOBS, RUNNERS, RUNS
 from autonomy_cli.audit import MAX_DIFFERENCES, Audit
-from autonomy_cli.findings import Outcome, Repair
+from autonomy_cli.findings import Difference, Outcome, Repair, outcome_of, unrepaired
 from autonomy_cli.log_audit import Verdict, words_of
 from planner.decide import DECIDER
 from support.builders import a_bot, a_digest
@@ -221,6 +221,23 @@ def test_another_difference_beside_an_accepted_one_is_one_more(from_tick: int) -
     assert [found.tick for found in audit.unrepaired()] == [3]
 
 
+def test_consequences_of_a_difference_are_counted_and_only_the_first_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autonomy_cli.audit.MAX_FOLLOWING", 2)
+    driver = TickDriver()
+    driver.runner()
+    bots = [f"bot-{number}" for number in range(5)]
+    driver.register(*bots)
+    driver.tick(after_ms=1_000)
+    for bot_id in bots:
+        bot = driver.state.bots.rows[bot_id]
+        driver.state.bots.put(bot_id, replace(bot, eligible_ms=bot.eligible_ms + 1))
+        driver.beat()
+        driver.tick(after_ms=2_000)
+    audit = audited(stored_log(driver))
+    assert [(found.tick, found.follows) for found in audit.differences] == [(2, None), (3, 2), (4, 2)]
+    assert (audit.following, audit.first_taint, audit.ticks, audit.is_over) == (4, 2, 6, False)
+
+
 def test_decision_forged_beside_an_accepted_difference_is_found() -> None:
     """The carried gap excuses the state hash of a seal, and no other byte."""
     audit = Audit()
@@ -320,3 +337,48 @@ def test_audit_of_a_hopeless_log_ends_early() -> None:
     assert (len(audit.differences), audit.is_over) == (MAX_DIFFERENCES, True)
     assert audit.ticks < len(driver.accepted)
     assert [found.tick for found in audit.unrepaired()[:3]] == [1, 2, 3]
+
+
+# ── what approvers accepted, and nothing beside it ────────────────────────────────────────────────────────────────────
+
+SEALED, FOLDED, ROOT = a_digest("sealed"), a_digest("folded"), a_digest("inputs")
+ACCEPTED = Repair(5, 6, "ada", "a test", SEALED, FOLDED, ROOT)
+FOUND = Difference(5, "differs", SEALED, FOLDED, input_root=ROOT)
+GIVEN_UP = replace(ACCEPTED, at_tick=5, abandoned=Head(tick=9, offset=90, hash=a_digest("9")))
+
+
+@pytest.mark.parametrize(
+    ("found", "repair", "covered"),
+    [
+        (FOUND, ACCEPTED, True),
+        (replace(FOUND, tick=4), ACCEPTED, False),
+        (replace(FOUND, sealed=a_digest("other")), ACCEPTED, False),
+        (replace(FOUND, folded=a_digest("other")), ACCEPTED, False),
+        (replace(FOUND, input_root=a_digest("other")), ACCEPTED, False),
+        (FOUND, GIVEN_UP, False),
+        (replace(FOUND, folded=SEALED), replace(ACCEPTED, folded_state_hash=SEALED), False),
+        (replace(FOUND, folded=SEALED, inputs_differ=True), replace(ACCEPTED, folded_state_hash=SEALED), True),
+        (replace(FOUND, abandoned=5), GIVEN_UP, False),
+        (replace(FOUND, abandoned=6), GIVEN_UP, True),
+        (replace(FOUND, abandoned=9), GIVEN_UP, True),
+        (replace(FOUND, abandoned=10), GIVEN_UP, False),
+        (replace(FOUND, abandoned=6), ACCEPTED, False),
+    ],
+    ids=[
+        "the very one", "another tick", "another seal", "another fold", "other inputs", "a head was given up", "nothing to accept", "inputs alone",
+        "a head below what was given up", "the first tick that was given up", "the last", "one above it", "no head was given up",
+    ],
+)  # fmt: skip
+def test_repair_covers_what_it_names(found: Difference, repair: Repair, *, covered: bool) -> None:
+    assert found.is_covered_by(repair) is covered
+    assert unrepaired([found], [repair]) == ([] if covered else [found])
+
+
+def test_what_stands_for_itself_comes_first_and_so_does_what_follows_from_an_accepted_one() -> None:
+    first, after, alone = replace(FOUND, tick=5), replace(FOUND, tick=6, follows=5), replace(FOUND, tick=7)
+    assert unrepaired([after, alone, first], []) == [first, alone, after]
+    assert unrepaired([alone, after, first], [ACCEPTED]) == [after, alone]
+
+
+def test_verdict_is_the_worst_of_what_is_true() -> None:
+    assert [outcome_of([FOUND], [ACCEPTED], 1), outcome_of([], [ACCEPTED], 1), outcome_of([], [], 1), outcome_of([], [], 0)] == [1, 3, 4, 0]

@@ -66,6 +66,33 @@ def test_missing_record_is_named_and_the_ticks_behind_it_are_judged(life: TickDr
     assert outcome(audit) is Outcome.DIFFERS
 
 
+@pytest.mark.parametrize(
+    ("gone", "where"),
+    [
+        ({1}, "before offset {1}"), ({2}, "at offset {1}"), ({2, 3}, "between offsets {0} and {3}"), ({6}, "at offset {5}"),
+        ({5, 6}, "between offsets {3} and {6}"), (set(range(1, 7)), "before offset {6}"),
+    ],
+)  # fmt: skip
+def test_missing_record_is_placed_by_its_neighbours(life: TickDriver, gone: set[int], where: str) -> None:
+    victim = life.accepted[VICTIM - 1]
+    offsets = [*(record.offset for record in victim.records), victim.offset]
+    lost = {record.offset for record in victim.records if record.seq in gone}
+    log = [record for record in stored_log(life) if record.topic != RUNS or record.offset not in lost]
+    (found,) = audited(log).unrepaired()
+    assert found.what.endswith(f" is missing: it stood {where.format(*offsets)}")
+
+
+@pytest.mark.parametrize("tick", [1, VICTIM])
+def test_audit_goes_on_right_behind_the_seal_of_a_damaged_tick(life: TickDriver, tick: int) -> None:
+    audit = Audit()
+    for record in without_decision(life, stored_log(life), tick):
+        audit.take(record)
+        audit.advance()
+    seal = life.accepted[tick - 1]
+    assert audit.go_on_behind() == audit.positions[RUNS, 0] == seal.offset + 1
+    assert audit.chain.head == seal.head
+
+
 def test_edited_record_is_named_and_the_ticks_behind_it_are_judged(life: TickDriver) -> None:
     victim = decision_of(life, VICTIM)
     log = [
@@ -124,6 +151,26 @@ def test_edited_last_seal_is_no_junk(life: TickDriver) -> None:
     ]  # fmt: skip
     (found,) = audited(log).unrepaired()
     assert found.tick == 12
+    assert "its own hash is wrong" in found.what
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_damaged_seal_without_its_records_is_a_difference_where_it_names_the_head(life: TickDriver, *, follows: bool) -> None:
+    """Whoever names the head knew it; what names another one and has no records is junk like any other."""
+    head = life.chain.head if follows else Head(tick=12, offset=0, hash=a_digest("elsewhere"))
+    seal = a_seal(head, [], "damaged")
+    damaged = replace(seal, offset=len(life.runs), value=seal.value.replace(b'"evaluated":0', b'"evaluated":1'))
+    found = audited([*stored_log(life), run_record(damaged)]).unrepaired()
+    assert [(one.tick, "the chain stops" in one.what) for one in found] == ([(13, True)] if follows else [])
+
+
+def test_junk_behind_a_damaged_seal_hides_nothing(life: TickDriver) -> None:
+    """The first refusal of a tick is the one that is told."""
+    end, seal = len(life.runs), a_seal(life.chain.head, [], "damaged")
+    damaged = replace(seal, offset=end, value=seal.value.replace(b'"evaluated":0', b'"evaluated":1'))
+    junk = Stored(RUNS, 0, end + 1, b"{}", b"k", 0, junk_seal(13))
+    (found,) = audited([*stored_log(life), run_record(damaged), junk]).unrepaired()
+    assert found.tick == 13
     assert "its own hash is wrong" in found.what
 
 

@@ -3,20 +3,23 @@
 Source: R-A3.3, R-A3.4, R-A4.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from autonomy.errors import Broken
-from autonomy.values import Cause, JobType, Reason, ZeroJobs
+from autonomy.events import StageChanged
+from autonomy.values import NEXT_STAGE, Cause, Drift, JobStatus, JobType, PromotionGate, Reason, Stage, Verdict, ZeroJobs
+from planner import promotion_gates
 from planner import tick as ticks
-from planner.check import check, contradictions
+from planner.check import check, check_step_up, contradictions
 from planner.decide import Plan, decide
-from planner.entities import Failure, Pause
+from planner.entities import Drifted, Evidence, Failure, Paper, Pause
 from planner.state import State
 from planner.view import View, build_view
-from support.builders import NOON_MS, a_bot, a_digest, a_live_job, a_policy, a_state, an_id, ended
+from support.builders import NOON_MS, a_bot, a_digest, a_live_job, a_policy, a_state, an_id, ended, figures
 from support.changes import replace
 from support.ticks import TickDriver
 
@@ -129,6 +132,15 @@ def test_plan_of_another_state_is_found(fault: str, change: Callable[[State], No
     assert not any(fault in line for line in check(sound()[0], sound()[1], view))
 
 
+def test_job_under_cancel_takes_no_place() -> None:
+    state = a_state(a_bot("a"), a_bot("b"), policy=a_policy(research={"concurrency": 1, "queue_ahead": 0}))
+    a_live_job(state, "b", status=JobStatus.RUNNING, cancel=Cause.CANCELLED_BY_OPERATOR)
+    view = build_view(state, NOON_MS)
+    plan = decide(state, view)
+    assert [decision.bot_id for decision in plan.granted] == ["a"]
+    assert check(plan, state, view) == []
+
+
 def test_plan_with_a_fault_is_never_published(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = TickDriver()
     driver.register("aapl-sma")
@@ -157,3 +169,126 @@ def test_runner_that_vanished_after_the_plan_is_found() -> None:
     state.runners.drop(an_id("runner-1"))
     found = check(plan, state, build_view(state, NOON_MS))
     assert any("no live runner offers" in line for line in found)
+
+
+# ── a step up: the check and the gates measure alike, up to each limit ────────────────────────────────────────────────
+
+
+def a_graduate(stage: Stage = Stage.LAB, age_bars: int = 0, **measured: Any) -> State:
+    """One bot with evidence of what it is now."""
+    state = a_state(a_bot(stage=stage))
+    view = build_view(state, NOON_MS)
+    fingerprint, bars = view.fingerprint(state.bots.rows["aapl-sma"]), view.data["AAPL"].bars
+    evidence = Evidence(an_id("refresh"), fingerprint, a_digest("AAPL"), 0, bars - age_bars, NOON_MS, figures(**measured))
+    put_bot(state, "aapl-sma", evidence=evidence)
+    return state
+
+
+def a_step_up(state: State) -> StageChanged:
+    """The bot's step to the next stage."""
+    stage = state.bots.rows["aapl-sma"].stage
+    return StageChanged(
+        event_id=an_id("move"), bot_id="aapl-sma", from_stage=stage, to_stage=NEXT_STAGE[stage], reason_code="PROMOTED", actor="ada",
+        recommendation_id=an_id("recommendation"), evidence_job=an_id("refresh"), approved_by=("ada",),
+    )  # fmt: skip
+
+
+def lacks(state: State) -> list[str]:
+    """What the check finds against the step."""
+    return [line.removeprefix("aapl-sma goes up without ") for line in check_step_up(a_step_up(state), state, NOON_MS)]
+
+
+def verdicts(state: State) -> dict[PromotionGate, Verdict]:
+    """What the gates say that do not pass."""
+    bot = state.bots.rows["aapl-sma"]
+    found = zip(promotion_gates.gates_of(bot.stage), promotion_gates.verdicts(bot, build_view(state, NOON_MS)), strict=True)
+    return {code: verdict for code, verdict in found if verdict is not Verdict.PASS}
+
+
+@pytest.mark.parametrize(
+    ("figure", "limit", "beyond", "gate"),
+    [
+        ("sharpe", 0.3, 0.2999, PromotionGate.BASELINE_PASSED), ("trades", 30, 29, PromotionGate.MIN_TRADES),
+        ("max_drawdown", 0.35, 0.3501, PromotionGate.DRAWDOWN), ("deflated_sharpe", 0.95, 0.9499, PromotionGate.DEFLATED_SHARPE),
+        ("overfitting", 0.5, 0.5001, PromotionGate.OVERFITTING), ("out_of_sample_sharpe", 0.75, 0.7499, PromotionGate.OUT_OF_SAMPLE),
+        ("bars_per_trade", 2.0, 1.9999, PromotionGate.REALISM), ("exposure", 0.02, 0.0199, PromotionGate.REALISM),
+        ("exposure", 1.0, 1.0001, PromotionGate.REALISM), ("stress_worst_sharpe", 0.0, -0.0001, PromotionGate.REALISM),
+        ("look_ahead_ok", True, False, PromotionGate.REALISM), ("synthetic", False, True, PromotionGate.REALISM),
+        ("costs_bps", 0.0001, 0.0, PromotionGate.REALISM),
+    ],
+)  # fmt: skip
+def test_check_and_gates_let_a_figure_pass_up_to_its_limit(figure: str, limit: float, beyond: float, gate: PromotionGate) -> None:
+    at = a_graduate(**{figure: limit})
+    assert (lacks(at), verdicts(at)) == ([], {})
+    over = a_graduate(**{figure: beyond})
+    assert (lacks(over), verdicts(over)) == ([gate.value], {gate: Verdict.FAIL})
+
+
+@pytest.mark.parametrize("unknown", [None, math.nan], ids=["none", "no number"])
+@pytest.mark.parametrize(
+    ("figure", "gate"),
+    [
+        ("sharpe", PromotionGate.BASELINE_PASSED), ("deflated_sharpe", PromotionGate.DEFLATED_SHARPE),
+        ("overfitting", PromotionGate.OVERFITTING), ("out_of_sample_sharpe", PromotionGate.OUT_OF_SAMPLE),
+        ("bars_per_trade", PromotionGate.REALISM), ("stress_worst_sharpe", PromotionGate.REALISM),
+    ],
+)  # fmt: skip
+def test_check_and_gates_let_no_figure_pass_that_is_unknown(figure: str, gate: PromotionGate, unknown: float | None) -> None:
+    state = a_graduate(**{figure: unknown})
+    assert (lacks(state), verdicts(state)) == ([gate.value], {gate: Verdict.INCONCLUSIVE})
+
+
+@pytest.mark.parametrize(("changes", "where"), [({"stage": Stage.PAPER}, "PAPER"), ({"hold": "an inquiry"}, "LAB and on hold")])
+def test_step_from_where_the_bot_is_not_is_found_and_so_is_one_of_a_held_bot(changes: dict[str, Any], where: str) -> None:
+    state = a_graduate()
+    moved = a_step_up(state)
+    put_bot(state, "aapl-sma", **changes)
+    assert f"aapl-sma is in {where}" in check_step_up(moved, state, NOON_MS)
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "passes"),
+    [
+        (-1.0, 0.5, True), (0.0, 0.5, True), (0.0, 0.4999, False), (0.4, 0.5, True), (0.4, 0.4999, False), (1.2, 0.6, True),
+        (1.2, 0.5999, False), (None, 9.0, False),
+    ],
+)  # fmt: skip
+def test_check_and_gates_ask_for_the_same_share_of_the_in_sample_sharpe(inside: float | None, outside: float, *, passes: bool) -> None:
+    state = a_graduate(in_sample_sharpe=inside, out_of_sample_sharpe=outside)
+    lack = [] if passes else [PromotionGate.OUT_OF_SAMPLE]
+    assert (lacks(state), list(verdicts(state))) == ([gate.value for gate in lack], lack)
+
+
+@pytest.mark.parametrize(("age_bars", "stands"), [(-1, False), (0, True), (20, True), (21, False)])
+def test_check_and_gates_let_evidence_stand_up_to_its_age(age_bars: int, *, stands: bool) -> None:
+    state = a_graduate(age_bars=age_bars)
+    assert lacks(state) == ([] if stands else ["young evidence"])
+    assert set(verdicts(state).values()) == (set() if stands else {Verdict.INCONCLUSIVE})
+
+
+def on_trial(traded: int = 20, behind: int = 5, session: str = "session", drift: Drift = Drift.CONSISTENT) -> State:
+    """A bot in PAPER whose session trades, as compared with the engine."""
+    state = a_graduate(Stage.PAPER)
+    a_live_job(state, "aapl-sma", status=JobStatus.RUNNING, job_type=JobType.RUNNER_START)
+    data = build_view(state, NOON_MS).data["AAPL"]
+    last = data.bars - 1 - behind
+    paper = Paper(an_id("session"), data.days[last - traded], bar=traded, last_day=data.days[last], traded_bars=traded + 7, counted_from=7)
+    put_bot(state, "aapl-sma", paper=paper, drift=Drifted(an_id("refresh"), an_id(session), drift, ()))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("trial", "lack", "gate", "verdict"),
+    [
+        ({"traded": 19}, "20 traded bars", PromotionGate.RUNNER_HEALTHY, Verdict.INCONCLUSIVE),
+        ({"behind": 6}, "a runner that keeps up", PromotionGate.RUNNER_HEALTHY, Verdict.FAIL),
+        ({"drift": Drift.MAJOR}, "a session that does not drift", PromotionGate.DRIFT, Verdict.FAIL),
+        ({"drift": Drift.INCONCLUSIVE}, "a session that does not drift", PromotionGate.DRIFT, Verdict.INCONCLUSIVE),
+        ({"session": "another"}, "a session that does not drift", PromotionGate.DRIFT, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_check_and_gates_measure_the_session_alike(trial: dict[str, Any], lack: str, gate: PromotionGate, verdict: Verdict) -> None:
+    for sound_one in (on_trial(), on_trial(drift=Drift.MINOR)):
+        assert (lacks(sound_one), verdicts(sound_one)) == ([], {})
+    state = on_trial(**trial)
+    assert (lacks(state), verdicts(state)) == ([lack], {gate: verdict})

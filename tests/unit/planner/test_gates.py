@@ -175,3 +175,10 @@ def test_fingerprint_survives_the_last_runners_restart() -> None:
     state.runners.drop(an_id("runner-1"))
     view = build_view(state, NOON_MS)
     assert (view.fingerprint(a_bot()), view.runners) == (before, ())
+
+
+def test_stage_that_the_policy_does_not_know_asks_its_runner_for_no_gate() -> None:
+    policy = a_policy()
+    known = policy.model_copy(update={"stages": {stage: rules for stage, rules in policy.stages.items() if stage is not Stage.LIVE}})
+    state = a_state(a_bot(stage=Stage.LIVE), policy=known, runners=(capabilities(job_types=tuple(JobType)),))
+    assert found(state, JobType.RUNNER_START) == {}

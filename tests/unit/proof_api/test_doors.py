@@ -48,6 +48,11 @@ def test_roles_are_ranked_and_a_lower_one_may_less() -> None:
             assert Operator("x", own).may(needed) == (RANK[own] >= RANK[needed])
 
 
+@pytest.mark.parametrize(("own", "may"), [("viewer", {"viewer"}), ("operator", {"viewer", "operator"}), ("approver", set(ROLES))])
+def test_each_role_may_what_it_may_and_nothing_above_it(own: Role, may: set[Role]) -> None:
+    assert {needed for needed in ROLES if Operator("x", own).may(needed)} == may
+
+
 def test_a_changed_file_counts_at_the_next_question(tmp_path: Path) -> None:
     path = tmp_path / "operators.json"
     known = operators(path, ("operator", "old"))

@@ -122,6 +122,9 @@ TABLE: list[tuple[str, LogFacts, ReadFacts, int, str, str | None, dict[str, str]
      "TICKING", {"probe": "down"}, "no probe of the proof API"),
     ("it has just started", replace(SILENT, probe_age_ms=None), replace(READ, waited_ms=5_000), 200, "fresh", "TICKING", {"probe": "unknown"}, ""),
     ("another process says its probe", SILENT, READ, 200, "fresh", "TICKING", {"probe": "down"}, UNSAID),
+    ("its last probe was 5 s ago", replace(LOG, probe_age_ms=5_000), READ, 200, "fresh", "TICKING", {}, ""),
+    ("its last probe was over 5 s ago", replace(LOG, probe_age_ms=5_001), READ, 200, "fresh", "TICKING", {"probe": "down"},
+     "no probe of the proof API was acknowledged for 5.0 s"),
     ("it says probes again", replace(SILENT, probe_age_ms=10, unapplied_probe_ms=10), replace(READ, probe_age_ms=40_300), 200, "fresh", "TICKING",
      {}, ""),
     ("no probe is said, ticks are not applied", replace(SILENT, unapplied_ms=6_000), replace(READ, probe_age_ms=40_300), 200, "unverified", "TICKING",
@@ -168,6 +171,7 @@ def test_keys_are_always_the_same_and_the_unknown_is_null(log: LogFacts, read: R
     proof = proof_of(judgement, log, read, NOW)
     assert list(proof) == list(proof_of(judge(LOG, READ, NOW), LOG, READ, NOW))
     assert list(judgement.checks) == ["kafka", "postgres", "projection", "planner", "runners", "probe", "chain", "clock", "canary"]
+    assert (proof["status"], proof["verdict"], proof["reason"]) == (judgement.status, judgement.verdict, judgement.reason or None)
     assert proof["failing"] == [name for name, said in judgement.checks.items() if said not in {"ok", "off", "unknown"}]
     assert bool(proof["failing"]) or judgement.code == 200, "what is not answered has a check that failed"
     for keys in (AUTONOMY_KEYS, JOBS_KEYS):
