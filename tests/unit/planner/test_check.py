@@ -4,7 +4,8 @@ Source: R-A3.3, R-A3.4, R-A4.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -174,8 +175,9 @@ def test_runner_that_vanished_after_the_plan_is_found() -> None:
 # ── a step up: the check and the gates measure alike, up to each limit ────────────────────────────────────────────────
 
 
-def a_graduate(stage: Stage = Stage.LAB, age_bars: int = 0, **measured: Any) -> State:
+def a_graduate(stage: Stage = Stage.LAB, age_bars: int = 0, measures: Mapping[str, Any] = MappingProxyType({}), **measured: Any) -> State:
     """One bot with evidence of what it is now."""
+    measured = {**measures, **measured}
     state = a_state(a_bot(stage=stage))
     view = build_view(state, NOON_MS)
     fingerprint, bars = view.fingerprint(state.bots.rows["aapl-sma"]), view.data["AAPL"].bars
@@ -218,9 +220,9 @@ def verdicts(state: State) -> dict[PromotionGate, Verdict]:
     ],
 )  # fmt: skip
 def test_check_and_gates_let_a_figure_pass_up_to_its_limit(figure: str, limit: float, beyond: float, gate: PromotionGate) -> None:
-    at = a_graduate(**{figure: limit})
+    at = a_graduate(measures={figure: limit})
     assert (lacks(at), verdicts(at)) == ([], {})
-    over = a_graduate(**{figure: beyond})
+    over = a_graduate(measures={figure: beyond})
     assert (lacks(over), verdicts(over)) == ([gate.value], {gate: Verdict.FAIL})
 
 
@@ -234,7 +236,7 @@ def test_check_and_gates_let_a_figure_pass_up_to_its_limit(figure: str, limit: f
     ],
 )  # fmt: skip
 def test_check_and_gates_let_no_figure_pass_that_is_unknown(figure: str, gate: PromotionGate, unknown: float | None) -> None:
-    state = a_graduate(**{figure: unknown})
+    state = a_graduate(measures={figure: unknown})
     assert (lacks(state), verdicts(state)) == ([gate.value], {gate: Verdict.INCONCLUSIVE})
 
 
