@@ -12,7 +12,14 @@ from proof_api.problems import Problem, declared
 
 router = APIRouter()
 JSON = "application/json"
-SCHEMA_JSON = "application/schema+json"
+
+
+class SchemaResponse(Response):
+    """A JSON Schema."""
+
+    media_type = "application/schema+json"
+
+
 Wire = Annotated[str, Path(max_length=100, description="a record's `type`, as bot-decision.v1")]
 
 
@@ -38,10 +45,13 @@ async def schemas() -> Response:
     return Response(orjson.dumps({"items": items}), media_type=JSON)
 
 
-@router.get("/api/schemas/{wire}", tags=["contract"], summary="JSON Schema of a record's data", responses=declared(404))
+@router.get(
+    "/api/schemas/{wire}", tags=["contract"], summary="JSON Schema of a record's data", response_class=SchemaResponse,
+    responses=declared(404, 422),
+)  # fmt: skip
 async def schema(wire: Wire, *, whole: bool = False) -> Response:
     """Of `data`, whose `$id` is the record's `dataschema`; with `whole` of the record's whole value."""
     kind = BY_WIRE.get(wire)
     if kind is None:
         raise Problem(404, "NOT_FOUND", "There is no such kind of record", "GET /api/schemas lists all")
-    return Response(orjson.dumps(record_schema(kind) if whole else data_schema(kind)), media_type=SCHEMA_JSON)
+    return SchemaResponse(orjson.dumps(record_schema(kind) if whole else data_schema(kind)))
