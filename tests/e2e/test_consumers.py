@@ -15,6 +15,7 @@ import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,9 @@ def everything(stack: RunningStack, topics: Sequence[str]) -> list[Any]:
         finally:
             await consumer.stop()
 
-    return asyncio.run(read())
+    # Playwright's loop runs in this thread, once a test before this one opened a page.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, read()).result()
 
 
 def get(stack: RunningStack, path: str) -> Any:

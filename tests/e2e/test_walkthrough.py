@@ -1,17 +1,18 @@
 """README's walkthrough on the whole stack: dry run, revert, proof pack; nothing is arranged for the pack.
 
-Comes last: afterwards the whole fleet is in LAB. Source: R-C2.1, R-C3.1, R-D1 to R-D4.
+On a stack of its own: afterwards the whole fleet is in LAB. Source: R-C2.1, R-C3.1, R-D1 to R-D4.
 """
 
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2e.conftest import ROOT, RunningStack
+from e2e.conftest import ROOT, RunningStack, a_stack
 from support.platform import wait_for
 
 pytestmark = pytest.mark.timeout(300)
@@ -35,22 +36,29 @@ def proof_pack(stack: RunningStack, folder: Path, wait_s: float) -> "subprocess.
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=wait_s + 60, cwd=ROOT, check=False)
 
 
-def test_walkthrough_from_dry_run_to_proof_pack(running_stack: RunningStack, tmp_path: Path) -> None:
-    plan = told(running_stack, "revert")
+@pytest.fixture
+def own_stack(tmp_path: Path) -> Iterator[RunningStack]:
+    (tmp_path / "stack").mkdir()
+    with a_stack(tmp_path / "stack") as found:
+        yield found
+
+
+def test_walkthrough_from_dry_run_to_proof_pack(own_stack: RunningStack, tmp_path: Path) -> None:
+    plan = told(own_stack, "revert")
     # Negative control: with bots beyond LAB the pack is not made, and says what is missing.
-    early = proof_pack(running_stack, tmp_path / "early", 2)
+    early = proof_pack(own_stack, tmp_path / "early", 2)
     assert early.returncode == 1
     assert "every bot in LAB" in early.stderr
     assert not (tmp_path / "early").exists()
 
     for pinned in plan["pinned"]["bots"]:
-        assert autonomy(running_stack, "unpin", pinned["botId"]).returncode == 0
-    wait_for("bots to revert", lambda: told(running_stack, "revert")["expectedCount"] > 0)
-    plan = told(running_stack, "revert")
-    done = autonomy(running_stack, "revert", "--apply", "--yes", str(plan["expectedCount"]), "--reason", "the walkthrough")
+        assert autonomy(own_stack, "unpin", pinned["botId"]).returncode == 0
+    wait_for("bots to revert", lambda: told(own_stack, "revert")["expectedCount"] > 0)
+    plan = told(own_stack, "revert")
+    done = autonomy(own_stack, "revert", "--apply", "--yes", str(plan["expectedCount"]), "--reason", "the walkthrough")
     assert done.returncode == 0, done.stdout + done.stderr
 
-    made = proof_pack(running_stack, tmp_path / "pack", 150)
+    made = proof_pack(own_stack, tmp_path / "pack", 150)
     assert made.returncode == 0, made.stdout + made.stderr
     names = {path.name for path in (tmp_path / "pack").iterdir()}
     assert {"index.html", "bots-page.png", "autonomy.json", "jobs.json", "audit.txt", "d3-stage-reverts.txt", "versions.json"} <= names
