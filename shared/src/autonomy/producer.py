@@ -147,12 +147,17 @@ async def discard(producer: AIOKafkaProducer) -> None:
 class Producer:
     """An idempotent producer for good: whatever becomes of one client, the next record finds a live one.
 
+    A client that is let go forgets the batches that were on their way to a broker: whoever waits for one would wait for ever, in silence.
+    So nobody waits for a client's own future, and all that are open end with the client that had them.
+
     Attributes:
         maker: the client that was live last; builders of batches come from it, they belong to no client.
+        open_answers: what somebody may wait for, and the client that it is to come from.
     """
 
     renewed: Renewed[AIOKafkaProducer]
     maker: AIOKafkaProducer
+    open_answers: "dict[asyncio.Future[Any], AIOKafkaProducer]" = field(default_factory=dict)
 
     @classmethod
     async def open(cls, build: Callable[[], Awaitable[AIOKafkaProducer]]) -> Self:
@@ -200,19 +205,46 @@ class Producer:
         except NOT_TAKEN:
             raise
         except KafkaError as refusal:
-            self.renewed.renew(client, refusal)
+            self._renew(client, refusal)
             raise
-        future.add_done_callback(lambda done: self._heard(client, done))
-        self._look(client, future, LOOKS)
-        return future
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.open_answers[answer] = client
+        answer.add_done_callback(self._answered)
+        future.add_done_callback(lambda done: self._heard(client, done, answer))
+        self._look(client, answer, LOOKS)
+        if client is not self.renewed.client:  # it was let go while it took the batch
+            self._give_up(client)
+        return answer
 
-    def _heard(self, client: AIOKafkaProducer, done: "asyncio.Future[Any]") -> None:
+    def _heard(self, client: AIOKafkaProducer, done: "asyncio.Future[Any]", answer: "asyncio.Future[Any]") -> None:
         if done.cancelled():
             return
-        if (fault := done.exception()) is not None:
-            self.renewed.renew(client, fault)
+        fault = done.exception()
+        if not answer.done():
+            if fault is None:
+                answer.set_result(done.result())
+            else:
+                answer.set_exception(fault)
+        if fault is not None:
+            self._renew(client, fault)
         elif client is self.renewed.client:
             self.renewed.problem = ""
+
+    def _answered(self, answer: "asyncio.Future[Any]") -> None:
+        del self.open_answers[answer]
+        if not answer.cancelled():
+            answer.exception()  # nobody waits for a pulse
+
+    def _renew(self, client: AIOKafkaProducer, fault: BaseException) -> None:
+        self.renewed.renew(client, fault)
+        if client is not self.renewed.client:
+            self._give_up(client)
+
+    def _give_up(self, client: AIOKafkaProducer) -> None:
+        """What a client that was let go had on its way is unknown, for good."""
+        for answer, of in list(self.open_answers.items()):
+            if of is client and not answer.done():
+                answer.set_exception(KafkaTimeoutError("unknown: the producer was replaced before the broker answered"))
 
     def _look(self, client: AIOKafkaProducer, future: "asyncio.Future[Any]", left: int) -> None:
         if future.done() or client is not self.renewed.client:
@@ -220,4 +252,4 @@ class Producer:
         if left:
             asyncio.get_running_loop().call_later(LOOK_S, self._look, client, future, left - 1)
         else:
-            self.renewed.renew(client, KafkaTimeoutError(f"no answer to a batch for {UNRESOLVED_S:.0f} s"))
+            self._renew(client, KafkaTimeoutError(f"no answer to a batch for {UNRESOLVED_S:.0f} s"))
