@@ -132,7 +132,9 @@ def walked(http: httpx.Client, first: str, most: int = 150) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("cut_off", [False, True], ids=["the path is kept", "the path is cut off"])
+@pytest.mark.parametrize(
+    "cut_off", [pytest.param(False, id="the path is kept"), pytest.param(True, id="the path is cut off", marks=pytest.mark.long)]
+)
 def test_the_page_works_below_a_path(nginx: str, running_stack: RunningStack, browser: Browser, tmp_path: Path, *, cut_off: bool) -> None:
     with proxied(nginx, running_stack, tmp_path, cut_off=cut_off) as at:
         with client(at) as http:

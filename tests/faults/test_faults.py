@@ -150,6 +150,7 @@ def test_a_frozen_leader_comes_back_and_forks_nothing(platform: Platform) -> Non
     assert roles
 
 
+@pytest.mark.long
 def test_a_killed_broker_comes_back_with_every_acknowledged_record(database: Database, tmp_path: Path) -> None:
     with a_broker(tmp_path) as broker:
         make_topics(broker.bootstrap)

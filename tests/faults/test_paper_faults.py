@@ -94,6 +94,7 @@ def test_a_killed_runners_session_goes_on_elsewhere_after_its_last_bar(platform:
     assert [mark.bar for mark in after.all_marks(order)] == [mark.bar for mark in marks], "a bar was taken twice"
 
 
+@pytest.mark.long
 def test_a_frozen_runner_that_wakes_says_no_bar_that_counts(platform: Platform, planner: HandPlanner) -> None:
     frozen = a_runner(platform, planner)
     (order,) = planner.say(a_paper_order())

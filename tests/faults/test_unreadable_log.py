@@ -100,6 +100,7 @@ def test_any_codec_of_a_foreign_producer_and_of_the_broker_is_read(platform: Pla
     assert code == 0, words
 
 
+@pytest.mark.long
 def test_a_damaged_batch_halts_with_one_sentence_that_every_part_says_until_it_is_mended(own_platform: Platform) -> None:
     platform, broker = own_platform, own_platform.broker
     append_packed(broker.bootstrap, JOBS, 3, FOREIGN, "zstd")
