@@ -13,20 +13,8 @@ from pathlib import Path
 from benchmarks.measure import Measure, context
 
 NAMES = (
-    "decide",
-    "backtest",
-    "evolution",
-    "runner",
-    "tick",
-    "audit",
-    "cold",
-    "projection",
-    "busiest",
-    "dispatch",
-    "proof",
-    "page",
-    "start",
-)
+    "decide", "backtest", "evolution", "runner", "tick", "audit", "cold", "projection", "busiest", "dispatch", "proof", "page", "start",
+)  # fmt: skip
 """In the order of a run; `start` also measures memory."""
 
 

@@ -13,8 +13,8 @@ from typing import Final
 from aiokafka import TopicPartition
 
 from autonomy.events import RunnerHeartbeat
-from autonomy.kafka import Outgoing, append_batch, build_producer
-from autonomy.topics import DEFAULT_PARTITIONS, PULSE, RUNNERS, RUNS
+from autonomy.kafka import Outgoing, Sender, append_batch, build_producer
+from autonomy.topics import DEFAULT_PARTITIONS, RUNNERS, RUNS
 from autonomy.values import partition_of
 from benchmarks.fleet import an_id
 from benchmarks.logs import Log
@@ -47,12 +47,12 @@ class QuietLog(Log):
                 partition_of(runner, DEFAULT_PARTITIONS),
             )  # fmt: skip
 
-    async def flush(self, producer: object, sent: dict[tuple[str, int], int]) -> None:
+    async def flush(self, producer: Sender, sent: dict[tuple[str, int], int]) -> None:
         """Append what is new."""
         for place, records in self.records.items():
             first = sent.get(place, 0)
             for begin in range(first, len(records), PART):
-                await append_batch(producer, *place, records[begin : begin + PART])  # type: ignore[arg-type] # a client
+                await append_batch(producer, *place, records[begin : begin + PART])
             records[first:] = [GONE] * (len(records) - first)
             sent[place] = len(records)
 
@@ -94,9 +94,7 @@ async def start(bootstrap: str, folder: Path | None, head: int) -> float:
     settings = PlannerSettings(kafka=bootstrap, snapshots=folder)
     planner = await process.build_planner(settings, an_id("cold"))
     try:
-        ends = await planner.reader.ends(
-            [RUNS, *[topic for topic in {place.topic for place in planner.reader.positions} if topic != PULSE]]
-        )
+        ends = await planner.reader.ends([RUNS, RUNNERS])
         planner.old_chain = {RUNS: ends[RUNS]}
         while planner.chain.head.tick < head or planner.accepted or not planner.reader.reached({RUNNERS: ends[RUNNERS]}):
             await planner.turn(50)

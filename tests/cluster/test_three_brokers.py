@@ -5,8 +5,6 @@ One platform for all cases, on three brokers with replication 3 and two in sync.
 Source: R-F10; S1 to S12.
 """
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.cluster import SIZE, Cluster
-from support.log import audit
+from support.log import audit, audit_verify
 from support.platform import Platform, a_platform, fleet, quick_policy, wait_for
 from support.servers import Database
 
@@ -78,10 +76,7 @@ def whole(cluster: Cluster, platform: Platform) -> None:
 
 def kept(platform: Platform, cluster: Cluster) -> None:
     """Nothing lost, nothing doubled, and every decision is the code's."""
-    done = subprocess.run(
-        [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", cluster.bootstrap],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    done = audit_verify(cluster.bootstrap, timeout_s=300)
     assert done.returncode == 0, done.stdout + done.stderr
     audit(cluster.bootstrap).check()
     assert all(service.alive for service in platform.services)

@@ -22,11 +22,11 @@ from typing import Any
 import jsonschema_rs
 import psycopg
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from autonomy.envelope import CONTENT_TYPE
 from autonomy.topics import TOPICS
 from e2e.conftest import ROOT, RunningStack
+from support.log import records_of
 from support.platform import wait_for
 
 pytestmark = pytest.mark.servers
@@ -74,21 +74,7 @@ def everything(stack: RunningStack, topics: Sequence[str]) -> list[Any]:
     """All that stands in the topics now."""
 
     async def read() -> list[Any]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=servers(stack), auto_offset_reset="earliest")
-        await consumer.start()
-        try:
-            partitions = [
-                TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions) if topic.name in topics
-            ]
-            consumer.assign(partitions)
-            ends = await consumer.end_offsets(partitions)
-            found: list[Any] = []
-            while any([await consumer.position(partition) < end for partition, end in ends.items()]):
-                for records in (await consumer.getmany(timeout_ms=500)).values():
-                    found += records
-            return found
-        finally:
-            await consumer.stop()
+        return [record async for record in records_of(servers(stack), *topics)]
 
     # Playwright's loop runs in this thread, once a test before this one opened a page.
     with ThreadPoolExecutor(1) as thread:

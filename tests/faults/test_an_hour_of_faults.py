@@ -8,8 +8,6 @@ Source: R-A5, R-G1.
 import json
 import os
 import random
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -24,8 +22,9 @@ import psycopg
 import pytest
 
 from autonomy import clock
-from e2e.conftest import ROOT, RunningStack, a_stack
+from e2e.conftest import RunningStack, a_stack
 from local_stack.supervise import Supervisor
+from support.log import audit_verify
 
 MINUTES: Final = int(os.environ.get("AUTONOMY_FAULT_MINUTES", "60"))
 SEED: Final = int(os.environ.get("AUTONOMY_FAULT_SEED", "1"))
@@ -149,10 +148,6 @@ def judge(stack: RunningStack, began: datetime, looks: list[Look]) -> list[tuple
 
 
 def audited(stack: RunningStack) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--artifacts", str(stack.folder / "artifacts")],
-        env={**stack.environment, "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{stack.environment['KAFKA_PORT']}"},
-        capture_output=True, text=True, timeout=600, check=False, cwd=ROOT,
-    )  # fmt: skip
+    done = audit_verify(f"127.0.0.1:{stack.environment['KAFKA_PORT']}", "--artifacts", str(stack.folder / "artifacts"), timeout_s=600)
     print(done.stdout[-1500:], done.stderr[-500:])
     assert done.returncode == 0

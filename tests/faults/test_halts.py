@@ -3,8 +3,6 @@
 Source: S6.
 """
 
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -17,7 +15,7 @@ from autonomy.topics import COMMANDS, PULSE, RUNS
 from autonomy_cli.acting import HALTED
 from autonomy_cli.findings import Outcome
 from support.builders import an_id
-from support.log import append, audit, runs_end, store
+from support.log import append, audit, audit_verify, runs_end, store
 from support.platform import Platform, wait_for
 from support.stored_log import Stored, stored_log
 from support.ticks import TickDriver
@@ -71,10 +69,7 @@ def test_planner_goes_on_over_edited_inputs_by_an_approvers_word_and_the_audit_s
     wait_for("the repair in the chain", lambda: platform.one("SELECT count(*) FROM chain_repairs") == 1)
     assert platform.one("SELECT count(*) FROM bots") == 2
     audit(platform.broker.bootstrap).check()
-    done = subprocess.run(
-        [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", platform.broker.bootstrap],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = audit_verify(platform.broker.bootstrap)
     assert done.returncode == Outcome.CLEAN_WITH_REPAIRS, done.stdout + done.stderr
     assert "repaired: tick 2 was accepted by tester" in done.stdout
 
@@ -102,10 +97,7 @@ def test_planner_that_starts_on_a_damaged_log_seals_nothing_and_the_audit_names_
     platform.projection()
     problem = halted(platform)["problem"]
     assert "the chain ends at tick 1, but autonomy.runs/0 has a seal of tick 2 at offset " in problem
-    done = subprocess.run(
-        [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", platform.broker.bootstrap],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = audit_verify(platform.broker.bootstrap)
     assert done.returncode == Outcome.DIFFERS, done.stdout + done.stderr
     assert "DIFFERS at tick 2: record 1 (" in done.stdout
     assert "is missing: it stood" in done.stdout
@@ -129,9 +121,6 @@ def test_planner_that_starts_without_the_tail_that_pulses_know_halts(platform: P
     problem = halted(platform)["problem"]
     assert "the log ends at tick 2 with " in problem
     assert seal.hash in problem
-    done = subprocess.run(
-        [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", platform.broker.bootstrap],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = audit_verify(platform.broker.bootstrap)
     assert done.returncode == Outcome.DIFFERS, done.stdout + done.stderr
     assert seal.hash in done.stdout

@@ -5,8 +5,6 @@ authority is read over. Nobody's own blindness is told as another's death.
 """
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from autonomy.topics import COMMANDS, JOBS, PULSE, RUNS
 from support.damage import CODECS, append_packed, batches, damage, flip, segment
-from support.log import ensure_fresh
+from support.log import audit_verify, ensure_fresh
 from support.platform import Platform, a_platform, fleet, quick_policy, wait_for
 from support.proof import Api
 from support.servers import Broker, Database, a_broker, make_topics
@@ -27,11 +25,9 @@ pytestmark = pytest.mark.servers
 FOREIGN = [b"not of this platform", b"nor this"]
 
 
-def audit_verify(bootstrap: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", bootstrap],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+def audited(bootstrap: str) -> tuple[int, str]:
+    """The code and all the words of an audit."""
+    done = audit_verify(bootstrap, timeout_s=120)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -96,7 +92,7 @@ def test_any_codec_of_a_foreign_producer_and_of_the_broker_is_read(platform: Pla
     more_ticks(platform)
     api.wait_fresh()
     assert all(service.alive for service in platform.services)
-    code, words = audit_verify(platform.broker.bootstrap)
+    code, words = audited(platform.broker.bootstrap)
     assert code == 0, words
 
 
@@ -122,7 +118,7 @@ def test_a_damaged_batch_halts_with_one_sentence_that_every_part_says_until_it_i
     assert (proof["status"], proof["verdict"]) == ("unavailable", None)
     assert proof["checks"]["planner"] != "ok"
     assert proof["checks"]["projection"] == "down"
-    code, words = audit_verify(broker.bootstrap)
+    code, words = audited(broker.bootstrap)
     assert code == 1, words
     assert sentence in words
     living = {service.name: service for service in platform.services if service.alive}
@@ -130,7 +126,7 @@ def test_a_damaged_batch_halts_with_one_sentence_that_every_part_says_until_it_i
     stopped(broker, lambda: damage(broker, JOBS, 3, 0, flip))
     api.wait_fresh(90)
     more_ticks(platform)
-    code, words = audit_verify(broker.bootstrap)
+    code, words = audited(broker.bootstrap)
     assert code == 0, words
 
 
@@ -170,7 +166,7 @@ def test_a_damaged_end_of_the_chain_is_said_by_those_who_cannot_even_begin(own_p
     ).startswith(words)
     assert planner.alive
     assert projection.alive
-    code, said = audit_verify(broker.bootstrap)
+    code, said = audited(broker.bootstrap)
     assert code == 1, said
     assert words in said
 
@@ -183,7 +179,7 @@ def test_a_truncated_log_is_said_by_every_part_as_the_audit_says_it(platform: Pl
     gone = {TopicPartition(JOBS, 3): RecordsToDelete(before_offset=2)}
     admin(platform.broker.bootstrap, lambda client: client.delete_records(gone))
     sentence = "autonomy.jobs/3 begins at 2: records were deleted"
-    code, words = audit_verify(platform.broker.bootstrap)
+    code, words = audited(platform.broker.bootstrap)
     assert code == 1
     assert sentence in words
     assert reason(api, sentence)["checks"]["chain"] == "broken"
@@ -208,7 +204,7 @@ def test_a_topic_of_record_that_is_made_anew_is_said_and_nobody_loops(platform: 
     assert "the log lost records" in reason(api, "the log lost records")["reason"]
     said = str(platform.one("SELECT problem FROM pulses WHERE role = 'stuck'"))
     assert sentence in said.split("; ")
-    code, words = audit_verify(platform.broker.bootstrap)
+    code, words = audited(platform.broker.bootstrap)
     assert code == 1, words
     for service in platform.services:
         assert service.alive, service.name
@@ -239,5 +235,5 @@ def test_a_pulse_that_is_made_anew_costs_moments_and_no_restart(platform: Platfo
     made_anew(platform.broker.bootstrap, PULSE)
     platform.projection()
     api.wait_fresh(60)
-    code, words = audit_verify(platform.broker.bootstrap)
+    code, words = audited(platform.broker.bootstrap)
     assert code == 0, words

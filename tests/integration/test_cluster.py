@@ -23,7 +23,7 @@ from autonomy.kafka import ensure_topics
 from autonomy.kafka_access import KafkaAccess
 from autonomy.topics import COMMANDS, JOBS, PULSE, RUNS, TOPICS
 from proof_api.voice import Voice
-from support.log import fresh_topics
+from support.log import audit_verify, fresh_topics
 from support.platform import Platform, wait_for
 from support.servers import Broker, a_broker, a_cluster, free_port
 
@@ -107,8 +107,7 @@ def test_topics_that_somebody_else_made_stop_every_part_that_stands_on_them(topi
 
     wait_for("the proof says it", lambda: asked(told), 60)
     assert api.alive
-    command = [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", topics]
-    audited = subprocess.run(command, capture_output=True, text=True, check=False)
+    audited = audit_verify(topics)
     assert audited.returncode == 2
     assert words in audited.stderr
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer
@@ -14,7 +16,7 @@ from autonomy import lifecycle
 from autonomy.chain import Chain, read_record
 from autonomy.envelope import Undecodable, decode
 from autonomy.events import AnnouncementRequested, JobEnqueued, JobStarted, JobSucceeded, PlannerRun
-from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer, ensure_topics
+from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer, ensure_topics
 from autonomy.kafka_clients import client_options
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.topics import JOBS, RUNS, TOPICS
@@ -39,6 +41,23 @@ def append(bootstrap: str, topic: str, partition: int, values: Sequence[bytes], 
     asyncio.run(run())
 
 
+def audit_verify(bootstrap: str, *words: str, timeout_s: float = 60) -> "subprocess.CompletedProcess[str]":
+    """The command, as an auditor gives it."""
+    return subprocess.run(
+        [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", bootstrap, *words],
+        capture_output=True, text=True, timeout=timeout_s, check=False,
+    )  # fmt: skip
+
+
+async def records_of(bootstrap: str, *topics: str) -> AsyncIterator[Record]:
+    """All that stands in these topics now."""
+    async with await LogReader.open(bootstrap, {topic: [0] * PARTITIONS[topic] for topic in topics}) as reader:
+        ends = await reader.ends(topics)
+        while not reader.reached(ends):
+            for record in await reader.poll(500):
+                yield record
+
+
 def runs_end(bootstrap: str) -> int:
     """Where `autonomy.runs` ends."""
 
@@ -54,13 +73,10 @@ def announcement_requests(bootstrap: str) -> list[int]:
 
     async def run() -> list[int]:
         chain, found = Chain(), list[int]()
-        async with await LogReader.open(bootstrap, {RUNS: [0]}) as reader:
-            ends = await reader.ends([RUNS])
-            while not reader.reached(ends):
-                for record in await reader.poll(100):
-                    placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-                    done = None if isinstance(placed, Undecodable) else chain.feed(placed)
-                    found += [done.seal.tick] * any(one.kind == AnnouncementRequested.wire for one in done.records) if done else []
+        async for record in records_of(bootstrap, RUNS):
+            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+            done = None if isinstance(placed, Undecodable) else chain.feed(placed)
+            found += [done.seal.tick] * any(one.kind == AnnouncementRequested.wire for one in done.records) if done else []
         return found
 
     return asyncio.run(run())
@@ -157,26 +173,22 @@ def audit(bootstrap: str) -> Audit:
     async def run() -> Audit:
         found, chain, fold = Audit(), Chain(), JobFold()
         steps: list[JobStep] = []
-        starts = {RUNS: [0], JOBS: [0] * PARTITIONS[JOBS]}
-        async with await LogReader.open(bootstrap, starts) as reader:
-            ends = await reader.ends([RUNS, JOBS])
-            while not reader.reached(ends):
-                for record in await reader.poll(500):
-                    if record.topic == JOBS:
-                        received = decode(record.value, JOBS)
-                        if not isinstance(received, Undecodable):
-                            steps.append(received.event)  # type: ignore[arg-type]
-                        continue
-                    placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-                    done = None if isinstance(placed, Undecodable) else chain.feed(placed)
-                    if done is None:
-                        continue
-                    found.seals.append(done.seal)
-                    for seq, event in enumerate(done.events(), start=1):
-                        if isinstance(event, JobEnqueued):
-                            found.enqueued[event.job_id] = event
-                            fold.enqueue(lifecycle.enqueued(event, seq))
-                    fold.head_tick = done.seal.tick
+        async for record in records_of(bootstrap, RUNS, JOBS):
+            if record.topic == JOBS:
+                received = decode(record.value, JOBS)
+                if not isinstance(received, Undecodable):
+                    steps.append(received.event)  # type: ignore[arg-type]
+                continue
+            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+            done = None if isinstance(placed, Undecodable) else chain.feed(placed)
+            if done is None:
+                continue
+            found.seals.append(done.seal)
+            for seq, event in enumerate(done.events(), start=1):
+                if isinstance(event, JobEnqueued):
+                    found.enqueued[event.job_id] = event
+                    fold.enqueue(lifecycle.enqueued(event, seq))
+            fold.head_tick = done.seal.tick
 
         def changed(_: Job, after: Job, step: JobStep) -> None:
             if isinstance(step, JobStarted):

@@ -22,18 +22,30 @@ def prepare(bootstrap: str, folder: Path, replication: int | None) -> None:
     """Make the topics and the secrets that do not exist yet."""
     asyncio.run(make_topics(bootstrap, replication))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    token = secret(folder / "operator.token")
+    first_operator(folder)
     secret(folder / "session.key")
-    operators = folder / "operators.json"
-    if not operators.exists():
-        digest = hashlib.sha256(token.encode()).hexdigest()
-        write_private(operators, json.dumps([{"name": "local", "role": "approver", "sha256": digest}], indent=1))
 
 
 async def make_topics(bootstrap: str, replication: int | None) -> None:
     """Make the topics, and refuse those that somebody else made differently."""
     await ensure_topics(bootstrap, TOPICS, replication)
     await check_log(bootstrap)
+
+
+def first_operator(folder: Path) -> None:
+    """Make operator `local` where there is no operators file yet; whoever was taken out of it stays out."""
+    secret(folder / "operator.token")
+    if not (folder / "operators.json").exists():
+        add_operator(folder, "local", "approver", "operator.token")
+
+
+def add_operator(folder: Path, name: str, role: str, token_name: str) -> None:
+    """Make an operator once: a token in a file of its own, its hash in the operators file beside the others."""
+    token, operators = secret(folder / token_name), folder / "operators.json"
+    known = json.loads(operators.read_text()) if operators.exists() else []
+    if all(one["name"] != name for one in known):
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        write_private(operators, json.dumps([*known, {"name": name, "role": role, "sha256": digest}], indent=1))
 
 
 def secret(path: Path) -> str:

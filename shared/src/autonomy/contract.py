@@ -50,7 +50,6 @@ def record_schema(kind: type[Event]) -> Schema:
     }  # fmt: skip
 
 
-@cache
 def asyncapi_document() -> Schema:
     """AsyncAPI 3.0 of all topics: which records stand there, and who writes them."""
     channels: Schema = {}

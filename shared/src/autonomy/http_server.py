@@ -90,7 +90,8 @@ class Outgoing:
     linger: Callable[[], None]
     parting: bool = False
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (whatever a transport has)
+    def __getattr__(self, name: str) -> object:
+        """Whatever else a transport has."""
         return getattr(self.raw, name)
 
     def write(self, data: bytes) -> None:

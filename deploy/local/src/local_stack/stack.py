@@ -1,10 +1,8 @@
 """The whole local stack: what is in it, and how it comes up and goes down."""
 
 import asyncio
-import hashlib
 import json
 import os
-import secrets
 import shutil
 import socket
 import subprocess
@@ -23,6 +21,7 @@ from autonomy.errors import AutonomyError, Broken, Retryable
 from autonomy.kafka import ensure_topics
 from autonomy.kafka_access import KafkaAccess
 from autonomy.topics import TOPICS
+from autonomy_cli.prepare import add_operator, first_operator, secret
 from local_stack.api import look_at_api, look_at_tick, say_once
 from local_stack.database import create_database
 from local_stack.jars import ensure_jars
@@ -43,8 +42,8 @@ PASSED_ON = (
     "OTEL_", "LOG_LEVEL", "BARS_FOLDER", "RUNNER_", "EVOLUTION_", "ALLOWED_HOSTS", "AUTH_MODE", "BASE_PATH", "COOKIE_SECURE",
 )  # fmt: skip
 """Settings of the services that the environment of `make up` gives them, by how they begin."""
-PAGE_TOKEN = "bots-ui.token"  # noqa: S105 (a file's name)
-"""Of an operator that only reads."""
+PAGE_CREDENTIAL = "bots-ui.token"
+"""File with the token of an operator that only reads."""
 SERVICES = ("planner", "job-runner", "projection", "proof-api", "bots-ui")
 
 
@@ -263,7 +262,7 @@ class Stack:
             for number in range(self.settings.job_runners)
         ]
         ui_key = self.folder / "session.key"
-        reading = {"PROOF_API_TOKEN_FILE": os.environ.get("PROOF_API_TOKEN_FILE", str(self.folder / PAGE_TOKEN))}
+        reading = {"PROOF_API_TOKEN_FILE": os.environ.get("PROOF_API_TOKEN_FILE", str(self.folder / PAGE_CREDENTIAL))}
         return [
             service(
                 "planner", "planner", 20, PLANNER_HEAD_FILE=str(self.folder / "planner.head"),
@@ -291,26 +290,11 @@ class Stack:
         return f"http://127.0.0.1:{self.settings.proof_api_port}"
 
     def prepare_operators(self) -> None:
-        """Make operator `local` once, and one for the page's own reading where that needs a token."""
-        self.prepare_operator("local", "approver", "operator.token")
+        """Make operator `local` once, one for the page's own reading where that needs a token, and the key of its sessions."""
+        first_operator(self.folder)
         if self.reading_needs_a_token:
-            self.prepare_operator("bots-ui", "viewer", PAGE_TOKEN)
-        key = self.folder / "session.key"
-        if not key.exists():
-            key.touch(mode=0o600)
-            key.write_text(secrets.token_urlsafe(32))
-
-    def prepare_operator(self, name: str, role: str, token_name: str) -> None:
-        """Make an operator once: a token in the data folder, its hash in the operators file beside the others."""
-        token_file, file = self.folder / token_name, self.folder / "operators.json"
-        if not token_file.exists():
-            token_file.touch(mode=0o600)
-            token_file.write_text(secrets.token_urlsafe(32) + "\n")
-        operators = json.loads(file.read_text()) if file.exists() else []
-        if all(known["name"] != name for known in operators):
-            file.touch(mode=0o600)
-            digest = hashlib.sha256(token_file.read_text().strip().encode()).hexdigest()
-            file.write_text(json.dumps([*operators, {"name": name, "role": role, "sha256": digest}], indent=1))
+            add_operator(self.folder, "bots-ui", "viewer", PAGE_CREDENTIAL)
+        secret(self.folder / "session.key")
 
     @property
     def reading_needs_a_token(self) -> bool:

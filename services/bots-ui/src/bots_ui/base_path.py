@@ -41,7 +41,6 @@ class AtBasePath:
         if scope["type"] != "http" or not self.base:
             await self.app(scope, receive, send)
             return
-        host = Headers(scope=scope).get("host", "")
         path, raw = scope["path"], scope.get("raw_path") or scope["path"].encode()
         if path == self.base or path.startswith(f"{self.base}/"):
             scope = {**scope, "path": path[len(self.base) :] or "/", "raw_path": raw[len(self.base) :] or b"/"}
@@ -51,7 +50,7 @@ class AtBasePath:
                 headers = MutableHeaders(raw=message["headers"])
                 for name in ADDRESSES:
                     if name in headers:
-                        headers[name] = self.address(headers[name], host)
+                        headers[name] = self.address(headers[name], Headers(scope=scope).get("host", ""))
             await send(message)
 
         await self.app(scope, receive, based)

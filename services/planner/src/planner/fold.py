@@ -217,7 +217,7 @@ def _bot_after_end(bot: Bot, job: lifecycle.Job, now_ms: int, *, may_pass: bool)
 
 def _with_result(bot: Bot, live: LiveJob, step: JobSucceeded, now_ms: int, folded: Folded) -> Bot:
     if step.result is not None:
-        evidence = replace(evidence_of(step.job_id, step.result, live, now_ms), offered=live.content)
+        evidence = evidence_of(step.job_id, step.result, live, now_ms)
         bot = replace(bot, evidence=evidence, failure=None)
         if live.measure is not None and bot.paper is not None and bot.paper.session_id == live.measure.session_id:
             folded.reruns.append(Rerun(bot.id, step.job_id, live.measure, step.result.window))
@@ -239,7 +239,7 @@ def evidence_of(job_id: str, found: ResearchSummary, live: LiveJob, now_ms: int)
         stress_worst_sharpe=found.stress_worst_sharpe, look_ahead_ok=found.look_ahead_ok, synthetic=found.synthetic,
         costs_bps=live.costs_bps,
     )  # fmt: skip
-    return Evidence(job_id, found.fingerprint, found.data_sha256, live.until_day, found.bars, now_ms, figures)
+    return Evidence(job_id, found.fingerprint, found.data_sha256, live.until_day, found.bars, now_ms, figures, live.content)
 
 
 def fold_mark(state: State, mark: RunnerMarked) -> None:

@@ -45,25 +45,19 @@ def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carrie
         state.undo()
         raise
     state.keep()
-    states = f"folded state {state.hash()}, sealed {seal.state_hash}, inputs {input_root(slice_)}"
-    if unlike := unlike_inputs(seal, slice_):
-        return f"tick {seal.tick}: {states}; {unlike}"
+    fault = unlike_inputs(seal, slice_)
     gap = gap_to(seal, state)
-    if gap not in {0, carried}:
-        return f"tick {seal.tick}: {states}"
-    if gap == 0 and seal.snapshot_root not in {None, state.root()}:
-        return f"tick {seal.tick}: {states}; the sums are equal, but the root over the state is {state.root()}, sealed {seal.snapshot_root}"
-    return None
-
-
-def has_its_inputs(seal: PlannerRun, slice_: Sequence[Input]) -> bool:
-    """Whether these are the very inputs that the tick sealed."""
-    return (len(slice_), input_root(slice_)) == (seal.inputs, seal.input_root)
+    if not fault and gap == 0 and seal.snapshot_root is not None and (root := state.root()) != seal.snapshot_root:
+        fault = f"the sums are equal, but the root over the state is {root}, sealed {seal.snapshot_root}"
+    if not fault and gap in {0, carried}:
+        return None
+    states = f"tick {seal.tick}: folded state {state.hash()}, sealed {seal.state_hash}, inputs {input_root(slice_)}"
+    return f"{states}; {fault}" if fault else states
 
 
 def unlike_inputs(seal: PlannerRun, slice_: Sequence[Input]) -> str:
     """Which inputs are not those that the tick sealed, in words; empty when all are."""
-    if has_its_inputs(seal, slice_):
+    if (len(slice_), input_root(slice_)) == (seal.inputs, seal.input_root):
         return ""
     counted = f"its {len(slice_)} inputs are not the {seal.inputs} that it sealed"
     found = first_unlike(slice_, seal.input_marks)

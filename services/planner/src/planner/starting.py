@@ -36,7 +36,7 @@ async def find_start(reader: LogReader, folder: Path) -> Start | None:
         try:
             start = read_snapshot(path.read_bytes())
             start.check(await seal_at(reader, start))
-        except (RefusedSnapshot, OSError, KafkaError, TimeoutError, AutonomyError) as refusal:
+        except (AutonomyError, OSError, KafkaError, TimeoutError) as refusal:
             log.warning("snapshot %s is not used, the log is read from its beginning or an older one: %s", path.name, refusal)
             seek(reader, None)
             continue

@@ -1,5 +1,6 @@
 """The contract of the log, for readers in other languages."""
 
+from functools import cache
 from typing import Annotated
 
 import orjson
@@ -26,7 +27,13 @@ Wire = Annotated[str, Path(max_length=100, description="a record's `type`, as bo
 @router.get("/asyncapi.json", tags=["contract"], summary="AsyncAPI 3 of all topics of the log")
 async def asyncapi() -> Response:
     """Which records stand where, who writes them, and the JSON Schema of each whole record."""
-    return Response(orjson.dumps(asyncapi_document()), media_type=JSON)
+    return Response(asyncapi_bytes(), media_type=JSON)
+
+
+@cache
+def asyncapi_bytes() -> bytes:
+    """The document as it is sent: large, and the same for everybody."""
+    return orjson.dumps(asyncapi_document())
 
 
 @router.get("/api/schemas", tags=["contract"], summary="All kinds of records, with where their schemas are")
