@@ -137,7 +137,8 @@ class Planner:
         records, place = await self.reader.poll(timeout_ms), 0
         if self.reader.lost and not self.halted:
             # For good: what is appended in place of the lost records must not be taken for them. A start compares what is left.
-            self.halt(f"{self.reader.lost}; this planner stands on tick {self.chain.head.tick} with {self.chain.head.hash}")
+            head = self.chain.head
+            self.halt(self.reader.lost + (f"; this planner stands on tick {head.tick} with {head.hash}" if head.tick else ""))
         while place < len(records):
             if own := self.chain.take_own(records, place):
                 place += own
@@ -149,9 +150,7 @@ class Planner:
             await self.apply(self.accepted.pop(0))
         await self.check_waiting()
         if self.candidate is not None and clock.monotonic_ms() > self.candidate.drop_mono_ms:
-            log.warning(
-                "no verdict %.0f ms after the try began: unknown, it is dropped", clock.monotonic_ms() - self.candidate.sent_mono_ms
-            )
+            log.warning("no verdict after %.0f ms: unknown, the try is dropped", clock.monotonic_ms() - self.candidate.sent_mono_ms)
             self.drop_candidate()
         await self.pulse()
 
