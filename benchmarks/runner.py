@@ -16,7 +16,8 @@ from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer, en
 from autonomy.market_clock import market_instant
 from autonomy.policy import DEFAULT
 from autonomy.topics import DEFAULT_PARTITIONS, RUNNERS, RUNS, Topic
-from autonomy.values import JobType, TickCause, class_of, derived_id, instant_of_ms, partition_of
+from autonomy.values import JobType, TickCause, derived_id, instant_of_ms, partition_of
+from autonomy.work import class_of
 from benchmarks.limits import bar_calls, raw_append
 from benchmarks.measure import Context, Measure, absolute, at_least, at_most, reference
 from benchmarks.servers import Platform, platform

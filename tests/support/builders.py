@@ -26,7 +26,8 @@ from autonomy.identities import PLANNER
 from autonomy.market_clock import day_number, pack_days
 from autonomy.policy import Policy, read_policy
 from autonomy.strategies import catalogue, check_parameters
-from autonomy.values import Cause, JobClass, JobStatus, JobType, Origin, Stage, class_of, derived_id, partition_of
+from autonomy.values import Cause, JobClass, JobStatus, JobType, Origin, Stage, derived_id, partition_of
+from autonomy.work import class_of
 from planner.decide import Plan, decide
 from planner.entities import Bot, ClassRecord, Figures, LiveJob
 from planner.fold import fold_capabilities

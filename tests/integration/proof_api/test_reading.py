@@ -19,8 +19,9 @@ from schemathesis.specs.openapi.checks import content_type_conformance, status_c
 from autonomy.chain import GENESIS, RunRecord
 from autonomy.events import HoldBot
 from autonomy.policy import read_policy
+from autonomy.reasons import Reason
 from autonomy.topics import RUNS
-from autonomy.values import BotState, JobStatus, JobType, Reason, Recency, Stage
+from autonomy.values import BotState, JobStatus, JobType, Recency, Stage
 from autonomy.version import VERSION
 from proof_api.proof import Verdict
 from support.builders import an_id

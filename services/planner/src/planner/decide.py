@@ -10,7 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from operator import itemgetter
 
-from autonomy.values import JobType, Reason, ZeroJobs
+from autonomy.reasons import REASONS, Reason, ZeroJobs
+from autonomy.values import JobType
 from planner.competition import compete
 from planner.entities import Bot
 from planner.looking import HeldBack, Key, Sight, digest_of_lines, line_of, looked_at
@@ -145,18 +146,10 @@ def zero_jobs(reasons: Counter[Reason], *, fleet_paused: bool) -> ZeroJobs:
     """
     if fleet_paused:
         return ZeroJobs.LOOP_DISABLED
-    rest = {reason for reason, count in reasons.items() if count and reason is not Reason.NOTHING_DUE}
+    rest = {REASONS[reason].alone for reason, count in reasons.items() if count and reason is not Reason.NOTHING_DUE}
     if not rest:
-        return ZeroJobs.NO_CANDIDATES_MATCH_POLICY
-    if rest == {Reason.ACTIVE_JOB}:
-        return ZeroJobs.ALL_BOTS_HAVE_ACTIVE_JOBS
-    if rest == {Reason.COOLDOWN}:
-        return ZeroJobs.ALL_BOTS_COOLDOWN
-    if rest <= {Reason.BLOCKED_BY_GATES, Reason.ON_HOLD}:
-        return ZeroJobs.ALL_BOTS_BLOCKED_BY_GATES
-    if rest == {Reason.LOOP_DISABLED}:
-        return ZeroJobs.LOOP_DISABLED
-    return ZeroJobs.MIXED
+        return REASONS[Reason.NOTHING_DUE].alone
+    return rest.pop() if len(rest) == 1 else ZeroJobs.MIXED
 
 
 def with_job(decision: Decision, job_id: str) -> Decision:

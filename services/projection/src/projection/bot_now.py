@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
 
-from autonomy.values import BotState, JobStatus, JobType, Reason
+from autonomy.reasons import WITH_JOB, Reason
+from autonomy.values import BotState, JobStatus, JobType
+from autonomy.work import JOB_KINDS, Work
 
 Row = dict[str, object]
 COPIED = (
@@ -18,7 +20,7 @@ COPIED = (
 )  # fmt: skip
 """What a badge row repeats of the bot's own, for filters and search."""
 _copied = itemgetter(*COPIED)
-BACKTESTS = frozenset({JobType.BACKTEST_BASELINE.value, JobType.BACKTEST_REFRESH.value})
+BACKTESTS = frozenset(job_type.value for job_type, kind in JOB_KINDS.items() if kind.work is Work.BACKTEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,6 @@ def recency_of(row: Row, span: Row | None) -> str:
         return "fresh"
     # The decision's own job ended: with the newest evidence, or without any.
     answered = job not in BACKTESTS and span["job_id"] is not None and span["job_id"] == row["evidence_job"]
-    if answered and span["reason_code"] in {"SCHEDULED", "ACTIVE_JOB"}:
+    if answered and span["reason_code"] in WITH_JOB:
         return "fresh"
     return "none" if JobType.BACKTEST_BASELINE.value in wanted else "stale"

@@ -38,8 +38,9 @@ from autonomy.events import (
     RevertToLab,
     StageChanged,
 )
+from autonomy.gates import Verdict
 from autonomy.lifecycle import Job
-from autonomy.values import JobStatus, Verdict, iso
+from autonomy.values import JobStatus, iso
 from projection.bot_now import Row
 from projection.sealed import NOTHING, Decided, GateSaid, Ordered
 

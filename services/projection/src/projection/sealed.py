@@ -16,7 +16,9 @@ from autonomy.chain import AcceptedTick, RunRecord, sealed_record
 from autonomy.envelope import NUL
 from autonomy.errors import Broken
 from autonomy.events import BotDecision, Event, JobEnqueued
-from autonomy.values import JobClass, JobType, Reason, Stage, Verdict
+from autonomy.gates import Verdict
+from autonomy.reasons import Reason
+from autonomy.values import JobClass, JobType, Stage
 
 Data = TypeVar("Data")
 NOTHING: Final = msgspec.Raw(b"null")

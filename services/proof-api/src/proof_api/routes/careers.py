@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from autonomy.chain import GENESIS_HASH
 from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
-from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, BotState, Reason, Recency, Stage, derived_id
+from autonomy.reasons import Reason
+from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, BotState, Recency, Stage, derived_id
 from proof_api import history, queries
 from proof_api.context import CanRead, Connected, InContext
 from proof_api.problems import Problem, declared, known_parameters

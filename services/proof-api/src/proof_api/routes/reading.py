@@ -11,7 +11,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
 
 from autonomy.policy import DEFAULT
-from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Reason, Recency, Stage, iso_of_ms
+from autonomy.reasons import Reason
+from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Recency, Stage, iso_of_ms
 from proof_api import queries
 from proof_api.context import CanRead, Connected, Context, InContext
 from proof_api.problems import Problem, declared, known_parameters
