@@ -51,6 +51,20 @@ class Detail(StrEnum):
     CANCEL_UNDER_WAY = "CANCEL_UNDER_WAY"
 
 
+@unique
+class Ended(StrEnum):
+    """How the last job of a bot's class ended, as its rest goes by it; a decision to rest says it as its detail."""
+
+    NEVER = ""
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    CRASH = "CRASH"
+    COULD_NOT_RUN = "COULD_NOT_RUN"
+    """As things were; it says nothing about the input, and the bot rests as after one crash."""
+    SUPERSEDED = "SUPERSEDED"
+
+
 class ReasonInfo(NamedTuple):
     """A reason.
 
@@ -122,4 +136,13 @@ DETAILS: Final[Mapping[Detail, str]] = complete(Detail, {
     Detail.REPLAY_ENDED: "the replay has ended",
     Detail.NO_POLICY_FOR_STAGE: "the policy wants nothing of this stage",
     Detail.CANCEL_UNDER_WAY: "a cancellation is under way",
+})  # fmt: skip
+ENDINGS: Final[Mapping[Ended, str]] = complete(Ended, {
+    Ended.NEVER: "",
+    Ended.SUCCEEDED: "after a success",
+    Ended.FAILED: "after a failure that its input explains",
+    Ended.CANCELLED: "after a cancellation",
+    Ended.CRASH: "after a crash",
+    Ended.COULD_NOT_RUN: "after a job that could not run where it was",
+    Ended.SUPERSEDED: "after a job that a revert or a change ended",
 })  # fmt: skip

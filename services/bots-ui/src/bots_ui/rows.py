@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from autonomy.gates import GateCode
-from autonomy.reasons import WITH_JOB, Reason
+from autonomy.reasons import WITH_JOB, Detail, Reason
 from autonomy.values import BotState, JobStatus, Recency
 from bots_ui import words
 from bots_ui.charts import spark_path
@@ -316,11 +316,11 @@ def idle_words(document: Document, *, due: bool = False) -> str:
     reason, detail = text_of(document, "reasonCode"), text_of(document, "detail")
     if not reason:
         return NOT_RECORDED
-    if reason in {"SCHEDULED", "ACTIVE_JOB"}:
+    if reason in WITH_JOB:
         return "job just ended"
-    if reason == "NOTHING_DUE" and detail in {"REPLAY_ENDED", "NO_POLICY_FOR_STAGE"}:
+    if reason == Reason.NOTHING_DUE and detail in {Detail.REPLAY_ENDED, Detail.NO_POLICY_FOR_STAGE}:
         return words.DETAIL_WORDS[detail]
-    if reason == "NOTHING_DUE" and due:
+    if reason == Reason.NOTHING_DUE and due:
         return "due at the next tick"
     return word_of(words.REASON_WORDS, reason)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from autonomy.errors import BadInput
 from autonomy.gates import GATES, Act, Verdict, by_text, complete
-from autonomy.reasons import DETAILS, REASONS, ZERO_JOBS
+from autonomy.reasons import DETAILS, ENDINGS, REASONS, ZERO_JOBS
 from autonomy.strategies import describe, template
 from autonomy.values import FOUR_EYES, BotState, Drift, JobStatus, Recency, TickCause
 from autonomy.work import JOB_KINDS
@@ -45,7 +45,7 @@ RECENCIES: Final[Mapping[str, str]] = {
 REASON_WORDS: Final[Mapping[str, str]] = {code: reason.words for code, reason in REASONS.items()}
 REASON_MEANINGS: Final[Mapping[str, str]] = {code: reason.meaning for code, reason in REASONS.items()}
 """What each reason says of the moment at which it was decided, which is not now."""
-DETAIL_WORDS: Final[Mapping[str, str]] = by_text(DETAILS)
+DETAIL_WORDS: Final[Mapping[str, str]] = {**by_text(DETAILS), **by_text(ENDINGS)}
 TIMEFRAMES: Final[Mapping[str, str]] = {"1d": "daily"}
 """How often there is a bar, as sources announce it."""
 JOB_TYPES: Final[Mapping[str, str]] = {code: kind.title for code, kind in JOB_KINDS.items()}

@@ -16,7 +16,7 @@ from autonomy.events import StageChanged
 from autonomy.gates import EVIDENCE_GATES, SESSION_GATES, Above, Holds, Keeps, PromotionGate, Term, Within
 from autonomy.identities import identity_of
 from autonomy.policy import GateThresholds
-from autonomy.reasons import REASONS, Detail, Reason, ZeroJobs
+from autonomy.reasons import REASONS, Detail, Ended, Reason, ZeroJobs
 from autonomy.values import FOUR_EYES, Drift, JobStatus, JobType, Stage
 from autonomy.work import JOB_KINDS, Work, class_of
 from planner.decide import Plan
@@ -146,7 +146,7 @@ def _kind(job_type: JobType | None) -> Work | None:
 def _grant_of(decision: Decision, bot: Bot, state: State, view: View) -> Iterator[str]:
     if bot.hold is not None:
         yield f"{bot.id}: scheduled while on hold"
-    carried_on = decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended in {"SUCCEEDED", "CRASH"}
+    carried_on = decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended in {Ended.SUCCEEDED, Ended.CRASH}
     for scope in ("fleet/", f"stage/{Stage(bot.stage).value}", f"bot/{bot.id}"):
         if scope in state.pauses.rows and not carried_on:
             yield f"{bot.id}: scheduled while {scope} is paused"
@@ -182,19 +182,21 @@ def _same_input(decision: Decision, bot: Bot, data: Data | None, view: View) -> 
 def _rest_s(record: ClassRecord, view: View) -> float:
     rules = view.policy.cooldowns
     match record.ended:
-        case "SUCCEEDED":
+        case Ended.SUCCEEDED:
             return rules.after_success_s
-        case "CANCELLED":
+        case Ended.CANCELLED:
             return rules.after_cancel_s
-        case "CRASH":
+        case Ended.CRASH:
             rest_s = rules.after_crash_s
             for _ in range(1, record.crashes):
                 rest_s = min(rules.max_s, rest_s * 2)
             return min(rules.max_s, rest_s)
-        case "COULD_NOT_RUN":
+        case Ended.COULD_NOT_RUN:
             return rules.after_crash_s
-        case _:
+        case Ended.NEVER | Ended.FAILED | Ended.SUPERSEDED:
             return 0.0
+        case _:
+            assert_never(record.ended)
 
 
 def _fairness(plan: Plan) -> Iterator[str]:

@@ -9,8 +9,9 @@ Source: R-A3.3 to R-A3.5, R-A4.
 from collections import Counter
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Final
 
-from autonomy.reasons import REASONS, Reason, ZeroJobs
+from autonomy.reasons import REASONS, Ended, Reason, ZeroJobs
 from autonomy.values import JobType
 from planner.competition import compete
 from planner.entities import Bot
@@ -109,9 +110,13 @@ def pause_of(bot: Bot, state: State) -> str | None:
     return next((key for key in (f"stage/{bot.stage.value}", f"bot/{bot.id}") if key in pauses), None)
 
 
+CARRIED_ON: Final = (Ended.SUCCEEDED, Ended.CRASH)
+"""Ends of a runner's job after which its session goes on."""
+
+
 def goes_on(bot: Bot, decision: Decision) -> bool:
     """Whether an open paper session only needs a runner again: a pause stops new work, not a trader, and no position is left alone."""
-    return decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended in {"SUCCEEDED", "CRASH"}
+    return decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended in CARRIED_ON
 
 
 def paused(decision: Decision, detail: str) -> Decision:

@@ -7,17 +7,16 @@ Source: R-A3.2, R-A3.3, R-A3.5 to R-A3.7.
 """
 
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, assert_never
 
 from autonomy.gates import GateCode
 from autonomy.market_clock import day_of_weekday_index, weekday_index
 from autonomy.policy import StagePolicy
-from autonomy.reasons import Detail, Reason
+from autonomy.reasons import Detail, Ended, Reason
 from autonomy.values import JobClass, JobType, Stage
 from autonomy.work import class_of
 from planner import promotion_gates
 from planner.entities import Bot, ClassRecord, LiveJob
-from planner.fold import COULD_NOT_RUN
 from planner.gates import NOTHING, Code, blockers
 from planner.state import State
 from planner.view import View
@@ -226,16 +225,18 @@ def cooldown_until_ms(bot: Bot, job_class: JobClass, view: View) -> int:
     if record.ended_ms is None:
         return 0
     match record.ended:
-        case "SUCCEEDED":
+        case Ended.SUCCEEDED:
             rest_s = rules.after_success_s
-        case "CANCELLED":
+        case Ended.CANCELLED:
             rest_s = rules.after_cancel_s
-        case "CRASH":
+        case Ended.CRASH:
             rest_s = min(rules.max_s, rules.after_crash_s * 2.0 ** min(max(0, record.crashes - 1), 30))
-        case ended if ended == COULD_NOT_RUN:
+        case Ended.COULD_NOT_RUN:
             rest_s = rules.after_crash_s
+        case Ended.NEVER | Ended.FAILED | Ended.SUPERSEDED:
+            rest_s = 0.0  # after a final failure the LAST_FAILURE gate blocks until the input changes
         case _:
-            rest_s = 0.0  # superseded, or a final failure: the LAST_FAILURE gate blocks until the input changes
+            assert_never(record.ended)
     return record.ended_ms + round(rest_s * 1000)
 
 
