@@ -139,7 +139,7 @@ async def command(api: ProofApi, hub: Hub, command_id: str) -> tuple[Context, in
             return context, 404
         case Refused() | Unreachable():
             return context, 503
-        case _:
+        case Found():
             return context, 200
 
 
