@@ -13,9 +13,9 @@ from autonomy import clock
 from autonomy.errors import Broken
 from autonomy.events import RecordQuarantined
 from autonomy.read_model import SCHEMA
-from projection.migrate import migrate
-from projection.rebuild import OLD, SIDE, swap
+from projection.rebuild import SIDE, swap
 from projection.rows import Changes, quarantine_row
+from projection.schema import OLD, make_schema
 from projection.store import Progress
 from projection.writer import Writer
 from support.servers import Database
@@ -31,7 +31,7 @@ def beside(database: Database) -> Iterator[Database]:
     database.empty()
     for schema in (SIDE, OLD):
         drop(database, schema)
-    migrate(database.owner_url, SIDE)
+    make_schema(database.owner_url, SIDE)
     yield database
     drop(database, OLD)
 
