@@ -40,8 +40,8 @@ from autonomy.events import (
 )
 from autonomy.lifecycle import Job
 from autonomy.values import JobStatus, Verdict, iso
-from projection.bot_now import Row
-from projection.sealed import NOTHING, Decided, GateSaid, Ordered
+from projection.fold.bot_now import Row
+from projection.fold.sealed import NOTHING, Decided, GateSaid, Ordered
 
 SPARK_POINTS: Final = 24
 ENDS: Final = {"bot_backtests": None, "bot_jobs": "finished_at", "decision_spans": "to_tick"}

@@ -15,8 +15,8 @@ from autonomy.envelope import Received
 from autonomy.events import CapabilitiesAnnounced, HeldJob, JobStarted, PlannerPulse, ProbePulse, RunnerHeartbeat
 from autonomy.lifecycle import JobFold
 from autonomy.values import JobStatus, derived_id
-from projection.bot_now import Row
-from projection.rows import Changes, pulse_row
+from projection.fold.bot_now import Row
+from projection.fold.rows import Changes, pulse_row
 
 PROJECTION = derived_id("projection")
 MAX_UNMATCHED = 200

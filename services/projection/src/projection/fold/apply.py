@@ -55,13 +55,13 @@ from autonomy.events import (
 )
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.values import JobStatus
-from projection import bot_now, rows
-from projection.books import Books
-from projection.bot_now import Row
-from projection.careers import Careers, drift_row
-from projection.rows import Changes, Said, instant
-from projection.sealed import NOTHING, Decided, Ordered, facts_of
-from projection.signs import Signs
+from projection.fold import bot_now, rows
+from projection.fold.books import Books
+from projection.fold.bot_now import Row
+from projection.fold.careers import Careers, drift_row
+from projection.fold.rows import Changes, Said, instant
+from projection.fold.sealed import NOTHING, Decided, Ordered, facts_of
+from projection.fold.signs import Signs
 
 TickFact = (
     CommandAccepted | CommandRejected | BotRegistered | BotChanged | BotRetired | StageChanged | LoopPaused | LoopResumed

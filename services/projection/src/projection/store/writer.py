@@ -19,8 +19,8 @@ from prometheus_client import Histogram
 
 from autonomy.errors import Retryable
 from autonomy.postgres import ENCODING, check_session
-from projection.rows import Changes
-from projection.store import Connection, Progress, commit, write
+from projection.fold.rows import Changes
+from projection.store.batches import Connection, Progress, commit, write
 from projection.tracing import Noted, trace_rows
 
 CONNECT_TIMEOUT_S: Final = 10

@@ -14,8 +14,8 @@ from datetime import datetime
 from autonomy.errors import Broken
 from autonomy.events import JobEnqueued, RunnerBar, RunnerMarked, RunnerTraded, SessionClosed
 from autonomy.values import derived_id
-from projection.bot_now import Row
-from projection.rows import Changes, Said
+from projection.fold.bot_now import Row
+from projection.fold.rows import Changes, Said
 
 FIGURES = ("units", "cash", "equity", "pnl", "trades", "traded_bars", "sharpe", "max_drawdown", "replay")
 

@@ -20,8 +20,8 @@ from autonomy.events import (
     StageChanged,
 )
 from autonomy.values import JobStatus
-from projection.bot_now import Row
-from projection.rows import Changes, Said, json_of
+from projection.fold.bot_now import Row
+from projection.fold.rows import Changes, Said, json_of
 
 PromotionFact = PromotionRecommended | PromotionRequested | PromotionWithdrawn
 

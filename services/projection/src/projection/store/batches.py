@@ -24,10 +24,10 @@ from autonomy.events import Head
 from autonomy.lifecycle import Job
 from autonomy.read_model import CHANNEL, METADATA
 from autonomy.values import Cause, JobClass, JobStatus, JobType
-from projection.apply import Model
-from projection.bot_now import Row
-from projection.rows import Changes
-from projection.signs import Signs
+from projection.fold.apply import Model
+from projection.fold.bot_now import Row
+from projection.fold.rows import Changes
+from projection.fold.signs import Signs
 
 Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
 Cursor: TypeAlias = psycopg.Cursor[tuple[object, ...]]
