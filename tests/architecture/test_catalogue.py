@@ -18,7 +18,7 @@ from autonomy.values import Drift
 ROOT = Path(__file__).parents[2]
 PRODUCERS = {"proof-api", "planner", "job-runner", "projection"}
 PROJECTION_ELSEWHERE = {
-    "BotDecision": "read lightly, as `Decided` of `projection.sealed`: `apply_tick` has a case for that",
+    "BotDecision": "read lightly, as `Decided` of `projection.fold.sealed`: `apply_tick` has a case for that",
     "PlannerRun": "the seal itself: `apply_tick` takes it from the accepted tick",
     "RecordQuarantined": "the projection's own words; the row is written when it says them",
 }
@@ -88,7 +88,7 @@ def test_event_has_a_case_in_the_planners_fold(event: type[Event]) -> None:
 @pytest.mark.parametrize("event", CATALOGUE, ids=lambda event: event.__name__)
 def test_event_has_a_case_in_the_projection(event: type[Event]) -> None:
     folder = ROOT / "services/projection/src/projection"
-    modules = [str(path.relative_to(ROOT)) for path in folder.glob("*.py")]
+    modules = [str(path.relative_to(ROOT)) for path in folder.rglob("*.py")]
     assert has_case(event, cases_of(*modules)) or event.__name__ in PROJECTION_ELSEWHERE
 
 

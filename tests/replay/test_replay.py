@@ -24,7 +24,7 @@ from autonomy.envelope import Undecodable
 from autonomy.events import CATALOGUE
 from autonomy.topics import JOBS, RUNS
 from planner.decide import DECIDER
-from projection.rows import instant
+from projection.fold.rows import instant
 from support.histories import live_through, written_history
 from support.lives import a_whole_life
 from support.read_models import Log, Stored, log_of, read_whole, table_hashes

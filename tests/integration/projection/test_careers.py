@@ -12,8 +12,8 @@ import pytest
 from autonomy.postgres import connect
 from autonomy.read_model import METADATA, NOT_COMPARED, NOT_REBUILT, SCHEMA
 from autonomy.topics import RUNS
-from projection.store import load
-from projection.writer import Writer
+from projection.store.batches import load
+from projection.store.writer import Writer
 from support.careers import ACTS, lived
 from support.read_models import PARTS, Log, MemoryStore, Reading, compared_rows, plain, read_whole
 from support.servers import Database

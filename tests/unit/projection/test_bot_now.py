@@ -11,7 +11,7 @@ import pytest
 
 from autonomy.reasons import Reason
 from autonomy.values import BotState, JobStatus, JobType
-from projection.bot_now import decided, recency_of, since_of, state_of
+from projection.fold.bot_now import decided, recency_of, since_of, state_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=3)

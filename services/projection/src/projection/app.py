@@ -34,9 +34,9 @@ from autonomy.topics import INPUTS, PULSE, QUARANTINE, RUNS, TOPICS
 from autonomy.values import derived_id
 from projection.intake import Intake
 from projection.settings import ProjectionSettings
-from projection.store import Progress, load
+from projection.store.batches import Progress, load
+from projection.store.writer import Writer
 from projection.tracing import RowSpans
-from projection.writer import Writer
 
 log = logging.getLogger(__name__)
 POLL_MS = 100

@@ -26,7 +26,7 @@ from autonomy.topics import PULSE, QUARANTINE, RUNS
 from projection.app import build_projection
 from projection.schema import OLD, make_schema
 from projection.settings import ProjectionSettings
-from projection.store import table_hashes
+from projection.store.batches import table_hashes
 
 SIDE: Final = "autonomy_rebuild"
 SWAP_TRIES: Final = 5
