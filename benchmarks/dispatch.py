@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from autonomy import clock
 from autonomy.chain import AcceptedTick, Chain, read_record
 from autonomy.envelope import Undecodable, decode, encode
-from autonomy.events import Command, JobEnqueued, JobStarted, JobSucceeded, PauseLoop, RegisterBots, ResumeLoop, RunnerHeartbeat, SetPolicy
+from autonomy.events import Command, JobEnqueued, JobStarted, JobSucceeded, PauseLoop, RegisterBots, ResumeLoop, RunnerSign, SetPolicy
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer, ensure_topics
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, JOBS, RUNNERS, RUNS, Topic
 from benchmarks.fleet import STRATEGIES, SYMBOLS, bench_policy, bot_id
@@ -76,7 +76,7 @@ class Observer:
                 self.claimed.setdefault(event.job_id, record.timestamp)
             elif isinstance(event, JobSucceeded):
                 self.done.setdefault(event.job_id, record.timestamp)
-            elif isinstance(event, RunnerHeartbeat):
+            elif isinstance(event, RunnerSign):
                 self.peers.add(event.process_id)
 
     def take(self, tick: AcceptedTick) -> None:

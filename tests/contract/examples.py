@@ -162,6 +162,7 @@ def signs_of_life() -> tuple[e.Event, ...]:
     )  # fmt: skip
     return (
         e.RunnerHeartbeat(process_id=an_id("runner-1"), sequence=12, jobs=(held,), research_slots=2, evolve_slots=1, runner_slots=50, stopping=True),
+        e.RunnerPulse(process_id=an_id("runner-1"), sequence=12, jobs=(held,), research_slots=2, evolve_slots=1, runner_slots=50, stopping=True),
         e.CapabilitiesAnnounced(
             process_id=an_id("runner-1"), engine_version="engine-1", job_types=(JobType.BACKTEST_BASELINE,),
             strategies=(e.StrategyCode(name="sma-cross", version=1, code_hash=a_digest("code")),), symbols=(bars,), research_slots=2,
@@ -186,7 +187,8 @@ def later_examples() -> tuple[e.Event, ...]:
     later: dict[type[e.Event], dict[str, object]] = {
         e.AcceptDivergence: {"input_root": a_digest("inputs"), "abandoned": lost},
         e.ChainRepaired: {"input_root": a_digest("inputs"), "abandoned": lost, "approved_by": ("ada", "ben")},
-        e.PlannerRun: {"input_marks": "1:AAECAwQF", "snapshot_root": a_digest("root")},
+        e.PlannerRun: {"input_marks": "1:AAECAwQF", "snapshot_root": a_digest("root"), "silent": (an_id("job-9"), an_id("runner-9"))},
+        e.RunnerPulse: {"announcement": a_digest("announcement")},
         e.RunnerHeartbeat: {"announcement": a_digest("announcement")},
         e.ProbePulse: {"applied": lost},
         e.JobFailed: {"may_pass": True},

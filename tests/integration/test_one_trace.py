@@ -33,11 +33,11 @@ from bots_ui import stream
 from bots_ui.client import ApiEvent
 from bots_ui.open_page import Client, View
 from bots_ui.stream import Hub, Renderers
-from job_runner.app import Runner, slots_of
+from job_runner.app import Runner
 from job_runner.claims.barrier import Barrier
 from job_runner.claims.outbox import Outbox
 from job_runner.claims.outcome import Outcome, failed, succeeded
-from job_runner.claims.queue import Claim, Queue, Rules
+from job_runner.claims.queue import Claim, Queue, Rules, slots_of
 from job_runner.paper.session import Marks
 from job_runner.settings import RunnerSettings
 from job_runner.tracing import JobSpans
@@ -102,7 +102,7 @@ def a_client(kafka: MemoryKafka) -> tuple[Any, LogReader]:
 def a_runner(kafka: MemoryKafka, *, fails: bool) -> Runner:
     client, reader = a_client(kafka)
     worker, settings = Research(fails=fails), RunnerSettings(beat_s=0.1, research_slots=2)
-    rules = Rules(PROCESS, slots_of(settings, worker.job_types), 5_000.0, 100.0, worker.job_types)
+    rules = Rules(PROCESS, slots_of(settings.slots, worker.job_types), 5_000.0, 100.0, worker.job_types)
     barrier = Barrier(reader, (RUNS, JOBS, RUNNERS))
     return Runner(PROCESS, settings, reader, client, Chain(), Queue(rules), worker, Outbox(client), barrier, Marks())
 

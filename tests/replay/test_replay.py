@@ -171,6 +171,7 @@ NOT_RECORDED = {
     "planner-pulse.v1",
     "probe-pulse.v1",
     "record-quarantined.v1",
+    "runner-pulse.v1",
     "runner-traded.v1",
 }
 """Of a halted chain, of signs of life, and of what no fold reads."""

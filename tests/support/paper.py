@@ -19,14 +19,14 @@ from autonomy.events import (
     JobRequeued,
     MarketTime,
     PaperOrder,
-    RunnerHeartbeat,
     RunnerMarked,
+    RunnerPulse,
     RunnerTraded,
 )
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.market_clock import day_number, day_of_weekday_index, weekday_index
-from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
+from autonomy.topics import JOBS, PULSE, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, instant_of_ms, partition_of
 from job_runner.claims.queue import Claim
 from job_runner.engine.account import Costs
@@ -176,7 +176,7 @@ class PaperLog:
     steps: list[JobStep] = field(default_factory=list)
     winners: dict[tuple[str, int], str] = field(default_factory=dict)
     said: list[RunnerTraded | RunnerMarked] = field(default_factory=list)
-    beats: list[RunnerHeartbeat] = field(default_factory=list)
+    beats: list[RunnerPulse] = field(default_factory=list)
 
     def marks(self, order: JobEnqueued) -> list[RunnerMarked]:
         """The marks of a session that count: each bar's first, in order; every later one must say the same."""
@@ -216,11 +216,11 @@ class PaperLog:
 
 
 async def read_paper_log(bootstrap: str) -> PaperLog:
-    """Read runs, jobs and runners whole, and fold the jobs."""
+    """Read runs, jobs, runners and pulses whole, and fold the jobs."""
     found, fold, chain = PaperLog(), JobFold(), Chain()
-    starts = {topic: [0] * PARTITIONS[topic] for topic in (RUNS, JOBS, RUNNERS)}
+    starts = {topic: [0] * PARTITIONS[topic] for topic in (RUNS, JOBS, RUNNERS, PULSE)}
     async with await LogReader.open(bootstrap, starts) as reader:
-        ends = await reader.ends([RUNS, JOBS, RUNNERS])
+        ends = await reader.ends([RUNS, JOBS, RUNNERS, PULSE])
         while not reader.reached(ends):
             for record in await reader.poll(200):
                 if record.topic == RUNS:
@@ -237,7 +237,7 @@ async def read_paper_log(bootstrap: str) -> PaperLog:
                     found.steps.append(received.event)  # type: ignore[arg-type]
                 elif isinstance(received.event, RunnerTraded | RunnerMarked):
                     found.said.append(received.event)
-                elif isinstance(received.event, RunnerHeartbeat):
+                elif isinstance(received.event, RunnerPulse):
                     found.beats.append(received.event)
 
     def changed(_: Job, after: Job, step: JobStep) -> None:

@@ -42,7 +42,7 @@ ADMINISTRATOR: Final = "admin"
 """Makes topics and rules; no service is ever this one."""
 RIGHTS: Final[Mapping[str, Rights]] = {
     "planner": Rights((COMMANDS, RUNS, JOBS, RUNNERS, PULSE), (RUNS, JOBS, PULSE)),
-    "job-runner": Rights((RUNS, JOBS, RUNNERS), (JOBS, RUNNERS)),
+    "job-runner": Rights((RUNS, JOBS, RUNNERS, PULSE), (JOBS, RUNNERS, PULSE)),
     "projection": Rights(ALL, (QUARANTINE,)),
     "proof-api": Rights((RUNS, PULSE), (COMMANDS, PULSE)),
     "auditor": Rights(ALL),

@@ -28,17 +28,19 @@ from autonomy.events import (
     JobStarted,
     RunnerHeartbeat,
     RunnerMarked,
+    RunnerPulse,
 )
 from autonomy.kafka import LogReader, Outgoing
 from autonomy.topics import JOBS, RUNNERS, RUNS
 from autonomy.values import Cause, JobType
+from autonomy.work import Work
 from job_runner import app
-from job_runner.app import Runner, run_runner, slots_of
+from job_runner.app import Runner, run_runner
 from job_runner.claims.barrier import Barrier
 from job_runner.claims.offer import Offer
 from job_runner.claims.outbox import Outbox
 from job_runner.claims.outcome import Outcome
-from job_runner.claims.queue import Claim, Queue, Rules, SlotGroup
+from job_runner.claims.queue import Claim, Queue, Rules, slots_of
 from job_runner.market.bar_folder import FolderMarketData
 from job_runner.market.editions import Editions
 from job_runner.paper.session import Marks
@@ -136,7 +138,7 @@ def a_runner(*orders: JobEnqueued, beat_s: float = 0.1) -> tuple[Runner, Log]:
     log, market = Log(), RowsMarket(some_rows(400))
     settings = RunnerSettings(beat_s=beat_s, drain_s=5.0)
     types = NoWorker.job_types | {JobType.RUNNER_START}
-    rules = Rules(ME, slots_of(settings, types), 5_000.0, beat_s * 1000, types)
+    rules = Rules(ME, slots_of(settings.slots, types), 5_000.0, beat_s * 1000, types)
     queue, outbox, marks = Queue(rules), cast("Outbox", log), Marks()
     barrier = Barrier(log, (RUNS, JOBS, RUNNERS))
     trader = PaperTrader(ME, market, queue, outbox, barrier, marks, beat_s)
@@ -187,7 +189,7 @@ async def test_beat_lists_a_trading_session_and_confirms_it_when_acknowledged() 
     (claim,) = runner.queue.held()
     await turns(runner, lambda: claim.confirmed_mono_ms > claim.made_mono_ms)
     # On a busy machine the session may miss the turn before a beat, which then lists nothing.
-    listed = [[held.claim_id for held in beat.jobs] for beat in log.of(RunnerHeartbeat) if beat.jobs]
+    listed = [[held.claim_id for held in beat.jobs] for beat in log.of(RunnerPulse) if beat.jobs]
     assert listed
     assert all(claims == [claim.claim_id] for claims in listed)
     confirmed = claim.confirmed_mono_ms
@@ -210,7 +212,7 @@ async def test_beat_leaves_out_a_session_that_has_not_turned_since_the_last_one(
     first = runner.beat_sequence
 
     def later() -> list[list[str]]:
-        return [[held.job_id for held in beat.jobs] for beat in log.of(RunnerHeartbeat) if beat.sequence >= first]
+        return [[held.job_id for held in beat.jobs] for beat in log.of(RunnerPulse) if beat.sequence >= first]
 
     # On a busy machine the neighbour too may miss the turn before a beat; the one that hangs is in none.
     await turns(runner, lambda: later().count([other.order.job_id]) >= 2)
@@ -218,7 +220,7 @@ async def test_beat_leaves_out_a_session_that_has_not_turned_since_the_last_one(
     assert hung.confirmed_mono_ms < other.confirmed_mono_ms
     hung.turned_mono_ms = other.turned_mono_ms = clock.monotonic_ms()
     await runner.beat(clock.monotonic_ms())
-    assert {held.job_id for held in log.of(RunnerHeartbeat)[-1].jobs} == {hung.order.job_id, other.order.job_id}
+    assert {held.job_id for held in log.of(RunnerPulse)[-1].jobs} == {hung.order.job_id, other.order.job_id}
     close(runner)
 
 
@@ -276,7 +278,7 @@ async def test_draining_process_gives_its_sessions_back_and_says_goodbye() -> No
     assert sorted(step.bot_id for step in released) == ["one", "two"]
     assert {step.cause for step in released} == {Cause.RUNNER_DRAINED}
     last: RunnerHeartbeat = log.of(RunnerHeartbeat)[-1]
-    assert (last.stopping, last.jobs) == (True, ())
+    assert (last.stopping, last.jobs) == (True, ()), "said on the audited log: what pulses say expires"
     place = log.said.index(released[0])
     assert not [event for event in log.said[place:] if isinstance(event, RunnerMarked) and event.bot_id == released[0].bot_id]
 
@@ -285,9 +287,9 @@ async def test_beats_and_announcement_say_the_slots_of_each_group_and_every_job_
     runner, log = a_runner()
     await runner.offer.announce()
     await runner.beat(clock.monotonic_ms())
-    (offer,), (beat,) = log.of(CapabilitiesAnnounced), log.of(RunnerHeartbeat)
+    (offer,), (pulse,), (beat,) = log.of(CapabilitiesAnnounced), log.of(RunnerPulse), log.of(RunnerHeartbeat)
     assert offer.job_types == (JobType.BACKTEST_BASELINE, JobType.RUNNER_START)
-    for said in (offer, beat):
+    for said in (offer, pulse, beat):
         assert (said.research_slots, said.evolve_slots, said.runner_slots) == (2, 0, 50)
 
 
@@ -340,9 +342,9 @@ async def test_what_a_process_offers_follows_its_source_while_it_runs(tmp_path: 
     await until_offered({"ABC": 3, "NEW": 1}, {"ABC": True})
     put(tmp_path, "ABC", 3)
     await until_offered({"ABC": 3, "NEW": 1}, {})
-    before, beats = len(log.of(CapabilitiesAnnounced)), len(log.of(RunnerHeartbeat))
+    before, beats = len(log.of(CapabilitiesAnnounced)), len(log.of(RunnerPulse))
     async with asyncio.timeout(20):
-        while len(log.of(RunnerHeartbeat)) < beats + 20:
+        while len(log.of(RunnerPulse)) < beats + 20:
             await asyncio.sleep(0.01)
     assert len(log.of(CapabilitiesAnnounced)) == before == 5, "what did not change is not said again"
     runner.stopping = True
@@ -382,16 +384,16 @@ async def test_a_source_that_hangs_holds_up_no_beat(tmp_path: Path, monkeypatch:
     async with asyncio.timeout(10):
         while not hanging.is_set():
             await asyncio.sleep(0.01)
-    beats = len(log.of(RunnerHeartbeat))
+    beats = len(log.of(RunnerPulse))
     async with asyncio.timeout(10):
-        while len(log.of(RunnerHeartbeat)) < beats + 5:
+        while len(log.of(RunnerPulse)) < beats + 5:
             await asyncio.sleep(0.01)
     many = TooManySymbols()
     runner.worker.capabilities = many.capabilities  # type: ignore[method-assign]
     release.set()
-    beats = len(log.of(RunnerHeartbeat))
+    beats = len(log.of(RunnerPulse))
     async with asyncio.timeout(20):
-        while len(log.of(RunnerHeartbeat)) < beats + 10:
+        while len(log.of(RunnerPulse)) < beats + 10:
             assert not running.done()
             await asyncio.sleep(0.01)
     assert len(log.of(CapabilitiesAnnounced)) == 1
@@ -401,9 +403,9 @@ async def test_a_source_that_hangs_holds_up_no_beat(tmp_path: Path, monkeypatch:
 
 def test_slots_are_only_those_of_what_the_process_can_do() -> None:
     settings = RunnerSettings(research_slots=3, evolve_slots=2, runner_slots=7)
-    assert slots_of(settings, frozenset(JobType)) == {SlotGroup.RESEARCH: 3, SlotGroup.EVOLVE: 2, SlotGroup.RUNNER: 7}
-    assert slots_of(settings, frozenset({JobType.EVOLVE})) == {SlotGroup.EVOLVE: 2}
-    assert slots_of(replace_slots(settings, 0), frozenset(JobType)) == {SlotGroup.RESEARCH: 3, SlotGroup.EVOLVE: 2}
+    assert slots_of(settings.slots, frozenset(JobType)) == {Work.BACKTEST: 3, Work.EVOLVE: 2, Work.RUNNER: 7}
+    assert slots_of(settings.slots, frozenset({JobType.EVOLVE})) == {Work.EVOLVE: 2}
+    assert slots_of(replace_slots(settings, 0).slots, frozenset(JobType)) == {Work.BACKTEST: 3, Work.EVOLVE: 2}
 
 
 def replace_slots(settings: RunnerSettings, runner_slots: int) -> RunnerSettings:

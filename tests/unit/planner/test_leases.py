@@ -113,7 +113,7 @@ def test_beats_then_time_for_all_would_expire_too_early(monkeypatch: pytest.Monk
     """Negative control: with "and then" instead of "instead of", 11.25 s of silence suffice."""
     state = a_running()
     real = fold.accrue_silence
-    monkeypatch.setattr(fold, "accrue_silence", lambda state, beats, elapsed: real(state, set(), elapsed))
+    monkeypatch.setattr(fold, "accrue_silence", lambda state, beats, elapsed, silent: real(state, set(), elapsed, silent))
     let_pass(state, 60_000, beat_of(state))
     for _ in range(3):
         let_pass(state, 3_750)

@@ -3,7 +3,7 @@
 Source: S1, S5, S6, R-A3.1, R-A3.4, R-F1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 import pytest
@@ -190,8 +190,8 @@ def with_orphans(monkeypatch: pytest.MonkeyPatch, bots: int = 1, **patches: obje
     driver = TickDriver()
     driver.register(*[f"bot-{number:02d}" for number in range(bots)])
 
-    def losing(state: State, slice_: Sequence[Input], now_ms: int, elapsed_ms: int) -> Folded:
-        folded = fold_slice(state, slice_, now_ms, elapsed_ms)
+    def losing(state: State, slice_: Sequence[Input], now_ms: int, elapsed_ms: int, silent: Collection[str] | None) -> Folded:
+        folded = fold_slice(state, slice_, now_ms, elapsed_ms, silent)
         for bot in list(state.bots.rows.values()) if state.head_tick == ORPHANED_TICK - 1 else ():
             state.bots.put(bot.id, replace(bot, runner=replace(bot.runner, job_id=an_id("lost"))))
         return folded

@@ -1,9 +1,9 @@
 """Signs of life: which claims beat, and that a row that was handed over stays as it was."""
 
 import copy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from autonomy.events import HeldJob, JobStarted
+from autonomy.events import HeldJob, JobStarted, RunnerPulse
 from autonomy.lifecycle import JobFold
 from projection.fold.bot_now import Row
 from projection.fold.rows import Changes
@@ -62,3 +62,17 @@ def test_only_so_many_claims_are_remembered_the_oldest_go() -> None:
     kept = row_of(handed_over(signs))["unmatched"]
     assert isinstance(kept, dict)
     assert list(kept) == [an_id(f"claim {number}") for number in range(5, MAX_UNMATCHED + 5)]
+
+
+def test_a_pulse_says_that_a_process_lives_and_never_what_it_is() -> None:
+    """What expires makes no row that a rebuild could not make again."""
+    fold = JobFold()
+    pulse = RunnerPulse(process_id=an_id("runner-1"), sequence=1, jobs=(), research_slots=7, stopping=True)
+    signs = Signs()
+    signs.beat(pulse, fold, NOON)
+    assert signs.rows == {}
+    signs.beat(a_beat("runner-1"), fold, NOON)
+    said = dict(signs.rows[an_id("runner-1")])
+    later = NOON + timedelta(seconds=2)
+    signs.beat(pulse, fold, later)
+    assert signs.rows[an_id("runner-1")] == {**said, "last_beat_at": later}

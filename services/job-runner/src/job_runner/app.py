@@ -8,9 +8,9 @@ Source: S7 to S10.
 import asyncio
 import logging
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from aiokafka import TopicPartition
 from prometheus_client import Counter, Gauge
 
 from autonomy import clock
@@ -19,24 +19,27 @@ from autonomy.envelope import Undecodable, decode, encode, event_id_of
 from autonomy.errors import BadInput, Unreadable
 from autonomy.events import (
     CapabilitiesAnnounced,
-    HeldJob,
     JobFailed,
     JobReleased,
     JobStarted,
     JobSucceeded,
     RunnerHeartbeat,
     RunnerMarked,
+    RunnerPulse,
+    RunnerSign,
 )
 from autonomy.horizon import anchored_chain, newest_horizon
 from autonomy.kafka import LogReader, Outgoing, Record, build_producer
 from autonomy.producer import Producer
-from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
+from autonomy.topics import JOBS, PULSE, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, partition_of
+from autonomy.work import SLOTS_FIELD, Work
 from job_runner.claims.barrier import Barrier
 from job_runner.claims.offer import Offer
 from job_runner.claims.outbox import Outbox
 from job_runner.claims.outcome import Outcome
-from job_runner.claims.queue import GROUP_OF, Claim, Queue, Rules, SlotGroup
+from job_runner.claims.queue import Claim, Queue, Rules, slots_of
+from job_runner.claims.word import Word
 from job_runner.claims.work import Worker
 from job_runner.market.editions import Editions
 from job_runner.market.sources import MarketData
@@ -49,6 +52,7 @@ log = logging.getLogger(__name__)
 SOURCE = "autonomy/job-runner"
 POLL_MS = 20
 IDLE_POLL_MS = 100
+PULSES_BACK = 100
 RELEASE_EVERY_MS = 250
 RELEASES_ALARM = 3
 AGAIN_S = 5.0
@@ -81,6 +85,7 @@ class Runner:
     beat_mono_ms: float = 0.0
     beat_sequence: int = 0
     beats_sent: dict[int, float] = field(default_factory=dict)
+    word: Word = field(default_factory=Word)
     released_mono_ms: dict[str, float] = field(default_factory=dict)
     releases: dict[str, int] = field(default_factory=dict)
     caught_up: bool = False
@@ -140,6 +145,7 @@ class Runner:
                 done = self.chain.feed(placed)
                 if done is not None:
                     self.queue.apply(done, mono_ms)
+                    self.word.is_due = self.word.is_due or self.process_id in (done.seal.silent or ())
             return
         received = decode(record.value, record.topic)
         if isinstance(received, Undecodable):
@@ -147,7 +153,7 @@ class Runner:
         event = received.event
         if record.topic == JOBS:
             self.queue.step(event, mono_ms)  # type: ignore[arg-type] # the codec refuses any other type on this topic
-        elif isinstance(event, RunnerHeartbeat):
+        elif isinstance(event, RunnerPulse):
             self.queue.beat(event, mono_ms)
             if event.process_id == self.process_id:
                 sent = self.beats_sent.pop(event.sequence, None)
@@ -213,7 +219,7 @@ class Runner:
 
     def begin(self, claim: Claim, mono_ms: float) -> None:
         """Start the work of a claim that won: a task of this loop that trades, or one that waits for the pool."""
-        if self.trader is not None and claim.group is SlotGroup.RUNNER:
+        if self.trader is not None and claim.work is Work.RUNNER:
             claim.turned_mono_ms = mono_ms
             work = self.trade(self.trader, claim)
         else:
@@ -223,7 +229,7 @@ class Runner:
 
     def end(self, claim: Claim) -> None:
         """Stop the work of a claim that no longer wins."""
-        if claim.group is not SlotGroup.RUNNER:
+        if claim.work is not Work.RUNNER:
             self.worker.cancel(claim.order.job_id)
         elif claim.claim_id in self.tasks:
             # At once, in the middle of whatever it waits for: nothing more may be said under this claim.
@@ -278,20 +284,27 @@ class Runner:
         last_mono_ms, self.beat_mono_ms = self.beat_mono_ms, mono_ms
         self.beat_sequence += 1
         listed = [claim for claim in self.queue.held() if self.queue.wins(claim) and claim.works_since(last_mono_ms)]
-        beat = RunnerHeartbeat(
+        beat = RunnerPulse(
             process_id=self.process_id, sequence=self.beat_sequence, stopping=stopping, announcement=self.offer.named,
-            jobs=tuple(_held(claim) for claim in listed), **self.slots(),
+            jobs=tuple(claim.held() for claim in listed), **self.slots(),
         )  # fmt: skip
         self.beats_sent[self.beat_sequence] = mono_ms
         while len(self.beats_sent) > 100:
             self.beats_sent.pop(next(iter(self.beats_sent)))
-        if await self.tell_runners(beat):
-            for claim in listed:
-                claim.confirm(mono_ms)
+        heard = await self.say(PULSE, 0, [self.sign_of(beat)])
+        if heard:
+            self.word.pulsed(mono_ms, self.settings.beat_s * 1000)
+        if self.word.is_wanted(beat, mono_ms):
+            said = await self.tell_runners(RunnerHeartbeat(**{name: getattr(beat, name) for name in RunnerSign.model_fields}))
+            if said:
+                self.word.was_said(beat, mono_ms)
+            heard = heard or said
+        for claim in listed if heard else ():
+            claim.confirm(mono_ms)
 
     def slots(self) -> dict[str, int]:
-        """How many jobs of each group this process takes on at once, as beats and announcement say it."""
-        return {f"{group}_slots": self.queue.rules.slots.get(group, 0) for group in SlotGroup}
+        """How many jobs of each kind of work this process takes on at once, as beats and announcement say it."""
+        return {field: self.queue.rules.slots.get(work, 0) for work, field in SLOTS_FIELD.items()}
 
     def capabilities(self) -> CapabilitiesAnnounced:
         """What this process can do now, as it is announced."""
@@ -301,9 +314,12 @@ class Runner:
 
     async def tell_runners(self, event: RunnerHeartbeat | CapabilitiesAnnounced) -> bool:
         """Append to `autonomy.runners`."""
+        return await self.say(RUNNERS, partition_of(self.process_id, PARTITIONS[RUNNERS]), [self.sign_of(event)])
+
+    def sign_of(self, event: RunnerSign | CapabilitiesAnnounced) -> Outgoing:
+        """A word of this process about itself as a record."""
         value = encode(event, source=SOURCE, subject=self.process_id, time=clock.now(), event_id=clock.drawn_id())
-        partition = partition_of(self.process_id, PARTITIONS[RUNNERS])
-        return await self.say(RUNNERS, partition, [Outgoing(self.process_id.encode(), value)])
+        return Outgoing(self.process_id.encode(), value)
 
     async def drain(self) -> None:
         """Claim nothing more, let running work finish for a while, give the rest back at once, say goodbye."""
@@ -325,23 +341,6 @@ class Runner:
         await self.worker.stop(drain_s=0)
 
 
-def _held(claim: Claim) -> HeldJob:
-    order = claim.order
-    return HeldJob(
-        job_id=order.job_id, bot_id=order.bot_id, tick=order.tick, attempt=claim.attempt, claim_id=claim.claim_id,
-        phase=claim.phase[:100], progress=min(1.0, max(0.0, claim.progress)),
-    )  # fmt: skip
-
-
-def slots_of(settings: RunnerSettings, job_types: frozenset[JobType]) -> Mapping[SlotGroup, int]:
-    """The slots by group, none for what nobody here can do."""
-    wanted = {
-        SlotGroup.RESEARCH: settings.research_slots, SlotGroup.EVOLVE: settings.evolve_slots, SlotGroup.RUNNER: settings.runner_slots
-    }  # fmt: skip
-    able = {GROUP_OF[job_type] for job_type in job_types}
-    return {group: slots for group, slots in wanted.items() if group in able and slots}
-
-
 async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str, market: MarketData | None = None) -> Runner:
     """Connect, from the horizon on; with a market this process trades on paper too."""
     horizon = await newest_horizon(settings.kafka)
@@ -351,11 +350,12 @@ async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str
         JOBS: list(chain.cut.get(JOBS, (0,) * PARTITIONS[JOBS])),
         RUNNERS: list(chain.cut.get(RUNNERS, (0,) * PARTITIONS[RUNNERS])),
     }
-    reader = await LogReader.open(settings.kafka, starts, goes_on=True)
+    reader = await LogReader.open(settings.kafka, {**starts, PULSE: [0]}, goes_on=True)
+    await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
     producer = await Producer.open(lambda: build_producer(settings.kafka))
     job_types = worker.job_types | ({JobType.RUNNER_START} if market is not None and settings.runner_slots else frozenset())
     rules = Rules(
-        process_id=process_id, slots=slots_of(settings, job_types), deadline_ms=settings.claim_deadline_s * 1000,
+        process_id=process_id, slots=slots_of(settings.slots, job_types), deadline_ms=settings.claim_deadline_s * 1000,
         beat_ms=settings.beat_s * 1000, job_types=job_types,
     )  # fmt: skip
     queue = Queue(rules)

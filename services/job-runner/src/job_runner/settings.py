@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from autonomy.settings import ServiceSettings
+from autonomy.work import Work
 
 
 class RunnerSettings(ServiceSettings):
@@ -30,6 +31,11 @@ class RunnerSettings(ServiceSettings):
     bars_exchange: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,40}$", validation_alias="BARS_EXCHANGE")
     bars_pairs: str = Field(default="BTC/USDT", max_length=1_000, validation_alias="BARS_PAIRS")
     evolution_dask_address: str | None = Field(default=None, validation_alias="EVOLUTION_DASK_ADDRESS")
+
+    @property
+    def slots(self) -> dict[Work, int]:
+        """How many jobs of each kind of work this process takes on at once."""
+        return {Work.BACKTEST: self.research_slots, Work.EVOLVE: self.evolve_slots, Work.RUNNER: self.runner_slots}
 
     @property
     def checkpoints_url(self) -> str:

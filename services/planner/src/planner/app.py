@@ -18,18 +18,19 @@ from autonomy import clock
 from autonomy.chain import AcceptedTick, Chain, read_record
 from autonomy.envelope import Received, Undecodable, decode, encode, event_id_of
 from autonomy.errors import BadInput, Broken
-from autonomy.events import PlannerPulse, RunnerHeartbeat
+from autonomy.events import PlannerPulse, RunnerHeartbeat, RunnerPulse
 from autonomy.kafka import LogReader, Outgoing, Record, append_batch
 from autonomy.producer import Producer
 from autonomy.reasons import REASONS
 from autonomy.telemetry import spare_collector
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS
-from autonomy.values import JobStatus, TickCause, instant_of_ms, ms_of
+from autonomy.values import TickCause, instant_of_ms, ms_of
 from planner import metrics
 from planner.election import Election
 from planner.fold import repairs
 from planner.following import follow, gap_to
 from planner.halt import Halt
+from planner.hearing import Hearing, expected, is_unknown
 from planner.horizons import Horizons
 from planner.inbox import MAX_TICKS_AHEAD, Inbox
 from planner.inputs import input_root, read_input
@@ -82,6 +83,7 @@ class Planner:
     chain: Chain = field(default_factory=Chain)
     inbox: Inbox = field(default_factory=Inbox)
     wake: Wake = field(default_factory=Wake)
+    hearing: Hearing = field(default_factory=Hearing)
     accepted: list[AcceptedTick] = field(default_factory=list)
     old_chain: dict[str, tuple[int, ...]] = field(default_factory=dict)
     horizons: Horizons = field(default_factory=Horizons)
@@ -184,21 +186,22 @@ class Planner:
         self.inbox.put(read)
         if not isinstance(read.event, Undecodable):
             self.wake.see(read.event, clock.monotonic_ms())
-            if isinstance(read.event, RunnerHeartbeat) and self.is_unknown(read.event):
+            if isinstance(read.event, RunnerHeartbeat) and is_unknown(read.event, self.state):
                 self.wake.capacity = self.wake.work_waits = True
 
     def hear(self, received: Received, appended_ms: int) -> None:
-        """Take a sign of life: who leads, and which head was known to whom."""
-        pulse = received.event
+        """Take a sign of life: who leads, which head was known to whom, which runners live."""
+        pulse, mono_ms = received.event, clock.monotonic_ms()
         if isinstance(pulse, PlannerPulse):
-            self.election.see(pulse, appended_ms, ms_of(datetime.fromisoformat(received.time)), clock.monotonic_ms())
+            self.election.see(pulse, appended_ms, ms_of(datetime.fromisoformat(received.time)), mono_ms)
+            if pulse.process_id == self.process_id:
+                self.hearing.own_mono_ms = mono_ms
+        elif isinstance(pulse, RunnerPulse):
+            said_mono_ms = mono_ms - max(0, clock.now_ms() - appended_ms)  # one that waited in the log is as old as it is
+            self.hearing.hear(pulse, said_mono_ms)
+            self.wake.see(pulse, said_mono_ms)
         if not self.caught_up:
             self.known.hear(pulse)
-
-    def is_unknown(self, beat: RunnerHeartbeat) -> bool:
-        """Whether a heartbeat names an announcement that is not held here: the next tick asks for it, and should not be long in coming."""
-        held = self.state.runners.get(beat.process_id)
-        return beat.announcement is not None and (held is None or held.announcement != beat.announcement)
 
     async def apply(self, tick: AcceptedTick) -> None:
         """Fold an accepted tick: our own candidate, or somebody else's."""
@@ -265,11 +268,6 @@ class Planner:
             if self.settings.snapshots is not None and not self.carried:  # a state that differs by a gap has another root
                 keep(self.settings.snapshots, tick, self.state, self.horizons, self.known.folded, self.standing_still.excused)
 
-    def alive(self) -> frozenset[str]:
-        """Jobs and processes that are expected to beat."""
-        jobs = (key for key, live in self.state.jobs.rows.items() if live.job.status is JobStatus.RUNNING)
-        return frozenset([*jobs, *self.state.runners.rows])
-
     def due_ms(self) -> int:
         """When the next scheduled tick is due."""
         first = self.chain.head.tick == 0
@@ -279,7 +277,7 @@ class Planner:
         """Make a try, if something calls for a tick."""
         now_ms, mono_ms = clock.now_ms(), clock.monotonic_ms()
         due_ms = self.due_ms()
-        cause = self.wake.cause(now_ms=now_ms, due_ms=due_ms, mono_ms=mono_ms, alive=self.alive(), policy=self.state.policy)
+        cause = self.wake.cause(now_ms=now_ms, due_ms=due_ms, mono_ms=mono_ms, alive=expected(self.state), policy=self.state.policy)
         if cause is None or self.accepted:
             return
         ends = await self.input_ends()
@@ -305,6 +303,7 @@ class Planner:
             tick=self.chain.head.tick + 1, try_id=clock.drawn_id(), process_id=self.process_id, head=self.chain.head,
             horizon=self.horizons.now(self.state), cut=cut, cause=cause, due_at_ms=due_ms,
             now_ms=max(clock.now_ms(), self.chain.now_ms), elapsed_ms=round(started - self.seal_read_mono_ms),
+            silent=self.hearing.silent(self.state, started),
         )  # fmt: skip
         self.state.begin()
         try:

@@ -44,6 +44,7 @@ from autonomy.events import (
     PromotionWithdrawn,
     RecordQuarantined,
     RuleVote,
+    RunnerPulse,
     SessionClosed,
     StageChanged,
 )
@@ -97,7 +98,7 @@ def fold_fact(state: State, event: Event, tick: int, seq: int, now_ms: int) -> N
             _enqueue(state, event, seq, now_ms)
         case ChainRepaired() | AnnouncementRequested():
             pass  # ignored on purpose: a repair is for the proofs, a request for the runner; neither changes a decision
-        case PlannerRun() | PlannerPulse() | ProbePulse() | RecordQuarantined() | _:
+        case PlannerRun() | PlannerPulse() | ProbePulse() | RunnerPulse() | RecordQuarantined() | _:
             # The codec refuses what is not of this topic; a seal never comes here.
             raise Broken(f"{event.wire} inside a tick")
 

@@ -6,7 +6,7 @@ inputs, sorted by (topic, partition, offset), and then its own records: the same
 Source: S5, S6, S9, S11.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -102,7 +102,7 @@ class Folded:
     refused: int = 0
 
 
-def fold_slice(state: State, slice_: Sequence[Input], now_ms: int, elapsed_ms: int) -> Folded:
+def fold_slice(state: State, slice_: Sequence[Input], now_ms: int, elapsed_ms: int, silent: Collection[str] | None = None) -> Folded:
     """Fold the inputs below a tick's cut, then let silence accrue.
 
     Args:
@@ -110,6 +110,7 @@ def fold_slice(state: State, slice_: Sequence[Input], now_ms: int, elapsed_ms: i
         slice_: sorted by (topic, partition, offset).
         now_ms: the tick's recorded time.
         elapsed_ms: the leader's recorded monotonic time since the accepted seal before.
+        silent: claims and processes of which the leader heard no pulse, as its seal records it; None: all but those that beat in the slice.
     """
     folded = Folded([], set())
     forget_old_commands(state)
@@ -122,7 +123,7 @@ def fold_slice(state: State, slice_: Sequence[Input], now_ms: int, elapsed_ms: i
             _fold_input(state, record.event, now_ms, folded)
     if folded.refused:
         state.single = replace(state.single, refused=state.single.refused + folded.refused)
-    accrue_silence(state, folded.beats, elapsed_ms)
+    accrue_silence(state, folded.beats, elapsed_ms, silent)
     return folded
 
 
@@ -312,8 +313,8 @@ def fold_capabilities(state: State, said: CapabilitiesAnnounced, beats: set[str]
     state.runners.put(said.process_id, replace(process, announcement=announced, named=announced))
 
 
-def accrue_silence(state: State, beats: set[str], elapsed_ms: int) -> None:
-    """A claim or process that won or beat in the slice has silence 0; every other accrues at most a quarter lease.
+def accrue_silence(state: State, beats: set[str], elapsed_ms: int, silent: Collection[str] | None = None) -> None:
+    """A claim or process that won or beat in the slice, or was heard, has silence 0; every other accrues at most a quarter lease.
 
     Never from wall clocks: after a pause of the planner or the broker nobody dies at once.
 
@@ -322,12 +323,19 @@ def accrue_silence(state: State, beats: set[str], elapsed_ms: int) -> None:
     lease_ms = round(state.policy.leases.lease_s * 1000)
     step_ms = min(elapsed_ms, lease_ms // 4)
     for job_id, live in list(state.jobs.rows.items()):
-        if live.job.status is JobStatus.RUNNING and job_id not in beats:
+        if live.job.status is not JobStatus.RUNNING or job_id in beats:
+            continue
+        if silent is None or job_id in silent:
             state.jobs.put(job_id, replace(live, silent_ms=live.silent_ms + step_ms))
+        elif live.silent_ms:
+            state.jobs.put(job_id, replace(live, silent_ms=0))
     for process_id, process in list(state.runners.rows.items()):
         if process_id in beats:
             continue
-        if process.silent_ms + step_ms >= lease_ms:
+        if silent is not None and process_id not in silent:
+            if process.silent_ms:
+                state.runners.put(process_id, replace(process, silent_ms=0))
+        elif process.silent_ms + step_ms >= lease_ms:
             state.runners.drop(process_id)
         else:
             state.runners.put(process_id, replace(process, silent_ms=process.silent_ms + step_ms))

@@ -39,7 +39,7 @@ def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carrie
     state.begin()
     try:
         free_orphans(state)
-        fold_slice(state, slice_, ms_of(seal.now), seal.elapsed_ms)
+        fold_slice(state, slice_, ms_of(seal.now), seal.elapsed_ms, seal.silent)
         fold_own(state, accepted.events(), seal.tick, ms_of(seal.now))
     except Broken:
         state.undo()
@@ -81,7 +81,7 @@ def inputs_of(seal: PlannerRun, horizon: Head | None = None) -> TickInputs:
     return TickInputs(
         tick=seal.tick, try_id=seal.try_id, process_id=seal.process_id,
         head=Head(tick=seal.tick - 1, offset=-1, hash=seal.prev_hash), horizon=horizon or seal.horizon, cut=seal.cut,
-        cause=seal.cause, due_at_ms=ms_of(seal.due_at), now_ms=ms_of(seal.now), elapsed_ms=seal.elapsed_ms,
+        cause=seal.cause, due_at_ms=ms_of(seal.due_at), now_ms=ms_of(seal.now), elapsed_ms=seal.elapsed_ms, silent=seal.silent,
     )  # fmt: skip
 
 

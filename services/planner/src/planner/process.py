@@ -22,7 +22,7 @@ from planner.settings import PlannerSettings
 from planner.starting import find_start
 
 log = logging.getLogger(__name__)
-PULSES_BACK: Final = 4_000
+PULSES_BACK: Final = 8_000
 """Pulses read at the start: the newest head that anybody knew is among them, also after an outage of half an hour."""
 
 

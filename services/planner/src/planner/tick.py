@@ -61,6 +61,7 @@ class TickInputs:
     due_at_ms: int
     now_ms: int
     elapsed_ms: int
+    silent: tuple[str, ...] | None = None
     jobs_partitions: int = DEFAULT_PARTITIONS
 
 
@@ -151,7 +152,7 @@ def draft(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Draft:
         Broken: the plan breaks a rule; nothing may be published.
     """
     free_orphans(state)
-    folded = fold_slice(state, slice_, inputs.now_ms, inputs.elapsed_ms)
+    folded = fold_slice(state, slice_, inputs.now_ms, inputs.elapsed_ms, inputs.silent)
     said: list[TickRecord] = []
     faults: list[str] = []
 
@@ -292,5 +293,5 @@ def seal_of(drafted: Draft) -> PlannerRun:
         blocked=plan.reason_counts.get(Reason.BLOCKED_BY_GATES, 0), reason_counts=plan.reason_counts,
         blocker_counts=plan.blocker_counts, zero_jobs=plan.zero_jobs, live_jobs=len(state.jobs.rows),
         loop_enabled="fleet/" not in state.pauses.rows, errors=tuple(drafted.errors), digest=plan.digest, hash="",
-        snapshot_root=None if inputs.tick % SNAPSHOT_EVERY else state.root(),
+        snapshot_root=None if inputs.tick % SNAPSHOT_EVERY else state.root(), silent=inputs.silent,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from autonomy.events import (
     JobFailed,
     JobStarted,
     JobSucceeded,
-    RunnerHeartbeat,
+    RunnerSign,
 )
 from autonomy.policy import Policy
 from autonomy.values import TickCause
@@ -56,10 +56,9 @@ class Wake:
                 self.capacity = True
                 self.ended.add(event.job_id)
                 self.beats.pop(event.job_id, None)
-            case RunnerHeartbeat():
-                self.beats[event.process_id] = mono_ms
-                for held in event.jobs:
-                    self.beats[held.job_id] = mono_ms
+            case RunnerSign():
+                for key in (event.process_id, *(held.job_id for held in event.jobs)):
+                    self.beats[key] = max(mono_ms, self.beats.get(key, mono_ms))
             case _:
                 pass  # ignored on purpose: nothing else can make an earlier tick useful
 

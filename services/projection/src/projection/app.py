@@ -57,7 +57,7 @@ IN_FLIGHT = 3
 RETRY_S = 0.5
 REFUSED_RETRY_S = 5.0
 COMMIT_TIMEOUT_S = 30
-PULSES_BACK = 50
+PULSES_BACK = 200
 EVERYTHING = 1 << 62
 """More records than a topic has."""
 SWITCH_S = 0.000_5

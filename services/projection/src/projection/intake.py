@@ -18,7 +18,7 @@ from aiokafka import TopicPartition
 
 from autonomy.chain import AcceptedTick, Chain, read_record
 from autonomy.envelope import Received, Undecodable, decode
-from autonomy.events import AttemptRefused, CapabilitiesAnnounced, Command, Head, RecordQuarantined, RunnerBar, RunnerHeartbeat
+from autonomy.events import AttemptRefused, CapabilitiesAnnounced, Command, Head, RecordQuarantined, RunnerBar, RunnerSign
 from autonomy.kafka import Record
 from autonomy.lifecycle import MAX_PENDING, JobStep
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNNERS, RUNS, WITHOUT_AUTHORITY
@@ -103,10 +103,10 @@ class Intake:
             if self.model.books.waits(event, self.model.fold.head_tick):
                 self.waiting.setdefault((RUNNERS, record.partition), deque()).append((record.offset, event.tick))
             self.model.apply_bar(event, at)
+        elif isinstance(event, RunnerSign):
+            self.model.apply_beat(event, at)
         elif record.topic == PULSE:
             self.model.signs.pulse(received, at)
-        elif isinstance(event, RunnerHeartbeat):
-            self.model.apply_beat(event, at)
         elif isinstance(event, CapabilitiesAnnounced):
             self.model.apply_capabilities(event, at)
         elif isinstance(event, Command):

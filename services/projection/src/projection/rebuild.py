@@ -22,7 +22,7 @@ from autonomy.errors import Broken, Retryable
 from autonomy.postgres import connect
 from autonomy.read_model import METADATA, NOT_COMPARED, NOT_REBUILT, SCHEMA
 from autonomy.telemetry import set_up
-from autonomy.topics import PULSE, QUARANTINE, RUNS
+from autonomy.topics import QUARANTINE, RUNS
 from projection.app import build_projection
 from projection.schema import OLD, make_schema
 from projection.settings import ProjectionSettings
@@ -106,8 +106,8 @@ async def fill(settings: ProjectionSettings, target: Mapping[tuple[str, int], in
 
 
 def reached(positions: Mapping[tuple[str, int], int], target: Mapping[tuple[str, int], int]) -> bool:
-    """Whether everything below the target was taken; pulses expire and prove nothing."""
-    return all(positions.get(key, 0) >= offset for key, offset in target.items() if key[0] not in {PULSE, QUARANTINE})
+    """Whether everything below the target was taken; of the pulses the newest, which say who beats now."""
+    return all(positions.get(key, 0) >= offset for key, offset in target.items() if key[0] != QUARANTINE)
 
 
 async def rebuild(owner_url: str, writer_url: str, kafka: str, *, live_schema: str = SCHEMA, side: str = SIDE) -> Comparison:

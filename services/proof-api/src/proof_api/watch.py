@@ -32,7 +32,7 @@ POLL_MS = 200
 PROBE_EVERY_S = 1.0
 ASK_TIMEOUT_S = 2.0
 COMPARE_WITHIN_S = 2.0
-PULSES_BACK = 10
+PULSES_BACK = 100
 AGAIN_S = 5.0
 AHEAD_MS = 3_000
 """For so long rows may stand on a tick that this process has not read; beyond it the log does not hold that tick."""

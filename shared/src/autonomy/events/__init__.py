@@ -110,6 +110,8 @@ from autonomy.events.signs import (
     ProbePulse,
     RecordQuarantined,
     RunnerHeartbeat,
+    RunnerPulse,
+    RunnerSign,
     SourceFault,
     StrategyCode,
     SymbolBars,
@@ -127,7 +129,7 @@ CATALOGUE: Final[tuple[type[Event], ...]] = (
     CommandRejected, BotRegistered, BotChanged, BotRetired, StageChanged, PromotionRecommended, PromotionRequested,
     PromotionWithdrawn, DriftJudged, ChallengerJudged, SessionClosed, BotPinned, BotUnpinned, LoopPaused, LoopResumed,
     PolicyChanged, HoldPlaced, HoldReleased, CancelRequested, RuleVote, ChainRepaired, AnnouncementRequested, BotDecision, JobEnqueued,
-    PlannerRun, JobStarted, JobReleased, JobSucceeded, JobFailed, JobRequeued, JobCancelled, JobDead, RunnerHeartbeat,
+    PlannerRun, JobStarted, JobReleased, JobSucceeded, JobFailed, JobRequeued, JobCancelled, JobDead, RunnerHeartbeat, RunnerPulse,
     CapabilitiesAnnounced, RunnerTraded, RunnerMarked, PlannerPulse, ProbePulse, RecordQuarantined,
 )  # fmt: skip
 BY_WIRE: Final[dict[str, type[Event]]] = {event.wire: event for event in CATALOGUE}
@@ -219,6 +221,8 @@ __all__ = [
     "RunnerBar",
     "RunnerHeartbeat",
     "RunnerMarked",
+    "RunnerPulse",
+    "RunnerSign",
     "RunnerTraded",
     "SessionClosed",
     "SetPolicy",

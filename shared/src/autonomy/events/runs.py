@@ -321,6 +321,8 @@ class PlannerRun(TickRecord):
         inputs, input_root: how many input records the tick folded, and the hash over their stored keys, headers and values in their places.
         input_marks: the first bytes of each input's hash, so that a record edited later can be named.
         elapsed_ms: the leader's monotonic time since it read the accepted seal before, or since its start.
+        silent: live claims, by their job, and runner processes of which the leader heard no pulse for two beats; null: all that say nothing
+            in the inputs.
         snapshot_root: over the whole state, where a snapshot of it may begin: unlike `state_hash` a hash that resists collisions.
         digest: over all decisions, also those unchanged, so that "no event" is provably "unchanged".
         hash: over this seal itself, with this field empty.
@@ -360,3 +362,4 @@ class PlannerRun(TickRecord):
     hash: str
     input_marks: Annotated[str, Field(max_length=MAX_MARKS, pattern=r"^(?:\d+:[A-Za-z0-9+/=]*)?$")] = later("")
     snapshot_root: Digest | None = later(None)
+    silent: tuple[Identifier, ...] | None = later(None)

@@ -23,16 +23,13 @@ class HeldJob(Document):
     progress: Annotated[float, Field(ge=0, le=1)]
 
 
-class RunnerHeartbeat(Event):
-    """Once per process and 2 s, from the loop that does the work.
+class RunnerSign(Event):
+    """A runner process lives.
 
     Attributes:
         announcement: hash of what this process announced last (`announcement_hash`); a planner that does not hold it asks for it again.
     """
 
-    wire = "runner-heartbeat.v1"
-    topic = topics.RUNNERS
-    producer = "job-runner"
     process_id: Identifier
     sequence: Count
     jobs: tuple[HeldJob, ...]
@@ -41,6 +38,22 @@ class RunnerHeartbeat(Event):
     runner_slots: Count = 0
     stopping: bool = False
     announcement: Digest | None = later(None)
+
+
+class RunnerHeartbeat(RunnerSign):
+    """What a runner process says of itself on the audited log: at its start, when that changed, after a silence, and every five minutes."""
+
+    wire = "runner-heartbeat.v1"
+    topic = topics.RUNNERS
+    producer = "job-runner"
+
+
+class RunnerPulse(RunnerSign):
+    """Once per process and 2 s, from the loop that does the work; which processes and claims were silent is said by the tick's seal."""
+
+    wire = "runner-pulse.v1"
+    topic = topics.PULSE
+    producer = "job-runner"
 
 
 class StrategyCode(Document):

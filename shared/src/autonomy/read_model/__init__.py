@@ -15,7 +15,7 @@ SCHEMA: Final = "autonomy"
 CHANNEL: Final = "autonomy_changes"
 NOT_REBUILT: Final = frozenset({keeping.PULSES.name, keeping.OFFSETS.name, keeping.HEAD.name})
 """Tables whose rows say how far a projection is, not what the log says."""
-NOT_COMPARED: Final = frozenset({"rev", "phase", "progress", "last_beat_at", "runner_beat_at", "unmatched"})
+NOT_COMPARED: Final = frozenset({"rev", "phase", "progress", "last_beat_at", "runner_beat_at", "unmatched", "held"})
 """Columns that depend on how the topics were interleaved: the batch's revision, and what beats say of a job while it runs
 (the next beat says it again; when the job ends they are set from its end)."""
 __all__ = [

@@ -16,7 +16,8 @@ from autonomy.chain import GENESIS, AcceptedTick, Chain, write_records
 from autonomy.events import JobCancelled, JobEnqueued, JobReleased, JobRequeued, JobStarted, JobSucceeded
 from autonomy.lifecycle import JobStep
 from autonomy.values import Cause, JobStatus, JobType
-from job_runner.claims.queue import GROUP_OF, MAX_GIVE_UPS_IN_A_ROW, RANK_STEP_MS, Claim, ClaimState, Queue, Rules, SlotGroup, rank_of
+from autonomy.work import JOB_KINDS, Work
+from job_runner.claims.queue import MAX_GIVE_UPS_IN_A_ROW, RANK_STEP_MS, Claim, ClaimState, Queue, Rules, rank_of
 from support.builders import NOON_MS, a_beat, an_id, an_order
 from support.ticks import a_seal, feed_all, stored
 
@@ -25,12 +26,12 @@ PROCESS = an_id("runner-1")
 
 
 def a_queue(process: str = "runner-1", *, slots: int = 2, beat_ms: float = 2_000.0) -> Queue:
-    return Queue(Rules(an_id(process), {SlotGroup.RESEARCH: slots}, DEADLINE_MS, beat_ms, frozenset({JobType.BACKTEST_BASELINE})))
+    return Queue(Rules(an_id(process), {Work.BACKTEST: slots}, DEADLINE_MS, beat_ms, frozenset({JobType.BACKTEST_BASELINE})))
 
 
 def a_mixed_queue(**slots: int) -> Queue:
     """A process that does everything, with these slots by group."""
-    return Queue(Rules(PROCESS, {SlotGroup(group): count for group, count in slots.items()}, DEADLINE_MS, 2_000.0, frozenset(JobType)))
+    return Queue(Rules(PROCESS, {Work(group): count for group, count in slots.items()}, DEADLINE_MS, 2_000.0, frozenset(JobType)))
 
 
 def ticks_of(*ticks: Sequence[JobEnqueued]) -> list[AcceptedTick]:
@@ -109,35 +110,31 @@ def test_job_of_another_type_is_left_to_others() -> None:
     assert queue.claimable(0.0) == []
 
 
-@pytest.mark.parametrize("full", list(SlotGroup))
-def test_full_group_never_holds_up_another(full: SlotGroup) -> None:
+@pytest.mark.parametrize("full", list(Work))
+def test_full_group_never_holds_up_another(full: Work) -> None:
     """Older jobs of the full group stand before everything else in the queue."""
-    types = {GROUP_OF[kind]: kind for kind in JobType}
+    types = {JOB_KINDS[kind].work: kind for kind in JobType}
     older = [an_order(f"old-{n}", tick=1, seq=n, job_type=types[full]) for n in (1, 2, 3)]
-    others = [group for group in SlotGroup if group is not full]
+    others = [group for group in Work if group is not full]
     younger = [an_order(f"new-{group}", tick=2, seq=n, job_type=types[group]) for n, group in enumerate(others, start=1)]
-    queue = loaded(a_mixed_queue(research=1, evolve=1, runner=1), older, younger)
+    queue = loaded(a_mixed_queue(backtest=1, evolve=1, runner=1), older, younger)
     assert names(queue.claimable(0.0)) == ["old-1", *(f"new-{group}" for group in others)]
     claim(queue, queue.claimable(0.0)[0])
     assert names(queue.claimable(0.0)) == [f"new-{group}" for group in others]
 
 
 def test_group_without_slots_is_left_to_others() -> None:
-    queue = loaded(a_mixed_queue(research=2), [an_order("evolves", job_type=JobType.EVOLVE), an_order("tests", seq=2)])
+    queue = loaded(a_mixed_queue(backtest=2), [an_order("evolves", job_type=JobType.EVOLVE), an_order("tests", seq=2)])
     assert names(queue.claimable(0.0)) == ["tests"]
 
 
 def test_each_group_gives_its_own_slots_to_its_oldest_jobs() -> None:
     kinds = (JobType.RUNNER_START, JobType.BACKTEST_BASELINE, JobType.EVOLVE, JobType.BACKTEST_REFRESH)
     jobs = [an_order(f"bot-{n:02}", seq=n, job_type=kinds[n % 4]) for n in range(1, 21)]
-    found = loaded(a_mixed_queue(research=3, evolve=1, runner=4), jobs).claimable(0.0)
-    by_group = {group: [order.bot_id for order in found if GROUP_OF[order.job_type] is group] for group in SlotGroup}
-    for group, slots in ((SlotGroup.RESEARCH, 3), (SlotGroup.EVOLVE, 1), (SlotGroup.RUNNER, 4)):
-        assert by_group[group] == [job.bot_id for job in jobs if GROUP_OF[job.job_type] is group][:slots]
-
-
-def test_every_job_type_belongs_to_a_group() -> None:
-    assert set(GROUP_OF) == set(JobType)
+    found = loaded(a_mixed_queue(backtest=3, evolve=1, runner=4), jobs).claimable(0.0)
+    by_group = {group: [order.bot_id for order in found if JOB_KINDS[order.job_type].work is group] for group in Work}
+    for group, slots in ((Work.BACKTEST, 3), (Work.EVOLVE, 1), (Work.RUNNER, 4)):
+        assert by_group[group] == [job.bot_id for job in jobs if JOB_KINDS[job.job_type].work is group][:slots]
 
 
 def test_running_job_is_not_claimed() -> None:

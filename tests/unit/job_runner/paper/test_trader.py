@@ -21,10 +21,11 @@ from autonomy.events import JobCancelled, JobEnqueued, JobFailed, JobRequeued, J
 from autonomy.kafka import Outgoing
 from autonomy.topics import RUNNERS
 from autonomy.values import CRASHES, FINAL_FAILURES, Cause, JobType, partition_of
+from autonomy.work import Work
 from job_runner.claims.barrier import Barrier
 from job_runner.claims.outbox import Outbox
 from job_runner.claims.outcome import Outcome
-from job_runner.claims.queue import Claim, Queue, Rules, SlotGroup
+from job_runner.claims.queue import Claim, Queue, Rules
 from job_runner.market.sources import Bars, DataMissing, MarketData, NotOffered
 from job_runner.paper.feed import BarFeed, ReplayFeed
 from job_runner.paper.session import DayBar, Marks, PaperSession
@@ -139,7 +140,7 @@ def a_bench(*, released: int = 20, market: RowsMarket | None = None, **changes: 
     records = write_records([order], [order.bot_id], 1, an_id("t1"), NOON_MS)
     chain = Chain()
     (tick,) = feed_all(chain, stored([*records, a_seal(GENESIS, records, "t1")]))
-    queue = Queue(Rules(ME, {SlotGroup.RUNNER: 1}, 5_000.0, 100.0, frozenset({JobType.RUNNER_START})))
+    queue = Queue(Rules(ME, {Work.RUNNER: 1}, 5_000.0, 100.0, frozenset({JobType.RUNNER_START})))
     queue.apply(tick, 0.0)
     claim = queue.claimed(order, an_id("claim"), 0.0)
     queue.step(

@@ -10,36 +10,19 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum, unique
+from enum import StrEnum
 from functools import lru_cache
-from typing import Final
 
 from autonomy import lifecycle
 from autonomy.chain import AcceptedTick
-from autonomy.events import AnnouncementRequested, JobEnqueued, RunnerHeartbeat
+from autonomy.events import AnnouncementRequested, HeldJob, JobEnqueued, RunnerSign
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.values import JobStatus, JobType, ms_of
+from autonomy.work import JOB_KINDS, Work
 
 RANK_STEP_MS = 50.0
 MAX_GIVE_UPS_IN_A_ROW = 2
 MAX_CLAIMS_PER_TURN = 1_000
-
-
-@unique
-class SlotGroup(StrEnum):
-    """Jobs that compete for the same slots of a process; a full group never holds up another."""
-
-    RESEARCH = "research"
-    EVOLVE = "evolve"
-    RUNNER = "runner"
-
-
-GROUP_OF: Final[Mapping[JobType, SlotGroup]] = {
-    JobType.BACKTEST_BASELINE: SlotGroup.RESEARCH,
-    JobType.BACKTEST_REFRESH: SlotGroup.RESEARCH,
-    JobType.EVOLVE: SlotGroup.EVOLVE,
-    JobType.RUNNER_START: SlotGroup.RUNNER,
-}
 
 
 class ClaimState(StrEnum):
@@ -74,9 +57,17 @@ class Claim:
     turned_mono_ms: float | None = None
 
     @property
-    def group(self) -> SlotGroup:
+    def work(self) -> Work:
         """Whose slots it takes."""
-        return GROUP_OF[self.order.job_type]
+        return JOB_KINDS[self.order.job_type].work
+
+    def held(self) -> HeldJob:
+        """As signs of life list it."""
+        order = self.order
+        return HeldJob(
+            job_id=order.job_id, bot_id=order.bot_id, tick=order.tick, attempt=self.attempt, claim_id=self.claim_id,
+            phase=self.phase[:100], progress=min(1.0, max(0.0, self.progress)),
+        )  # fmt: skip
 
     def confirm(self, mono_ms: float) -> None:
         """A beat that was sent at this time, and lists this claim, is acknowledged.
@@ -102,13 +93,13 @@ class Rules:
     """What this process may do at once.
 
     Attributes:
-        slots: jobs that it works on at once, by group; none of a group that is not named.
+        slots: jobs that it works on at once, by kind of work; none of a kind that is not named.
         deadline_ms: local monotonic time from claim to reading its own win.
         beat_ms: how often it beats; a process is recent for five beats.
     """
 
     process_id: str
-    slots: Mapping[SlotGroup, int]
+    slots: Mapping[Work, int]
     deadline_ms: float
     beat_ms: float
     job_types: frozenset[JobType]
@@ -166,7 +157,7 @@ class Queue:
         self.mono_ms = mono_ms
         self.fold.step(step, self._changed)
 
-    def beat(self, beat: RunnerHeartbeat, mono_ms: float) -> None:
+    def beat(self, beat: RunnerSign, mono_ms: float) -> None:
         """Take a sign of life of any runner process."""
         if beat.stopping:
             self.peers.pop(beat.process_id, None)
@@ -195,14 +186,14 @@ class Queue:
         """Claims that take a slot: waiting and started."""
         return [claim for claim in self.claims.values() if claim.state is not ClaimState.GIVEN_UP]
 
-    def free_slots(self) -> Counter[SlotGroup]:
-        """How many more jobs of each group this process may take on."""
+    def free_slots(self) -> Counter[Work]:
+        """How many more jobs of each kind of work this process may take on."""
         free = Counter(self.rules.slots)
-        free.subtract(claim.group for claim in self.held())
+        free.subtract(claim.work for claim in self.held())
         return free
 
     def claimable(self, mono_ms: float) -> list[JobEnqueued]:
-        """The jobs to claim now: each group's oldest first, after this process's rank, as many as the group has free slots."""
+        """The jobs to claim now: each kind's oldest first, after this process's rank, as many as the kind has free slots."""
         free = self.free_slots()
         if max(free.values(), default=0) <= 0 or not self._trusts_itself():
             return []
@@ -211,15 +202,15 @@ class Queue:
         recent = self._recent_peers(mono_ms)
         found: list[JobEnqueued] = []
         for job in sorted(self._queued(), key=lambda job: (job.tick, job.seq)):
-            group = GROUP_OF[job.job_type]
-            if free[group] <= 0 or job.job_id in busy or job.job_type not in self.rules.job_types:
+            work = JOB_KINDS[job.job_type].work
+            if free[work] <= 0 or job.job_id in busy or job.job_type not in self.rules.job_types:
                 continue
             if not self.rules.fit(self.orders[job.job_id].lease_s):
                 continue
             _, since_ms = self.since[job.job_id]
             if mono_ms - since_ms >= rank_of(self.rules.process_id, job, recent) * RANK_STEP_MS:
                 found.append(self.orders[job.job_id])
-                free[group] -= 1
+                free[work] -= 1
                 if len(found) >= MAX_CLAIMS_PER_TURN or max(free.values()) <= 0:
                     break
         return found
@@ -309,3 +300,9 @@ def rank_of(process_id: str, job: Job, recent: Iterable[str]) -> int:
 def _weight(process_id: str, job_id: str, attempt: int) -> bytes:
     """Asked for again on every turn while a job waits."""
     return hashlib.sha256(f"{process_id}/{job_id}/{attempt}".encode()).digest()
+
+
+def slots_of(wanted: Mapping[Work, int], job_types: Iterable[JobType]) -> dict[Work, int]:
+    """The slots by kind of work, none for what nobody here can do."""
+    able = {JOB_KINDS[job_type].work for job_type in job_types}
+    return {work: slots for work, slots in wanted.items() if work in able and slots}

@@ -49,7 +49,7 @@ from autonomy.events import (
     ResearchSummary,
     RuleVote,
     RunnerBar,
-    RunnerHeartbeat,
+    RunnerSign,
     SessionClosed,
     StageChanged,
 )
@@ -328,7 +328,7 @@ class Model:
 
     # ── signs of life, commands ────────────────────────────────────────────────────────────────────────────────
 
-    def apply_beat(self, beat: RunnerHeartbeat, at: datetime) -> None:
+    def apply_beat(self, beat: RunnerSign, at: datetime) -> None:
         """A beat counts for a job only from its current winner."""
         for held in self.signs.beat(beat, self.fold, at):
             self._own_job(held.job_id).update({"last_beat_at": at, "beats": True, "phase": held.phase, "progress": held.progress})

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from autonomy import lifecycle
 from autonomy.envelope import Received
-from autonomy.events import CapabilitiesAnnounced, HeldJob, JobStarted, PlannerPulse, ProbePulse, RunnerHeartbeat
+from autonomy.events import CapabilitiesAnnounced, HeldJob, JobStarted, PlannerPulse, ProbePulse, RunnerPulse, RunnerSign
 from autonomy.lifecycle import JobFold
 from autonomy.values import JobStatus, derived_id
 from projection.fold.bot_now import Row
@@ -53,15 +53,21 @@ class Signs:
             signs.unmatched[process_id] = dict(early) if isinstance(early, dict) else {}
         return signs
 
-    def beat(self, beat: RunnerHeartbeat, fold: JobFold, at: datetime) -> list[HeldJob]:
-        """A process lives; returns the jobs that it holds by right."""
+    def beat(self, beat: RunnerSign, fold: JobFold, at: datetime) -> list[HeldJob]:
+        """A process lives; returns the jobs that it holds by right.
+
+        A pulse says so and no more: what a process is follows from its words on the audited log.
+        """
         held = [job for job in beat.jobs if _holds(job, fold)]
-        self._process(beat.process_id, at).update({
-            "last_beat_at": at, "research_slots": beat.research_slots, "evolve_slots": beat.evolve_slots,
-            "runner_slots": beat.runner_slots, "held": len(beat.jobs), "stopping": beat.stopping,
-        })  # fmt: skip
+        if not isinstance(beat, RunnerPulse):
+            self._process(beat.process_id, at).update({
+                "research_slots": beat.research_slots, "evolve_slots": beat.evolve_slots, "runner_slots": beat.runner_slots,
+                "stopping": beat.stopping,
+            })  # fmt: skip
+        if beat.process_id in self.rows:
+            self._process(beat.process_id, at).update({"last_beat_at": at, "held": len(beat.jobs)})
         if len(held) < len(beat.jobs):
-            unmatched = self.unmatched[beat.process_id]
+            unmatched = self.unmatched.setdefault(beat.process_id, {})
             unmatched.update(dict.fromkeys([job.claim_id for job in beat.jobs if _may_still_win(job, fold)], at.isoformat()))
             while len(unmatched) > MAX_UNMATCHED:
                 del unmatched[next(iter(unmatched))]
@@ -72,7 +78,8 @@ class Signs:
         beat_at = self.unmatched.get(step.process_id, {}).pop(step.claim_id, None)
         if beat_at is None:
             return None
-        self.touched[step.process_id] = None
+        if step.process_id in self.rows:
+            self.touched[step.process_id] = None
         return datetime.fromisoformat(beat_at)
 
     def announced(self, said: CapabilitiesAnnounced, at: datetime) -> None:
@@ -116,7 +123,7 @@ class Signs:
         row = self.rows.get(process_id)
         if row is None:
             row = self.rows[process_id] = _new_process(process_id, at)
-            self.unmatched[process_id] = {}
+            self.unmatched.setdefault(process_id, {})
         return row
 
 
