@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 import typer
 
+from autonomy.client import Document, bot_path
 from autonomy_cli import options as o
 from autonomy_cli.acting import say
-from autonomy_cli.api import Document, ProofApi, operator, reader
+from autonomy_cli.api import ProofApi, operator, reader
 from autonomy_cli.exits import Exit, fail
 from autonomy_cli.show import GREEN, RED, YELLOW, counted, listed, painted, part, print_json, print_table, safe
 
@@ -153,7 +153,7 @@ def promotion_mode(mode: Mode, reason: o.Why = "", key: o.Key = None, api: o.Api
 
 def gates(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
     """Every promotion gate of a bot as recorded, and what blocks its scheduling."""
-    document = reader(api).found(gates_path(bot))
+    document = reader(api).found(bot_path(bot, "/gates"))
     if as_json:
         print_json(document)
         return
@@ -162,14 +162,9 @@ def gates(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> No
         print(f"scheduling  {_line(blocker)}")
 
 
-def gates_path(bot: str) -> str:
-    """The address of a bot's gates."""
-    return f"/api/bots/{quote(bot, safe='')}/gates"
-
-
 def gates_of(client: ProofApi, bot: str) -> Document:
     """A bot's gates; nothing where proof-api does not tell."""
-    answer = client.get(gates_path(bot))
+    answer = client.get(bot_path(bot, "/gates"))
     return answer.document if answer.status == HTTPStatus.OK else {}
 
 
