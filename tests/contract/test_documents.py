@@ -18,6 +18,8 @@ from autonomy.errors import Broken
 from autonomy.events import Document
 from autonomy.read_model import METADATA
 from autonomy.read_model.columns import ID, INSTANT, column
+from autonomy_cli import reading
+from autonomy_cli.careers import PROMOTION_COLUMNS
 from support.documented import DOCUMENT, PROBLEM, Undocumented, event_faults, every_answer_looked_at, faults, is_json
 
 FORMS = {name: form for name, form in vars(tables).items() if isinstance(form, RowForm)}
@@ -126,6 +128,15 @@ def test_every_field_of_a_row_and_of_a_document_written_for_an_answer_is_describ
         if "description" not in entry
     ]
     assert bare == []
+
+
+@pytest.mark.parametrize(("columns", "form"), [
+    (reading.BOT_COLUMNS, "BotListed"), (reading.JOB_COLUMNS, "Job"), (reading.RUN_COLUMNS, "PlannerRun"), (PROMOTION_COLUMNS, "Promotion"),
+])  # fmt: skip
+def test_the_commands_tables_show_fields_that_there_are(columns: Any, form: str) -> None:
+    """A field that was renamed would leave its column empty, and nothing else would say so."""
+    made_here = {"reasons"}  # of `reasonCounts`
+    assert {key for _, key in columns} - made_here <= set(DOCUMENT["components"]["schemas"][form]["properties"])
 
 
 # ── a wrong answer is noticed ──────────────────────────────────────────────────────────────────────────────────────────

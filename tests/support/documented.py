@@ -17,7 +17,8 @@ import pytest
 
 DOCUMENT: Final[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-BAD_REQUEST: Final = 400
+BEFORE_THE_API: Final = frozenset({400, 408, 413, 431, 503})
+"""What the server itself says in plain text: a wrong Host, a request that is none, too late or too large, or one too many."""
 PROBLEM: Final = "application/problem+json"
 SERVED_ITSELF: Final = frozenset({"/openapi.json"})
 """The document does not describe itself."""
@@ -68,8 +69,8 @@ def faults(method: str, path: str, status: int, media: str, content: bytes) -> l
     named = path_of(path)
     if path in SERVED_ITSELF or not content:
         return []
-    if status >= BAD_REQUEST and not is_json(media):
-        return []  # the server's own refusals, before the API is asked: a wrong Host, a request that is none
+    if status in BEFORE_THE_API and not is_json(media):
+        return []
     operation = None if named is None else DOCUMENT["paths"][named].get(method.lower())
     if operation is None:
         # No operation: the routing itself refuses, in the form of every refusal.

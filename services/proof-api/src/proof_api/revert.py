@@ -95,7 +95,7 @@ async def with_moved(connection: "asyncpg.Connection[asyncpg.Record]", command: 
     if command["command"] != RevertToLab.wire or command["status"] != "ACCEPTED":
         return command
     stayed = command["outcomes"] if isinstance(command["outcomes"], list) else []
-    return command | {"outcomes": [*await moved_by(connection, str(command["id"])), *stayed]}
+    return command | {"outcomes": [*await moved_by(connection, str(command["command_id"])), *stayed]}
 
 
 async def moved_by(connection: "asyncpg.Connection[asyncpg.Record]", command_id: str) -> list[dict[str, object]]:

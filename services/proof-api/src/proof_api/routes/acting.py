@@ -1,7 +1,6 @@
 """Commands, and who is asking."""
 
 import contextlib
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 from pydantic import WithJsonSchema
 
+from autonomy.documents import tables
 from autonomy.documents.commands import CommandAnswered, CommandFound, CommandOpen, Operator
 from autonomy.http_server import MAX_BODY_BYTES
 from autonomy.postgres import GONE
@@ -163,14 +163,7 @@ async def answered(context: Context, command_id: str) -> Response:
     if found is None:
         return Response(orjson.dumps({"commandId": command_id, "status": "OPEN"}), HTTPStatus.ACCEPTED, media_type=JSON)
     code = HTTPStatus.OK if found["status"] == "ACCEPTED" else HTTPStatus.CONFLICT
-    return Response(orjson.dumps(shown_of(found)), code, media_type=JSON)
-
-
-def shown_of(found: Mapping[str, object]) -> dict[str, object]:
-    """A command and its answer."""
-    shown = camel(found)
-    shown["commandId"] = shown.pop("id")
-    return shown
+    return Response(orjson.dumps(camel(found)), code, media_type=JSON)
 
 
 @router.get(
@@ -181,7 +174,7 @@ def shown_of(found: Mapping[str, object]) -> dict[str, object]:
 )
 async def one_command(context: InContext, _: CanRead, connection: Connected, command_id: UUID) -> Response:
     """Also while it is open; of a revert with the outcome of every bot."""
-    found = await connection.fetchrow("SELECT * FROM commands WHERE id = $1", str(command_id))
+    found = await connection.fetchrow(f"{tables.COMMAND_WHOLE.select} WHERE id = $1", str(command_id))
     if found is None:
         raise Problem(404, "UNKNOWN_COMMAND", "No such command", f"{command_id} was never said, or has not been read yet")
-    return answer(context, shown_of(await with_moved(connection, dict(found))))
+    return answer(context, camel(await with_moved(connection, dict(found))))
