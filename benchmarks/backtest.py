@@ -16,14 +16,14 @@ import numpy as np
 from autonomy.errors import Broken
 from benchmarks.limits import kernel
 from benchmarks.measure import Context, Measure, absolute, at_most, reference
-from job_runner.account import Costs
-from job_runner.engine import simulate
-from job_runner.executor import PoolExecutor
-from job_runner.market_data import SyntheticMarketData
-from job_runner.report import ResearchOrder, SuiteSize
-from job_runner.statistics import simulation_metrics
-from job_runner.strategies.dispatch import program
-from job_runner.worker import warm_up
+from job_runner.engine.account import Costs
+from job_runner.engine.fills import simulate
+from job_runner.engine.statistics import simulation_metrics
+from job_runner.engine.strategies.dispatch import program
+from job_runner.market.sources import SyntheticMarketData
+from job_runner.pool.executor import PoolExecutor
+from job_runner.pool.worker import warm_up
+from job_runner.research.report import ResearchOrder, SuiteSize
 
 BARS = 8_000
 FIGURE_MS = 0.060

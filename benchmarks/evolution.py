@@ -10,16 +10,16 @@ from autonomy.events import EvolutionPlan
 from autonomy.policy import EvolutionPolicy
 from benchmarks.limits import optuna_alone
 from benchmarks.measure import Context, Measure, absolute, at_least, in_turns, reference, timed
-from job_runner.arena import prepare
-from job_runner.checkpoints import FileCheckpoints
-from job_runner.evaluation import InProcess
-from job_runner.evolution import run_evolution
-from job_runner.evolution_report import EvolutionOrder
-from job_runner.market_data import EmbeddedMarketData
-from job_runner.overfitting import block_sums, overfitting_probability
-from job_runner.report import ResearchOrder
-from job_runner.search import distributions_of
-from job_runner.worker import warm_up
+from job_runner.market.sources import EmbeddedMarketData
+from job_runner.pool.worker import warm_up
+from job_runner.research.overfitting import block_sums, overfitting_probability
+from job_runner.research.report import ResearchOrder
+from job_runner.search.arena import prepare
+from job_runner.search.checkpoints import FileCheckpoints
+from job_runner.search.evaluation import InProcess
+from job_runner.search.evolution import run_evolution
+from job_runner.search.evolution_report import EvolutionOrder
+from job_runner.search.generations import distributions_of
 
 FIGURE_PER_S = 1_672.0
 SHARE = 0.3

@@ -12,8 +12,8 @@ from autonomy.telemetry import set_up
 from autonomy.values import JobType
 from benchmarks.fleet import capabilities
 from job_runner.app import run_runner
-from job_runner.outcome import Outcome, Result
-from job_runner.queue import Claim
+from job_runner.claims.outcome import Outcome, Result
+from job_runner.claims.queue import Claim
 from job_runner.settings import RunnerSettings
 
 

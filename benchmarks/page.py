@@ -32,7 +32,7 @@ from benchmarks.proof import wait, wait_200
 from benchmarks.servers import Platform, free_port, platform, write_operators
 from bots_ui import build_assets
 from job_runner.app import run_runner
-from job_runner.outcome import Outcome
+from job_runner.claims.outcome import Outcome
 from job_runner.settings import RunnerSettings
 
 BOTS = 10_000

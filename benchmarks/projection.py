@@ -20,7 +20,7 @@ from benchmarks.measure import Context, Measure, absolute, at_least, reference
 from benchmarks.servers import platform
 from local_stack.postgres_server import PostgresServer
 from projection.app import build_projection
-from projection.migrate import migrate
+from projection.schema import make_schema
 from projection.settings import ProjectionSettings
 
 EVENTS = 200_000
@@ -43,7 +43,7 @@ def run(ctx: Context) -> list[Measure]:
         for number in range(ctx.rounds(3)):
             limits.append(timed_limit(servers.bootstrap, owner, log))
             schema = f"bench_{number}"
-            migrate(owner, schema)
+            make_schema(owner, schema)
             subjects.append(asyncio.run(project(servers.bootstrap, database, schema, log)))
         limits.append(timed_limit(servers.bootstrap, owner, log))
         flat = timed_flat(servers.bootstrap, owner, ctx.size(EVENTS))

@@ -16,18 +16,19 @@ from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer, en
 from autonomy.market_clock import market_instant
 from autonomy.policy import DEFAULT
 from autonomy.topics import DEFAULT_PARTITIONS, RUNNERS, RUNS, Topic
-from autonomy.values import JobType, TickCause, class_of, derived_id, instant_of_ms, partition_of
+from autonomy.values import JobType, TickCause, derived_id, instant_of_ms, partition_of
+from autonomy.work import class_of
 from benchmarks.limits import bar_calls, raw_append
 from benchmarks.measure import Context, Measure, absolute, at_least, at_most, reference
 from benchmarks.servers import Platform, platform
-from job_runner.account import Costs as EngineCosts
-from job_runner.backtest import fingerprint_in
-from job_runner.bar_by_bar import BarByBar, warm_up
-from job_runner.market_data import EmbeddedMarketData
-from job_runner.paper import DayBar, PaperSession
-from job_runner.queue import Claim
-from job_runner.research import order_of
-from job_runner.strategies.dispatch import program
+from job_runner.claims.queue import Claim
+from job_runner.engine.account import Costs as EngineCosts
+from job_runner.engine.bar_by_bar import BarByBar, warm_up
+from job_runner.engine.strategies.dispatch import program
+from job_runner.market.sources import EmbeddedMarketData
+from job_runner.paper.session import DayBar, PaperSession
+from job_runner.research.backtest import fingerprint_in
+from job_runner.research.orders import order_of
 
 SYMBOL = "AAPL"
 PARAMETERS = {"fast": 20, "slow": 50, "direction": "long"}

@@ -19,7 +19,7 @@ from local_stack.jars import ensure_jars
 from local_stack.kafka_server import KafkaServer
 from local_stack.postgres_server import PostgresServer
 from local_stack.settings import ROOT, StackSettings
-from projection.migrate import migrate
+from projection.schema import make_schema
 
 STOP_S = 15
 
@@ -75,7 +75,7 @@ def postgres(folder: Path, *, schema: bool = True) -> Iterator[PostgresServer]:
         server.wait_ready()
         if schema:
             create_database(server)
-            migrate(server.url("autonomy_owner"))
+            make_schema(server.url("autonomy_owner"))
         yield server
 
 

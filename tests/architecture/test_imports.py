@@ -19,9 +19,8 @@ for package in sys.argv[1:]:
     root = importlib.import_module(package)
     names.append(package)
     for found in pkgutil.walk_packages(root.__path__, package + "."):
-        if ".migrations" not in found.name:  # Alembic runs those itself, with a connection
-            importlib.import_module(found.name)
-            names.append(found.name)
+        importlib.import_module(found.name)
+        names.append(found.name)
 print(len(names))
 """
 

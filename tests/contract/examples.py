@@ -12,20 +12,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from autonomy import events as e
 from autonomy.chain import write_seal
 from autonomy.envelope import encode
+from autonomy.gates import Verdict
 from autonomy.market_clock import pack_days
-from autonomy.values import (
-    Cause,
-    JobClass,
-    JobType,
-    Origin,
-    Reason,
-    Stage,
-    TickCause,
-    Verdict,
-    ZeroJobs,
-    derived_id,
-    ms_of,
-)
+from autonomy.reasons import Reason, ZeroJobs
+from autonomy.values import Cause, JobClass, JobType, Origin, Stage, TickCause, derived_id, ms_of
 from contract.life_examples import GATE, LIVE, PAPER, PLAN, WINDOW, a_paper_result, a_search_result, life_commands, life_facts, life_signs
 from support.builders import a_digest, an_id
 

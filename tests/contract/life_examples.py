@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from autonomy import events as e
-from autonomy.values import Cause, Drift, Stage, Verdict
+from autonomy.gates import Verdict
+from autonomy.values import Cause, Drift, Stage
 from support.builders import a_digest, an_id
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)

@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import Table
 
 from autonomy.read_model import METADATA, NOT_REBUILT, VIEWS
-from projection.migrations import versions
 
 SEED_NAMES = {
     "bot_jobs": {"job_type", "status"},
@@ -40,7 +39,3 @@ def test_views_have_comments() -> None:
 
 def test_tables_that_no_rebuild_makes_exist() -> None:
     assert set(METADATA.tables) >= NOT_REBUILT
-
-
-def test_migrations_are_packaged() -> None:
-    assert versions.__path__

@@ -14,8 +14,8 @@ from pyarrow import parquet
 from autonomy.clock import now_ms
 from autonomy.market_clock import DAY_MS, day_of
 from autonomy.values import JobStatus
-from job_runner.bar_folder import FolderMarketData
-from job_runner.market_data import END_OF_TIME_DAY
+from job_runner.market.bar_folder import FolderMarketData
+from job_runner.market.sources import END_OF_TIME_DAY
 from support.paper import HandPlanner, PaperLog, a_paper_order
 from support.platform import LEASE_S, Platform, quick_policy, wait_for
 

@@ -34,11 +34,11 @@ from bots_ui.client import ApiEvent
 from bots_ui.open_page import Client, View
 from bots_ui.stream import Hub, Renderers
 from job_runner.app import Runner, slots_of
-from job_runner.barrier import Barrier
-from job_runner.outbox import Outbox
-from job_runner.outcome import Outcome, failed, succeeded
-from job_runner.paper import Marks
-from job_runner.queue import Claim, Queue, Rules
+from job_runner.claims.barrier import Barrier
+from job_runner.claims.outbox import Outbox
+from job_runner.claims.outcome import Outcome, failed, succeeded
+from job_runner.claims.queue import Claim, Queue, Rules
+from job_runner.paper.session import Marks
 from job_runner.settings import RunnerSettings
 from job_runner.tracing import JobSpans
 from planner import tracing as planner_tracing

@@ -2,8 +2,8 @@
 
 The records of a decider's version are never edited: one of a fleet with every mishap, and one of a whole life. A change that alters a
 replay adds a version to `planner.decide.DECIDER` and its records, beside those of the released ones, which have to stay readable:
-`python tests/replay/test_replay.py` writes those of the current version, and refuses to write over one. Only the rows may be recorded again, by `--rows`, when a migration
-gives the read models another shape: they stand in a file of their own, one hash a table, so that the difference names the table.
+`python tests/replay/test_replay.py` writes those of the current version, and refuses to write over one. Only the rows may be recorded again, by
+`--rows`, when the read models get another shape: they stand in a file of their own, one hash a table, so that the difference names it.
 
 Source: R-A3.1, R-F1; CONTRIBUTING.md, "Style", 9.
 """
@@ -24,7 +24,7 @@ from autonomy.envelope import Undecodable
 from autonomy.events import CATALOGUE
 from autonomy.topics import JOBS, RUNS
 from planner.decide import DECIDER
-from projection.rows import instant
+from projection.fold.rows import instant
 from support.histories import live_through, written_history
 from support.lives import a_whole_life
 from support.read_models import Log, Stored, log_of, read_whole, table_hashes
@@ -162,7 +162,7 @@ def test_a_recorded_log_leads_to_what_was_recorded(recorded: Recorded) -> None:
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
 def test_a_recorded_log_leads_to_the_recorded_rows(path: Path) -> None:
     found = table_hashes(read_whole(Recorded.read(path).log))
-    assert found == json.loads(rows_of(path).read_text()), "a migration? then: python tests/replay/test_replay.py --rows"
+    assert found == json.loads(rows_of(path).read_text()), "other rows on purpose? then: python tests/replay/test_replay.py --rows"
 
 
 NOT_RECORDED = {

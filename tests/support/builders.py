@@ -25,8 +25,10 @@ from autonomy.events import (
 from autonomy.identities import PLANNER
 from autonomy.market_clock import day_number, pack_days
 from autonomy.policy import Policy, read_policy
+from autonomy.reasons import Ended
 from autonomy.strategies import catalogue, check_parameters
-from autonomy.values import Cause, JobClass, JobStatus, JobType, Origin, Stage, class_of, derived_id, partition_of
+from autonomy.values import Cause, JobClass, JobStatus, JobType, Origin, Stage, derived_id, partition_of
+from autonomy.work import class_of
 from planner.decide import Plan, decide
 from planner.entities import Bot, ClassRecord, Figures, LiveJob
 from planner.fold import fold_capabilities
@@ -207,7 +209,7 @@ def figures(**changes: Any) -> Figures:
 
 def ended(how: str, at_ms: int = NOON_MS, crashes: int = 0) -> ClassRecord:
     """A class whose last job ended."""
-    return ClassRecord(ended_ms=at_ms, ended=how, crashes=crashes)
+    return ClassRecord(ended_ms=at_ms, ended=Ended(how), crashes=crashes)
 
 
 def a_beat(

@@ -51,8 +51,10 @@ from autonomy.events import (
     SessionClosed,
     StageChanged,
 )
+from autonomy.gates import Verdict
+from autonomy.reasons import Reason
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, INPUTS, JOBS, RUNNERS, RUNS
-from autonomy.values import Cause, Drift, JobType, Origin, Reason, Stage, Verdict, instant_of_ms, partition_of
+from autonomy.values import Cause, Drift, JobType, Origin, Stage, instant_of_ms, partition_of
 from support.builders import NOON_MS, a_beat, a_command, a_digest, a_summary, an_id, an_order
 from support.read_models import Log, Stored
 from support.ticks import a_seal

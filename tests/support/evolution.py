@@ -7,10 +7,10 @@ import numpy as np
 
 from autonomy.events import EvolutionPlan
 from autonomy.policy import EvolutionPolicy
-from job_runner.evolution import run_evolution
-from job_runner.evolution_report import EvolutionOrder, EvolutionReport
-from job_runner.market_data import Bars
-from job_runner.strategies.compiled import FloatArray
+from job_runner.engine.compiled import FloatArray
+from job_runner.market.sources import Bars
+from job_runner.search.evolution import run_evolution
+from job_runner.search.evolution_report import EvolutionOrder, EvolutionReport
 from support.research import an_order
 
 DEFAULTS = EvolutionPolicy()

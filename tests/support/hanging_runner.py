@@ -9,9 +9,9 @@ from pathlib import Path
 
 from autonomy.telemetry import set_up
 from job_runner.app import run_runner
-from job_runner.artifacts import ArtifactStore
-from job_runner.market_data import Bars, EmbeddedMarketData
-from job_runner.research import ResearchWorker
+from job_runner.market.sources import Bars, EmbeddedMarketData
+from job_runner.pool.artifacts import ArtifactStore
+from job_runner.pool.research_worker import ResearchWorker
 from job_runner.settings import RunnerSettings
 
 

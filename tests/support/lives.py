@@ -30,9 +30,10 @@ from autonomy.events import (
     UnpinBot,
     WindowMetrics,
 )
+from autonomy.gates import PromotionGate, Verdict
 from autonomy.market_clock import day_of
 from autonomy.revert_plan import revert_plan
-from autonomy.values import JobStatus, JobType, PromotionGate, Stage, Verdict
+from autonomy.values import JobStatus, JobType, Stage
 from planner import promotion_gates
 from planner.entities import Bot, LiveJob
 from planner.stages import standing

@@ -28,14 +28,14 @@ from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.market_clock import day_number, day_of_weekday_index, weekday_index
 from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, instant_of_ms, partition_of
-from job_runner.account import Costs
-from job_runner.backtest import fingerprint_in
-from job_runner.bar_by_bar import BarByBar
-from job_runner.market_data import Bars, EmbeddedMarketData, MarketData
-from job_runner.queue import Claim
-from job_runner.research import order_of
-from job_runner.strategies.compiled import FloatArray, IntArray
-from job_runner.strategies.dispatch import program
+from job_runner.claims.queue import Claim
+from job_runner.engine.account import Costs
+from job_runner.engine.bar_by_bar import BarByBar
+from job_runner.engine.compiled import FloatArray, IntArray
+from job_runner.engine.strategies.dispatch import program
+from job_runner.market.sources import Bars, EmbeddedMarketData, MarketData
+from job_runner.research.backtest import fingerprint_in
+from job_runner.research.orders import order_of
 from support.builders import an_id, an_order
 from support.ticks import a_seal
 

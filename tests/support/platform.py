@@ -61,7 +61,7 @@ def fleet(count: int, symbols: tuple[str, ...] = ("AAPL", "GOOG", "IBM", "MSFT")
     ]  # fmt: skip
 
 
-def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = 30.0, every_s: float = 0.05) -> Any:
+def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = 60.0, every_s: float = 0.05) -> Any:
     """Wait until a condition holds and return its value; a test never sleeps for a guess."""
     deadline = time.monotonic() + timeout_s
     last: Any = None

@@ -9,13 +9,13 @@ import pytest
 from autonomy.chain import Chain
 from autonomy.kafka import LogReader
 from autonomy.telemetry import is_traced
-from projection import writer
 from projection.app import Projection
+from projection.fold.rows import Changes
 from projection.intake import Intake
-from projection.rows import Changes
-from projection.store import Progress
+from projection.store import writer
+from projection.store.batches import Progress
+from projection.store.writer import Writer
 from projection.tracing import RowSpans
-from projection.writer import Writer
 from support.read_models import MemoryStore
 from support.shell import PARTITIONS, MemoryKafka
 

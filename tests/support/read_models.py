@@ -18,12 +18,12 @@ from autonomy.errors import Broken
 from autonomy.events import Head
 from autonomy.read_model import METADATA, NOT_COMPARED, NOT_REBUILT
 from autonomy.topics import COMMANDS, JOBS, RUNNERS, RUNS
-from projection.apply import Model
-from projection.bot_now import Row
+from projection.fold.apply import Model
+from projection.fold.bot_now import Row
+from projection.fold.rows import Changes
+from projection.fold.signs import Signs
 from projection.intake import Intake
-from projection.rows import Changes
-from projection.signs import Signs
-from projection.store import Offsets, Progress, job_of_row
+from projection.store.batches import Offsets, Progress, job_of_row
 from support.builders import NOON_MS
 from support.ticks import TickDriver
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from job_runner.report import ResearchOrder, SuiteSize
-from job_runner.strategies.compiled import FloatArray
+from job_runner.engine.compiled import FloatArray
+from job_runner.research.report import ResearchOrder, SuiteSize
 
 SMALL = SuiteSize(bootstrap_samples=60, truncation_cuts=5, neighbourhood_steps=1, stress_levels=2, walk_forward_windows=2)
 

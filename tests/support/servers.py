@@ -21,7 +21,7 @@ from local_stack.jars import ensure_jars
 from local_stack.kafka_server import KafkaServer
 from local_stack.postgres_server import PostgresServer
 from local_stack.settings import ROOT, StackSettings
-from projection.migrate import migrate
+from projection.schema import make_schema
 
 
 def free_port() -> int:
@@ -127,7 +127,7 @@ class Database:
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
             for schema in ("autonomy", "autonomy_rebuild", "autonomy_old"):
                 connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
-        migrate(self.owner_url)
+        make_schema(self.owner_url)
 
 
 def jars_folder() -> Path:

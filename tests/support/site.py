@@ -11,8 +11,9 @@ import orjson
 from fastapi import FastAPI
 
 from autonomy import clock
-from bots_ui.app import Shared, create_app
+from bots_ui.app import create_app
 from bots_ui.client import ProofApi
+from bots_ui.context import Shared
 from bots_ui.facts import Link
 from bots_ui.sessions import Session
 from bots_ui.settings import UiSettings

@@ -2,9 +2,9 @@
 
 from autonomy import clock
 from autonomy.chain import GENESIS
-from projection.bot_now import Row
-from projection.rows import Changes
-from projection.store import Progress
+from projection.fold.bot_now import Row
+from projection.fold.rows import Changes
+from projection.store.batches import Progress
 from support.builders import an_id
 
 MOVED = Progress(GENESIS, None, 0, 0, 0, 0, 1, {("autonomy.commands", 0): (5, 5)}, {})

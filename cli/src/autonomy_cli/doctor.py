@@ -5,7 +5,6 @@ cannot look says so and is no success.
 """
 
 import asyncio
-import importlib.util
 import json
 import os
 import platform
@@ -22,8 +21,6 @@ import psycopg
 import typer
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from pydantic import ValidationError
 
 from autonomy import clock
@@ -32,6 +29,7 @@ from autonomy.cluster import ClusterSeen, check_identity, faults_of, look
 from autonomy.errors import AutonomyError, Broken
 from autonomy.kafka import LogReader
 from autonomy.kafka_access import KafkaAccess, replication_of
+from autonomy.read_model import schema_version
 from autonomy.topics import PULSE, TOPICS
 from autonomy_cli import options as o
 from autonomy_cli.exits import Exit
@@ -74,7 +72,7 @@ Database = Annotated[
 def doctor(
     bootstrap: o.Bootstrap = o.DEFAULT_KAFKA, database: Database = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False
 ) -> None:
-    """Check reach, credentials, topics, copies, identity, clocks, versions, disk, migrations and roles. Exit 0: all well (warnings are
+    """Check reach, credentials, topics, copies, identity, clocks, versions, disk, tables and roles. Exit 0: all well (warnings are
     shown); 1: something is not as it must be; 2: Kafka or PostgreSQL does not answer."""  # noqa: D205, D209 (shown as one paragraph)
     found = [*asyncio.run(kafka_checks(bootstrap)), *postgres_checks(database or local_database()), api_check(api), disk(), versions()]
     if as_json:
@@ -216,7 +214,7 @@ def local_database() -> str | None:
 
 
 def postgres_checks(url: str | None) -> Iterator[Check]:
-    """Reach, encoding, clock, migrations and roles."""
+    """Reach, encoding, clock, tables and roles."""
     if url is None:
         yield Check("postgres", Status.WARNING, "not looked at: no database is named", "DATABASE_URL, --database, or AUTONOMY_DATA_DIR")
         return
@@ -243,23 +241,17 @@ def _asked(connection: "psycopg.Connection[tuple[Any, ...]]") -> Iterator[Check]
     yield Check(
         "clock (db)", Status.FAILED if late else Status.OK, f"{difference_ms / 1000:+.2f} s against PostgreSQL's", "NTP" if late else ""
     )
-    yield migrations(
-        one("SELECT to_regclass('autonomy.alembic_version')::text") and one("SELECT version_num FROM autonomy.alembic_version")
-    )
+    yield tables(one("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'autonomy'"))
     yield roles(dict(connection.execute(RIGHTS).fetchall()), one("SELECT current_user"))
 
 
-def migrations(found: str | None) -> Check:
-    """Whether the tables are those of this release."""
-    package = importlib.util.find_spec("projection")
-    if package is None or package.origin is None:
-        return Check("migrations", Status.WARNING, f"at {found}; not compared: the projection is not installed here")
-    config = Config()
-    config.set_main_option("script_location", str(Path(package.origin).parent / "migrations"))
-    head = ScriptDirectory.from_config(config).get_current_head()
-    if found != head:
-        return Check("migrations", Status.FAILED, f"at {found}, this release needs {head}", "python -m projection.migrate as the owner")
-    return Check("migrations", Status.OK, f"at {head}")
+def tables(found: str) -> Check:
+    """Whether the tables are those of this release, by the comment of their schema."""
+    version, needed = found.rpartition(" ")[2] or "none", schema_version()
+    if version != needed:
+        words = f"of version {version}, this release needs {needed}"
+        return Check("tables", Status.FAILED, words, "python -m projection.schema as the owner")
+    return Check("tables", Status.OK, f"of version {needed}")
 
 
 RIGHTS: Final = """

@@ -14,7 +14,10 @@ from pydantic import BaseModel
 
 from autonomy import topics
 from autonomy.events import CATALOGUE, Document, Event
+from autonomy.gates import GATES, EvidenceGate, figures_read
+from autonomy.reasons import REASONS, ZERO_JOBS
 from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN
+from autonomy.work import JOB_KINDS
 
 KNOWN_PATTERNS: Final = {
     BOT_ID_PATTERN: "bot id", SYMBOL_PATTERN: "symbol",
@@ -48,6 +51,7 @@ def render() -> str:
         for name in open_:
             done.add(name)
             parts.append(_part(shown[name], shown))
+    parts.append(_codes())
     return "\n".join(parts)
 
 
@@ -57,6 +61,22 @@ def _topic_parts() -> list[str]:
         kept = "for ever" if topic.retention_ms < 0 else f"{topic.retention_ms // 60_000} minutes"
         lines.append(f"| `{topic.name}` | {topic.partitions} | {topic.meaning} | {kept} |")
     return ["\n".join(lines) + "\n"]
+
+
+def _codes() -> str:
+    """Gates, reasons and kinds of work, as their objects in `autonomy` say them."""
+    lines = ["## Codes\n", "Gates: what each asks for, who has to act before it passes, and what it reads of the evidence.\n"]
+    lines += ["| gate | asks for | who acts | reads |", "|---|---|---|---|"]
+    for code, gate in GATES.items():
+        reads = ", ".join(dict.fromkeys(figures_read(gate))) if isinstance(gate, EvidenceGate) else ""
+        lines.append(f"| `{code}` | {gate.meaning} | {gate.act.value} | {reads} |".replace("  |", " |"))
+    lines += ["\nReasons of a decision, in order of precedence.\n", "| reason | meaning | who acts |", "|---|---|---|"]
+    lines += [f"| `{reason.code}` | {reason.meaning} | {reason.act.value} |" for reason in REASONS.values()]
+    lines += ["\nWhy a tick enqueued nothing.\n", "| reason | meaning |", "|---|---|"]
+    lines += [f"| `{code}` | {meaning} |" for code, meaning in ZERO_JOBS.items()]
+    lines += ["\nKinds of work.\n", "| job type | is | class | places of |", "|---|---|---|---|"]
+    lines += [f"| `{kind.code}` | {kind.title} | {kind.job_class} | {kind.work} |" for kind in JOB_KINDS.values()]
+    return "\n".join(lines) + "\n"
 
 
 def _event_part(event: type[Event], shown: dict[str, type[Document]]) -> str:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from autonomy.values import BotState, JobStatus, JobType, Reason, Recency, Stage
+from autonomy.reasons import Reason
+from autonomy.values import BotState, JobStatus, JobType, Recency, Stage
 
 # Beside another stack a shell has other ports and another data folder: what is asked must be the stack whose token is said.
 DEFAULT_API = f"http://127.0.0.1:{os.environ.get('PROOF_API_PORT', '5000')}"

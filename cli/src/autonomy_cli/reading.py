@@ -8,6 +8,7 @@ import typer
 import yaml
 
 from autonomy.client import bot_path
+from autonomy.gates import GATES
 from autonomy_cli import options as o
 from autonomy_cli.api import reader
 from autonomy_cli.careers import gates_of, show_gates
@@ -119,10 +120,13 @@ def why(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None
     if decision.get("limitName"):
         print(f"limit       {safe(decision.get('limitName'))} = {safe(decision.get('limitValue'))}, place {safe(decision.get('place'))}")
     for blocker in listed(decision, "blockers"):
-        print(f"blocker     {safe(blocker.get('code'))}: {safe(blocker.get('verdict'))}")
+        code = str(blocker.get("code"))
+        print(f"blocker     {safe(code)}: {safe(blocker.get('verdict'))}")
         print(f"  measured  {safe(blocker.get('measured'))}")
         print(f"  required  {safe(blocker.get('required'))}")
         print(f"  clears    {safe(blocker.get('clearsWhen'))}")
+        if code in GATES:
+            print(f"  acts      {GATES[code].act.value}")
     for job in listed(document, "jobs"):
         if job.get("status") in {"QUEUED", "RUNNING"}:
             print(f"active job  {safe(job.get('id'))}: {safe(job.get('jobType'))} {safe(job.get('status'))}, "

@@ -11,9 +11,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from autonomy.errors import BadInput
+from autonomy.errors import BadInput, Broken
 from autonomy.events import Costs, Money, SuiteSizes
-from autonomy.values import JobType, PromotionGate, Stage
+from autonomy.gates import EVIDENCE_GATES, PromotionGate, limits_read
+from autonomy.values import JobType, Stage
 
 Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
 
@@ -127,6 +128,11 @@ class GateThresholds(Section):
     min_live_bars: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     max_bars_behind: Annotated[int, Field(ge=0, le=1_000_000)] = 5
     shadow: tuple[PromotionGate, ...] = ()
+
+
+_READ: Final = {limit for gate in EVIDENCE_GATES for limit in limits_read(gate)}
+if not set(GateThresholds.model_fields) >= _READ:
+    raise Broken(f"gates read limits that no policy has: {sorted(_READ - set(GateThresholds.model_fields))}")
 
 
 class DriftPolicy(Section):

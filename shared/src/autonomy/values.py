@@ -138,11 +138,6 @@ FOUR_EYES: Final = frozenset({Stage.CANARY, Stage.LIVE})
 """Stages that two approvers must agree on; nobody approves their own request."""
 
 
-def class_of(job_type: JobType) -> JobClass:
-    """The class of a job type."""
-    return JobClass.RUNNER if job_type is JobType.RUNNER_START else JobClass.RESEARCH
-
-
 @unique
 class JobStatus(StrEnum):
     """QUEUED → RUNNING → one of three ends."""
@@ -201,101 +196,6 @@ CRASHES: Final = frozenset({Cause.RUNNER_LOST, Cause.OUT_OF_MEMORY, Cause.TIMEOU
 """Ends that say nothing about the input: tried again after a cooldown; three in a row quarantine the bot."""
 FINAL_FAILURES: Final = frozenset({Cause.BAD_INPUT, Cause.STRATEGY_ERROR, Cause.DATA_MISSING})
 """Ends that the same input would meet again: the LAST_FAILURE gate blocks until the input changes."""
-
-
-@unique
-class Reason(StrEnum):
-    """Why a bot was scheduled or skipped, in order of precedence."""
-
-    LOOP_DISABLED = "LOOP_DISABLED"
-    """An operator paused the fleet, the stage or the bot; `would` keeps what would have happened."""
-    ON_HOLD = "ON_HOLD"
-    """An operator holds this bot."""
-    NOTHING_DUE = "NOTHING_DUE"
-    """Evaluated, nothing wanted; the decision says what is due next, and when."""
-    ACTIVE_JOB = "ACTIVE_JOB"
-    """Every due want has a live job of its class."""
-    BLOCKED_BY_GATES = "BLOCKED_BY_GATES"
-    """A critical gate of the wanted job fails; all blockers are kept."""
-    COOLDOWN = "COOLDOWN"
-    """Too soon after the last job of this class."""
-    RATE_LIMITED = "RATE_LIMITED"
-    """The fleet enqueued its hourly maximum."""
-    CONCURRENCY_LIMIT = "CONCURRENCY_LIMIT"
-    """All slots and the queue ahead are taken; the decision has the place in line."""
-    BACKPRESSURE = "BACKPRESSURE"
-    """The runners do not keep up with what is queued."""
-    SCHEDULED = "SCHEDULED"
-    """A job was enqueued in this tick."""
-
-
-@unique
-class ZeroJobs(StrEnum):
-    """Why a tick enqueued nothing."""
-
-    LOOP_DISABLED = "LOOP_DISABLED"
-    """An operator paused the fleet."""
-    NO_CANDIDATES_MATCH_POLICY = "NO_CANDIDATES_MATCH_POLICY"
-    """No bots, or nothing is due for any of them."""
-    ALL_BOTS_HAVE_ACTIVE_JOBS = "ALL_BOTS_HAVE_ACTIVE_JOBS"
-    """Every bot with something due has a live job."""
-    ALL_BOTS_COOLDOWN = "ALL_BOTS_COOLDOWN"
-    """Every bot with something due rests."""
-    ALL_BOTS_BLOCKED_BY_GATES = "ALL_BOTS_BLOCKED_BY_GATES"
-    """Every bot with something due is blocked by gates, or held."""
-    MIXED = "MIXED"
-    """Different reasons; the counts say which."""
-
-
-@unique
-class Verdict(StrEnum):
-    """What a gate says. INCONCLUSIVE blocks: missing evidence is never a pass."""
-
-    PASS = "PASS"  # noqa: S105 (a verdict, not a password)
-    FAIL = "FAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
-
-
-@unique
-class GateCode(StrEnum):
-    """The scheduling gates."""
-
-    STAGE_VERIFIED = "UNVERIFIED_IMPORT"
-    """An imported stage carries no evidence: revert the bot to LAB and let it graduate."""
-    STRATEGY_VALID = "STRATEGY_VALID"
-    """The strategy and its parameters are in a live runner's catalogue."""
-    MARKET_DATA = "MARKET_DATA"
-    """Bars of the symbol exist, and enough of them up to the market clock."""
-    CAPABILITIES_AGREE = "CAPABILITIES_AGREE"
-    """A live runner offers the job, and all live runners announce the same data and code."""
-    LAST_FAILURE = "LAST_FAILURE"
-    """The last job did not fail on this very input."""
-    NOT_QUARANTINED = "NOT_QUARANTINED"
-    """The bot did not crash its runner three times in a row."""
-
-
-@unique
-class PromotionGate(StrEnum):
-    """The gates between a stage and the next; from PAPER on also the last two. Fixed order."""
-
-    BASELINE_PASSED = "BASELINE_PASSED"
-    """A successful backtest of this very fingerprint, young enough, with a Sharpe ratio of at least the limit."""
-    MIN_TRADES = "MIN_TRADES"
-    """Enough closed trades to say anything."""
-    REALISM = "REALISM"
-    """Costs on, next-open fills, no look-ahead, real bars, neither over-trading nor hardly trading."""
-    DRAWDOWN = "DRAWDOWN"
-    """The deepest loss from a peak."""
-    OUT_OF_SAMPLE = "OUT_OF_SAMPLE"
-    """Walk-forward windows never fitted on, alone and against the in-sample result."""
-    DEFLATED_SHARPE = "DEFLATED_SHARPE"
-    """Probability of a true Sharpe ratio above what so many trials give by luck."""
-    OVERFITTING = "OVERFITTING"
-    """Probability of backtest overfitting, by CSCV."""
-    RUNNER_HEALTHY = "RUNNER_HEALTHY"
-    """The paper runner took enough bars, and is not behind."""
-    DRIFT = "DRIFT"
-    """The paper session trades as the engine does on the same bars."""
 
 
 @unique

@@ -52,7 +52,7 @@ def test_a_stack_that_is_well_and_everything_that_is_not(platform: Platform) -> 
     code, found = wait_for("all is well", lambda: (now := doctor(platform))[0] == 0 and now, 120, every_s=1)
     assert {name: check["status"] for name, check in found.items()} == dict.fromkeys(found, "ok")
     assert set(found) == {
-        "kafka", "credentials", "identity", "topics", "copies", "clock", "postgres", "clock (db)", "migrations", "roles", "proof-api",
+        "kafka", "credentials", "identity", "topics", "copies", "clock", "postgres", "clock (db)", "tables", "roles", "proof-api",
         "disk", "versions",
     }  # fmt: skip
     assert "s against the broker's" in found["clock"]["found"]
@@ -64,14 +64,14 @@ def test_a_stack_that_is_well_and_everything_that_is_not(platform: Platform) -> 
 
     with psycopg.connect(platform.database.owner_url, autocommit=True) as owner:
         owner.execute("GRANT INSERT ON autonomy.projection_offsets TO autonomy_reader")
-        owner.execute("UPDATE autonomy.alembic_version SET version_num = '0001'")
+        owner.execute("COMMENT ON SCHEMA autonomy IS 'Read models of Autonomy, version 0001'")
         code, found = doctor(platform, KAFKA_CLUSTER_ID="another")
         assert code == 1
         wrong = failed(found)
-        assert set(wrong) == {"identity", "migrations", "roles"}
+        assert set(wrong) == {"identity", "tables", "roles"}
         assert "needed another (KAFKA_CLUSTER_ID)" in wrong["identity"]
         assert wrong["roles"] == "autonomy_reader: may write"
-        assert wrong["migrations"].startswith("at 0001, this release needs 0")
+        assert wrong["tables"].startswith("of version 0001, this release needs ")
         owner.execute("REVOKE INSERT ON autonomy.projection_offsets FROM autonomy_reader")
 
     code, found = doctor(

@@ -3,7 +3,6 @@
 Source: R-F9, R-F10; docs/architecture.md, "Read models".
 """
 
-import asyncio
 import hashlib
 from random import Random
 from typing import Any
@@ -13,9 +12,8 @@ import pytest
 from autonomy.postgres import connect
 from autonomy.read_model import METADATA, NOT_COMPARED, NOT_REBUILT, SCHEMA
 from autonomy.topics import RUNS
-from projection.migrate import migrate
-from projection.store import load
-from projection.writer import Writer
+from projection.store.batches import load
+from projection.store.writer import Writer
 from support.careers import ACTS, lived
 from support.read_models import PARTS, Log, MemoryStore, Reading, compared_rows, plain, read_whole
 from support.servers import Database
@@ -105,26 +103,3 @@ async def test_gates_are_shown_one_row_each_as_last_said(database: Database) -> 
             if row["deciding"] and row["verdict"] != "PASS"
         ]
         assert lacking == badges[bot_id]["promotion_blockers"]
-
-
-async def test_badges_of_the_schema_before_become_what_a_rebuild_writes(database: Database) -> None:
-    """Codes alone get their figures, a spark the curve's decimals, evidence its job; what badges say is derived at the next start."""
-    database.empty()
-    await written(database, a_log(), Random(5))
-    connection = await connect(database.owner_url, SCHEMA)
-    try:
-        asked = "SELECT bot_id, promotion_blockers::text, spark::text, evidence_job FROM bot_now ORDER BY bot_id"
-        before = [tuple(row) for row in await connection.fetch(asked)]
-        assert any("measured" in row[1] for row in before)
-        assert any(row[3] for row in before)
-        await connection.execute(
-            "UPDATE bot_now SET promotion_blockers = (SELECT coalesce(jsonb_agg(gate->'code'), '[]'::jsonb) "
-            "FROM jsonb_array_elements(promotion_blockers) AS gate)"
-        )
-        await connection.execute("UPDATE bot_now SET spark = '[1.000049]' WHERE spark <> '[]'")
-        await connection.execute("ALTER TABLE bot_now DROP COLUMN evidence_job")
-        await connection.execute("UPDATE alembic_version SET version_num = '0003'")
-        await asyncio.to_thread(migrate, database.owner_url)
-        assert [tuple(row) for row in await connection.fetch(asked)] == before
-    finally:
-        await connection.close()

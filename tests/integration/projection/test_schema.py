@@ -2,32 +2,102 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import Column, Text
 
 from autonomy.documents import tables
 from autonomy.documents.rows import RowForm
+from autonomy.errors import Broken
 from autonomy.events import Document
-from autonomy.read_model import METADATA, VIEWS
-from projection.migrate import sync_url
+from autonomy.postgres import connect
+from autonomy.read_model import METADATA, VIEWS, schema_version, versions
+from autonomy.read_model.fleet import BOTS
+from projection.app import same_version
+from projection.schema import make_schema
 from support.servers import Database
 
 pytestmark = pytest.mark.servers
 ROWS = 500
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_read_model(database: Database) -> None:
+def words_of(connection: psycopg.Connection[tuple[Any, ...]]) -> str:
+    """The comment of the live schema."""
+    row = connection.execute("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'autonomy'").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def test_the_schema_has_every_table_and_column_and_says_its_version(database: Database) -> None:
     database.empty()
-    engine = create_engine(sync_url(database.owner_url), connect_args={"options": "-csearch_path=autonomy"})
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        differences = compare_metadata(context, METADATA)
-    engine.dispose()
-    assert [entry for entry in differences if "alembic_version" not in str(entry)] == []
+    with psycopg.connect(database.owner_url) as connection:
+        found = connection.execute(
+            "SELECT table_name, column_name, is_nullable = 'YES' FROM information_schema.columns WHERE table_schema = 'autonomy'"
+        ).fetchall()
+        assert words_of(connection).endswith(schema_version())
+    expected = {(table.name, column.name, column.nullable) for table in METADATA.sorted_tables for column in table.columns}
+    assert expected <= set(found)
+    assert {row[0] for row in found} == {table.name for table in METADATA.sorted_tables} | set(VIEWS)
+
+
+def test_tables_of_this_version_are_left_as_they_are(database: Database) -> None:
+    database.empty()
+    with psycopg.connect(database.owner_url, options="-c search_path=autonomy", autocommit=True) as connection:
+        connection.execute("INSERT INTO quarantine VALUES ('t', 0, 1, 'x', 1, 'x', 'x', now())")
+        make_schema(database.owner_url)
+        assert connection.execute("SELECT count(*) FROM quarantine").fetchone() == (1,)
+
+
+def test_tables_of_another_version_step_aside_with_their_rows(database: Database) -> None:
+    database.empty()
+    with psycopg.connect(database.owner_url, options="-c search_path=autonomy", autocommit=True) as connection:
+        connection.execute("INSERT INTO quarantine VALUES ('t', 0, 1, 'x', 1, 'x', 'x', now())")
+        connection.execute("ALTER TABLE bots DROP COLUMN name CASCADE")
+        connection.execute("COMMENT ON SCHEMA autonomy IS 'Read models of Autonomy, version 0123456789ab'")
+        make_schema(database.owner_url)
+        assert words_of(connection).endswith(schema_version())
+        assert connection.execute("SELECT count(*) FROM quarantine").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM autonomy_old.quarantine").fetchone() == (1,)
+        assert connection.execute("SELECT count(name) FROM bots").fetchone() == (0,)
+        make_schema(database.owner_url)
+        assert connection.execute("SELECT count(*) FROM autonomy_old.quarantine").fetchone() == (1,), "put aside once"
+
+
+async def test_a_projection_refuses_the_tables_of_another_release(database: Database) -> None:
+    database.empty()
+    connection = await connect(database.url(), "autonomy")
+    try:
+        await same_version(connection, "autonomy")
+        with psycopg.connect(database.owner_url, autocommit=True) as owner:
+            owner.execute("COMMENT ON SCHEMA autonomy IS 'Read models of Autonomy, version 0123456789ab'")
+        with pytest.raises(Broken, match=r"version 0123456789ab, this release needs .*: python -m projection\.schema as the owner"):
+            await same_version(connection, "autonomy")
+    finally:
+        await connection.close()
+
+
+def test_every_change_of_a_table_is_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control of the version: a column more, another comment, another view."""
+    seen = {schema_version()}
+
+    def changed() -> None:
+        versions.schema_version.cache_clear()
+        seen.add(versions.schema_version())
+
+    column = Column("zz", Text(), comment="came later")
+    BOTS.append_column(column)
+    changed()
+    column.comment = "other words"
+    changed()
+    BOTS._columns.remove(column)
+    monkeypatch.setitem(VIEWS, "bot_gates", ("CREATE VIEW bot_gates AS SELECT 1", "other"))
+    changed()
+    monkeypatch.undo()
+    changed()
+    assert len(seen) == 4
+    assert versions.schema_version() in seen
 
 
 def test_every_table_view_and_column_has_a_comment(database: Database) -> None:
@@ -36,7 +106,7 @@ def test_every_table_view_and_column_has_a_comment(database: Database) -> None:
         bare = connection.execute(
             "SELECT c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
             "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
-            "WHERE n.nspname = 'autonomy' AND c.relkind = 'r' AND c.relname <> 'alembic_version' "
+            "WHERE n.nspname = 'autonomy' AND c.relkind = 'r' "
             "AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL)"
         ).fetchall()
         views = connection.execute(
@@ -71,9 +141,7 @@ def test_a_write_through_the_reader_is_refused(database: Database, statement: st
             connection.execute(statement)
 
 
-@pytest.mark.parametrize(
-    "statement", ["DROP TABLE bots", "CREATE TABLE autonomy.x (a int)", "UPDATE alembic_version SET version_num = 'x'"]
-)
+@pytest.mark.parametrize("statement", ["DROP TABLE bots", "CREATE TABLE autonomy.x (a int)", "COMMENT ON SCHEMA autonomy IS 'x'"])
 def test_the_projection_cannot_change_the_schema(database: Database, statement: str) -> None:
     database.empty()
     with psycopg.connect(database.url("autonomy_projection")) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):

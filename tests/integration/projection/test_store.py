@@ -19,11 +19,11 @@ from autonomy.read_model import SCHEMA
 from autonomy.topics import COMMANDS
 from projection import app
 from projection.app import Projection, build_projection
-from projection.bot_now import Row
-from projection.rows import Changes
+from projection.fold.bot_now import Row
+from projection.fold.rows import Changes
 from projection.settings import ProjectionSettings
-from projection.store import UPSERTS, Progress
-from projection.writer import Writer
+from projection.store.batches import UPSERTS, Progress
+from projection.store.writer import Writer
 from support.builders import an_id
 from support.platform import Platform, fleet, wait_for
 from support.servers import Database

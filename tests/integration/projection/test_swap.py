@@ -13,11 +13,11 @@ from autonomy import clock
 from autonomy.errors import Broken
 from autonomy.events import RecordQuarantined
 from autonomy.read_model import SCHEMA
-from projection.migrate import migrate
-from projection.rebuild import OLD, SIDE, swap
-from projection.rows import Changes, quarantine_row
-from projection.store import Progress
-from projection.writer import Writer
+from projection.fold.rows import Changes, quarantine_row
+from projection.rebuild import SIDE, swap
+from projection.schema import OLD, make_schema
+from projection.store.batches import Progress
+from projection.store.writer import Writer
 from support.servers import Database
 from support.writing import MOVED, a_note
 
@@ -31,7 +31,7 @@ def beside(database: Database) -> Iterator[Database]:
     database.empty()
     for schema in (SIDE, OLD):
         drop(database, schema)
-    migrate(database.owner_url, SIDE)
+    make_schema(database.owner_url, SIDE)
     yield database
     drop(database, OLD)
 

@@ -2,12 +2,14 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from autonomy.chain import GENESIS
 from autonomy.events import CancelJob, HoldBot, PauseLoop, RegisterBots, ResumeLoop, RetireBot
 from autonomy.topics import RUNS
 from projection.rebuild import rebuild
+from projection.schema import make_schema
 from support.log import append, audit
 from support.platform import LARGE_SUITE, Platform, fleet, quick_policy, wait_for
 from support.proof import Api
@@ -72,6 +74,30 @@ def test_a_rebuild_equals_the_live_read_models(platform: Platform) -> None:
     assert found.live["bot_jobs"] != found.live["bots"], "hashes of different tables differ: the comparison can fail"
 
 
+def test_tables_of_another_release_are_folded_anew_while_the_planner_goes_on(platform: Platform) -> None:
+    """ADR 0023: the new tables hold what the old ones held, and no tick waited for them."""
+    platform.planner()
+    first = platform.projection()
+    platform.set_policy()
+    platform.register(fleet(3))
+    wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bots") == 3)
+    before = platform.sql("SELECT id, stage, version, registered_at FROM bots ORDER BY id")
+    first.stop()
+    tick = platform.one("SELECT tick FROM projection_head")
+    with psycopg.connect(platform.database.owner_url, autocommit=True) as owner:
+        owner.execute("COMMENT ON SCHEMA autonomy IS 'Read models of Autonomy, version 0123456789ab'")
+    refused = platform.projection()
+    assert wait_for("its refusal", lambda: None if refused.alive else "ended")
+    assert "this release needs" in platform.logs()
+    make_schema(platform.database.owner_url)
+    assert platform.one("SELECT count(*) FROM bots") == 0
+    platform.projection()
+    wait_for("the ticks since", lambda: (platform.one("SELECT tick FROM projection_head") or 0) > tick)
+    assert platform.sql("SELECT id, stage, version, registered_at FROM bots ORDER BY id") == before
+    found = asyncio.run(rebuild(platform.database.owner_url, platform.database.url(), platform.broker.bootstrap))
+    assert found.differing == []
+
+
 def test_a_tampered_row_makes_the_rebuild_differ(platform: Platform) -> None:
     """Negative control of the rebuild's comparison."""
     platform.planner()
@@ -79,8 +105,6 @@ def test_a_tampered_row_makes_the_rebuild_differ(platform: Platform) -> None:
     platform.set_policy()
     platform.register(fleet(3))
     wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bots") == 3)
-    import psycopg
-
     with psycopg.connect(platform.database.owner_url, autocommit=True) as connection:
         connection.execute("UPDATE autonomy.bots SET stage_reason_code = 'TAMPERED' WHERE id = 'bot-001'")
     found = asyncio.run(rebuild(platform.database.owner_url, platform.database.url(), platform.broker.bootstrap))

@@ -19,11 +19,11 @@ from autonomy.errors import Retryable
 from autonomy.kafka import LogReader
 from autonomy.read_model import SCHEMA
 from projection import app
-from projection import writer as writer_module
 from projection.app import LOST, build_projection
-from projection.rows import Changes
+from projection.fold.rows import Changes
 from projection.settings import ProjectionSettings
-from projection.writer import KEEPALIVE, Writer
+from projection.store import writer as writer_module
+from projection.store.writer import KEEPALIVE, Writer
 from support.platform import Platform, fleet, wait_for
 from support.servers import Database
 from support.writing import MOVED, a_note

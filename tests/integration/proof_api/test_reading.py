@@ -20,8 +20,9 @@ from autonomy.chain import GENESIS, RunRecord
 from autonomy.documents.proofs import ProofVerdict
 from autonomy.events import HoldBot
 from autonomy.policy import read_policy
+from autonomy.reasons import Reason
 from autonomy.topics import RUNS
-from autonomy.values import BotState, JobStatus, JobType, Reason, Recency, Stage
+from autonomy.values import BotState, JobStatus, JobType, Recency, Stage
 from autonomy.version import VERSION
 from support.builders import an_id
 from support.log import append

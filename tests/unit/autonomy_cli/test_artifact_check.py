@@ -6,7 +6,7 @@ import pytest
 
 from autonomy_cli.artifact_check import StoreUnreadable, differing_artifacts
 from autonomy_cli.findings import Kind
-from job_runner.artifacts import ArtifactStore
+from job_runner.pool.artifacts import ArtifactStore
 from support.builders import a_digest
 
 

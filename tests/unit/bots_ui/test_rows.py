@@ -13,7 +13,7 @@ from autonomy.values import BotState, Recency, iso
 from bots_ui.assets import Assets, build_environment
 from bots_ui.moments import Moments
 from bots_ui.rows import BotRow, badge_of, matches, next_of, row_of
-from bots_ui.words import FILTERS, REASONS, SHAPES, STATES
+from bots_ui.words import FILTERS, REASON_WORDS, SHAPES, STATES
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -192,7 +192,7 @@ def test_filter_words_are_those_of_the_badges() -> None:
 
 
 def test_every_reason_has_words() -> None:
-    assert all(REASONS.values())
+    assert all(REASON_WORDS.values())
 
 
 def test_reverted_import_is_not_marked_as_unverified_any_more() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from job_runner.market_data import EmbeddedMarketData
-from job_runner.strategies.compiled import FloatArray
+from job_runner.engine.compiled import FloatArray
+from job_runner.market.sources import EmbeddedMarketData
 
 # The oracle engine asks a registry for newer versions of itself at import; tests open no sockets.
 os.environ["RAPTORBT_NO_VERSION_CHECK"] = "1"

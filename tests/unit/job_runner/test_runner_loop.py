@@ -34,15 +34,15 @@ from autonomy.topics import JOBS, RUNNERS, RUNS
 from autonomy.values import Cause, JobType
 from job_runner import app
 from job_runner.app import Runner, run_runner, slots_of
-from job_runner.bar_folder import FolderMarketData
-from job_runner.barrier import Barrier
-from job_runner.editions import Editions
-from job_runner.offer import Offer
-from job_runner.outbox import Outbox
-from job_runner.outcome import Outcome
-from job_runner.paper import Marks
-from job_runner.paper_worker import PaperTrader
-from job_runner.queue import Claim, Queue, Rules, SlotGroup
+from job_runner.claims.barrier import Barrier
+from job_runner.claims.offer import Offer
+from job_runner.claims.outbox import Outbox
+from job_runner.claims.outcome import Outcome
+from job_runner.claims.queue import Claim, Queue, Rules, SlotGroup
+from job_runner.market.bar_folder import FolderMarketData
+from job_runner.market.editions import Editions
+from job_runner.paper.session import Marks
+from job_runner.paper.trader import PaperTrader
 from job_runner.settings import RunnerSettings
 from support.builders import NOON_MS, a_symbol, an_id, capabilities
 from support.paper import RowsMarket, a_paper_order

@@ -5,7 +5,7 @@ Source: R-A4, R-F10.
 
 from autonomy.envelope import content_hash
 from autonomy.events import AnnouncementRequested, CapabilitiesAnnounced
-from autonomy.values import Reason
+from autonomy.reasons import Reason
 from planner.tick import MAX_ASKED
 from support.builders import an_id, capabilities
 from support.lives import said

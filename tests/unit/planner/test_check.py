@@ -12,7 +12,9 @@ import pytest
 
 from autonomy.errors import Broken
 from autonomy.events import StageChanged
-from autonomy.values import NEXT_STAGE, Cause, Drift, JobStatus, JobType, PromotionGate, Reason, Stage, Verdict, ZeroJobs
+from autonomy.gates import PromotionGate, Verdict
+from autonomy.reasons import Reason, ZeroJobs
+from autonomy.values import NEXT_STAGE, Cause, Drift, JobStatus, JobType, Stage
 from planner import promotion_gates
 from planner import tick as ticks
 from planner.check import check, check_step_up, contradictions

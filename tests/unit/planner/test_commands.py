@@ -23,7 +23,8 @@ from autonomy.events import (
     SetPolicy,
     SetPromotionMode,
 )
-from autonomy.values import Cause, JobStatus, Origin, Reason, Stage
+from autonomy.reasons import Reason
+from autonomy.values import Cause, JobStatus, Origin, Stage
 from planner import commands
 from planner.commands import apply_command
 from planner.facts import fold_fact

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autonomy.gates import GateCode, Verdict
 from autonomy.market_clock import day_number
-from autonomy.values import Cause, GateCode, JobClass, JobStatus, JobType, Reason, Stage, Verdict, ZeroJobs
+from autonomy.reasons import Reason, ZeroJobs
+from autonomy.values import Cause, JobClass, JobStatus, JobType, Stage
 from planner.check import check
 from planner.decide import decide, pause_of
 from planner.entities import Bot, Evidence, Failure, Pause

@@ -7,8 +7,9 @@ from datetime import date, timedelta
 
 import pytest
 
+from autonomy.gates import GateCode, Verdict
 from autonomy.market_clock import day_number
-from autonomy.values import Cause, GateCode, JobType, Stage, Verdict
+from autonomy.values import Cause, JobType, Stage
 from planner.entities import Bot, Evidence, Failure
 from planner.gates import Finding, findings
 from planner.state import State
@@ -155,11 +156,11 @@ def test_crashes_of_the_other_class_do_not_quarantine() -> None:
 def test_imported_stage_blocks_its_runner_and_names_the_way_out() -> None:
     bot = a_bot(stage=Stage.PAPER, verified=False)
     state = a_state(bot, runners=(capabilities(job_types=tuple(JobType)),))
-    finding = found(state, JobType.RUNNER_START)[GateCode.STAGE_VERIFIED]
+    finding = found(state, JobType.RUNNER_START)[GateCode.UNVERIFIED_IMPORT]
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert "revert the bot to LAB" in finding.clears_when
     evidence = Evidence(an_id("old"), a_digest("f"), a_digest("d"), 0, 2400, NOON_MS, figures())
-    aged = found(state, JobType.RUNNER_START, bot=replace(bot, evidence=evidence))[GateCode.STAGE_VERIFIED]
+    aged = found(state, JobType.RUNNER_START, bot=replace(bot, evidence=evidence))[GateCode.UNVERIFIED_IMPORT]
     assert aged.evidence_job == an_id("old")
     assert aged.evidence_age_bars == build_view(state, NOON_MS).data["AAPL"].bars - 2400
 

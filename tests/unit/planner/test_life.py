@@ -25,7 +25,9 @@ from autonomy.events import (
     StageChanged,
     UnpinBot,
 )
-from autonomy.values import Cause, Drift, JobStatus, JobType, PromotionGate, Reason, Stage, Verdict, instant_of_ms
+from autonomy.gates import PromotionGate, Verdict
+from autonomy.reasons import Reason
+from autonomy.values import Cause, Drift, JobStatus, JobType, Stage, instant_of_ms
 from planner import promotion_gates
 from support.builders import a_digest, a_policy, a_summary, an_id, metrics
 from support.lives import (

@@ -28,8 +28,10 @@ from autonomy.events import (
     SetPromotionMode,
     StageChanged,
 )
+from autonomy.gates import PromotionGate, Verdict
+from autonomy.reasons import Reason
 from autonomy.revert_plan import Standing, revert_plan
-from autonomy.values import Cause, Drift, JobStatus, JobType, PromotionGate, Reason, Stage, Verdict
+from autonomy.values import Cause, Drift, JobStatus, JobType, Stage
 from planner import check, gates, promotion_gates
 from planner.entities import Drifted
 from planner.stages import standing

@@ -17,8 +17,10 @@ from autonomy.events import (
     SourceFault,
     TickRecord,
 )
+from autonomy.gates import GateCode
 from autonomy.market_clock import day_number, pack_days
-from autonomy.values import Cause, GateCode, JobStatus, JobType, Reason
+from autonomy.reasons import Reason
+from autonomy.values import Cause, JobStatus, JobType
 from planner import wishes
 from planner.check import check
 from planner.commands import apply_command

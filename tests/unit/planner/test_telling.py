@@ -10,7 +10,9 @@ from autonomy.chain import write_records
 from autonomy.envelope import Ready, data_bytes
 from autonomy.errors import Broken
 from autonomy.events import Blocker, BotDecision, BotRetired, GateResult
-from autonomy.values import GateCode, JobType, PromotionGate, Reason, Stage, Verdict, derived_id, derived_ids, instant_of_ms, iso, iso_of_ms
+from autonomy.gates import GateCode, PromotionGate, Verdict
+from autonomy.reasons import Reason
+from autonomy.values import JobType, Stage, derived_id, derived_ids, instant_of_ms, iso, iso_of_ms
 from planner.gates import Finding
 from planner.promotion_gates import Gate
 from planner.telling import decision_bytes

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from autonomy.chain import AcceptedTick
 from autonomy.events import BotDecision, HoldBot, JobEnqueued, PauseLoop, PlannerRun, ResumeLoop, SetPolicy
-from autonomy.values import JobStatus, Reason, TickCause, job_id_of
+from autonomy.reasons import Reason
+from autonomy.values import JobStatus, TickCause, job_id_of
 from planner import following
 from planner import tick as ticks
 from planner.fold import Folded, fold_slice

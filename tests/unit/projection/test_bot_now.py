@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from autonomy.values import BotState, JobStatus, JobType, Reason
-from projection.bot_now import decided, recency_of, since_of, state_of
+from autonomy.reasons import Reason
+from autonomy.values import BotState, JobStatus, JobType
+from projection.fold.bot_now import decided, recency_of, since_of, state_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=3)

@@ -17,11 +17,11 @@ from autonomy.envelope import Undecodable, decode
 from autonomy.events import BotDecision, Event, GateResult, RunnerMarked, SessionClosed, StageChanged
 from autonomy.topics import COMMANDS, JOBS, RUNNERS, RUNS
 from autonomy.values import BotState, Cause
-from projection import bot_now
 from projection.app import end_of
-from projection.books import Books
+from projection.fold import bot_now
+from projection.fold.books import Books
+from projection.fold.signs import Signs
 from projection.intake import Intake
-from projection.signs import Signs
 from support.careers import ACTS, FACTS, Careers, Step, lived
 from support.read_models import Log, MemoryStore, Reading, compared_rows, plain, read_in_turns, read_whole, rows_hash
 

@@ -14,9 +14,9 @@ from autonomy.clock import drawn_id
 from autonomy.envelope import Received, Undecodable, decode, encode
 from autonomy.events import PlannerPulse, ProbePulse
 from autonomy.topics import PULSE
-from projection.apply import Model
-from projection.bot_now import Row
-from projection.rows import Changes
+from projection.fold.apply import Model
+from projection.fold.bot_now import Row
+from projection.fold.rows import Changes
 from support.builders import an_id
 from support.careers import lived
 from support.histories import live_through, written_history

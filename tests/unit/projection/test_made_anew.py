@@ -9,9 +9,9 @@ from autonomy.envelope import encode
 from autonomy.events import ProbePulse
 from autonomy.topics import PULSE
 from projection import intake as intake_module
-from projection.apply import Model
+from projection.fold.apply import Model
 from projection.intake import Intake
-from projection.store import Offsets
+from projection.store.batches import Offsets
 from support.builders import an_id
 from support.stored_log import Stored
 

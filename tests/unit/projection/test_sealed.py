@@ -14,9 +14,10 @@ from autonomy.chain import GENESIS, AcceptedTick, Chain, RunRecord
 from autonomy.envelope import data_bytes
 from autonomy.errors import Broken
 from autonomy.events import BotDecision, JobEnqueued
-from autonomy.values import JobType, Reason, derived_ids
-from projection.rows import blocking
-from projection.sealed import Decided, Ordered, facts_of
+from autonomy.reasons import Reason
+from autonomy.values import JobType, derived_ids
+from projection.fold.rows import blocking
+from projection.fold.sealed import Decided, Ordered, facts_of
 from support.builders import an_id
 from support.histories import live_through, written_history
 from support.lives import a_fleet, mark, on_paper, research, step

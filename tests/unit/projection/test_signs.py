@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from autonomy.events import HeldJob, JobStarted
 from autonomy.lifecycle import JobFold
-from projection.bot_now import Row
-from projection.rows import Changes
-from projection.signs import MAX_UNMATCHED, Signs
+from projection.fold.bot_now import Row
+from projection.fold.rows import Changes
+from projection.fold.signs import MAX_UNMATCHED, Signs
 from support.builders import a_beat, an_id, an_order
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

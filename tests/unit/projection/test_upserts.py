@@ -5,8 +5,8 @@ Source: R-F10.
 
 import pytest
 
-from projection.bot_now import Row
-from projection.store import UPSERTS
+from projection.fold.bot_now import Row
+from projection.store.batches import UPSERTS
 
 
 def a_row(table: str) -> Row:

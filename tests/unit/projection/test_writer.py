@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from autonomy.errors import Retryable
-from projection import app, writer
+from projection import app
 from projection.app import Projection
-from projection.rows import Changes
+from projection.fold.rows import Changes
+from projection.store import writer
 from support.projections import Rows, a_projection
 from support.shell import MemoryKafka
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from autonomy.values import GateCode, Reason
+from autonomy.gates import GateCode
+from autonomy.reasons import Reason
 from proof_api.capacity import Capacity, capacity_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LEASE_S = 15.0
-AGREE, DATA, UNVERIFIED = GateCode.CAPABILITIES_AGREE.value, GateCode.MARKET_DATA.value, GateCode.STAGE_VERIFIED.value
+AGREE, DATA, UNVERIFIED = GateCode.CAPABILITIES_AGREE.value, GateCode.MARKET_DATA.value, GateCode.UNVERIFIED_IMPORT.value
 
 
 def a_runner(age_s: float = 1.0, **more: Any) -> dict[str, Any]:

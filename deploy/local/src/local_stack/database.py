@@ -1,6 +1,6 @@
 """The platform's database and its three roles, each with no more rights than it needs.
 
-owner runs migrations, projection writes rows, reader (proof-api and people) only reads, within a time limit.
+owner makes the tables, projection writes rows, reader (proof-api and people) only reads, within a time limit.
 """
 
 import psycopg

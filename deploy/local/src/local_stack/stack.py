@@ -176,8 +176,8 @@ class Stack:
             waiting.until("postgres", self.postgres.look, ["postgres"])
             create_database(self.postgres)
         owner = self.settings.external_postgres or self.postgres.url("autonomy_owner")
-        migrating = subprocess.Popen(  # runs beside the wait for Kafka
-            [sys.executable, "-m", "projection.migrate"], env={**os.environ, "DATABASE_URL": owner}, cwd=ROOT
+        making = subprocess.Popen(  # runs beside the wait for Kafka
+            [sys.executable, "-m", "projection.schema"], env={**os.environ, "DATABASE_URL": owner}, cwd=ROOT
         )
         try:
             if self.settings.external_kafka is None:
@@ -185,13 +185,13 @@ class Stack:
                 waiting.until_listens("kafka", ports)
             waiting.until("the topics", self.attempt_topics, self.servers())
             running = "they run"
-            waiting.until("the migrations", lambda: running if migrating.poll() is None else None, self.servers())
+            waiting.until("the tables", lambda: running if making.poll() is None else None, self.servers())
         finally:
-            if migrating.poll() is None:
-                migrating.kill()
-                migrating.wait()
-        if migrating.returncode != 0:
-            raise Broken("the migrations failed; see above")
+            if making.poll() is None:
+                making.kill()
+                making.wait()
+        if making.returncode != 0:
+            raise Broken("the tables could not be made; see above")
 
     def attempt_topics(self) -> str | None:
         """None when they are made, else what the broker said."""

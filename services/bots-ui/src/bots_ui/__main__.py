@@ -4,7 +4,8 @@ import sys
 
 from autonomy.http_server import build_server
 from autonomy.telemetry import set_up
-from bots_ui.app import Shared, create_app
+from bots_ui.app import create_app
+from bots_ui.context import Shared
 from bots_ui.settings import UiSettings
 
 

@@ -6,13 +6,11 @@ No request of a page leaves the origin; the policy that says so is sent with eve
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
-from jinja2 import Environment
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
@@ -25,10 +23,11 @@ from autonomy.supervision import Supervisor, Work
 from bots_ui import forms, routes
 from bots_ui.assets import STATIC, build_environment, find_assets
 from bots_ui.base_path import AtBasePath
-from bots_ui.client import ProofApi, build_client
+from bots_ui.client import build_client
+from bots_ui.context import Shared
 from bots_ui.frame import render
 from bots_ui.rendering import build_renderers
-from bots_ui.sessions import Session, Sessions, build_sessions, is_same_origin
+from bots_ui.sessions import Session, build_sessions, is_same_origin
 from bots_ui.settings import UiSettings
 from bots_ui.stream import Hub
 
@@ -48,17 +47,6 @@ HEADERS: Final = {
 MAX_FORM_BYTES: Final = 65_536
 """A revert names up to 500 bots of up to 64 characters."""
 Next = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What the routes of one process share."""
-
-    settings: UiSettings
-    api: ProofApi
-    hub: Hub
-    sessions: Sessions
-    environment: Environment
 
 
 def create_app(settings: UiSettings) -> FastAPI:

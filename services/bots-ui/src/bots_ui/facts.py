@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from autonomy.values import Reason
+from autonomy.reasons import WITH_JOB, Reason
 from bots_ui import words
 from bots_ui.moments import NOT_KNOWN, Moments
 from bots_ui.rows import number_of, text_of
@@ -19,7 +19,6 @@ from bots_ui.words import clock_words, instant_of, span_words, word_of
 
 Tone = Literal["ok", "warn", "bad", "unknown"]
 Trust = Literal["fresh", "stale", "unverified", "unavailable", "unreachable", "starting"]
-BUSY: Final = frozenset({Reason.SCHEDULED.value, Reason.ACTIVE_JOB.value})
 Document = Mapping[str, object]
 NOTHING: Final[Document] = {}
 
@@ -284,16 +283,16 @@ def pause_words(pause: Document) -> str:
 def zero_words(summary: Document) -> str:
     """Why the last tick enqueued nothing; empty when it enqueued something."""
     reason = text_of(part(summary, "zeroJobs"), "reason")
-    return word_of(words.ZERO_JOBS, reason) if reason else ""
+    return word_of(words.NO_JOBS, reason) if reason else ""
 
 
 def idle_counts(summary: Document) -> tuple[Count, ...]:
     """Bots without a job by reason, largest first; the gates behind a block are named."""
     counts = part(summary, "reasonCounts")
     found = [
-        Count(code, word_of(words.REASONS, code), int(count), gate_words(summary) if code == Reason.BLOCKED_BY_GATES.value else "")
+        Count(code, word_of(words.REASON_WORDS, code), int(count), gate_words(summary) if code == Reason.BLOCKED_BY_GATES.value else "")
         for code, count in counts.items()
-        if code not in BUSY and isinstance(count, int) and count
+        if code not in WITH_JOB and isinstance(count, int) and count
     ]
     return tuple(sorted(found, key=lambda count: (-count.count, count.code)))
 

@@ -4,7 +4,7 @@ Place in the flow: route → **frame** → HTML.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import Annotated, Final, cast
 from urllib.parse import quote
 
 from fastapi import Depends, Request
@@ -12,10 +12,8 @@ from fastapi.responses import Response
 
 from autonomy import clock
 from bots_ui.acting import ACTS, denied
+from bots_ui.context import Shared
 from bots_ui.sessions import Session
-
-if TYPE_CHECKING:
-    from bots_ui.app import Shared
 
 THEME_COOKIE: Final = "autonomy_theme"
 THEMES: Final = ("auto", "light", "dark")
@@ -23,7 +21,7 @@ SEE_OTHER: Final = 303
 MAX_BACK: Final = 2_000
 
 
-def shared_of(request: Request) -> "Shared":
+def shared_of(request: Request) -> Shared:
     """What this process shares."""
     return cast("Shared", request.app.state.shared)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
-from autonomy.client import Answer, Refused, Unreachable
+from autonomy.client import Answer, Found, Refused, Unreachable
 from autonomy.values import BOT_ID, JobStatus, JobType, Stage
 from bots_ui.acting import is_id
 from bots_ui.client import ProofApi
@@ -140,7 +140,7 @@ async def command(api: ProofApi, hub: Hub, command_id: str) -> tuple[Context, in
             return context, 404
         case Refused() | Unreachable():
             return context, 503
-        case _:
+        case Found():
             return context, 200
 
 

@@ -9,7 +9,8 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from autonomy.client import Answer, Found
-from autonomy.values import BotState, Reason, Recency, Stage
+from autonomy.reasons import Reason
+from autonomy.values import BotState, Recency, Stage
 from bots_ui.client import ProofApi
 from bots_ui.documents import list_of, lost_words
 from bots_ui.facts import part

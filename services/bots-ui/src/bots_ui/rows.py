@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from autonomy.values import BotState, GateCode, JobStatus, Reason, Recency
+from autonomy.gates import GateCode
+from autonomy.reasons import WITH_JOB, Detail, Reason
+from autonomy.values import BotState, JobStatus, Recency
 from bots_ui import words
 from bots_ui.charts import spark_path
 from bots_ui.moments import NOT_KNOWN, Moments
@@ -42,6 +44,7 @@ class Blocker:
     measured: str
     required: str
     clears: str
+    acts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class BotRow:
     @property
     def just_ended(self) -> bool:
         """Whether the last decision was about a job that has ended since."""
-        return self.job is None and self.reason in {Reason.SCHEDULED.value, Reason.ACTIVE_JOB.value}
+        return self.job is None and self.reason in WITH_JOB
 
 
 def badge_of(state: object, *, starting: bool = False) -> Badge:
@@ -204,9 +207,9 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
         pinned_until=instant_of(document.get("pinnedUntil")), promotion=promotion_of(document), session=session_of(document),
         strategy=words.strategy_words(text_of(document, "strategy"), document.get("parameters")),
         symbol=text_of(document, "symbol"), result=result_of(document), next_at=next_at, next_words=next_words, reason=reason,
-        reason_words=word_of(words.REASONS, reason) if reason else NOT_RECORDED,
+        reason_words=word_of(words.REASON_WORDS, reason) if reason else NOT_RECORDED,
         reason_meaning=word_of(words.REASON_MEANINGS, reason) if reason in words.REASON_MEANINGS else "",
-        detail=word_of(words.DETAILS, text_of(document, "detail")), would=text_of(document, "would"), blockers=blockers,
+        detail=word_of(words.DETAIL_WORDS, text_of(document, "detail")), would=text_of(document, "would"), blockers=blockers,
         due=due_of(document, now), runner_stale=document.get("runnerStale") is True,
         runner_starting=text_of(document, "runnerJobId") != "" and instant_of(document.get("runnerBeatAt")) is None,
         trading=trading_words(document), why=words.WHY_EVOLVED.get(text_of(document, "jobWhy"), ""), moments=moments, left=left,
@@ -313,13 +316,13 @@ def idle_words(document: Document, *, due: bool = False) -> str:
     reason, detail = text_of(document, "reasonCode"), text_of(document, "detail")
     if not reason:
         return NOT_RECORDED
-    if reason in {"SCHEDULED", "ACTIVE_JOB"}:
+    if reason in WITH_JOB:
         return "job just ended"
-    if reason == "NOTHING_DUE" and detail in {"REPLAY_ENDED", "NO_POLICY_FOR_STAGE"}:
-        return words.DETAILS[detail]
-    if reason == "NOTHING_DUE" and due:
+    if reason == Reason.NOTHING_DUE and detail in {Detail.REPLAY_ENDED, Detail.NO_POLICY_FOR_STAGE}:
+        return words.DETAIL_WORDS[detail]
+    if reason == Reason.NOTHING_DUE and due:
         return "due at the next tick"
-    return word_of(words.REASONS, reason)
+    return word_of(words.REASON_WORDS, reason)
 
 
 def silent_of(document: Document, now: datetime) -> float | None:
@@ -345,9 +348,9 @@ def blockers_of(value: object) -> tuple[Blocker, ...]:
         return ()
     return tuple(
         Blocker(
-            text_of(item, "code"), word_of(words.GATES, text_of(item, "code")), text_of(item, "verdict"),
+            text_of(item, "code"), word_of(words.GATE_TITLES, text_of(item, "code")), text_of(item, "verdict"),
             text_of(item, "measured") or "not recorded", text_of(item, "required") or "not recorded",
-            text_of(item, "clearsWhen") or "not recorded",
+            text_of(item, "clearsWhen") or "not recorded", words.acts_of(text_of(item, "code")),
         )
         for item in value
         if isinstance(item, Mapping)
@@ -357,7 +360,7 @@ def blockers_of(value: object) -> tuple[Blocker, ...]:
 def is_unverified(document: Document, blockers: Sequence[Blocker]) -> bool:
     """Whether the stage was imported and never earned, as far as the API says; where a bot came from says nothing of its stage now."""
     return text_of(document, "stageReasonCode") == "IMPORTED_UNVERIFIED" or any(
-        blocker.code == GateCode.STAGE_VERIFIED for blocker in blockers
+        blocker.code == GateCode.UNVERIFIED_IMPORT for blocker in blockers
     )
 
 

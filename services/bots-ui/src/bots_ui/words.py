@@ -8,21 +8,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from autonomy.errors import BadInput
+from autonomy.gates import GATES, Act, Verdict, by_text, complete
+from autonomy.reasons import DETAILS, ENDINGS, REASONS, ZERO_JOBS
 from autonomy.strategies import describe, template
-from autonomy.values import (
-    FOUR_EYES,
-    BotState,
-    Drift,
-    GateCode,
-    JobStatus,
-    JobType,
-    PromotionGate,
-    Reason,
-    Recency,
-    TickCause,
-    Verdict,
-    ZeroJobs,
-)
+from autonomy.values import FOUR_EYES, BotState, Drift, JobStatus, Recency, TickCause
+from autonomy.work import JOB_KINDS
 
 NOT_RECORDED: Final = "reason not recorded"
 MISSING: Final = "–"
@@ -52,45 +42,13 @@ RECENCIES: Final[Mapping[str, str]] = {
     Recency.STALE: "Backtest: stale",
     Recency.NONE: "No baseline",
 }
-REASONS: Final[Mapping[str, str]] = {
-    Reason.LOOP_DISABLED: "paused by an operator",
-    Reason.ON_HOLD: "on hold",
-    Reason.NOTHING_DUE: "nothing due",
-    Reason.ACTIVE_JOB: "with a live job",
-    Reason.BLOCKED_BY_GATES: "blocked by gates",
-    Reason.COOLDOWN: "cooling down",
-    Reason.RATE_LIMITED: "hourly limit reached",
-    Reason.CONCURRENCY_LIMIT: "waiting for a slot",
-    Reason.BACKPRESSURE: "runners are behind",
-    Reason.SCHEDULED: "job enqueued",
-}
-REASON_MEANINGS: Final[Mapping[str, str]] = {
-    Reason.LOOP_DISABLED: "An operator had paused the loop, this stage or this bot; nothing is enqueued until it is resumed.",
-    Reason.ON_HOLD: "An operator held this bot.",
-    Reason.NOTHING_DUE: "The planner looked and found nothing that was due then.",
-    Reason.ACTIVE_JOB: "Everything that was due then already had a live job.",
-    Reason.BLOCKED_BY_GATES: "At least one gate of the wanted job did not pass.",
-    Reason.COOLDOWN: "It was too soon after the last job of this kind.",
-    Reason.RATE_LIMITED: "The fleet had enqueued as many jobs as it may in an hour.",
-    Reason.CONCURRENCY_LIMIT: "Every slot and the queue ahead were taken; the longest waiting bot is next.",
-    Reason.BACKPRESSURE: "The runners did not keep up with what was queued.",
-    Reason.SCHEDULED: "A job was enqueued.",
-}
+REASON_WORDS: Final[Mapping[str, str]] = {code: reason.words for code, reason in REASONS.items()}
+REASON_MEANINGS: Final[Mapping[str, str]] = {code: reason.meaning for code, reason in REASONS.items()}
 """What each reason says of the moment at which it was decided, which is not now."""
-DETAILS: Final[Mapping[str, str]] = {
-    "NEXT_REFRESH": "next refresh",
-    "REPLAY_ENDED": "the replay has ended",
-    "NO_POLICY_FOR_STAGE": "the policy wants nothing of this stage",
-    "CANCEL_UNDER_WAY": "a cancellation is under way",
-}
+DETAIL_WORDS: Final[Mapping[str, str]] = {**by_text(DETAILS), **by_text(ENDINGS)}
 TIMEFRAMES: Final[Mapping[str, str]] = {"1d": "daily"}
 """How often there is a bar, as sources announce it."""
-JOB_TYPES: Final[Mapping[str, str]] = {
-    JobType.RUNNER_START: "Paper runner",
-    JobType.BACKTEST_BASELINE: "Baseline backtest",
-    JobType.BACKTEST_REFRESH: "Refresh backtest",
-    JobType.EVOLVE: "Evolution",
-}
+JOB_TYPES: Final[Mapping[str, str]] = {code: kind.title for code, kind in JOB_KINDS.items()}
 JOB_SHAPES: Final[Mapping[str, str]] = {
     JobStatus.QUEUED: "queued",
     JobStatus.RUNNING: "backtesting",
@@ -98,25 +56,11 @@ JOB_SHAPES: Final[Mapping[str, str]] = {
     JobStatus.FAILED: "failed",
     JobStatus.CANCELLED: "cancelled",
 }
-GATES: Final[Mapping[str, str]] = {
-    GateCode.STAGE_VERIFIED: "stage was imported, not earned",
-    GateCode.STRATEGY_VALID: "strategy is not in a runner's catalogue",
-    GateCode.MARKET_DATA: "not enough market data",
-    GateCode.CAPABILITIES_AGREE: "no runner offers it, or runners disagree",
-    GateCode.LAST_FAILURE: "failed on this very input before",
-    GateCode.NOT_QUARANTINED: "crashed its runner too often",
-}
-PROMOTION_GATES: Final[Mapping[str, str]] = {
-    PromotionGate.BASELINE_PASSED: "a backtest of this very version, young and good enough",
-    PromotionGate.MIN_TRADES: "enough closed trades to say anything",
-    PromotionGate.REALISM: "costs, fills and exposure as in a real market",
-    PromotionGate.DRAWDOWN: "the deepest loss stays within its limit",
-    PromotionGate.OUT_OF_SAMPLE: "holds on bars it was never fitted on",
-    PromotionGate.DEFLATED_SHARPE: "better than luck over so many trials",
-    PromotionGate.OVERFITTING: "the search did not fit noise",
-    PromotionGate.RUNNER_HEALTHY: "the paper runner keeps up",
-    PromotionGate.DRIFT: "the paper session trades as the engine does",
-}
+GATE_TITLES: Final[Mapping[str, str]] = {code: gate.title for code, gate in GATES.items()}
+ACTS: Final[Mapping[Act, str]] = complete(Act, {
+    Act.NONE: "", Act.OPERATOR: "an operator has to act", Act.DEVELOPER: "the bot's developer has to act",
+})  # fmt: skip
+"""Who must act before a gate passes."""
 VERDICT_SHAPES: Final[Mapping[str, str]] = {Verdict.PASS: "done", Verdict.FAIL: "failed", Verdict.INCONCLUSIVE: "unknown"}
 PROMOTIONS: Final[Mapping[str, str]] = {
     "OPEN": "waits for approval",
@@ -177,20 +121,18 @@ CAUSES: Final[Mapping[str, str]] = {
     TickCause.CAPACITY: "free slot",
     TickCause.LEASE: "lost lease",
 }
-ZERO_JOBS: Final[Mapping[str, str]] = {
-    ZeroJobs.LOOP_DISABLED: "the loop is paused",
-    ZeroJobs.NO_CANDIDATES_MATCH_POLICY: "nothing is due under the policy",
-    ZeroJobs.ALL_BOTS_HAVE_ACTIVE_JOBS: "every bot with something due has a live job",
-    ZeroJobs.ALL_BOTS_COOLDOWN: "every bot with something due is cooling down",
-    ZeroJobs.ALL_BOTS_BLOCKED_BY_GATES: "every bot with something due is blocked by gates",
-    ZeroJobs.MIXED: "for more than one reason",
-    "NO_TICK_YET": "no tick was accepted yet",
-}
+NO_JOBS: Final[Mapping[str, str]] = {**by_text(ZERO_JOBS), "NO_TICK_YET": "no tick was accepted yet"}
 
 
 def needs_two(stage: str) -> bool:
     """Whether two approvers must agree on a promotion to this stage."""
     return stage in FOUR_EYES
+
+
+def acts_of(code: str) -> str:
+    """Who has to act before a gate passes; empty where nobody has to, or the gate is not known here."""
+    gate = GATES.get(code)
+    return ACTS[gate.act] if gate is not None else ""
 
 
 def word_of(table: Mapping[str, str], code: object) -> str:

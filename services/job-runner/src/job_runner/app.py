@@ -32,18 +32,18 @@ from autonomy.kafka import LogReader, Outgoing, Record, build_producer
 from autonomy.producer import Producer
 from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, partition_of
-from job_runner.barrier import Barrier
-from job_runner.editions import Editions
-from job_runner.market_data import MarketData
-from job_runner.offer import Offer
-from job_runner.outbox import Outbox
-from job_runner.outcome import Outcome
-from job_runner.paper import Marks
-from job_runner.paper_worker import PaperTrader
-from job_runner.queue import GROUP_OF, Claim, Queue, Rules, SlotGroup
+from job_runner.claims.barrier import Barrier
+from job_runner.claims.offer import Offer
+from job_runner.claims.outbox import Outbox
+from job_runner.claims.outcome import Outcome
+from job_runner.claims.queue import GROUP_OF, Claim, Queue, Rules, SlotGroup
+from job_runner.claims.work import Worker
+from job_runner.market.editions import Editions
+from job_runner.market.sources import MarketData
+from job_runner.paper.session import Marks
+from job_runner.paper.trader import PaperTrader
 from job_runner.settings import RunnerSettings
 from job_runner.tracing import JobSpans
-from job_runner.work import Worker
 
 log = logging.getLogger(__name__)
 SOURCE = "autonomy/job-runner"

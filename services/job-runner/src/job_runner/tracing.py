@@ -13,7 +13,7 @@ from opentelemetry.trace import Span
 
 from autonomy.events import JobFailed, JobReleased, JobStarted, JobSucceeded
 from autonomy.telemetry import begin_span, is_traced, root_of, traceparent
-from job_runner.queue import Claim
+from job_runner.claims.queue import Claim
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,10 @@ from autonomy.errors import BadInput, Broken
 from autonomy.events import PlannerPulse, RunnerHeartbeat
 from autonomy.kafka import LogReader, Outgoing, Record, append_batch
 from autonomy.producer import Producer
+from autonomy.reasons import REASONS
 from autonomy.telemetry import spare_collector
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS
-from autonomy.values import JobStatus, Reason, TickCause, instant_of_ms, ms_of
+from autonomy.values import JobStatus, TickCause, instant_of_ms, ms_of
 from planner import metrics
 from planner.election import Election
 from planner.fold import repairs
@@ -247,7 +248,7 @@ class Planner:
         self.known.fold(tick.head)
         self.standing_still.excuse(tick)
         self.seal_read_mono_ms = mono_ms
-        waits = any(reason in seal.reason_counts for reason in (Reason.CONCURRENCY_LIMIT, Reason.BACKPRESSURE))
+        waits = any(REASONS[reason].frees for reason in seal.reason_counts)
         self.wake.ticked(mono_ms, work_waits=waits)
         for queue in self.inbox.waiting.values():
             for record in queue:

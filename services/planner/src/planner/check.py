@@ -9,18 +9,23 @@ Source: R-A3.3, R-A3.4, R-A4.
 import math
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final, assert_never
 
+from autonomy.errors import Broken
 from autonomy.events import StageChanged
+from autonomy.gates import EVIDENCE_GATES, SESSION_GATES, Above, Holds, Keeps, PromotionGate, Term, Within
 from autonomy.identities import identity_of
 from autonomy.policy import GateThresholds
-from autonomy.values import FOUR_EYES, Drift, JobStatus, JobType, PromotionGate, Reason, Stage, ZeroJobs, class_of
+from autonomy.reasons import REASONS, Detail, Ended, Reason, ZeroJobs
+from autonomy.values import FOUR_EYES, Drift, JobStatus, JobType, Stage
+from autonomy.work import JOB_KINDS, Work, class_of
 from planner.decide import Plan
-from planner.entities import Bot, ClassRecord
+from planner.entities import Bot, ClassRecord, Figures
 from planner.state import ENQUEUE_WINDOW_MS, NOTHING_SAID, State
 from planner.view import Data, View, build_view
 from planner.wishes import Decision
 
-LIMITS = (Reason.RATE_LIMITED, Reason.CONCURRENCY_LIMIT, Reason.BACKPRESSURE)
+LIMITS = frozenset(code for code, reason in REASONS.items() if reason.is_limit)
 
 
 def check(plan: Plan, state: State, view: View) -> list[str]:
@@ -108,14 +113,14 @@ def _places(plan: Plan, state: State, view: View) -> Iterator[str]:
     """Each kind of work within its own places."""
     rules, live = view.policy, [job for job in state.jobs.rows.values() if job.cancel is None]
     offered = {
-        "research": sum(process.research_slots for process in view.runners),
-        "search": sum(process.evolve_slots for process in view.runners),
-        "runner": sum(process.runner_slots for process in view.runners),
+        Work.BACKTEST: sum(process.research_slots for process in view.runners),
+        Work.EVOLVE: sum(process.evolve_slots for process in view.runners),
+        Work.RUNNER: sum(process.runner_slots for process in view.runners),
     }
     limits = {
-        "research": rules.research.concurrency + rules.research.queue_ahead,
-        "search": rules.evolution.concurrency,
-        "runner": min(rules.runners.max_runners, offered["runner"]),
+        Work.BACKTEST: rules.research.concurrency + rules.research.queue_ahead,
+        Work.EVOLVE: rules.evolution.concurrency,
+        Work.RUNNER: min(rules.runners.max_runners, offered[Work.RUNNER]),
     }
     for kind, limit in limits.items():
         granted = sum(1 for decision in plan.granted if _kind(decision.job_type) == kind)
@@ -134,14 +139,14 @@ def _places(plan: Plan, state: State, view: View) -> Iterator[str]:
         yield f"{searched} searches in this hour and {searching} granted, the limit is {rules.evolution.per_hour}"
 
 
-def _kind(job_type: JobType | None) -> str:
-    return "runner" if job_type is JobType.RUNNER_START else "search" if job_type is JobType.EVOLVE else "research"
+def _kind(job_type: JobType | None) -> Work | None:
+    return None if job_type is None else JOB_KINDS[job_type].work
 
 
 def _grant_of(decision: Decision, bot: Bot, state: State, view: View) -> Iterator[str]:
     if bot.hold is not None:
         yield f"{bot.id}: scheduled while on hold"
-    carried_on = decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended in {"SUCCEEDED", "CRASH"}
+    carried_on = decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended in {Ended.SUCCEEDED, Ended.CRASH}
     for scope in ("fleet/", f"stage/{Stage(bot.stage).value}", f"bot/{bot.id}"):
         if scope in state.pauses.rows and not carried_on:
             yield f"{bot.id}: scheduled while {scope} is paused"
@@ -177,26 +182,28 @@ def _same_input(decision: Decision, bot: Bot, data: Data | None, view: View) -> 
 def _rest_s(record: ClassRecord, view: View) -> float:
     rules = view.policy.cooldowns
     match record.ended:
-        case "SUCCEEDED":
+        case Ended.SUCCEEDED:
             return rules.after_success_s
-        case "CANCELLED":
+        case Ended.CANCELLED:
             return rules.after_cancel_s
-        case "CRASH":
+        case Ended.CRASH:
             rest_s = rules.after_crash_s
             for _ in range(1, record.crashes):
                 rest_s = min(rules.max_s, rest_s * 2)
             return min(rules.max_s, rest_s)
-        case "COULD_NOT_RUN":
+        case Ended.COULD_NOT_RUN:
             return rules.after_crash_s
-        case _:
+        case Ended.NEVER | Ended.FAILED | Ended.SUPERSEDED:
             return 0.0
+        case _:
+            assert_never(record.ended)
 
 
 def _fairness(plan: Plan) -> Iterator[str]:
     if not plan.granted:
         return
-    waiting = [d for d in plan.decisions if d.reason in LIMITS and d.detail != "CANCEL_UNDER_WAY"]
-    for kind in ("research", "search", "runner"):
+    waiting = [d for d in plan.decisions if d.reason in LIMITS and d.detail != Detail.CANCEL_UNDER_WAY]
+    for kind in Work:
         granted = [(d.due_since_ms or 0, d.bot_id) for d in plan.granted if _kind(d.job_type) == kind]
         if not granted:
             continue
@@ -242,50 +249,65 @@ def _lacks(bot: Bot, limits: GateThresholds, state: State, view: View) -> Iterat
         return
     if not 0 <= data.bars - evidence.bars <= limits.max_evidence_age_bars:
         yield "young evidence"
-    figures = evidence.figures
-    inside = figures.in_sample_sharpe
-    needed = {
-        PromotionGate.BASELINE_PASSED: (figures.sharpe, limits.min_sharpe, None),
-        PromotionGate.MIN_TRADES: (figures.trades, limits.min_trades, None),
-        PromotionGate.DRAWDOWN: (figures.max_drawdown, None, limits.max_drawdown),
-        PromotionGate.OUT_OF_SAMPLE: (
-            None if inside is None else figures.out_of_sample_sharpe,
-            max(limits.min_oos_sharpe, (inside or 0.0) * limits.min_oos_retention if (inside or 0.0) > 0 else limits.min_oos_sharpe), None,
-        ),
-        PromotionGate.DEFLATED_SHARPE: (figures.deflated_sharpe, limits.min_deflated_sharpe, None),
-        PromotionGate.OVERFITTING: (figures.overfitting, None, limits.max_overfitting),
-    }  # fmt: skip
-    for code, (measured, low, high) in needed.items():
-        inside_limits = measured is not None and (low is None or measured >= low) and (high is None or measured <= high)
-        if code not in limits.shadow and not inside_limits:
-            yield code.value
-    real = figures.look_ahead_ok and not figures.synthetic and figures.costs_bps > 0
-    ranges = (
-        (figures.bars_per_trade, limits.min_bars_per_trade, math.inf), (figures.exposure, limits.min_exposure, limits.max_exposure),
-        (figures.stress_worst_sharpe, limits.min_stress_sharpe, math.inf),
-    )  # fmt: skip
-    real = real and all(value is not None and low <= value <= high for value, low, high in ranges)
-    if PromotionGate.REALISM not in limits.shadow and not real:
-        yield PromotionGate.REALISM.value
+    for gate in EVIDENCE_GATES:
+        if gate.code not in limits.shadow and not all(is_met(term, evidence.figures, limits) for term in gate.terms):
+            yield gate.code.value
     if bot.stage is not Stage.LAB:
         yield from _lacks_live(bot, limits, state, data)
 
 
+def is_met(term: Term, figures: Figures, limits: GateThresholds) -> bool:
+    """Whether a figure lies in the interval that a gate's term leaves it; what is undefined or no number lies in none."""
+    value = getattr(figures, term.figure)
+    low, high = -math.inf, math.inf
+    match term:
+        case Within():
+            low = getattr(limits, term.at_least) if term.at_least else low
+            high = getattr(limits, term.at_most) if term.at_most else high
+        case Keeps():
+            other = getattr(figures, term.of)
+            if other is None or math.isnan(other):
+                return False
+            low = other * getattr(limits, term.share) if other > 0 else low
+        case Holds():
+            return value is term.wanted
+        case Above():
+            return value is not None and value > term.floor
+        case _:
+            assert_never(term)
+    return value is not None and low <= value <= high
+
+
 def _lacks_live(bot: Bot, limits: GateThresholds, state: State, data: Data) -> Iterator[str]:
-    paper, drift = bot.paper, bot.drift
+    for gate in SESSION_GATES:
+        if gate.code not in limits.shadow:
+            lack = SESSION_LACKS[gate.code](bot, limits, state, data)
+            if lack:
+                yield lack
+
+
+def _lack_of_runner(bot: Bot, limits: GateThresholds, state: State, data: Data) -> str:
+    paper = bot.paper
     runs = any(
         live.job.bot_id == bot.id and live.job.job_type is JobType.RUNNER_START and live.job.status is JobStatus.RUNNING
         and live.cancel is None
         for live in state.jobs.rows.values()
     )  # fmt: skip
-    if PromotionGate.RUNNER_HEALTHY not in limits.shadow:
-        if paper is None or not runs:
-            yield "a live paper session"
-        elif paper.traded_bars - paper.counted_from < limits.min_live_bars:
-            yield f"{limits.min_live_bars} traded bars"
-        elif sum(1 for day in data.days[: data.bars] if day > (paper.last_day or paper.from_day)) > limits.max_bars_behind:
-            yield "a runner that keeps up"
-    if PromotionGate.DRIFT not in limits.shadow:
-        compared = drift is not None and paper is not None and drift.session_id == paper.session_id
-        if drift is None or not compared or drift.verdict not in {Drift.CONSISTENT, Drift.MINOR}:
-            yield "a session that does not drift"
+    if paper is None or not runs:
+        return "a live paper session"
+    if paper.traded_bars - paper.counted_from < limits.min_live_bars:
+        return f"{limits.min_live_bars} traded bars"
+    behind = sum(1 for day in data.days[: data.bars] if day > (paper.last_day or paper.from_day))
+    return "a runner that keeps up" if behind > limits.max_bars_behind else ""
+
+
+def _lack_of_likeness(bot: Bot, _: GateThresholds, __: State, ___: Data) -> str:
+    paper, drift = bot.paper, bot.drift
+    compared = drift is not None and paper is not None and drift.session_id == paper.session_id
+    alike = compared and drift is not None and drift.verdict in {Drift.CONSISTENT, Drift.MINOR}
+    return "" if alike else "a session that does not drift"
+
+
+SESSION_LACKS: Final = {PromotionGate.RUNNER_HEALTHY: _lack_of_runner, PromotionGate.DRIFT: _lack_of_likeness}
+if set(SESSION_LACKS) != {gate.code for gate in SESSION_GATES}:
+    raise Broken("a gate on sessions is not counted again")

@@ -6,22 +6,15 @@ Source: R-A3.5.
 """
 
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Final, NamedTuple
 
-from autonomy.values import JobType, Reason
+from autonomy.reasons import Reason
+from autonomy.values import JobType
+from autonomy.work import JOB_KINDS, SLOTS_FIELD, Work
 from planner.facts import within_hour
 from planner.state import State
 from planner.view import View
 from planner.wishes import Decision
-
-
-class Work(StrEnum):
-    """Kinds of work with places of their own: a full kind never blocks another."""
-
-    BACKTEST = "research"
-    SEARCH = "search"
-    RUNNER = "runner"
 
 
 class Limit(NamedTuple):
@@ -34,14 +27,7 @@ class Limit(NamedTuple):
     is_shared: bool = False
 
 
-def work_of(job_type: JobType | None) -> Work:
-    """The kind of work that a job type is."""
-    if job_type is JobType.RUNNER_START:
-        return Work.RUNNER
-    return Work.SEARCH if job_type is JobType.EVOLVE else Work.BACKTEST
-
-
-_KINDS: Final = {job_type: work_of(job_type) for job_type in (None, *JobType)}
+WORK_OF: Final[dict[JobType | None, Work]] = {None: Work.BACKTEST, **{job_type: kind.work for job_type, kind in JOB_KINDS.items()}}
 
 
 def limits_of(state: State, view: View) -> dict[Work, tuple[Limit, ...]]:
@@ -51,15 +37,10 @@ def limits_of(state: State, view: View) -> dict[Work, tuple[Limit, ...]]:
     queued = dict.fromkeys(Work, 0)
     for job in state.jobs.rows.values():
         if job.cancel is None:
-            work = work_of(job.job.job_type)
+            work = WORK_OF[job.job.job_type]
             live[work] += 1
             queued[work] += job.job.claim_id is None
-    slots = {
-        Work.BACKTEST: sum(process.research_slots for process in view.runners),
-        Work.SEARCH: sum(process.evolve_slots for process in view.runners),
-        Work.RUNNER: sum(process.runner_slots for process in view.runners),
-    }
-
+    slots = {work: sum(getattr(process, field) for process in view.runners) for work, field in SLOTS_FIELD.items()}
     most = research.max_enqueues_per_hour
     hourly = Limit(Reason.RATE_LIMITED, "jobs enqueued per hour", most, most - within_hour(state.single.enqueues, now_ms), is_shared=True)
 
@@ -78,11 +59,11 @@ def limits_of(state: State, view: View) -> dict[Work, tuple[Limit, ...]]:
             concurrent(Work.BACKTEST, "live research jobs", research.concurrency + research.queue_ahead),
             pressed(Work.BACKTEST, "queued jobs"),
         ),
-        Work.SEARCH: (
+        Work.EVOLVE: (
             hourly,
             Limit(Reason.RATE_LIMITED, "searches per hour", evolution.per_hour, searches),
-            concurrent(Work.SEARCH, "live searches", evolution.concurrency),
-            pressed(Work.SEARCH, "queued searches"),
+            concurrent(Work.EVOLVE, "live searches", evolution.concurrency),
+            pressed(Work.EVOLVE, "queued searches"),
         ),
         Work.RUNNER: (hourly, concurrent(Work.RUNNER, "live runners", runners)),
     }
@@ -102,7 +83,7 @@ def compete(ready: Iterable[Decision], state: State, view: View) -> list[Decisio
     all_granted = 0
     waiting = dict.fromkeys(Work, 0)
     settled: list[Decision] = []
-    make, kind_of = tuple.__new__, _KINDS
+    make, kind_of = tuple.__new__, WORK_OF
     for wish in ready:
         work = kind_of[wish[2]]
         limit = full.get(work)

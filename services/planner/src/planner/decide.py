@@ -9,8 +9,10 @@ Source: R-A3.3 to R-A3.5, R-A4.
 from collections import Counter
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Final
 
-from autonomy.values import JobType, Reason, ZeroJobs
+from autonomy.reasons import REASONS, Ended, Reason, ZeroJobs
+from autonomy.values import JobType
 from planner.competition import compete
 from planner.entities import Bot
 from planner.looking import HeldBack, Key, Sight, digest_of_lines, line_of, looked_at
@@ -108,9 +110,13 @@ def pause_of(bot: Bot, state: State) -> str | None:
     return next((key for key in (f"stage/{bot.stage.value}", f"bot/{bot.id}") if key in pauses), None)
 
 
+CARRIED_ON: Final = (Ended.SUCCEEDED, Ended.CRASH)
+"""Ends of a runner's job after which its session goes on."""
+
+
 def goes_on(bot: Bot, decision: Decision) -> bool:
     """Whether an open paper session only needs a runner again: a pause stops new work, not a trader, and no position is left alone."""
-    return decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended in {"SUCCEEDED", "CRASH"}
+    return decision.job_type is JobType.RUNNER_START and bot.paper is not None and bot.runner.ended in CARRIED_ON
 
 
 def paused(decision: Decision, detail: str) -> Decision:
@@ -145,18 +151,10 @@ def zero_jobs(reasons: Counter[Reason], *, fleet_paused: bool) -> ZeroJobs:
     """
     if fleet_paused:
         return ZeroJobs.LOOP_DISABLED
-    rest = {reason for reason, count in reasons.items() if count and reason is not Reason.NOTHING_DUE}
+    rest = {REASONS[reason].alone for reason, count in reasons.items() if count and reason is not Reason.NOTHING_DUE}
     if not rest:
-        return ZeroJobs.NO_CANDIDATES_MATCH_POLICY
-    if rest == {Reason.ACTIVE_JOB}:
-        return ZeroJobs.ALL_BOTS_HAVE_ACTIVE_JOBS
-    if rest == {Reason.COOLDOWN}:
-        return ZeroJobs.ALL_BOTS_COOLDOWN
-    if rest <= {Reason.BLOCKED_BY_GATES, Reason.ON_HOLD}:
-        return ZeroJobs.ALL_BOTS_BLOCKED_BY_GATES
-    if rest == {Reason.LOOP_DISABLED}:
-        return ZeroJobs.LOOP_DISABLED
-    return ZeroJobs.MIXED
+        return REASONS[Reason.NOTHING_DUE].alone
+    return rest.pop() if len(rest) == 1 else ZeroJobs.MIXED
 
 
 def with_job(decision: Decision, job_id: str) -> Decision:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from autonomy.identities import PLANNER
 from autonomy.lifecycle import Job
 from autonomy.policy import DEFAULT, Policy
+from autonomy.reasons import Ended
 from autonomy.values import Cause, Drift, JobClass, JobType, Origin, Stage
 
 
@@ -151,13 +152,13 @@ class ClassRecord(Struct, frozen=True):
 
     Attributes:
         job_id: the live one.
-        ended_ms, ended: when and how the last one ended: a status, CRASH, or SUPERSEDED by what follows a revert or a change.
+        ended_ms, ended: when and how the last one ended.
         crashes: in a row.
     """
 
     job_id: str | None = None
     ended_ms: int | None = None
-    ended: str = ""
+    ended: Ended = Ended.NEVER
     crashes: int = 0
 
 

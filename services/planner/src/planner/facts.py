@@ -47,9 +47,10 @@ from autonomy.events import (
     SessionClosed,
     StageChanged,
 )
+from autonomy.gates import PromotionGate, Verdict
 from autonomy.market_clock import continued_epoch_ms, day_number
 from autonomy.policy import GateThresholds, Policy, hash_of_document, read_policy
-from autonomy.values import JobClass, JobType, PromotionGate, Stage, Verdict, ms_of
+from autonomy.values import JobClass, JobType, Stage, ms_of
 from planner.entities import Bot, Drifted, LiveJob, Measure, Paper, Pause, Recommendation, Vote
 from planner.state import ENQUEUE_WINDOW_MS, State
 

@@ -8,7 +8,7 @@ Source: S5, S6, S9, S11.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -52,6 +52,7 @@ from autonomy.events import (
     WindowMetrics,
 )
 from autonomy.market_clock import day_number
+from autonomy.reasons import Ended
 from autonomy.values import CRASHES, FINAL_FAILURES, Cause, JobClass, JobStatus, JobType
 from planner.entities import (
     Bot,
@@ -71,10 +72,6 @@ from planner.state import MAX_COMMANDS_REMEMBERED, State
 
 SUPERSEDING = frozenset({Cause.CANCELLED_BY_REVERT, Cause.CANCELLED_BY_CHANGE, Cause.CANCELLED_BY_POLICY})
 """Ends that make room for the bot's next job: nobody wanted a rest."""
-
-
-COULD_NOT_RUN: Final = "COULD_NOT_RUN"
-"""The end of a job that could not be done as things were: it says nothing about the input, and the bot rests as after one crash."""
 
 
 class Search(NamedTuple):
@@ -209,7 +206,13 @@ def _bot_after_end(bot: Bot, job: lifecycle.Job, now_ms: int, *, may_pass: bool)
     record = ClassRecord(
         job_id=None if before.job_id == job.job_id else before.job_id,
         ended_ms=now_ms,
-        ended="CRASH" if crashed else "SUPERSEDED" if job.cause in SUPERSEDING else COULD_NOT_RUN if may_pass else job.status.value,
+        ended=Ended.CRASH
+        if crashed
+        else Ended.SUPERSEDED
+        if job.cause in SUPERSEDING
+        else Ended.COULD_NOT_RUN
+        if may_pass
+        else Ended(job.status.value),
         crashes=before.crashes + 1 if crashed else (before.crashes if job.status is JobStatus.CANCELLED else 0),
     )
     return replace(bot, research=record) if job.job_class is JobClass.RESEARCH else replace(bot, runner=record)

@@ -8,12 +8,13 @@ Source: R-A3.3, R-F3.
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from autonomy.errors import BadInput, Broken
+from autonomy.gates import GateCode, PromotionGate, Verdict
 from autonomy.market_clock import day_of
 from autonomy.strategies import check_parameters
-from autonomy.values import GateCode, JobType, PromotionGate, Verdict
+from autonomy.values import JobType
 from planner import promotion_gates
 from planner.entities import Bot, ClassRecord
 from planner.view import Data, View
@@ -45,7 +46,7 @@ def blockers(bot: Bot, job_type: JobType, view: View) -> tuple[Code, ...]:
         if bot.verified:
             found.extend(failing_runner_gates(bot, view))
         else:
-            found.append(GateCode.STAGE_VERIFIED)
+            found.append(GateCode.UNVERIFIED_IMPORT)
     # Without a live runner nothing is known of code and data either: no other gate can be clear of that.
     if job_type not in view.job_types or (view.disagreements and view.disagreements & {bot.strategy, bot.symbol, "engine"}):
         found.append(GateCode.CAPABILITIES_AGREE)
@@ -80,7 +81,7 @@ def findings(bot: Bot, job_type: JobType, view: View) -> tuple[Finding, ...]:
     found: list[Finding] = []
     for code in blockers(bot, job_type, view):
         match code:
-            case GateCode.STAGE_VERIFIED:
+            case GateCode.UNVERIFIED_IMPORT:
                 found.append(_unverified(bot, view))
             case GateCode.CAPABILITIES_AGREE:
                 found.append(_capabilities(bot, job_type, view))
@@ -92,8 +93,10 @@ def findings(bot: Bot, job_type: JobType, view: View) -> tuple[Finding, ...]:
                 found.append(_last_failure(bot))
             case GateCode.NOT_QUARANTINED:
                 found.append(_quarantined(record, view))
-            case _:
+            case PromotionGate():
                 found.append(_runner_gate(code, bot, view))
+            case _:
+                assert_never(code)
     return tuple(found)
 
 
@@ -110,7 +113,7 @@ def _runner_gate(code: PromotionGate, bot: Bot, view: View) -> Finding:
 def _unverified(bot: Bot, view: View) -> Finding:
     evidence = bot.evidence
     return Finding(
-        GateCode.STAGE_VERIFIED,
+        GateCode.UNVERIFIED_IMPORT,
         Verdict.INCONCLUSIVE,
         f"stage {bot.stage.value} was imported; "
         + ("no evidence" if evidence is None else "its evidence was never judged by the promotion gates"),

@@ -14,8 +14,9 @@ from autonomy.events import (
     PromotionWithdrawn,
     StageChanged,
 )
+from autonomy.gates import Verdict
 from autonomy.identities import PLANNER
-from autonomy.values import FOUR_EYES, NEXT_STAGE, Stage, Verdict, derived_id, instant_of_ms
+from autonomy.values import FOUR_EYES, NEXT_STAGE, Stage, derived_id, instant_of_ms
 from planner import promotion_gates
 from planner.endings import Say
 from planner.entities import Bot, Recommendation

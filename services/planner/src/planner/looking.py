@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple, cast
 
-from autonomy.values import Reason
+from autonomy.reasons import Reason
 from planner import promotion_gates
 from planner.entities import Bot, LiveJob
 from planner.state import State

@@ -4,7 +4,7 @@ Place in the flow: decide → **orders** → JobEnqueued. Pure.
 """
 
 import math
-from typing import TypedDict
+from typing import TypedDict, assert_never
 
 from autonomy.errors import Broken
 from autonomy.events import EvolutionPlan, LiveWindow, MarketTime, PaperOrder, PaperSnapshot
@@ -40,13 +40,15 @@ def extras_of(bot: Bot, job_type: JobType, job_id: str, view: View) -> Extras:
             return Extras(evolution=_plan(bot, job_id, view))
         case JobType.RUNNER_START:
             return Extras(paper=_session(bot, job_id, view))
-        case _:
+        case JobType.BACKTEST_BASELINE | JobType.BACKTEST_REFRESH:
             paper = bot.paper
             if paper is None or paper.last_day is None:
                 return Extras()
             return Extras(window=LiveWindow(
                 session_id=paper.session_id, from_day=day_of(paper.from_day), until_day=day_of(paper.last_day),
             ))  # fmt: skip
+        case _:
+            assert_never(job_type)
 
 
 def _plan(bot: Bot, job_id: str, view: View) -> EvolutionPlan:

@@ -3,7 +3,8 @@
 Place in the flow: asked by life (recommend, apply, withdraw, stop a runner), by decide (what changed) and by the records (the
 whole tree in words). Pure. Missing, NaN, expired or other-fingerprint evidence is INCONCLUSIVE, and INCONCLUSIVE blocks.
 
-Two layers: verdicts are asked for every bot, words only for those whose tree is published; both read the same numbers.
+Two layers: verdicts are asked for every bot, words only for those whose tree is published; both read the gate's object in
+`autonomy.gates`.
 
 Source: R-C1, R-F3, R-F7.
 """
@@ -11,24 +12,37 @@ Source: R-C1, R-F3, R-F7.
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Final, NamedTuple, assert_never
 
-from autonomy.market_clock import day_of
+from autonomy.errors import Broken
+from autonomy.gates import (
+    EVIDENCE_GATES,
+    SESSION_GATES,
+    Above,
+    EvidenceGate,
+    Holds,
+    Keeps,
+    PromotionGate,
+    Term,
+    Verdict,
+    Within,
+    figures_read,
+)
 from autonomy.policy import GateThresholds
-from autonomy.values import NEXT_STAGE, Drift, PromotionGate, Stage, Verdict
+from autonomy.values import NEXT_STAGE, Stage
 from planner.entities import Bot, Evidence, Figures
 from planner.facts import sign_of
+from planner.session_gates import LIVE_GATES, SESSION_RULES, session_verdict
 from planner.view import View
 
 PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
-FROM_LAB: Final = (
-    PromotionGate.BASELINE_PASSED, PromotionGate.MIN_TRADES, PromotionGate.REALISM, PromotionGate.DRAWDOWN,
-    PromotionGate.OUT_OF_SAMPLE, PromotionGate.DEFLATED_SHARPE, PromotionGate.OVERFITTING,
-)  # fmt: skip
-FROM_PAPER: Final = (*FROM_LAB, PromotionGate.RUNNER_HEALTHY, PromotionGate.DRIFT)
+FROM_LAB: Final = tuple(gate.code for gate in EVIDENCE_GATES)
+FROM_PAPER: Final = (*FROM_LAB, *(gate.code for gate in SESSION_GATES))
 ALL_DECIDE: Final = {len(codes): (True,) * len(codes) for codes in (FROM_LAB, FROM_PAPER)}
-LIVE_GATES: Final = frozenset({PromotionGate.RUNNER_HEALTHY, PromotionGate.DRIFT})
+OF_EVIDENCE: Final = {gate.code: gate for gate in EVIDENCE_GATES}
 RENEWED = "a refresh under the present fingerprint succeeds"
+Rule = Callable[[Figures, GateThresholds], Verdict]
 
 
 class Gate(NamedTuple):
@@ -67,13 +81,13 @@ def thresholds_of(bot: Bot, view: View) -> GateThresholds | None:
 def verdict_of(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds) -> Verdict:
     """One gate's verdict."""
     if code in LIVE_GATES:
-        return _live_verdict(code, bot, view, limits)
+        return session_verdict(code, bot, view, limits)
     evidence = standing_evidence(bot, view)
     if evidence is None:
         return INCONCLUSIVE
     if is_expired(bot, evidence, view, limits):
         return INCONCLUSIVE
-    return _RULES[code](evidence.figures, limits)
+    return RULES[code](evidence.figures, limits)
 
 
 def verdicts(bot: Bot, view: View) -> tuple[Verdict, ...]:
@@ -93,10 +107,10 @@ def _verdicts(bot: Bot, view: View) -> tuple[Verdict, ...]:
     codes = gates_of(bot.stage)
     evidence = standing_evidence(bot, view)
     if evidence is None or is_expired(bot, evidence, view, limits):
-        return tuple([_live_verdict(code, bot, view, limits) if code in LIVE_GATES else INCONCLUSIVE for code in codes])
+        return tuple([session_verdict(code, bot, view, limits) if code in LIVE_GATES else INCONCLUSIVE for code in codes])
     figures = evidence.figures
     return tuple([
-        _live_verdict(code, bot, view, limits) if code in LIVE_GATES else _RULES[code](figures, limits) for code in codes
+        session_verdict(code, bot, view, limits) if code in LIVE_GATES else RULES[code](figures, limits) for code in codes
     ])  # fmt: skip
 
 
@@ -181,62 +195,50 @@ def _worst(*found: Verdict) -> Verdict:
     return INCONCLUSIVE if INCONCLUSIVE in found else PASS
 
 
-def _realism(figures: Figures, limits: GateThresholds) -> Verdict:
-    return _worst(
-        PASS if figures.look_ahead_ok else FAIL,
-        FAIL if figures.synthetic else PASS,
-        PASS if figures.costs_bps > 0 else FAIL,
-        _at_least(figures.bars_per_trade, limits.min_bars_per_trade),
-        _at_least(figures.exposure, limits.min_exposure),
-        _at_most(figures.exposure, limits.max_exposure),
-        _at_least(figures.stress_worst_sharpe, limits.min_stress_sharpe),
-    )
+def _rule_of(gate: EvidenceGate) -> Rule:
+    """A gate's rule, put together once: it is asked for every bot."""
+    rules = tuple([_rule_of_term(term) for term in gate.terms])
+    if len(rules) == 1:
+        return rules[0]
+    return lambda figures, limits: _worst(*[rule(figures, limits) for rule in rules])
 
 
-def _out_of_sample(figures: Figures, limits: GateThresholds) -> Verdict:
-    outside, inside = figures.out_of_sample_sharpe, figures.in_sample_sharpe
-    # Of an in-sample loss nothing can be retained; the out-of-sample limit alone decides then.
-    kept = PASS if inside is not None and inside <= 0 else _at_least(outside, _kept(inside, limits))
-    return _worst(_at_least(outside, limits.min_oos_sharpe), INCONCLUSIVE if inside is None else kept)
+def _rule_of_term(term: Term) -> Rule:
+    measured = attrgetter(term.figure)
+    match term:
+        case Within(at_least=low, at_most="") if low:
+            least = attrgetter(low)
+            return lambda figures, limits: _at_least(measured(figures), least(limits))
+        case Within(at_least="", at_most=high) if high:
+            most = attrgetter(high)
+            return lambda figures, limits: _at_most(measured(figures), most(limits))
+        case Within():
+            least, most = attrgetter(term.at_least), attrgetter(term.at_most)
+            return lambda figures, limits: _worst(_at_least(measured(figures), least(limits)), _at_most(measured(figures), most(limits)))
+        case Keeps():
+            other, share = attrgetter(term.of), attrgetter(term.share)
+            return lambda figures, limits: _keeps(measured(figures), other(figures), share(limits))
+        case Holds():
+            wanted = term.wanted
+            return lambda figures, _: PASS if measured(figures) is wanted else FAIL
+        case Above():
+            floor = term.floor
+            return lambda figures, _: PASS if measured(figures) > floor else FAIL
+        case _:
+            assert_never(term)
 
 
-def _kept(inside: float | None, limits: GateThresholds) -> float:
-    return (inside or 0.0) * limits.min_oos_retention
-
-
-_RULES: Final[dict[PromotionGate, Callable[[Figures, GateThresholds], Verdict]]] = {
-    PromotionGate.BASELINE_PASSED: lambda figures, limits: _at_least(figures.sharpe, limits.min_sharpe),
-    PromotionGate.MIN_TRADES: lambda figures, limits: _at_least(figures.trades, limits.min_trades),
-    PromotionGate.REALISM: _realism,
-    PromotionGate.DRAWDOWN: lambda figures, limits: _at_most(figures.max_drawdown, limits.max_drawdown),
-    PromotionGate.OUT_OF_SAMPLE: _out_of_sample,
-    PromotionGate.DEFLATED_SHARPE: lambda figures, limits: _at_least(figures.deflated_sharpe, limits.min_deflated_sharpe),
-    PromotionGate.OVERFITTING: lambda figures, limits: _at_most(figures.overfitting, limits.max_overfitting),
-}
-
-
-def bars_behind(bot: Bot, view: View) -> int | None:
-    """How many released bars the paper session has not taken yet; None while nothing is known."""
-    data, paper = view.data.get(bot.symbol), bot.paper
-    if data is None or paper is None:
-        return None
-    return max(0, data.bars - view.bars_until(bot.symbol, paper.from_day if paper.last_day is None else paper.last_day))
-
-
-def _live_verdict(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds) -> Verdict:
-    paper = bot.paper
-    if paper is None:
+def _keeps(value: float | None, of: float | None, share: float) -> Verdict:
+    if of is None:
         return INCONCLUSIVE
-    if code is PromotionGate.RUNNER_HEALTHY:
-        behind = bars_behind(bot, view)
-        if behind is None or bot.id not in view.trading:
-            return INCONCLUSIVE
-        taken = paper.traded_bars - paper.counted_from >= limits.min_live_bars
-        return _worst(PASS if taken else INCONCLUSIVE, PASS if behind <= limits.max_bars_behind else FAIL)
-    drift = bot.drift
-    if drift is None or drift.session_id != paper.session_id or drift.verdict is Drift.INCONCLUSIVE:
-        return INCONCLUSIVE
-    return FAIL if drift.verdict is Drift.MAJOR else PASS
+    # Of a loss nothing can be retained; the figure's own limit alone decides then.
+    return PASS if of <= 0 else _at_least(value, of * share)
+
+
+RULES: Final[dict[PromotionGate, Rule]] = {gate.code: _rule_of(gate) for gate in EVIDENCE_GATES}
+_READ: Final = {figure for gate in EVIDENCE_GATES for figure in figures_read(gate)}
+if not set(Figures.__struct_fields__) >= _READ:
+    raise Broken(f"gates read figures that evidence does not have: {sorted(_READ - set(Figures.__struct_fields__))}")
 
 
 def tree(bot: Bot, view: View) -> tuple[Gate, ...]:
@@ -284,25 +286,16 @@ def _stand_of(bot: Bot, view: View, limits: GateThresholds) -> _Stand:
 def _in_words(code: PromotionGate, verdict: Verdict, bot: Bot, view: View, limits: GateThresholds, stand: _Stand) -> Gate:
     deciding = has_say(code, bot, view, limits)
     if code in LIVE_GATES:
-        measured, required, clears = _live_words(code, bot, view, limits)
-        job, age = _live_evidence(code, bot, view, stand)
+        measured, required, clears = SESSION_RULES[code].words(bot, view, limits)
+        job, age = SESSION_RULES[code].evidence(bot, view, stand.age)
         return Gate(code, verdict, measured, required, clears, deciding, job, age, view.fingerprint(bot) or None, None)
     found = bot.evidence
     asked = view.asked.get((bot.stage, code))
     if asked is None:
-        asked = view.asked[(bot.stage, code)] = _REQUIRED[code](limits)
+        asked = view.asked[(bot.stage, code)] = _required(code, limits)
     measured, required, clears = _words(code, limits, stand, asked)
     job, fingerprint = (found.job_id, found.fingerprint) if found is not None else (None, None)
     return Gate(code, verdict, measured, required, clears, deciding, job, stand.age, fingerprint, stand.expiry)
-
-
-def _live_evidence(code: PromotionGate, bot: Bot, view: View, stand: _Stand) -> tuple[str | None, int | None]:
-    """The job that a live gate's verdict stands on, and how many bars old that is: the runner's own, or the re-run of its window."""
-    if code is PromotionGate.RUNNER_HEALTHY:
-        return bot.runner.job_id, bars_behind(bot, view)
-    if bot.drift is None:
-        return None, None
-    return bot.drift.job_id, stand.age if bot.evidence is not None and bot.evidence.job_id == bot.drift.job_id else None
 
 
 def _words(code: PromotionGate, limits: GateThresholds, stand: _Stand, asked: tuple[str, str]) -> tuple[str, str, str]:
@@ -316,69 +309,29 @@ def _words(code: PromotionGate, limits: GateThresholds, stand: _Stand, asked: tu
 
 
 def _measured(code: PromotionGate, figures: Figures) -> str:
-    match code:
-        case PromotionGate.BASELINE_PASSED:
-            return f"Sharpe {_shown(figures.sharpe)}"
-        case PromotionGate.MIN_TRADES:
-            return f"{figures.trades} trades"
-        case PromotionGate.REALISM:
-            checks = (
-                f"look-ahead {'none' if figures.look_ahead_ok else 'FOUND'}", "synthetic bars" if figures.synthetic else "recorded bars",
-                f"costs {figures.costs_bps:g} bp a side", f"{_shown(figures.bars_per_trade)} bars a trade",
-                f"exposure {_shown(figures.exposure)}", f"worst stressed Sharpe {_shown(figures.stress_worst_sharpe)}",
-            )  # fmt: skip
-            return ", ".join(checks)
-        case PromotionGate.DRAWDOWN:
-            return f"drawdown {_shown(figures.max_drawdown)}"
-        case PromotionGate.OUT_OF_SAMPLE:
-            return f"out-of-sample Sharpe {_shown(figures.out_of_sample_sharpe)}, in-sample {_shown(figures.in_sample_sharpe)}"
-        case PromotionGate.DEFLATED_SHARPE:
-            return f"deflated Sharpe {_shown(figures.deflated_sharpe)}"
+    return ", ".join([_measured_term(term, figures) for term in OF_EVIDENCE[code].terms])
+
+
+def _measured_term(term: Term, figures: Figures) -> str:
+    value = getattr(figures, term.of if isinstance(term, Keeps) else term.figure)
+    match term:
+        case Holds():
+            return term.told[value]
+        case Above():
+            return term.measured.format(value)
+        case Within(form=form):
+            return term.measured.format(_shown(value, form))
+        case Keeps():
+            return term.measured.format(_shown(value))
         case _:
-            return f"probability of overfitting {_shown(figures.overfitting)}"
+            assert_never(term)
 
 
-def _shown(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4g}"
+def _shown(value: float | None, form: str = ".4g") -> str:
+    return "undefined" if value is None else format(value, form)
 
 
-def _realistic(limits: GateThresholds) -> str:
-    return (
-        f"no look-ahead, recorded bars, costs above 0, at least {limits.min_bars_per_trade:g} bars a trade, "
-        f"exposure {limits.min_exposure:g} to {limits.max_exposure:g}, worst stressed Sharpe at least {limits.min_stress_sharpe:g}"
-    )
-
-
-BETTER = "a refresh with more bars reaches it, or the bot becomes another version"
-_REQUIRED: Final[dict[PromotionGate, Callable[[GateThresholds], tuple[str, str]]]] = {
-    PromotionGate.BASELINE_PASSED: lambda limits: (f"Sharpe of at least {limits.min_sharpe:g}", BETTER),
-    PromotionGate.MIN_TRADES: lambda limits: (f"at least {limits.min_trades} closed trades", BETTER),
-    PromotionGate.REALISM: lambda limits: (_realistic(limits), BETTER),
-    PromotionGate.DRAWDOWN: lambda limits: (f"drawdown of at most {limits.max_drawdown:g}", "the bot becomes another version"),
-    PromotionGate.OUT_OF_SAMPLE: lambda limits: (
-        f"Sharpe of at least {limits.min_oos_sharpe:g}, and {limits.min_oos_retention:.0%} of the in-sample one", BETTER,
-    ),
-    PromotionGate.DEFLATED_SHARPE: lambda limits: (f"deflated Sharpe of at least {limits.min_deflated_sharpe:g}", BETTER),
-    PromotionGate.OVERFITTING: lambda limits: (f"probability of overfitting of at most {limits.max_overfitting:g}", BETTER),
-}  # fmt: skip
-
-
-def _live_words(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds) -> tuple[str, str, str]:
-    paper = bot.paper
-    if code is PromotionGate.RUNNER_HEALTHY:
-        required = f"at least {limits.min_live_bars} bars traded in this stage, at most {limits.max_bars_behind} behind"
-        if paper is None:
-            return "no paper session", required, "its runner starts and trades"
-        behind = bars_behind(bot, view)
-        shown = "unknown" if behind is None else str(behind)
-        until = "before its first bar" if paper.last_day is None else f"up to {day_of(paper.last_day).isoformat()}"
-        alive = "" if bot.id in view.trading else ", and no live runner now"
-        clears = "the runner takes more bars" if not alive else "a runner claims the session and beats"
-        return f"{paper.traded_bars - paper.counted_from} bars {until}, {shown} behind{alive}", required, clears
-    required = f"{Drift.CONSISTENT.value} or {Drift.MINOR.value}"
-    drift = bot.drift
-    if drift is None or paper is None or drift.session_id != paper.session_id:
-        return "this session was never compared with the engine", required, "the next refresh runs the live window again"
-    reasons = "; ".join(drift.findings)
-    measured = f"{drift.verdict.value}: {reasons}" if reasons else drift.verdict.value
-    return measured[:500], required, "a later refresh finds the session closer to the engine, or the bot is taken back to LAB"
+def _required(code: PromotionGate, limits: GateThresholds) -> tuple[str, str]:
+    """What a gate on evidence asks for, and what clears it, in words."""
+    gate = OF_EVIDENCE[code]
+    return ", ".join([term.required for term in gate.terms]).format_map(dict(limits)), gate.clears_when

@@ -19,17 +19,10 @@ from autonomy.events import AnnouncementRequested, BotDecision, Head, JobEnqueue
 from autonomy.identities import PLANNER
 from autonomy.market_clock import day_of, market_instant
 from autonomy.policy import DEFAULT
+from autonomy.reasons import Reason
 from autonomy.topics import DEFAULT_PARTITIONS
-from autonomy.values import (
-    NEXT_STAGE,
-    Reason,
-    TickCause,
-    class_of,
-    instant_of_ms,
-    job_id_of,
-    partition_of,
-    run_id_of,
-)
+from autonomy.values import NEXT_STAGE, TickCause, instant_of_ms, job_id_of, partition_of, run_id_of
+from autonomy.work import class_of
 from planner.check import check, check_step_up, contradictions
 from planner.commands import apply_command, policy_fact
 from planner.decide import DECIDER, Plan, decide, with_job

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from autonomy.fleet import fingerprint_of
+from autonomy.gates import PromotionGate, Verdict
 from autonomy.market_clock import market_day, unpack_days, wall_ms_of_day
 from autonomy.policy import Policy
-from autonomy.values import JobStatus, JobType, PromotionGate, Stage, Verdict
+from autonomy.values import JobStatus, JobType, Stage
 from planner.entities import Bot, RunnerProcess, SymbolOffer
 from planner.state import Kind, State
 

@@ -7,14 +7,16 @@ Source: R-A3.2, R-A3.3, R-A3.5 to R-A3.7.
 """
 
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, assert_never
 
+from autonomy.gates import GateCode
 from autonomy.market_clock import day_of_weekday_index, weekday_index
 from autonomy.policy import StagePolicy
-from autonomy.values import GateCode, JobClass, JobType, Reason, Stage, class_of
+from autonomy.reasons import Detail, Ended, Reason
+from autonomy.values import JobClass, JobType, Stage
+from autonomy.work import class_of
 from planner import promotion_gates
 from planner.entities import Bot, ClassRecord, LiveJob
-from planner.fold import COULD_NOT_RUN
 from planner.gates import NOTHING, Code, blockers
 from planner.state import State
 from planner.view import View
@@ -69,7 +71,7 @@ def _wish_of(bot: Bot, state: State, view: View) -> tuple[Decision, int]:
         return Decision(bot.id, Reason.ON_HOLD, None, NOTHING, bot.hold), NEVER
     stage = view.policy.stages.get(bot.stage)
     if stage is None or not stage.wants:
-        return Decision(bot.id, Reason.NOTHING_DUE, None, NOTHING, "NO_POLICY_FOR_STAGE"), NEVER
+        return Decision(bot.id, Reason.NOTHING_DUE, None, NOTHING, Detail.NO_POLICY_FOR_STAGE), NEVER
     next_due = NEVER
     active: LiveJob | None = None
     blocked: Decision | None = None
@@ -99,7 +101,7 @@ def _wish_of(bot: Bot, state: State, view: View) -> tuple[Decision, int]:
         active = state.live_job(bot, JobClass.RESEARCH)
     if active is not None:
         return Decision(bot.id, Reason.ACTIVE_JOB, active.job.job_type, NOTHING, "", active.job.job_id, next_due_ms=upcoming), next_due
-    detail = "REPLAY_ENDED" if upcoming is None else "NEXT_REFRESH"
+    detail = Detail.REPLAY_ENDED if upcoming is None else Detail.NEXT_REFRESH
     return Decision(bot.id, Reason.NOTHING_DUE, None, NOTHING, detail, next_due_ms=upcoming), next_due
 
 
@@ -183,7 +185,7 @@ def judge(bot: Bot, want: JobType, record: ClassRecord, live: LiveJob | None, vi
     if live is not None:
         # Its old job is being cancelled: the bot waits, first in line, without taking a second place.
         return Decision(
-            bot.id, Reason.CONCURRENCY_LIMIT, want, detail="CANCEL_UNDER_WAY", job_id=live.job.job_id,
+            bot.id, Reason.CONCURRENCY_LIMIT, want, detail=Detail.CANCEL_UNDER_WAY, job_id=live.job.job_id,
             limit="live jobs of the bot", limit_value=1, place=1, due_since_ms=since_ms,
         )  # fmt: skip
     return Decision(bot.id, Reason.SCHEDULED, want, due_since_ms=since_ms)
@@ -223,16 +225,18 @@ def cooldown_until_ms(bot: Bot, job_class: JobClass, view: View) -> int:
     if record.ended_ms is None:
         return 0
     match record.ended:
-        case "SUCCEEDED":
+        case Ended.SUCCEEDED:
             rest_s = rules.after_success_s
-        case "CANCELLED":
+        case Ended.CANCELLED:
             rest_s = rules.after_cancel_s
-        case "CRASH":
+        case Ended.CRASH:
             rest_s = min(rules.max_s, rules.after_crash_s * 2.0 ** min(max(0, record.crashes - 1), 30))
-        case ended if ended == COULD_NOT_RUN:
+        case Ended.COULD_NOT_RUN:
             rest_s = rules.after_crash_s
+        case Ended.NEVER | Ended.FAILED | Ended.SUPERSEDED:
+            rest_s = 0.0  # after a final failure the LAST_FAILURE gate blocks until the input changes
         case _:
-            rest_s = 0.0  # superseded, or a final failure: the LAST_FAILURE gate blocks until the input changes
+            assert_never(record.ended)
     return record.ended_ms + round(rest_s * 1000)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
+import asyncpg
 import psycopg
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -27,14 +28,15 @@ from autonomy.errors import Broken, Retryable
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
 from autonomy.postgres import GONE, NOT_READY, connect, is_refusal, words_of
 from autonomy.producer import Producer
+from autonomy.read_model import schema_version
 from autonomy.telemetry import is_traced
 from autonomy.topics import INPUTS, PULSE, QUARANTINE, RUNS, TOPICS
 from autonomy.values import derived_id
 from projection.intake import Intake
 from projection.settings import ProjectionSettings
-from projection.store import Progress, load
+from projection.store.batches import Progress, load
+from projection.store.writer import Writer
 from projection.tracing import RowSpans
-from projection.writer import Writer
 
 log = logging.getLogger(__name__)
 POLL_MS = 100
@@ -231,6 +233,7 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     sys.setswitchinterval(SWITCH_S)
     connection = await connect(settings.database_url, settings.schema_name, statement_s=COMMIT_TIMEOUT_S)
     try:
+        await same_version(connection, settings.schema_name)
         model, head, offsets = await load(connection)
         known = await connection.fetchrow("SELECT void_records, void_seals, void_steps, quarantined FROM projection_head")
     finally:
@@ -254,6 +257,20 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     for (topic, number), offset in offsets.next_offset.items():
         intake.positions[(topic, number)] = offset
     return Projection(settings, writer, reader, producer, intake, read_only_log=read_only_log)
+
+
+async def same_version(connection: "asyncpg.Connection[asyncpg.Record]", schema: str) -> None:
+    """See that the tables are those of this release.
+
+    Raises:
+        Broken: they are another release's.
+    """
+    words = await connection.fetchval("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = $1", schema)
+    found, needed = str(words or "none").rpartition(" ")[2], schema_version()
+    if found != needed:
+        raise Broken(
+            f"the tables in {schema} are of version {found}, this release needs {needed}: python -m projection.schema as the owner"
+        )
 
 
 async def skip_expired_pulses(reader: LogReader) -> None:

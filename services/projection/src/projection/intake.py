@@ -22,9 +22,9 @@ from autonomy.events import AttemptRefused, CapabilitiesAnnounced, Command, Head
 from autonomy.kafka import Record
 from autonomy.lifecycle import MAX_PENDING, JobStep
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNNERS, RUNS, WITHOUT_AUTHORITY
-from projection.apply import Model
-from projection.rows import instant
-from projection.store import Offsets, Progress
+from projection.fold.apply import Model
+from projection.fold.rows import instant
+from projection.store.batches import Offsets, Progress
 from projection.tracing import RowSpans
 
 Key = tuple[str, int]

@@ -24,12 +24,11 @@ from autonomy.read_model import METADATA, NOT_COMPARED, NOT_REBUILT, SCHEMA
 from autonomy.telemetry import set_up
 from autonomy.topics import PULSE, QUARANTINE, RUNS
 from projection.app import build_projection
-from projection.migrate import migrate
+from projection.schema import OLD, make_schema
 from projection.settings import ProjectionSettings
-from projection.store import table_hashes
+from projection.store.batches import table_hashes
 
 SIDE: Final = "autonomy_rebuild"
-OLD: Final = "autonomy_old"
 SWAP_TRIES: Final = 5
 Hashes = dict[str, str]
 Target = dict[tuple[str, int], int]
@@ -114,7 +113,7 @@ def reached(positions: Mapping[tuple[str, int], int], target: Mapping[tuple[str,
 async def rebuild(owner_url: str, writer_url: str, kafka: str, *, live_schema: str = SCHEMA, side: str = SIDE) -> Comparison:
     """Rebuild beside the live read models and compare."""
     await drop(owner_url, side)
-    await asyncio.to_thread(migrate, owner_url, side)
+    await asyncio.to_thread(make_schema, owner_url, side)
     target, live = await picture(writer_url, live_schema)
     settings = ProjectionSettings(KAFKA_BOOTSTRAP_SERVERS=kafka, DATABASE_URL=writer_url, PROJECTION_SCHEMA=side)
     records = await fill(settings, target)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from autonomy.values import GateCode, Reason
+from autonomy.gates import GateCode
+from autonomy.reasons import Reason
 
 Row = Mapping[str, object]
 

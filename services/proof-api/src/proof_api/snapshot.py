@@ -20,6 +20,7 @@ from autonomy.policy import DEFAULT
 from autonomy.postgres import ENDED, NOT_READY, Waits, connect, who_waits, words_of
 from autonomy.read_model import CHANNEL, SCHEMA
 from autonomy.values import instant_of_ms, iso, ms_of
+from autonomy.work import JOB_KINDS, Work
 from proof_api.broker_clock import BrokerClock
 from proof_api.capacity import capacity_of
 from proof_api.now import lease_of
@@ -35,8 +36,8 @@ HELD_UP_S = 0.8
 RUNS_SHOWN = 10
 JOBS_SHOWN = 20
 STUCK_SHOWN = 50
-WORDS = {"BACKTEST_BASELINE": "backtest", "BACKTEST_REFRESH": "backtest", "EVOLVE": "evolve", "RUNNER_START": "runner"}
-KINDS = ("backtest", "evolve", "runner")
+WORDS = {job_type.value: kind.work.value for job_type, kind in JOB_KINDS.items()}
+KINDS = tuple(work.value for work in Work)
 
 COUNTED = ("void_records", "void_seals", "void_steps", "quarantined")
 HEAD_SQL = "SELECT * FROM projection_head"

@@ -9,19 +9,8 @@ from autonomy.events.document import Count, Digest, Document, Identifier, Money,
 from autonomy.events.evolution import EvolutionPlan
 from autonomy.events.paper import LiveWindow, PaperOrder
 from autonomy.events.tick import Blocker, GateResult, Head, TickRecord
-from autonomy.values import (
-    BotId,
-    Cause,
-    Instant,
-    JobClass,
-    JobType,
-    Origin,
-    Reason,
-    Stage,
-    Symbol,
-    TickCause,
-    ZeroJobs,
-)
+from autonomy.reasons import Reason, ZeroJobs
+from autonomy.values import BotId, Cause, Instant, JobClass, JobType, Origin, Stage, Symbol, TickCause
 
 MAX_MARKS: Final = 200_000
 """Characters of a seal's marks; far below a record's limit."""

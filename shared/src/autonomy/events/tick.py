@@ -6,7 +6,8 @@ from pydantic import Field
 
 from autonomy import topics
 from autonomy.events.document import Count, Digest, Document, Event, Identifier, Text, Tick
-from autonomy.values import Instant, Verdict
+from autonomy.gates import Verdict
+from autonomy.values import Instant
 
 
 class Head(Document):

@@ -8,6 +8,7 @@ from typing import Final
 
 from autonomy.read_model import fleet, keeping, paper, planning, work
 from autonomy.read_model.columns import METADATA
+from autonomy.read_model.versions import VERSION_WORDS, schema_version
 from autonomy.read_model.views import VIEWS
 
 SCHEMA: Final = "autonomy"
@@ -17,4 +18,7 @@ NOT_REBUILT: Final = frozenset({keeping.PULSES.name, keeping.OFFSETS.name, keepi
 NOT_COMPARED: Final = frozenset({"rev", "phase", "progress", "last_beat_at", "runner_beat_at", "unmatched"})
 """Columns that depend on how the topics were interleaved: the batch's revision, and what beats say of a job while it runs
 (the next beat says it again; when the job ends they are set from its end)."""
-__all__ = ["CHANNEL", "METADATA", "NOT_COMPARED", "NOT_REBUILT", "SCHEMA", "VIEWS", "fleet", "paper", "planning", "work"]
+__all__ = [
+    "CHANNEL", "METADATA", "NOT_COMPARED", "NOT_REBUILT", "SCHEMA", "VERSION_WORDS", "VIEWS", "fleet", "paper", "planning",
+    "schema_version", "work",
+]  # fmt: skip

@@ -13,7 +13,8 @@ from autonomy.events import Blocker, BotOutcome, GateResult
 from autonomy.policy import Policy
 from autonomy.read_model.columns import ID, INSTANT, METADATA, column
 from autonomy.read_model.parts import CommandStatus, PromotionStatus
-from autonomy.values import JobType, Stage, TickCause, ZeroJobs
+from autonomy.reasons import ZeroJobs
+from autonomy.values import JobType, Stage, TickCause
 
 PLANNER_RUNS: Final = Table(
     "autonomy_planner_runs", METADATA,

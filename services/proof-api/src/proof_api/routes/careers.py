@@ -23,7 +23,8 @@ from autonomy.documents.answers import (
 from autonomy.documents.commands import RevertPlanned
 from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
 from autonomy.read_model.parts import PromotionStatus
-from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, BotState, Reason, Recency, Stage, derived_id
+from autonomy.reasons import Reason
+from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, BotState, Recency, Stage, derived_id
 from proof_api import history, queries
 from proof_api.context import CanRead, Connected, InContext
 from proof_api.problems import Problem, declared, giving, known_parameters

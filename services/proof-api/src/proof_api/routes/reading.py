@@ -26,7 +26,8 @@ from autonomy.documents.answers import (
     StageEventPage,
 )
 from autonomy.policy import DEFAULT
-from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Reason, Recency, Stage, iso_of_ms
+from autonomy.reasons import Reason
+from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Recency, Stage, iso_of_ms
 from proof_api import queries
 from proof_api.context import CanRead, Connected, Context, InContext
 from proof_api.problems import Problem, declared, giving, known_parameters

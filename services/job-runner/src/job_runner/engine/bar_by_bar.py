@@ -1,0 +1,312 @@
+"""The engine one bar at a time: what a paper runner drives.
+
+Role: holds the state between bars and calls the very functions the backtest's compiled loop calls. It has no rule of
+its own; the tests hold it equal to the loop bit for bit, for every strategy.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from autonomy.errors import BadInput
+from autonomy.strategies import strategy_names
+from job_runner.engine.account import (
+    NO_BAR,
+    TRADE_EXIT_BAR,
+    TRADE_EXIT_FEE,
+    TRADE_EXIT_PRICE,
+    TRADE_PNL,
+    TRADE_SIZE,
+    Account,
+    Costs,
+    Tally,
+)
+from job_runner.engine.compiled import BAR_SIZE, CLOSE, HIGH, LOW, OPEN, VOLUME, Bar, FloatArray, kernel
+from job_runner.engine.fills import Simulation, checked_cash, equity_at, fill, mark, tally_bar
+from job_runner.engine.statistics import sharpe_of_sums
+from job_runner.engine.strategies.dispatch import Program, decide_bars, program, step
+
+UNITS = Account._fields.index("units")
+
+
+@kernel
+def take_bar(  # noqa: PLR0913 - a kernel takes its arrays one by one
+    kind: int,
+    params: FloatArray,
+    row: FloatArray,
+    fee: float,
+    slippage: float,
+    number: int,
+    target: int,
+    account: FloatArray,
+    tally: FloatArray,
+    state: FloatArray,
+    trade: FloatArray,
+) -> int:
+    """One bar in one call: fill, mark, count, decide, as the loop over all bars does.
+
+    The way from Python into a kernel costs more than the work, and a named tuple costs most of it: so what lasts from bar to bar
+    stands in arrays.
+
+    Args:
+        kind: number of the strategy.
+        params: as in `Program`.
+        row: float64 (BAR_SIZE), the bar that has ended.
+        fee: per side, fraction.
+        slippage: per side, fraction.
+        number: of the bar.
+        target: exposure decided at the close before.
+        account: float64, an `Account`, written.
+        tally: float64, a `Tally`, written.
+        state: of the strategy's step, written.
+        trade: float64 (TRADE_SIZE), the trade closed last, written when one is closed.
+
+    Returns:
+        The new decision.
+    """
+    bar = Bar(row[OPEN], row[HIGH], row[LOW], row[CLOSE], row[VOLUME])
+    before = Account(
+        account[0], account[1], account[2], account[3], account[4], account[5], account[6], account[7], account[8]
+    )  # fmt: skip
+    counted = Tally(
+        tally[0], tally[1], tally[2], tally[3], tally[4], tally[5], tally[6], tally[7], tally[8], tally[9], tally[10], tally[11],
+        tally[12], tally[13],
+    )  # fmt: skip
+    after = mark(fill(before, target, number, bar.open, fee, slippage, trade), bar.close)
+    counted = tally_bar(counted, equity_at(after, bar.close), after.units, number, trade)
+    (
+        account[0], account[1], account[2], account[3], account[4], account[5], account[6], account[7], account[8],
+    ) = after  # fmt: skip
+    (
+        tally[0], tally[1], tally[2], tally[3], tally[4], tally[5], tally[6], tally[7], tally[8], tally[9], tally[10], tally[11],
+        tally[12], tally[13],
+    ) = counted  # fmt: skip
+    return step(kind, state, bar, params)
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution: `units` positive for a buy, negative for a sell; price in USD with slippage; fee in USD."""
+
+    bar: int
+    units: float
+    price_usd: float
+    fee_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """What closing the open position would give: signed units and their fill in USD, zeros without a position; `pnl_usd` after costs."""
+
+    units: float
+    price_usd: float
+    fee_usd: float
+    equity_usd: float
+    pnl_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything `BarByBar` needs to go on in another process: plain numbers, exact.
+
+    Args:
+        state: of the strategy's step.
+        account: see `Account`.
+        tally: see `Tally`.
+        trade: the trade closed last.
+        target: exposure decided at the last close, not yet filled.
+        bars_seen: so far, observed ones included.
+    """
+
+    state: tuple[float, ...]
+    account: tuple[float, ...]
+    tally: tuple[float, ...]
+    trade: tuple[float, ...]
+    target: int
+    bars_seen: int
+
+
+class BarByBar:
+    """The same engine, one bar at a time.
+
+    Args:
+        program: the strategy with its parameters.
+        costs: per side.
+        initial_cash_usd: above zero.
+        snapshot: where an earlier run of the same program ended; its money counts, not `initial_cash_usd`.
+
+    Raises:
+        BadInput: cash out of limits, or a snapshot of another program.
+    """
+
+    def __init__(self, program: Program, costs: Costs, initial_cash_usd: float, snapshot: Snapshot | None = None) -> None:
+        self.program = program
+        self.costs = costs
+        self._fee, self._slippage = costs.fee, costs.slippage
+        self._account = np.array(Account(checked_cash(initial_cash_usd)))
+        self._tally = np.array(Tally())
+        self._row = np.zeros(BAR_SIZE)
+        self.target = 0
+        self.bars_seen = 0
+        self._state = np.zeros(program.state_size)
+        self._trade = np.zeros(TRADE_SIZE)
+        self._trade[TRADE_EXIT_BAR] = NO_BAR
+        if snapshot is not None:
+            self._restore(snapshot)
+
+    @property
+    def account(self) -> Account:
+        """The money now."""
+        return Account(*self._account.tolist())
+
+    @property
+    def tally(self) -> Tally:
+        """The statistics of the bars that were traded."""
+        return Tally(*self._tally.tolist())
+
+    @property
+    def equity_usd(self) -> float:
+        """Account value at the last close that was traded; before the first, the cash."""
+        return self.tally.equity if self.tally.bars else self.account.cash
+
+    @property
+    def sharpe_annualised(self) -> float | None:
+        """Of the bars that were traded, by the backtest's own formula; None while undefined."""
+        return sharpe_of_sums(self.tally.return_sum, self.tally.return_squares, int(self.tally.bars) - 1)
+
+    @property
+    def last_trade(self) -> FloatArray:
+        """The trade closed last, float64 (TRADE_SIZE), a copy; its exit bar is NO_BAR before the first."""
+        return self._trade.copy()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Everything needed to go on later."""
+        return Snapshot(
+            state=tuple(self._state.tolist()),
+            account=tuple(self._account.tolist()),
+            tally=tuple(self._tally.tolist()),
+            trade=tuple(self._trade.tolist()),
+            target=self.target,
+            bars_seen=self.bars_seen,
+        )
+
+    def observe(self, open_: float, high: float, low: float, close: float, volume: float) -> None:
+        """Let the strategy see a bar without trading it: warm-up before the first live bar.
+
+        Args:
+            open_: USD.
+            high: USD.
+            low: USD.
+            close: USD.
+            volume: shares.
+        """
+        bar = Bar(float(open_), float(high), float(low), float(close), float(volume))
+        self.target = int(step(self.program.kind, self._state, bar, self.program.params))
+        self.bars_seen += 1
+
+    def observe_all(self, rows: FloatArray) -> None:
+        """`observe` many bars in one compiled pass, with the same outcome.
+
+        Args:
+            rows: float64 (n, BAR_SIZE): open, high, low, close, volume.
+        """
+        if rows.ndim != 2 or rows.shape[1] != BAR_SIZE:
+            raise BadInput("rows", f"float64 of shape (bars, {BAR_SIZE})", rows.shape)
+        if len(rows):
+            targets = np.zeros(len(rows), dtype=np.int8)
+            decide_bars(self.program.kind, self.program.params, np.ascontiguousarray(rows), self._state, targets)
+            self.target = int(targets[-1])
+            self.bars_seen += len(rows)
+
+    def flat_at(self, price: float) -> Flat:
+        """What closing the position at this price would give, by the engine's own fill; nothing is changed.
+
+        Args:
+            price: USD, before slippage.
+        """
+        trade, account = self._trade.copy(), self.account
+        after = fill(account, 0, self.bars_seen, price, self._fee, self._slippage, trade)
+        equity = float(equity_at(after, price))
+        if account.units == 0.0:
+            return Flat(0.0, 0.0, 0.0, equity, None)
+        return Flat(account.units, float(trade[TRADE_EXIT_PRICE]), float(trade[TRADE_EXIT_FEE]), equity, float(trade[TRADE_PNL]))
+
+    def on_bar(self, open_: float, high: float, low: float, close: float, volume: float) -> tuple[Fill, ...]:
+        """Take one bar that has ended: fill the last decision at its open, mark at its close, decide anew.
+
+        Args:
+            open_: USD.
+            high: USD.
+            low: USD.
+            close: USD.
+            volume: shares.
+
+        Returns:
+            What was executed at this bar's open: nothing, an exit, an entry, or an exit and an entry.
+        """
+        account, row = self._account, self._row
+        row[:] = open_, high, low, close, volume
+        units = float(account[UNITS])
+        self.target = int(
+            take_bar(
+                self.program.kind, self.program.params, row, self._fee, self._slippage, self.bars_seen, self.target, account,
+                self._tally, self._state, self._trade,
+            )
+        )  # fmt: skip
+        fills = () if units == account[UNITS] else tuple(self._fills(units, self.account))
+        self.bars_seen += 1
+        return fills
+
+    def _fills(self, units: float, after: Account) -> Iterator[Fill]:
+        bar = self.bars_seen
+        if units != 0.0:
+            yield Fill(bar, -units, float(self._trade[TRADE_EXIT_PRICE]), float(self._trade[TRADE_EXIT_FEE]))
+        if after.units != 0.0:
+            yield Fill(bar, after.units, after.entry_price, after.entry_fee)
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        if len(snapshot.state) != self.program.state_size or len(snapshot.trade) != TRADE_SIZE:
+            raise BadInput("snapshot.state", f"{self.program.state_size} numbers", len(snapshot.state))
+        if len(snapshot.account) != len(self._account) or len(snapshot.tally) != len(self._tally):
+            raise BadInput("snapshot.account", f"{len(self._account)} numbers, and {len(self._tally)} of the tally", len(snapshot.account))
+        self._state[:] = snapshot.state
+        self._trade[:] = snapshot.trade
+        self._account[:] = snapshot.account
+        self._tally[:] = snapshot.tally
+        self.target = snapshot.target
+        self.bars_seen = snapshot.bars_seen
+
+
+def warm_up() -> None:
+    """Take a few bars with every strategy, so that everything is compiled before a bar is waited for."""
+    row = np.array([[100.0, 101.0, 99.0, 100.0, 1e6]])
+    for strategy in strategy_names():
+        engine = BarByBar(program(strategy, {}), Costs(10.0, 5.0), 1000.0)
+        engine.observe_all(row)
+        engine.on_bar(*row[0].tolist())
+        engine.flat_at(100.0)
+
+
+def simulate_plain(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
+    """`fills.simulate` by a plain Python loop: what a paper runner would have done on the same bars.
+
+    Args:
+        program: the strategy with its parameters.
+        rows: float64 (n, BAR_SIZE).
+        costs: per side.
+        initial_cash_usd: above zero.
+    """
+    runner = BarByBar(program, costs, initial_cash_usd)
+    equity: list[float] = []
+    targets: list[int] = []
+    trades: list[FloatArray] = []
+    for bar, row in enumerate(rows.tolist()):
+        runner.on_bar(*row)
+        if runner.last_trade[TRADE_EXIT_BAR] == bar:
+            trades.append(runner.last_trade)
+        equity.append(runner.equity_usd)
+        targets.append(runner.target)
+    kept = np.array(trades) if trades else np.zeros((0, TRADE_SIZE))
+    return Simulation(np.array(equity), np.array(targets, dtype=np.int8), kept, runner.account, runner.tally)

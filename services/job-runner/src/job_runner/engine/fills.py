@@ -1,0 +1,357 @@
+"""The fill engine: orders decided at a bar's close fill at the next bar's open.
+
+Role: the one place where money moves. `fill`, `mark` and `tally_bar` are compiled once and used by both drivers:
+`simulate` here, one compiled pass over all bars, and `bar_by_bar`, which the paper runner feeds one bar at a time.
+They cannot drift apart, because neither has rules of its own.
+
+Rules: the whole equity is put into every position, in fractional units; fee and slippage are paid on each side;
+shorts by margin (the proceeds stay in the account); a position is closed before the opposite one is opened, both at
+the same open. Equity cannot go below zero: when it is used up the account is closed for good, and what the broker
+loses is not ours to count.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from autonomy.errors import BadInput
+from autonomy.strategies import strategy_names
+from job_runner.engine.account import (
+    NO_BAR,
+    TRADE_ENTRY_BAR,
+    TRADE_ENTRY_FEE,
+    TRADE_ENTRY_PRICE,
+    TRADE_EXIT_BAR,
+    TRADE_EXIT_FEE,
+    TRADE_EXIT_PRICE,
+    TRADE_PNL,
+    TRADE_SIZE,
+    TRADE_UNITS,
+    Account,
+    Costs,
+    Tally,
+)
+from job_runner.engine.code_path import CodePath, behind, installed
+from job_runner.engine.compiled import BAR_SIZE, CLOSE, OPEN, FloatArray, SmallIntArray, kernel
+from job_runner.engine.strategies.dispatch import Program, decide_bars, template_module
+
+ENGINE_VERSION = "1"
+DRIVERS: Final = ("job_runner.engine.fills", "job_runner.engine.bar_by_bar")
+"""The two that decide and fill: over all bars, and bar by bar."""
+USUAL_TRADES = 512
+"""Room for trades at first; an array for one trade a bar costs more to get than most backtests take."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulation:
+    """What one pass over n bars left behind.
+
+    Args:
+        equity: float64 (n), account value at each close, USD.
+        targets: int8 (n), -1, 0 or 1: the exposure decided at each close, held from the next open on.
+        trades: float64 (closed trades, TRADE_SIZE).
+        account: after the last bar.
+        tally: running statistics after the last bar.
+    """
+
+    equity: FloatArray
+    targets: SmallIntArray
+    trades: FloatArray
+    account: Account
+    tally: Tally
+
+
+@kernel
+def fill(account: Account, target: int, bar: int, open_price: float, fee: float, slippage: float, trade: FloatArray) -> Account:
+    """Bring the position to the target at this bar's open.
+
+    Args:
+        account: before this open.
+        target: exposure decided at the close before: -1, 0 or 1.
+        bar: number of the bar whose open this is.
+        open_price: in USD.
+        fee: per side, fraction of the traded value.
+        slippage: per side, fraction of the open, always against us.
+        trade: float64 (TRADE_SIZE), written when a position is closed: its exit bar is then `bar`.
+
+    Returns:
+        The account after this open.
+    """
+    cash, units, entry_price, entry_fee, entry_bar, ruined, fees, slipped, traded = account
+    wanted = 0 if ruined != 0.0 else target
+    held = 1 if units > 0.0 else (-1 if units < 0.0 else 0)
+    if wanted == held:
+        return account
+    if held != 0:
+        price = open_price * (1.0 - held * slippage)
+        proceeds = units * price
+        paid = abs(proceeds) * fee
+        cash += proceeds - paid
+        fees += paid
+        slipped += abs(units) * open_price * slippage
+        traded += abs(proceeds)
+        trade[TRADE_ENTRY_BAR] = entry_bar
+        trade[TRADE_EXIT_BAR] = bar
+        trade[TRADE_UNITS] = units
+        trade[TRADE_ENTRY_PRICE] = entry_price
+        trade[TRADE_EXIT_PRICE] = price
+        trade[TRADE_ENTRY_FEE] = entry_fee
+        trade[TRADE_EXIT_FEE] = paid
+        trade[TRADE_PNL] = units * (price - entry_price) - entry_fee - paid
+        units = 0.0
+        if ruined != 0.0 or cash <= 0.0:
+            cash = 0.0
+            ruined = 1.0
+            wanted = 0
+    if wanted != 0:
+        price = open_price * (1.0 + wanted * slippage)
+        size = cash / (price * (1.0 + fee))
+        paid = size * price * fee
+        cash -= wanted * size * price + paid
+        units = wanted * size
+        entry_price = price
+        entry_fee = paid
+        entry_bar = float(bar)
+        fees += paid
+        slipped += size * open_price * slippage
+        traded += size * price
+    return Account(cash, units, entry_price, entry_fee, entry_bar, ruined, fees, slipped, traded)
+
+
+@kernel
+def equity_at(account: Account, close: float) -> float:
+    """The account's value at this close, USD, never below zero."""
+    if account.ruined != 0.0:
+        return 0.0
+    return max(account.cash + account.units * close, 0.0)
+
+
+@kernel
+def mark(account: Account, close: float) -> Account:
+    """The account after this close: ruined when its value is used up."""
+    if account.cash + account.units * close > 0.0:
+        return account
+    cash, units, entry_price, entry_fee, entry_bar, _, fees, slipped, traded = account
+    return Account(cash, units, entry_price, entry_fee, entry_bar, 1.0, fees, slipped, traded)
+
+
+@kernel
+def tally_bar(tally: Tally, equity: float, units: float, bar: int, trade: FloatArray) -> Tally:
+    """Count one bar at its close: return, drawdown, exposure, and the trade if one was closed at this bar's open."""
+    (
+        bars, last, peak, max_drawdown, return_sum, return_squares, downside_squares,
+        exposed_bars, equity_sum, trades, wins, gross_profit, gross_loss, bars_held,
+    ) = tally  # fmt: skip
+    if last > 0.0:
+        change = equity / last - 1.0
+        return_sum += change
+        return_squares += change * change
+        # Without branches on the sign of a return, which no processor can foresee.
+        loss = min(change, 0.0)
+        downside_squares += loss * loss
+    peak = max(peak, equity)
+    max_drawdown = max(max_drawdown, 1.0 - equity / peak)
+    if units != 0.0:
+        exposed_bars += 1.0
+    if trade[TRADE_EXIT_BAR] == bar:
+        pnl = trade[TRADE_PNL]
+        trades += 1.0
+        bars_held += trade[TRADE_EXIT_BAR] - trade[TRADE_ENTRY_BAR]
+        if pnl > 0.0:
+            wins += 1.0
+            gross_profit += pnl
+        else:
+            gross_loss -= pnl
+    return Tally(
+        bars + 1.0, equity, peak, max_drawdown, return_sum, return_squares, downside_squares,
+        exposed_bars, equity_sum + equity, trades, wins, gross_profit, gross_loss, bars_held,
+    )  # fmt: skip
+
+
+@kernel
+def follow(
+    rows: FloatArray,
+    targets: SmallIntArray,
+    fee: float,
+    slippage: float,
+    initial_cash: float,
+    equity: FloatArray,
+    trade: FloatArray,
+    trades: FloatArray,
+) -> tuple[Account, Tally]:
+    """The money, given the decisions: fill each at the next open, mark and count at each close. See `run_bars`."""
+    account = Account(initial_cash, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    tally = Tally(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    trade[TRADE_EXIT_BAR] = NO_BAR
+    target = 0
+    closed = 0
+    for i in range(rows.shape[0]):
+        place = np.uintp(i)  # never negative, so that no index has to be wrapped around
+        account = fill(account, target, i, rows[place, OPEN], fee, slippage, trade)
+        if trade[TRADE_EXIT_BAR] == i and closed < trades.shape[0]:
+            for field in range(TRADE_SIZE):
+                trades[closed, field] = trade[field]
+            closed += 1
+        close = rows[place, CLOSE]
+        account = mark(account, close)
+        value = equity_at(account, close)
+        tally = tally_bar(tally, value, account.units, i, trade)
+        equity[place] = value
+        target = targets[place]
+    return account, tally
+
+
+@kernel
+def run_bars(  # noqa: PLR0913 - a kernel takes its arrays one by one
+    kind: int,
+    params: FloatArray,
+    rows: FloatArray,
+    fee: float,
+    slippage: float,
+    initial_cash: float,
+    state: FloatArray,
+    targets: SmallIntArray,
+    equity: FloatArray,
+    trade: FloatArray,
+    trades: FloatArray,
+) -> tuple[Account, Tally]:
+    """One compiled pass: decide at each close, fill at the next open, mark and count; the last decision never trades.
+
+    A step sees nothing of the account, so all decisions are made first and the money follows; both loops stay small
+    enough for the processor's registers.
+
+    Args:
+        kind: number of the strategy.
+        params: as in `Program`.
+        rows: float64 (n, BAR_SIZE): open, high, low, close, volume.
+        fee: per side, fraction.
+        slippage: per side, fraction.
+        initial_cash: USD.
+        state: zeros, floats of the strategy's state size.
+        targets: int8 (n), written: the exposure wanted after each close.
+        equity: float64 (n), written: account value at each close, USD.
+        trade: float64 (TRADE_SIZE), the trade closed last.
+        trades: float64 (rows, TRADE_SIZE), written; closed trades beyond its last row are counted but not kept.
+
+    Returns:
+        Account and statistics after the last bar.
+    """
+    decide_bars(kind, params, rows, state, targets)
+    return follow(rows, targets, fee, slippage, initial_cash, equity, trade, trades)
+
+
+def simulate(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
+    """Run a strategy over bars in one compiled pass.
+
+    Args:
+        program: the strategy with its parameters.
+        rows: float64 (n, BAR_SIZE), C-contiguous.
+        costs: per side.
+        initial_cash_usd: above zero.
+
+    Raises:
+        BadInput: wrong shape, or cash that is not a positive number.
+    """
+    bars = _checked_bars(rows)
+    equity = np.empty(bars)
+    targets = np.empty(bars, dtype=np.int8)
+    cash = checked_cash(initial_cash_usd)
+    trades = np.empty((min(bars, USUAL_TRADES), TRADE_SIZE))
+    account, tally = run_bars(
+        program.kind,
+        program.params,
+        rows,
+        costs.fee,
+        costs.slippage,
+        cash,
+        np.zeros(program.state_size),
+        targets,
+        equity,
+        np.zeros(TRADE_SIZE),
+        trades,
+    )
+    return _kept(Tally(*tally), Account(*account), targets, equity, trades, rows, costs, cash)
+
+
+def simulate_targets(targets: SmallIntArray, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
+    """Run given decisions: int8 (n), the exposure wanted after each close (buy and hold is a row of ones).
+
+    Raises:
+        BadInput: wrong shape, or cash that is not a positive number.
+    """
+    bars = _checked_bars(rows)
+    if targets.shape != (bars,) or targets.dtype != np.int8:
+        raise BadInput("targets", f"int8 of shape ({bars},)", f"{targets.dtype} {targets.shape}")
+    equity = np.empty(bars)
+    trades = np.empty((min(bars, USUAL_TRADES), TRADE_SIZE))
+    cash = checked_cash(initial_cash_usd)
+    account, tally = follow(rows, targets, costs.fee, costs.slippage, cash, equity, np.zeros(TRADE_SIZE), trades)
+    return _kept(Tally(*tally), Account(*account), targets, equity, trades, rows, costs, cash)
+
+
+def _kept(
+    tally: Tally,
+    account: Account,
+    targets: SmallIntArray,
+    equity: FloatArray,
+    trades: FloatArray,
+    rows: FloatArray,
+    costs: Costs,
+    cash: float,
+) -> Simulation:
+    closed = int(tally.trades)
+    if closed > len(trades):
+        # Counted but not kept: the money is followed once more, with room for one trade a bar, the most there can be.
+        trades = np.empty((len(rows), TRADE_SIZE))
+        follow(rows, targets, costs.fee, costs.slippage, cash, equity, np.zeros(TRADE_SIZE), trades)
+    return Simulation(equity, targets, trades[:closed].copy(), account, tally)
+
+
+def decisions(program: Program, rows: FloatArray) -> SmallIntArray:
+    """The exposure wanted after each close: int8 (n). Reads `rows` (n, BAR_SIZE) front to back, bar by bar."""
+    targets = np.zeros(_checked_bars(rows), dtype=np.int8)
+    decide_bars(program.kind, program.params, rows, np.zeros(program.state_size), targets)
+    return targets
+
+
+@functools.cache
+def strategy_code_hash(name: str) -> str:
+    """SHA-256 over all code on the path of a decision and a fill, with the versions of the libraries: evidence belongs to exactly this.
+
+    The path is derived from what the two drivers and the strategy's own module import. The other strategies' modules are left out,
+    so that an edit of one makes no other strategy's evidence void; that this one runs its own is the dispatch's doing, which is covered.
+
+    Read once per process, at its warm-up: a file that changes later is not the code that runs.
+    """
+    return decision_path(name).hash()
+
+
+def decision_path(name: str, source_of: Callable[[str], Path | None] = installed) -> CodePath:
+    """The code behind the decisions and fills of a strategy."""
+    own, others = template_module(name), {template_module(other) for other in strategy_names()}
+    needed = {module for module, _ in behind([own], source_of=source_of).sources}
+    tells_apart = behind([*DRIVERS, own], others - needed, source_of)
+    # Two templates may one day share a module: the name tells their hashes apart.
+    return replace(tells_apart, packages=(("strategy", name), *tells_apart.packages))
+
+
+def checked_cash(initial_cash_usd: float) -> float:
+    """The starting cash, if it is a finite number above zero.
+
+    Raises:
+        BadInput: it is not.
+    """
+    if not math.isfinite(initial_cash_usd) or initial_cash_usd <= 0.0:
+        raise BadInput("initial_cash_usd", "a finite number above 0", initial_cash_usd)
+    return float(initial_cash_usd)
+
+
+def _checked_bars(rows: FloatArray) -> int:
+    if rows.ndim != 2 or rows.shape[1] != BAR_SIZE or rows.dtype != np.float64 or not rows.flags.c_contiguous:
+        raise BadInput("rows", f"contiguous float64 of shape (bars, {BAR_SIZE})", f"{rows.dtype} {rows.shape}")
+    return int(rows.shape[0])

@@ -1,0 +1,74 @@
+"""SMA cross: long while the fast mean of closes is above the slow one."""
+
+import numpy as np
+
+from job_runner.engine.compiled import TIE, Bar, FloatArray, kernel
+
+_SEEN = 0
+_SLOT = 1
+_FAST_SUM = 2
+_SLOW_SUM = 3
+_RING = 4
+_WINDOWS_AFRESH = 8.0
+
+
+def state_size(params: FloatArray) -> int:
+    """Floats of state: four numbers and a ring of `slow` closes."""
+    return _RING + int(params[1])
+
+
+@kernel
+def step(state: FloatArray, bar: Bar, params: FloatArray) -> int:
+    """Take one bar, say the exposure wanted from the next open on.
+
+    Args:
+        state: floats of `state_size`, zeros before the first bar.
+        bar: the one that has just ended.
+        params: fast, slow (bars), shorts allowed (0 or 1).
+
+    Returns:
+        -1, 0 or 1; 0 until `slow` bars were seen.
+    """
+    fast = int(params[0])
+    slow = int(params[1])
+    seen = state[_SEEN] + 1.0
+    slot = int(state[_SLOT])
+    close = bar.close
+    # What comes and what goes are taken together first: only one addition waits for the sum of the bar before.
+    slow_change = close
+    if seen > params[1]:
+        slow_change -= state[np.uintp(_RING + slot)]
+    fast_change = close
+    if seen > params[0]:
+        leaving = slot - fast
+        if leaving < 0:
+            leaving += slow
+        fast_change -= state[np.uintp(_RING + leaving)]
+    slow_sum = state[_SLOW_SUM] + slow_change
+    fast_sum = state[_FAST_SUM] + fast_change
+    state[np.uintp(_RING + slot)] = close
+    following = state[_SLOT] + 1.0
+    if following == params[1]:
+        following = 0.0
+        if seen % (params[1] * _WINDOWS_AFRESH) == 0.0:
+            # Summed afresh now and then, so that rounding cannot pile up over the years.
+            slow_sum = 0.0
+            fast_sum = 0.0
+            for place in range(slow):
+                slow_sum += state[_RING + place]
+            for place in range(slow - fast, slow):
+                fast_sum += state[_RING + place]
+    state[_SEEN] = seen
+    state[_SLOT] = following
+    state[_FAST_SUM] = fast_sum
+    state[_SLOW_SUM] = slow_sum
+    if seen < params[1]:
+        return 0
+    level = slow_sum * params[0]
+    gap = fast_sum * params[1] - level
+    band = TIE * level
+    if gap > band:
+        return 1
+    if gap < -band and params[2] != 0.0:
+        return -1
+    return 0

@@ -1,0 +1,67 @@
+"""What is odd about bars that are valid: said with every result, never a reason to refuse them.
+
+Role: pure. A split that nobody adjusted for, a change of unit, months without a bar: such bars can be read and traded, and what is found
+on them means little.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from autonomy.market_clock import day_of
+from job_runner.market.sources import Bars
+
+LARGEST_STEP: Final = 1.9
+"""An open this many times the close before it, or the inverse: a split of two for one, less an overnight move."""
+LONGEST_GAP_DAYS: Final = 14
+"""Days between two bars; the longest closed seasons of exchanges, and September 2001, stay below it."""
+NEAR: Final = 0.05
+MAX_SHOWN: Final = 3
+SPLITS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 50, 100, 1000)
+
+
+def findings_of(bars: Bars) -> tuple[str, ...]:
+    """What is odd about these bars, in words, the most telling first; at most MAX_SHOWN of a kind and the count of the rest."""
+    return (*_jumps(bars), *_gaps(bars), *bars.notes)
+
+
+def _jumps(bars: Bars) -> list[str]:
+    steps = bars.open[1:] / bars.close[:-1]
+    inside = bars.close / bars.open
+    found = [
+        (int(place) + 1, float(steps[place]), f"close {bars.close[place]:g} of the bar before to open {bars.open[place + 1]:g}")
+        for place in np.flatnonzero(_is_far(steps))
+    ]  # fmt: skip
+    found += [
+        (int(place), float(inside[place]), f"open {bars.open[place]:g} to close {bars.close[place]:g} of the same bar")
+        for place in np.flatnonzero(_is_far(inside))
+    ]  # fmt: skip
+    return _shown(
+        [f"{day_of(int(bars.day[place])).isoformat()} jumps {_times(step)} ({where}){_split(step)}" for place, step, where in sorted(found)]
+    )
+
+
+def _is_far(steps: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
+    return (steps > LARGEST_STEP) | (steps < 1.0 / LARGEST_STEP)
+
+
+def _times(step: float) -> str:
+    return f"× {step:.3g}" if step >= 1.0 else f"÷ {1.0 / step:.3g}"
+
+
+def _split(step: float) -> str:
+    size = max(step, 1.0 / step)
+    near = any(abs(size / whole - 1.0) < NEAR for whole in SPLITS)
+    return ": a split that the prices are not adjusted for, or another unit?" if near else ""
+
+
+def _gaps(bars: Bars) -> list[str]:
+    days = np.diff(bars.day)
+    return _shown([
+        f"no bars for {int(days[place])} days, from {day_of(int(bars.day[place]))} to {day_of(int(bars.day[place + 1]))}"
+        for place in np.flatnonzero(days > LONGEST_GAP_DAYS)
+    ])  # fmt: skip
+
+
+def _shown(found: list[str]) -> list[str]:
+    return found if len(found) <= MAX_SHOWN else [*found[:MAX_SHOWN], f"and {len(found) - MAX_SHOWN} more like the last"]

@@ -1,0 +1,305 @@
+"""Where bars come from: the port, and the two sources that need nothing from outside.
+
+Role: hands out columns of daily bars up to a day, never a later one, with the identity of the source and the hash of
+exactly what was handed out. Everything a strategy, a gate or a paper runner sees of the market passes here.
+"""
+
+import functools
+import gzip
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib import resources
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autonomy.errors import BadInput, Broken, Retryable
+from job_runner.engine.compiled import FloatArray, IntArray
+from job_runner.market.bar_files import MAX_BARS, Columns, Table, checked_columns
+
+DAILY = "1d"
+# Later than any bar: "everything there is".
+END_OF_TIME_DAY = 2**31
+
+_EMBEDDED_SHA256 = "5abadf99b2d394f920120a27de6f0df129859d71d4cfb0bf661bcc99446ab1fd"
+_EMBEDDED_SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
+_EMBEDDED_COLUMNS = ("Ticker", "Date", "Open", "High", "Low", "Close", "Volume", "Adj Close")
+
+
+_Number = TypeVar("_Number", np.int64, np.float64)
+
+
+class DataMissing(BadInput):
+    """There is no such symbol, or fewer bars than needed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bars:
+    """Daily bars of one symbol, oldest first, read-only.
+
+    Args:
+        symbol: such as AAPL.
+        timeframe: `1d`.
+        day: int64 (n), days since 1970-01-01, strictly increasing.
+        open: float64 (n), USD; likewise high, low, close.
+        high: see open.
+        low: see open.
+        close: see open.
+        volume: float64 (n), shares.
+        source_id: which source, and which edition of it.
+        sha256: hex, over the bytes of exactly these columns; a new bar makes a new hash.
+        synthetic: made up, and never evidence for a promotion.
+        notes: what of the source is not in the columns and a reader of results should know, such as an unused column.
+    """
+
+    symbol: str
+    timeframe: str
+    day: IntArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    source_id: str
+    sha256: str
+    synthetic: bool
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of bars."""
+        return len(self.day)
+
+    def rows(self) -> FloatArray:
+        """The engine's view: float64 (n, 5), open, high, low, close, volume; a copy."""
+        return np.ascontiguousarray(np.stack([self.open, self.high, self.low, self.close, self.volume], axis=1))
+
+
+class NotOffered(DataMissing):
+    """This process has no good bars of the symbol now; the symbol may be well again in a moment."""
+
+
+class MarketData(Protocol):
+    """A source of bars. Small and picklable: workers get their own."""
+
+    def symbols(self) -> tuple[str, ...]:
+        """All symbols it has bars of, sorted."""
+        ...
+
+    def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
+        """Bars of a symbol up to and including a day.
+
+        Args:
+            symbol: one of `symbols()`.
+            timeframe: `1d`.
+            until: days since 1970-01-01; no later bar is ever returned.
+
+        Raises:
+            DataMissing: no such symbol.
+            BadInput: another timeframe, or a source whose content is not valid.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A first, cheap look at a source: what there is, without reading any bars.
+
+    Args:
+        signs: by symbol something that changes whenever its bars may have changed, such as a file's time and size.
+        skipped: by name what is there and is not used, with the reason.
+    """
+
+    signs: Mapping[str, Hashable]
+    skipped: Mapping[str, str]
+
+
+class ChangingMarketData(MarketData, Protocol):
+    """A source whose bars may change while it is in use."""
+
+    longest_rest_s: float
+    """How long at most it is left alone after it could not be read."""
+
+    def survey(self) -> Survey:
+        """What there is, and whether it may have changed; cheap enough for once a second.
+
+        Raises:
+            BadInput: the source as a whole cannot be used.
+            OSError: it cannot be reached.
+        """
+        ...
+
+
+class Unsettled(Retryable):
+    """The source changed while it was read; the next look finds it settled, or not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneSymbol:
+    """The bars of one symbol and of nothing else: what a worker process is handed for its job.
+
+    Args:
+        whole: all its bars.
+    """
+
+    whole: Bars
+
+    def symbols(self) -> tuple[str, ...]:
+        """The one symbol."""
+        return (self.whole.symbol,)
+
+    def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
+        """See `MarketData.bars`."""
+        _check_request(symbol, timeframe, self.symbols())
+        return up_to(self.whole, until)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedMarketData:
+    """Real daily bars of five US stocks, 2000-03 to 2013-03, from the package bokeh-sampledata (public domain).
+
+    Prices are adjusted for splits and dividends: open, high, low and close times adj_close/close, volume divided by
+    it. The factor is constant between two corporate actions, so returns and all scale-free decisions are those of the
+    day.
+    """
+
+    def symbols(self) -> tuple[str, ...]:
+        """All symbols it has bars of, sorted."""
+        return _EMBEDDED_SYMBOLS
+
+    def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
+        """See `MarketData.bars`."""
+        _check_request(symbol, timeframe, self.symbols())
+        source_id = f"bokeh-sampledata/stocks.csv.gz@{_EMBEDDED_SHA256[:16]}"
+        return bars_until(symbol, _embedded()[symbol], until, source_id, synthetic=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticMarketData:
+    """Made-up bars: geometric Brownian motion on weekdays, labelled as synthetic wherever they go.
+
+    Args:
+        seed: same seed, same bars.
+        names: symbols to make.
+        count: bars per symbol, up to MAX_BARS.
+        first_day: days since 1970-01-01; a weekend moves on to Monday.
+        drift: per bar, of the logarithm.
+        volatility: per bar, of the logarithm.
+    """
+
+    seed: int
+    names: tuple[str, ...] = ("SYN-A", "SYN-B")
+    count: int = 3_000
+    first_day: int = 10_957
+    drift: float = 0.0002
+    volatility: float = 0.015
+
+    def symbols(self) -> tuple[str, ...]:
+        """All symbols it makes, sorted."""
+        return tuple(sorted(self.names))
+
+    def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
+        """See `MarketData.bars`."""
+        _check_request(symbol, timeframe, self.symbols())
+        columns = _walk(self.seed, symbol, self.count, self.first_day, self.drift, self.volatility)
+        source_id = f"synthetic/gbm/{self.seed}/{self.count}/{self.first_day}/{self.drift:g}/{self.volatility:g}"
+        return bars_until(symbol, columns, until, source_id, synthetic=True)
+
+
+def _check_request(symbol: str, timeframe: str, known: Sequence[str]) -> None:
+    check_timeframe(timeframe)
+    if symbol not in known:
+        raise DataMissing("symbol", f"one of {', '.join(known)}", symbol)
+
+
+def check_timeframe(timeframe: str) -> None:
+    """Refuse what is not daily.
+
+    Raises:
+        BadInput: another timeframe.
+    """
+    if timeframe != DAILY:
+        raise BadInput("timeframe", f"{DAILY} (daily bars are all there is)", timeframe)
+
+
+def bars_until(symbol: str, columns: Columns, until: int, source_id: str, *, synthetic: bool) -> Bars:
+    """The bars of a source up to a day, read-only, with the hash of exactly these."""
+    count = int(np.searchsorted(columns.day, until, side="right"))
+    day = _frozen(columns.day[:count])
+    open_, high, low, close, volume = (_frozen(column[:count]) for column in columns.prices_and_volume)
+    digest = hashlib.sha256(f"{symbol} {DAILY} {count}\n".encode())
+    for column in (day, open_, high, low, close, volume):
+        digest.update(column.astype(column.dtype.newbyteorder("<"), copy=False).tobytes())
+    return Bars(symbol, DAILY, day, open_, high, low, close, volume, source_id, digest.hexdigest(), synthetic, columns.notes)
+
+
+def up_to(whole: Bars, until: int) -> Bars:
+    """The bars up to and including a day, with the hash of exactly these."""
+    columns = Columns(whole.day, (whole.open, whole.high, whole.low, whole.close, whole.volume), whole.notes)
+    return bars_until(whole.symbol, columns, until, whole.source_id, synthetic=whole.synthetic)
+
+
+def _frozen(column: NDArray[_Number]) -> NDArray[_Number]:
+    view = column.view()
+    view.flags.writeable = False
+    return view
+
+
+@functools.cache
+def _embedded() -> Mapping[str, Columns]:
+    try:
+        packed = (resources.files("bokeh_sampledata") / "_data" / "stocks.csv.gz").read_bytes()
+    except (ModuleNotFoundError, FileNotFoundError) as missing:
+        raise DataMissing("market data", "the package bokeh-sampledata with stocks.csv.gz, installed") from missing
+    found = hashlib.sha256(packed).hexdigest()
+    if found != _EMBEDDED_SHA256:
+        raise Broken(f"bokeh-sampledata's stocks.csv.gz has sha256 {found}, known is {_EMBEDDED_SHA256}")
+    lines = gzip.decompress(packed).decode().splitlines()
+    if tuple(lines[0].split(",")) != _EMBEDDED_COLUMNS:
+        raise Broken(f"bokeh-sampledata's stocks.csv.gz has columns {lines[0]}")
+    by_symbol: dict[str, list[list[str]]] = {symbol: [] for symbol in _EMBEDDED_SYMBOLS}
+    for line in lines[1:]:
+        cells = line.split(",")
+        by_symbol[cells[0]].append(cells)
+    return {symbol: _adjusted(symbol, rows) for symbol, rows in by_symbol.items()}
+
+
+def _adjusted(symbol: str, rows: Sequence[Sequence[str]]) -> Columns:
+    day = np.array([date.fromisoformat(row[1]).toordinal() for row in rows], dtype=np.int64)
+    numbers = np.array([[float(cell) for cell in row[2:]] for row in rows])
+    factor = numbers[:, 5] / numbers[:, 3]
+    table: Table = {
+        "day": day - date(1970, 1, 1).toordinal(),
+        "open": numbers[:, 0] * factor,
+        "high": numbers[:, 1] * factor,
+        "low": numbers[:, 2] * factor,
+        "close": numbers[:, 3] * factor,
+        "volume": numbers[:, 4] / factor,
+    }
+    return checked_columns(f"embedded {symbol}", table)
+
+
+@functools.lru_cache(maxsize=64)
+def _walk(seed: int, symbol: str, count: int, first_day: int, drift: float, volatility: float) -> Columns:
+    if not 1 <= count <= MAX_BARS:
+        raise BadInput("count", f"1 to {MAX_BARS} bars", count)
+    own_seed = hashlib.sha256(f"{seed} {symbol}".encode()).digest()[:8]
+    numbers = np.random.default_rng(int.from_bytes(own_seed, "big"))
+    close = 100.0 * np.exp(np.cumsum(numbers.normal(drift, volatility, count)))
+    before = np.concatenate([[100.0], close[:-1]])
+    open_ = before * np.exp(numbers.normal(0.0, volatility / 4.0, count))
+    reach = np.exp(np.abs(numbers.normal(0.0, volatility / 3.0, (2, count))))
+    days = first_day + np.arange(count * 7 // 5 + 14)
+    # Day 0, 1970-01-01, was a Thursday: (day + 3) % 7 is 0 on Mondays.
+    weekdays = days[(days + 3) % 7 < 5][:count].astype(np.int64)
+    table: Table = {
+        "day": weekdays,
+        "open": open_,
+        "high": np.maximum(open_, close) * reach[0],
+        "low": np.minimum(open_, close) / reach[1],
+        "close": close,
+        "volume": np.round(numbers.lognormal(13.0, 0.5, count)),
+    }
+    return checked_columns(f"synthetic {symbol}", table)

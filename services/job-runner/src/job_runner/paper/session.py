@@ -1,0 +1,224 @@
+"""A paper session: the engine bar by bar, and what is said about each bar.
+
+Place in the flow: feed → **session** → `autonomy.runners`. Pure: a bar in, events out; the loop around it reads, waits and appends.
+The engine is the backtest's own, so the same bars give the same trades and equity to the last bit, in whatever process and after
+however many restarts.
+
+Source: R-A3.7; docs/architecture.md, "Research and paper trading".
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from pydantic import ValidationError
+
+from autonomy.errors import BadInput
+from autonomy.events import (
+    FlatValue,
+    JobEnqueued,
+    PaperOrder,
+    PaperSnapshot,
+    PaperSummary,
+    RunnerMarked,
+    RunnerTraded,
+)
+from autonomy.market_clock import day_number, day_of
+from autonomy.values import derived_id
+from job_runner.claims.outcome import named
+from job_runner.claims.queue import Claim
+from job_runner.engine.account import TRADE_PNL, Costs
+from job_runner.engine.bar_by_bar import BarByBar, Snapshot
+from job_runner.engine.strategies.dispatch import program
+from job_runner.market.sources import Bars
+from job_runner.research.report import StrategyError
+
+MAX_SESSIONS: Final = 10_000
+"""Sessions whose newest mark a process remembers. A forgotten one costs bars taken again, with the same trades."""
+
+Said = tuple[RunnerTraded | RunnerMarked, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DayBar:
+    """One bar that has ended: its day since 1970-01-01, prices in USD, volume in shares."""
+
+    day: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+    @classmethod
+    def at(cls, bars: Bars, number: int) -> "DayBar":
+        """One of a source's bars."""
+        columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
+        return cls(int(bars.day[number]), *(float(column[number]) for column in columns))
+
+    @property
+    def prices_and_volume(self) -> tuple[float, float, float, float, float]:
+        """In the order of the engine's arguments."""
+        return self.open, self.high, self.low, self.close, self.volume
+
+
+@dataclass(slots=True)
+class Marks:
+    """The newest mark of each session, as this process has read them.
+
+    Newest is the highest bar, whatever the attempt: attempts begin at 1 again with each job of a session, and a bar has one
+    outcome, whoever took it.
+
+    Attributes:
+        newest: by session, the one marked longest ago first.
+    """
+
+    newest: OrderedDict[str, RunnerMarked] = field(default_factory=OrderedDict)
+
+    def take(self, mark: RunnerMarked) -> None:
+        """Take a mark of any runner."""
+        known = self.newest.get(mark.session_id)
+        if known is None or mark.bar > known.bar:
+            self.newest[mark.session_id] = mark
+        self.newest.move_to_end(mark.session_id)
+        while len(self.newest) > MAX_SESSIONS:
+            self.newest.popitem(last=False)
+
+    def of(self, session_id: str) -> RunnerMarked | None:
+        """The newest mark of a session, if one was read."""
+        return self.newest.get(session_id)
+
+
+@dataclass(slots=True)
+class PaperSession:
+    """One bot version's paper trading, from where it stands.
+
+    Attributes:
+        order: of the job that carries it.
+        paper: the order's own section.
+        engine: holds strategy, account and statistics.
+        last_day: of the bar taken last; None before the first.
+    """
+
+    order: JobEnqueued
+    paper: PaperOrder
+    engine: BarByBar
+    last_day: int | None = None
+
+    @classmethod
+    def resumed(cls, order: JobEnqueued, mark: RunnerMarked | None) -> "PaperSession":
+        """The session where it stands: after the newest mark, else after the order's snapshot, else at its beginning.
+
+        Raises:
+            BadInput: an order without a session, parameters out of their limits, or a snapshot of another program.
+        """
+        paper = order.paper
+        if paper is None:
+            raise BadInput("paper", "what to trade, for a RUNNER_START job")
+        snapshot, last_day = paper.snapshot, paper.last_day
+        if mark is not None and (snapshot is None or mark.snapshot.bars_seen > snapshot.bars_seen):
+            snapshot, last_day = mark.snapshot, mark.day
+        if snapshot is not None and last_day is None:
+            raise BadInput("paper.last_day", "the day of the snapshot's last bar")
+        engine = an_engine(order, snapshot)
+        return cls(order, paper, engine, None if last_day is None else day_number(last_day))
+
+    def warm_up(self, bars: Bars) -> None:
+        """Let the strategy see the bars up to `from_day` that it has not seen; nothing is traded, nothing is said."""
+        if self.last_day is None:
+            count = int(bars.day.searchsorted(day_number(self.paper.from_day), side="right"))
+            if count:
+                self.engine.observe_all(bars.rows()[:count])
+                self.last_day = int(bars.day[count - 1])
+
+    def take(self, bar: DayBar, claim: Claim, process_id: str) -> Said:
+        """Take the next bar: fill the last decision at its open, mark at its close, decide anew.
+
+        Returns:
+            Its fills and then its mark; nothing for a bar of the warm-up.
+
+        Raises:
+            BadInput: a bar that is not later than the last one.
+            StrategyError: a result that is no number.
+        """
+        if self.last_day is not None and bar.day <= self.last_day:
+            raise BadInput("bars", f"days after {day_of(self.last_day)}", day_of(bar.day))
+        self.last_day = bar.day
+        if bar.day <= day_number(self.paper.from_day):
+            self.engine.observe(*bar.prices_and_volume)
+            return ()
+        number = self.engine.bars_seen
+        try:
+            return self._traded(bar, claim, process_id)
+        except (ValidationError, ArithmeticError) as refusal:
+            fault = _fault(refusal) if isinstance(refusal, ValidationError) else repr(refusal)
+            raise StrategyError(f"{self.order.strategy} on {self.order.symbol}, bar {number}: {fault}") from refusal
+
+    def _traded(self, bar: DayBar, claim: Claim, process_id: str) -> Said:
+        number, held = self.engine.bars_seen, self.engine.account.units
+        fills = self.engine.on_bar(*bar.prices_and_volume)
+        place = {**named(claim, process_id), "session_id": self.paper.session_id, "day": day_of(bar.day), "bar": number}
+        said: list[RunnerTraded | RunnerMarked] = []
+        for position, fill in enumerate(fills):
+            kind: Literal["ENTRY", "EXIT"] = "EXIT" if position == 0 and held != 0.0 else "ENTRY"
+            traded = RunnerTraded(
+                **place, order_id=derived_id("paper-order", self.paper.session_id, number, kind), kind=kind,
+                side="BUY" if fill.units > 0.0 else "SELL", units=abs(fill.units), price_usd=fill.price_usd,
+                fee_usd=fill.fee_usd, pnl_usd=float(self.engine.last_trade[TRADE_PNL]) if kind == "EXIT" else None,
+            )  # fmt: skip
+            said.append(traded)
+        return (*said, self._mark(place, bar.close))
+
+    def _mark(self, place: dict[str, Any], close: float) -> RunnerMarked:
+        engine, flat = self.engine, self.engine.flat_at(close)
+        tally, account = engine.tally, engine.account
+        return RunnerMarked(
+            **place, close_usd=close, equity_usd=tally.equity, cash_usd=account.cash, units=account.units,
+            trades=int(tally.trades), traded_bars=int(tally.bars), pnl_usd=tally.equity - _cash(self.order),
+            max_drawdown=tally.max_drawdown, sharpe=engine.sharpe_annualised, replay=self.paper.market.mode == "REPLAY",
+            snapshot=snapshot_of(engine),
+            flat=FlatValue(
+                units=flat.units, price_usd=flat.price_usd, fee_usd=flat.fee_usd, equity_usd=flat.equity_usd, pnl_usd=flat.pnl_usd
+            ),
+        )  # fmt: skip
+
+    def summary(self) -> PaperSummary:
+        """What the session's job had done when its time was over."""
+        tally = self.engine.tally
+        return PaperSummary(
+            session_id=self.paper.session_id, last_day=None if self.last_day is None else day_of(self.last_day),
+            traded_bars=int(tally.bars), trades=int(tally.trades),
+            equity_usd=self.engine.equity_usd if tally.bars else None, ended="SESSION_TIME",
+        )  # fmt: skip
+
+
+def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None) -> BarByBar:
+    """The engine of an order, at its beginning or where a snapshot stands.
+
+    Raises:
+        BadInput: parameters, costs or cash out of limits, or a snapshot of another program.
+    """
+    costs = Costs(order.costs.fee_bps, order.costs.slippage_bps)
+    held = None
+    if snapshot is not None:
+        held = Snapshot(
+            snapshot.state, snapshot.account, snapshot.tally, snapshot.trade, snapshot.target, snapshot.bars_seen
+        )  # fmt: skip
+    return BarByBar(program(order.strategy, order.parameters), costs, _cash(order), held)
+
+
+def snapshot_of(engine: BarByBar) -> PaperSnapshot:
+    """The engine's whole state on the wire, exact to the bit."""
+    held = engine.snapshot
+    return PaperSnapshot(
+        state=held.state, account=held.account, tally=held.tally, trade=held.trade, target=held.target, bars_seen=held.bars_seen
+    )  # fmt: skip
+
+
+def _cash(order: JobEnqueued) -> float:
+    return float(order.initial_cash_usd)
+
+
+def _fault(refusal: ValidationError) -> str:
+    fault = refusal.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"[:300]

@@ -1,0 +1,316 @@
+"""One research job: a backtest and its validation suite, phase by phase.
+
+Role: order and market in, report out. Everything in the report but the elapsed times follows from the order and the
+bars; random numbers are seeded by the fingerprint. Nothing here knows of jobs' lifecycles, queues or logs.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+
+from autonomy.errors import BadInput
+from autonomy.events import Costs as CostsDocument
+from autonomy.fleet import fingerprint_of
+from autonomy.strategies import Value, check_parameters, template
+from job_runner.engine.account import (
+    TRADE_ENTRY_BAR,
+    TRADE_ENTRY_FEE,
+    TRADE_ENTRY_PRICE,
+    TRADE_EXIT_BAR,
+    TRADE_EXIT_FEE,
+    TRADE_EXIT_PRICE,
+    TRADE_PNL,
+    TRADE_UNITS,
+    Costs,
+)
+from job_runner.engine.compiled import FloatArray
+from job_runner.engine.fills import ENGINE_VERSION, Simulation, decisions, simulate, simulate_targets, strategy_code_hash
+from job_runner.engine.statistics import (
+    BARS_PER_YEAR,
+    deflated_sharpe,
+    probabilistic_sharpe,
+    returns_of,
+    sharpe_annualised,
+    simulation_metrics,
+)
+from job_runner.market.data_check import findings_of
+from job_runner.market.sources import Bars, DataMissing, MarketData
+from job_runner.research import validation
+from job_runner.research.report import (
+    Cancelled,
+    EquityPoint,
+    ResearchOrder,
+    ResearchReport,
+    StrategyError,
+    SuiteSize,
+    Trade,
+)
+
+__all__ = ["Cancelled", "DataMissing", "ResearchOrder", "ResearchReport", "StrategyError", "SuiteSize", "run_research"]
+
+MAX_EQUITY_POINTS = 400
+MAX_COST_BPS = 1_000
+MAX_CASH_USD = 10**12
+
+DATA = "data"
+BACKTEST = "backtest"
+STRESS = "stress"
+NEIGHBOURHOOD = "neighbourhood"
+WALK_FORWARD = "walk-forward"
+BOOTSTRAP = "bootstrap"
+LOOK_AHEAD = "look-ahead"
+DEFLATION = "deflation"
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(slots=True)
+class Work:
+    """Counts bars passed over against those planned: progress is work done, never time.
+
+    Args:
+        progress: told the phase and the share of the whole job done, 0 to 1, never falling.
+        is_cancelled: asked at every step.
+        clock: seconds, monotonic.
+        planned: bars in all.
+    """
+
+    progress: Progress
+    is_cancelled: Callable[[], bool]
+    clock: Callable[[], float]
+    planned: int = 1
+    passed: int = 0
+    phase: str = DATA
+    started_s: float = 0.0
+    elapsed_s: list[tuple[str, float]] = field(default_factory=list)
+
+    def enter(self, phase: str) -> None:
+        """Close the phase before and open this one."""
+        self._close()
+        self.phase = phase
+        self.done(0)
+
+    def done(self, bars: int) -> None:
+        """Count work; raises Cancelled when the job is not wanted any more."""
+        self.passed += bars
+        if self.is_cancelled():
+            raise Cancelled(f"cancelled in phase {self.phase}")
+        # The whole is 1.0 only when the report is made.
+        self.progress(self.phase, min(self.passed / self.planned, 0.999))
+
+    def finish(self) -> tuple[tuple[str, float], ...]:
+        """Close the last phase: seconds by phase."""
+        self._close()
+        self.progress(self.phase, 1.0)
+        return tuple(self.elapsed_s)
+
+    def _close(self) -> None:
+        now = self.clock()
+        if self.started_s:
+            self.elapsed_s.append((self.phase, now - self.started_s))
+        self.started_s = now
+
+
+def run_research(
+    order: ResearchOrder,
+    market: MarketData,
+    progress: Progress,
+    is_cancelled: Callable[[], bool],
+    clock: Callable[[], float] = time.perf_counter,
+) -> ResearchReport:
+    """Run a backtest and its validation suite.
+
+    Args:
+        order: what to do.
+        market: where bars come from.
+        progress: told phase and share of the whole done, 0 to 1, never falling.
+        is_cancelled: asked at least every 50 ms of work.
+        clock: seconds, monotonic; only for `elapsed_s`.
+
+    Raises:
+        BadInput: an order out of limits; names the field.
+        DataMissing: no such symbol, or too few bars.
+        StrategyError: a result that is no number.
+        Cancelled: told to stop.
+    """
+    work = Work(progress, is_cancelled, clock)
+    work.enter(DATA)
+    # A walk-forward window shorter than 10 bars measures nothing.
+    bars, case = read_case(order, market, 10 * (order.suite.walk_forward_windows + 1))
+    points = validation.neighbours(order.strategy, case.parameters, order.suite.neighbourhood_steps)
+    work.planned = _planned_bars(order.suite, len(bars), len(points))
+    fingerprint = fingerprint_in(order, bars.source_id)
+    work.done(len(bars))
+
+    return _researched(order, market, Found(bars, case, points, fingerprint), work)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What the data phase found: the bars, the case to test, its parameter neighbours, the fingerprint of it all."""
+
+    bars: Bars
+    case: validation.Case
+    points: tuple[dict[str, Value], ...]
+    fingerprint: str
+
+
+def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Work) -> ResearchReport:
+    bars, case = found.bars, found.case
+    work.enter(BACKTEST)
+    simulation = simulate(case.program(), case.rows, case.costs, case.cash_usd)
+    held = simulate_targets(np.ones(len(bars), dtype=np.int8), case.rows, case.costs, case.cash_usd)
+    if not (np.isfinite(simulation.equity).all() and np.isfinite(held.equity).all()):
+        raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite")
+    returns = returns_of(simulation.equity)
+    work.done(2 * len(bars))
+
+    work.enter(STRESS)
+    stress = validation.stress(case, order.suite.stress_levels, work)
+    work.enter(NEIGHBOURHOOD)
+    grid = validation.evaluate_grid(case, found.points, work)
+    neighbourhood = validation.neighbourhood(grid)
+    work.enter(WALK_FORWARD)
+    walk_forward = validation.walk_forward(case, grid, order.suite.walk_forward_windows, work)
+    work.enter(BOOTSTRAP)
+    seed = int(found.fingerprint[:15], 16)
+    own_sharpe = sharpe_annualised(returns)
+    bootstrap = validation.bootstrap(case, returns, own_sharpe, order.suite.bootstrap_samples, seed, work)
+    work.enter(LOOK_AHEAD)
+    look_ahead = validation.look_ahead(
+        lambda rows: decisions(case.program(), rows),
+        lambda day: market.bars(order.symbol, order.timeframe, day).rows(),
+        case.days,
+        order.suite.truncation_cuts,
+        work,
+    )
+    work.enter(DEFLATION)
+    trials = len(found.points) + walk_forward.evaluations + order.prior_trials
+    return ResearchReport(
+        order=order,
+        fingerprint=found.fingerprint,
+        data_sha256=bars.sha256,
+        source_id=bars.source_id,
+        synthetic=bars.synthetic,
+        bars=len(bars),
+        first_day=case.days[0],
+        last_day=case.days[-1],
+        metrics=simulation_metrics(simulation, case.cash_usd),
+        buy_and_hold=simulation_metrics(held, case.cash_usd),
+        stress=stress,
+        neighbourhood=neighbourhood,
+        walk_forward=walk_forward,
+        bootstrap=bootstrap,
+        look_ahead=look_ahead,
+        probabilistic_sharpe=probabilistic_sharpe(returns),
+        deflated_sharpe=deflated_sharpe(returns, _trial_sharpes(grid), trials),
+        trials_counted=trials,
+        overfitting_probability=validation.overfitting(grid),
+        trades=_trades(simulation, case),
+        equity=_equity(simulation, held, case),
+        elapsed_s=work.finish(),
+        data_findings=findings_of(bars),
+    )
+
+
+def read_case(order: ResearchOrder, market: MarketData, least_bars: int) -> tuple[Bars, validation.Case]:
+    """The bars an order is about, and the case to test on them.
+
+    Args:
+        order: what to do.
+        market: where bars come from.
+        least_bars: fewer measure nothing, whatever the order allows.
+
+    Raises:
+        BadInput: an order out of limits; names the field.
+        DataMissing: no such symbol, or too few bars.
+    """
+    parameters = check_parameters(order.strategy, order.parameters)
+    costs = Costs(_bps("fee_bps", order.fee_bps), _bps("slippage_bps", order.slippage_bps))
+    cash = _cash(order.initial_cash_usd)
+    if order.prior_trials < 0:
+        raise BadInput("prior_trials", "a whole number from 0", order.prior_trials)
+    bars = market.bars(order.symbol, order.timeframe, order.until_day)
+    # The look-back must leave something to trade.
+    needed = max(order.min_bars, least_bars, template(order.strategy).look_back(parameters) + 2)
+    if len(bars) < needed:
+        raise DataMissing("symbol", f"{order.symbol} has {len(bars)} bars, {needed} needed")
+    days = bars.day.tolist()
+    return bars, validation.Case(order.strategy, parameters, bars.rows(), days, costs, cash)
+
+
+def fingerprint_in(order: ResearchOrder, source_id: str) -> str:
+    """What evidence from this order is bound to, on bars of that source."""
+    return fingerprint_of(
+        strategy=order.strategy,
+        strategy_version=template(order.strategy).version,
+        code_hash=strategy_code_hash(order.strategy),
+        parameters=check_parameters(order.strategy, order.parameters),
+        symbol=order.symbol,
+        timeframe=order.timeframe,
+        source_id=source_id,
+        engine_version=ENGINE_VERSION,
+        costs=CostsDocument(fee_bps=order.fee_bps, slippage_bps=order.slippage_bps),
+        initial_cash_usd=order.initial_cash_usd,
+    )
+
+
+def _planned_bars(suite: SuiteSize, bars: int, points: int) -> int:
+    """All work of a job in bars passed over, counted as `validation` counts it."""
+    samples = suite.bootstrap_samples
+    passes = 3 + suite.stress_levels**2 + points + suite.walk_forward_windows + samples // 5 + 2 * max(samples // 2, 1)
+    cuts = min(suite.truncation_cuts, bars)
+    return passes * bars + cuts * bars // 2
+
+
+def _trial_sharpes(grid: validation.Grid) -> FloatArray:
+    """Sharpe ratios per bar of all parameter sets over all bars: the trials that can be compared with one another."""
+    bars = grid.sums.shape[1]
+    sharpes = (grid.sharpe(point, 1, bars) for point in range(len(grid.parameters)))
+    return np.array([sharpe / math.sqrt(BARS_PER_YEAR) for sharpe in sharpes if sharpe is not None])
+
+
+def _trades(simulation: Simulation, case: validation.Case) -> tuple[Trade, ...]:
+    return tuple(_trade(row, case) for row in simulation.trades)
+
+
+def _trade(row: FloatArray, case: validation.Case) -> Trade:
+    entry, leave = int(row[TRADE_ENTRY_BAR]), int(row[TRADE_EXIT_BAR])
+    return Trade(
+        entry_day=case.days[entry],
+        exit_day=case.days[leave],
+        bars=leave - entry,
+        units=float(row[TRADE_UNITS]),
+        entry_price_usd=float(row[TRADE_ENTRY_PRICE]),
+        exit_price_usd=float(row[TRADE_EXIT_PRICE]),
+        fees_usd=float(row[TRADE_ENTRY_FEE] + row[TRADE_EXIT_FEE]),
+        pnl_usd=float(row[TRADE_PNL]),
+        return_fraction=float(row[TRADE_PNL] / (abs(row[TRADE_UNITS]) * row[TRADE_ENTRY_PRICE])),
+    )
+
+
+def _equity(simulation: Simulation, held: Simulation, case: validation.Case) -> tuple[EquityPoint, ...]:
+    places = np.unique(np.linspace(0, len(case.days) - 1, min(MAX_EQUITY_POINTS, len(case.days))).astype(int))
+    drawdown = 1.0 - simulation.equity / np.maximum.accumulate(simulation.equity)
+    return tuple(EquityPoint(case.days[i], float(simulation.equity[i]), float(held.equity[i]), float(drawdown[i])) for i in places.tolist())
+
+
+def _bps(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_COST_BPS:
+        raise BadInput(name, f"0 to {MAX_COST_BPS} basis points per side", value)
+    return float(value)
+
+
+def _cash(text: str) -> float:
+    limit = f"decimal text above 0, at most {MAX_CASH_USD} USD"
+    try:
+        cash = Decimal(text)
+    except (InvalidOperation, TypeError, ValueError) as wrong:
+        raise BadInput("initial_cash_usd", limit, text) from wrong
+    if not cash.is_finite() or not 0 < cash <= MAX_CASH_USD:
+        raise BadInput("initial_cash_usd", limit, text)
+    return float(cash)

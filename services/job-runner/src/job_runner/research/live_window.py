@@ -1,0 +1,81 @@
+"""The engine over a paper session's live window: what drift is measured against.
+
+Role: a refresh of a bot with a session also runs the bars of that session again, from a fresh start and with the research data; the
+planner compares the outcome with what the runner marked. Same engine, same formulas, other process and other path of the bars.
+
+Source: R-F8.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autonomy.errors import BadInput
+from autonomy.events import LiveWindow, WindowMetrics
+from autonomy.market_clock import day_number, day_of
+from job_runner.engine.account import Costs
+from job_runner.engine.bar_by_bar import BarByBar
+from job_runner.engine.strategies.dispatch import program
+from job_runner.market.sources import MarketData
+from job_runner.research.backtest import Progress, run_research
+from job_runner.research.report import ResearchOrder, ResearchReport, StrategyError
+
+
+def window_metrics(order: ResearchOrder, window: LiveWindow, market: MarketData) -> WindowMetrics:
+    """The engine over a live window, from a fresh start: what a session on these bars should have come to.
+
+    Bars up to `from_day` only warm the strategy up; those after it, up to `until_day`, are traded.
+
+    Raises:
+        BadInput: a window that reaches beyond the bars which the order may read, or anything else out of limits.
+        DataMissing: no such symbol.
+    """
+    from_day, until_day = day_number(window.from_day), day_number(window.until_day)
+    if not from_day <= until_day <= order.until_day:
+        raise BadInput("window.until_day", f"{window.from_day} to {day_of(order.until_day)}", window.until_day)
+    bars = market.bars(order.symbol, order.timeframe, until_day)
+    cash = float(order.initial_cash_usd)
+    engine = BarByBar(program(order.strategy, order.parameters), Costs(order.fee_bps, order.slippage_bps), cash)
+    rows, first = bars.rows(), int(bars.day.searchsorted(from_day, side="right"))
+    engine.observe_all(rows[:first])
+    for row in rows[first:].tolist():
+        engine.on_bar(*row)
+    tally = engine.tally
+    if not math.isfinite(engine.equity_usd):
+        raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite in the live window")
+    return WindowMetrics(
+        from_day=window.from_day, until_day=window.until_day, bars=int(tally.bars), trades=int(tally.trades),
+        pnl_usd=engine.equity_usd - cash, sharpe=engine.sharpe_annualised, max_drawdown=tally.max_drawdown,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class WindowedOrder:
+    """A research job that also runs a live window again, for drift."""
+
+    research: ResearchOrder
+    window: LiveWindow
+
+    @property
+    def job_id(self) -> str:
+        """Of the job."""
+        return self.research.job_id
+
+    @property
+    def symbol(self) -> str:
+        """Whose bars it reads."""
+        return self.research.symbol
+
+
+@dataclass(frozen=True, slots=True)
+class WindowedReport:
+    """A research report, and the engine over the live window."""
+
+    report: ResearchReport
+    window: WindowMetrics
+
+
+def run_windowed(order: WindowedOrder, market: MarketData, progress: Progress, is_cancelled: Callable[[], bool]) -> WindowedReport:
+    """The live window first, then the research; raises what `run_research` and `window_metrics` raise."""
+    window = window_metrics(order.research, order.window, market)
+    return WindowedReport(run_research(order.research, market, progress, is_cancelled), window)

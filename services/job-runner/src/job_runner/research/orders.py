@@ -1,0 +1,18 @@
+"""From a job as the log orders it to the engine's own order.
+
+Place in the flow: claim → **order** → backtest, search or paper session, which must all read the same job in the same way.
+"""
+
+from autonomy.events import JobEnqueued
+from autonomy.market_clock import day_number
+from job_runner.research.report import ResearchOrder, SuiteSize
+
+
+def order_of(order: JobEnqueued) -> ResearchOrder:
+    """The engine's order of a job."""
+    return ResearchOrder(
+        job_id=order.job_id, bot_id=order.bot_id, strategy=order.strategy, parameters=dict(order.parameters),
+        symbol=order.symbol, timeframe=order.timeframe, until_day=day_number(order.bars_until),
+        fee_bps=order.costs.fee_bps, slippage_bps=order.costs.slippage_bps, initial_cash_usd=order.initial_cash_usd,
+        min_bars=order.min_bars, suite=SuiteSize(**order.suite.model_dump()), prior_trials=order.prior_trials,
+    )  # fmt: skip

@@ -1,0 +1,307 @@
+"""What goes into a research job, and what comes out: plain frozen values that cross a process boundary.
+
+Role: the vocabulary of `backtest` and `validation`. Fractions are 0.01 for 1 %; Sharpe and Sortino are annualised
+with 252 bars; days count from 1970-01-01.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from autonomy.errors import AutonomyError, BadInput, Poison
+from job_runner.engine.statistics import Metrics
+
+
+class OtherFingerprint(BadInput):
+    """This process has other code, data or costs than were ordered."""
+
+
+class StrategyError(Poison):
+    """The strategy made the engine produce something that is no result, such as an equity that is not finite."""
+
+
+class Cancelled(AutonomyError):
+    """The job was told to stop, and did."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteSize:
+    """How much validation is done: policy, never padding. The limits keep one job within minutes and some hundred MB.
+
+    Args:
+        bootstrap_samples: resampled return series; half as many resampled and half as many shuffled markets.
+        truncation_cuts: ends of history at which decisions are made again and compared.
+        neighbourhood_steps: parameter steps to each side; the grid holds at most `validation.MAX_NEIGHBOURS` points.
+        stress_levels: multiples of fee, and of slippage, from 0 on; squared points.
+        walk_forward_windows: out-of-sample windows.
+    """
+
+    bootstrap_samples: int = 30_000
+    truncation_cuts: int = 250
+    neighbourhood_steps: int = 4
+    stress_levels: int = 6
+    walk_forward_windows: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse sizes out of limits: BadInput."""
+        limits = {
+            "bootstrap_samples": (10, 1_000_000),
+            "truncation_cuts": (1, 10_000),
+            "neighbourhood_steps": (0, 20),
+            "stress_levels": (1, 50),
+            "walk_forward_windows": (2, 100),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise BadInput(f"suite.{name}", f"a whole number from {low} to {high}", value)
+
+
+@dataclass(frozen=True, slots=True)
+class ResearchOrder:
+    """One research job: everything it depends on, so that the same order gives the same report.
+
+    Args:
+        job_id: of the job.
+        bot_id: whose job it is.
+        strategy: wire name in the catalogue.
+        parameters: document for the catalogue's check.
+        symbol: such as AAPL.
+        timeframe: `1d`.
+        until_day: last day whose bar may be read, days since 1970-01-01.
+        fee_bps: per side, 0 to 1000.
+        slippage_bps: per side, 0 to 1000.
+        initial_cash_usd: decimal text, above 0, as in the fingerprint.
+        min_bars: fewer bars are refused.
+        suite: how much validation.
+        prior_trials: evaluations already spent on this bot's line, counted against its deflated Sharpe ratio too.
+    """
+
+    job_id: str
+    bot_id: str
+    strategy: str
+    parameters: Mapping[str, object]
+    symbol: str
+    timeframe: str
+    until_day: int
+    fee_bps: float
+    slippage_bps: float
+    initial_cash_usd: str
+    min_bars: int = 250
+    suite: SuiteSize = field(default_factory=SuiteSize)
+    prior_trials: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One closed trade; `units` in shares, negative for a short; `return_fraction` after costs, of the entry value."""
+
+    entry_day: int
+    exit_day: int
+    bars: int
+    units: float
+    entry_price_usd: float
+    exit_price_usd: float
+    fees_usd: float
+    pnl_usd: float
+    return_fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class EquityPoint:
+    """One close: account values in USD, drawdown of the strategy as a fraction of its peak."""
+
+    day: int
+    strategy_usd: float
+    buy_and_hold_usd: float
+    drawdown_fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """5 %, 50 % and 95 % quantile; None where nothing was measured."""
+
+    p05: float | None
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StressPoint:
+    """The strategy under other costs, per side."""
+
+    fee_bps: float
+    slippage_bps: float
+    sharpe_annualised: float | None
+    total_return_fraction: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stress:
+    """The cost and slippage grid.
+
+    Args:
+        points: all of it.
+        worst_sharpe_annualised: lowest on the grid.
+        profitable_fraction: share of the points with a gain.
+    """
+
+    points: tuple[StressPoint, ...]
+    worst_sharpe_annualised: float | None
+    profitable_fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """The strategy with parameters nearby.
+
+    Args:
+        evaluated: parameter sets, the order's own included.
+        sharpe_annualised: quantiles over them.
+        profitable_fraction: share with a gain.
+        rank_fraction: share of the others that the order's own parameters beat or equal; near 1 means it stands on a
+            peak.
+    """
+
+    evaluated: int
+    sharpe_annualised: Quantiles
+    profitable_fraction: float
+    rank_fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class WalkForwardWindow:
+    """One window: the best parameters of all bars before it, and how they did in it."""
+
+    first_day: int
+    last_day: int
+    parameters: str
+    in_sample_sharpe_annualised: float | None
+    out_of_sample_sharpe_annualised: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WalkForward:
+    """Parameters chosen again and again on the past, traded on what came next, in one account.
+
+    Args:
+        windows: oldest first.
+        in_sample: account trading the chosen parameters on the window *before* the one they are for, which they were
+            chosen on.
+        out_of_sample: account trading the chosen parameters on the window they are for.
+        retained_sharpe_fraction: out-of-sample over in-sample Sharpe ratio; None when the latter is not positive.
+        evaluations: scores looked at while choosing.
+    """
+
+    windows: tuple[WalkForwardWindow, ...]
+    in_sample: Metrics
+    out_of_sample: Metrics
+    retained_sharpe_fraction: float | None
+    evaluations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """What luck could have made of it.
+
+    Args:
+        samples: resampled series of the strategy's returns (stationary bootstrap).
+        mean_block_bars: mean block length.
+        sharpe_annualised: quantiles over the samples.
+        cagr_fraction: quantiles over the samples.
+        max_drawdown_fraction: quantiles over the samples.
+        loss_probability: share of the samples that end below their start.
+        markets: markets built of the real bars in blocks of that length, with the strategy run on each.
+        market_sharpe_annualised: quantiles over these.
+        shuffled_markets: markets of the real bars in random order: no pattern left to find.
+        timing_p_value: share of these on which the strategy did at least as well as on the real one.
+    """
+
+    samples: int
+    mean_block_bars: int
+    sharpe_annualised: Quantiles
+    cagr_fraction: Quantiles
+    max_drawdown_fraction: Quantiles
+    loss_probability: float
+    markets: int
+    market_sharpe_annualised: Quantiles
+    shuffled_markets: int
+    timing_p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class LookAhead:
+    """Decisions with the future cut off, compared with those made with it there.
+
+    Args:
+        cuts_checked: ends of history tried.
+        first_bad_day: last day of the shortest history whose decisions differ; None when there is none.
+    """
+
+    cuts_checked: int
+    first_bad_day: int | None
+
+    @property
+    def ok(self) -> bool:
+        """No decision knew of a later bar."""
+        return self.first_bad_day is None
+
+
+@dataclass(frozen=True, slots=True)
+class ResearchReport:
+    """Everything one research job found out. Equal orders on equal data give equal reports, but for `elapsed_s`.
+
+    Args:
+        order: what was asked.
+        fingerprint: hex; strategy code, parameters, data source, engine, costs. Not the last day.
+        data_sha256: hex, over the very bars used.
+        source_id: where they came from.
+        synthetic: made-up bars, never evidence for a promotion.
+        bars: how many.
+        first_day: of the bars.
+        last_day: of the bars.
+        metrics: of the strategy over all bars.
+        buy_and_hold: bought at the second open, with the same costs, and kept.
+        stress: other costs.
+        neighbourhood: other parameters.
+        walk_forward: in and out of sample.
+        bootstrap: other luck.
+        look_ahead: no knowledge of the future.
+        probabilistic_sharpe: probability that the true Sharpe ratio is above 0.
+        deflated_sharpe: the same against the best of `trials_counted` worthless tries.
+        trials_counted: evaluations made in this job, of the neighbourhood and the walk-forward, and those the order
+            names as made before.
+        overfitting_probability: that the best of the neighbourhood is the best by chance (PBO by CSCV).
+        trades: closed ones, oldest first.
+        equity: at most 400 points, first and last close included.
+        elapsed_s: seconds by phase, in order.
+        data_findings: what is odd about the bars; see `data_check`.
+    """
+
+    order: ResearchOrder
+    fingerprint: str
+    data_sha256: str
+    source_id: str
+    synthetic: bool
+    bars: int
+    first_day: int
+    last_day: int
+    metrics: Metrics
+    buy_and_hold: Metrics
+    stress: Stress
+    neighbourhood: Neighbourhood
+    walk_forward: WalkForward
+    bootstrap: Bootstrap
+    look_ahead: LookAhead
+    probabilistic_sharpe: float | None
+    deflated_sharpe: float | None
+    trials_counted: int
+    overfitting_probability: float | None
+    trades: tuple[Trade, ...]
+    equity: tuple[EquityPoint, ...]
+    elapsed_s: tuple[tuple[str, float], ...]
+    data_findings: tuple[str, ...] = ()
+
+    @property
+    def look_ahead_ok(self) -> bool:
+        """No decision knew of a later bar."""
+        return self.look_ahead.ok

@@ -1,0 +1,336 @@
+"""The validation suite asks whether the backtest's result is worth anything.
+
+Role: each function answers one question about a strategy on given bars. Pure but for `work`, which counts what was
+done, passes progress on and stops the job when it was cancelled. Nothing here draws a random number that does not
+follow from the seed.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from autonomy.errors import BadInput
+from autonomy.strategies import Parameter, Value, canonical, check_parameters, number, template
+from job_runner.engine.account import TRADE_SIZE, Costs
+from job_runner.engine.compiled import BAR_SIZE, CLOSE, FloatArray, SmallIntArray
+from job_runner.engine.fills import simulate, simulate_targets
+from job_runner.engine.statistics import (
+    BARS_PER_YEAR,
+    cagr_fraction,
+    finite,
+    ratio,
+    returns_of,
+    sharpe_of_sums,
+    simulation_metrics,
+)
+from job_runner.engine.strategies.dispatch import Program, program
+from job_runner.research.overfitting import block_edges, overfitting_probability, sums_at
+from job_runner.research.report import (
+    Bootstrap,
+    LookAhead,
+    Neighbourhood,
+    Quantiles,
+    Stress,
+    StressPoint,
+    WalkForward,
+    WalkForwardWindow,
+)
+from job_runner.research.resampling import DRAWDOWN, GROWTH, OUTCOME_SIZE, SHARPE, resample_markets, resample_returns
+
+# Bounds memory (one byte per bar and point) and time of one job.
+MAX_NEIGHBOURS = 2_000
+# Two parameter sets of a neighbourhood differ by a tenth of the value, or by this share of the allowed range when the
+# value is 0.
+STEP_FRACTION = 0.1
+STEP_OF_RANGE = 0.02
+# A month of bars: long enough for the clustering of volatility, short enough for many blocks.
+MEAN_BLOCK_BARS = 21
+# Bars of work between two looks at the cancel flag: 5 to 25 ms on one core.
+CHUNK_BARS = 500_000
+# With nothing to multiply, the stress grid multiplies this.
+STRESS_BPS = 5.0
+
+Decide = Callable[[FloatArray], SmallIntArray]
+
+
+class Work(Protocol):
+    """Where finished work is reported, in bars passed over."""
+
+    def done(self, bars: int) -> None:
+        """Count it; raises Cancelled when the job is not wanted any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """What is under test: a strategy with checked parameters, on bars (float64 (n, 5)), with costs and cash (USD)."""
+
+    strategy: str
+    parameters: Mapping[str, Value]
+    rows: FloatArray
+    days: Sequence[int]
+    costs: Costs
+    cash_usd: float
+
+    def program(self) -> Program:
+        """The strategy, ready to run."""
+        return program(self.strategy, self.parameters)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """The evaluated neighbourhood of g parameter sets over n bars.
+
+    Args:
+        parameters: checked documents; the case's own is the first.
+        targets: int8 (g, n), decisions.
+        sums: float64 (g, n), running sum of returns up to each close.
+        squares: float64 (g, n), running sum of their squares.
+        growth: float64 (g), final over first equity.
+    """
+
+    parameters: tuple[dict[str, Value], ...]
+    targets: SmallIntArray
+    sums: FloatArray
+    squares: FloatArray
+    growth: FloatArray
+
+    def sharpe(self, point: int, first: int, end: int) -> float | None:
+        """Annualised Sharpe ratio of one point over the returns of bars first … end-1 (first ≥ 1)."""
+        total = float(self.sums[point, end - 1] - self.sums[point, first - 1])
+        squares = float(self.squares[point, end - 1] - self.squares[point, first - 1])
+        return sharpe_of_sums(total, squares, end - first, float(self.squares[point, end - 1]))
+
+
+def stress(case: Case, levels: int, work: Work) -> Stress:
+    """Run the strategy with 0, 1, 2 … times the fee and the slippage, in all combinations."""
+    prepared = case.program()
+    points: list[StressPoint] = []
+    for fee_times, slippage_times in itertools.product(range(levels), repeat=2):
+        costs = Costs((case.costs.fee_bps or STRESS_BPS) * fee_times, (case.costs.slippage_bps or STRESS_BPS) * slippage_times)
+        metrics = simulation_metrics(simulate(prepared, case.rows, costs, case.cash_usd), case.cash_usd).on_returns
+        points.append(StressPoint(costs.fee_bps, costs.slippage_bps, metrics.sharpe_annualised, metrics.total_return_fraction))
+        work.done(len(case.rows))
+    sharpes = [point.sharpe_annualised for point in points if point.sharpe_annualised is not None]
+    gains = sum((point.total_return_fraction or 0.0) > 0.0 for point in points)
+    return Stress(tuple(points), min(sharpes, default=None), gains / len(points))
+
+
+def neighbours(strategy: str, parameters: Mapping[str, Value], steps: int) -> tuple[dict[str, Value], ...]:
+    """The parameter sets around the given one that the catalogue allows; the given one first, no duplicates.
+
+    Each number goes `steps` steps to both sides, in all combinations; steps are given up from outside in until at
+    most MAX_NEIGHBOURS are left.
+    """
+    own = dict(check_parameters(strategy, parameters))
+    numbers = template(strategy).parameters
+    while (2 * steps + 1) ** len(numbers) > MAX_NEIGHBOURS:
+        steps -= 1
+    around = [_values_around(parameter, number(own, parameter.name), steps) for parameter in numbers]
+    found = {canonical(own): own}
+    for values in itertools.product(*around):
+        candidate: dict[str, object] = {**own, **dict(zip((p.name for p in numbers), values, strict=True))}
+        try:
+            checked = check_parameters(strategy, candidate)
+        except BadInput:
+            # Outside the catalogue's limits (fast above slow): not a neighbour.
+            continue
+        found.setdefault(canonical(checked), checked)
+    return tuple(found.values())
+
+
+def evaluate_grid(case: Case, points: tuple[dict[str, Value], ...], work: Work) -> Grid:
+    """Run every parameter set over all bars."""
+    bars = len(case.rows)
+    targets = np.zeros((len(points), bars), dtype=np.int8)
+    sums = np.zeros((len(points), bars))
+    squares = np.zeros((len(points), bars))
+    growth = np.zeros(len(points))
+    for place, parameters in enumerate(points):
+        simulation = simulate(program(case.strategy, parameters), case.rows, case.costs, case.cash_usd)
+        changes = returns_of(simulation.equity)
+        targets[place] = simulation.targets
+        np.cumsum(changes, out=sums[place, 1:])
+        np.cumsum(changes * changes, out=squares[place, 1:])
+        growth[place] = simulation.tally.equity / case.cash_usd
+        work.done(bars)
+    return Grid(points, targets, sums, squares, growth)
+
+
+def neighbourhood(grid: Grid) -> Neighbourhood:
+    """How the parameters nearby did."""
+    bars = grid.sums.shape[1]
+    sharpes = [grid.sharpe(point, 1, bars) for point in range(len(grid.parameters))]
+    own = sharpes[0]
+    others = [sharpe for sharpe in sharpes[1:] if sharpe is not None]
+    beaten = sum(own is not None and own >= other for other in others)
+    return Neighbourhood(
+        evaluated=len(sharpes),
+        sharpe_annualised=quantiles(np.array([sharpe for sharpe in sharpes if sharpe is not None])),
+        profitable_fraction=float(np.mean(grid.growth > 1.0)),
+        rank_fraction=beaten / len(others) if others else 1.0,
+    )
+
+
+def overfitting(grid: Grid) -> float | None:
+    """Probability that the best of the neighbourhood is the best by chance (PBO by CSCV)."""
+    # Bar 0 has no return, and the running sums are 0 there.
+    return overfitting_probability(sums_at(grid.sums, grid.squares, block_edges(grid.sums.shape[1] - 1)))
+
+
+def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForward:
+    """Choose on the past, trade the next window, go on.
+
+    The bars are cut into windows + 1 equal parts. For each part after the first, the parameter set with the best
+    Sharpe ratio over all bars before it is traded in it; positions carry over the seams, and a change of parameters
+    pays its costs.
+    """
+    bars = len(case.rows)
+    seams = np.linspace(0, bars, windows + 2).astype(int)
+    inside = np.zeros(bars, dtype=np.int8)
+    outside = np.zeros(bars, dtype=np.int8)
+    found: list[WalkForwardWindow] = []
+    for first, seam, end in zip(seams[:-2], seams[1:-1], seams[2:], strict=True):
+        scores = [grid.sharpe(point, 1, seam) for point in range(len(grid.parameters))]
+        best = max(range(len(scores)), key=lambda point: (-math.inf if scores[point] is None else scores[point], -point))
+        # A decision at a close is filled at the next open, so the window's first fill comes from the close before it.
+        outside[seam - 1 : end - 1] = grid.targets[best, seam - 1 : end - 1]
+        inside[max(first - 1, 0) : seam - 1] = grid.targets[best, max(first - 1, 0) : seam - 1]
+        found.append(
+            WalkForwardWindow(
+                first_day=case.days[seam],
+                last_day=case.days[end - 1],
+                parameters=canonical(grid.parameters[best]),
+                in_sample_sharpe_annualised=scores[best],
+                out_of_sample_sharpe_annualised=grid.sharpe(best, seam, end),
+            )
+        )
+        work.done(bars)
+    # One bar before the first window, so that its first fill has a decision.
+    start, last_seam = int(seams[1]) - 1, int(seams[-2])
+    out_of_sample = simulation_metrics(simulate_targets(outside[start:], case.rows[start:], case.costs, case.cash_usd), case.cash_usd)
+    in_sample = simulation_metrics(simulate_targets(inside[:last_seam], case.rows[:last_seam], case.costs, case.cash_usd), case.cash_usd)
+    before, after = in_sample.on_returns.sharpe_annualised, out_of_sample.on_returns.sharpe_annualised
+    retained = ratio(after, before) if before is not None and before > 0.0 and after is not None else None
+    return WalkForward(tuple(found), in_sample, out_of_sample, retained, windows * len(grid.parameters))
+
+
+def bootstrap(case: Case, returns: FloatArray, own_sharpe: float | None, samples: int, seed: int, work: Work) -> Bootstrap:
+    """Resample the strategy's returns, and the market itself.
+
+    Args:
+        case: what is under test.
+        returns: float64 (n-1), of the strategy on the real market.
+        own_sharpe: annualised, of these returns.
+        samples: of returns; half as many markets of each kind.
+        seed: 64 bits.
+        work: told of every chunk.
+    """
+    outcomes = np.zeros((samples, OUTCOME_SIZE))
+    for first, end in _chunks(samples, len(returns)):
+        resample_returns(returns, np.uint64(seed), first, _jump_below(MEAN_BLOCK_BARS), outcomes[first:end])
+        # A resampled return costs a fifth of a resampled and traded bar.
+        work.done((end - first) * len(returns) // 5)
+    markets = _markets(case, max(samples // 2, 1), MEAN_BLOCK_BARS, seed + 1, work)
+    shuffled = _markets(case, max(samples // 2, 1), 1, seed + 2, work)
+    annual = math.sqrt(BARS_PER_YEAR)
+    growth_per_year = np.array([cagr_fraction(float(growth), len(returns)) or 0.0 for growth in outcomes[:, GROWTH]])
+    as_good = np.count_nonzero(shuffled[:, SHARPE] * annual >= (own_sharpe or 0.0))
+    return Bootstrap(
+        samples=samples,
+        mean_block_bars=MEAN_BLOCK_BARS,
+        sharpe_annualised=quantiles(outcomes[:, SHARPE] * annual),
+        cagr_fraction=quantiles(growth_per_year),
+        max_drawdown_fraction=quantiles(outcomes[:, DRAWDOWN]),
+        loss_probability=float(np.mean(outcomes[:, GROWTH] < 1.0)),
+        markets=len(markets),
+        market_sharpe_annualised=quantiles(markets[:, SHARPE] * annual),
+        shuffled_markets=len(shuffled),
+        # The real market counts as one of them: a p-value is never 0.
+        timing_p_value=(1 + int(as_good)) / (1 + len(shuffled)),
+    )
+
+
+def look_ahead(decide: Decide, history: Callable[[int], FloatArray], days: Sequence[int], cuts: int, work: Work) -> LookAhead:
+    """Cut the future off and see whether any decision changes.
+
+    Args:
+        decide: rows (k, 5) to decisions, int8 (k).
+        history: the rows up to and including a day, asked of the source anew: data that changes with hindsight is
+            caught as well.
+        days: of all n bars.
+        cuts: how many ends to try, evenly spread over the bars.
+        work: told of every cut.
+    """
+    whole_rows = history(days[-1])
+    whole = decide(whole_rows)
+    ends = sorted({int(end) for end in np.linspace(1, len(days), min(cuts, len(days)) + 1)[:-1]})
+    for end in ends:
+        rows = history(days[end - 1])
+        if not np.array_equal(rows, whole_rows[:end]) or not np.array_equal(decide(rows), whole[:end]):
+            return LookAhead(len(ends), days[end - 1])
+        work.done(end)
+    return LookAhead(len(ends), None)
+
+
+def quantiles(values: FloatArray) -> Quantiles:
+    """5 %, 50 % and 95 % quantile of the finite values."""
+    known = values[np.isfinite(values)]
+    if len(known) == 0:
+        return Quantiles(None, None, None)
+    low, middle, high = (finite(float(value)) for value in np.quantile(known, (0.05, 0.5, 0.95)))
+    return Quantiles(low, middle, high)
+
+
+def _values_around(parameter: Parameter, value: float, steps: int) -> list[float]:
+    size = abs(value) * STEP_FRACTION or (parameter.high - parameter.low) * STEP_OF_RANGE
+    if parameter.kind == "int":
+        size = max(size, 1.0)
+    moved = [value + size * step for step in range(-steps, steps + 1)]
+    return [float(round(number)) for number in moved] if parameter.kind == "int" else [round(m, 9) for m in moved]
+
+
+def _markets(case: Case, samples: int, mean_block_bars: int, seed: int, work: Work) -> FloatArray:
+    """Outcomes (samples, OUTCOME_SIZE) of the strategy on markets put together from blocks of the real one."""
+    before = case.rows[:-1, CLOSE : CLOSE + 1]
+    moves = np.ascontiguousarray(np.concatenate([case.rows[1:, : BAR_SIZE - 1] / before, case.rows[1:, BAR_SIZE - 1 :]], axis=1))
+    bars = len(moves)
+    prepared = case.program()
+    outcomes = np.zeros((samples, OUTCOME_SIZE))
+    scratch = (
+        np.empty((bars, BAR_SIZE)),
+        np.zeros(prepared.state_size),
+        np.empty(bars, dtype=np.int8),
+        np.empty(bars),
+        np.zeros(TRADE_SIZE),
+        np.empty((0, TRADE_SIZE)),
+    )
+    for first, end in _chunks(samples, bars):
+        resample_markets(
+            prepared.kind,
+            prepared.params,
+            moves,
+            case.costs.fee,
+            case.costs.slippage,
+            np.uint64(seed),
+            first,
+            _jump_below(mean_block_bars),
+            *scratch,
+            outcomes[first:end],
+        )
+        work.done((end - first) * bars)
+    return outcomes
+
+
+def _jump_below(mean_block_bars: int) -> np.uint64:
+    return np.uint64(2**32 // mean_block_bars)
+
+
+def _chunks(samples: int, bars: int) -> Iterator[tuple[int, int]]:
+    size = max(1, CHUNK_BARS // max(bars, 1))
+    for first in range(0, samples, size):
+        yield first, min(first + size, samples)

@@ -1,0 +1,296 @@
+"""The gates, each as one object: its code, what it reads, its rule, its words, what clears it, and who must act.
+
+Place in the flow: everywhere. The planner judges by these objects, `planner.check` counts them again with arithmetic of its own, the policy
+holds their limits, and API, page, CLI and docs/events.md take their words from here. Pure.
+
+A new gate is one object here and its limit in `autonomy.policy`. A table elsewhere that needs one entry per code is compared with the codes
+at import (`complete`).
+
+Source: R-A3.3, R-C1, R-F3.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum, unique
+from typing import Final, NamedTuple, TypeVar
+
+from autonomy.errors import Broken
+
+BETTER: Final = "a refresh with more bars reaches it, or the bot becomes another version"
+
+
+@unique
+class Act(StrEnum):
+    """Who must act before something is clear of its blocker."""
+
+    NONE = "none"
+    OPERATOR = "operator"
+    DEVELOPER = "bot developer"
+
+
+@unique
+class Verdict(StrEnum):
+    """What a gate says. INCONCLUSIVE blocks: missing evidence is never a pass."""
+
+    PASS = "PASS"  # noqa: S105 (a verdict, not a password)
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+@unique
+class GateCode(StrEnum):
+    """The gates before a job is scheduled."""
+
+    UNVERIFIED_IMPORT = "UNVERIFIED_IMPORT"
+    STRATEGY_VALID = "STRATEGY_VALID"
+    MARKET_DATA = "MARKET_DATA"
+    CAPABILITIES_AGREE = "CAPABILITIES_AGREE"
+    LAST_FAILURE = "LAST_FAILURE"
+    NOT_QUARANTINED = "NOT_QUARANTINED"
+
+
+@unique
+class PromotionGate(StrEnum):
+    """The gates between a stage and the next, in fixed order."""
+
+    BASELINE_PASSED = "BASELINE_PASSED"
+    MIN_TRADES = "MIN_TRADES"
+    REALISM = "REALISM"
+    DRAWDOWN = "DRAWDOWN"
+    OUT_OF_SAMPLE = "OUT_OF_SAMPLE"
+    DEFLATED_SHARPE = "DEFLATED_SHARPE"
+    OVERFITTING = "OVERFITTING"
+    RUNNER_HEALTHY = "RUNNER_HEALTHY"
+    DRIFT = "DRIFT"
+
+
+class SchedulingGate(NamedTuple):
+    """A gate before a job is scheduled; its rule reads the fleet's surroundings, and stands in `planner.gates`.
+
+    Attributes:
+        title: what blocks, for people.
+        meaning: what the gate asks for.
+        act: who must act before it passes.
+    """
+
+    code: GateCode
+    title: str
+    meaning: str
+    act: Act
+
+
+class Within(NamedTuple):
+    """A figure between limits of the policy; undefined figures are INCONCLUSIVE.
+
+    Attributes:
+        figure: a field of the evidence's figures.
+        measured: its words, with `{}` for the figure.
+        required: the limit's words, with the policy's fields by name.
+        at_least, at_most: names of limits, empty for none.
+        form: how the figure is written, as a format specification.
+    """
+
+    figure: str
+    measured: str
+    required: str
+    at_least: str = ""
+    at_most: str = ""
+    form: str = ".4g"
+
+
+class Keeps(NamedTuple):
+    """A figure that keeps at least a share of another one, as far as that is positive; the other must be defined."""
+
+    figure: str
+    of: str
+    share: str
+    measured: str
+    required: str
+
+
+class Holds(NamedTuple):
+    """A fact that must be as required; `told` says how each of its two values is written."""
+
+    figure: str
+    wanted: bool
+    told: Mapping[bool, str]
+    required: str
+
+
+class Above(NamedTuple):
+    """A figure above a fixed floor, whatever the policy says."""
+
+    figure: str
+    floor: float
+    measured: str
+    required: str
+
+
+Term = Within | Keeps | Holds | Above
+
+
+class EvidenceGate(NamedTuple):
+    """A gate on the evidence of a finished backtest: it passes when all its terms do.
+
+    Attributes:
+        title: what is asked for, for people.
+        meaning: the same in a sentence.
+        terms: the rule; the worst verdict counts.
+        clears_when: what would make it pass.
+    """
+
+    code: PromotionGate
+    title: str
+    meaning: str
+    terms: tuple[Term, ...]
+    clears_when: str = BETTER
+    act: Act = Act.DEVELOPER
+
+
+class SessionGate(NamedTuple):
+    """A gate on the open paper session, asked from PAPER on; its rule stands in `planner.promotion_gates`."""
+
+    code: PromotionGate
+    title: str
+    meaning: str
+    act: Act
+
+
+Code = TypeVar("Code", bound=StrEnum)
+Entry = TypeVar("Entry")
+
+
+def complete(codes: type[Code], table: Mapping[Code, Entry]) -> dict[Code, Entry]:
+    """A table with one entry for each code, in the order of the codes.
+
+    Raises:
+        Broken: a code has no entry.
+    """
+    missing = [code.value for code in codes if code not in table]
+    if missing:
+        raise Broken(f"{codes.__name__} without an entry: {', '.join(missing)}")
+    return {code: table[code] for code in codes}
+
+
+def by_code(codes: type[Code], entries: Iterable[Entry]) -> dict[Code, Entry]:
+    """Objects by the code that each holds, one for each code."""
+    return complete(codes, {codes(getattr(entry, "code")): entry for entry in entries})  # noqa: B009 (objects of several kinds)
+
+
+def by_text(table: Mapping[Code, Entry]) -> dict[str, Entry]:
+    """A table by the text of its codes, as documents hold them."""
+    return {code.value: entry for code, entry in table.items()}
+
+
+SCHEDULING_GATES: Final[Mapping[GateCode, SchedulingGate]] = by_code(GateCode, (
+    SchedulingGate(
+        GateCode.UNVERIFIED_IMPORT, "stage was imported, not earned",
+        "An imported stage carries no evidence: revert the bot to LAB and let it graduate.", Act.OPERATOR,
+    ),
+    SchedulingGate(
+        GateCode.STRATEGY_VALID, "strategy is not in a runner's catalogue",
+        "The strategy and its parameters are in a live runner's catalogue.", Act.DEVELOPER,
+    ),
+    SchedulingGate(
+        GateCode.MARKET_DATA, "not enough market data",
+        "Bars of the symbol exist, and enough of them up to the market clock.", Act.OPERATOR,
+    ),
+    SchedulingGate(
+        GateCode.CAPABILITIES_AGREE, "no runner offers it, or runners disagree",
+        "A live runner offers the job, and all live runners announce the same data and code.", Act.OPERATOR,
+    ),
+    SchedulingGate(
+        GateCode.LAST_FAILURE, "failed on this very input before",
+        "The last job did not fail on this very input.", Act.DEVELOPER,
+    ),
+    SchedulingGate(
+        GateCode.NOT_QUARANTINED, "crashed its runner too often",
+        "The bot did not crash its runner three times in a row.", Act.OPERATOR,
+    ),
+))  # fmt: skip
+
+EVIDENCE_GATES: Final = (
+    EvidenceGate(
+        PromotionGate.BASELINE_PASSED, "a backtest of this very version, young and good enough",
+        "A successful backtest of this very fingerprint, young enough, with a Sharpe ratio of at least the limit.",
+        (Within("sharpe", "Sharpe {}", "Sharpe of at least {min_sharpe:g}", at_least="min_sharpe"),),
+    ),
+    EvidenceGate(
+        PromotionGate.MIN_TRADES, "enough closed trades to say anything", "Enough closed trades to say anything.",
+        (Within("trades", "{} trades", "at least {min_trades} closed trades", at_least="min_trades", form="d"),),
+    ),
+    EvidenceGate(
+        PromotionGate.REALISM, "costs, fills and exposure as in a real market",
+        "Costs on, next-open fills, no look-ahead, real bars, neither over-trading nor hardly trading.",
+        (
+            Holds("look_ahead_ok", wanted=True, told={True: "look-ahead none", False: "look-ahead FOUND"}, required="no look-ahead"),
+            Holds("synthetic", wanted=False, told={True: "synthetic bars", False: "recorded bars"}, required="recorded bars"),
+            Above("costs_bps", 0, "costs {:g} bp a side", "costs above 0"),
+            Within("bars_per_trade", "{} bars a trade", "at least {min_bars_per_trade:g} bars a trade", at_least="min_bars_per_trade"),
+            Within("exposure", "exposure {}", "exposure {min_exposure:g} to {max_exposure:g}", "min_exposure", "max_exposure"),
+            Within(
+                "stress_worst_sharpe", "worst stressed Sharpe {}", "worst stressed Sharpe at least {min_stress_sharpe:g}",
+                "min_stress_sharpe",
+            ),
+        ),
+    ),
+    EvidenceGate(
+        PromotionGate.DRAWDOWN, "the deepest loss stays within its limit", "The deepest loss from a peak.",
+        (Within("max_drawdown", "drawdown {}", "drawdown of at most {max_drawdown:g}", at_most="max_drawdown"),),
+        clears_when="the bot becomes another version",
+    ),
+    EvidenceGate(
+        PromotionGate.OUT_OF_SAMPLE, "holds on bars it was never fitted on",
+        "Walk-forward windows never fitted on, alone and against the in-sample result.",
+        (
+            Within("out_of_sample_sharpe", "out-of-sample Sharpe {}", "Sharpe of at least {min_oos_sharpe:g}", at_least="min_oos_sharpe"),
+            Keeps(
+                "out_of_sample_sharpe", "in_sample_sharpe", "min_oos_retention", "in-sample {}",
+                "and {min_oos_retention:.0%} of the in-sample one",
+            ),
+        ),
+    ),
+    EvidenceGate(
+        PromotionGate.DEFLATED_SHARPE, "better than luck over so many trials",
+        "Probability of a true Sharpe ratio above what so many trials give by luck.",
+        (Within("deflated_sharpe", "deflated Sharpe {}", "deflated Sharpe of at least {min_deflated_sharpe:g}", "min_deflated_sharpe"),),
+    ),
+    EvidenceGate(
+        PromotionGate.OVERFITTING, "the search did not fit noise", "Probability of backtest overfitting, by CSCV.",
+        (Within("overfitting", "probability of overfitting {}", "probability of overfitting of at most {max_overfitting:g}",
+                at_most="max_overfitting"),),
+    ),
+)  # fmt: skip
+SESSION_GATES: Final = (
+    SessionGate(
+        PromotionGate.RUNNER_HEALTHY, "the paper runner keeps up", "The paper runner took enough bars, and is not behind.", Act.NONE
+    ),
+    SessionGate(
+        PromotionGate.DRIFT, "the paper session trades as the engine does",
+        "The paper session trades as the engine does on the same bars.", Act.OPERATOR,
+    ),
+)  # fmt: skip
+PROMOTION_GATES: Final[Mapping[PromotionGate, EvidenceGate | SessionGate]] = by_code(PromotionGate, (*EVIDENCE_GATES, *SESSION_GATES))
+GATES: Final[Mapping[str, SchedulingGate | EvidenceGate | SessionGate]] = {
+    **by_text(SCHEDULING_GATES), **by_text(PROMOTION_GATES),
+}  # fmt: skip
+"""Every gate by its code on the wire: a promotion gate that a runner needs may stand among the blockers of a job, too."""
+
+
+def limits_read(gate: EvidenceGate) -> Iterable[str]:
+    """The policy's limits that a gate names."""
+    for term in gate.terms:
+        match term:
+            case Within():
+                yield from filter(None, (term.at_least, term.at_most))
+            case Keeps():
+                yield term.share
+            case Holds() | Above():
+                pass
+
+
+def figures_read(gate: EvidenceGate) -> Iterable[str]:
+    """The fields of the evidence's figures that a gate reads."""
+    for term in gate.terms:
+        yield term.figure
+        if isinstance(term, Keeps):
+            yield term.of

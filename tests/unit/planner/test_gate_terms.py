@@ -1,0 +1,81 @@
+"""A gate's terms are data: who promotes and who checks read them with arithmetic of their own, and agree.
+
+Source: R-C1, R-F3; autonomy.gates.
+"""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autonomy.errors import Broken
+from autonomy.gates import EVIDENCE_GATES, GATES, SESSION_GATES, Act, EvidenceGate, PromotionGate, Verdict, complete, figures_read
+from autonomy.policy import GateThresholds
+from planner.check import SESSION_LACKS, is_met
+from planner.entities import Figures
+from planner.promotion_gates import RULES
+from planner.session_gates import SESSION_RULES
+
+LIMITS = GateThresholds()
+GOOD: dict[str, Any] = {
+    "sharpe": 1.2, "trades": 80, "max_drawdown": 0.1, "exposure": 0.5, "bars_per_trade": 9.0, "in_sample_sharpe": 1.0,
+    "out_of_sample_sharpe": 0.9, "deflated_sharpe": 0.99, "overfitting": 0.1, "stress_worst_sharpe": 0.4, "look_ahead_ok": True,
+    "synthetic": False, "costs_bps": 15.0,
+}  # fmt: skip
+BAD: dict[str, Any] = {
+    "sharpe": 0.1, "trades": 3, "max_drawdown": 0.9, "exposure": 0.001, "bars_per_trade": 1.1, "in_sample_sharpe": 9.0,
+    "out_of_sample_sharpe": 0.1, "deflated_sharpe": 0.1, "overfitting": 0.9, "stress_worst_sharpe": -1.0, "look_ahead_ok": False,
+    "synthetic": True, "costs_bps": 0.0,
+}  # fmt: skip
+NUMBER = st.one_of(st.none(), st.floats(-3, 3), st.just(float("nan")), st.sampled_from([0.0, 0.02, 0.3, 0.35, 0.5, 0.95, 1.0, 2.0]))
+FIGURES = st.builds(
+    Figures, sharpe=NUMBER, trades=st.integers(0, 60), max_drawdown=NUMBER, exposure=NUMBER, bars_per_trade=NUMBER, in_sample_sharpe=NUMBER,
+    out_of_sample_sharpe=NUMBER, deflated_sharpe=NUMBER, overfitting=NUMBER, stress_worst_sharpe=NUMBER, look_ahead_ok=st.booleans(),
+    synthetic=st.booleans(), costs_bps=st.sampled_from([0.0, 15.0]),
+)  # fmt: skip
+GATE = pytest.mark.parametrize("gate", EVIDENCE_GATES, ids=lambda gate: gate.code.value)
+
+
+def checked(gate: EvidenceGate, figures: Figures) -> bool:
+    return all(is_met(term, figures, LIMITS) for term in gate.terms)
+
+
+@given(FIGURES)
+def test_check_counts_the_same_as_the_planner(figures: Figures) -> None:
+    for gate in EVIDENCE_GATES:
+        assert checked(gate, figures) == (RULES[gate.code](figures, LIMITS) is Verdict.PASS), (gate.code, figures)
+
+
+@GATE
+def test_each_gate_is_failed_by_each_figure_that_it_reads(gate: EvidenceGate) -> None:
+    assert checked(gate, Figures(**GOOD))
+    for figure in figures_read(gate):
+        figures = Figures(**{**GOOD, figure: BAD[figure]})
+        assert RULES[gate.code](figures, LIMITS) is Verdict.FAIL, figure
+        assert not checked(gate, figures), figure
+
+
+@GATE
+def test_a_gate_is_not_moved_by_figures_that_it_does_not_read(gate: EvidenceGate) -> None:
+    others = {name: value for name, value in BAD.items() if name not in set(figures_read(gate))}
+    assert RULES[gate.code](Figures(**{**GOOD, **others}), LIMITS) is Verdict.PASS
+
+
+@GATE
+def test_words_of_a_gate_name_every_limit_that_it_reads(gate: EvidenceGate) -> None:
+    words = [term.required for term in gate.terms]
+    assert all(text.format_map(dict(LIMITS)) for text in words), "a limit that no policy has would raise"
+
+
+def test_every_gate_says_who_acts_and_has_its_rule_in_both_places() -> None:
+    assert all(gate.title and gate.meaning and gate.act in Act for gate in GATES.values())
+    sessions = {gate.code for gate in SESSION_GATES}
+    assert set(SESSION_RULES) == set(SESSION_LACKS) == sessions
+    assert set(RULES) == set(PromotionGate) - sessions
+
+
+def test_a_gate_without_its_object_stops_the_import() -> None:
+    """Negative control."""
+    with pytest.raises(Broken, match="PromotionGate without an entry: DRIFT"):
+        complete(PromotionGate, {code: code.value for code in set(PromotionGate) - {PromotionGate.DRIFT}})
