@@ -105,7 +105,7 @@ def row_form(
     unknown = {*only, *without, *(renamed or {})} - set(table.columns.keys())
     if unknown:
         raise Broken(f"{name}: {table.name} has no column {min(unknown)}")
-    wanted = [column for column in table.columns.keys() if (not only or column in only) and column not in without]  # noqa: SIM118 (a collection of columns, not a dict)
+    wanted = [column.name for column in table.columns if (not only or column.name in only) and column.name not in without]
     names = {column: (renamed or {}).get(column, column) for column in wanted}
     model = create_model(name, __base__=Document, __module__=__name__, __doc__=table.comment, **fields_of(table, names))
     return RowForm(table, names, model)
