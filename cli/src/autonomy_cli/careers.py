@@ -5,16 +5,16 @@ shown: its hash and its count go with the command.
 """
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 import typer
 
+from autonomy.client import Document, bot_path
+from autonomy.read_model.parts import PromotionStatus
 from autonomy_cli import options as o
 from autonomy_cli.acting import say
-from autonomy_cli.api import Document, ProofApi, operator, reader
+from autonomy_cli.api import ProofApi, operator, reader
 from autonomy_cli.exits import Exit, fail
 from autonomy_cli.show import GREEN, RED, YELLOW, counted, listed, painted, part, print_json, print_table, safe
 
@@ -24,23 +24,12 @@ PROMOTION_COLUMNS = (
 )  # fmt: skip
 COLOURS = {"PASS": GREEN, "FAIL": RED, "INCONCLUSIVE": YELLOW}
 
-
-class Status(StrEnum):
-    """What became of a recommendation."""
-
-    OPEN = "OPEN"
-    REQUESTED = "REQUESTED"
-    APPLIED = "APPLIED"
-    REJECTED = "REJECTED"
-    WITHDRAWN = "WITHDRAWN"
-
-
 Bots = Annotated[list[str] | None, typer.Option("--bot", help="One bot; may be repeated. One alone counts also when it is pinned.")]
 Strategies = Annotated[list[str] | None, typer.Option("--strategy", help="May be repeated.")]
 Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="May be repeated.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this nothing changes.")]
 Yes = Annotated[int | None, typer.Option("--yes", min=0, help="Do not ask: this many bots are expected to move.")]
-Statuses = Annotated[list[Status] | None, typer.Option("--status", help="May be repeated.")]
+Statuses = Annotated[list[PromotionStatus] | None, typer.Option("--status", help="May be repeated.")]
 Recommendation = Annotated[str | None, typer.Option("--recommendation", help="Its id; default: the bot's open one.")]
 Until = Annotated[str | None, typer.Option("--until", help="When the pin ends, ISO with a zone; default: for good.")]
 Mode = Annotated[Literal["MANUAL", "AUTO"], typer.Argument(help="MANUAL: an operator approves; AUTO: the planner, within its budget.")]
@@ -105,7 +94,9 @@ def open_recommendation(client: ProofApi, bot: str, given: str | None) -> str:
     """The id of a bot's open recommendation; none ends the command."""
     if given:
         return given
-    items = client.found("/api/promotions", [("bot", bot), ("status", Status.OPEN.value), ("status", Status.REQUESTED.value)]).get("items")
+    items = client.found(
+        "/api/promotions", [("bot", bot), ("status", PromotionStatus.OPEN.value), ("status", PromotionStatus.REQUESTED.value)]
+    ).get("items")
     found = items[0] if isinstance(items, list) and items else None
     if not isinstance(found, Mapping):
         fail(Exit.REFUSED, f"{safe(bot)} has no open recommendation")
@@ -153,7 +144,7 @@ def promotion_mode(mode: Mode, reason: o.Why = "", key: o.Key = None, api: o.Api
 
 def gates(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
     """Every promotion gate of a bot as recorded, and what blocks its scheduling."""
-    document = reader(api).found(gates_path(bot))
+    document = reader(api).found(bot_path(bot, "/gates"))
     if as_json:
         print_json(document)
         return
@@ -162,14 +153,9 @@ def gates(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> No
         print(f"scheduling  {_line(blocker)}")
 
 
-def gates_path(bot: str) -> str:
-    """The address of a bot's gates."""
-    return f"/api/bots/{quote(bot, safe='')}/gates"
-
-
 def gates_of(client: ProofApi, bot: str) -> Document:
     """A bot's gates; nothing where proof-api does not tell."""
-    answer = client.get(gates_path(bot))
+    answer = client.get(bot_path(bot, "/gates"))
     return answer.document if answer.status == HTTPStatus.OK else {}
 
 

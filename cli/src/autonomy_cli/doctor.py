@@ -17,7 +17,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Final, LiteralString
 
-import httpx
 import psycopg
 import typer
 from aiokafka import TopicPartition
@@ -25,6 +24,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from autonomy import clock
+from autonomy.client import NO_JSON, Found, ProofApi, Refused, Unreachable
 from autonomy.cluster import ClusterSeen, check_identity, faults_of, look
 from autonomy.errors import AutonomyError, Broken
 from autonomy.kafka import LogReader
@@ -281,14 +281,15 @@ def roles(found: Mapping[str, str], asked_as: str) -> Check:
 
 def api_check(api: str) -> Check:
     """Whether the proof API answers, and what it says of itself."""
-    try:
-        answer = httpx.get(f"{api}/readyz", timeout=TIMEOUT_S)
-        said = answer.json()
-    except (httpx.HTTPError, ValueError) as refusal:
-        return Check("proof-api", Status.FAILED, f"{api} does not answer ({type(refusal).__name__})", "--api, AUTONOMY_API")
-    if answer.status_code != 200:
-        return Check("proof-api", Status.FAILED, f"{api}: {said.get('reason') or answer.status_code}")
-    return Check("proof-api", Status.OK, f"{api} is ready")
+    match ProofApi(api, timeout_s=TIMEOUT_S).get("/readyz"):
+        case Unreachable(kind=kind):
+            return Check("proof-api", Status.FAILED, f"{api} does not answer ({kind})", "--api, AUTONOMY_API")
+        case Refused(code=code) if code == NO_JSON:
+            return Check("proof-api", Status.FAILED, f"{api} does not answer (no JSON)", "--api, AUTONOMY_API")
+        case Refused(status=status, document=said):
+            return Check("proof-api", Status.FAILED, f"{api}: {said.get('reason') or status}")
+        case Found():
+            return Check("proof-api", Status.OK, f"{api} is ready")
 
 
 def disk() -> Check:

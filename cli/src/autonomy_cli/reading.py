@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from http import HTTPStatus
-from urllib.parse import quote
 
 import typer
 import yaml
 
+from autonomy.client import bot_path
 from autonomy.gates import GATES
 from autonomy_cli import options as o
 from autonomy_cli.api import reader
@@ -95,7 +95,7 @@ def bots(  # noqa: PLR0913 (one argument per filter)
 def why(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
     """The decision about one bot as recorded: reason, every blocker, the whole tree of promotion gates, next due, active job."""
     client = reader(api)
-    document = client.found(f"/api/bots/{quote(bot, safe='')}")
+    document = client.found(bot_path(bot))
     tree = gates_of(client, bot)
     if as_json:
         print_json({**document, "gates": tree.get("items", [])})

@@ -8,7 +8,10 @@ import psycopg
 import pytest
 from sqlalchemy import Column, Text
 
+from autonomy.documents import tables
+from autonomy.documents.rows import RowForm
 from autonomy.errors import Broken
+from autonomy.events import Document
 from autonomy.postgres import connect
 from autonomy.read_model import METADATA, VIEWS, schema_version, versions
 from autonomy.read_model.fleet import BOTS
@@ -112,6 +115,20 @@ def test_every_table_view_and_column_has_a_comment(database: Database) -> None:
         ).fetchall()
     assert bare == []
     assert {row[0] for row in views} == set(VIEWS)
+
+
+def test_every_document_of_a_row_can_be_selected_and_each_view_has_the_fields_of_its_own(database: Database) -> None:
+    database.empty()
+    forms = [form for form in vars(tables).values() if isinstance(form, RowForm)]
+    views: dict[str, type[Document]] = {
+        "autonomy_bot_decisions": tables.DecisionAtTick, "bot_gates": tables.GateOfBot, "bot_blockers": tables.BlockerOfBot,
+    }  # fmt: skip
+    asked = [(form.select, form.model) for form in forms] + [(f"SELECT * FROM {view}", model) for view, model in views.items()]
+    assert len(asked) > 20
+    with psycopg.connect(database.url("autonomy_reader")) as connection:
+        for statement, model in asked:
+            answer = connection.execute(f"{statement} LIMIT 0".encode())
+            assert {column.name for column in answer.description or ()} == set(model.model_fields), model.__name__
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM bots", "UPDATE bots SET stage = 'LIVE'", "CREATE TABLE x (a int)", "TRUNCATE bot_jobs"])

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.documented import documented_answers
 from support.log import fresh_topics
 from support.platform import a_platform, fleet, wait_for
 from support.proof import Api
 from support.servers import Broker, Database
+
+__all__ = ["documented_answers", "running"]
 
 
 @pytest.fixture(scope="module")

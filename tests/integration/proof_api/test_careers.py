@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from autonomy.documents.answers import TimelineKind
 from autonomy.events import HeldJob, RevertToLab
 from autonomy.kafka import Outgoing, append_batch, build_producer
 from autonomy.revert_plan import Standing, revert_plan
 from autonomy.topics import COMMANDS, JOBS, RUNNERS, RUNS
 from autonomy.values import BotState, Stage
-from proof_api.history import Kind
 from support.builders import a_beat, an_id
 from support.careers import Careers, claim_of
 from support.log import fresh_topics
@@ -114,7 +114,7 @@ def test_kinds_narrow_the_timeline_and_together_are_all_of_it(told: tuple[Api, C
     for bot in (TRADER, PINNED, EVOLVER):
         path = f"/api/bots/{bot}/timeline"
         whole = paged(api, path, 200)
-        parts = {kind.value: paged(api, path, 3, kind=kind.value) for kind in Kind}
+        parts = {kind.value: paged(api, path, 3, kind=kind.value) for kind in TimelineKind}
         assert {one["kind"] for one in whole} <= set(parts)
         assert parts == {kind: [one for one in whole if one["kind"] == kind] for kind in parts}
         two = paged(api, path, 2, kind=["stage", "job"])

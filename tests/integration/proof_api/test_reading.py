@@ -14,16 +14,16 @@ import schemathesis
 from hypothesis import given, settings
 from prometheus_client.parser import text_string_to_metric_families
 from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
 from autonomy.chain import GENESIS, RunRecord
+from autonomy.documents.proofs import ProofVerdict
 from autonomy.events import HoldBot
 from autonomy.policy import read_policy
 from autonomy.reasons import Reason
 from autonomy.topics import RUNS
 from autonomy.values import BotState, JobStatus, JobType, Recency, Stage
 from autonomy.version import VERSION
-from proof_api.proof import Verdict
 from support.builders import an_id
 from support.log import append
 from support.platform import quick_policy, wait_for
@@ -345,7 +345,14 @@ def test_health_and_metrics_carry_no_ids(running: Api) -> None:
     allowed = {str(value) for kind in (BotState, Stage, Reason, Recency) for value in kind} | {"NOT_EVALUATED_YET"}
     checks = {"kafka", "postgres", "projection", "planner", "runners", "probe", "chain", "clock"}
     at_the_door = {"stranger", "stranger over the rate", "operator over the rate"}
-    assert labels <= allowed | checks | at_the_door | set(get_args(Verdict)) | {"backtest", "evolve", "runner", "true", "false", VERSION}
+    assert labels <= allowed | checks | at_the_door | set(get_args(ProofVerdict)) | {
+        "backtest",
+        "evolve",
+        "runner",
+        "true",
+        "false",
+        VERSION,
+    }
     told = {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
     assert {told["autonomy_check", name] for name in checks} == {1.0}
     assert [told["autonomy_verdict", word] for word in ("TICKING", "STALLED", "DOWN")] == [1.0, 0.0, 0.0]
@@ -386,7 +393,7 @@ def counted(api: Api) -> dict[str, float]:
 PATHS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parents[3] / "docs" / "openapi.json").read_text())["paths"]
 READING = [path for path, verbs in PATHS.items() if "get" in verbs and path != "/api/stream"]  # the stream has no end
 REFUSING = [path for path in READING if any(part["in"] != "header" for part in PATHS[path]["get"].get("parameters", ()))]
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance]
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
 @pytest.fixture(scope="module")
@@ -397,7 +404,7 @@ def schema(running: Api) -> Any:
 
 @pytest.mark.parametrize("path", READING)
 def test_no_question_within_the_document_breaks_an_answer(schema: Any, path: str) -> None:
-    """Codes and media types are those that the document declares, and none is a fault of the server."""
+    """Codes, media types and bodies are those that the document declares, and none is a fault of the server."""
 
     @settings(max_examples=20)
     @given(case=schema[path]["GET"].as_strategy())

@@ -13,6 +13,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
+from support.documented import event_faults
 from support.log import fresh_topics
 from support.platform import a_platform, fleet, quick_policy, wait_for
 from support.proof import Api
@@ -43,6 +44,7 @@ class Listener:
 
     api: Api
     events: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
     stop: bool = False
 
@@ -54,6 +56,7 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         self.stop = True
         self.thread.join(10)
+        assert self.faults == [], "events that are not as the document says"
 
     def listen(self) -> None:
         name = ""
@@ -66,6 +69,7 @@ class Listener:
                         name = line[7:]
                     elif line.startswith("data: "):
                         self.events.append((time.monotonic(), name, json.loads(line[6:])))
+                        self.faults += event_faults(name, self.events[-1][2])
                     if self.stop:
                         return
         except httpx.TransportError:

@@ -13,8 +13,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from autonomy.client import KEPT_S, open_connections
 from autonomy.http_server import Door, Limits, Server, build_server
-from bots_ui.client import KEPT_S, build_client
 
 LIMITS = Limits(
     connections=8,
@@ -359,7 +359,7 @@ def test_an_idle_connection_is_closed_by_the_client() -> None:
         return
 
     assert build_server(app, "127.0.0.1", 0, lambda: None).config.timeout_keep_alive >= 10 * KEPT_S
-    transport = build_client("http://127.0.0.1:1", None).http._transport
+    transport = open_connections("http://127.0.0.1:1")._transport
     assert isinstance(transport, httpx.AsyncHTTPTransport)
     assert transport._pool._keepalive_expiry == KEPT_S
 

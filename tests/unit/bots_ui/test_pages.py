@@ -7,10 +7,10 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from autonomy.client import Found, Refused, Unreachable
 from autonomy.version import VERSION
 from bots_ui.app import POLICY
 from bots_ui.charts import curve_of, equity_chart, spark_path
-from bots_ui.client import Found, Refused, Unreachable
 from bots_ui.open_page import View
 from bots_ui.pages import CHOICES, Asked, asked_of, live_address, view_of
 from bots_ui.sessions import ABSOLUTE_S, IDLE_S, Sessions, build_sessions, is_same_origin

@@ -15,7 +15,7 @@ from proof_api.routes.acting import answered
 from support.builders import an_id
 
 ROW: dict[str, Any] = {
-    "id": an_id("c"),
+    "command_id": an_id("c"),
     "command": "pause-loop.v1",
     "status": "REJECTED",
     "code": "UNKNOWN_BOT",
@@ -48,10 +48,10 @@ class BusyPool:
 async def test_an_answer_is_read_with_one_connection_and_waited_for(every: int, status: str, code: int) -> None:
     pool = BusyPool(every, ROW | {"status": status})
     context: Any = SimpleNamespace(pool=pool)
-    assert ((await answered(context, ROW["id"])).status_code, pool.asked) == (code, every)
+    assert ((await answered(context, ROW["command_id"])).status_code, pool.asked) == (code, every)
 
 
 async def test_a_command_whose_answer_cannot_be_read_in_time_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "ASK_EVERY_S", 0.001)
-    assert await commands.answer_of(BusyPool(10**9, ROW), ROW["id"], within_s=0.01) is None  # type: ignore[arg-type] # all that it asks of a pool
-    assert (await answered(SimpleNamespace(pool=None), ROW["id"])).status_code == 202  # type: ignore[arg-type] # no database yet
+    assert await commands.answer_of(BusyPool(10**9, ROW), ROW["command_id"], within_s=0.01) is None  # type: ignore[arg-type] # all that it asks of a pool
+    assert (await answered(SimpleNamespace(pool=None), ROW["command_id"])).status_code == 202  # type: ignore[arg-type] # no database yet

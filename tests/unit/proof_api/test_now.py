@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
+from autonomy.documents.proofs import ProofStatus
 from autonomy.values import BotState, iso
 from proof_api.now import Ages, dressed
-from proof_api.proof import Status
 from proof_api.queries import BotFilter
 from proof_api.shelf import row_of, shown
 
@@ -19,7 +19,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LEASE_S = 15.0
 
 
-def ages(status: Status = "fresh") -> Ages:
+def ages(status: ProofStatus = "fresh") -> Ages:
     return Ages(NOON, LEASE_S, status)
 
 
@@ -38,7 +38,7 @@ def an_item(state: BotState, beat_age_s: float | None = None, **more: Any) -> di
     (15.1, "unverified", "RUNNER_RUNNING", "unknown"), (900.0, "unavailable", "RUNNER_RUNNING", "unknown"),
 ])  # fmt: skip
 def test_a_runner_is_stale_one_lease_after_its_last_beat_as_far_as_the_data_can_tell(
-    age_s: float, status: Status, state: str, basis: str
+    age_s: float, status: ProofStatus, state: str, basis: str
 ) -> None:
     (item,) = dressed([an_item(BotState.RUNNER_RUNNING, age_s)], ages(status))
     assert (item["state"], item["basis"]) == (state, basis)
@@ -62,7 +62,7 @@ def test_a_second_mark_says_that_the_runner_beside_a_backtest_is_stale(status: s
 @pytest.mark.parametrize("status", ["fresh", "stale", "unverified", "unavailable"])
 @pytest.mark.parametrize("state", list(BotState))
 @pytest.mark.parametrize("age_s", [None, 1.0, 30.0])
-def test_a_row_from_the_shelf_is_the_row_that_the_clock_dresses(state: BotState, age_s: float | None, status: Status) -> None:
+def test_a_row_from_the_shelf_is_the_row_that_the_clock_dresses(state: BotState, age_s: float | None, status: ProofStatus) -> None:
     item = an_item(state, age_s)
     (truth,) = dressed([item], ages(status))
     assert orjson.loads(orjson.dumps(shown(row_of(item), ages(status), {}))) == truth

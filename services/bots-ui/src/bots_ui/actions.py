@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from autonomy import clock
+from autonomy.client import Found, Refused, Unreachable
 from bots_ui.acting import MAX_REASON
-from bots_ui.client import Found, ProofApi, Refused, Unreachable
+from bots_ui.client import ProofApi
 from bots_ui.facts import Facts
 from bots_ui.rows import text_of
 from bots_ui.sessions import Notice, Session, Sessions

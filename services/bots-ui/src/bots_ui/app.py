@@ -71,7 +71,7 @@ def create_app(settings: UiSettings) -> FastAPI:
         finally:
             hub.stopping.set()
             await supervisor.stop()
-            await api.http.aclose()
+            await api.close()
 
     app = FastAPI(title="Bots", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.mount("/static", Immutable(directory=STATIC), name="static")

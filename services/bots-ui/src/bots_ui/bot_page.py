@@ -7,9 +7,10 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from autonomy.client import Answer, Document, Found, Refused, Unreachable, bot_path
 from bots_ui import words
 from bots_ui.charts import Equity, curve_of, equity_chart
-from bots_ui.client import Answer, Document, Found, ProofApi, Refused, Unreachable, bot_path
+from bots_ui.client import ProofApi
 from bots_ui.documents import Told, document_of, items_of, list_of, lost_words, told_part
 from bots_ui.lists import LIMIT, shown
 from bots_ui.open_page import View

@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from bots_ui.client import Answer, Document, Found, ProofApi
+from autonomy.client import Answer, Document, Found
+from bots_ui.client import ProofApi
 from bots_ui.open_page import Client, Message
 from bots_ui.words import instant_of
 

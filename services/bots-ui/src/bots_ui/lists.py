@@ -10,9 +10,10 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
+from autonomy.client import Answer, Found, Refused, Unreachable
 from autonomy.values import BOT_ID, JobStatus, JobType, Stage
 from bots_ui.acting import is_id
-from bots_ui.client import Answer, Found, ProofApi, Refused, Unreachable
+from bots_ui.client import ProofApi
 from bots_ui.documents import Told, document_of, items_of, list_of, lost_words, told
 from bots_ui.following import as_of
 from bots_ui.open_page import MAX_WATCHED, View

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
+from autonomy.client import Answer, Found
 from autonomy.reasons import Reason
 from autonomy.values import BotState, Recency, Stage
-from bots_ui.client import Answer, Found, ProofApi
+from bots_ui.client import ProofApi
 from bots_ui.documents import list_of, lost_words
 from bots_ui.facts import part
 from bots_ui.following import is_list, token_of_answer

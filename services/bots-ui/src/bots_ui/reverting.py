@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
+from autonomy.client import Document
 from autonomy.values import BOT_ID, Stage
 from bots_ui import words
 from bots_ui.acting import MAX_REASON, Unfit
-from bots_ui.client import Document
 from bots_ui.facts import part, whole
 from bots_ui.pages import CHOICES, asked_of
 from bots_ui.rows import text_of

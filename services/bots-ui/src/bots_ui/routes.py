@@ -12,11 +12,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse,
 from starlette.exceptions import HTTPException
 
 from autonomy import clock
+from autonomy.client import Found
 from autonomy.values import BOT_ID, ms_of
 from autonomy.version import VERSION
 from bots_ui import bot_page, lists, pages
 from bots_ui.acting import is_id
-from bots_ui.client import Found
 from bots_ui.frame import SEE_OTHER, render, session_of, shared_of
 from bots_ui.open_page import Message
 from bots_ui.pages import CHOICES, asked_of

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 from itsdangerous import BadSignature, TimestampSigner
 
+from autonomy.client import Found, Refused, Unreachable
 from autonomy.errors import Broken
 from autonomy.throttle import Throttle
-from bots_ui.client import Found, ProofApi, Refused, Unreachable
+from bots_ui.client import ProofApi
 
 COOKIE: Final = "autonomy_session"
 SALT: Final = "autonomy.bots-ui.session"

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from autonomy.client import Document, Refused, bot_path
 from autonomy.strategies import strategy_names
 from autonomy.values import BOT_ID
 from bots_ui.acting import ACTS, denied, is_id
-from bots_ui.client import Document, ProofApi, Refused, bot_path
+from bots_ui.client import ProofApi
 from bots_ui.documents import document_of, items_of, lost_words, told_part
 from bots_ui.lists import OPEN
 from bots_ui.pages import Context

@@ -15,12 +15,11 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
-import httpx
-
 from autonomy import clock
+from autonomy.client import Document, Found, StreamLost, Unreachable
 from autonomy.telemetry import begin_span, is_traced, root_of
 from autonomy.values import ms_of
-from bots_ui.client import ApiEvent, Document, Found, ProofApi, Unreachable, words_of
+from bots_ui.client import ApiEvent, ProofApi
 from bots_ui.documents import list_of
 from bots_ui.facts import Facts, Link, facts_of, part
 from bots_ui.following import EVERY_S, LEAST_S, look
@@ -118,8 +117,8 @@ class Hub:
             try:
                 await self._follow()
                 self._lose("the stream ended")
-            except httpx.HTTPError as loss:
-                self._lose(words_of(loss))
+            except StreamLost as loss:
+                self._lose(str(loss))
             except ValueError as fault:  # no JSON in an event
                 log.warning("the proof API's stream cannot be read: %r", fault)
                 self._lose("its stream cannot be read")

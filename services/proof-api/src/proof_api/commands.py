@@ -18,6 +18,7 @@ import orjson
 from pydantic import ValidationError
 
 from autonomy import clock
+from autonomy.documents import tables
 from autonomy.envelope import NUL, data_bytes, encode
 from autonomy.errors import BadInput
 from autonomy.events import (
@@ -231,7 +232,7 @@ async def answer_of(pool: Pool, command_id: str, within_s: float = ANSWER_WITHIN
     while True:
         with contextlib.suppress(TimeoutError):  # a busy database is no answer yet
             async with pool.connection() as connection:
-                row = await connection.fetchrow("SELECT * FROM commands WHERE id = $1", command_id, timeout=2)
+                row = await connection.fetchrow(f"{tables.COMMAND_WHOLE.select} WHERE id = $1", command_id, timeout=2)
                 if row is not None and row["status"] != "OPEN":
                     return await with_moved(connection, dict(row))
         if clock.monotonic_ms() > deadline:

@@ -5,31 +5,15 @@ Place in the flow: route → **history** → PostgreSQL (role reader). Each entr
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum, unique
 from typing import Final
 
 import asyncpg
 
+from autonomy.documents.answers import TimelineKind
 from proof_api.queries import VERSIONS, Where, decode_cursor, document, encode_cursor
 
 MAX_FINGERPRINTS: Final = 50
 """Shown per version: one per set of data that it was tested on."""
-
-
-@unique
-class Kind(StrEnum):
-    """What an entry of the timeline tells of."""
-
-    STAGE = "stage"
-    DECISION = "decision"
-    JOB = "job"
-    COMMAND = "command"
-    PROMOTION = "promotion"
-    EVOLUTION = "evolution"
-    VERSION = "version"
-    DRIFT = "drift"
-    SESSION = "session"
-    NOTE = "note"
 
 
 TIMELINE_SQL: Final = """
@@ -107,11 +91,11 @@ CROSS JOIN LATERAL (
 
 
 async def timeline(
-    connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str, limit: int, cursor: str | None, kinds: Sequence[Kind] = ()
+    connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str, limit: int, cursor: str | None, kinds: Sequence[TimelineKind] = ()
 ) -> tuple[list[dict[str, object]], str | None]:
     """A page of what happened, newest first; of some kinds only, where any are named."""
     at, key = decode_cursor(cursor, (datetime, str)) if cursor else (None, None)
-    rows = await connection.fetch(TIMELINE_SQL, bot_id, at, key, limit + 1, [kind.value for kind in kinds or Kind])
+    rows = await connection.fetch(TIMELINE_SQL, bot_id, at, key, limit + 1, [kind.value for kind in kinds or TimelineKind])
     following = encode_cursor([rows[limit - 1]["at"], rows[limit - 1]["key"]]) if len(rows) > limit else None
     items = [document({name: value for name, value in row.items() if name != "key"}) for row in rows[:limit]]
     return items, following

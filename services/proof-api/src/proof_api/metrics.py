@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final, get_args
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from autonomy.documents.proofs import ProofVerdict
 from autonomy.values import instant_of_ms
 from autonomy.version import VERSION
 from proof_api.capacity import lives
 from proof_api.now import lease_of
-from proof_api.proof import LogFacts, ReadFacts, Verdict
+from proof_api.proof import LogFacts, ReadFacts
 
 if TYPE_CHECKING:
     from proof_api.context import Context
@@ -43,7 +44,7 @@ class Collector:
         # What is off is left out, so that no alert is about it; what is not known is not ok.
         checks = {name: float(said == "ok") for name, said in judgement.checks.items() if said != "off"}
         yield labelled("autonomy_check", "1 while a check is ok", "check", checks)
-        words = {word: float(word == judgement.verdict) for word in get_args(Verdict)}
+        words = {word: float(word == judgement.verdict) for word in get_args(ProofVerdict)}
         yield labelled("autonomy_verdict", "1 for the verdict of now; all 0 while there is none", "verdict", words)
         yield from of_ticks(log, read, now_ms)
         if log.probe_age_ms is not None:

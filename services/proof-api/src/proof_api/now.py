@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from autonomy.documents.proofs import ProofStatus
 from autonomy.policy import DEFAULT
 from autonomy.values import BotState, JobStatus
-from proof_api.proof import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Ages:
 
     now: datetime
     lease_s: float
-    status: Status
+    status: ProofStatus
 
     @property
     def silent_before(self) -> datetime | None:

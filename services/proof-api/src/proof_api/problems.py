@@ -10,18 +10,16 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-MEDIA = "application/problem+json"
-SCHEMA: Final = {
-    "title": "Problem", "type": "object", "required": ["type", "title", "status", "code", "detail"],
-    "properties": {
-        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
-        "code": {"type": "string", "description": "for programs"}, "detail": {"type": "string"},
-        "field": {"type": "string", "description": "the value at fault"}, "limit": {"type": "string", "description": "what is allowed"},
-    },
-}  # fmt: skip
+from autonomy.documents.answers import BotsEvent, ProofEvent
+from autonomy.documents.problems import PROBLEM_MEDIA, ProblemDocument
+
+PARTS: Final = "#/components/schemas/"
+
 MEANINGS: Final = {
     401: "No valid operator's token", 403: "The role does not allow it, or another site asks", 404: "No such thing",
     413: "The body is too large", 415: "The body is no JSON", 422: "A value is refused: field and limit are named",
@@ -31,11 +29,16 @@ MEANINGS: Final = {
 RETRY_AFTER_S: Final = {429: "60", 503: "2"}
 
 
+def giving(document: type[BaseModel], words: str = "The document", status: int = HTTPStatus.OK) -> dict[int | str, dict[str, Any]]:
+    """A document that a route answers, for the OpenAPI document; the answer itself is built without it, which is faster."""
+    return {status: {"model": document, "description": words}}
+
+
 def declared(*codes: int) -> dict[int | str, dict[str, Any]]:
     """The problems that a route may answer, for the OpenAPI document; who is refused for want of a token may be told to wait, too."""
     codes = (*codes, 429) if 401 in codes else codes
     return {
-        code: {"description": MEANINGS[code], "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}} for code in codes
+        code: {"description": MEANINGS[code], "content": {PROBLEM_MEDIA: {"schema": {"$ref": f"{PARTS}ProblemDocument"}}}} for code in codes
     }
 
 
@@ -60,7 +63,14 @@ def problem_response(status: int, code: str, title: str, detail: str, more: Mapp
     headers = {"Retry-After": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(orjson.dumps(body | dict(more or {})), status, headers, MEDIA)
+    return Response(orjson.dumps(body | dict(more or {})), status, headers, PROBLEM_MEDIA)
+
+
+def schemas_of(*documents: type[BaseModel]) -> dict[str, Any]:
+    """Documents that OpenAPI refers to and no route has as its model, with all their parts, by name."""
+    _, schema = models_json_schema([(document, "serialization") for document in documents], ref_template=PARTS + "{model}")
+    found: dict[str, Any] = schema["$defs"]
+    return found
 
 
 _KNOWN: Final[dict[object, frozenset[str]]] = {}
@@ -93,12 +103,14 @@ def install(app: FastAPI) -> None:
     """Turn every refusal into a problem, and say in the OpenAPI document what a problem is."""
     plain = app.openapi
 
-    def with_problems() -> dict[str, Any]:
+    def with_parts() -> dict[str, Any]:
         document = plain()
-        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = SCHEMA
+        parts = document.setdefault("components", {}).setdefault("schemas", {})
+        for name, schema in schemas_of(ProblemDocument, BotsEvent, ProofEvent).items():
+            parts.setdefault(name, schema)  # what a route's model has brought already
         return document
 
-    app.openapi = with_problems  # type: ignore[method-assign] # FastAPI's own way to extend the document
+    app.openapi = with_parts  # type: ignore[method-assign] # FastAPI's own way to extend the document
 
     @app.exception_handler(Problem)
     async def on_problem(_: Request, problem: Problem) -> Response:

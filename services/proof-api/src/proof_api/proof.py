@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from autonomy.documents.proofs import AutonomyProof, JobsProof, ProofStatus, ProofVerdict, keys_of
 from autonomy.values import iso_of_ms
 from proof_api.broker_clock import MAX_SKEW_MS
 from proof_api.capacity import UNKNOWN, Capacity
 
-Verdict = Literal["TICKING", "PAUSED", "STALLED", "LATE", "DOWN"]
 Trouble = Literal["down", "refused", "locked", "cancelled"]
-Status = Literal["fresh", "stale", "unverified", "unavailable"]
 FRESH_LAG_MS: Final = 5_000
 HARD_LAG_MS: Final = 30_000
 HEAD_SEEN_MS: Final = 5_000
@@ -134,14 +133,14 @@ class Judgement:
         has_rows: whether PostgreSQL answers.
     """
 
-    status: Status
+    status: ProofStatus
     code: int
     reason: str
     checks: Mapping[str, str]
     lag_ms: float | None
     rows_age_ms: float | None
     trusted: bool
-    verdict: Verdict | None
+    verdict: ProofVerdict | None
     has_rows: bool
 
     @property
@@ -176,7 +175,7 @@ def judge(log: LogFacts, read: ReadFacts, now_ms: int) -> Judgement:
     return Judgement(status, code, reason, checks, behind.lag_ms, behind.rows_age_ms, status in {"fresh", "stale"}, verdict, postgres_ok)
 
 
-def reasons_of(log: LogFacts, read: ReadFacts, checks: Mapping[str, str], status: Status, graded: str) -> list[str]:
+def reasons_of(log: LogFacts, read: ReadFacts, checks: Mapping[str, str], status: ProofStatus, graded: str) -> list[str]:
     """All that is to be said beside an answer that is given, the most urgent first."""
     found = []
     if log.standby_halted:
@@ -246,7 +245,7 @@ def behind_of(log: LogFacts, read: ReadFacts, *, postgres_ok: bool) -> Behind:
     return Behind(lag_ms, lag_ms, f"the projection is {lag_ms / 1000:.1f} s behind{held_up}", rows_age_ms)
 
 
-def grade(log: LogFacts, read: ReadFacts, behind: Behind, checks: Mapping[str, str], *, has_rows: bool) -> tuple[Status, int, str]:
+def grade(log: LogFacts, read: ReadFacts, behind: Behind, checks: Mapping[str, str], *, has_rows: bool) -> tuple[ProofStatus, int, str]:
     """Status and HTTP code, the worst first."""
     kafka_ok = checks["kafka"] == "ok"
     if not has_rows:
@@ -321,7 +320,7 @@ def why_not_ticking(log: LogFacts, planner: str) -> str:
     return f"no pulse of a leading planner for {log.pulse_age_ms / 1000:.1f} s"
 
 
-def verdict_of(checks: Mapping[str, str], read: ReadFacts) -> Verdict:
+def verdict_of(checks: Mapping[str, str], read: ReadFacts) -> ProofVerdict:
     """One word for people and alerts."""
     match checks["planner"]:
         case "down":
@@ -359,13 +358,8 @@ def proof_of(judgement: Judgement, log: LogFacts, read: ReadFacts, now_ms: int) 
     }  # fmt: skip
 
 
-AUTONOMY_KEYS: Final = (
-    "loopEnabled", "lastTickAt", "tickIntervalSec", "lastDecisionSummary", "latestPlannerRuns", "latestEnqueuedJobs",
-    "marketNow", "pausedBy", "chainRepairs", "promotionMode",
-)  # fmt: skip
-JOBS_KEYS: Final = (
-    "running", "queued", "completedLast1h", "stuckRunningOverXmin", "stuckAfterMin", "runningWithoutHeartbeat",
-)  # fmt: skip
+AUTONOMY_KEYS: Final = keys_of(AutonomyProof)
+JOBS_KEYS: Final = keys_of(JobsProof)
 
 
 def body_of(keys: tuple[str, ...], judgement: Judgement, read: ReadFacts) -> dict[str, object]:

@@ -15,12 +15,15 @@ from uuid import UUID
 
 import asyncpg
 
+from autonomy.documents import tables
+from autonomy.documents.rows import RowForm
 from autonomy.errors import BadInput
 from autonomy.values import iso
 
 MAX_LIMIT: Final = 200
 DEFAULT_LIMIT: Final = 50
 MAX_TEXT: Final = 80
+JOBS_OF_A_BOT: Final = 20
 MAX_NUMBER: Final = 2**63 - 1
 
 
@@ -182,12 +185,7 @@ def _like(text: str) -> str:
     return text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-BOT_COLUMNS: Final = """bot_id, name, state, since, reason_code, detail, would, next_due_at, until_at, job_id, job_type,
-job_status, job_why, phase, progress, last_beat_at, runner_job_id, runner_status, runner_beat_at, blockers, promotion_to,
-promotion_blockers, promotion_gates, recommendation_id, recommendation_status, session_id, session_equity, session_pnl,
-session_trades, session_units, session_replay, last_mark_at, last_mark_day, drift, drift_at, demote, recency, evidence_until,
-evidence_at, sharpe, max_drawdown, trades, spark, because_event_id, stage, strategy, symbol, parameters, origin, version, pinned,
-pin_reason, pinned_by, pinned_until, rev"""
+BOT_COLUMNS: Final = tables.BOT_NOW.columns
 PLACE_SQL: Final = """
 SELECT j.bot_id, 1 + (SELECT count(*) FROM bot_jobs e WHERE e.status = 'QUEUED' AND e.job_class = j.job_class
        AND (e.tick, e.seq) < (j.tick, j.seq)) AS place
@@ -203,7 +201,7 @@ async def count_matching(connection: "asyncpg.Connection[asyncpg.Record]", wante
 
 async def changed_bots(connection: "asyncpg.Connection[asyncpg.Record]", after_rev: int, limit: int) -> list[dict[str, object]]:
     """Bots whose row changed after a revision, oldest change first."""
-    rows = await connection.fetch(f"SELECT {BOT_COLUMNS} FROM bot_now WHERE rev > $1 ORDER BY rev, bot_id LIMIT $2", after_rev, limit)  # noqa: S608
+    rows = await connection.fetch(f"{tables.BOT_NOW.select} WHERE rev > $1 ORDER BY rev, bot_id LIMIT $2", after_rev, limit)
     return [document(row) for row in rows]
 
 
@@ -212,7 +210,7 @@ async def newly_silent(
 ) -> list[dict[str, object]]:
     """Bots whose runner's lease ran out between two looks: no event says so, so nothing else would show it."""
     rows = await connection.fetch(
-        f"SELECT {BOT_COLUMNS} FROM bot_now WHERE state = 'RUNNER_RUNNING' AND last_beat_at >= $1 AND last_beat_at < $2 "  # noqa: S608
+        f"{tables.BOT_NOW.select} WHERE state = 'RUNNER_RUNNING' AND last_beat_at >= $1 AND last_beat_at < $2 "
         "ORDER BY last_beat_at LIMIT $3", since, before, limit,
     )  # fmt: skip
     return [document(row) for row in rows]
@@ -220,25 +218,20 @@ async def newly_silent(
 
 async def one_bot(connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str) -> dict[str, object] | None:
     """A bot with everything that stands about it."""
-    bot = await connection.fetchrow("SELECT * FROM bots WHERE id = $1", bot_id)
+    bot = await connection.fetchrow(f"{tables.BOT.select} WHERE id = $1", bot_id)
     if bot is None:
         return None
-    now = await connection.fetchrow(f"SELECT {BOT_COLUMNS} FROM bot_now WHERE bot_id = $1", bot_id)  # noqa: S608
-    decision = await connection.fetchrow("SELECT * FROM decision_spans WHERE bot_id = $1 AND to_tick IS NULL", bot_id)
-    backtest = await connection.fetchrow("SELECT * FROM bot_backtests WHERE bot_id = $1 ORDER BY created_at DESC LIMIT 1", bot_id)
-    jobs = await connection.fetch(
-        "SELECT id, job_type, status, cause, detail, attempt, attempts, created_at, queued_at, started_at, finished_at, "
-        "last_beat_at, phase, progress, process_id, bars_until FROM bot_jobs WHERE bot_id = $1 "
-        "ORDER BY created_at DESC LIMIT 20", bot_id,
-    )  # fmt: skip
-    session = await connection.fetchrow("SELECT * FROM bot_sessions WHERE bot_id = $1 ORDER BY opened_at DESC LIMIT 1", bot_id)
-    drift = await connection.fetchrow("SELECT * FROM bot_drift WHERE bot_id = $1 ORDER BY judged_at DESC LIMIT 1", bot_id)
-    promotion = await connection.fetchrow("SELECT * FROM promotions WHERE bot_id = $1 ORDER BY recommended_at DESC LIMIT 1", bot_id)
+    now = await connection.fetchrow(f"{tables.BOT_NOW.select} WHERE bot_id = $1", bot_id)
+    decision = await connection.fetchrow(f"{tables.DECISION.select} WHERE bot_id = $1 AND to_tick IS NULL", bot_id)
+    backtest, session, drift, promotion = [
+        await listing.newest_of(connection, bot_id) for listing in (BACKTESTS, SESSIONS, DRIFT, PROMOTIONS)
+    ]
+    where = Where()
+    where.add("bot_id = {}", bot_id)
+    jobs, _ = await JOBS.page(connection, where, JOBS_OF_A_BOT, None)
     return {
         "bot": document(bot), "botNow": document(now) if now else None, "decision": document(decision) if decision else None,
-        "latestBacktest": document(backtest) if backtest else None, "jobs": [document(job) for job in jobs],
-        "latestSession": document(session) if session else None, "latestDrift": document(drift) if drift else None,
-        "latestPromotion": document(promotion) if promotion else None,
+        "latestBacktest": backtest, "jobs": jobs, "latestSession": session, "latestDrift": drift, "latestPromotion": promotion,
     }  # fmt: skip
 
 
@@ -246,10 +239,8 @@ async def one_bot(connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str)
 class Listing:
     """A list paged newest first; together the columns of `order` name one row, or a page's end could fall between two."""
 
-    table: str
-    columns: str
+    form: RowForm
     order: tuple[str, ...]
-    kinds: tuple[type, ...]
 
     async def page(
         self, connection: "asyncpg.Connection[asyncpg.Record]", where: Where, limit: int, cursor: str | None
@@ -257,43 +248,35 @@ class Listing:
         """A page, newest first."""
         if cursor:
             places = ", ".join("{}" for _ in self.order)
-            where.add(f"({', '.join(self.order)}) < ({places})", *decode_cursor(cursor, self.kinds))
+            kinds = [self.form.key_of(column) for column in self.order]
+            where.add(f"({', '.join(self.order)}) < ({places})", *decode_cursor(cursor, kinds))
         where.values.append(limit + 1)
-        rows = await connection.fetch(
-            f"SELECT {self.columns} FROM {self.table} WHERE {where.sql} "  # noqa: S608 (names and conditions are ours)
-            f"ORDER BY {', '.join(f'{column} DESC' for column in self.order)} LIMIT ${len(where.values)}",
-            *where.values,
-        )
+        order = ", ".join(f"{column} DESC" for column in self.order)
+        sql = f"{self.form.select} WHERE {where.sql} ORDER BY {order} LIMIT ${len(where.values)}"
+        rows = await connection.fetch(sql, *where.values)
         page = rows[:limit]
         following = encode_cursor([page[-1][column] for column in self.order]) if len(rows) > limit else None
         return [document(row) for row in page], following
 
+    async def newest_of(self, connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str) -> dict[str, object] | None:
+        """The newest row of a bot."""
+        where = Where()
+        where.add("bot_id = {}", bot_id)
+        rows, _ = await self.page(connection, where, 1, None)
+        return rows[0] if rows else None
 
-JOBS: Final = Listing(
-    "bot_jobs",
-    "id, bot_id, job_type, job_class, status, cause, detail, tick, seq, attempt, failures, attempts, created_at, queued_at, "
-    "started_at, finished_at, last_beat_at, phase, progress, process_id, fingerprint, bars_until",
-    ("created_at", "id"), (datetime, UUID),
-)  # fmt: skip
-RUNS: Final = Listing("autonomy_planner_runs", "*", ("tick", "id"), (int, UUID))
-STAGE_EVENTS: Final = Listing("bot_stage_events", "*", ("created_at", "id"), (datetime, UUID))
-COMMANDS: Final = Listing(
-    "commands", "id, command, actor, role, reason, said_at, status, tick, code, field, limit_text, outcomes, counts, bot_id",
-    ("said_at", "id"),
-    (datetime, UUID),
-)  # fmt: skip
-DECISIONS: Final = Listing("decision_spans", "*", ("from_tick", "bot_id"), (int, str))
-BACKTESTS: Final = Listing(
-    "bot_backtests",
-    "job_id, bot_id, job_type, fingerprint, data_sha256, source_id, synthetic, bars, first_day, last_day, sharpe, oos_sharpe, "
-    "max_drawdown, cagr, trades, dsr, look_ahead_ok, summary, artifact, created_at",
-    ("created_at", "job_id"), (datetime, UUID),
-)  # fmt: skip
-QUARANTINE: Final = Listing("quarantine", "*", ("seen_at", "topic", "partition", "log_offset"), (datetime, str, int, int))
-PROMOTIONS: Final = Listing("promotions", "*", ("recommended_at", "id"), (datetime, UUID))
-EVOLUTIONS: Final = Listing("bot_evolutions", "*", ("enqueued_at", "job_id"), (datetime, UUID))
-SESSIONS: Final = Listing("bot_sessions", "*", ("opened_at", "id"), (datetime, UUID))
-TRADES: Final = Listing("bot_trades", "*", ("at", "order_id"), (datetime, UUID))
-EQUITY: Final = Listing("bot_equity", "*", ("at", "session_id", "bar"), (datetime, UUID, int))
-DRIFT: Final = Listing("bot_drift", "*", ("judged_at", "job_id"), (datetime, UUID))
-VERSIONS: Final = Listing("bot_versions", "*", ("version", "bot_id"), (int, str))
+
+JOBS: Final = Listing(tables.JOB, ("created_at", "id"))
+RUNS: Final = Listing(tables.RUN, ("tick", "id"))
+STAGE_EVENTS: Final = Listing(tables.STAGE_EVENT, ("created_at", "id"))
+COMMANDS: Final = Listing(tables.COMMAND, ("said_at", "id"))
+DECISIONS: Final = Listing(tables.DECISION, ("from_tick", "bot_id"))
+BACKTESTS: Final = Listing(tables.BACKTEST, ("created_at", "job_id"))
+QUARANTINE: Final = Listing(tables.QUARANTINED, ("seen_at", "topic", "partition", "log_offset"))
+PROMOTIONS: Final = Listing(tables.PROMOTION, ("recommended_at", "id"))
+EVOLUTIONS: Final = Listing(tables.EVOLUTION, ("enqueued_at", "job_id"))
+SESSIONS: Final = Listing(tables.SESSION, ("opened_at", "id"))
+TRADES: Final = Listing(tables.TRADE, ("at", "order_id"))
+EQUITY: Final = Listing(tables.EQUITY, ("at", "session_id", "bar"))
+DRIFT: Final = Listing(tables.DRIFT, ("judged_at", "job_id"))
+VERSIONS: Final = Listing(tables.VERSION, ("version", "bot_id"))

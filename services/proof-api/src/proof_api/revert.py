@@ -10,22 +10,21 @@ from typing import Final
 
 import asyncpg
 
+from autonomy.documents import tables
 from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
 from autonomy.revert_plan import RevertPlan, Standing, revert_plan
 from autonomy.values import Stage
 from proof_api.queries import BotFilter, document
 
 FLEET_SQL: Final = "SELECT id, stage, stage_version, pinned, strategy, symbol FROM bots WHERE retired_at IS NULL"
-PINNED_SQL: Final = "SELECT id AS bot_id, stage, pinned_by, pin_reason, pinned_until FROM bots WHERE id = ANY($1::text[]) ORDER BY id"
+PINNED_SQL: Final = f"{tables.PINNED.select} WHERE id = ANY($1::text[]) ORDER BY id"
 JOBS_SQL: Final = """
 SELECT job_type, status, count(*) AS n FROM bot_jobs
 WHERE status IN ('QUEUED', 'RUNNING') AND bot_id = ANY($1::text[]) GROUP BY 1, 2 ORDER BY 1, 2
 """
-SESSIONS_SQL: Final = """
-SELECT id AS session_id, bot_id, units, equity, pnl, last_day, replay FROM bot_sessions
-WHERE state = 'OPEN' AND bot_id = ANY($1::text[]) ORDER BY bot_id
-"""
-PAUSES_SQL: Final = "SELECT scope, target, actor, since FROM autonomy_loop ORDER BY scope, target"
+SESSIONS_SQL: Final = f"{tables.POSITION.select} WHERE state = 'OPEN' AND bot_id = ANY($1::text[]) ORDER BY bot_id"
+PAUSES_SQL: Final = f"{tables.PAUSE.select} ORDER BY scope, target"
+MOVED_SQL: Final = f"{tables.MOVED.select} WHERE command_id = $1 ORDER BY bot_id"
 NAMED: Final = 1_000
 """Bots and sessions that an answer names; counts and hash are always over all."""
 
@@ -96,13 +95,9 @@ async def with_moved(connection: "asyncpg.Connection[asyncpg.Record]", command: 
     if command["command"] != RevertToLab.wire or command["status"] != "ACCEPTED":
         return command
     stayed = command["outcomes"] if isinstance(command["outcomes"], list) else []
-    return command | {"outcomes": [*await moved_by(connection, str(command["id"])), *stayed]}
+    return command | {"outcomes": [*await moved_by(connection, str(command["command_id"])), *stayed]}
 
 
 async def moved_by(connection: "asyncpg.Connection[asyncpg.Record]", command_id: str) -> list[dict[str, object]]:
     """The bots that a revert moved, by bot id."""
-    rows = await connection.fetch(
-        "SELECT bot_id, 'REVERTED' AS outcome, from_stage, to_stage, reason_code, id AS event_id FROM bot_stage_events "
-        "WHERE command_id = $1 ORDER BY bot_id", command_id, timeout=2,
-    )  # fmt: skip
-    return [document(row) for row in rows]
+    return [document(row) | {"outcome": "REVERTED"} for row in await connection.fetch(MOVED_SQL, command_id, timeout=2)]

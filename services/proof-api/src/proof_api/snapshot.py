@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from autonomy import clock
+from autonomy.documents import tables
 from autonomy.events import Head
 from autonomy.policy import DEFAULT
 from autonomy.postgres import ENDED, NOT_READY, Waits, connect, who_waits, words_of
@@ -25,7 +26,7 @@ from proof_api.capacity import capacity_of
 from proof_api.now import lease_of
 from proof_api.pool import asked_beside, trouble_of
 from proof_api.proof import FRESH_LAG_MS, ReadFacts, Trouble
-from proof_api.queries import word_of
+from proof_api.queries import document, word_of
 
 log = logging.getLogger(__name__)
 AT_LEAST_EVERY_S = 0.5
@@ -44,7 +45,7 @@ HEAD_SQL = "SELECT * FROM projection_head"
 PROBE_SQL = "SELECT max(appended_at) FROM pulses WHERE source = 'probe' AND appended_at <= $1::timestamptz + interval '5 seconds'"
 STUCK_SQL = "SELECT problem FROM pulses WHERE source = 'projection'"
 RUNS_SQL = "SELECT * FROM autonomy_planner_runs ORDER BY tick DESC LIMIT $1"
-JOBS_SQL = "SELECT id, bot_id, job_type, status, created_at FROM bot_jobs ORDER BY created_at DESC, seq DESC LIMIT $1"
+JOBS_SQL = f"{tables.JOB_TOLD.select} ORDER BY created_at DESC, seq DESC LIMIT $1"
 LIVE_SQL = """
 SELECT id, bot_id, job_type, status, started_at, last_beat_at, job_class FROM bot_jobs
 WHERE status IN ('QUEUED', 'RUNNING')
@@ -53,8 +54,8 @@ DONE_SQL = """
 SELECT job_type, count(*) AS n FROM bot_jobs WHERE status = 'SUCCEEDED' AND finished_at > $1::timestamptz - interval '1 hour' GROUP BY 1
 """
 POLICY_SQL = "SELECT document FROM autonomy_policy ORDER BY tick DESC LIMIT 1"
-LOOP_SQL = "SELECT * FROM autonomy_loop ORDER BY scope, target"
-REPAIRS_SQL = "SELECT at_tick, tick, actor, reason FROM chain_repairs ORDER BY at_tick"
+LOOP_SQL = f"{tables.PAUSE.select} ORDER BY scope, target"
+REPAIRS_SQL = f"{tables.REPAIR.select} ORDER BY at_tick"
 COUNTS_SQL = """
 SELECT CASE WHEN state = 'RUNNER_RUNNING' AND last_beat_at < $1 THEN 'RUNNER_STALE' ELSE state END AS state, stage, reason_code,
        recency, recommendation_id IS NOT NULL AS recommended, count(*) AS n FROM bot_now GROUP BY 1, 2, 3, 4, 5
@@ -233,31 +234,29 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         policy = await connection.fetchval(POLICY_SQL)
         loop = await connection.fetch(LOOP_SQL)
         repairs = await connection.fetch(REPAIRS_SQL)
-        document = policy or DEFAULT.model_dump(mode="json")
-        counts = await connection.fetch(COUNTS_SQL, silence_of(probe, document, now))
+        in_force = policy or DEFAULT.model_dump(mode="json")
+        counts = await connection.fetch(COUNTS_SQL, silence_of(probe, in_force, now))
         runners = await connection.fetch(RUNNERS_SQL, now)
     pauses = [dict(row) for row in loop]
     fleet_pause = next((row for row in pauses if row["scope"] == "fleet"), None)
     last = dict(runs[0]) if runs else None
     body = {
-        **decision_body(last, document, runs, jobs),
-        **jobs_body(live, done, document, stuck_minutes, now),
+        **decision_body(last, in_force, runs, jobs),
+        **jobs_body(live, done, in_force, stuck_minutes, now),
         "loopEnabled": fleet_pause is None,
-        "pausedBy": [_pause(row) for row in pauses],
-        "chainRepairs": [
-            {"atTick": row["at_tick"], "tick": row["tick"], "actor": row["actor"], "reason": row["reason"]} for row in repairs
-        ],
+        "pausedBy": [document(row) for row in pauses],
+        "chainRepairs": [document(row) for row in repairs],
     }  # fmt: skip
     read = ReadFacts(
         applied_tick=head["tick"] if head else 0, applied_hash=head["hash"] if head and head["tick"] else "",
         applied_offset=head["log_offset"] if head else -1, last_tick_ms=ms_of(last["started_at"]) if last else None,
-        tick_interval_s=float(document["tick_interval_s"]), loop_enabled=fleet_pause is None,
-        paused_by=_pause(fleet_pause) if fleet_pause else None, stuck=stuck or "", body=body,
-        capacity=capacity_of([dict(row) for row in runners], last, None if probe is None else min(probe, now), lease_of(document)),
+        tick_interval_s=float(in_force["tick_interval_s"]), loop_enabled=fleet_pause is None,
+        paused_by=document(fleet_pause) if fleet_pause else None, stuck=stuck or "", body=body,
+        capacity=capacity_of([dict(row) for row in runners], last, None if probe is None else min(probe, now), lease_of(in_force)),
     )  # fmt: skip
     return Picture(
         mono_ms=clock.monotonic_ms(), rev=head["rev"] if head else 0, read=read, counts=count_bots(counts),
-        runners=tuple(dict(row) for row in runners), policy=document, last_run=last,
+        runners=tuple(dict(row) for row in runners), policy=in_force, last_run=last,
         counted={name: head[name] for name in COUNTED} if head else {}, probe_appended_ms=ms_of(probe) if probe else None,
     )  # fmt: skip
 
@@ -267,14 +266,6 @@ def silence_of(probe: datetime | None, policy: Mapping[str, object], now: dateti
     if probe is None or ms_of(now) - ms_of(probe) > FRESH_LAG_MS:
         return datetime.fromtimestamp(0, UTC)
     return now - timedelta(seconds=lease_of(policy))
-
-
-def _pause(row: Mapping[str, object]) -> dict[str, object]:
-    since = row["since"]
-    return {
-        "scope": row["scope"], "target": row["target"], "actor": row["actor"], "reason": row["reason"],
-        "since": iso(since) if isinstance(since, datetime) else None,
-    }  # fmt: skip
 
 
 def decision_body(
@@ -290,14 +281,8 @@ def decision_body(
         "promotionMode": policy["promotion_mode"],
         "marketNow": _market_now(last["market_now"], policy) if last else None,
         "lastDecisionSummary": summary_of(last),
-        "latestPlannerRuns": [run_document(dict(row)) for row in runs],
-        "latestEnqueuedJobs": [
-            {
-                "jobId": row["id"], "botId": row["bot_id"], "type": row["job_type"], "status": row["status"],
-                "createdAt": _iso(row["created_at"]),
-            }
-            for row in jobs
-        ],
+        "latestPlannerRuns": [document(tables.RUN_TOLD.part_of(dict(row))) for row in runs],
+        "latestEnqueuedJobs": [document(row) for row in jobs],
     }  # fmt: skip
 
 
@@ -306,7 +291,7 @@ def summary_of(last: Mapping[str, object] | None) -> dict[str, object]:
     if last is None:
         zero = {"reason": "NO_TICK_YET", "counts": {}, "blockersTop": []}
         return {
-            "botsEvaluated": 0, "jobsEnqueued": 0, "blocked": 0, "reasonsTop": [], "reasonCounts": {},
+            "tick": None, "botsEvaluated": 0, "jobsEnqueued": 0, "blocked": 0, "reasonsTop": [], "reasonCounts": {}, "blockersTop": [],
             "zeroJobs": zero,
         }  # fmt: skip
     reasons: Mapping[str, int] = last["reason_counts"]  # type: ignore[assignment] # a jsonb object
@@ -320,16 +305,6 @@ def summary_of(last: Mapping[str, object] | None) -> dict[str, object]:
         "reasonsTop": [{"reasonCode": code, "count": count} for code, count in top],
         "reasonCounts": dict(top), "blockersTop": blockers_top,
         "zeroJobs": None if zero_jobs is None else {"reason": zero_jobs, "counts": dict(top), "blockersTop": blockers_top},
-    }  # fmt: skip
-
-
-def run_document(row: Mapping[str, object]) -> dict[str, object]:
-    """A planner run in a list."""
-    return {
-        "id": row["id"], "tick": row["tick"], "cause": row["cause"], "startedAt": _iso(row["started_at"]),
-        "finishedAt": _iso(row["finished_at"]), "botsEvaluated": row["bots_evaluated"],
-        "jobsEnqueued": row["jobs_enqueued"], "blocked": row["blocked"], "errors": row["errors"],
-        "zeroJobsReason": row["zero_jobs_reason"], "reasonCounts": row["reason_counts"], "hash": row["hash"],
     }  # fmt: skip
 
 

@@ -4,12 +4,13 @@ Place in the flow: marks and fills of runners, closed by ticks â†’ **tables** â†
 after its session had closed is in none of them.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from autonomy.read_model.columns import ID, INSTANT, METADATA, column
+from autonomy.values import Drift
 
 SESSIONS: Final = Table(
     "bot_sessions", METADATA,
@@ -17,7 +18,7 @@ SESSIONS: Final = Table(
     column("bot_id", Text(), "which bot trades", null=False),
     column("job_id", ID, "job that carries it, or carried it last", null=False),
     column("fingerprint", Text(), "of the version that trades", null=False),
-    column("state", Text(), "OPEN or CLOSED", null=False),
+    column("state", Text(), "OPEN or CLOSED", null=False, holds=Literal["OPEN", "CLOSED"]),
     column("from_day", Text(), "bars of later days are traded", null=False),
     column("opened_at", INSTANT, "tick time of its first order", null=False),
     column("opened_tick", BigInteger(), "tick of its first order", null=False),
@@ -50,8 +51,8 @@ TRADES: Final = Table(
     column("session_id", ID, "in which session", null=False),
     column("day", Text(), "of the bar", null=False),
     column("bar", Integer(), "0-based number of the bar", null=False),
-    column("kind", Text(), "ENTRY, EXIT, or FLATTEN when the session closed", null=False),
-    column("side", Text(), "BUY or SELL", null=False),
+    column("kind", Text(), "ENTRY, EXIT, or FLATTEN when the session closed", null=False, holds=Literal["ENTRY", "EXIT", "FLATTEN"]),
+    column("side", Text(), "BUY or SELL", null=False, holds=Literal["BUY", "SELL"]),
     column("units", Float(), "positive", null=False),
     column("price", Float(), "USD, with slippage", null=False),
     column("fee", Float(), "USD", null=False),
@@ -88,8 +89,8 @@ DRIFT: Final = Table(
     column("job_id", ID, "job that ran the window again", key=True),
     column("bot_id", Text(), "which bot", null=False),
     column("session_id", ID, "which session", null=False),
-    column("verdict", Text(), "CONSISTENT, MINOR, MAJOR or INCONCLUSIVE", null=False),
-    column("findings", JSONB(), "each comparison out of its limit, or what there was too little of", null=False),
+    column("verdict", Text(), "CONSISTENT, MINOR, MAJOR or INCONCLUSIVE", null=False, holds=Drift),
+    column("findings", JSONB(), "each comparison out of its limit, or what there was too little of", null=False, holds=list[str]),
     column("demote", Boolean(), "taking the bot back to LAB is recommended", null=False),
     column("tick", BigInteger(), "tick that judged it", null=False),
     column("judged_at", INSTANT, "tick time", null=False),

@@ -3,21 +3,24 @@
 Place in the flow: job events, beats and results → **tables** → the proofs and each bot's page.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
+from autonomy.events import Contender, JobEnqueued, ResearchSummary, StrategyCode
 from autonomy.read_model.columns import ID, INSTANT, METADATA, column
+from autonomy.read_model.parts import BarsOffered, LeftAttempt, Result, SearchedFor, SearchStop, SearchVerdict
+from autonomy.values import Cause, JobClass, JobStatus, JobType
 
 BOT_JOBS: Final = Table(
     "bot_jobs", METADATA,
     column("id", ID, "job id: uuid5 of (tick, try, seq)", key=True),
     column("bot_id", Text(), "whose job", null=False),
-    column("job_type", Text(), "BACKTEST_BASELINE, BACKTEST_REFRESH, EVOLVE or RUNNER_START", null=False),
-    column("job_class", Text(), "research or runner; a bot has at most one live job of each", null=False),
-    column("status", Text(), "QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED", null=False),
-    column("cause", Text(), "why it left its last state; null on success"),
+    column("job_type", Text(), "BACKTEST_BASELINE, BACKTEST_REFRESH, EVOLVE or RUNNER_START", null=False, holds=JobType),
+    column("job_class", Text(), "research or runner; a bot has at most one live job of each", null=False, holds=JobClass),
+    column("status", Text(), "QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED", null=False, holds=JobStatus),
+    column("cause", Text(), "why it left its last state; null on success", holds=Cause),
     column("detail", Text(), "what the runner said of a failure"),
     column("tick", BigInteger(), "tick that enqueued it", null=False),
     column("seq", Integer(), "place in its tick; (tick, seq) is the order of the queue", null=False),
@@ -36,9 +39,11 @@ BOT_JOBS: Final = Table(
     column("progress", Float(), "0 to 1, as the runner reported it"),
     column("fingerprint", Text(), "what its evidence is bound to", null=False),
     column("bars_until", Text(), "last day of bars it may read", null=False),
-    column("spec", JSON(), "the whole order, as enqueued", null=False),
-    column("result", JSONB(), "figures of the result (of a backtest the whole summary is in bot_backtests); null without one"),
-    column("attempts", JSONB(), "earlier attempts, each with process, times, cause and the event that ended it", null=False),
+    column("spec", JSON(), "the whole order, as enqueued", null=False, holds=JobEnqueued),
+    column("result", JSONB(), "figures of the result (of a backtest the whole summary is in bot_backtests); null without one",
+           holds=Result),
+    column("attempts", JSONB(), "earlier attempts, each with process, times, cause and the event that ended it", null=False,
+           holds=list[LeftAttempt]),
     column("event_id", ID, "record that ordered it"),
     column("started_event_id", ID, "claim that won the current or last attempt"),
     column("ended_event_id", ID, "event that ended it"),
@@ -53,7 +58,7 @@ BOT_BACKTESTS: Final = Table(
     "bot_backtests", METADATA,
     column("job_id", ID, "the job that found it", key=True),
     column("bot_id", Text(), "about which bot", null=False),
-    column("job_type", Text(), "baseline or refresh", null=False),
+    column("job_type", Text(), "baseline or refresh", null=False, holds=Literal[JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH]),
     column("fingerprint", Text(), "strategy code, parameters, data, engine, costs", null=False),
     column("data_sha256", Text(), "of the bars that were read", null=False),
     column("source_id", Text(), "where the bars come from", null=False),
@@ -68,7 +73,7 @@ BOT_BACKTESTS: Final = Table(
     column("trades", Integer(), "closed trades", null=False),
     column("dsr", Float(), "deflated Sharpe ratio, probability"),
     column("look_ahead_ok", Boolean(), "decisions are equal when the future is cut off", null=False),
-    column("summary", JSON(), "the whole summary", null=False),
+    column("summary", JSON(), "the whole summary", null=False, holds=ResearchSummary),
     column("artifact", Text(), "content address of the whole report"),
     column("created_at", INSTANT, "append time of the result", null=False),
     Index("bot_backtests_by_bot", "bot_id", "created_at"),
@@ -86,9 +91,9 @@ BOT_RUNNERS: Final = Table(
     column("held", Integer(), "jobs it held at its last beat", null=False),
     column("stopping", Boolean(), "it said goodbye", null=False),
     column("engine_version", Text(), "of its engine", null=False),
-    column("symbols", JSONB(), "symbols with bars, first, last, source", null=False),
-    column("strategies", JSONB(), "strategies with code hash", null=False),
-    column("unmatched", JSONB(), "claims that beat before their start was read, with the time", null=False),
+    column("symbols", JSONB(), "symbols with bars, first, last, source", null=False, holds=list[BarsOffered]),
+    column("strategies", JSONB(), "strategies with code hash", null=False, holds=list[StrategyCode]),
+    column("unmatched", JSONB(), "claims that beat before their start was read, with the time", null=False, holds=dict[str, str]),
     comment="Job-runner processes and what they announced",
 )  # fmt: skip
 
@@ -96,21 +101,21 @@ EVOLUTIONS: Final = Table(
     "bot_evolutions", METADATA,
     column("job_id", ID, "the search", key=True),
     column("bot_id", Text(), "for which bot", null=False),
-    column("why", Text(), "WEAK, or AT_THE_DOOR of a promotion", null=False),
+    column("why", Text(), "WEAK, or AT_THE_DOOR of a promotion", null=False, holds=SearchedFor),
     column("seed", BigInteger(), "the same seed on the same bars gives the same trials", null=False),
     column("prior_trials", BigInteger(), "evaluations counted for the bot before", null=False),
     column("enqueued_at", INSTANT, "tick time of its order", null=False),
     column("finished_at", INSTANT, "append time of its end"),
     column("evaluations", BigInteger(), "evaluations made"),
     column("generations", Integer(), "generations made"),
-    column("stop_reason", Text(), "GENERATIONS_DONE, EVALUATIONS_SPENT or TIME_SPENT"),
-    column("champion", JSONB(), "the bot's own parameters on the hold-out"),
-    column("challenger", JSONB(), "the best found; null when it is the champion"),
+    column("stop_reason", Text(), "GENERATIONS_DONE, EVALUATIONS_SPENT or TIME_SPENT", holds=SearchStop),
+    column("champion", JSONB(), "the bot's own parameters on the hold-out", holds=Contender),
+    column("challenger", JSONB(), "the best found; null when it is the champion", holds=Contender),
     column("dsr", Float(), "deflated Sharpe ratio of the challenger, every evaluation counted"),
     column("pbo", Float(), "probability of backtest overfitting"),
-    column("verdict", Text(), "WINS or LOSES; FAILED or CANCELLED without a result; null before"),
+    column("verdict", Text(), "WINS or LOSES; FAILED or CANCELLED without a result; null before", holds=SearchVerdict),
     column("applied", Boolean(), "the challenger became the bot's next version"),
-    column("findings", JSONB(), "what the challenger lacks", null=False),
+    column("findings", JSONB(), "what the challenger lacks", null=False, holds=list[str]),
     column("judged_at", INSTANT, "tick time of the verdict"),
     column("trials_sha256", Text(), "over the sequence of all trials"),
     column("artifact", Text(), "content address of the whole report"),

@@ -1,7 +1,6 @@
 """Commands, and who is asking."""
 
 import contextlib
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -12,13 +11,15 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 from pydantic import WithJsonSchema
 
+from autonomy.documents import tables
+from autonomy.documents.commands import CommandAnswered, CommandFound, CommandOpen, Operator
 from autonomy.http_server import MAX_BODY_BYTES
 from autonomy.postgres import GONE
 from proof_api.command_schema import request_body
 from proof_api.commands import KINDS, answer_of, check_role
 from proof_api.context import CanRead, Connected, Context, InContext, stranger
 from proof_api.gate import let_go
-from proof_api.problems import Problem, declared
+from proof_api.problems import Problem, declared, giving
 from proof_api.queries import document as camel
 from proof_api.revert import with_moved
 from proof_api.routes.reading import answer
@@ -104,7 +105,7 @@ def depth_of(value: object) -> int:
     return depth
 
 
-@router.get("/api/whoami", tags=["commands"], summary="The operator of a credential", responses=declared(401, 422))
+@router.get("/api/whoami", tags=["commands"], summary="The operator of a credential", responses=giving(Operator) | declared(401, 422, 503))
 async def whoami(request: Request, context: InContext, authorization: Authorization = None) -> Response:
     """Name and role, or 401."""
     operator = context.operators.of_header(authorization)
@@ -116,7 +117,8 @@ async def whoami(request: Request, context: InContext, authorization: Authorizat
 @router.post(
     "/api/commands", tags=["commands"], summary="Say a command; waits up to 5 s for the planner's answer",
     responses={
-        202: {"description": "In the log, not answered yet"}, 409: {"description": "Rejected by the planner: code, field, limitText"},
+        **giving(CommandAnswered, "Accepted by the planner"), **giving(CommandOpen, "In the log, not answered yet", 202),
+        **giving(CommandAnswered, "Rejected by the planner: code, field, limitText", 409),
         **declared(401, 403, 413, 415, 422, 503, 504),
     },
     openapi_extra={"requestBody": request_body(KINDS.values())},
@@ -161,22 +163,18 @@ async def answered(context: Context, command_id: str) -> Response:
     if found is None:
         return Response(orjson.dumps({"commandId": command_id, "status": "OPEN"}), HTTPStatus.ACCEPTED, media_type=JSON)
     code = HTTPStatus.OK if found["status"] == "ACCEPTED" else HTTPStatus.CONFLICT
-    return Response(orjson.dumps(shown_of(found)), code, media_type=JSON)
-
-
-def shown_of(found: Mapping[str, object]) -> dict[str, object]:
-    """A command and its answer."""
-    shown = camel(found)
-    shown["commandId"] = shown.pop("id")
-    return shown
+    return Response(orjson.dumps(camel(found)), code, media_type=JSON)
 
 
 @router.get(
-    "/api/commands/{command_id}", tags=["commands"], summary="One command and what became of it", responses=declared(401, 404, 422, 503)
+    "/api/commands/{command_id}",
+    tags=["commands"],
+    summary="One command and what became of it",
+    responses=giving(CommandFound) | declared(401, 404, 422, 503),
 )
 async def one_command(context: InContext, _: CanRead, connection: Connected, command_id: UUID) -> Response:
     """Also while it is open; of a revert with the outcome of every bot."""
-    found = await connection.fetchrow("SELECT * FROM commands WHERE id = $1", str(command_id))
+    found = await connection.fetchrow(f"{tables.COMMAND_WHOLE.select} WHERE id = $1", str(command_id))
     if found is None:
         raise Problem(404, "UNKNOWN_COMMAND", "No such command", f"{command_id} was never said, or has not been read yet")
-    return answer(context, shown_of(await with_moved(connection, dict(found))))
+    return answer(context, camel(await with_moved(connection, dict(found))))

@@ -1,6 +1,5 @@
 """A bot's career: promotions, gates, revert plans, searches, versions, paper sessions, and all of it in one timeline."""
 
-from enum import StrEnum, unique
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -8,12 +7,27 @@ from fastapi.responses import Response
 from pydantic import ValidationError
 
 from autonomy.chain import GENESIS_HASH
+from autonomy.documents import tables
+from autonomy.documents.answers import (
+    DriftPage,
+    EquityPage,
+    EvolutionPage,
+    Gates,
+    PromotionPage,
+    SessionPage,
+    TimelineKind,
+    TimelinePage,
+    TradePage,
+    VersionPage,
+)
+from autonomy.documents.commands import RevertPlanned
 from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
+from autonomy.read_model.parts import PromotionStatus
 from autonomy.reasons import Reason
 from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, BotState, Recency, Stage, derived_id
 from proof_api import history, queries
 from proof_api.context import CanRead, Connected, InContext
-from proof_api.problems import Problem, declared, known_parameters
+from proof_api.problems import Problem, declared, giving, known_parameters
 from proof_api.queries import BotFilter, Listing, Where, document
 from proof_api.revert import dry_run, shown_by
 from proof_api.routes.reading import Cursor, KnownBot, Limit, answer, page, words_of
@@ -23,18 +37,12 @@ UNKNOWN = declared(404)
 BEYOND_LAB = tuple(stage for stage in Stage if stage is not Stage.LAB)
 
 
-@unique
-class PromotionStatus(StrEnum):
-    """What became of a recommendation."""
-
-    OPEN = "OPEN"
-    REQUESTED = "REQUESTED"
-    APPLIED = "APPLIED"
-    REJECTED = "REJECTED"
-    WITHDRAWN = "WITHDRAWN"
-
-
-@router.get("/api/promotions", tags=["bots"], summary="Recommendations with their evidence and outcome, newest first")
+@router.get(
+    "/api/promotions",
+    tags=["bots"],
+    summary="Recommendations with their evidence and outcome, newest first",
+    responses=giving(PromotionPage),
+)
 async def promotions(
     request: Request, context: InContext, _: CanRead, connection: Connected,
     status: Annotated[list[PromotionStatus] | None, Query(max_length=5)] = None,
@@ -49,7 +57,9 @@ async def promotions(
     return page(context, request, *await queries.PROMOTIONS.page(connection, where, limit, cursor))
 
 
-@router.get("/api/revert/plan", tags=["commands"], summary="What a revert to LAB would do; changes nothing")
+@router.get(
+    "/api/revert/plan", tags=["commands"], summary="What a revert to LAB would do; changes nothing", responses=giving(RevertPlanned)
+)
 async def revert_plan(  # noqa: PLR0913 (one argument per filter)
     context: InContext, _: CanRead, connection: Connected,
     stage: Annotated[list[Stage] | None, Query(max_length=5)] = None,
@@ -100,14 +110,14 @@ async def revert_plan(  # noqa: PLR0913 (one argument per filter)
     return answer(context, await dry_run(connection, wanted, of_nobody=filtered and not bots))
 
 
-@router.get("/api/bots/{bot_id}/gates", tags=["bots"], summary="Every promotion gate, and what blocks scheduling", responses=UNKNOWN)
+@router.get(
+    "/api/bots/{bot_id}/gates", tags=["bots"], summary="Every promotion gate, and what blocks scheduling", responses=giving(Gates) | UNKNOWN
+)
 async def gates(context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot) -> Response:
     """The whole tree as recorded in decisions, in its fixed order; never recomputed."""
     rows = await connection.fetch("SELECT * FROM bot_gates WHERE bot_id = $1 ORDER BY place", bot_id)
     blockers = await connection.fetch("SELECT * FROM bot_blockers WHERE bot_id = $1", bot_id)
-    decision = await connection.fetchrow(
-        "SELECT from_tick, reason_code, job_type, event_id FROM decision_spans WHERE bot_id = $1 AND to_tick IS NULL", bot_id
-    )
+    decision = await connection.fetchrow(f"{tables.DECISION_TOLD.select} WHERE bot_id = $1 AND to_tick IS NULL", bot_id)
     first = document(rows[0]) if rows else {}
     return answer(context, {
         "items": [document(row) for row in rows], "blockers": [document(row) for row in blockers],
@@ -116,17 +126,27 @@ async def gates(context: InContext, _: CanRead, connection: Connected, bot_id: K
     })  # fmt: skip
 
 
-@router.get("/api/bots/{bot_id}/timeline", tags=["bots"], summary="Everything that happened to a bot, newest first", responses=UNKNOWN)
+@router.get(
+    "/api/bots/{bot_id}/timeline",
+    tags=["bots"],
+    summary="Everything that happened to a bot, newest first",
+    responses=giving(TimelinePage) | UNKNOWN,
+)
 async def timeline(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot,
-    kind: Annotated[list[history.Kind] | None, Query(max_length=len(history.Kind), description="of these kinds only")] = None,
+    kind: Annotated[list[TimelineKind] | None, Query(max_length=len(TimelineKind), description="of these kinds only")] = None,
     limit: Limit = 50, cursor: Cursor = None,
 ) -> Response:  # fmt: skip
     """Stages, decisions, jobs with their attempts, commands, promotions, searches, versions, drift, sessions, notes; with actors."""
     return page(context, request, *await history.timeline(connection, bot_id, limit, cursor, kind or ()))
 
 
-@router.get("/api/bots/{bot_id}/versions", tags=["bots"], summary="Versions with their fingerprints and evidence", responses=UNKNOWN)
+@router.get(
+    "/api/bots/{bot_id}/versions",
+    tags=["bots"],
+    summary="Versions with their fingerprints and evidence",
+    responses=giving(VersionPage) | UNKNOWN,
+)
 async def versions(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
@@ -144,7 +164,12 @@ async def _of_bot(listing: Listing, connection: Connected, bot_id: str, session:
     return await listing.page(connection, where, limit, cursor)
 
 
-@router.get("/api/bots/{bot_id}/evolutions", tags=["bots"], summary="Searches and their challengers, newest first", responses=UNKNOWN)
+@router.get(
+    "/api/bots/{bot_id}/evolutions",
+    tags=["bots"],
+    summary="Searches and their challengers, newest first",
+    responses=giving(EvolutionPage) | UNKNOWN,
+)
 async def evolutions(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
@@ -152,7 +177,12 @@ async def evolutions(
     return page(context, request, *await _of_bot(queries.EVOLUTIONS, connection, bot_id, None, limit, cursor))
 
 
-@router.get("/api/bots/{bot_id}/drift", tags=["bots"], summary="Judgements of its paper sessions, newest first", responses=UNKNOWN)
+@router.get(
+    "/api/bots/{bot_id}/drift",
+    tags=["bots"],
+    summary="Judgements of its paper sessions, newest first",
+    responses=giving(DriftPage) | UNKNOWN,
+)
 async def drift(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
@@ -160,7 +190,7 @@ async def drift(
     return page(context, request, *await _of_bot(queries.DRIFT, connection, bot_id, None, limit, cursor))
 
 
-@router.get("/api/bots/{bot_id}/sessions", tags=["bots"], summary="Paper sessions, newest first", responses=UNKNOWN)
+@router.get("/api/bots/{bot_id}/sessions", tags=["bots"], summary="Paper sessions, newest first", responses=giving(SessionPage) | UNKNOWN)
 async def sessions(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
@@ -171,7 +201,7 @@ async def sessions(
 Session = Annotated[str | None, Query(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="of this session only")]
 
 
-@router.get("/api/bots/{bot_id}/trades", tags=["bots"], summary="Paper fills, newest first", responses=UNKNOWN)
+@router.get("/api/bots/{bot_id}/trades", tags=["bots"], summary="Paper fills, newest first", responses=giving(TradePage) | UNKNOWN)
 async def trades(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, session: Session = None,
     limit: Limit = 50, cursor: Cursor = None,
@@ -180,7 +210,12 @@ async def trades(
     return page(context, request, *await _of_bot(queries.TRADES, connection, bot_id, session, limit, cursor))
 
 
-@router.get("/api/bots/{bot_id}/equity", tags=["bots"], summary="The paper account after each bar, newest first", responses=UNKNOWN)
+@router.get(
+    "/api/bots/{bot_id}/equity",
+    tags=["bots"],
+    summary="The paper account after each bar, newest first",
+    responses=giving(EquityPage) | UNKNOWN,
+)
 async def equity(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, session: Session = None,
     limit: Limit = 200, cursor: Cursor = None,

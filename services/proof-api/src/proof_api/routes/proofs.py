@@ -5,21 +5,28 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response
+from pydantic import BaseModel
 
 from autonomy import clock
+from autonomy.documents.proofs import Alive, AutonomyProof, JobsProof, Ready
 from autonomy.values import iso_of_ms
 from autonomy.version import VERSION
 from proof_api.context import CanRead, Context, InContext
 from proof_api.metrics import render
-from proof_api.problems import declared
+from proof_api.problems import declared, giving
 from proof_api.proof import AS_WANTED, AUTONOMY_KEYS, JOBS_KEYS, RETRY_AFTER_S, body_of, proof_of
 
 router = APIRouter()
 JSON = "application/json"
-UNTRUSTED: dict[int | str, dict[str, Any]] = {
-    503: {"description": "The same keys, unknown ones null: the answer cannot be trusted, or does not meet `require`"},
-    **declared(401, 422),
-}
+UNTRUSTED = "The same keys, unknown ones null: the answer cannot be trusted, or does not meet `require`"
+
+
+def told(document: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """A proof has one form, whatever its status; a process that is set up wrongly has no proof and gives a problem."""
+    (untrusted,) = giving(document, UNTRUSTED, 503).values()
+    return giving(document) | declared(401, 422) | {503: untrusted | {"content": declared(503)[503]["content"]}}
+
+
 Require = Annotated[
     Literal["ticking"] | None, Query(description="answer 503 unless the verdict is TICKING or PAUSED; one that is not known is neither")
 ]
@@ -60,7 +67,7 @@ def _judged(context: Context, keys: tuple[str, ...], require: str | None) -> Res
     return Response(whole, code, headers, JSON)
 
 
-@router.get("/api/_proof/autonomy", tags=["proof"], summary="Is the planner really scheduling?", responses=UNTRUSTED)
+@router.get("/api/_proof/autonomy", tags=["proof"], summary="Is the planner really scheduling?", responses=told(AutonomyProof))
 async def autonomy(context: InContext, _: CanRead, require: Require = None) -> Response:
     """The planner's last ticks and decisions, with the proof that they are current.
 
@@ -69,7 +76,7 @@ async def autonomy(context: InContext, _: CanRead, require: Require = None) -> R
     return answer(context, AUTONOMY_KEYS, require)
 
 
-@router.get("/api/_proof/jobs", tags=["proof"], summary="Is work really being done?", responses=UNTRUSTED)
+@router.get("/api/_proof/jobs", tags=["proof"], summary="Is work really being done?", responses=told(JobsProof))
 async def jobs(context: InContext, _: CanRead, require: Require = None) -> Response:
     """Running, queued, finished and stuck jobs, with the proof that the counts are current.
 
@@ -78,14 +85,17 @@ async def jobs(context: InContext, _: CanRead, require: Require = None) -> Respo
     return answer(context, JOBS_KEYS, require)
 
 
-@router.get("/livez", tags=["health"], summary="This process runs")
+@router.get("/livez", tags=["health"], summary="This process runs", responses=giving(Alive))
 @router.get("/healthz", tags=["health"], include_in_schema=False)
 async def livez() -> Response:
     """The process alone with its version, no dependencies."""
     return Response(orjson.dumps({"status": "ok", "version": VERSION}), media_type=JSON)
 
 
-@router.get("/readyz", tags=["health"], summary="Everything it needs answers", responses={503: {"description": "Names the failing check"}})
+@router.get(
+    "/readyz", tags=["health"], summary="Everything it needs answers",
+    responses=giving(Ready) | giving(Ready, "Names the failing check", 503),
+)  # fmt: skip
 async def readyz(context: InContext) -> Response:
     """503 with the failing check while an answer could not be trusted."""
     _, judgement, _, _ = context.judged()

@@ -3,25 +3,41 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
 
+from autonomy.documents import tables
+from autonomy.documents.answers import (
+    BacktestPage,
+    BotDetail,
+    BotPage,
+    CommandPage,
+    DecisionAtTickPage,
+    DecisionPage,
+    JobPage,
+    MarketData,
+    PolicyInForce,
+    QuarantinePage,
+    RunPage,
+    StageEventPage,
+)
 from autonomy.policy import DEFAULT
 from autonomy.reasons import Reason
 from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Recency, Stage, iso_of_ms
 from proof_api import queries
 from proof_api.context import CanRead, Connected, Context, InContext
-from proof_api.problems import Problem, declared, known_parameters
+from proof_api.problems import Problem, declared, giving, known_parameters
 from proof_api.proof import proof_of
 from proof_api.queries import BotFilter, Where
 from proof_api.sources import sources_of
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 JSON = "application/json"
+UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "As the ETag of If-None-Match says; without a body"}}
 Limit = Annotated[int, Query(ge=1, le=queries.MAX_LIMIT)]
 Cursor = Annotated[str | None, Query(max_length=400)]
 BotPath = Annotated[str, Path(pattern=BOT_ID_PATTERN)]
@@ -74,7 +90,7 @@ def words_of(values: Sequence[StrEnum] | None) -> tuple[str, ...]:
     return tuple(value.value for value in values or ())
 
 
-@router.get("/api/bots", tags=["bots"], summary="The fleet, filtered by what the badges show")
+@router.get("/api/bots", tags=["bots"], summary="The fleet, filtered by what the badges show", responses=giving(BotPage) | UNCHANGED)
 async def bots(  # noqa: PLR0913 (one argument per filter)
     request: Request, context: InContext, _: CanRead, connection: Connected,
     state: Annotated[list[BotState] | None, Query(max_length=7)] = None,
@@ -107,7 +123,7 @@ async def bots(  # noqa: PLR0913 (one argument per filter)
     return response
 
 
-@router.get("/api/bots/{bot_id}", tags=["bots"], summary="One bot: now, why, evidence, jobs", responses=declared(404))
+@router.get("/api/bots/{bot_id}", tags=["bots"], summary="One bot: now, why, evidence, jobs", responses=giving(BotDetail) | declared(404))
 async def bot(context: InContext, _: CanRead, connection: Connected, bot_id: BotPath) -> Response:
     """Everything that stands about one bot."""
     found = await queries.one_bot(connection, bot_id)
@@ -119,7 +135,12 @@ async def bot(context: InContext, _: CanRead, connection: Connected, bot_id: Bot
     return answer(context, found)
 
 
-@router.get("/api/bots/{bot_id}/decisions", tags=["bots"], summary="What was decided for a bot, newest first", responses=declared(404))
+@router.get(
+    "/api/bots/{bot_id}/decisions",
+    tags=["bots"],
+    summary="What was decided for a bot, newest first",
+    responses=giving(DecisionPage) | declared(404),
+)
 async def bot_decisions(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
@@ -129,7 +150,7 @@ async def bot_decisions(
     return page(context, request, *await queries.DECISIONS.page(connection, where, limit, cursor))
 
 
-@router.get("/api/bots/{bot_id}/backtests", tags=["bots"], summary="Evidence, newest first", responses=declared(404))
+@router.get("/api/bots/{bot_id}/backtests", tags=["bots"], summary="Evidence, newest first", responses=giving(BacktestPage) | declared(404))
 async def bot_backtests(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
@@ -139,7 +160,7 @@ async def bot_backtests(
     return page(context, request, *await queries.BACKTESTS.page(connection, where, limit, cursor))
 
 
-@router.get("/api/jobs", tags=["jobs"], summary="Jobs, newest first")
+@router.get("/api/jobs", tags=["jobs"], summary="Jobs, newest first", responses=giving(JobPage))
 async def jobs(
     request: Request, context: InContext, _: CanRead, connection: Connected,
     status: Annotated[list[JobStatus] | None, Query(max_length=5)] = None,
@@ -156,23 +177,23 @@ async def jobs(
     return page(context, request, *await queries.JOBS.page(connection, where, limit, cursor))
 
 
-@router.get("/api/policy", tags=["planner"], summary="The policy in force")
+@router.get("/api/policy", tags=["planner"], summary="The policy in force", responses=giving(PolicyInForce))
 async def policy(context: InContext, _: CanRead, connection: Connected) -> Response:
     """The whole document as `set-policy` takes it, since which tick, and who set it; the default one before anybody did."""
-    found = await connection.fetchrow("SELECT tick, policy_hash, actor, document FROM autonomy_policy ORDER BY tick DESC LIMIT 1")
+    found = await connection.fetchrow(f"{tables.POLICY.select} ORDER BY tick DESC LIMIT 1")
     if found is None:
         return answer(context, {"tick": None, "policyHash": DEFAULT.hash(), "actor": None, "document": DEFAULT.document()})
     return answer(context, queries.document(found))
 
 
-@router.get("/api/market-data", tags=["planner"], summary="Which bars the live runners announced, by source")
+@router.get("/api/market-data", tags=["planner"], summary="Which bars the live runners announced, by source", responses=giving(MarketData))
 async def market_data(context: InContext, _: CanRead) -> Response:
     """Symbols, timeframe, first and last day of each source; empty while no runner has said what it can read."""
     picture = context.snapshots.picture
     return answer(context, {"items": sources_of(picture.runners) if picture else []})
 
 
-@router.get("/api/planner/runs", tags=["planner"], summary="Ticks, newest first")
+@router.get("/api/planner/runs", tags=["planner"], summary="Ticks, newest first", responses=giving(RunPage))
 async def runs(
     request: Request, context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
@@ -180,7 +201,12 @@ async def runs(
     return page(context, request, *await queries.RUNS.page(connection, Where(), limit, cursor))
 
 
-@router.get("/api/planner/runs/{tick}/decisions", tags=["planner"], summary="Every bot's decision at one tick", responses=declared(404))
+@router.get(
+    "/api/planner/runs/{tick}/decisions",
+    tags=["planner"],
+    summary="Every bot's decision at one tick",
+    responses=giving(DecisionAtTickPage) | declared(404),
+)
 async def run_decisions(
     request: Request, context: InContext, _: CanRead, connection: Connected,
     tick: Annotated[int, Path(ge=1, le=2**53)], limit: Limit = 50, cursor: Cursor = None,
@@ -196,7 +222,7 @@ async def run_decisions(
     return page(context, request, [queries.document(dict(row)) for row in rows[:limit]], following)
 
 
-@router.get("/api/stage-events", tags=["bots"], summary="Stage history of the fleet, newest first")
+@router.get("/api/stage-events", tags=["bots"], summary="Stage history of the fleet, newest first", responses=giving(StageEventPage))
 async def stage_events(  # noqa: PLR0913 (one argument per filter)
     request: Request, context: InContext, _: CanRead, connection: Connected,
     bot: Annotated[str | None, Query(pattern=BOT_ID_PATTERN)] = None,
@@ -217,7 +243,7 @@ async def stage_events(  # noqa: PLR0913 (one argument per filter)
     return page(context, request, *await queries.STAGE_EVENTS.page(connection, where, limit, cursor))
 
 
-@router.get("/api/quarantine", tags=["planner"], summary="Records that could not be read, newest first")
+@router.get("/api/quarantine", tags=["planner"], summary="Records that could not be read, newest first", responses=giving(QuarantinePage))
 async def quarantine(
     request: Request, context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
@@ -225,7 +251,7 @@ async def quarantine(
     return page(context, request, *await queries.QUARANTINE.page(connection, Where(), limit, cursor))
 
 
-@router.get("/api/commands", tags=["commands"], summary="Commands and refused attempts, newest first")
+@router.get("/api/commands", tags=["commands"], summary="Commands and refused attempts, newest first", responses=giving(CommandPage))
 async def commands(
     request: Request, context: InContext, _: CanRead, connection: Connected, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:

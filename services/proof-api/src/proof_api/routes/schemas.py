@@ -5,26 +5,33 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Path
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
+from typing_extensions import override
 
 from autonomy.contract import asyncapi_document, data_schema, record_schema, uri_of
+from autonomy.documents.contract import AsyncApi, JsonSchema, SchemaList
 from autonomy.events import BY_WIRE, CATALOGUE
-from proof_api.problems import Problem, declared
+from proof_api.problems import Problem, declared, giving
 
 router = APIRouter()
 JSON = "application/json"
 
 
-class SchemaResponse(Response):
-    """A JSON Schema."""
+class SchemaResponse(JSONResponse):
+    """A JSON Schema, as the bytes that it is sent as."""
 
     media_type = "application/schema+json"
+
+    @override
+    def render(self, content: bytes) -> bytes:
+        """The bytes themselves."""
+        return content
 
 
 Wire = Annotated[str, Path(max_length=100, description="a record's `type`, as bot-decision.v1")]
 
 
-@router.get("/asyncapi.json", tags=["contract"], summary="AsyncAPI 3 of all topics of the log")
+@router.get("/asyncapi.json", tags=["contract"], summary="AsyncAPI 3 of all topics of the log", responses=giving(AsyncApi) | declared(503))
 async def asyncapi() -> Response:
     """Which records stand where, who writes them, and the JSON Schema of each whole record."""
     return Response(asyncapi_bytes(), media_type=JSON)
@@ -36,7 +43,12 @@ def asyncapi_bytes() -> bytes:
     return orjson.dumps(asyncapi_document())
 
 
-@router.get("/api/schemas", tags=["contract"], summary="All kinds of records, with where their schemas are")
+@router.get(
+    "/api/schemas",
+    tags=["contract"],
+    summary="All kinds of records, with where their schemas are",
+    responses=giving(SchemaList) | declared(503),
+)
 async def schemas() -> Response:
     """One entry a kind: its `type`, topic, `dataschema`, and the address of that schema here."""
     items = [
@@ -54,7 +66,7 @@ async def schemas() -> Response:
 
 @router.get(
     "/api/schemas/{wire}", tags=["contract"], summary="JSON Schema of a record's data", response_class=SchemaResponse,
-    responses=declared(404, 422),
+    responses=giving(JsonSchema) | declared(404, 422, 503),
 )  # fmt: skip
 async def schema(wire: Wire, *, whole: bool = False) -> Response:
     """Of `data`, whose `$id` is the record's `dataschema`; with `whole` of the record's whole value."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Query, Request
@@ -18,7 +18,7 @@ from autonomy.postgres import GONE
 from proof_api import queries
 from proof_api.context import CanRead, Context, InContext, may_read
 from proof_api.pool import Pool
-from proof_api.problems import Problem, declared
+from proof_api.problems import PARTS, Problem, declared
 from proof_api.proof import proof_of
 
 router = APIRouter()
@@ -30,6 +30,13 @@ SAME_MOMENT_MS = 100
 """A tenth of the time between two proofs of one stream."""
 READINGS_KEPT = 16
 Told = tuple[int, bytes]
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events `bots` and `proof`, each with one line of JSON",
+        # OpenAPI 3.1 has no word for what stands inside a stream.
+        "content": {"text/event-stream": {"x-events": {"bots": {"$ref": f"{PARTS}BotsEvent"}, "proof": {"$ref": f"{PARTS}ProofEvent"}}}},
+    }
+}
 
 
 class EventStream(StreamingResponse):
@@ -52,7 +59,7 @@ class EventStream(StreamingResponse):
 
 @router.get(
     "/api/stream", tags=["bots"], summary="Changed bots as they change, and the proof once a second",
-    response_class=EventStream, responses=declared(401, 422, 503),
+    response_class=EventStream, responses=EVENTS | declared(401, 422, 503),
 )  # fmt: skip
 async def stream(
     request: Request, context: InContext, _: CanRead, after: Annotated[int, Query(ge=0, le=2**53)] = 0, authorization: Authorization = None
