@@ -11,9 +11,9 @@ import pytest
 
 from autonomy.documents.proofs import ProofStatus
 from autonomy.values import BotState, iso
-from proof_api.now import Ages, dressed
-from proof_api.queries import BotFilter
-from proof_api.shelf import row_of, shown
+from proof_api.proof.now import Ages, dressed
+from proof_api.reading.queries import BotFilter
+from proof_api.reading.shelf import row_of, shown
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LEASE_S = 15.0

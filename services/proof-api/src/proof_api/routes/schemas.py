@@ -11,7 +11,7 @@ from typing_extensions import override
 from autonomy.contract import asyncapi_document, data_schema, record_schema, uri_of
 from autonomy.documents.contract import AsyncApi, JsonSchema, SchemaList
 from autonomy.events import BY_WIRE, CATALOGUE
-from proof_api.problems import Problem, declared, giving
+from proof_api.http.problems import Problem, declared, giving
 
 router = APIRouter()
 JSON = "application/json"

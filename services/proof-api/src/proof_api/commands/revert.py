@@ -14,7 +14,7 @@ from autonomy.documents import tables
 from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
 from autonomy.revert_plan import RevertPlan, Standing, revert_plan
 from autonomy.values import Stage
-from proof_api.queries import BotFilter, document
+from proof_api.reading.queries import BotFilter, document
 
 FLEET_SQL: Final = "SELECT id, stage, stage_version, pinned, strategy, symbol FROM bots WHERE retired_at IS NULL"
 PINNED_SQL: Final = f"{tables.PINNED.select} WHERE id = ANY($1::text[]) ORDER BY id"

@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 from autonomy.documents.proofs import AutonomyProof, JobsProof, ProofStatus, ProofVerdict, keys_of
 from autonomy.values import iso_of_ms
-from proof_api.broker_clock import MAX_SKEW_MS
-from proof_api.capacity import UNKNOWN, Capacity
+from proof_api.proof.broker_clock import MAX_SKEW_MS
+from proof_api.proof.capacity import UNKNOWN, Capacity
 
 Trouble = Literal["down", "refused", "locked", "cancelled"]
 FRESH_LAG_MS: Final = 5_000

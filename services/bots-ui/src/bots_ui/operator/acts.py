@@ -11,9 +11,9 @@ from typing import Final, Literal
 from uuid import UUID
 
 from autonomy.values import BOT_ID, iso
-from bots_ui.facts import Facts
-from bots_ui.sessions import Session
-from bots_ui.words import needs_two
+from bots_ui.operator.sessions import Session
+from bots_ui.shown.facts import Facts
+from bots_ui.shown.words import needs_two
 
 MAX_REASON: Final = 200
 NOT_CURRENT: Final = "Not while the data is not current."

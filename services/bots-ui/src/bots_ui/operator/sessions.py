@@ -18,7 +18,7 @@ from itsdangerous import BadSignature, TimestampSigner
 from autonomy.client import Found, Refused, Unreachable
 from autonomy.errors import Broken
 from autonomy.throttle import Throttle
-from bots_ui.client import ProofApi
+from bots_ui.api.client import ProofApi
 
 COOKIE: Final = "autonomy_session"
 SALT: Final = "autonomy.bots-ui.session"
