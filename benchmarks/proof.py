@@ -172,7 +172,7 @@ def snapshot_ms(url: str) -> float:
     """Milliseconds of one picture, as proof-api takes it."""
     import asyncpg
 
-    from proof_api.snapshot import take
+    from proof_api.reading.snapshot import take
 
     async def once() -> float:
         connection = await asyncpg.connect(url)

@@ -16,13 +16,13 @@ from typing_extensions import override
 
 from autonomy.events import AttemptRefused, Command
 from proof_api.app import create_app
-from proof_api.auth import Operators
-from proof_api.commands import Desk
+from proof_api.commands.desk import Desk
 from proof_api.context import Context, reader
+from proof_api.http.auth import Operators
+from proof_api.proof.watch import Watch
+from proof_api.reading.snapshot import Snapshots
 from proof_api.settings import ProofSettings
-from proof_api.snapshot import Snapshots
 from proof_api.voice import Voice
-from proof_api.watch import Watch
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
 OPEN = {

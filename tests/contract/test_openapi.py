@@ -14,9 +14,9 @@ from autonomy.events import Event
 from autonomy.values import Stage
 from contract.examples import examples
 from proof_api.app import create_app
-from proof_api.auth import Operator
-from proof_api.commands import KINDS, Desk
-from proof_api.problems import Problem
+from proof_api.commands.desk import KINDS, Desk
+from proof_api.http.auth import Operator
+from proof_api.http.problems import Problem
 from proof_api.settings import ProofSettings
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"

@@ -23,7 +23,7 @@ from autonomy.postgres import Unfit, connect, is_refusal, words_of
 from autonomy.read_model import SCHEMA
 from local_stack.kafka_server import wait_for_port
 from projection.store.writer import Writer
-from proof_api.pool import Pool
+from proof_api.reading.pool import Pool
 from support.platform import Platform, wait_for
 from support.proof import Api
 from support.servers import Database, free_port, own_folder

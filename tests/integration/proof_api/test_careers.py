@@ -16,7 +16,7 @@ from autonomy.kafka import Outgoing, append_batch, build_producer
 from autonomy.revert_plan import Standing, revert_plan
 from autonomy.topics import COMMANDS, JOBS, RUNNERS, RUNS
 from autonomy.values import BotState, Stage
-from proof_api.history import Kind
+from proof_api.reading.history import Kind
 from support.builders import a_beat, an_id
 from support.careers import Careers, claim_of
 from support.log import fresh_topics

@@ -119,7 +119,7 @@ NEEDED = {
 
 def test_each_role_may_what_its_row_says_and_no_more(api: Api) -> None:
     """The matrix of role × unsafe route × command, from what is served. Bodies are empty: whoever may, gets 422 for them."""
-    from proof_api.commands import KINDS
+    from proof_api.commands.desk import KINDS
 
     assert {(path, verb) for path, verb, _ in NEEDED} == set(unsafe_routes(api))
     assert {kind for _, _, kind in NEEDED} == set(KINDS)

@@ -11,8 +11,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from proof_api import pool as lending
-from proof_api.pool import Pool
+from proof_api.reading import pool as lending
+from proof_api.reading.pool import Pool
 from support.servers import Database
 
 pytestmark = pytest.mark.servers

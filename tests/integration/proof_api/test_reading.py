@@ -23,7 +23,7 @@ from autonomy.reasons import Reason
 from autonomy.topics import RUNS
 from autonomy.values import BotState, JobStatus, JobType, Recency, Stage
 from autonomy.version import VERSION
-from proof_api.proof import Verdict
+from proof_api.proof.judging import Verdict
 from support.builders import an_id
 from support.log import append
 from support.platform import quick_policy, wait_for

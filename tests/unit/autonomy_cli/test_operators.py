@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from autonomy_cli import operators
 from autonomy_cli.main import build_app
-from proof_api.auth import Operator, Operators
+from proof_api.http.auth import Operator, Operators
 
 
 def run(folder: Path, *words: str) -> Result:

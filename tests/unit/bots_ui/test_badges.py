@@ -21,8 +21,8 @@ from autonomy.values import iso
 from bots_ui.assets import build_environment, find_assets
 from bots_ui.facts import Link, facts_of
 from bots_ui.rendering import build_renderers
-from proof_api.now import Ages, dressed
-from proof_api.queries import BOT_COLUMNS, document
+from proof_api.proof.now import Ages, dressed
+from proof_api.reading.queries import BOT_COLUMNS, document
 from support.builders import a_beat, an_id
 from support.careers import Careers, claim_of, lived
 from support.histories import live_through, written_history

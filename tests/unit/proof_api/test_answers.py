@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from proof_api import commands
+from proof_api.commands import desk as commands
 from proof_api.routes.acting import answered
 from support.builders import an_id
 

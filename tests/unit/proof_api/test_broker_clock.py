@@ -1,6 +1,6 @@
 """What time it is by the broker, from the acks of probes."""
 
-from proof_api.broker_clock import MAX_SKEW_MS, SAMPLES, BrokerClock
+from proof_api.proof.broker_clock import MAX_SKEW_MS, SAMPLES, BrokerClock
 
 BROKER_MS = 1_795_348_800_000
 MONO_MS = 5_000.0

@@ -7,7 +7,7 @@ import pytest
 
 from autonomy.gates import GateCode
 from autonomy.reasons import Reason
-from proof_api.capacity import Capacity, capacity_of
+from proof_api.proof.capacity import Capacity, capacity_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LEASE_S = 15.0

@@ -18,9 +18,9 @@ from starlette.requests import Request
 
 from autonomy.errors import BadInput, Broken
 from autonomy.http_server import MAX_BODY_BYTES
-from proof_api.auth import RANK, Operator, Operators, Role
-from proof_api.problems import Problem
-from proof_api.queries import BotFilter, Where, decode_cursor, document, encode_cursor
+from proof_api.http.auth import RANK, Operator, Operators, Role
+from proof_api.http.problems import Problem
+from proof_api.reading.queries import BotFilter, Where, decode_cursor, document, encode_cursor
 from proof_api.routes.acting import MAX_DEPTH, body_of, check_origin, depth_of
 
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from proof_api import gate
-from proof_api.gate import AT_ONCE, FIRST, LET_GO, Gate
+from proof_api.http import gate
+from proof_api.http.gate import AT_ONCE, FIRST, LET_GO, Gate
 
 CROWD = 100
 

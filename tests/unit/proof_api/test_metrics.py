@@ -11,15 +11,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from autonomy import clock
 from autonomy.policy import DEFAULT
 from autonomy.version import VERSION
-from proof_api.auth import Operators
-from proof_api.commands import Desk
+from proof_api.commands.desk import Desk
 from proof_api.context import Context
+from proof_api.http.auth import Operators
 from proof_api.metrics import render
-from proof_api.proof import ReadFacts
+from proof_api.proof.judging import ReadFacts
+from proof_api.proof.watch import Watch
+from proof_api.reading.snapshot import Picture, Snapshots
 from proof_api.settings import ProofSettings
-from proof_api.snapshot import Picture, Snapshots
 from proof_api.voice import Voice
-from proof_api.watch import Watch
 from support.builders import an_id
 
 COUNTED = {"void_records": 3, "void_seals": 2, "void_steps": 5, "quarantined": 1}

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from proof_api.context import Context
-from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, LogFacts, ReadFacts, judge
+from proof_api.proof.judging import AUTONOMY_KEYS, JOBS_KEYS, LogFacts, ReadFacts, judge
 from proof_api.routes.proofs import SAME_MOMENT_MS, answer
 from unit.proof_api.test_proof import LOG, NOW, READ
 

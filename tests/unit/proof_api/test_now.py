@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from autonomy.values import BotState, iso
-from proof_api.now import Ages, dressed
-from proof_api.proof import Status
-from proof_api.queries import BotFilter
-from proof_api.shelf import row_of, shown
+from proof_api.proof.judging import Status
+from proof_api.proof.now import Ages, dressed
+from proof_api.reading.queries import BotFilter
+from proof_api.reading.shelf import row_of, shown
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LEASE_S = 15.0

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from autonomy import clock
 from autonomy.policy import DEFAULT
 from autonomy.values import iso_of_ms
-from proof_api.capacity import Capacity
-from proof_api.proof import AUTONOMY_KEYS, JOBS_KEYS, Judgement, LogFacts, ReadFacts, body_of, judge, proof_of
-from proof_api.snapshot import Picture, Snapshots, decision_body, jobs_body
+from proof_api.proof.capacity import Capacity
+from proof_api.proof.judging import AUTONOMY_KEYS, JOBS_KEYS, Judgement, LogFacts, ReadFacts, body_of, judge, proof_of
+from proof_api.reading.snapshot import Picture, Snapshots, decision_body, jobs_body
 
 NOW = 1_795_348_800_000
 HASH = "a" * 64

@@ -16,15 +16,15 @@ from autonomy import clock
 from autonomy.events import AttemptRefused, Command
 from autonomy.http_server import MAX_BODY_BYTES
 from proof_api.app import create_app
-from proof_api.auth import Operator, Operators
-from proof_api.commands import MAX_COMMAND_BYTES, Desk
+from proof_api.commands.desk import MAX_COMMAND_BYTES, Desk
 from proof_api.context import Context
-from proof_api.problems import Problem
+from proof_api.http.auth import Operator, Operators
+from proof_api.http.problems import Problem
+from proof_api.proof.watch import Watch
+from proof_api.reading.snapshot import Snapshots
 from proof_api.routes.acting import MAX_FIELDS, MAX_VALUES
 from proof_api.settings import ProofSettings
-from proof_api.snapshot import Snapshots
 from proof_api.voice import Voice
-from proof_api.watch import Watch
 
 TOKEN = "operator-token"
 PAUSE = {"type": "pause-loop"}

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from autonomy.values import iso
-from proof_api.now import Ages, dressed
-from proof_api.sources import sources_of
+from proof_api.proof.now import Ages, dressed
+from proof_api.reading.sources import sources_of
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

@@ -18,15 +18,15 @@ from autonomy import clock
 from autonomy.events import AttemptRefused, Command
 from autonomy.version import VERSION
 from proof_api.app import create_app
-from proof_api.auth import Operators
-from proof_api.commands import Desk
+from proof_api.commands.desk import Desk
 from proof_api.context import WRONG_PER_MINUTE, Context
+from proof_api.http.auth import Operators
 from proof_api.metrics import render
+from proof_api.proof.watch import Watch
+from proof_api.reading.snapshot import Snapshots
 from proof_api.routes import stream
 from proof_api.settings import ProofSettings
-from proof_api.snapshot import Snapshots
 from proof_api.voice import Voice
-from proof_api.watch import Watch
 
 PAUSE = {"type": "pause-loop"}
 ROLES = ("viewer", "operator")

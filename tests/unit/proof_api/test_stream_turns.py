@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from proof_api.proof import LogFacts, ReadFacts, judge
+from proof_api.proof.judging import LogFacts, ReadFacts, judge
+from proof_api.reading.snapshot import Picture, Snapshots
 from proof_api.routes import stream
-from proof_api.snapshot import Picture, Snapshots
 from support.builders import NOON_MS
 
 STREAMS = 500

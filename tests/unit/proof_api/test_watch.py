@@ -15,11 +15,11 @@ from autonomy.events import PlannerPulse
 from autonomy.kafka import Record
 from autonomy.topics import PULSE, RUNS
 from autonomy.values import instant_of_ms
-from proof_api import watch as watching
-from proof_api.capacity import Capacity
-from proof_api.proof import Judgement, LogFacts, ReadFacts, judge
+from proof_api.proof import watch as watching
+from proof_api.proof.capacity import Capacity
+from proof_api.proof.judging import Judgement, LogFacts, ReadFacts, judge
+from proof_api.proof.watch import Watch
 from proof_api.voice import Voice
-from proof_api.watch import Watch
 from support.builders import NOON_MS, a_digest, an_id
 from support.ticks import a_seal
 

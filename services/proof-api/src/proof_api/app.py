@@ -19,18 +19,18 @@ from autonomy.http_server import Door
 from autonomy.postgres import NOT_READY, is_refusal, words_of
 from autonomy.producer import LOST
 from autonomy.supervision import Supervisor, Work
-from proof_api import problems
-from proof_api.auth import Operators
-from proof_api.broker_clock import BrokerClock
-from proof_api.commands import Desk
+from proof_api.commands.desk import Desk
 from proof_api.context import Context
-from proof_api.gate import Gate
-from proof_api.pool import Pool
+from proof_api.http import problems
+from proof_api.http.auth import Operators
+from proof_api.http.gate import Gate
+from proof_api.proof.broker_clock import BrokerClock
+from proof_api.proof.watch import Watch
+from proof_api.reading.pool import Pool
+from proof_api.reading.snapshot import Snapshots
 from proof_api.routes import acting, careers, proofs, reading, schemas, stream
 from proof_api.settings import ProofSettings
-from proof_api.snapshot import Snapshots
 from proof_api.voice import Voice
-from proof_api.watch import Watch
 
 log = logging.getLogger(__name__)
 RETRY_S = 0.5

@@ -15,16 +15,16 @@ from autonomy.postgres import ENDED, GONE, words_of
 from autonomy.supervision import Supervisor
 from autonomy.throttle import Throttle
 from autonomy.values import instant_of_ms
-from proof_api.auth import Operator, Operators
-from proof_api.commands import Desk
-from proof_api.now import Ages, dressed, lease_of
-from proof_api.pool import Pool
-from proof_api.problems import Problem
-from proof_api.proof import HEAD_SEEN_MS, Judgement, LogFacts, ReadFacts, judge
+from proof_api.commands.desk import Desk
+from proof_api.http.auth import Operator, Operators
+from proof_api.http.problems import Problem
+from proof_api.proof.judging import HEAD_SEEN_MS, Judgement, LogFacts, ReadFacts, judge
+from proof_api.proof.now import Ages, dressed, lease_of
+from proof_api.proof.watch import Watch
+from proof_api.reading.pool import Pool
+from proof_api.reading.shelf import Shelf
+from proof_api.reading.snapshot import Snapshots
 from proof_api.settings import ProofSettings
-from proof_api.shelf import Shelf
-from proof_api.snapshot import Snapshots
-from proof_api.watch import Watch
 
 WRONG_PER_MINUTE: Final = 60
 """Attempts without a valid token, of one address; the page asks for all its readers from one."""

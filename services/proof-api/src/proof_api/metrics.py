@@ -8,9 +8,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from autonomy.values import instant_of_ms
 from autonomy.version import VERSION
-from proof_api.capacity import lives
-from proof_api.now import lease_of
-from proof_api.proof import LogFacts, ReadFacts, Verdict
+from proof_api.proof.capacity import lives
+from proof_api.proof.judging import LogFacts, ReadFacts, Verdict
+from proof_api.proof.now import lease_of
 
 if TYPE_CHECKING:
     from proof_api.context import Context

@@ -14,13 +14,13 @@ from pydantic import WithJsonSchema
 
 from autonomy.http_server import MAX_BODY_BYTES
 from autonomy.postgres import GONE
-from proof_api.command_schema import request_body
-from proof_api.commands import KINDS, answer_of, check_role
+from proof_api.commands.desk import KINDS, answer_of, check_role
+from proof_api.commands.revert import with_moved
+from proof_api.commands.schema import request_body
 from proof_api.context import CanRead, Connected, Context, InContext, stranger
-from proof_api.gate import let_go
-from proof_api.problems import Problem, declared
-from proof_api.queries import document as camel
-from proof_api.revert import with_moved
+from proof_api.http.gate import let_go
+from proof_api.http.problems import Problem, declared
+from proof_api.reading.queries import document as camel
 from proof_api.routes.reading import answer
 
 router = APIRouter()

@@ -11,11 +11,11 @@ from autonomy.chain import GENESIS_HASH
 from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
 from autonomy.reasons import Reason
 from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, BotState, Recency, Stage, derived_id
-from proof_api import history, queries
+from proof_api.commands.revert import dry_run, shown_by
 from proof_api.context import CanRead, Connected, InContext
-from proof_api.problems import Problem, declared, known_parameters
-from proof_api.queries import BotFilter, Listing, Where, document
-from proof_api.revert import dry_run, shown_by
+from proof_api.http.problems import Problem, declared, known_parameters
+from proof_api.reading import history, queries
+from proof_api.reading.queries import BotFilter, Listing, Where, document
 from proof_api.routes.reading import Cursor, KnownBot, Limit, answer, page, words_of
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])

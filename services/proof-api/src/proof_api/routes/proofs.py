@@ -10,9 +10,9 @@ from autonomy import clock
 from autonomy.values import iso_of_ms
 from autonomy.version import VERSION
 from proof_api.context import CanRead, Context, InContext
+from proof_api.http.problems import declared
 from proof_api.metrics import render
-from proof_api.problems import declared
-from proof_api.proof import AS_WANTED, AUTONOMY_KEYS, JOBS_KEYS, RETRY_AFTER_S, body_of, proof_of
+from proof_api.proof.judging import AS_WANTED, AUTONOMY_KEYS, JOBS_KEYS, RETRY_AFTER_S, body_of, proof_of
 
 router = APIRouter()
 JSON = "application/json"

@@ -13,12 +13,12 @@ from fastapi.responses import Response
 from autonomy.policy import DEFAULT
 from autonomy.reasons import Reason
 from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Recency, Stage, iso_of_ms
-from proof_api import queries
 from proof_api.context import CanRead, Connected, Context, InContext
-from proof_api.problems import Problem, declared, known_parameters
-from proof_api.proof import proof_of
-from proof_api.queries import BotFilter, Where
-from proof_api.sources import sources_of
+from proof_api.http.problems import Problem, declared, known_parameters
+from proof_api.proof.judging import proof_of
+from proof_api.reading import queries
+from proof_api.reading.queries import BotFilter, Where
+from proof_api.reading.sources import sources_of
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 JSON = "application/json"

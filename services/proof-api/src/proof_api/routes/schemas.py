@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from autonomy.contract import asyncapi_document, data_schema, record_schema, uri_of
 from autonomy.events import BY_WIRE, CATALOGUE
-from proof_api.problems import Problem, declared
+from proof_api.http.problems import Problem, declared
 
 router = APIRouter()
 JSON = "application/json"

@@ -15,11 +15,11 @@ from typing_extensions import override
 from autonomy import clock
 from autonomy.errors import Broken
 from autonomy.postgres import GONE
-from proof_api import queries
 from proof_api.context import CanRead, Context, InContext, may_read
-from proof_api.pool import Pool
-from proof_api.problems import Problem, declared
-from proof_api.proof import proof_of
+from proof_api.http.problems import Problem, declared
+from proof_api.proof.judging import proof_of
+from proof_api.reading import queries
+from proof_api.reading.pool import Pool
 
 router = APIRouter()
 Authorization = Annotated[str | None, Header()]

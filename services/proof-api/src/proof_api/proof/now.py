@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from autonomy.policy import DEFAULT
 from autonomy.values import BotState, JobStatus
-from proof_api.proof import Status
+from proof_api.proof.judging import Status
 
 
 @dataclass(frozen=True, slots=True)

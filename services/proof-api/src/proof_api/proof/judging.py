@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from autonomy.values import iso_of_ms
-from proof_api.broker_clock import MAX_SKEW_MS
-from proof_api.capacity import UNKNOWN, Capacity
+from proof_api.proof.broker_clock import MAX_SKEW_MS
+from proof_api.proof.capacity import UNKNOWN, Capacity
 
 Verdict = Literal["TICKING", "PAUSED", "STALLED", "LATE", "DOWN"]
 Trouble = Literal["down", "refused", "locked", "cancelled"]

@@ -23,8 +23,8 @@ from autonomy.kafka import LogReader, Record
 from autonomy.producer import LOST, words_of
 from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
 from autonomy.values import iso
-from proof_api.broker_clock import BrokerClock
-from proof_api.proof import PULSE_SILENCE_MS, LogFacts
+from proof_api.proof.broker_clock import BrokerClock
+from proof_api.proof.judging import PULSE_SILENCE_MS, LogFacts
 from proof_api.voice import Voice
 
 log = logging.getLogger(__name__)

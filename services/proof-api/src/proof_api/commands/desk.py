@@ -47,10 +47,10 @@ from autonomy.producer import LOST
 from autonomy.throttle import Throttle
 from autonomy.topics import COMMANDS
 from autonomy.values import derived_id
-from proof_api.auth import Operator, Role
-from proof_api.pool import Pool
-from proof_api.problems import Problem
-from proof_api.revert import with_moved
+from proof_api.commands.revert import with_moved
+from proof_api.http.auth import Operator, Role
+from proof_api.http.problems import Problem
+from proof_api.reading.pool import Pool
 from proof_api.voice import Voice
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import Final, cast
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from proof_api.problems import problem_response
+from proof_api.http.problems import problem_response
 
 FIRST: Final = frozenset({"/api/_proof/autonomy", "/api/_proof/jobs", "/readyz", "/livez", "/healthz", "/metrics"})
 AT_ONCE: Final = 3

@@ -13,7 +13,7 @@ import asyncpg
 from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
 from autonomy.revert_plan import RevertPlan, Standing, revert_plan
 from autonomy.values import Stage
-from proof_api.queries import BotFilter, document
+from proof_api.reading.queries import BotFilter, document
 
 FLEET_SQL: Final = "SELECT id, stage, stage_version, pinned, strategy, symbol FROM bots WHERE retired_at IS NULL"
 PINNED_SQL: Final = "SELECT id AS bot_id, stage, pinned_by, pin_reason, pinned_until FROM bots WHERE id = ANY($1::text[]) ORDER BY id"

@@ -10,7 +10,7 @@ from typing import Final
 
 import asyncpg
 
-from proof_api.queries import VERSIONS, Where, decode_cursor, document, encode_cursor
+from proof_api.reading.queries import VERSIONS, Where, decode_cursor, document, encode_cursor
 
 MAX_FINGERPRINTS: Final = 50
 """Shown per version: one per set of data that it was tested on."""

@@ -13,8 +13,8 @@ import asyncpg
 import orjson
 
 from autonomy.values import JobStatus
-from proof_api.now import Ages, dressed
-from proof_api.queries import BOT_COLUMNS, PLACE_SQL, BotFilter, decode_cursor, document, encode_cursor
+from proof_api.proof.now import Ages, dressed
+from proof_api.reading.queries import BOT_COLUMNS, PLACE_SQL, BotFilter, decode_cursor, document, encode_cursor
 
 MAX_ROWS: Final = 20_000
 """About 2 kB each; the row that was not asked for longest goes first."""

@@ -20,12 +20,12 @@ from autonomy.postgres import ENDED, NOT_READY, Waits, connect, who_waits, words
 from autonomy.read_model import CHANNEL, SCHEMA
 from autonomy.values import instant_of_ms, iso, ms_of
 from autonomy.work import JOB_KINDS, Work
-from proof_api.broker_clock import BrokerClock
-from proof_api.capacity import capacity_of
-from proof_api.now import lease_of
-from proof_api.pool import asked_beside, trouble_of
-from proof_api.proof import FRESH_LAG_MS, ReadFacts, Trouble
-from proof_api.queries import word_of
+from proof_api.proof.broker_clock import BrokerClock
+from proof_api.proof.capacity import capacity_of
+from proof_api.proof.judging import FRESH_LAG_MS, ReadFacts, Trouble
+from proof_api.proof.now import lease_of
+from proof_api.reading.pool import asked_beside, trouble_of
+from proof_api.reading.queries import word_of
 
 log = logging.getLogger(__name__)
 AT_LEAST_EVERY_S = 0.5

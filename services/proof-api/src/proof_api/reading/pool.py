@@ -14,7 +14,7 @@ import asyncpg
 
 from autonomy.postgres import NOT_READY, Waits, check_schema, check_session, connect, is_refusal, prepare, who_waits
 from autonomy.read_model import SCHEMA
-from proof_api.proof import Trouble
+from proof_api.proof.judging import Trouble
 
 SIZE: Final = 8
 QUERY_TIMEOUT_S: Final = 5
