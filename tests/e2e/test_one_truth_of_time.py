@@ -18,7 +18,7 @@ from playwright.sync_api import TimeoutError as Timeout
 from psycopg import sql
 
 from autonomy.values import BotState, JobStatus, Stage
-from bots_ui.words import PROMOTIONS, STARTING, STATES
+from bots_ui.shown.words import PROMOTIONS, STARTING, STATES
 from e2e.conftest import NO_WORKERS, say
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]

@@ -18,7 +18,7 @@ import yaml
 from playwright.sync_api import Page, expect
 from typing_extensions import override
 
-from bots_ui.forms import router
+from bots_ui.acting.forms import router
 from e2e.conftest import NO_WORKERS, ROOT, check_accessibility, say
 from support.platform import wait_for
 

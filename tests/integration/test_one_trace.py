@@ -29,10 +29,10 @@ from autonomy.kafka import LogReader
 from autonomy.telemetry import TRACING, begin_span, is_traced, record_root, record_span, root_of, start_tracing, traceparent
 from autonomy.topics import JOBS, RUNNERS, RUNS
 from autonomy.values import Cause, JobType, derived_id
-from bots_ui import stream
-from bots_ui.client import ApiEvent
-from bots_ui.open_page import Client, View
-from bots_ui.stream import Hub, Renderers
+from bots_ui.api.client import ApiEvent
+from bots_ui.stream import hub as hub_module
+from bots_ui.stream.hub import Hub, Renderers
+from bots_ui.stream.open_page import Client, View
 from job_runner.app import Runner, slots_of
 from job_runner.claims.barrier import Barrier
 from job_runner.claims.outbox import Outbox
@@ -201,8 +201,8 @@ async def test_without_an_endpoint_nothing_is_recorded_and_records_are_as_ever(
     for module, name in (
         (planner_tracing, "record_root"),
         (projection_tracing, "record_span"),
-        (stream, "begin_span"),
-        (stream, "root_of"),
+        (hub_module, "begin_span"),
+        (hub_module, "root_of"),
     ):
         monkeypatch.setattr(module, name, never)
     kafka, said = await walk(monkeypatch)

@@ -11,12 +11,12 @@ import orjson
 from fastapi import FastAPI
 
 from autonomy import clock
+from bots_ui.api.client import ProofApi
 from bots_ui.app import create_app
-from bots_ui.client import ProofApi
 from bots_ui.context import Shared
-from bots_ui.facts import Link
-from bots_ui.sessions import Session
+from bots_ui.operator.sessions import Session
 from bots_ui.settings import UiSettings
+from bots_ui.shown.facts import Link
 
 PROOF = {"status": "fresh", "lagRecords": 0, "checks": {}}
 HOSTILE = "<img src=x onerror=alert(1)>"

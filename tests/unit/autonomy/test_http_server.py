@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from autonomy.http_server import Door, Limits, Server, build_server
-from bots_ui.client import KEPT_S, build_client
+from bots_ui.api.client import KEPT_S, build_client
 
 LIMITS = Limits(
     connections=8,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bots_ui.settings import UiSettings
-from bots_ui.stream import Hub
+from bots_ui.stream.hub import Hub
 from support.site import Site, opened
 
 

@@ -12,9 +12,9 @@ import httpx
 import orjson
 import pytest
 
-from bots_ui.acting import ACTS, Unfit, command_of, denied
-from bots_ui.reverting import revert_command, wanted_of
-from bots_ui.sessions import Notice, Session
+from bots_ui.acting.reverting import revert_command, wanted_of
+from bots_ui.operator.acts import ACTS, Unfit, command_of, denied
+from bots_ui.operator.sessions import Notice, Session
 from support.site import HOSTILE, SAME_ORIGIN, Site
 
 COMMAND = "e39303ef-e302-4875-b19b-357185de971a"

@@ -19,8 +19,8 @@ from autonomy import clock
 from autonomy.events import HeldJob
 from autonomy.values import iso
 from bots_ui.assets import build_environment, find_assets
-from bots_ui.facts import Link, facts_of
-from bots_ui.rendering import build_renderers
+from bots_ui.pages.rendering import build_renderers
+from bots_ui.shown.facts import Link, facts_of
 from proof_api.proof.now import Ages, dressed
 from proof_api.reading.queries import BOT_COLUMNS, document
 from support.builders import a_beat, an_id

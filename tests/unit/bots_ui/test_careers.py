@@ -7,10 +7,10 @@ import pytest
 
 from autonomy import clock
 from autonomy.values import iso
-from bots_ui.bot_page import paper_chart
-from bots_ui.charts import HEIGHT, equity_chart
-from bots_ui.rows import matches, promotion_of, row_of, session_of
-from bots_ui.words import FILTERS
+from bots_ui.pages.bot_page import paper_chart
+from bots_ui.shown.charts import HEIGHT, equity_chart
+from bots_ui.shown.rows import matches, promotion_of, row_of, session_of
+from bots_ui.shown.words import FILTERS
 from support.site import HOSTILE, SAME_ORIGIN, Site, show
 
 JOB = "e39303ef-e302-4875-b19b-357185de971a"

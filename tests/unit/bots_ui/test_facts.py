@@ -11,7 +11,7 @@ import pytest
 
 from autonomy.values import iso
 from bots_ui.assets import Assets, build_environment
-from bots_ui.facts import Facts, Link, facts_of
+from bots_ui.shown.facts import Facts, Link, facts_of
 
 TEMPLATES = build_environment(Assets({}, ()))
 SHIPPED = {

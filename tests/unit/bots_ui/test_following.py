@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from autonomy.values import iso
-from bots_ui.following import is_list, look, token_of
-from bots_ui.lists import shown
-from bots_ui.open_page import Client, Message, View
-from bots_ui.pages import view_of, views_of
+from bots_ui.pages.fleet import view_of, views_of
+from bots_ui.pages.lists import shown
+from bots_ui.stream.following import is_list, look, token_of
+from bots_ui.stream.open_page import Client, Message, View
 from support.site import PROOF, Site, api_of
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -8,14 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from autonomy.version import VERSION
+from bots_ui.api.client import Found, Refused, Unreachable
 from bots_ui.app import POLICY
-from bots_ui.charts import curve_of, equity_chart, spark_path
-from bots_ui.client import Found, Refused, Unreachable
-from bots_ui.open_page import View
-from bots_ui.pages import CHOICES, Asked, asked_of, live_address, view_of
-from bots_ui.sessions import ABSOLUTE_S, IDLE_S, Sessions, build_sessions, is_same_origin
+from bots_ui.operator.sessions import ABSOLUTE_S, IDLE_S, Sessions, build_sessions, is_same_origin
+from bots_ui.pages.fleet import CHOICES, Asked, asked_of, live_address, view_of
 from bots_ui.settings import UiSettings
-from bots_ui.words import ordinal, span_words
+from bots_ui.shown.charts import curve_of, equity_chart, spark_path
+from bots_ui.shown.words import ordinal, span_words
+from bots_ui.stream.open_page import View
 from support.site import HOSTILE, PROOF, Site, api_of, opened, show
 
 COMMAND = "e39303ef-e302-4875-b19b-357185de971a"

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from bots_ui.open_page import View
+from bots_ui.operator.sessions import ATTEMPTS, CHECK_EVERY_S
 from bots_ui.routes import while_allowed
-from bots_ui.sessions import ATTEMPTS, CHECK_EVERY_S
 from bots_ui.settings import UiSettings
-from bots_ui.stream import events
+from bots_ui.stream.hub import events
+from bots_ui.stream.open_page import View
 from support.site import SAME_ORIGIN, Site, opened
 
 WHO: dict[str, Any] = {"name": "ada", "role": "operator"}

@@ -10,10 +10,10 @@ import orjson
 
 from autonomy import clock
 from autonomy.values import iso
-from bots_ui.client import ApiEvent, EventReader
-from bots_ui.facts import Facts, Link
-from bots_ui.open_page import QUEUE_MESSAGES, Client, Message, View
-from bots_ui.stream import RELOAD, Hub, Renderers, events
+from bots_ui.api.client import ApiEvent, EventReader
+from bots_ui.shown.facts import Facts, Link
+from bots_ui.stream.hub import RELOAD, Hub, Renderers, events
+from bots_ui.stream.open_page import QUEUE_MESSAGES, Client, Message, View
 
 
 class Silent:

@@ -20,16 +20,17 @@ from typing_extensions import override
 
 from autonomy import clock
 from autonomy.supervision import Supervisor, Work
-from bots_ui import forms, routes
+from bots_ui import routes
+from bots_ui.acting import forms
+from bots_ui.api.client import build_client
 from bots_ui.assets import STATIC, build_environment, find_assets
 from bots_ui.base_path import AtBasePath
-from bots_ui.client import build_client
 from bots_ui.context import Shared
 from bots_ui.frame import render
-from bots_ui.rendering import build_renderers
-from bots_ui.sessions import Session, build_sessions, is_same_origin
+from bots_ui.operator.sessions import Session, build_sessions, is_same_origin
+from bots_ui.pages.rendering import build_renderers
 from bots_ui.settings import UiSettings
-from bots_ui.stream import Hub
+from bots_ui.stream.hub import Hub
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS: Final = ("/static/", "/sign-in", "/theme", "/livez", "/readyz")

@@ -18,10 +18,10 @@ from markupsafe import Markup
 
 from autonomy.values import iso
 from autonomy.version import VERSION
-from bots_ui import words
-from bots_ui.acting import ACTS, denied
 from bots_ui.base_path import Based
-from bots_ui.sessions import Session
+from bots_ui.operator.acts import ACTS, denied
+from bots_ui.operator.sessions import Session
+from bots_ui.shown import words
 
 STATIC: Final = Path(__file__).parent / "static"
 VENDOR: Final = STATIC / "vendor"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from jinja2 import Environment
 
-from bots_ui.client import ProofApi
-from bots_ui.sessions import Sessions
+from bots_ui.api.client import ProofApi
+from bots_ui.operator.sessions import Sessions
 from bots_ui.settings import UiSettings
-from bots_ui.stream import Hub
+from bots_ui.stream.hub import Hub
 
 
 @dataclass(frozen=True, slots=True)

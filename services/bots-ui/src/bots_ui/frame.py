@@ -11,9 +11,9 @@ from fastapi import Depends, Request
 from fastapi.responses import Response
 
 from autonomy import clock
-from bots_ui.acting import ACTS, denied
 from bots_ui.context import Shared
-from bots_ui.sessions import Session
+from bots_ui.operator.acts import ACTS, denied
+from bots_ui.operator.sessions import Session
 
 THEME_COOKIE: Final = "autonomy_theme"
 THEMES: Final = ("auto", "light", "dark")

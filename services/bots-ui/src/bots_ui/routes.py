@@ -14,13 +14,13 @@ from starlette.exceptions import HTTPException
 from autonomy import clock
 from autonomy.values import BOT_ID, ms_of
 from autonomy.version import VERSION
-from bots_ui import bot_page, lists, pages
-from bots_ui.acting import is_id
-from bots_ui.client import Found
+from bots_ui.api.client import Found
 from bots_ui.frame import SEE_OTHER, render, session_of, shared_of
-from bots_ui.open_page import Message
-from bots_ui.pages import CHOICES, asked_of
-from bots_ui.stream import MAX_CLIENTS, RELOAD, events
+from bots_ui.operator.acts import is_id
+from bots_ui.pages import bot_page, fleet, lists
+from bots_ui.pages.fleet import CHOICES, asked_of
+from bots_ui.stream.hub import MAX_CLIENTS, RELOAD, events
+from bots_ui.stream.open_page import Message
 
 router = APIRouter()
 MAX_TICK_DIGITS: Final = 15
@@ -32,11 +32,11 @@ async def bots(request: Request) -> Response:
     query = request.query_params.multi_items()
     asked = asked_of(query, CHOICES)
     shared = shared_of(request)
-    canonical = pages.with_query("/", asked.params())
+    canonical = fleet.with_query("/", asked.params())
     # An empty field of the form, or an unknown word, leaves no trace in the address.
     if any(not value for _, value in query) and "hx-request" not in request.headers:
         return RedirectResponse(canonical, SEE_OTHER)
-    response = render(request, "bots.html", await pages.bots(shared.api, shared.hub, asked))
+    response = render(request, "bots.html", await fleet.bots(shared.api, shared.hub, asked))
     if "hx-request" in request.headers:
         response.headers["HX-Push-Url"] = canonical
     return response
@@ -139,7 +139,7 @@ async def live(request: Request) -> Response:
     if len(hub.clients) >= MAX_CLIENTS:
         return PlainTextResponse(f"At most {MAX_CLIENTS} pages are open at once; load the page again later.", 503, {"Retry-After": "5"})
     query = request.query_params.multi_items()
-    views = pages.views_of(query) or {"": pages.view_of(query)}
+    views = fleet.views_of(query) or {"": fleet.view_of(query)}
     content = while_allowed(request, events(hub, views), tuple(views))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(content, media_type="text/event-stream", headers=headers)

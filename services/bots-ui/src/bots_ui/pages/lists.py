@@ -11,14 +11,14 @@ from http import HTTPStatus
 from typing import Final
 
 from autonomy.values import BOT_ID, JobStatus, JobType, Stage
-from bots_ui.acting import is_id
-from bots_ui.client import Answer, Found, ProofApi, Refused, Unreachable
-from bots_ui.documents import Told, document_of, items_of, list_of, lost_words, told
-from bots_ui.following import as_of
-from bots_ui.open_page import MAX_WATCHED, View
-from bots_ui.pages import PAGE_SIZE, Asked, Context, Query, asked_of, followed, live_address, with_query
-from bots_ui.rows import text_of
-from bots_ui.stream import Hub
+from bots_ui.api.client import Answer, Found, ProofApi, Refused, Unreachable
+from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, told
+from bots_ui.operator.acts import is_id
+from bots_ui.pages.fleet import PAGE_SIZE, Asked, Context, Query, asked_of, followed, live_address, with_query
+from bots_ui.shown.rows import text_of
+from bots_ui.stream.following import as_of
+from bots_ui.stream.hub import Hub
+from bots_ui.stream.open_page import MAX_WATCHED, View
 
 OPEN: Final = ("OPEN", "REQUESTED")
 CLOSED: Final = ("APPLIED", "REJECTED", "WITHDRAWN")

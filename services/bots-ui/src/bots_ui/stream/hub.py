@@ -20,13 +20,13 @@ import httpx
 from autonomy import clock
 from autonomy.telemetry import begin_span, is_traced, root_of
 from autonomy.values import ms_of
-from bots_ui.client import ApiEvent, Document, Found, ProofApi, Unreachable, words_of
-from bots_ui.documents import list_of
-from bots_ui.facts import Facts, Link, facts_of, part
-from bots_ui.following import EVERY_S, LEAST_S, look
-from bots_ui.open_page import Client, Message, View
-from bots_ui.rows import due_of, matches, number_of, silent_of, text_of
-from bots_ui.words import instant_of
+from bots_ui.api.client import ApiEvent, Document, Found, ProofApi, Unreachable, words_of
+from bots_ui.api.documents import list_of
+from bots_ui.shown.facts import Facts, Link, facts_of, part
+from bots_ui.shown.rows import due_of, matches, number_of, silent_of, text_of
+from bots_ui.shown.words import instant_of
+from bots_ui.stream.following import EVERY_S, LEAST_S, look
+from bots_ui.stream.open_page import Client, Message, View
 
 log = logging.getLogger(__name__)
 RETRY_S: Final = 0.5

@@ -17,7 +17,7 @@ from itsdangerous import BadSignature, TimestampSigner
 
 from autonomy.errors import Broken
 from autonomy.throttle import Throttle
-from bots_ui.client import Found, ProofApi, Refused, Unreachable
+from bots_ui.api.client import Found, ProofApi, Refused, Unreachable
 
 COOKIE: Final = "autonomy_session"
 SALT: Final = "autonomy.bots-ui.session"

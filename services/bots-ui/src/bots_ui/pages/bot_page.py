@@ -7,16 +7,16 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from bots_ui import words
-from bots_ui.charts import Equity, curve_of, equity_chart
-from bots_ui.client import Answer, Document, Found, ProofApi, Refused, Unreachable, bot_path
-from bots_ui.documents import Told, document_of, items_of, list_of, lost_words, told_part
-from bots_ui.lists import LIMIT, shown
-from bots_ui.open_page import View
-from bots_ui.pages import Asked, Context, Query, asked_of, with_query
-from bots_ui.rows import blockers_of, number_of, row_of, text_of
-from bots_ui.stream import Hub
-from bots_ui.words import TIMELINE_KINDS
+from bots_ui.api.client import Answer, Document, Found, ProofApi, Refused, Unreachable, bot_path
+from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, told_part
+from bots_ui.pages.fleet import Asked, Context, Query, asked_of, with_query
+from bots_ui.pages.lists import LIMIT, shown
+from bots_ui.shown import words
+from bots_ui.shown.charts import Equity, curve_of, equity_chart
+from bots_ui.shown.rows import blockers_of, number_of, row_of, text_of
+from bots_ui.shown.words import TIMELINE_KINDS
+from bots_ui.stream.hub import Hub
+from bots_ui.stream.open_page import View
 
 EVENTS_SHOWN: Final = 20
 FIRST: Final = (("limit", str(EVENTS_SHOWN)),)

@@ -10,13 +10,13 @@ from urllib.parse import parse_qsl, urlencode
 
 from autonomy.reasons import Reason
 from autonomy.values import BotState, Recency, Stage
-from bots_ui.client import Answer, Found, ProofApi
-from bots_ui.documents import list_of, lost_words
-from bots_ui.facts import part
-from bots_ui.following import is_list, token_of_answer
-from bots_ui.open_page import MAX_LISTS, MAX_WATCHED, View
-from bots_ui.rows import number_of, row_of, text_of
-from bots_ui.stream import Hub
+from bots_ui.api.client import Answer, Found, ProofApi
+from bots_ui.api.documents import list_of, lost_words
+from bots_ui.shown.facts import part
+from bots_ui.shown.rows import number_of, row_of, text_of
+from bots_ui.stream.following import is_list, token_of_answer
+from bots_ui.stream.hub import Hub
+from bots_ui.stream.open_page import MAX_LISTS, MAX_WATCHED, View
 
 PAGE_SIZE: Final = 50
 MAX_TEXT: Final = 80

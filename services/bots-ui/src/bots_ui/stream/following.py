@@ -15,9 +15,9 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from bots_ui.client import Answer, Document, Found, ProofApi
-from bots_ui.open_page import Client, Message
-from bots_ui.words import instant_of
+from bots_ui.api.client import Answer, Document, Found, ProofApi
+from bots_ui.shown.words import instant_of
+from bots_ui.stream.open_page import Client, Message
 
 EVERY_S: Final = 1.0
 LEAST_S: Final = 0.2

@@ -9,10 +9,10 @@ from datetime import datetime
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
-from bots_ui.facts import Facts
-from bots_ui.pages import CHOICES
-from bots_ui.rows import row_of
-from bots_ui.stream import Renderers
+from bots_ui.pages.fleet import CHOICES
+from bots_ui.shown.facts import Facts
+from bots_ui.shown.rows import row_of
+from bots_ui.stream.hub import Renderers
 
 UNSAID = frozenset({"recommended"})
 """Counts of which none is not said: the filter appears with the first."""

@@ -9,13 +9,13 @@ from typing import Final
 
 from autonomy.strategies import strategy_names
 from autonomy.values import BOT_ID
-from bots_ui.acting import ACTS, denied, is_id
-from bots_ui.client import Document, ProofApi, Refused, bot_path
-from bots_ui.documents import document_of, items_of, lost_words, told_part
-from bots_ui.lists import OPEN
-from bots_ui.pages import Context
-from bots_ui.reverting import SHOWN, STAGES, Plan, Wanted, plan_of
-from bots_ui.sessions import Session
+from bots_ui.acting.reverting import SHOWN, STAGES, Plan, Wanted, plan_of
+from bots_ui.api.client import Document, ProofApi, Refused, bot_path
+from bots_ui.api.documents import document_of, items_of, lost_words, told_part
+from bots_ui.operator.acts import ACTS, denied, is_id
+from bots_ui.operator.sessions import Session
+from bots_ui.pages.fleet import Context
+from bots_ui.pages.lists import OPEN
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "approve": ("bot", "recommendation"), "reject": ("bot", "recommendation"), "pin": ("bot",), "unpin": ("bot",), "hold": ("bot",),

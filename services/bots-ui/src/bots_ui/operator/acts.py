@@ -1,6 +1,6 @@
 """What an operator may ask for here: each act with its words, its role, and the command that its form becomes.
 
-Place in the flow: form → **acting** → actions → `/api/commands`. Pure. A reason why not is words for people; the proof API and
+Place in the flow: form → **acts** → actions → `/api/commands`. Pure. A reason why not is words for people; the proof API and
 the planner decide again, and their word counts.
 """
 
@@ -11,9 +11,9 @@ from typing import Final, Literal
 from uuid import UUID
 
 from autonomy.values import BOT_ID, iso
-from bots_ui.facts import Facts
-from bots_ui.sessions import Session
-from bots_ui.words import needs_two
+from bots_ui.operator.sessions import Session
+from bots_ui.shown.facts import Facts
+from bots_ui.shown.words import needs_two
 
 MAX_REASON: Final = 200
 NOT_CURRENT: Final = "Not while the data is not current."

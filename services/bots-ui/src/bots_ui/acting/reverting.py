@@ -12,12 +12,12 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from autonomy.values import BOT_ID, Stage
-from bots_ui import words
-from bots_ui.acting import MAX_REASON, Unfit
-from bots_ui.client import Document
-from bots_ui.facts import part, whole
-from bots_ui.pages import CHOICES, asked_of
-from bots_ui.rows import text_of
+from bots_ui.api.client import Document
+from bots_ui.operator.acts import MAX_REASON, Unfit
+from bots_ui.pages.fleet import CHOICES, asked_of
+from bots_ui.shown import words
+from bots_ui.shown.facts import part, whole
+from bots_ui.shown.rows import text_of
 
 STAGES: Final = tuple(stage.value for stage in Stage if stage is not Stage.LAB)
 FILTERS: Final = ("stage", "bot", "strategy", "symbol")

@@ -12,13 +12,13 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from autonomy import clock
-from bots_ui import actions, sheets
-from bots_ui.acting import ACTS, MAX_REASON, Unfit, command_of, denied, of_another, refused
-from bots_ui.actions import Accepted, NotDone, Waiting
+from bots_ui.acting import actions, sheets
+from bots_ui.acting.actions import Accepted, NotDone, Waiting
+from bots_ui.acting.reverting import revert_command, wanted_of
 from bots_ui.frame import MAX_BACK, SEE_OTHER, THEME_COOKIE, THEMES, InSession, render, safe_back, session_of, shared_of
-from bots_ui.pages import with_query
-from bots_ui.reverting import revert_command, wanted_of
-from bots_ui.sessions import Notice, Session
+from bots_ui.operator.acts import ACTS, MAX_REASON, Unfit, command_of, denied, of_another, refused
+from bots_ui.operator.sessions import Notice, Session
+from bots_ui.pages.fleet import with_query
 
 router = APIRouter()
 SESSION_COOKIE_S: Final = 8 * 3600

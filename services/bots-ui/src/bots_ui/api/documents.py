@@ -5,7 +5,7 @@ Place in the flow: client → **documents** → pages → templates. Pure.
 
 from collections.abc import Mapping
 
-from bots_ui.client import Answer, Document, Found, Refused, Unreachable
+from bots_ui.api.client import Answer, Document, Found, Refused, Unreachable
 
 
 class Told(dict[str, object]):

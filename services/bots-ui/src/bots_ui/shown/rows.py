@@ -14,10 +14,10 @@ from typing import Final
 from autonomy.gates import GateCode
 from autonomy.reasons import WITH_JOB, Detail, Reason
 from autonomy.values import BotState, JobStatus, Recency
-from bots_ui import words
-from bots_ui.charts import spark_path
-from bots_ui.moments import NOT_KNOWN, Moments
-from bots_ui.words import MISSING, NOT_RECORDED, instant_of, word_of
+from bots_ui.shown import words
+from bots_ui.shown.charts import spark_path
+from bots_ui.shown.moments import NOT_KNOWN, Moments
+from bots_ui.shown.words import MISSING, NOT_RECORDED, instant_of, word_of
 
 LEASE_S: Final = 15.0
 """Shown limit of a beat's age while the API does not tell the lease in force."""
