@@ -1,6 +1,6 @@
 """What an operator may ask for here: each act with its words, its role, and the command that its form becomes.
 
-Place in the flow: form → **acting** → actions → `/api/commands`. Pure. A reason why not is words for people; the proof API and
+Place in the flow: form → **acts** → actions → `/api/commands`. Pure. A reason why not is words for people; the proof API and
 the planner decide again, and their word counts.
 """
 
