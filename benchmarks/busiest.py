@@ -17,7 +17,7 @@ from autonomy.values import partition_of
 from benchmarks.fleet import STRATEGIES, SYMBOLS, an_id, bot_id, capabilities, digest
 from benchmarks.logs import Log
 from benchmarks.measure import Context, Measure, absolute
-from planner.stages import standing
+from planner.decide.stages import standing
 
 BOTS = 10_000
 PER_COMMAND = 500

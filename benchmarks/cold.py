@@ -20,10 +20,10 @@ from benchmarks.fleet import an_id
 from benchmarks.logs import Log
 from benchmarks.measure import Context, Measure, absolute
 from benchmarks.servers import kafka
-from planner import process
-from planner.horizons import Horizons
-from planner.settings import PlannerSettings
-from planner.snapshots import SnapshotFolder, bytes_of_snapshot
+from planner.shell import process
+from planner.shell.horizons import Horizons
+from planner.shell.settings import PlannerSettings
+from planner.shell.snapshots import SnapshotFolder, bytes_of_snapshot
 from planner.tick import SNAPSHOT_EVERY
 
 BOTS: Final = 30

@@ -10,9 +10,9 @@ from autonomy.telemetry import spare_collector
 from benchmarks.fleet import NOON_MS, mixed_state
 from benchmarks.limits import decide_loop
 from benchmarks.measure import Context, Measure, Turns, absolute, at_most, reference, timed
-from planner.decide import decide
-from planner.state import State
-from planner.view import build_view
+from planner.decide.plan import decide
+from planner.decide.view import build_view
+from planner.fold.state import State
 
 BOTS = 100_000
 FIGURE_S = 0.0368

@@ -12,10 +12,10 @@ from autonomy.market_clock import day_number, pack_days
 from autonomy.policy import Policy, read_policy
 from autonomy.strategies import catalogue, check_parameters
 from autonomy.values import JobClass, JobStatus, JobType, Origin, Stage, derived_id, partition_of
-from planner.entities import Bot, ClassRecord, Evidence, Figures, LiveJob
-from planner.fold import fold_capabilities
-from planner.state import State
-from planner.view import View, build_view
+from planner.decide.view import View, build_view
+from planner.fold.entities import Bot, ClassRecord, Evidence, Figures, LiveJob
+from planner.fold.slices import fold_capabilities
+from planner.fold.state import State
 
 NOON_MS: Final = 1_795_348_800_000
 BAR_MS: Final = 15_000

@@ -34,11 +34,11 @@ from autonomy.policy import Policy, read_policy
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, INPUTS, JOBS, PULSE, RUNNERS, RUNS
 from autonomy.values import TickCause, instant_of_ms, partition_of
 from benchmarks.fleet import NOON_MS, STRATEGIES, SYMBOLS, an_id, bot_id, capabilities, digest
-from planner.inbox import Inbox
-from planner.inputs import read_input
-from planner.state import State
+from planner.decide.view import build_view
+from planner.fold.inputs import read_input
+from planner.fold.state import State
+from planner.shell.inbox import Inbox
 from planner.tick import TickInputs, prepare
-from planner.view import build_view
 
 PARTITIONS: Final = {COMMANDS: 1, JOBS: DEFAULT_PARTITIONS, RUNNERS: DEFAULT_PARTITIONS}
 TICK_MS: Final = 1_000

@@ -22,9 +22,9 @@ from benchmarks.fleet import mixed_state
 from benchmarks.limits.append_read import AppendRead
 from benchmarks.measure import Context, Measure, absolute, at_most, reference
 from benchmarks.servers import kafka
-from planner.app import Planner
-from planner.process import build_planner
-from planner.settings import PlannerSettings
+from planner.shell.app import Planner
+from planner.shell.process import build_planner
+from planner.shell.settings import PlannerSettings
 
 BOTS = 5_000
 CHANGED_EACH = 100

@@ -92,8 +92,8 @@ def test_a_file_and_a_function_that_are_gone_are_noticed() -> None:
     """Negative control."""
     row = "| 1 | x | `services/planner/src/planner/{}` | `{}` | 1–2 |"
     assert wrong_steps(row.format("nowhere.py", "decide")) == ["step 1: there is no file services/planner/src/planner/nowhere.py"]
-    assert wrong_steps(row.format("decide.py", "gone")) == ["step 1: there is no gone in services/planner/src/planner/decide.py"]
-    assert len(wrong_steps(row.format("decide.py", "decide"))) == 1, "it has other lines"
+    assert wrong_steps(row.format("decide/plan.py", "gone")) == ["step 1: there is no gone in services/planner/src/planner/decide/plan.py"]
+    assert len(wrong_steps(row.format("decide/plan.py", "decide"))) == 1, "it has other lines"
     assert missing("`shared/src/autonomy/nowhere.py`") == ["there is no file shared/src/autonomy/nowhere.py"]
     assert missing("`shared/src/autonomy/chain.py` (`Chain.feed`, `gone`)") == ["there is no gone in shared/src/autonomy/chain.py"]
 

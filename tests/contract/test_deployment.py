@@ -18,7 +18,7 @@ from job_runner.settings import RunnerSettings
 from local_stack.database import READER_TIMEOUT_MS
 from local_stack.kafka_server import KafkaServer
 from local_stack.postgres_server import ROLES
-from planner.settings import PlannerSettings
+from planner.shell.settings import PlannerSettings
 from projection.settings import ProjectionSettings
 from proof_api.settings import ProofSettings
 

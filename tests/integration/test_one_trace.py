@@ -41,7 +41,7 @@ from job_runner.claims.queue import Claim, Queue, Rules, slots_of
 from job_runner.paper.session import Marks
 from job_runner.settings import RunnerSettings
 from job_runner.tracing import JobSpans
-from planner import tracing as planner_tracing
+from planner.shell import tracing as planner_tracing
 from projection import tracing as projection_tracing
 from projection.app import Projection
 from projection.tracing import RowSpans

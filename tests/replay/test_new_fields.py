@@ -15,16 +15,16 @@ import pytest
 from msgspec import Struct
 from pydantic import BaseModel, create_model
 
-import planner.app
+import planner.shell.app
 from autonomy import events, lifecycle, policy
 from autonomy.events import BY_WIRE, CATALOGUE
 from autonomy.events.document import Event, later
 from autonomy.values import Stage
-from planner import entities
-from planner.hashing import bytes_of, said
+from planner.fold import entities
+from planner.fold.hashing import bytes_of, said
 from replay.test_replay import RECORDS, Differs, Recorded, path_of, replay
 
-assert planner.app.__name__ in sys.modules, "every module of the planner is loaded, or its names would not be replaced"
+assert planner.shell.app.__name__ in sys.modules, "every module of the planner is loaded, or its names would not be replaced"
 NEW = "zz_came_later"
 OURS = ("autonomy.", "planner.")
 ENTITIES = sorted(
@@ -77,7 +77,7 @@ def test_negative_control_a_hash_over_the_class_notices_a_new_field(monkeypatch:
         told: Any = said(value)
         return told | {NEW: getattr(value, NEW)} if isinstance(value, new) else told
 
-    monkeypatch.setattr("planner.hashing.said", shown)
+    monkeypatch.setattr("planner.fold.hashing.said", shown)
     with pytest.raises(Differs, match="tick 1"):
         replays()
 

@@ -1,7 +1,7 @@
 """Recorded logs are decided again: same facts, same seals, same states, same rows, byte for byte.
 
 The records of a decider's version are never edited: one of a fleet with every mishap, and one of a whole life. A change that alters a
-replay adds a version to `planner.decide.DECIDER` and its records, beside those of the released ones, which have to stay readable:
+replay adds a version to `planner.decide.plan.DECIDER` and its records, beside those of the released ones, which have to stay readable:
 `python tests/replay/test_replay.py` writes those of the current version, and refuses to write over one. Only the rows may be recorded again, by
 `--rows`, when the read models get another shape: they stand in a file of their own, one hash a table, so that the difference names it.
 
@@ -23,7 +23,7 @@ from autonomy.chain import AcceptedTick, Chain, read_record
 from autonomy.envelope import Undecodable
 from autonomy.events import CATALOGUE
 from autonomy.topics import JOBS, RUNS
-from planner.decide import DECIDER
+from planner.decide.plan import DECIDER
 from projection.fold.rows import instant
 from support.histories import live_through, written_history
 from support.lives import a_whole_life
@@ -228,7 +228,7 @@ def record() -> None:
     for name, history in RECORDS.items() if "--rows" not in sys.argv else ():
         path = path_of(name)
         if path.exists():
-            sys.exit(f"{path.name} is a record and is never written over: raise planner.decide.DECIDER first")
+            sys.exit(f"{path.name} is a record and is never written over: raise planner.decide.plan.DECIDER first")
         log = log_of(history())
         lines = [json.dumps(row_of(record), separators=(",", ":")) for key in sorted(log) for record in log[key]]
         path.write_text("\n".join([json.dumps(replay(log), separators=(",", ":")), *lines]) + "\n")

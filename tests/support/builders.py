@@ -29,11 +29,11 @@ from autonomy.reasons import Ended
 from autonomy.strategies import catalogue, check_parameters
 from autonomy.values import Cause, JobClass, JobStatus, JobType, Origin, Stage, derived_id, partition_of
 from autonomy.work import class_of
-from planner.decide import Plan, decide
-from planner.entities import Bot, ClassRecord, Figures, LiveJob
-from planner.fold import fold_capabilities
-from planner.state import State
-from planner.view import View, build_view
+from planner.decide.plan import Plan, decide
+from planner.decide.view import View, build_view
+from planner.fold.entities import Bot, ClassRecord, Figures, LiveJob
+from planner.fold.slices import fold_capabilities
+from planner.fold.state import State
 from support.changes import replace
 
 NOON_MS = 1_795_348_800_000

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from autonomy.events import CancelJob, ChangeBot, HoldBot, PauseLoop, ReleaseHold, ResumeLoop, RetireBot, SetPolicy
 from autonomy.values import Cause, JobStatus
-from planner.entities import LiveJob
+from planner.fold.entities import LiveJob
 from support.builders import FIRST_DAYS, an_id
 from support.ticks import TickDriver
 

@@ -34,11 +34,11 @@ from autonomy.gates import PromotionGate, Verdict
 from autonomy.market_clock import day_of
 from autonomy.revert_plan import revert_plan
 from autonomy.values import JobStatus, JobType, Stage
-from planner import promotion_gates
-from planner.entities import Bot, LiveJob
-from planner.stages import standing
+from planner.decide import promotion_gates
+from planner.decide.stages import standing
+from planner.decide.view import build_view
+from planner.fold.entities import Bot, LiveJob
 from planner.tick import Try
-from planner.view import build_view
 from support.builders import FIRST_DAYS, a_digest, a_policy, an_id, metrics, trading_days
 from support.ticks import TickDriver, events_of, jobs_of
 

@@ -17,9 +17,9 @@ from autonomy.envelope import Received, decode
 from autonomy.events import PlannerPulse
 from autonomy.kafka import LogReader
 from autonomy.topics import PULSE, RUNS, TOPICS
-from planner.app import Planner
-from planner.election import Election
-from planner.settings import PlannerSettings
+from planner.shell.app import Planner
+from planner.shell.election import Election
+from planner.shell.settings import PlannerSettings
 from support.builders import an_id
 from support.stored_log import Stored, stored_log
 from support.ticks import TickDriver

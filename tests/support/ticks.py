@@ -28,13 +28,13 @@ from autonomy.lifecycle import JobStep
 from autonomy.market_clock import market_instant, unpack_days
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, INPUTS, JOBS, RUNNERS
 from autonomy.values import Cause, JobStatus, TickCause, derived_id, instant_of_ms, partition_of
-from planner.decide import DECIDER
-from planner.entities import LiveJob
-from planner.fold import repairs
+from planner.decide.plan import DECIDER
+from planner.fold.entities import LiveJob
+from planner.fold.inputs import Input, read_input
+from planner.fold.slices import repairs
+from planner.fold.state import State
 from planner.following import follow, re_decide
-from planner.inbox import Inbox
-from planner.inputs import Input, read_input
-from planner.state import State
+from planner.shell.inbox import Inbox
 from planner.tick import TickInputs, Try, prepare
 from support.builders import NOON_MS, a_beat, a_bot_document, a_command, a_digest, a_policy, a_summary, an_id, capabilities
 from support.changes import replace

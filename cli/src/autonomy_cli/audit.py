@@ -23,12 +23,12 @@ from autonomy.kafka import Record
 from autonomy.topics import INPUTS, RUNS
 from autonomy.values import ms_of
 from autonomy_cli.findings import Difference, Kind, Repair, unrepaired
-from planner.decide import DECIDER, DECIDERS
+from planner.decide.plan import DECIDER, DECIDERS
+from planner.fold.inputs import Input, input_root, read_input
+from planner.fold.state import State
 from planner.following import follow, gap_to, inputs_of, re_decide, unlike_inputs
-from planner.horizons import Horizons
-from planner.inputs import Input, input_root, read_input
-from planner.known_heads import KnownHeads, words_of
-from planner.state import State
+from planner.shell.horizons import Horizons
+from planner.shell.known_heads import KnownHeads, words_of
 from planner.tick import draft
 
 Place = tuple[str, int]

@@ -64,7 +64,7 @@ class PromotionGate(StrEnum):
 
 
 class SchedulingGate(NamedTuple):
-    """A gate before a job is scheduled; its rule reads the fleet's surroundings, and stands in `planner.gates`.
+    """A gate before a job is scheduled; its rule reads the fleet's surroundings, and stands in `planner.decide.gates`.
 
     Attributes:
         title: what blocks, for people.
@@ -147,7 +147,7 @@ class EvidenceGate(NamedTuple):
 
 
 class SessionGate(NamedTuple):
-    """A gate on the open paper session, asked from PAPER on; its rule stands in `planner.promotion_gates`."""
+    """A gate on the open paper session, asked from PAPER on; its rule stands in `planner.decide.promotion_gates`."""
 
     code: PromotionGate
     title: str

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from autonomy.kafka_access import KafkaAccess
 from autonomy.kafka_clients import client_options, java_properties
-from planner.settings import PlannerSettings
+from planner.shell.settings import PlannerSettings
 from proof_api.voice import build_broker
 
 SCRAM = {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SASL_USERNAME": "planner", "KAFKA_SASL_PASSWORD": "se cret"}

@@ -96,7 +96,7 @@ def test_what_was_left_out_is_counted_once_the_window_is_over() -> None:
 
 
 def test_lines_of_our_own_are_all_written() -> None:
-    written = lines_of(Sparing(lines=3), storm, "planner.app")
+    written = lines_of(Sparing(lines=3), storm, "planner.shell.app")
     assert (len(written), written[0]["level"]) == (10_001, "error")
 
 

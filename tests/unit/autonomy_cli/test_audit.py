@@ -13,7 +13,7 @@ from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, JOBS, RUNNERS, RUNS
 from autonomy_cli.audit import MAX_DIFFERENCES, Audit
 from autonomy_cli.findings import Difference, Outcome, Repair, outcome_of, unrepaired
 from autonomy_cli.log_audit import Verdict, words_of
-from planner.decide import DECIDER
+from planner.decide.plan import DECIDER
 from support.builders import a_bot, a_digest
 from support.changes import replace
 from support.histories import live_through, written_history

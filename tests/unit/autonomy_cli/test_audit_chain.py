@@ -15,7 +15,7 @@ from autonomy_cli import audit as audits
 from autonomy_cli.audit import Audit
 from autonomy_cli.findings import Kind, Outcome
 from autonomy_cli.log_audit import Verdict
-from planner.state import State
+from planner.fold.state import State
 from support.builders import a_digest, an_id
 from support.changes import replace
 from support.histories import live_through, written_history

@@ -19,12 +19,12 @@ from autonomy.errors import BadInput
 from autonomy.events import AcceptDivergence, Event, Head, PlannerPulse, ProbePulse
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNS
 from autonomy.values import TickCause
-from planner import app
-from planner.app import Planner
-from planner.halt import Halt
-from planner.inbox import Inbox
-from planner.known_heads import read_head_file, write_head_file
-from planner.wake import Wake
+from planner.shell import app
+from planner.shell.app import Planner
+from planner.shell.halt import Halt
+from planner.shell.inbox import Inbox
+from planner.shell.known_heads import read_head_file, write_head_file
+from planner.shell.wake import Wake
 from support.builders import a_bot, a_digest, an_id
 from support.changes import replace
 from support.shell import Batch, MemoryKafka, a_planner, client_of, kafka_of, lead_for, lead_until, turns

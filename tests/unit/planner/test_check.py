@@ -15,13 +15,14 @@ from autonomy.events import StageChanged
 from autonomy.gates import PromotionGate, Verdict
 from autonomy.reasons import Reason, ZeroJobs
 from autonomy.values import NEXT_STAGE, Cause, Drift, JobStatus, JobType, Stage
-from planner import promotion_gates
 from planner import tick as ticks
-from planner.check import check, check_step_up, contradictions
-from planner.decide import Plan, decide
-from planner.entities import Drifted, Evidence, Failure, Paper, Pause
-from planner.state import State
-from planner.view import View, build_view
+from planner.check.plans import check, contradictions
+from planner.check.step_up import check_step_up
+from planner.decide import promotion_gates
+from planner.decide.plan import Plan, decide
+from planner.decide.view import View, build_view
+from planner.fold.entities import Drifted, Evidence, Failure, Paper, Pause
+from planner.fold.state import State
 from support.builders import NOON_MS, a_bot, a_digest, a_live_job, a_policy, a_state, an_id, ended, figures
 from support.changes import replace
 from support.ticks import TickDriver

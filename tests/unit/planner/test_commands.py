@@ -25,10 +25,10 @@ from autonomy.events import (
 )
 from autonomy.reasons import Reason
 from autonomy.values import Cause, JobStatus, Origin, Stage
-from planner import commands
-from planner.commands import apply_command
-from planner.facts import fold_fact
-from planner.state import State
+from planner.decide import commands
+from planner.decide.commands import apply_command
+from planner.fold.facts import fold_fact
+from planner.fold.state import State
 from support.builders import (
     NOON_MS,
     a_bot,

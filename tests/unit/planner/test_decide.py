@@ -15,14 +15,14 @@ from autonomy.gates import GateCode, Verdict
 from autonomy.market_clock import day_number
 from autonomy.reasons import Reason, ZeroJobs
 from autonomy.values import Cause, JobClass, JobStatus, JobType, Stage
-from planner.check import check
-from planner.decide import decide, pause_of
-from planner.entities import Bot, Evidence, Failure, Pause
-from planner.gates import findings
-from planner.looking import digest_of
-from planner.state import State
-from planner.view import build_view
-from planner.wishes import cooldown_until_ms
+from planner.check.plans import check
+from planner.decide.gates import findings
+from planner.decide.looking import digest_of
+from planner.decide.plan import decide, pause_of
+from planner.decide.view import build_view
+from planner.decide.wishes import cooldown_until_ms
+from planner.fold.entities import Bot, Evidence, Failure, Pause
+from planner.fold.state import State
 from support.builders import (
     HOUR_MS,
     NOON_MS,

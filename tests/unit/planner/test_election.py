@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autonomy.events import PlannerPulse
-from planner.election import Election
+from planner.shell.election import Election
 from support.builders import NOON_MS, a_digest
 
 LOW, HIGH = "00000000-0000-0000-0000-00000000000a", "f0000000-0000-0000-0000-00000000000b"

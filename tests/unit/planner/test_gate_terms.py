@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from autonomy.errors import Broken
 from autonomy.gates import EVIDENCE_GATES, GATES, SESSION_GATES, Act, EvidenceGate, PromotionGate, Verdict, complete, figures_read
 from autonomy.policy import GateThresholds
-from planner.check import SESSION_LACKS, is_met
-from planner.entities import Figures
-from planner.promotion_gates import RULES
-from planner.session_gates import SESSION_RULES
+from planner.check.step_up import SESSION_LACKS, is_met
+from planner.decide.promotion_gates import RULES
+from planner.decide.session_gates import SESSION_RULES
+from planner.fold.entities import Figures
 
 LIMITS = GateThresholds()
 GOOD: dict[str, Any] = {

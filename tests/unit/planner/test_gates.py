@@ -10,10 +10,10 @@ import pytest
 from autonomy.gates import GateCode, Verdict
 from autonomy.market_clock import day_number
 from autonomy.values import Cause, JobType, Stage
-from planner.entities import Bot, Evidence, Failure
-from planner.gates import Finding, findings
-from planner.state import State
-from planner.view import build_view
+from planner.decide.gates import Finding, findings
+from planner.decide.view import build_view
+from planner.fold.entities import Bot, Evidence, Failure
+from planner.fold.state import State
 from support.builders import NOON_MS, a_bot, a_digest, a_policy, a_state, an_id, capabilities, ended, figures
 from support.changes import replace
 

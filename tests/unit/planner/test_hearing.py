@@ -7,9 +7,9 @@ import pytest
 
 from autonomy.events import HeldJob, RunnerPulse
 from autonomy.values import JobStatus
-from planner.fold import accrue_silence
-from planner.hearing import DEAF_MS, Hearing, expected
-from planner.state import State
+from planner.fold.slices import accrue_silence
+from planner.fold.state import State
+from planner.shell.hearing import DEAF_MS, Hearing, expected
 from support.builders import a_bot, a_live_job, a_state, an_id
 from support.changes import replace
 from support.ticks import TickDriver

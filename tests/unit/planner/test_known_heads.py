@@ -3,8 +3,8 @@
 import pytest
 
 from autonomy.events import Head
-from planner import known_heads
-from planner.known_heads import KnownHeads
+from planner.shell import known_heads
+from planner.shell.known_heads import KnownHeads
 
 
 @pytest.mark.parametrize("ticks", [range(1, 8), range(7, 0, -1)])

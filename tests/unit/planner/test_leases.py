@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from autonomy.events import JobCancelled, JobDead, JobRequeued
 from autonomy.values import Cause, JobStatus
-from planner import fold
-from planner.entities import LiveJob
-from planner.fold import fold_slice, repairs
-from planner.inputs import Input
-from planner.state import State
+from planner.fold import slices as fold
+from planner.fold.entities import LiveJob
+from planner.fold.inputs import Input
+from planner.fold.slices import fold_slice, repairs
+from planner.fold.state import State
 from support.builders import NOON_MS, a_beat, a_bot, a_live_job, a_policy, a_state, an_id
 from support.changes import replace
 from support.ticks import TickDriver

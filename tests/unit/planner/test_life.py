@@ -28,7 +28,7 @@ from autonomy.events import (
 from autonomy.gates import PromotionGate, Verdict
 from autonomy.reasons import Reason
 from autonomy.values import Cause, Drift, JobStatus, JobType, Stage, instant_of_ms
-from planner import promotion_gates
+from planner.decide import promotion_gates
 from support.builders import a_digest, a_policy, a_summary, an_id, metrics
 from support.lives import (
     a_document,

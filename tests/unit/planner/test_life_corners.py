@@ -32,10 +32,11 @@ from autonomy.gates import PromotionGate, Verdict
 from autonomy.reasons import Reason
 from autonomy.revert_plan import Standing, revert_plan
 from autonomy.values import Cause, Drift, JobStatus, JobType, Stage
-from planner import check, gates, promotion_gates
-from planner.entities import Drifted
-from planner.stages import standing
-from planner.view import build_view
+from planner.check import step_up as check
+from planner.decide import gates, promotion_gates
+from planner.decide.stages import standing
+from planner.decide.view import build_view
+from planner.fold.entities import Drifted
 from support.builders import a_digest, an_id, capabilities
 from support.lives import (
     ALL_TYPES,

@@ -24,11 +24,11 @@ from autonomy.events import (
     UnpinBot,
 )
 from autonomy.values import FOUR_EYES, Cause, Drift, JobStatus, JobType, Stage
-from planner.decide import decide
-from planner.looking import digest_of
-from planner.state import Memo
+from planner.decide.looking import digest_of
+from planner.decide.plan import decide
+from planner.decide.view import build_view
+from planner.fold.state import Memo
 from planner.tick import Try
-from planner.view import build_view
 from support.builders import a_policy, an_id, metrics
 from support.lives import (
     STRONG,

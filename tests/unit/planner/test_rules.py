@@ -23,8 +23,8 @@ from autonomy.events import (
 from autonomy.identities import identity_of
 from autonomy.market_clock import continued_epoch_ms, market_day
 from autonomy.policy import MarketPolicy
-from planner import rules
-from planner.view import build_view
+from planner.decide import rules
+from planner.decide.view import build_view
 from support.builders import NOON_MS, a_digest
 from support.lives import a_document, a_fleet, a_search, order_of, recommended, refused, said, step
 from support.ticks import TickDriver

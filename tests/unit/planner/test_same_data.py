@@ -21,17 +21,17 @@ from autonomy.gates import GateCode
 from autonomy.market_clock import day_number, pack_days
 from autonomy.reasons import Reason
 from autonomy.values import Cause, JobStatus, JobType
-from planner import wishes
-from planner.check import check
-from planner.commands import apply_command
-from planner.decide import decide
-from planner.entities import Bot
-from planner.facts import fold_fact
-from planner.fold import Folded, fold_capabilities, fold_job_step
-from planner.gates import findings
-from planner.state import State
-from planner.view import View, build_view
-from planner.wishes import Decision, wish_of
+from planner.check.plans import check
+from planner.decide import wishes
+from planner.decide.commands import apply_command
+from planner.decide.gates import findings
+from planner.decide.plan import decide
+from planner.decide.view import View, build_view
+from planner.decide.wishes import Decision, wish_of
+from planner.fold.entities import Bot
+from planner.fold.facts import fold_fact
+from planner.fold.slices import Folded, fold_capabilities, fold_job_step
+from planner.fold.state import State
 from support.builders import (
     FIRST_DAYS,
     NOON_MS,

@@ -16,12 +16,12 @@ from aiokafka import TopicPartition
 
 from autonomy.chain import AcceptedTick
 from autonomy.topics import COMMANDS, INPUTS, RUNS
-from planner.app import Planner
 from planner.following import follow, re_decide
-from planner.horizons import Horizons
-from planner.known_heads import KnownHeads
-from planner.snapshots import RefusedSnapshot, SnapshotFolder, Start, bytes_of_snapshot, read_snapshot
-from planner.starting import find_start
+from planner.shell.app import Planner
+from planner.shell.horizons import Horizons
+from planner.shell.known_heads import KnownHeads
+from planner.shell.snapshots import RefusedSnapshot, SnapshotFolder, Start, bytes_of_snapshot, read_snapshot
+from planner.shell.starting import find_start
 from support.histories import live_through, written_history
 from support.lives import a_whole_life
 from support.shell import MemoryKafka, a_planner, client_of, kafka_of, lead_until, turns
@@ -272,7 +272,7 @@ def test_a_log_that_does_not_bear_it_out_is_read_from_its_beginning(
 
 def test_snapshots_of_another_decider_are_refused(kept: tuple[MemoryKafka, Path, Planner], monkeypatch: pytest.MonkeyPatch) -> None:
     kafka, folder, _ = kept
-    monkeypatch.setattr("planner.snapshots.DECIDER", "life-99")
+    monkeypatch.setattr("planner.shell.snapshots.DECIDER", "life-99")
     assert restarted(kafka, folder).chain.head.tick == 0
 
 

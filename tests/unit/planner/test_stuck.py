@@ -5,7 +5,7 @@ from aiokafka import TopicPartition
 
 from autonomy import inspection
 from autonomy.topics import JOBS
-from planner.app import Planner
+from planner.shell.app import Planner
 from support.shell import MemoryKafka, a_planner, client_of, kafka_of, lead_for, lead_until
 from support.ticks import TickDriver
 

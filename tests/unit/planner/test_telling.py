@@ -13,10 +13,10 @@ from autonomy.events import Blocker, BotDecision, BotRetired, GateResult
 from autonomy.gates import GateCode, PromotionGate, Verdict
 from autonomy.reasons import Reason
 from autonomy.values import JobType, Stage, derived_id, derived_ids, instant_of_ms, iso, iso_of_ms
-from planner.gates import Finding
-from planner.promotion_gates import Gate
-from planner.telling import decision_bytes
-from planner.wishes import Decision
+from planner.decide.decision_json import decision_bytes
+from planner.decide.gates import Finding
+from planner.decide.promotion_gates import Gate
+from planner.decide.wishes import Decision
 from support.builders import NOON_MS, a_digest, an_id
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)

@@ -16,11 +16,11 @@ from autonomy.reasons import Reason
 from autonomy.values import JobStatus, TickCause, job_id_of
 from planner import following
 from planner import tick as ticks
-from planner.fold import Folded, fold_slice
+from planner.decide.view import build_view
+from planner.fold.inputs import Input
+from planner.fold.slices import Folded, fold_slice
+from planner.fold.state import State
 from planner.following import follow, re_decide
-from planner.inputs import Input
-from planner.state import State
-from planner.view import build_view
 from support.builders import NOON_MS, a_digest, an_id, capabilities
 from support.changes import replace
 from support.histories import live_through, written_history

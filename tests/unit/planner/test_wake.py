@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autonomy.events import AttemptRefused, HeldJob, HoldBot, JobReleased, JobStarted, JobSucceeded
 from autonomy.values import Cause, TickCause
-from planner.wake import COMMAND_SPACING_MS, Wake, next_due_ms
+from planner.shell.wake import COMMAND_SPACING_MS, Wake, next_due_ms
 from support.builders import NOON_MS, a_beat, a_command, a_policy, an_id, capabilities
 
 POLICY = a_policy()

@@ -5,8 +5,8 @@ import sys
 
 from autonomy.cluster import run_on_log
 from autonomy.telemetry import set_up
-from planner.process import run_planner
-from planner.settings import PlannerSettings
+from planner.shell.process import run_planner
+from planner.shell.settings import PlannerSettings
 
 
 def main() -> int:

@@ -11,11 +11,11 @@ from autonomy.chain import AcceptedTick, seal_hash
 from autonomy.errors import Broken
 from autonomy.events import Head, PlannerRun
 from autonomy.values import ms_of
-from planner.decide import DECIDERS
-from planner.facts import fold_own
-from planner.fold import fold_slice
-from planner.inputs import Input, first_unlike, input_root
-from planner.state import HASH_BITS, State
+from planner.decide.plan import DECIDERS
+from planner.fold.facts import fold_own
+from planner.fold.inputs import Input, first_unlike, input_root
+from planner.fold.slices import fold_slice
+from planner.fold.state import HASH_BITS, State
 from planner.tick import TickInputs, draft, free_orphans
 
 

@@ -23,21 +23,22 @@ from autonomy.reasons import Reason
 from autonomy.topics import DEFAULT_PARTITIONS
 from autonomy.values import NEXT_STAGE, TickCause, instant_of_ms, job_id_of, partition_of, run_id_of
 from autonomy.work import class_of
-from planner.check import check, check_step_up, contradictions
-from planner.commands import apply_command, policy_fact
-from planner.decide import DECIDER, Plan, decide, with_job
-from planner.endings import Say
-from planner.facts import fold_fact, said_of_gates
-from planner.fold import fold_slice
-from planner.gates import findings
-from planner.inputs import Input, input_marks, input_root
-from planner.life import give_verdicts, live_on
-from planner.orders import extras_of, timeout_s_of
-from planner.promotion_gates import Gate, tree
-from planner.state import State
-from planner.telling import decision_bytes
-from planner.view import View, build_view
-from planner.wishes import Decision
+from planner.check.plans import check, contradictions
+from planner.check.step_up import check_step_up
+from planner.decide.commands import apply_command, policy_fact
+from planner.decide.decision_json import decision_bytes
+from planner.decide.endings import Say
+from planner.decide.gates import findings
+from planner.decide.life import give_verdicts, live_on
+from planner.decide.orders import extras_of, timeout_s_of
+from planner.decide.plan import DECIDER, Plan, decide, with_job
+from planner.decide.promotion_gates import Gate, tree
+from planner.decide.view import View, build_view
+from planner.decide.wishes import Decision
+from planner.fold.facts import fold_fact, said_of_gates
+from planner.fold.inputs import Input, input_marks, input_root
+from planner.fold.slices import fold_slice
+from planner.fold.state import State
 
 MAX_ERRORS_SHOWN = 20
 SNAPSHOT_EVERY = 20

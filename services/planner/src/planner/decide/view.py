@@ -1,0 +1,145 @@
+"""What all bots of one tick are decided against: policy, time, and what the live runners offer.
+
+Place in the flow: built once per tick from state, read by gates and decide. Pure.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from autonomy.fleet import fingerprint_of
+from autonomy.gates import PromotionGate, Verdict
+from autonomy.market_clock import market_day, unpack_days, wall_ms_of_day
+from autonomy.policy import Policy
+from autonomy.values import JobStatus, JobType, Stage
+from planner.fold.entities import Bot, RunnerProcess, SymbolOffer
+from planner.fold.state import Kind, State
+
+
+class Data(NamedTuple):
+    """A symbol's bars as seen at one market day."""
+
+    offer: SymbolOffer
+    bars: int
+    days: tuple[int, ...]
+    agreed: bool
+
+
+@dataclass(slots=True)
+class View:
+    """One tick's surroundings.
+
+    Attributes:
+        market_day: the last day whose bar exists, in days since 1970-01-01.
+        runners: live processes that are not stopping.
+        data: by symbol, from the live offers, or from the last one known.
+        strategies: name → (version, code hash).
+        faults: by name what live sources of bars hold and cannot use, with the reason.
+        disagreements: strategies and symbols that live processes announce differently.
+        trading: bots whose runner was claimed, beats and is not about to be stopped.
+        walls: what `wall_ms` answered already.
+        judged: verdicts of the promotion gates by bot id, each with the very bot that they are about.
+        asked: what each gate out of a stage requires and what clears it, in words.
+        context: all that a bot is judged against besides time: with the same context and bot only time can change a wish.
+    """
+
+    policy: Policy
+    now_ms: int
+    market_day: int
+    epoch_ms: int
+    runners: tuple[RunnerProcess, ...]
+    engine_version: str
+    job_types: frozenset[JobType]
+    data: dict[str, Data]
+    strategies: dict[str, tuple[int, str]]
+    disagreements: frozenset[str]
+    context: object
+    faults: dict[str, str] = field(default_factory=dict)
+    trading: frozenset[str] = frozenset()
+    fingerprints: dict[Kind, str] = field(default_factory=dict)
+    walls: dict[int, int | None] = field(default_factory=dict)
+    judged: dict[str, tuple[Bot, tuple[Verdict, ...]]] = field(default_factory=dict)
+    asked: dict[tuple[Stage, PromotionGate], tuple[str, str]] = field(default_factory=dict)
+
+    def fingerprint(self, bot: Bot) -> str:
+        """The fingerprint that evidence about this bot needs now; empty while nothing is known about its code or data."""
+        key = (bot.strategy, bot.parameters, bot.symbol, bot.timeframe)
+        known = self.fingerprints.get(key)
+        if known is None:
+            known = self._derive(bot)
+            if bot.strategy in self.strategies and bot.symbol in self.data:
+                self.fingerprints[key] = known
+        return known
+
+    def _derive(self, bot: Bot) -> str:
+        code, data = self.strategies.get(bot.strategy), self.data.get(bot.symbol)
+        if code is None or data is None:
+            return ""  # no evidence fits what nobody knows
+        research = self.policy.research
+        return fingerprint_of(
+            strategy=bot.strategy, strategy_version=code[0], code_hash=code[1], parameters=dict(bot.parameters),
+            symbol=bot.symbol, timeframe=bot.timeframe, source_id=data.offer.source_id,
+            engine_version=self.engine_version, costs=research.costs, initial_cash_usd=research.initial_cash_usd,
+        )  # fmt: skip
+
+    def bars_until(self, symbol: str, day: int) -> int:
+        """How many bars of a symbol exist up to and including a day; 0 of an unknown one."""
+        data = self.data.get(symbol)
+        return 0 if data is None else bisect_right(data.days, day)
+
+    def wall_ms(self, day: int) -> int | None:
+        """When the market reaches a day; worked out once per day, since many bots ask for the same ones."""
+        try:
+            return self.walls[day]
+        except KeyError:
+            found = self.walls[day] = wall_ms_of_day(self.policy.market, self.epoch_ms, day)
+            return found
+
+
+def build_view(state: State, now_ms: int) -> View:
+    """Look at the state once for all bots."""
+    epoch_ms = state.single.market_epoch_ms or now_ms
+    day = market_day(state.policy.market, epoch_ms, now_ms)
+    live = tuple(state.runners.rows[key] for key in sorted(state.runners.rows))
+    live = tuple(process for process in live if not process.stopping and process.engine_version)
+    last = state.single.last_offer
+    offers = live or ((last,) if last else ())
+    data: dict[str, Data] = {}
+    strategies: dict[str, tuple[int, str]] = {}
+    disagreements = {"engine"} if len({process.engine_version for process in offers}) > 1 else set()
+    for process in offers:
+        for name, version, code_hash in process.strategies:
+            if strategies.setdefault(name, (version, code_hash)) != (version, code_hash):
+                disagreements.add(name)
+        for offer in process.symbols:
+            known = data.get(offer.symbol)
+            if known is None:
+                days = unpack_days(offer.first, offer.packed_days)
+                data[offer.symbol] = Data(offer, bisect_right(days, day), days, agreed=True)
+            elif (known.offer.content, known.offer.source_id) != (offer.content, offer.source_id):
+                disagreements.add(offer.symbol)
+    offered = tuple((symbol, seen.offer.content, seen.offer.packed_days, seen.offer.first) for symbol, seen in data.items())
+    sources = tuple((symbol, seen.offer.source_id) for symbol, seen in data.items())
+    job_types = frozenset(kind for process in live for kind in process.job_types)
+    engine = offers[0].engine_version if offers else ""
+    research = state.policy.research
+    faults = {name: why for process in reversed(offers) for name, why in process.faults}
+    context = (tuple(strategies.items()), sources, engine, research.costs, research.initial_cash_usd)
+    return View(
+        policy=state.policy, now_ms=now_ms, market_day=day, epoch_ms=epoch_ms, runners=live,
+        engine_version=engine,
+        job_types=job_types,
+        data=data, faults=faults, strategies=strategies, disagreements=frozenset(disagreements),
+        context=(context, offered, bool(live), job_types, frozenset(disagreements), epoch_ms),
+        trading=_trading(state),
+        fingerprints=state.fingerprints.of(context),
+    )  # fmt: skip
+
+
+def _trading(state: State) -> frozenset[str]:
+    lease_ms = round(state.policy.leases.lease_s * 1000)
+    return frozenset([
+        live.job.bot_id for live in state.jobs.rows.values()
+        if live.job.job_type is JobType.RUNNER_START and live.job.status is JobStatus.RUNNING
+        and live.cancel is None and live.silent_ms < lease_ms
+    ])  # fmt: skip
