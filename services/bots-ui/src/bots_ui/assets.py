@@ -22,6 +22,7 @@ from bots_ui.base_path import Based
 from bots_ui.operator.acts import ACTS, denied
 from bots_ui.operator.sessions import Session
 from bots_ui.shown import words
+from bots_ui.shown.columns import LIST_COLUMNS
 
 STATIC: Final = Path(__file__).parent / "static"
 VENDOR: Final = STATIC / "vendor"
@@ -84,7 +85,9 @@ def build_environment(assets: Assets, base_path: str = "") -> Environment:
         loader=PackageLoader("bots_ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         extensions=[Based],
     )  # fmt: skip
-    environment.globals.update(base=base_path, assets=assets, words=words, release=VERSION, approval_denied=approval_denied)
+    environment.globals.update(
+        base=base_path, assets=assets, words=words, columns=LIST_COLUMNS, release=VERSION, approval_denied=approval_denied
+    )
     environment.filters.update(ago=ago, until=until, clock=clock_time, full=words.full_words, span=words.span_words, instant=iso)
     return environment
 

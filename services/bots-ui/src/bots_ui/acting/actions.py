@@ -11,10 +11,10 @@ from typing import Final
 from autonomy import clock
 from autonomy.client import Found, Refused, Unreachable
 from bots_ui.api.client import ProofApi
+from bots_ui.api.documents import text_of
 from bots_ui.operator.acts import MAX_REASON
 from bots_ui.operator.sessions import Notice, Session, Sessions
 from bots_ui.shown.facts import Facts
-from bots_ui.shown.rows import text_of
 
 MAX_TOKEN: Final = 200
 LOOP_COMMANDS: Final[Mapping[str, str]] = {"pause": "pause-loop.v1", "resume": "resume-loop.v1"}

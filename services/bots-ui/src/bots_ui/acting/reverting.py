@@ -13,11 +13,11 @@ from urllib.parse import parse_qsl, urlencode
 
 from autonomy.client import Document
 from autonomy.values import BOT_ID, Stage
+from bots_ui.api.documents import text_of
 from bots_ui.operator.acts import MAX_REASON, Unfit
 from bots_ui.pages.fleet import CHOICES, asked_of
 from bots_ui.shown import words
 from bots_ui.shown.facts import part, whole
-from bots_ui.shown.rows import text_of
 
 STAGES: Final = tuple(stage.value for stage in Stage if stage is not Stage.LAB)
 FILTERS: Final = ("stage", "bot", "strategy", "symbol")

@@ -55,3 +55,15 @@ def lost_words(answer: Answer) -> str:
             return ""
         case Refused() | Unreachable():
             return answer.words
+
+
+def text_of(document: Document, key: str) -> str:
+    """A text of a document; empty when it is missing or null."""
+    value = document.get(key)
+    return "" if value is None else str(value)
+
+
+def number_of(document: Document, key: str) -> float | None:
+    """A number of a document, or None."""
+    value = document.get(key)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

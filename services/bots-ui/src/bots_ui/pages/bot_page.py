@@ -9,12 +9,12 @@ from typing import Final
 
 from autonomy.client import Answer, Document, Found, Refused, Unreachable, bot_path
 from bots_ui.api.client import ProofApi
-from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, told_part
+from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, number_of, text_of, told_part
 from bots_ui.pages.fleet import Asked, Context, Query, asked_of, with_query
 from bots_ui.pages.lists import LIMIT, shown
 from bots_ui.shown import words
 from bots_ui.shown.charts import Equity, curve_of, equity_chart
-from bots_ui.shown.rows import blockers_of, number_of, row_of, text_of
+from bots_ui.shown.rows import blockers_of, row_of
 from bots_ui.shown.words import TIMELINE_KINDS
 from bots_ui.stream.hub import Hub
 from bots_ui.stream.open_page import View

@@ -12,9 +12,9 @@ from autonomy.client import Answer, Found
 from autonomy.reasons import Reason
 from autonomy.values import BotState, Recency, Stage
 from bots_ui.api.client import ProofApi
-from bots_ui.api.documents import list_of, lost_words
+from bots_ui.api.documents import list_of, lost_words, number_of, text_of
 from bots_ui.shown.facts import part
-from bots_ui.shown.rows import number_of, row_of, text_of
+from bots_ui.shown.rows import row_of
 from bots_ui.stream.following import is_list, token_of_answer
 from bots_ui.stream.hub import Hub
 from bots_ui.stream.open_page import MAX_LISTS, MAX_WATCHED, View

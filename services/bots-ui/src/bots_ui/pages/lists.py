@@ -13,10 +13,9 @@ from typing import Final
 from autonomy.client import Answer, Found, Refused, Unreachable
 from autonomy.values import BOT_ID, JobStatus, JobType, Stage
 from bots_ui.api.client import ProofApi
-from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, told
+from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, text_of, told
 from bots_ui.operator.acts import is_id
 from bots_ui.pages.fleet import PAGE_SIZE, Asked, Context, Query, asked_of, followed, live_address, with_query
-from bots_ui.shown.rows import text_of
 from bots_ui.stream.following import as_of
 from bots_ui.stream.hub import Hub
 from bots_ui.stream.open_page import MAX_WATCHED, View

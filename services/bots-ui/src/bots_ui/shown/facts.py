@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from autonomy.reasons import WITH_JOB, Reason
+from bots_ui.api.documents import number_of, text_of
 from bots_ui.shown import words
 from bots_ui.shown.moments import NOT_KNOWN, Moments
-from bots_ui.shown.rows import number_of, text_of
 from bots_ui.shown.words import clock_words, instant_of, span_words, word_of
 
 Tone = Literal["ok", "warn", "bad", "unknown"]

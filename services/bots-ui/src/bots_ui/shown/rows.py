@@ -7,15 +7,17 @@ Source: R-B1, R-B2, R-B3.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from autonomy.gates import GateCode
 from autonomy.reasons import WITH_JOB, Detail, Reason
 from autonomy.values import BotState, JobStatus, Recency
+from bots_ui.api.documents import number_of, text_of
 from bots_ui.shown import words
 from bots_ui.shown.charts import spark_path
+from bots_ui.shown.columns import cells_of
 from bots_ui.shown.moments import NOT_KNOWN, Moments
 from bots_ui.shown.words import MISSING, NOT_RECORDED, instant_of, word_of
 
@@ -61,11 +63,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The newest evidence in three numbers and a line."""
+    """The newest evidence as a line; its numbers are columns of the list."""
 
-    sharpe: str
-    drawdown: str
-    trades: str
     spark: str
     until: str
 
@@ -116,6 +115,7 @@ class BotRow:
         trading: a paper runner trades behind another badge; with its gain, where that is known.
         why: why it evolves.
         moments: when the planner last decided and decides next.
+        cells: texts of the list's plain columns.
         signature: changes when the badge changes; a change is shown by a short warmth.
     """
 
@@ -154,6 +154,7 @@ class BotRow:
     why: str = ""
     moments: Moments = NOT_KNOWN
     left: bool = False
+    cells: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def signature(self) -> str:
@@ -213,19 +214,8 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
         due=due_of(document, now), runner_stale=document.get("runnerStale") is True,
         runner_starting=text_of(document, "runnerJobId") != "" and instant_of(document.get("runnerBeatAt")) is None,
         trading=trading_words(document), why=words.WHY_EVOLVED.get(text_of(document, "jobWhy"), ""), moments=moments, left=left,
+        cells=cells_of(document),
     )  # fmt: skip
-
-
-def text_of(document: Document, key: str) -> str:
-    """A text of a document; empty when it is missing or null."""
-    value = document.get(key)
-    return "" if value is None else str(value)
-
-
-def number_of(document: Document, key: str) -> float | None:
-    """A number of a document, or None."""
-    value = document.get(key)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def percent_of(progress: float | None) -> int | None:
@@ -368,12 +358,7 @@ def result_of(document: Document) -> Result | None:
     """The newest evidence; None before the first."""
     if instant_of(document.get("evidenceAt")) is None:
         return None
-    sharpe, drawdown, trades = (number_of(document, key) for key in ("sharpe", "maxDrawdown", "trades"))
-    return Result(
-        words.figure_words(sharpe),
-        MISSING if drawdown is None else f"{drawdown * 100:.0f}", MISSING if trades is None else f"{trades:,.0f}",
-        spark_path(document.get("spark")), text_of(document, "evidenceUntil"),
-    )  # fmt: skip
+    return Result(spark_path(document.get("spark")), text_of(document, "evidenceUntil"))
 
 
 def next_of(document: Document, blockers: Sequence[Blocker]) -> tuple[datetime | None, str]:

@@ -20,9 +20,9 @@ from autonomy.client import Document, Found, StreamLost, Unreachable
 from autonomy.telemetry import begin_span, is_traced, root_of
 from autonomy.values import ms_of
 from bots_ui.api.client import ApiEvent, ProofApi
-from bots_ui.api.documents import list_of
+from bots_ui.api.documents import list_of, number_of, text_of
 from bots_ui.shown.facts import Facts, Link, facts_of, part
-from bots_ui.shown.rows import due_of, matches, number_of, silent_of, text_of
+from bots_ui.shown.rows import due_of, matches, silent_of
 from bots_ui.shown.words import instant_of
 from bots_ui.stream.following import EVERY_S, LEAST_S, look
 from bots_ui.stream.open_page import Client, Message, View
