@@ -80,8 +80,9 @@ test: setup browser nginx consumers ## everything but the long lists: pure tests
 	@$(BIN)/pytest -q -n 3 --dist loadfile tests/integration tests/faults tests/hostile
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/e2e/test_walkthrough.py tests/e2e
 
-test-long: setup browser nginx consumers ## the full lists: faults, seeds, tampering
-	@$(BIN)/pytest -q -m "long or not long" --timeout 1800
+test-long: setup browser nginx consumers ## the full lists: faults, seeds, tampering; then docs/reliability.md anew from what was measured
+	@AUTONOMY_FAULT_MATRIX=docs/reliability.json $(BIN)/pytest -q -m "long or not long" --timeout 1800; code=$$?; \
+		PYTHONPATH=tests $(BIN)/python -m support.matrix && exit $$code
 
 bench: setup ## speed and memory, as ratios to limits measured in the same run
 	@$(BIN)/python -m benchmarks

@@ -7,8 +7,9 @@ import pytest
 
 from support.cluster import Cluster, a_cluster
 from support.fixtures import database, servers_folder
+from support.measuring import fault_row
 
-__all__ = ["cluster", "database", "servers_folder"]
+__all__ = ["cluster", "database", "fault_row", "servers_folder"]
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from support.cluster import SIZE, Cluster
-from support.log import audit, audit_verify
+from support.log import Audit, audit, audit_verify
+from support.measuring import FaultRows
 from support.platform import Platform, a_platform, fleet, quick_policy, wait_for
+from support.proof import Api
 from support.servers import Database
 
 pytestmark = [pytest.mark.servers, pytest.mark.long, pytest.mark.timeout(900)]
@@ -39,6 +41,12 @@ def running(cluster: Cluster, database: Database, tmp_path_factory: pytest.TempP
         platform.runner()
         wait_for("first results", lambda: (platform.one("SELECT count(*) FROM bot_jobs WHERE status = 'SUCCEEDED'") or 0) >= 2, 300)
         yield platform
+
+
+@pytest.fixture(scope="module")
+def api(running: Platform) -> Api:
+    """Its proof."""
+    return Api.start(running)
 
 
 def sealed(platform: Platform) -> int:
@@ -74,63 +82,88 @@ def whole(cluster: Cluster, platform: Platform) -> None:
     wait_for("ticks", lambda: sealed(platform) >= before + 3, 120)
 
 
-def kept(platform: Platform, cluster: Cluster) -> None:
+def kept(platform: Platform, cluster: Cluster) -> Audit:
     """Nothing lost, nothing doubled, and every decision is the code's."""
     done = audit_verify(cluster.bootstrap, timeout_s=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    audit(cluster.bootstrap).check()
+    found = audit(cluster.bootstrap)
+    found.check()
     assert all(service.alive for service in platform.services)
+    return found
 
 
-def test_leaders_are_killed_one_after_the_other(running: Platform, cluster: Cluster) -> None:
+def test_leaders_are_killed_one_after_the_other(running: Platform, cluster: Cluster, api: Api, fault_row: FaultRows) -> None:
+    rows = []
     for number in range(1, 4):
+        api.wait_fresh(180)
 
-        def kill() -> int:
+        def kill(number: int = number) -> int:
             leader = cluster.leader()
             assert leader is not None
             cluster.node(leader).kill()
+            words = f"the leader of three brokers is killed ({number} of 3 times)"
+            rows.append(fault_row(f"leader killed ({number})", "Servers", words, "another leads, and a proof is fresh", api))
             return leader
 
         took = stall(running, cluster, f"leader killed ({number})", kill)
+        rows[-1].recovers(120)
+        rows[-1].goes_on = went_on(took)
         assert took["tick_s"] - took["elected_s"] <= AFTER_ELECTION_S
         assert took["tick_s"] <= AFTER_DEATH_S
         for broker in cluster.brokers:
             if broker.process is None or broker.process.poll() is not None:
                 broker.start()
         whole(cluster, running)
-    kept(running, cluster)
+    found = kept(running, cluster)
+    for row in rows:
+        row.keeps(found)
 
 
-def test_a_leader_is_cut_off_from_everybody(running: Platform, cluster: Cluster) -> None:
+def went_on(took: dict[str, Any]) -> str:
+    """How it went on, with the seconds from the fault to each step."""
+    return f"another leader after {took['elected_s']:.1f} s, the next tick after {took['tick_s']:.1f}, its rows after {took['rows_s']:.1f}"
+
+
+def test_a_leader_is_cut_off_from_everybody(running: Platform, cluster: Cluster, api: Api, fault_row: FaultRows) -> None:
+    rows = []
+    api.wait_fresh(180)
+
     def cut() -> int:
         leader = cluster.leader()
         assert leader is not None
         cluster.cut(leader)
+        rows.append(fault_row("leader cut off", "Servers", "the leader of three brokers is cut off from everybody", "another leads", api))
         return leader
 
     took = stall(running, cluster, "leader cut off", cut)
+    rows[-1].recovers(120)
+    rows[-1].goes_on = went_on(took)
     for number in range(1, SIZE + 1):
         cluster.mend(number)
     assert took["tick_s"] - took["elected_s"] <= AFTER_A_CUT_S
     whole(cluster, running)
-    kept(running, cluster)
+    rows[-1].keeps(kept(running, cluster))
 
 
-def test_two_of_three_are_gone_for_twenty_seconds(running: Platform, cluster: Cluster) -> None:
+def test_two_of_three_are_gone_for_twenty_seconds(running: Platform, cluster: Cluster, api: Api, fault_row: FaultRows) -> None:
+    api.wait_fresh(180)
     before = sealed(running)
     wait_for("ticks", lambda: sealed(running) >= before + 2, 120)
     for broker in cluster.brokers[:2]:
         broker.kill()
+    row = fault_row("two of three gone", "Servers", "two of three brokers are killed, and started after 20 s", "ticks go on", api)
     gone = time.monotonic()
     before = sealed(running)
     wait_for("twenty seconds", lambda: time.monotonic() - gone > 20, 60)
     assert sealed(running) <= before + 1, "one of three may accept nothing"
     back = time.monotonic()
+    row.heals()
     for broker in cluster.brokers[:2]:
         broker.start()
     ready_s = round(time.monotonic() - back, 1)
     wait_for("the next tick", lambda: sealed(running) > before + 2, 240, 0.02)
     print("stall", {"what": "two of three gone for 20 s", "ready_s": ready_s, "tick_s": round(time.monotonic() - back, 1)})
+    row.recovers(180)
     whole(cluster, running)
     wait_for("all baselines", lambda: running.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == BOTS, 300)
-    kept(running, cluster)
+    row.keeps(kept(running, cluster))

@@ -24,7 +24,8 @@ import pytest
 from autonomy import clock
 from e2e.conftest import RunningStack, a_stack
 from local_stack.supervise import Supervisor
-from support.log import audit_verify
+from support.log import audit, audit_verify
+from support.measuring import FaultRows
 
 MINUTES: Final = int(os.environ.get("AUTONOMY_FAULT_MINUTES", "60"))
 SEED: Final = int(os.environ.get("AUTONOMY_FAULT_SEED", "1"))
@@ -36,6 +37,7 @@ MATRIX: Final = [
     ("projection", "STOP", 30.0), ("proof-api", "STOP", 20.0), ("kafka", "STOP", 8.0), ("kafka", "STOP", 40.0), ("postgres", "STOP", 20.0),
 ]  # fmt: skip
 """What is done, to whom, and for how many seconds it is frozen."""
+MEANINGS: Final = {"work": "with work", "told": "whose reason the proof said", "decided": "whose ticks decided not to work"}
 OVERLAPPING = """
 SELECT count(*) FROM bot_jobs
 WHERE started_at < %(until)s AND (finished_at >= %(since)s OR (finished_at IS NULL AND status = 'RUNNING'))
@@ -100,12 +102,14 @@ def pid_of(stack: RunningStack, name: str) -> str:
     return str(found.pid or "")
 
 
-def test_every_minute_has_work_or_a_true_reason(tmp_path: Path) -> None:
+def test_every_minute_has_work_or_a_true_reason(tmp_path: Path, fault_row: FaultRows) -> None:
     chance = random.Random(SEED)
     with a_stack(tmp_path) as stack:
         watch = Watch(stack.api_url)
         watching = threading.Thread(target=watch.run, daemon=True)
         watching.start()
+        words = f"something of {len(MATRIX)} faults every three minutes for {MINUTES} minutes, on the demo fleet"
+        row = fault_row("hour of faults", "Processes", words, "by itself each time")
         began, faults = clock.now(), []
         wanted: list[tuple[str, str, float]] = []
         end = time.monotonic() + MINUTES * 60
@@ -125,6 +129,11 @@ def test_every_minute_has_work_or_a_true_reason(tmp_path: Path) -> None:
         assert [(at, why) for at, verdict, why in judged if verdict == "silent"] == []
         assert len(judged) >= MINUTES - 1
         audited(stack)
+        counted = Counter(verdict for _, verdict, _ in judged)
+        row.said = (
+            "minutes: " + ", ".join(f"{counted[verdict]} {meaning}" for verdict, meaning in MEANINGS.items()) + "; the audit is clean"
+        )
+        row.keeps(audit(f"127.0.0.1:{stack.environment['KAFKA_PORT']}"))
 
 
 def judge(stack: RunningStack, began: datetime, looks: list[Look]) -> list[tuple[datetime, str, str]]:

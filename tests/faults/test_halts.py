@@ -16,6 +16,7 @@ from autonomy_cli.acting import HALTED
 from autonomy_cli.findings import Outcome
 from support.builders import an_id
 from support.log import append, audit, audit_verify, runs_end, store
+from support.measuring import FaultRows
 from support.platform import Platform, wait_for
 from support.stored_log import Stored, stored_log
 from support.ticks import TickDriver
@@ -41,16 +42,19 @@ def halted(platform: Platform) -> dict[str, Any]:
     return found
 
 
-def test_planner_that_starts_on_a_log_that_lost_records_halts(platform: Platform) -> None:
+def test_planner_that_starts_on_a_log_that_lost_records_halts(platform: Platform, fault_row: FaultRows) -> None:
     log = stored_log(two_ticks())
     store(platform.broker.bootstrap, [record for record in log if (record.topic, record.offset) != (COMMANDS, 1)])
     platform.planner()
+    row = fault_row("inputs lost", "The log", "a planner starts on a log whose newest inputs are gone", "the log is restored")
     platform.projection()
+    row.notices(f"planner halted: “{halted(platform)['problem']}”")
     assert halted(platform)["problem"] == "autonomy.commands/0 ends at 1, an accepted tick folded up to 2: the log lost records"
     assert len(audit(platform.broker.bootstrap).seals) == 2
+    row.keeps()
 
 
-def test_planner_goes_on_over_edited_inputs_by_an_approvers_word_and_the_audit_shows_it(platform: Platform) -> None:
+def test_planner_goes_on_over_edited_inputs_by_an_approvers_word_and_the_audit_shows_it(platform: Platform, fault_row: FaultRows) -> None:
     driver = two_ticks()
     log = [
         Stored(record.topic, record.partition, record.offset, (record.value or b"").replace(b'"actor":"ada"', b'"actor":"eve"'))
@@ -59,19 +63,28 @@ def test_planner_goes_on_over_edited_inputs_by_an_approvers_word_and_the_audit_s
     ]  # fmt: skip
     store(platform.broker.bootstrap, log)
     platform.planner()
+    row = fault_row(
+        "inputs edited", "The log", "an input is edited after it was folded, and a planner starts",
+        "approvers accept just these inputs, and the repair is in the chain",
+    )  # fmt: skip
     platform.projection()
     problem = halted(platform)["problem"]
+    row.notices(f"planner halted: “{problem}”")
     assert "the first that differs is autonomy.commands/0 at offset 1" in problem
-    found = HALTED.search(problem)
-    assert found is not None
-    _, folded, sealed, root = found.groups()
+    words = HALTED.search(problem)
+    assert words is not None
+    _, folded, sealed, root = words.groups()
+    row.heals()
     platform.say(AcceptDivergence, reason="known", tick=2, sealed_state_hash=sealed, folded_state_hash=folded, input_root=root)
     wait_for("the repair in the chain", lambda: platform.one("SELECT count(*) FROM chain_repairs") == 1)
+    row.recovers()
     assert platform.one("SELECT count(*) FROM bots") == 2
-    audit(platform.broker.bootstrap).check()
+    found = audit(platform.broker.bootstrap)
+    found.check()
     done = audit_verify(platform.broker.bootstrap)
     assert done.returncode == Outcome.CLEAN_WITH_REPAIRS, done.stdout + done.stderr
     assert "repaired: tick 2 was accepted by tester" in done.stdout
+    row.keeps(found)
 
 
 def lost_ticks() -> list[tuple[str, list[Stored]]]:
@@ -87,24 +100,32 @@ def lost_ticks() -> list[tuple[str, list[Stored]]]:
     return [("damaged", damaged), ("whole", log)]
 
 
-def test_planner_that_starts_on_a_damaged_log_seals_nothing_and_the_audit_names_the_record(platform: Platform) -> None:
+def test_planner_that_starts_on_a_damaged_log_seals_nothing_and_the_audit_names_the_record(
+    platform: Platform, fault_row: FaultRows
+) -> None:
     """A restart must never launder an edit: other ticks in place of those behind the damage would look whole."""
     (_, damaged), (_, whole) = lost_ticks()
     assert len(damaged) == len(whole)
     store(platform.broker.bootstrap, damaged)
     before = sum(record.topic == RUNS for record in damaged)
     platform.planner()
+    row = fault_row(
+        "sealed record damaged", "The log", "a record of a sealed tick is damaged, and a planner starts",
+        "the log is restored, or approvers give the ticks up by name",
+    )  # fmt: skip
     platform.projection()
     problem = halted(platform)["problem"]
+    row.notices(f"planner halted: “{problem}”; the audit differs and names the record")
     assert "the chain ends at tick 1, but autonomy.runs/0 has a seal of tick 2 at offset " in problem
     done = audit_verify(platform.broker.bootstrap)
     assert done.returncode == Outcome.DIFFERS, done.stdout + done.stderr
     assert "DIFFERS at tick 2: record 1 (" in done.stdout
     assert "is missing: it stood" in done.stdout
     assert runs_end(platform.broker.bootstrap) == before, "nothing was sealed on"
+    row.keeps()
 
 
-def test_planner_that_starts_without_the_tail_that_pulses_know_halts(platform: Platform) -> None:
+def test_planner_that_starts_without_the_tail_that_pulses_know_halts(platform: Platform, fault_row: FaultRows) -> None:
     _, (_, whole) = lost_ticks()
     seals = [record for record in whole if record.topic == RUNS and b"planner-run.v1" in (record.value or b"")]
     third = read_record(seals[2].headers, seals[2].key, seals[2].value, seals[2].offset, 0)
@@ -117,10 +138,16 @@ def test_planner_that_starts_without_the_tail_that_pulses_know_halts(platform: P
         encode(pulse, source="test", subject="planner-1", time=clock.now(), event_id=an_id("pulse")),
     ])  # fmt: skip
     platform.planner()
+    row = fault_row(
+        "tail lost", "The log", "the newest ticks are lost (unclean death of a broker), and a planner starts",
+        "the log is restored, or approvers give the ticks up by name",
+    )  # fmt: skip
     platform.projection()
     problem = halted(platform)["problem"]
+    row.notices(f"planner halted: “{problem}”")
     assert "the log ends at tick 2 with " in problem
     assert seal.hash in problem
     done = audit_verify(platform.broker.bootstrap)
     assert done.returncode == Outcome.DIFFERS, done.stdout + done.stderr
     assert seal.hash in done.stdout
+    row.keeps()

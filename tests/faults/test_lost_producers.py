@@ -11,6 +11,7 @@ import pytest
 
 from autonomy.topics import JOBS, PULSE, RUNNERS, RUNS
 from support.log import audit
+from support.measuring import FaultRows
 from support.platform import Platform, a_platform, fleet, quick_policy, wait_for
 from support.proof import Api
 from support.servers import Database, a_broker, make_topics
@@ -39,14 +40,20 @@ def working(platform: Platform) -> Api:
     return api
 
 
-def test_all_producers_are_refused_and_everything_goes_on(working: Api) -> None:
+def test_all_producers_are_refused_and_everything_goes_on(working: Api, fault_row: FaultRows) -> None:
     platform = working.platform
     with squeezed(platform.broker.bootstrap, RUNS, JOBS, RUNNERS, PULSE):
+        row = fault_row(
+            "kafka refuses", "Servers", "Kafka refuses every record of planner, runner and proof API until each has lost its producer",
+            "each producer is replaced", working,
+        )  # fmt: skip
         for name in ("planner", "job-runner", "proof-api"):
             wait_for(f"the {name} is refused", lambda name=name: refused(platform, name), 30)  # type: ignore[misc]
+    row.heals()
     begun = time.monotonic()
     before = working.wait_fresh(HEALED_WITHIN_S)["proof"]["head"]["tick"]
     wait_for("ticks", lambda: working.autonomy()[1]["proof"]["head"]["tick"] > before + 2, HEALED_WITHIN_S)
+    row.recovers()
     assert time.monotonic() - begun < 2 * HEALED_WITHIN_S
     accepted = wait_for(
         "a command", lambda: working.command({"type": "pause-loop"}, key="after").status_code in {200, 202}, HEALED_WITHIN_S
@@ -57,11 +64,12 @@ def test_all_producers_are_refused_and_everything_goes_on(working: Api) -> None:
     found = audit(platform.broker.bootstrap)
     found.check()
     assert all(found.results[job.job_id] == 1 for job in found.jobs.values() if not job.status.is_live)
+    row.keeps(found)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("away_s", [16.0, 40.0])
-def test_a_broker_that_was_away_for_long(tmp_path: Path, database: Database, away_s: float) -> None:
+def test_a_broker_that_was_away_for_long(tmp_path: Path, database: Database, fault_row: FaultRows, away_s: float) -> None:
     """As it was seen: stopped in order, with records in flight, and started again. Nobody restarts a service."""
     with a_broker(tmp_path) as broker:
         make_topics(broker.bootstrap)
@@ -76,9 +84,16 @@ def test_a_broker_that_was_away_for_long(tmp_path: Path, database: Database, awa
             api.wait_fresh(60)
             broker.stop()
             stopped = time.monotonic()
+            row = fault_row(
+                "kafka away", "Servers", f"Kafka is stopped in order with records in flight, and away for {away_s:g} s",
+                "no service is restarted; producers that cannot go on are replaced", api,
+            )  # fmt: skip
             wait_for("the outage's length", lambda: time.monotonic() - stopped >= away_s, away_s + 5)
+            row.heals()
             broker.start()
-            api.wait_fresh(90)
+            row.recovers(120)
             assert all(service.alive for service in platform.services)
             wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == 4, 90)
-            audit(broker.bootstrap).check()
+            found = audit(broker.bootstrap)
+            found.check()
+            row.keeps(found)

@@ -16,6 +16,8 @@ from autonomy.market_clock import DAY_MS, day_of
 from autonomy.values import JobStatus
 from job_runner.market.bar_folder import FolderMarketData
 from job_runner.market.sources import END_OF_TIME_DAY
+from support.log import audit
+from support.measuring import FaultRows
 from support.paper import HandPlanner, PaperLog, a_paper_order
 from support.platform import LEASE_S, Platform, quick_policy, wait_for
 
@@ -66,7 +68,7 @@ def a_bot(bot_id: str, symbol: str) -> dict[str, Any]:
     return {"id": bot_id, "strategy": "sma-cross", "symbol": symbol, "parameters": {"fast": 5, "slow": 20}}
 
 
-def test_a_live_folder_that_grows_breaks_and_heals(platform: Platform, tmp_path: Path) -> None:
+def test_a_live_folder_that_grows_breaks_and_heals(platform: Platform, tmp_path: Path, fault_row: FaultRows) -> None:
     today = now_ms() // DAY_MS - 1  # the last day that has ended
     bars = tmp_path / "bars"
     write(bars, "ABC", rows_until(today - 3))
@@ -94,15 +96,23 @@ def test_a_live_folder_that_grows_breaks_and_heals(platform: Platform, tmp_path:
     wait_for("the new symbol's baseline", lambda: baselines(platform, "new"), 60)
     # A file breaks while bars of it are in use: its last good ones stay, and everybody else goes on.
     path = write(bars, "XYZ", [*rows_until(today - 3), "2026-01"])
+    row = fault_row(
+        "bar file half-written", "Clients, files and people", "a line of a bar file is half-written while its bars are in use",
+        "the last good edition stays, everybody else goes on; taken when it is right again",
+    )  # fmt: skip
     wait_for("the fault in the log", lambda: "XYZ stays in use as it was" in runner.log.read_text(), 20)
+    row.notices("that symbol's fault, by name, in the runner's log: “XYZ stays in use as it was”")
     platform.register([a_bot("xyz", "XYZ"), a_bot("abc-3", "ABC")])
     wait_for("baselines beside it", lambda: baselines(platform, "xyz") and baselines(platform, "abc-3"), 60)
     path.write_text(path.read_text().replace("2026-01\n", ""))
+    row.heals()
     wait_for("that it is right again", lambda: "XYZ can be read again" in runner.log.read_text(), 20)
+    row.recovers()
     more_ticks(platform)
     assert repeated(platform) == []
     assert platform.sql("SELECT id FROM bot_jobs WHERE status = 'FAILED'") == []
     assert runner.alive
+    row.keeps(audit(platform.broker.bootstrap))
 
 
 def until(planner: HandPlanner, what: str, condition: Any) -> PaperLog:

@@ -9,6 +9,7 @@ import pytest
 
 from projection.rebuild import rebuild
 from support.log import Audit, audit
+from support.measuring import FaultRows
 from support.platform import LARGE_SUITE, Platform, Service, fleet, quick_policy, wait_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.long]
@@ -28,7 +29,7 @@ def audited_at_rest(platform: Platform) -> Audit | None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_random_faults_lose_and_double_nothing(platform: Platform, seed: int) -> None:
+def test_random_faults_lose_and_double_nothing(platform: Platform, fault_row: FaultRows, seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(2):
         platform.planner()
@@ -38,6 +39,8 @@ def test_random_faults_lose_and_double_nothing(platform: Platform, seed: int) ->
     platform.set_policy(quick_policy(suite=LARGE_SUITE, seconds_per_bar=1.0, failures_limit=20))
     platform.register(fleet(BOTS))
     wait_for("work", lambda: platform.one("SELECT count(*) FROM bot_jobs") > 0, 60)
+    words = f"planners, runners and the projection are killed or frozen at random for {FAULTY_S:g} s"
+    row = fault_row("random faults", "Processes", words, "every bot has evidence and no job is open")
     deadline, faults = time.monotonic() + FAULTY_S, 0
     while time.monotonic() < deadline:
         victim = chance.choice([service for service in platform.services if service.alive])
@@ -50,12 +53,16 @@ def test_random_faults_lose_and_double_nothing(platform: Platform, seed: int) ->
             victim.thaw()
         faults += 1
         time.sleep(chance.uniform(0.5, 4.0))
+    row.heals()
     platform.set_policy(quick_policy(seconds_per_bar=86_400.0, failures_limit=20))
     wait_for("every bot has evidence", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == BOTS, 120)
     wait_for("nothing live", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE status IN ('QUEUED', 'RUNNING')") == 0, 60)
     # The rows may be at rest between the old policy's last job and the new one's first.
     found = wait_for("nothing live in the log", lambda: audited_at_rest(platform), 60)
+    row.recovers()
     found.check()
     compared = asyncio.run(rebuild(platform.database.owner_url, platform.database.url(), platform.broker.bootstrap))
     assert compared.differing == []
+    row.said = f"{faults} faults; {found.void_seals} seals and {found.void_steps} steps of jobs were void, {len(found.seals)} ticks count"
+    row.keeps(found)
     print(f"seed {seed}: {faults} faults, {len(found.seals)} ticks, {found.void_seals} void seals, {len(found.jobs)} jobs")

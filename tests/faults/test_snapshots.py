@@ -3,11 +3,13 @@
 Source: S7; docs/adr/0022.
 """
 
+import json
 from pathlib import Path
 
 import pytest
 
 from support.log import audit
+from support.measuring import FaultRow, FaultRows
 from support.platform import Platform, Service, fleet, quick_policy, wait_for
 
 pytestmark = pytest.mark.servers
@@ -17,18 +19,21 @@ def ticks(platform: Platform) -> int:
     return int(platform.one("SELECT max(tick) FROM autonomy_planner_runs") or 0)
 
 
-def restarted(platform: Platform, planner: Service, folder: Path, said: str) -> Service:
+def restarted(platform: Platform, planner: Service, folder: Path, said: str, row: FaultRow | None = None) -> Service:
     """Kill the planner and start another; it says how it began, and leads on."""
     assert planner.alive
     planner.kill()
     again = platform.planner(PLANNER_SNAPSHOTS=str(folder))
     wait_for(said, lambda: said in again.log.read_text(), 60)
+    if row is not None:
+        line = next(line for line in again.log.read_text().splitlines() if said in line)
+        row.notices(f"one line of the planner's log: “{words_in(line)}”")
     before = ticks(platform)
     wait_for("ticks", lambda: ticks(platform) > before + 2, 60)
     return again
 
 
-def test_a_killed_planner_begins_at_its_snapshot(platform: Platform, tmp_path: Path) -> None:
+def test_a_killed_planner_begins_at_its_snapshot(platform: Platform, tmp_path: Path, fault_row: FaultRows) -> None:
     folder = tmp_path / "snapshots"
     planner = platform.planner(PLANNER_SNAPSHOTS=str(folder))
     platform.projection()
@@ -41,6 +46,17 @@ def test_a_killed_planner_begins_at_its_snapshot(platform: Platform, tmp_path: P
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(bytes(content))
-    restarted(platform, planner, folder, "it is damaged")
+    row = fault_row(
+        "snapshot damaged", "The log", "every snapshot of a planner is damaged, and the planner is killed", "the whole log is folded"
+    )
+    restarted(platform, planner, folder, "it is damaged", row)
+    row.recovers()
     wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == 4, 90)
-    audit(platform.broker.bootstrap).check()
+    found = audit(platform.broker.bootstrap)
+    found.check()
+    row.keeps(found)
+
+
+def words_in(line: str) -> str:
+    """What a line of a service's log says."""
+    return str(json.loads(line)["message"])

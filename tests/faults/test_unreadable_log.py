@@ -16,7 +16,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from autonomy.topics import COMMANDS, JOBS, PULSE, RUNS
 from support.damage import CODECS, append_packed, batches, damage, flip, segment
-from support.log import audit_verify, ensure_fresh
+from support.log import audit, audit_verify, ensure_fresh
+from support.measuring import FaultRows
 from support.platform import Platform, a_platform, fleet, quick_policy, wait_for
 from support.proof import Api
 from support.servers import Broker, Database, a_broker, make_topics
@@ -97,7 +98,9 @@ def test_any_codec_of_a_foreign_producer_and_of_the_broker_is_read(platform: Pla
 
 
 @pytest.mark.long
-def test_a_damaged_batch_halts_with_one_sentence_that_every_part_says_until_it_is_mended(own_platform: Platform) -> None:
+def test_a_damaged_batch_halts_with_one_sentence_that_every_part_says_until_it_is_mended(
+    own_platform: Platform, fault_row: FaultRows
+) -> None:
     platform, broker = own_platform, own_platform.broker
     append_packed(broker.bootstrap, JOBS, 3, FOREIGN, "zstd")
     whole(platform)
@@ -108,6 +111,10 @@ def test_a_damaged_batch_halts_with_one_sentence_that_every_part_says_until_it_i
     platform.runner()  # it begins at the horizon, behind the damage: it can read all that it needs
     platform.database.empty()
     platform.projection()
+    row = fault_row(
+        "batch damaged", "The log", "a batch of autonomy.jobs is damaged on the stopped broker's disk, and every part starts again",
+        "looked at again every 5 s, read on once it is mended",
+    )  # fmt: skip
     api = Api.start(platform)
     assert (
         wait_for("a halted planner", lambda: platform.one("SELECT problem FROM pulses WHERE source = 'planner' AND role = 'halted'"), 60)
@@ -115,6 +122,7 @@ def test_a_damaged_batch_halts_with_one_sentence_that_every_part_says_until_it_i
     )
     assert wait_for("the projection's word", lambda: platform.one("SELECT problem FROM pulses WHERE role = 'stuck'"), 60) == sentence
     proof = reason(api, sentence)
+    row.notices(f"503 {proof['status']} {proof['verdict'] or 'null'}; “{proof['reason']}”, by every reader, the audit too")
     assert (proof["status"], proof["verdict"]) == ("unavailable", None)
     assert proof["checks"]["planner"] != "ok"
     assert proof["checks"]["projection"] == "down"
@@ -124,10 +132,13 @@ def test_a_damaged_batch_halts_with_one_sentence_that_every_part_says_until_it_i
     living = {service.name: service for service in platform.services if service.alive}
     assert sorted(living) == ["job-runner", "planner", "projection", "proof-api"]
     stopped(broker, lambda: damage(broker, JOBS, 3, 0, flip))
+    row.heals()
     api.wait_fresh(90)
+    row.recovers()
     more_ticks(platform)
     code, words = audited(broker.bootstrap)
     assert code == 0, words
+    row.keeps(audit(broker.bootstrap))
 
 
 def hurt(platform: Platform, broker: Broker) -> None:
@@ -145,7 +156,7 @@ def stopped(broker: Broker, what: Callable[[], None]) -> None:
 
 
 @pytest.mark.long
-def test_a_damaged_end_of_the_chain_is_said_by_those_who_cannot_even_begin(own_platform: Platform) -> None:
+def test_a_damaged_end_of_the_chain_is_said_by_those_who_cannot_even_begin(own_platform: Platform, fault_row: FaultRows) -> None:
     platform, broker = own_platform, own_platform.broker
     whole(platform)
     more_ticks(platform)
@@ -156,9 +167,14 @@ def test_a_damaged_end_of_the_chain_is_said_by_those_who_cannot_even_begin(own_p
     broker.start()
     runner = platform.runner()
     planner, projection = platform.planner(), platform.projection()
+    row = fault_row(
+        "end of the chain damaged", "The log", "the last batch of autonomy.runs is damaged on disk, and every part starts again",
+        "the log is restored, or approvers give the ticks up by name",
+    )  # fmt: skip
     api = Api.start(platform)
     words = "autonomy.runs/0 cannot be read at offset "
     proof = reason(api, words, 90)
+    row.notices(f"503 {proof['status']} {proof['verdict'] or 'null'}; “{proof['reason']}”, by every reader, the audit too")
     assert proof["checks"]["planner"] != "down", "its own blindness is no planner's death"
     wait_for("the runner's word", lambda: words in runner.log.read_text(), 60)
     assert wait_for(
@@ -169,20 +185,26 @@ def test_a_damaged_end_of_the_chain_is_said_by_those_who_cannot_even_begin(own_p
     code, said = audited(broker.bootstrap)
     assert code == 1, said
     assert words in said
+    row.keeps()
 
 
 @pytest.mark.long
-def test_a_truncated_log_is_said_by_every_part_as_the_audit_says_it(platform: Platform) -> None:
+def test_a_truncated_log_is_said_by_every_part_as_the_audit_says_it(platform: Platform, fault_row: FaultRows) -> None:
     append_packed(platform.broker.bootstrap, JOBS, 3, FOREIGN, None)
     api = whole(platform)
     more_ticks(platform)
     gone = {TopicPartition(JOBS, 3): RecordsToDelete(before_offset=2)}
     admin(platform.broker.bootstrap, lambda client: client.delete_records(gone))
+    row = fault_row(
+        "topic truncated", "The log", "an administrator deletes the beginning of autonomy.jobs/3 while everything runs",
+        "the log is restored", api,
+    )  # fmt: skip
     sentence = "autonomy.jobs/3 begins at 2: records were deleted"
     code, words = audited(platform.broker.bootstrap)
     assert code == 1
     assert sentence in words
     assert reason(api, sentence)["checks"]["chain"] == "broken"
+    row.is_told()
     next(service for service in platform.services if service.name == "planner").stop()
     planner = platform.planner()
     assert (
@@ -190,18 +212,23 @@ def test_a_truncated_log_is_said_by_every_part_as_the_audit_says_it(platform: Pl
         == sentence
     )
     assert planner.alive
+    row.keeps()
 
 
 @pytest.mark.long
-def test_a_topic_of_record_that_is_made_anew_is_said_and_nobody_loops(platform: Platform) -> None:
+def test_a_topic_of_record_that_is_made_anew_is_said_and_nobody_loops(platform: Platform, fault_row: FaultRows) -> None:
     for _ in range(3):
         append_packed(platform.broker.bootstrap, JOBS, 3, FOREIGN, None)
     api = whole(platform)
     more_ticks(platform)
+    row = fault_row(
+        "topic made anew", "The log", "autonomy.jobs is deleted and made anew while everything runs", "the log is restored", api
+    )
     made_anew(platform.broker.bootstrap, JOBS)
     sentence = "autonomy.jobs/3 ends at 0, it was read up to 6: the log lost records"
     assert wait_for("the projection's word", lambda: platform.one("SELECT problem FROM pulses WHERE role = 'stuck'"), 60)
     assert "the log lost records" in reason(api, "the log lost records")["reason"]
+    row.is_told()
     said = str(platform.one("SELECT problem FROM pulses WHERE role = 'stuck'"))
     assert sentence in said.split("; ")
     code, words = audited(platform.broker.bootstrap)
@@ -210,6 +237,7 @@ def test_a_topic_of_record_that_is_made_anew_is_said_and_nobody_loops(platform: 
         assert service.alive, service.name
         if service.name != "proof-api":  # it reads the chain and the pulses alone
             wait_for(f"the word of the {service.name}", lambda service=service: sentence in service.log.read_text(), 30)  # type: ignore[misc]
+    row.keeps()
 
 
 def made_anew(bootstrap: str, *names: str) -> None:
@@ -218,17 +246,20 @@ def made_anew(bootstrap: str, *names: str) -> None:
 
 
 @pytest.mark.long
-def test_a_pulse_that_is_made_anew_costs_moments_and_no_restart(platform: Platform) -> None:
+def test_a_pulse_that_is_made_anew_costs_moments_and_no_restart(platform: Platform, fault_row: FaultRows) -> None:
     api = whole(platform)
     wait_for("pulses", lambda: int(platform.one("SELECT next_offset FROM projection_offsets WHERE topic = %s", PULSE) or 0) > 10)
     made_anew(platform.broker.bootstrap, PULSE)
+    row = fault_row(
+        "pulse made anew", "The log", "autonomy.pulse, which has no authority, is deleted and made anew", "read on by itself", api
+    )
     before = ticks(platform)
     wait_for(
         "the new topic is read",
         lambda: 0 < int(platform.one("SELECT next_offset FROM projection_offsets WHERE topic = %s", PULSE) or 0) < 10_000, 60,
     )  # fmt: skip
-    api.wait_fresh(60)
     more_ticks(platform)
+    row.recovers(60)
     assert ticks(platform) > before
     projection = next(service for service in platform.services if service.name == "projection")
     assert projection.stop() == 0
@@ -237,3 +268,4 @@ def test_a_pulse_that_is_made_anew_costs_moments_and_no_restart(platform: Platfo
     api.wait_fresh(60)
     code, words = audited(platform.broker.bootstrap)
     assert code == 0, words
+    row.keeps(audit(platform.broker.bootstrap))

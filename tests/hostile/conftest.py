@@ -11,11 +11,12 @@ import pytest
 from bots_ui import build_assets
 from support.fixtures import broker, database, servers_folder
 from support.log import fresh_topics
+from support.measuring import fault_row
 from support.platform import Platform, Service, a_platform, fleet, quick_policy, wait_for
 from support.proof import Api
 from support.servers import Broker, Database, free_port
 
-__all__ = ["broker", "database", "servers_folder"]
+__all__ = ["broker", "database", "fault_row", "servers_folder"]
 
 
 @dataclass

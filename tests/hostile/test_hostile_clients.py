@@ -12,10 +12,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -23,6 +23,7 @@ import pytest
 from hostile.conftest import Attacked
 from local_stack.settings import ROOT
 from support.hostile import KINDS, STREAMS_A_TURN, Attack
+from support.measuring import FaultRows
 from support.platform import wait_for
 from support.proof import TOKENS
 from support.servers import free_port
@@ -33,6 +34,7 @@ FLOOR_MS = 10.0
 """A p99 below it says more of the machine's scheduler than of the server."""
 AT_ONCE = ("cut streams", "endless headers", "half open", "bodies", "other origin")
 STREAMS = 500
+PEOPLE: Final = "Clients, files and people"
 HERE = Path(__file__).parents[1]
 
 
@@ -105,6 +107,11 @@ def ratio_under(
     return ratio, watching, got
 
 
+def told(got: Mapping[str, int]) -> str:
+    """What the attackers got, as their codes and counts."""
+    return ", ".join(f"{count} × {name}" for name, count in sorted(got.items()) if name != "turns") or "no answer, a closed connection"
+
+
 def port_of(url: str) -> int:
     return int(url.rpartition(":")[2])
 
@@ -115,11 +122,13 @@ async def cut(attack: Attack, count: int) -> None:
         await attack.cut_streams()
 
 
-def test_500_streams_are_cut_and_the_proof_is_ready(attacked: Attacked) -> None:
+def test_500_streams_are_cut_and_the_proof_is_ready(attacked: Attacked, fault_row: FaultRows) -> None:
     """A stream that is cut held a lock that the proof needs, and the API blamed PostgreSQL until it was restarted."""
     assert attacked.is_ready()
     attack = Attack(attacked.platform.api_port)
+    row = fault_row("500 streams cut", PEOPLE, "500 streams are opened and cut", "proof and page are ready")
     asyncio.run(cut(attack, STREAMS))
+    row.heals()
     assert sum(attack.got.values()) >= STREAMS
     assert attack.got["200"] >= STREAMS // 4, "they lived"
 
@@ -129,6 +138,9 @@ def test_500_streams_are_cut_and_the_proof_is_ready(attacked: Attacked) -> None:
     tick = applied()
     wait_for("the proof goes on", lambda: applied() > tick + 1, 30)
     assert attacked.is_ready()
+    row.recovers()
+    row.said = f"to them: {told(attack.got)}"
+    row.keeps()
 
 
 def test_the_proof_blames_nobody_while_many_attack_at_once(attacked: Attacked) -> None:
@@ -163,12 +175,17 @@ def test_wrong_tokens_lock_nobody_out(attacked: Attacked) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", [*(kind for kind in KINDS if kind != "tabs"), ",".join(AT_ONCE)])
-def test_the_proof_stays_quick_under_each_attack(attacked: Attacked, kind: str) -> None:
+def test_the_proof_stays_quick_under_each_attack(attacked: Attacked, fault_row: FaultRows, kind: str) -> None:
+    row = fault_row("attack", PEOPLE, f"seven windows of 2 s under attack: {kind}", "proof and page are ready")
     ratio, watching, got = ratio_under(kind.split(","), attacked.api_url, [attacked.platform.api_port], windows=7, seconds=2.0)
     assert got.get("turns", 0) >= 1 or kind in {"half open", "unread"}  # these two hold on and have no turns
     assert watching.faults == []
     assert ratio <= RATIO
+    row.heals()
     wait_for("both ready", attacked.is_ready, 30)
+    row.recovers()
+    row.said = f"p99 of the proof {ratio:.2f} times that of an attacked decoy, no 5xx; to them: {told(got)}"
+    row.keeps()
 
 
 @pytest.mark.long

@@ -19,6 +19,7 @@ from autonomy.kafka import LogReader, Record
 from autonomy.topics import COMMANDS, JOBS, PULSE, RUNNERS, TOPICS
 from support.damage import CODECS, append_packed, damage, flip, sign, unknown_codec, unpackable
 from support.log import append, fresh_topics
+from support.measuring import FaultRows
 from support.servers import Broker, a_broker, make_topics
 
 pytestmark = pytest.mark.servers
@@ -138,7 +139,7 @@ def test_a_topic_without_authority_is_read_on_behind_the_damage(hurt: Broker) ->
     assert "its CRC is wrong" in skipped.why
 
 
-def test_what_is_mended_is_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_mended_is_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault_row: FaultRows) -> None:
     monkeypatch.setattr(inspection, "LOOK_AGAIN_MS", 300)
     with a_broker(tmp_path) as broker:
         make_topics(broker.bootstrap)
@@ -151,17 +152,25 @@ def test_what_is_mended_is_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         async def run() -> list[int]:
             found: list[int] = []
             async with await LogReader.open(broker.bootstrap, {JOBS: [0], RUNNERS: [0]}, goes_on=True) as reader:
+                row = fault_row(
+                    "batch damaged, one reader", "The log", "the second of three batches is damaged on disk",
+                    "read on once it is mended (looked at again every 0.3 s here)",
+                )  # fmt: skip
                 while not reader.fault:
                     found.extend(record.offset for record in await reader.poll(300))
+                row.notices(f"the reader: “{reader.fault}”")
                 assert found == [0, 1, 2]
                 await asyncio.to_thread(broker.stop)
                 damage(broker, JOBS, 0, 1, flip)
                 await asyncio.to_thread(broker.start)
+                row.heals()
                 append_in = asyncio.to_thread(append_packed, broker.bootstrap, RUNNERS, 0, THREE, None)
                 await append_in
                 while len(found) < 12:
                     found.extend(record.offset for record in await reader.poll(300))
                 assert not reader.fault
+                row.recovers()
+                row.keeps()
             return found
 
         assert sorted(asyncio.run(run())) == sorted([*range(9), *range(3)])
@@ -263,13 +272,16 @@ def delete_records(broker: Broker, topic: str, partition: int, before: int) -> N
     asyncio.run(run())
 
 
-def test_a_beginning_that_was_deleted_is_said_as_the_audit_says_it(broker: Broker) -> None:
+def test_a_beginning_that_was_deleted_is_said_as_the_audit_says_it(broker: Broker, fault_row: FaultRows) -> None:
     fresh_topics(broker.bootstrap)
     append(broker.bootstrap, JOBS, 3, [b"x"] * 5)
     append(broker.bootstrap, JOBS, 4, [b"x"] * 5)
     delete_records(broker, JOBS, 3, 2)
+    row = fault_row("beginning deleted, one reader", "The log", "the beginning of a partition is deleted before it is read", "restored")
     found, reader = read(broker, {JOBS: [0] * PARTS[JOBS]})
     assert reader.fault == "autonomy.jobs/3 begins at 2: records were deleted"
+    row.said = f"the reader: “{reader.fault}”"
+    row.keeps()
     assert [record.partition for record in found] == [4] * 5
 
     async def asked() -> str:
@@ -279,12 +291,15 @@ def test_a_beginning_that_was_deleted_is_said_as_the_audit_says_it(broker: Broke
     assert asyncio.run(asked()) == "autonomy.jobs/3 begins at 2: records were deleted"
 
 
-def test_a_log_that_ends_before_what_was_read_of_it_is_said(broker: Broker) -> None:
+def test_a_log_that_ends_before_what_was_read_of_it_is_said(broker: Broker, fault_row: FaultRows) -> None:
     """A topic that was deleted and made anew."""
     fresh_topics(broker.bootstrap)
     append(broker.bootstrap, JOBS, 3, [b"x"] * 2)
+    row = fault_row("end lost, one reader", "The log", "a partition ends before what was read of it", "restored")
     _, reader = read(broker, {JOBS: [0] * 3 + [7] + [0] * 8}, until=lambda reader, _: bool(reader.fault))
     assert reader.fault == "autonomy.jobs/3 ends at 2, it was read up to 7: the log lost records"
+    row.notices(f"the reader: “{reader.fault}”")
+    row.keeps()
 
 
 def test_a_pulse_that_was_made_anew_is_read_on_from_its_end(broker: Broker) -> None:

@@ -24,6 +24,7 @@ from autonomy.read_model import SCHEMA
 from local_stack.kafka_server import wait_for_port
 from projection.store.writer import Writer
 from proof_api.reading.pool import Pool
+from support.measuring import FaultRows
 from support.platform import Platform, wait_for
 from support.proof import Api
 from support.servers import Database, free_port, own_folder
@@ -114,7 +115,7 @@ def a_refusing_server() -> Iterator[str]:
         listening.close()
 
 
-def test_a_refusal_is_told_from_an_outage_with_the_servers_own_words(platform: Platform) -> None:
+def test_a_refusal_is_told_from_an_outage_with_the_servers_own_words(platform: Platform, fault_row: FaultRows) -> None:
     with a_refusing_server() as url:
         with pytest.raises(asyncpg.ProtocolViolationError) as refused:
             asyncio.run(connect(url, SCHEMA))
@@ -123,12 +124,20 @@ def test_a_refusal_is_told_from_an_outage_with_the_servers_own_words(platform: P
         platform.start("proof-api", "proof_api", DATABASE_URL=url, PROOF_API_PORT=str(platform.api_port))
         api = Api(platform, platform.services[-1], Api.client(platform))
         wait_for("the API", api.is_up, 60)
+        row = fault_row(
+            "postgresql refuses",
+            "Servers",
+            "a pooler before PostgreSQL refuses every session, as PgBouncer does",
+            "a human mends the pooler",
+        )
         api.seconds_until(lambda code, body: code == 503 and REFUSAL in (body["proof"]["reason"] or ""), 30)
         reason = api.autonomy()[1]["proof"]["reason"]
+        row.notices(f"503 unavailable; “{reason}”")
         assert reason.startswith(f"PostgreSQL refuses: {REFUSAL}")
         assert "connection pooler" in reason
         wait_for("the projection's word", lambda: f"PostgreSQL refuses: {REFUSAL}" in projection.log.read_text(), 60)
         assert projection.alive
+        row.keeps()
 
 
 def test_nobody_listens_is_an_outage() -> None:

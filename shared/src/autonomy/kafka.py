@@ -23,7 +23,7 @@ from autonomy.envelope import CONTENT_TYPE
 from autonomy.errors import Broken, Retryable
 from autonomy.inspection import OF_THE_LOG, Obstacles, begins_at
 from autonomy.kafka_access import KafkaAccess, minimum_in_sync, replication_of
-from autonomy.kafka_clients import bound_connecting, client_options
+from autonomy.kafka_clients import bound_connecting, client_options, why_not
 from autonomy.topics import Topic
 from autonomy.unpacking import bound_the_client
 
@@ -78,10 +78,10 @@ async def ensure_topics(kafka: str | KafkaAccess, wanted: Iterable[Topic], repli
 
 
 async def start_client(who: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
-    """Start a client, waiting for a broker that is still starting.
+    """Start a client, waiting for a broker that is still starting, and for a credential that is renewed.
 
     Raises:
-        Retryable: no broker answered within `CONNECT_TIMEOUT_S`.
+        Retryable: no broker answered within `CONNECT_TIMEOUT_S`, or one refuses the credential, named by its setting.
     """
     bound_connecting()
     deadline = asyncio.get_running_loop().time() + CONNECT_TIMEOUT_S
@@ -90,7 +90,7 @@ async def start_client(who: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaPro
             await who.start()
         except KafkaError as refusal:
             if asyncio.get_running_loop().time() > deadline:
-                raise Retryable(f"no Kafka broker answered within {CONNECT_TIMEOUT_S} s") from refusal
+                raise Retryable(why_not(CONNECT_TIMEOUT_S)) from refusal
             await asyncio.sleep(0.25)
         else:
             return

@@ -8,12 +8,14 @@ import json
 import ssl
 import urllib.parse
 import urllib.request
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from aiokafka import client
+from aiokafka import client, conn
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.conn import create_conn
+from aiokafka.conn import OAuthAuthenticator, create_conn
+from aiokafka.errors import SaslAuthenticationFailed
 from typing_extensions import override
 
 from autonomy.clock import monotonic_ms
@@ -23,6 +25,8 @@ CONNECT_S: Final = 3
 TOKEN_TIMEOUT_S: Final = 10
 TOKEN_SPARE_MS: Final = 30_000
 """A token is asked for anew so long before its end."""
+REFUSED: ContextVar[str] = ContextVar("REFUSED", default="")
+"""Of the task that connects: why a broker did not let it in, or why it had no token; "" where none did so, or one let it in since."""
 
 
 def client_options(kafka: str | KafkaAccess) -> dict[str, Any]:
@@ -49,6 +53,10 @@ def tls_context(access: KafkaAccess) -> ssl.SSLContext:
     return context
 
 
+class NoToken(OSError):
+    """There is none to say: its message names the setting. An OSError, since the client tries again after those alone."""
+
+
 @dataclass(slots=True)
 class Tokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka has no types
     """Bearer tokens: from a file that somebody keeps fresh, or from an OAuth 2 server by client credentials."""
@@ -58,15 +66,26 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka has no typ
     until_mono_ms: float = 0.0
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    @property
+    def setting(self) -> str:
+        """Where the tokens come from, as an operator set it."""
+        return "KAFKA_OAUTH_TOKEN_URL" if self.access.token_file is None else "KAFKA_OAUTH_TOKEN_FILE"
+
     @override
     async def token(self) -> str:
         """A token that holds now.
 
         Raises:
-            OSError: the file or the server does not answer.
+            NoToken: the file or the server has none, or cannot be read or asked.
         """
         if self.access.token_file is not None:
-            return self.access.token_file.read_text().strip()
+            try:
+                found = self.access.token_file.read_text().strip()
+            except (OSError, ValueError) as fault:
+                raise NoToken(f"{self.setting}: {fault}") from fault
+            if not found:
+                raise NoToken(f"{self.setting}: {self.access.token_file} is empty")
+            return found
         async with self.asking, asyncio.timeout(2 * TOKEN_TIMEOUT_S):
             if monotonic_ms() >= self.until_mono_ms:
                 self.known, lifetime_s = await asyncio.to_thread(self._ask)
@@ -80,9 +99,12 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka has no typ
             "client_secret": "" if secret is None else secret.get_secret_value(),
         } | ({"scope": self.access.scope} if self.access.scope else {})  # fmt: skip
         request = urllib.request.Request(self.access.token_url or "", urllib.parse.urlencode(form).encode())  # noqa: S310 (http(s) only)
-        with urllib.request.urlopen(request, timeout=TOKEN_TIMEOUT_S) as answer:  # noqa: S310 (as above)
-            said = json.loads(answer.read())
-        return str(said["access_token"]), float(said.get("expires_in", 300))
+        try:
+            with urllib.request.urlopen(request, timeout=TOKEN_TIMEOUT_S) as answer:  # noqa: S310 (as above)
+                said = json.loads(answer.read())
+            return str(said["access_token"]), float(said.get("expires_in", 300))
+        except (OSError, ValueError, TypeError, KeyError) as fault:
+            raise NoToken(f"{self.setting}: the server gave no token: {fault!r}") from fault
 
 
 def java_properties(access: KafkaAccess) -> dict[str, str]:
@@ -107,11 +129,50 @@ async def _create_conn(*address: object, **options: object) -> object:
 
     A host that is gone refuses nothing. The client asks a random broker for its metadata, one at a time, with everybody waiting: at a
     request's time-out for each try, ticks stood still for 42 s after a leader had been cut off, 32 of them with a new leader elected.
+
+    Raises:
+        SaslAuthenticationFailed: the broker refuses the credential; names the setting that it is from.
     """
-    async with asyncio.timeout(CONNECT_S):
-        return await create_conn(*address, **options)
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            found: object = await create_conn(*address, **options)
+    except NoToken as lack:
+        REFUSED.set(str(lack))
+        raise
+    except SaslAuthenticationFailed as refusal:
+        provider, why = options.get("sasl_oauth_token_provider"), " ".join(str(each) for each in refusal.args)
+        setting = "KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE"
+        if isinstance(provider, Tokens):
+            setting, provider.until_mono_ms = provider.setting, 0.0  # what was refused is not said again
+        REFUSED.set(f"{setting}: the broker refuses it: {why}")
+        raise SaslAuthenticationFailed(REFUSED.get()) from refusal
+    REFUSED.set("")
+    return found
+
+
+class Bearer(OAuthAuthenticator):  # type: ignore[misc] # aiokafka has no types
+    """Hears a broker that refuses a token. The client's own takes the refusal for a welcome; it then waits for ever, and says nothing."""
+
+    async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
+        """The token; then nothing, where the broker has nothing to say against it.
+
+        Raises:
+            SaslAuthenticationFailed: with the broker's word.
+        """
+        if self._token_sent and payload:
+            raise SaslAuthenticationFailed(payload.decode(errors="replace"))
+        said: tuple[bytes, bool] | None = await super().step(payload)
+        return said
+
+
+def why_not(within_s: float) -> str:
+    """Why no client could be started in this time, as far as this task was told."""
+    words = REFUSED.get()
+    return f"Kafka did not let this client in for {within_s} s: {words}" if words else f"no Kafka broker answered within {within_s} s"
 
 
 def bound_connecting() -> None:
-    """Let every client of this process connect so; safe to call again."""
+    """Let every client of this process connect so, and forget why one was refused before; safe to call again."""
+    REFUSED.set("")
     client.create_conn = _create_conn
+    conn.OAuthAuthenticator = Bearer

@@ -18,6 +18,7 @@ import pytest
 from autonomy.topics import PULSE
 from support.builders import an_id
 from support.log import fresh_topics
+from support.measuring import FaultRows
 from support.platform import LEASE_S, a_platform, fleet, quick_policy, wait_for
 from support.proof import Api
 from support.servers import Broker, Database, free_port
@@ -84,10 +85,13 @@ def test_a_probe_that_cannot_be_said_is_not_the_projections_fault(api: Api, own_
     assert not any("behind" in (proof["reason"] or "") for proof in seen)
 
 
-def test_a_lock_that_holds_the_projection_back_is_named(api: Api, own_servers: tuple[Broker, Database]) -> None:
+def test_a_lock_that_holds_the_projection_back_is_named(api: Api, own_servers: tuple[Broker, Database], fault_row: FaultRows) -> None:
     with psycopg.connect(own_servers[1].owner_url, application_name="an-admin") as admin:
         admin.execute("SET search_path = autonomy")
         admin.execute("LOCK TABLE pulses IN SHARE MODE")
+        row = fault_row(
+            "postgresql locked for the writer", "Servers", "an administrator locks a table that the projection writes", "unlocked", api
+        )
         seen = watched(api, lambda proof: proof["checks"]["projection"] == "late")
         found = watched(api, lambda proof: proof["checks"]["postgres"] == "locked")[-1]
         assert found["failing"] == ["postgres", "projection"]
@@ -95,14 +99,22 @@ def test_a_lock_that_holds_the_projection_back_is_named(api: Api, own_servers: t
         assert ", an-admin) holds" in found["reason"]
         assert found["verdict"] == "TICKING", "readers go on, and Kafka shows the ticks"
         admin.rollback()
+        row.heals()
     assert never_blamed(seen, "planner", "kafka", "probe")
+    row.recovers(HEALED_S)
+    row.keeps()
     assert api.wait_fresh(HEALED_S)["proof"]["failing"] == []
 
 
-def test_a_lock_that_holds_the_reader_back_is_no_database_that_does_not_answer(api: Api, own_servers: tuple[Broker, Database]) -> None:
+def test_a_lock_that_holds_the_reader_back_is_no_database_that_does_not_answer(
+    api: Api, own_servers: tuple[Broker, Database], fault_row: FaultRows
+) -> None:
     with psycopg.connect(own_servers[1].owner_url, application_name="an-admin") as admin:
         admin.execute("SET search_path = autonomy")
         admin.execute("LOCK TABLE bot_now IN ACCESS EXCLUSIVE MODE")
+        row = fault_row(
+            "postgresql locked for the reader", "Servers", "an administrator locks a table that the proof API reads", "unlocked", api
+        )
         found = watched(api, lambda proof: proof["checks"]["postgres"] == "locked")[-1]
         assert (found["status"], found["verdict"], found["applied"]) == ("unavailable", None, None)
         assert "autonomy_reader (pid" in found["reason"]
@@ -112,6 +124,9 @@ def test_a_lock_that_holds_the_reader_back_is_no_database_that_does_not_answer(a
         assert (busy.status_code, busy.json()["code"], busy.headers["retry-after"]) == (503, "DATABASE_BUSY", "2")
         assert ", an-admin) holds" in busy.json()["detail"]
         admin.rollback()
+        row.heals()
+    row.recovers(HEALED_S)
+    row.keeps()
     assert api.wait_fresh(HEALED_S)["proof"]["failing"] == []
 
 
@@ -133,7 +148,9 @@ def test_a_probe_from_the_future_vouches_for_nothing(api: Api, own_servers: tupl
     api.wait_fresh(HEALED_S)
 
 
-def test_a_statement_that_postgresql_ended_is_told_in_its_words(api: Api, own_servers: tuple[Broker, Database]) -> None:
+def test_a_statement_that_postgresql_ended_is_told_in_its_words(
+    api: Api, own_servers: tuple[Broker, Database], fault_row: FaultRows
+) -> None:
     database = own_servers[1]
     with psycopg.connect(database.server.url("postgres"), autocommit=True) as admin, psycopg.connect(database.owner_url) as holder:
         (usual,) = admin.execute(
@@ -144,6 +161,9 @@ def test_a_statement_that_postgresql_ended_is_told_in_its_words(api: Api, own_se
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'autonomy_reader'")
         # A millisecond is enough for a statement on a quiet machine, never for one that waits for a lock.
         holder.execute("LOCK TABLE autonomy.bot_now IN ACCESS EXCLUSIVE MODE")
+        row = fault_row(
+            "postgresql cancels", "Servers", "PostgreSQL ends the proof API's statements after 1 ms", "the role's limit is set back", api
+        )
         try:
             found = watched(api, lambda proof: proof["checks"]["postgres"] == "cancelled")[-1]
             assert found["status"] == "unavailable"
@@ -153,6 +173,9 @@ def test_a_statement_that_postgresql_ended_is_told_in_its_words(api: Api, own_se
             holder.rollback()
             admin.execute(f"ALTER ROLE autonomy_reader SET statement_timeout = '{usual_timeout}'")
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'autonomy_reader'")
+            row.heals()
+    row.recovers(HEALED_S)
+    row.keeps()
     assert api.wait_fresh(HEALED_S)["proof"]["failing"] == []
 
 

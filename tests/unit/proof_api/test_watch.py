@@ -111,6 +111,26 @@ def test_rows_older_than_everything_that_is_kept_are_at_least_that_old(
     assert [facts(watch, applied).unapplied_ms for applied in range(3)] == [2_000.0, 2_000.0, 1_000.0]
 
 
+def test_rows_beyond_an_end_of_the_log_that_is_old_break_nothing(watch: Watch, clocks: Clocks) -> None:
+    """As it was seen with a broker cut off: the projection reached the new leader first, and the proof called the chain broken."""
+    seal_next(watch, appended_ms=NOON_MS)
+    watch.runs_end, watch.seen_mono_ms = watch.read_to, clock.monotonic_ms()
+
+    def said() -> str:
+        return watch.facts(watch.chain.head.tick + 2, a_digest("ahead"), applied_offset=watch.read_to + 5).diverged
+
+    assert said() == ""
+    clocks.pass_ms(10 * watching.AHEAD_MS)
+    assert said() == "", "Kafka does not answer: nobody knows where the log ends"
+    watch.seen_mono_ms = clock.monotonic_ms()
+    assert said() == "", "a new leader may not say at once all that it has"
+    clocks.pass_ms(watching.AHEAD_MS + 1)
+    watch.seen_mono_ms = clock.monotonic_ms()
+    assert said().startswith("the read models stand on tick "), "it answers, and the log still ends below the rows"
+    watch.runs_end = watch.read_to + 6
+    assert said() == "", "it ends above them, and will be read"
+
+
 def test_before_the_first_tick_nothing_waits(watch: Watch) -> None:
     assert watch.chain.head == GENESIS
     assert (facts(watch, 0).unapplied_ms, facts(watch, 0).last_tick_ms) == (0.0, None)

@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 from aiokafka.structs import RecordMetadata
 from faststream.kafka import KafkaBroker
 from faststream.kafka.publisher.producer import AioKafkaFastProducerImpl
@@ -20,7 +20,7 @@ from faststream.security import BaseSecurity, SASLOAuthBearer, SASLScram512
 from autonomy import clock
 from autonomy.envelope import MEDIA_TYPE
 from autonomy.kafka_access import KafkaAccess
-from autonomy.kafka_clients import client_options
+from autonomy.kafka_clients import REFUSED, bound_connecting, client_options
 from autonomy.producer import LOST, UNRESOLVED_S, Renewed, discard
 
 REQUEST_TIMEOUT_MS: Final = 5_000
@@ -59,13 +59,17 @@ async def start_broker(kafka: str | KafkaAccess) -> KafkaBroker:
     Raises:
         KafkaError, OSError or TimeoutError: Kafka does not answer.
     """
+    bound_connecting()
     broker = build_broker(kafka)
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
             await broker.start()
-    except BaseException:
+    except BaseException as fault:
+        words = REFUSED.get()
         with contextlib.suppress(*LOST):
             await stop_broker(broker)
+        if words and isinstance(fault, KafkaError):
+            raise KafkaConnectionError(words) from fault
         raise
     return broker
 

@@ -151,10 +151,12 @@ class Watch:
         )
         if applied.offset < self.read_to:
             return words
-        # Rows may be a moment ahead of what this process has read: only an end of the log that stays below them proves a loss.
-        if self.ahead_mono_ms is None or applied.offset < self.runs_end:
+        # Rows may be a moment ahead of what this process has read: only an end of the log that stays below them proves a loss. An end that
+        # nobody has asked for since then proves nothing: with a leader cut off, this process may hear of the new one after the projection.
+        seen_mono_ms = self.seen_mono_ms or 0.0
+        if self.ahead_mono_ms is None or applied.offset < self.runs_end or mono_ms - seen_mono_ms > AHEAD_MS:
             self.ahead_mono_ms = mono_ms
-        return words if mono_ms - self.ahead_mono_ms > AHEAD_MS else ""
+        return words if seen_mono_ms - self.ahead_mono_ms > AHEAD_MS else ""
 
     def _leads(self, mono_ms: float) -> bool:
         """Whether a planner leads; one that said something else since then does not."""
