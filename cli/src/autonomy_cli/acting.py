@@ -69,9 +69,9 @@ def _show_answer(answer: Answer, key: str) -> None:
             if outcomes := listed(document, "outcomes"):
                 print_table(outcomes, columns, "")
         case Exit.UNKNOWN if answer.status == HTTPStatus.ACCEPTED:
-            print(f"still open: command {safe(document.get('commandId'))} is in the log, no tick answered it yet")
+            print(f"still open: command {safe(document.get('commandId'))} is in the log; no tick has answered it yet")
         case Exit.UNKNOWN:
-            fail(Exit.UNKNOWN, f"{answer.words}: say it again with --key {key}")
+            fail(Exit.UNKNOWN, f"{answer.words}: send it again with --key {key}")
         case Exit.CANNOT_RUN | Exit.REFUSED if "title" in document:
             fail(code_of(answer), answer.words)
         case _:
@@ -157,7 +157,7 @@ def read_document(file: Path) -> dict[str, object]:
     try:
         found = yaml.safe_load(file.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as refusal:
-        fail(Exit.CANNOT_RUN, f"{file} is no YAML or JSON: {str(refusal).splitlines()[0]}")
+        fail(Exit.CANNOT_RUN, f"{file} is not valid YAML or JSON: {str(refusal).splitlines()[0]}")
     if not isinstance(found, dict):
         fail(Exit.CANNOT_RUN, f"{file} must hold one object")
     if (place := _not_finite(found)) is not None:
@@ -197,6 +197,9 @@ def _halted_at(api: str, tick: int) -> dict[str, object]:
     if found is not None and int(found[1]) == tick:
         return {"sealedStateHash": found[3], "foldedStateHash": found[2], "inputRoot": found[4]}
     if lost is None or int(lost[4]) != tick:
-        fail(Exit.REFUSED, f"the proof names no halt at tick {tick} ({safe(reason)}); --sealed, --folded and --inputs say the hashes")
+        fail(
+            Exit.REFUSED,
+            f"the proof does not report a halt at tick {tick} ({safe(reason)}); --sealed, --folded and --inputs say the hashes",
+        )
     given_up = {"tick": int(lost[2]), "offset": -1, "hash": lost[3]}
     return {"sealedStateHash": lost[1], "foldedStateHash": lost[1], "abandoned": given_up}

@@ -41,7 +41,7 @@ class ProofApi:
         """Say a command."""
         answer = self.asking.command(document, key)
         if isinstance(answer, Unreachable) and answer.sent:
-            fail(Exit.UNKNOWN, f"it is unknown whether the command landed ({answer.kind}); say it again with --key {key}")
+            fail(Exit.UNKNOWN, f"unknown whether the command arrived ({answer.kind}); send it again with --key {key}")
         return self._answered(answer)
 
     def _answered(self, answer: client.Answer) -> Answer:
@@ -95,5 +95,5 @@ def operator(url: str) -> ProofApi:
     """A client that may say commands; without a token the command ends here."""
     token = known_token()
     if token is None:
-        fail(Exit.CANNOT_RUN, f"no operator's token: set AUTONOMY_TOKEN, or AUTONOMY_DATA_DIR to the folder of {token_file().name}")
+        fail(Exit.CANNOT_RUN, f"no operator token: set AUTONOMY_TOKEN, or AUTONOMY_DATA_DIR to the folder of {token_file().name}")
     return ProofApi(client.ProofApi(url, token))

@@ -272,7 +272,7 @@ def roles(found: Mapping[str, str], asked_as: str) -> Check:
     wrong += [f"{name}: {words}" for name, words in sorted(found.items()) if words]
     if wrong:
         return Check("roles", Status.FAILED, "; ".join(wrong), "deploy/postgres/roles.sh has the rights of each")
-    words = f"{', '.join(ROLES)}: each with no right that it does not need"
+    words = f"{', '.join(ROLES)}: each has only the rights it needs"
     return Check("roles", Status.OK, words + ("" if asked_as in ROLES else f"; asked as {asked_as}"))
 
 

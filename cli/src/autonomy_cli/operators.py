@@ -49,7 +49,9 @@ Force = Annotated[bool, typer.Option("--force", help="Also when nobody is left w
 def add(name: Name, role: RoleOption = Role.operator, file: File = None, as_json: o.Json = False) -> None:
     """Make an operator; the token is printed once and kept nowhere."""
     if not NAME.fullmatch(name) or name in RESERVED:
-        fail(Exit.CANNOT_RUN, f"{name!r} is no name for an operator: lower-case letters, digits, . _ -; not {', '.join(sorted(RESERVED))}")
+        fail(
+            Exit.CANNOT_RUN, f"{name!r} is not a valid operator name: lower-case letters, digits, . _ -; not {', '.join(sorted(RESERVED))}"
+        )
     token = secrets.token_urlsafe(32)
     with changed(place(file)) as entries:
         if any(entry["name"] == name for entry in entries):
@@ -75,7 +77,7 @@ def revoke(name: Name, file: File = None, force: Force = False, as_json: o.Json 
     """Refuse an operator's token from the next request on."""
     with changed(place(file)) as entries:
         if not any(entry["name"] == name for entry in entries):
-            fail(Exit.REFUSED, f"{name} is no operator")
+            fail(Exit.REFUSED, f"{name} is not an operator")
         kept = [entry for entry in entries if entry["name"] != name]
         lost = Role.approver.value in roles(entries) and Role.approver.value not in roles(kept)
         if lost and not force:
@@ -105,7 +107,7 @@ def read(path: Path) -> list[Entry]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as refusal:
-        fail(Exit.CANNOT_RUN, f"{path} is no list of operators with name, role and sha256 ({type(refusal).__name__})")
+        fail(Exit.CANNOT_RUN, f"{path} is not a list of operators with name, role and sha256 ({type(refusal).__name__})")
 
 
 @contextlib.contextmanager

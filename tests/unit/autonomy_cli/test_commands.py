@@ -200,7 +200,7 @@ def test_same_key_is_said_again(api: Api) -> None:
         (403, {"title": "Not allowed", "detail": "needs the role approver"}, 1),
         (422, {"title": "A value is refused", "detail": "botId: too long"}, 1),
         (503, {"title": "Kafka does not answer: the command was not sent"}, 2),
-        (504, {"title": "It is unknown whether the command landed"}, 3),
+        (504, {"title": "It is unknown whether the command arrived"}, 3),
     ],
 )
 def test_answer_has_its_exit_code(api: Api, status: int, document: dict[str, Any], exit_code: int) -> None:

@@ -150,7 +150,7 @@ async def test_unknown_outcome_may_be_sent_again_with_the_same_key(site: Site) -
     site.answer({"/api/commands": httpx.ReadTimeout("x"), "/api/revert/plan": a_plan()})
     response = await site.post("/act/revert", data=a_form(), headers=SAME_ORIGIN)
     assert response.status_code == 503
-    assert "It is unknown whether the command landed" in response.text
+    assert "It is unknown whether the command arrived" in response.text
     assert 'value="k1"' in response.text
 
 

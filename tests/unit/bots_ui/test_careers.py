@@ -208,7 +208,7 @@ async def test_buttons_are_disabled_with_the_reason_written(site: Site) -> None:
     site.be_lost()
     html = await show(site, ANSWERS, "/bots/aapl-sma")
     assert html.count("data-sheet") + 2 == html.count(" disabled>")  # and the loop's two buttons
-    assert "Not while the data is not current." in html
+    assert "Not available while the data is out of date." in html
 
 
 async def test_sign_out_of_one_leaves_the_other(site: Site) -> None:

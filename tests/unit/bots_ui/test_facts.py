@@ -150,7 +150,7 @@ def test_the_three_facts_are_said_apart() -> None:
 def test_before_the_first_tick() -> None:
     summary = {"botsEvaluated": 0, "jobsEnqueued": 0, "blocked": 0, "reasonCounts": {}, "zeroJobs": {"reason": "NO_TICK_YET"}}
     html = header(facts(a_document(lastDecisionSummary=summary, lastTickAt=None, marketNow=None)))
-    assert "no tick was accepted yet" in html
+    assert "no tick has been accepted yet" in html
 
 
 def test_nothing_heard_yet() -> None:
@@ -192,7 +192,7 @@ def test_every_word_about_data_is_announced() -> None:
     assert "2013" not in html
     assert "stocks" not in html
     nothing = header(facts(a_document(), sources=()))
-    assert "no runner has said what data it has" in nothing
+    assert "no runner has announced its data" in nothing
 
 
 def test_age_of_the_data_is_an_instant_that_ages() -> None:

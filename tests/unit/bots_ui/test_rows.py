@@ -136,7 +136,7 @@ def test_card_is_never_empty(state: str, reason: str | None) -> None:
     assert found
     text = re.sub(r"<[^>]*>", " ", found.group())
     assert (reason or "reason not recorded") in text
-    assert "since when was not recorded" in text
+    assert "start time not recorded" in text
 
 
 def test_card_says_state_since_reason_job_and_blockers() -> None:
@@ -232,7 +232,7 @@ def test_what_is_due_by_now_waits_for_a_tick_and_is_not_called_nothing_due() -> 
 
 
 def test_no_next_decision_is_promised_while_no_planner_answers() -> None:
-    assert "no planner answers" in card_of(a_document("IDLE"), Moments(35, NOON, None, silent=True))["Next decision"]
+    assert "no planner is responding" in card_of(a_document("IDLE"), Moments(35, NOON, None, silent=True))["Next decision"]
     assert card_of(a_document("IDLE"), Moments())["Next decision"] == "at the planner's next tick"
 
 

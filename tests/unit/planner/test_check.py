@@ -164,7 +164,7 @@ def test_busy_fleet_without_a_live_job_is_a_contradiction() -> None:
     state.jobs.drop(an_id("job-1"))
     assert contradictions(plan, state) == [
         "ALL_BOTS_HAVE_ACTIVE_JOBS without a live job",
-        f"aapl-sma points at job {an_id('job-1')}, which does not live: treated as free",
+        f"aapl-sma refers to job {an_id('job-1')}, which is no longer live; aapl-sma is treated as idle",
     ]
 
 

@@ -206,7 +206,7 @@ def with_orphans(monkeypatch: pytest.MonkeyPatch, bots: int = 1, **patches: obje
 def test_orphan_is_said_once_and_freed_by_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Source: R-A4."""
     driver = with_orphans(monkeypatch)
-    said = f"bot-00 points at job {an_id('lost')}, which does not live: treated as free"
+    said = f"bot-00 refers to job {an_id('lost')}, which is no longer live; bot-00 is treated as idle"
     assert [tick.seal.errors for tick in driver.accepted] == [(), (said,), (), ()]
     follower, auditor = driver.reader(), driver.reader()
     assert [follower.follow(tick) for tick in driver.accepted] == [None] * 4

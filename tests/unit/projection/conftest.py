@@ -30,7 +30,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     begin = Projection._begin_commit
 
     async def begin_commit(self: Projection) -> None:
-        counts.append(self.taken)
+        counts.append(self.uncommitted)
         await begin(self)
 
     monkeypatch.setattr(Projection, "_begin_commit", begin_commit)

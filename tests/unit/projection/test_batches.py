@@ -32,7 +32,7 @@ async def test_the_last_record_of_the_log_is_committed_at_once(kafka: MemoryKafk
     projection = a_projection(kafka, monkeypatch, batch=10**9)
     while projection.reader.lag() or not projection.intake.read:
         await projection.turn()
-    assert projection.taken == 0
+    assert projection.uncommitted == 0
     await projection.settle()
     await projection.writer.close()
     assert rows_of(projection).progress is not None

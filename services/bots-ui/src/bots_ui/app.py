@@ -136,7 +136,7 @@ def refusal_of(request: Request, session: Session | None, settings: UiSettings) 
 
 async def on_cut(_: Request, _cut: Exception) -> Response:
     """A form whose sender went away."""
-    return PlainTextResponse("The form did not come to its end.", 400)
+    return PlainTextResponse("The form was cut off before its end.", 400)
 
 
 async def on_http_error(request: Request, refusal: Exception) -> Response:

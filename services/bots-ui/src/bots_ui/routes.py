@@ -49,7 +49,7 @@ def known_id(bot_id: str) -> str:
         HTTPException: 404.
     """
     if BOT_ID.match(bot_id) is None:
-        raise HTTPException(404, "There is no bot of this name.")
+        raise HTTPException(404, "No bot with this name.")
     return bot_id
 
 
@@ -91,7 +91,7 @@ async def runs(request: Request) -> Response:
 async def run(request: Request, tick: str) -> Response:
     """One tick with its decisions."""
     if not (tick.isascii() and tick.isdigit()) or not 1 <= len(tick) <= MAX_TICK_DIGITS or tick.startswith("0"):
-        raise HTTPException(404, "There is no tick of this number.")
+        raise HTTPException(404, "No tick with this number.")
     context, status = await lists.run(shared_of(request).api, int(tick), request.query_params.multi_items())
     return render(request, "run.html", context, status)
 
@@ -120,7 +120,7 @@ async def commands(request: Request) -> Response:
 async def command(request: Request, command_id: str) -> Response:
     """One command and the outcome of every bot."""
     if not is_id(command_id):
-        raise HTTPException(404, "There is no command of this id.")
+        raise HTTPException(404, "No command with this id.")
     shared = shared_of(request)
     context, status = await lists.command(shared.api, shared.hub, command_id)
     return render(request, "command.html", context, status)
@@ -177,4 +177,4 @@ async def readyz(request: Request) -> Response:
         return PlainTextResponse("ok")
     found = await hub.api.get("/livez")
     ready = isinstance(found, Found)
-    return PlainTextResponse("ok" if ready else f"the proof API is not reached: {hub.link.why}", 200 if ready else 503)
+    return PlainTextResponse("ok" if ready else f"the proof API cannot be reached: {hub.link.why}", 200 if ready else 503)

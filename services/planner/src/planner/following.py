@@ -16,7 +16,7 @@ from planner.fold.facts import fold_own
 from planner.fold.inputs import Input, first_unlike, input_root
 from planner.fold.slices import fold_slice
 from planner.fold.state import HASH_BITS, State
-from planner.tick import TickInputs, draft, free_orphans
+from planner.tick import TickInputs, clear_dangling_job_refs, draft
 
 
 def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carried: int = 0) -> str | None:
@@ -38,7 +38,7 @@ def follow(state: State, slice_: Sequence[Input], accepted: AcceptedTick, carrie
         raise Broken(f"it was decided by {seal.decider}, which this version does not know: it knows {', '.join(DECIDERS)}")
     state.begin()
     try:
-        free_orphans(state)
+        clear_dangling_job_refs(state)
         fold_slice(state, slice_, ms_of(seal.now), seal.elapsed_ms, seal.silent)
         fold_own(state, accepted.events(), seal.tick, ms_of(seal.now))
     except Broken:

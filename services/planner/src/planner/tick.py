@@ -152,7 +152,7 @@ def draft(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Draft:
     Raises:
         Broken: the plan breaks a rule; nothing may be published.
     """
-    free_orphans(state)
+    clear_dangling_job_refs(state)
     folded = fold_slice(state, slice_, inputs.now_ms, inputs.elapsed_ms, inputs.silent)
     said: list[TickRecord] = []
     faults: list[str] = []
@@ -181,11 +181,11 @@ def draft(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Draft:
     registered = len(state.bots.rows)
     jobs = jobs_of(plan, state, view, inputs, len(said))
     telling = decisions_to_tell(plan, jobs)
-    told = [told_of(decision, state, view, inputs.tick) for decision in telling]
+    told = [render_decision(decision, state, view, inputs.tick) for decision in telling]
     for job in jobs:
         say(job)
     for decision in telling:
-        state.said.put(decision.bot_id, decision.key())
+        state.said.put(decision.bot_id, decision.change_key())
     keys = [*[key_of(fact, inputs.tick) for fact in said], *[decision.bot_id for decision in telling]]
     return Draft(state, plan, view, inputs, slice_, registered, errors, [*said, *told], keys)
 
@@ -200,8 +200,8 @@ def ask_again(state: State, say: Say) -> None:
         say(AnnouncementRequested(process_id=process.process_id, announcement=process.named))
 
 
-def free_orphans(state: State) -> None:
-    """Forget jobs that do not live, before anything of the tick is folded: the tick that found such references said so in its errors.
+def clear_dangling_job_refs(state: State) -> None:
+    """Drop references to jobs that no longer exist. The tick that first saw them has already listed them in its errors.
 
     Source: R-A4.
     """
@@ -239,7 +239,7 @@ def jobs_of(plan: Plan, state: State, view: View, inputs: TickInputs, before: in
 def decisions_to_tell(plan: Plan, jobs: Sequence[JobEnqueued]) -> list[Decision]:
     """Every decision that changed or enqueued a job, by bot id."""
     # Whoever gets a job is told of even when the same was said before.
-    telling = {decision.bot_id: decision for decision in (*plan.granted, *plan.news)}
+    telling = {decision.bot_id: decision for decision in (*plan.granted, *plan.changed)}
     for job in jobs:
         telling[job.bot_id] = with_job(telling[job.bot_id], job.job_id)
     return [telling[bot_id] for bot_id in sorted(telling)]
@@ -262,7 +262,7 @@ def job_of(decision: Decision, job_id: str, state: State, view: View, inputs: Ti
     )  # fmt: skip
 
 
-def told_of(decision: Decision, state: State, view: View, tick: int) -> Ready:
+def render_decision(decision: Decision, state: State, view: View, tick: int) -> Ready:
     """A decision as it is published, its blockers and gates in words, measured in this very tick.
 
     Raises:

@@ -78,9 +78,9 @@ class Projection:
     """One projection on one schema.
 
     Attributes:
-        taken: records read and not on their way to the database yet, the first of them at `since_ms`; at `far_ms` there was last more than
-            a part to be read.
-        loose: those of them since a part of the batch was written.
+        uncommitted: records read since the last commit; the first of them at `since_ms`.
+        unflushed: those of them since a part of the batch was written.
+        last_far_behind_ms: when more than a part of a batch was last left to read.
     """
 
     settings: ProjectionSettings
@@ -90,10 +90,10 @@ class Projection:
     intake: Intake
     writing: "deque[tuple[asyncio.Future[None], Progress | None]]" = field(default_factory=deque)
     stopping: bool = False
-    taken: int = 0
+    uncommitted: int = 0
     since_ms: float = 0.0
-    far_ms: float = 0.0
-    loose: int = 0
+    last_far_behind_ms: float = 0.0
+    unflushed: int = 0
     read_only_log: bool = False
 
     async def close(self) -> None:
@@ -112,7 +112,7 @@ class Projection:
         """Project until told to stop."""
         while not self.stopping:
             await self.turn()
-        if self.taken:
+        if self.uncommitted:
             await self._begin_commit()
         await self.settle()
 
@@ -125,32 +125,32 @@ class Projection:
         The next batches are read and decoded during the commit: their rows and offsets still move together and only after those before
         them, and if one fails none that follows is written. When nothing comes, all commits are waited for.
         """
-        records = await self.reader.poll(POLL_MS, min(POLL_RECORDS, self.settings.batch - self.taken))
-        if not self.taken:
-            self.since_ms = self.far_ms = clock.monotonic_ms()
+        records = await self.reader.poll(POLL_MS, min(POLL_RECORDS, self.settings.batch - self.uncommitted))
+        if not self.uncommitted:
+            self.since_ms = self.last_far_behind_ms = clock.monotonic_ms()
         for record in records:
             self.intake.take(record)
         for topic, count in Tally([record.topic for record in records]).items():
             ROWS.labels(topic).inc(count)
         applied = self.intake.apply_ready_ticks()
-        self.taken += len(records)
-        self.loose += len(records)
+        self.uncommitted += len(records)
+        self.unflushed += len(records)
         self.read_in_order(quiet=not records)
         news = self.look_around()
-        if not self.taken and not applied and not news:
+        if not self.uncommitted and not applied and not news:
             await self.settle()
             return False
         now_ms, left = clock.monotonic_ms(), self.reader.lag() if records else 0
         if left >= PART:
-            self.far_ms = now_ms
-        late = now_ms - self.since_ms > LONGEST_MS or now_ms - self.far_ms > SHORTLY_MS
-        if late or news or not left or self.taken >= self.settings.batch:
+            self.last_far_behind_ms = now_ms
+        late = now_ms - self.since_ms > LONGEST_MS or now_ms - self.last_far_behind_ms > SHORTLY_MS
+        if late or news or not left or self.uncommitted >= self.settings.batch:
             await self.settle(IN_FLIGHT - 1)
             await self._begin_commit()
-        elif self.loose >= PART:
+        elif self.unflushed >= PART:
             await self.settle(IN_FLIGHT - 1)
             self.writing.append((self.writer.write(self.intake.model.changes.take_done()), None))
-            self.loose = 0
+            self.unflushed = 0
         return True
 
     def look_around(self) -> bool:
@@ -187,7 +187,7 @@ class Projection:
         traced = self.intake.spans.take(progress.head.tick) if self.intake.spans else ()
         self.writing.append((self.writer.commit(changes, progress, traced), progress))
         self.intake.handed_over(progress)
-        self.taken = self.loose = 0
+        self.uncommitted = self.unflushed = 0
 
     def read_in_order(self, *, quiet: bool = False) -> None:
         """Fetch on only where the next ticks need it.

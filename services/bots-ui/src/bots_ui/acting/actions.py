@@ -76,8 +76,8 @@ async def sign_in(api: ProofApi, sessions: Sessions, token: str, address: str) -
             return SignedIn(sessions.begin(token, text_of(document, "name"), text_of(document, "role"), now_s))
         case Refused(status=401 | 429):
             if sessions.failures.failed(address, now_s):
-                return NotSignedIn(429, "This is no operator's token, and there were too many wrong ones; wait a minute.")
-            return NotSignedIn(401, "This is no operator's token.")
+                return NotSignedIn(429, "Invalid operator token. Too many attempts; wait a minute.")
+            return NotSignedIn(401, "Invalid operator token.")
         case Refused() | Unreachable() as loss:
             return NotSignedIn(503, f"The token could not be checked: {loss.words}.")
 
@@ -91,10 +91,10 @@ async def say(api: ProofApi, session: Session, document: Mapping[str, object], k
             return _answer_of(answer)
         case Refused() as refusal:
             unknown = refusal.code == "OUTCOME_UNKNOWN"
-            words = f"It is unknown whether the command landed. Sending this form again is safe: it acts once. ({refusal.words})"
+            words = f"It is unknown whether the command arrived. Sending this form again is safe: it acts once. ({refusal.words})"
             return NotDone(words if unknown else f"Refused: {refusal.words}", refusal.status, refusal.code, same_key=unknown)
         case Unreachable() as loss:
-            return NotDone(f"It is unknown whether the command landed: {loss.words}. Sending this form again is safe: it acts once.", 503)
+            return NotDone(f"It is unknown whether the command arrived: {loss.words}. Sending this form again is safe: it acts once.", 503)
 
 
 def _answer_of(answer: Mapping[str, object]) -> Accepted | Waiting | NotDone:
@@ -117,7 +117,7 @@ async def switch_loop(api: ProofApi, session: Session, facts: Facts, form: Mappi
     verb, reason, key = form.get("verb", ""), form.get("reason", "").strip(), form.get("key", "")
     command = LOOP_COMMANDS.get(verb)
     if command is None:
-        return Notice("Not sent: the form names neither pause nor resume.")
+        return Notice("Not sent: unknown action.")
     if not reason or len(reason) > MAX_REASON:
         return Notice(f"Not sent: a reason of 1 to {MAX_REASON} characters is needed.")
     if not facts.fresh:

@@ -112,7 +112,7 @@ def show_loop(request: Request, verb: str, reason: str, fault: str = "", status:
         HTTPException: 404, where it is neither a pause nor a resume.
     """
     if verb not in actions.LOOP_COMMANDS:
-        raise HTTPException(404, "There is no such act.")
+        raise HTTPException(404, "Unknown action.")
     why = denied(session_of(request), ACTS["revert"])
     return render(request, "loop_sheet.html", {"verb": verb, "reason": reason[:MAX_REASON], "fault": fault, "why": why}, status)
 
@@ -215,7 +215,7 @@ async def sheet_again(
 
 
 def _key_again(loss: NotDone, form: Mapping[str, str]) -> dict[str, object]:
-    """The same key while it is unknown whether the command landed, so that sending again acts once."""
+    """The same key while unknown whether the command arrived, so that sending again acts once."""
     return {"key": form.get("key", "")} if loss.same_key else {}
 
 
@@ -226,7 +226,7 @@ def known_verb(verb: str) -> str:
         HTTPException: 404.
     """
     if verb not in ACTS or verb == "revert":
-        raise HTTPException(404, "There is no such act.")
+        raise HTTPException(404, "Unknown action.")
     return verb
 
 

@@ -186,7 +186,7 @@ def revert_command(wanted: Wanted, form: Mapping[str, str]) -> dict[str, object]
     if form.get("count", "").strip() != expected:
         return Unfit(f"Type {expected}, the number of bots, to confirm.")
     if wanted.shown and not wanted.bot:
-        return Unfit("The form names no bot of the filter; load the dry run again.")
+        return Unfit("The form does not name a bot of the filter; load the dry run again.")
     return {
         "type": "revert-to-lab.v1", "reason": reason, "planHash": digest, "expectedCount": int(expected),
         "stages": list(wanted.stage or (STAGES if wanted.shown else ())),

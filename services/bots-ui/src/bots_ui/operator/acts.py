@@ -16,7 +16,7 @@ from bots_ui.shown.facts import Facts
 from bots_ui.shown.words import needs_two
 
 MAX_REASON: Final = 200
-NOT_CURRENT: Final = "Not while the data is not current."
+NOT_CURRENT: Final = "Not available while the data is out of date."
 Role = Literal["operator", "approver"]
 RANK: Final[Mapping[str, int]] = {"viewer": 0, "operator": 1, "approver": 2}
 
@@ -131,7 +131,7 @@ def fields_of(verb: str, form: Mapping[str, str]) -> dict[str, object] | Unfit:
     """The fields that one kind of command has beside its reason."""
     match verb:
         case "cancel":
-            return {"jobId": form["job"]} if is_id(form.get("job", "")) else Unfit("The form names no job.")
+            return {"jobId": form["job"]} if is_id(form.get("job", "")) else Unfit("The form does not name a job.")
         case "mode":
             mode = form.get("mode", "")
             return {"mode": mode} if mode in {"MANUAL", "AUTO"} else Unfit("Choose MANUAL or AUTO.")
@@ -143,12 +143,14 @@ def bot_fields_of(verb: str, form: Mapping[str, str]) -> dict[str, object] | Unf
     """The fields of an act on one bot."""
     bot = form.get("bot", "")
     if BOT_ID.match(bot) is None:
-        return Unfit("The form names no bot.")
+        return Unfit("The form does not name a bot.")
     match verb:
         case "approve" | "reject":
             recommendation = form.get("recommendation", "")
             return (
-                {"botId": bot, "recommendationId": recommendation} if is_id(recommendation) else Unfit("The form names no recommendation.")
+                {"botId": bot, "recommendationId": recommendation}
+                if is_id(recommendation)
+                else Unfit("The form does not name a recommendation.")
             )
         case "pin":
             until = until_of(form.get("until", ""))

@@ -121,7 +121,7 @@ CAUSES: Final[Mapping[str, str]] = {
     TickCause.CAPACITY: "free slot",
     TickCause.LEASE: "lost lease",
 }
-NO_JOBS: Final[Mapping[str, str]] = {**by_text(ZERO_JOBS), "NO_TICK_YET": "no tick was accepted yet"}
+NO_JOBS: Final[Mapping[str, str]] = {**by_text(ZERO_JOBS), "NO_TICK_YET": "no tick has been accepted yet"}
 
 
 def needs_two(stage: str) -> bool:

@@ -280,7 +280,7 @@ class Queue:
         return [claim for claim in self.claims.values() if claim.state is ClaimState.STARTED and not self.wins(claim)]
 
     def yield_to_others(self, claim: Claim, mono_ms: float) -> None:
-        """The work of this claim hung here: whoever else there is may have the job first, for a lease."""
+        """Our attempt hung: do not claim the job again for one lease, so that another process gets the first chance."""
         job = self.job_of(claim)
         if job is not None and job.status is JobStatus.QUEUED:
             self.since[job.job_id] = (job.attempt, mono_ms + claim.order.lease_s * 1000)

@@ -109,7 +109,7 @@ class _Running:
     slot: _Slot | None = None
     number: int = 0
     cancelled: bool = False
-    free: asyncio.Event = field(default_factory=asyncio.Event)
+    give_up: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class PoolExecutor:
@@ -197,7 +197,7 @@ class PoolExecutor:
         if running is None:
             return False
         running.cancelled = True
-        running.free.set()
+        running.give_up.set()
         if running.slot is not None:
             running.slot.cancelled.value = running.number
         return True
@@ -211,7 +211,7 @@ class PoolExecutor:
         self._stopping.set()
         for running in self._jobs.values():
             if running.slot is None:
-                running.free.set()
+                running.give_up.set()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), drain_s)
         for slot in list(self._slots):
@@ -230,7 +230,7 @@ class PoolExecutor:
     async def _free_slot(self, job_id: str, running: _Running) -> _Slot:
         """The next idle worker; a cancel or a stop ends the wait."""
         taking = asyncio.ensure_future(self._idle.get())
-        giving_up = asyncio.ensure_future(running.free.wait())
+        giving_up = asyncio.ensure_future(running.give_up.wait())
         try:
             await asyncio.wait({taking, giving_up}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -305,7 +305,7 @@ class PoolExecutor:
         if not self._slots:
             self._stopping.set()
             for running in self._jobs.values():
-                running.free.set()
+                running.give_up.set()
 
     async def _add_worker(self) -> None:
         """Start one worker; whoever gives up waiting leaves it to the pool, whose stop ends it."""

@@ -47,7 +47,10 @@ def contradictions(plan: Plan, state: State) -> list[str]:
         for job_id in (bot.research.job_id, bot.runner.job_id)
         if job_id is not None and job_id not in jobs
     ]
-    return [*found, *[f"{bot_id} points at job {job_id}, which does not live: treated as free" for bot_id, job_id in sorted(orphans)]]
+    return [
+        *found,
+        *[f"{bot_id} refers to job {job_id}, which is no longer live; {bot_id} is treated as idle" for bot_id, job_id in sorted(orphans)],
+    ]
 
 
 def _every_bot_once(plan: Plan, state: State) -> Iterator[str]:
@@ -78,8 +81,8 @@ def _counts(plan: Plan, state: State) -> Iterator[str]:
         if decision.reason is Reason.BLOCKED_BY_GATES and not decision.blockers:
             yield f"{decision.bot_id} is blocked without a blocker"
     bots, said = state.bots.rows, state.said.rows
-    changed = {each.bot_id for each in plan.decisions if each.bot_id in bots and each.key() != said.get(each.bot_id, NOTHING_SAID)}
-    if changed != {decision.bot_id for decision in plan.news}:
+    changed = {each.bot_id for each in plan.decisions if each.bot_id in bots and each.change_key() != said.get(each.bot_id, NOTHING_SAID)}
+    if changed != {decision.bot_id for decision in plan.changed}:
         yield "a decision that differs from what was published is not told of, or one that does not is"
 
 
@@ -201,6 +204,6 @@ def _fairness(plan: Plan) -> Iterator[str]:
         granted = [(d.due_since_ms or 0, d.bot_id) for d in plan.granted if _kind(d.job_type) == kind]
         if not granted:
             continue
-        held_back = [(d.due_since_ms or 0, d.bot_id) for d in waiting if _kind(d.job_type) == kind]
-        if held_back and min(held_back) < max(granted):
-            yield f"{min(held_back)[1]} waits longer than {max(granted)[1]}, which was scheduled"
+        waiting_for_slot = [(d.due_since_ms or 0, d.bot_id) for d in waiting if _kind(d.job_type) == kind]
+        if waiting_for_slot and min(waiting_for_slot) < max(granted):
+            yield f"{min(waiting_for_slot)[1]} waits longer than {max(granted)[1]}, which was scheduled"

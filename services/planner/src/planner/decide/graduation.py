@@ -63,7 +63,7 @@ def withdraw_failed(bot: Bot, view: View, say: Say) -> bool:
     if bot.recommendation is None or promotion_gates.all_pass(bot, view):
         return False
     failed = tuple(result for result in results(bot, view) if result.verdict is not Verdict.PASS and result.deciding)
-    limits, evidence = promotion_gates.thresholds_of(bot, view), promotion_gates.standing_evidence(bot, view)
+    limits, evidence = promotion_gates.thresholds_of(bot, view), promotion_gates.valid_evidence(bot, view)
     expired = evidence is not None and limits is not None and promotion_gates.is_expired(bot, evidence, view, limits)
     withdraw(bot, "EVIDENCE_EXPIRED" if expired else "GATES_FAIL", PLANNER, say, gates=failed)
     return True

@@ -15,7 +15,7 @@ from autonomy.values import Cause, Drift, JobClass, Stage
 from planner.decide import graduation
 from planner.decide.endings import Say, cancel_job, close_session
 from planner.decide.gates import failing_runner_gates, fails_again
-from planner.decide.looking import Sight, looked_at
+from planner.decide.looking import FleetView, evaluate_fleet
 from planner.decide.plan import pause_of
 from planner.decide.view import View
 from planner.fold.entities import Bot, Measure
@@ -66,17 +66,17 @@ def _judge_search(state: State, search: Search, say: Say) -> None:
         ))  # fmt: skip
 
 
-def live_on(state: State, view: View, tick: int, say: Say) -> Sight:
+def live_on(state: State, view: View, tick: int, say: Say) -> FleetView:
     """Let every bot's life go on: pins end, runners whose gates fail are stopped, recommendations come, go and are applied.
 
     Returns:
         What every bot wanted before that; it still holds when nothing was said.
     """
-    sight = looked_at(state, view)
-    lively = sight.lively_bots
+    sight = evaluate_fleet(state, view)
+    needs_lifecycle_step = sight.bots_needing_lifecycle_step
     is_auto = state.policy.promotion_mode == "AUTO"
-    held = graduation.by_stage(state) if is_auto and lively else Counter()
-    for bot_id in lively:
+    held = graduation.by_stage(state) if is_auto and needs_lifecycle_step else Counter()
+    for bot_id in needs_lifecycle_step:
         bot = state.bots.rows[bot_id]
         if bot.pin_until_ms is not None and bot.pin_until_ms <= view.now_ms:
             say(BotUnpinned(bot_id=bot_id, actor=PLANNER, cause="EXPIRED"))

@@ -2,7 +2,7 @@
 
 Place in the flow: wishes → **looking** → life, decide. Pure. What is remembered lives in the state's memo and can change the cost of
 a tick, never a decision: an entry counts for the very same bot, jobs, policy and context, until the instant at which time alone
-could make another wish. Nobody else is even walked past: bots that changed stand in their table's change log, instants in a heap.
+could make another wish. Unchanged bots are not visited: changed bots come from their table's change log, expiries from a heap.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ class Candidate(NamedTuple):
     place: int
 
 
-class HeldBack(NamedTuple):
+class WaitingForSlot(NamedTuple):
     """What a full limit made of a wish: the line and the key of that decision, which know no place in line."""
 
     wish: Decision
@@ -61,15 +61,15 @@ class HeldBack(NamedTuple):
 
 
 @dataclass(slots=True)
-class Sight:
+class FleetView:
     """The whole fleet, by bot id, as far as it is known to stand. Places count from 0 in that order.
 
     Attributes:
         wishes, lines: of the entries, by place, so that a plan starts as a copy.
         ready: the wishes that may compete.
-        news: places of the wishes that differ from what was last published.
-        lively: places of the bots whose life goes on.
-        held_back: by place; what was worked out for those that waited at the last look.
+        changed: places of the wishes that differ from what was last published.
+        needs_lifecycle_step: places of the bots whose life goes on.
+        waiting_for_slot: by place; what was worked out for those that waited at the last look.
         clock: (until, place), a heap; an entry that was made anew meanwhile has another instant, and stands in it again.
         bots_seen, said_seen: how far the change logs were read.
     """
@@ -80,23 +80,23 @@ class Sight:
     wishes: list[Decision] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     ready: list[Candidate] = field(default_factory=list)
-    news: set[int] = field(default_factory=set)
-    lively: set[int] = field(default_factory=set)
-    held_back: dict[int, HeldBack] = field(default_factory=dict)
+    changed: set[int] = field(default_factory=set)
+    needs_lifecycle_step: set[int] = field(default_factory=set)
+    waiting_for_slot: dict[int, WaitingForSlot] = field(default_factory=dict)
     clock: list[tuple[int, int]] = field(default_factory=list)
     busy: Mapping[str, Jobs] = field(default_factory=dict)
     bots_seen: int = 0
     said_seen: int = 0
 
     @property
-    def lively_bots(self) -> list[str]:
+    def bots_needing_lifecycle_step(self) -> list[str]:
         """Ids of the bots whose life goes on, in order."""
-        return [self.order[place] for place in sorted(self.lively)]
+        return [self.order[place] for place in sorted(self.needs_lifecycle_step)]
 
 
-def looked_at(state: State, view: View) -> Sight:
+def evaluate_fleet(state: State, view: View) -> FleetView:
     """Every bot's wish, by bot id; worked out again for those that changed, whose jobs changed, or whose time has come."""
-    known = cast("Sight | None", state.memo.of(view.policy, view.context, view.now_ms))
+    known = cast("FleetView | None", state.memo.of(view.policy, view.context, view.now_ms))
     busy, tails = _jobs_by_bot(state), dict[Key, str]()
     order = state.bot_ids()
     state.memo.sight = None  # half a look is none, should this one not come to its end
@@ -111,7 +111,7 @@ def looked_at(state: State, view: View) -> Sight:
     return sight
 
 
-def _stale(sight: Sight, state: State, view: View, busy: Mapping[str, Jobs]) -> set[int]:
+def _stale(sight: FleetView, state: State, view: View, busy: Mapping[str, Jobs]) -> set[int]:
     """Places that have to be looked at again."""
     entries, places, rows, clock, now_ms = sight.entries, sight.places, state.bots.rows, sight.clock, view.now_ms
     touched = state.bot_changes.since(sight.bots_seen)
@@ -130,7 +130,7 @@ def _stale(sight: Sight, state: State, view: View, busy: Mapping[str, Jobs]) -> 
     return found
 
 
-def _look_again(sight: Sight, stale: list[int], state: State, view: View, busy: Mapping[str, Jobs], tails: dict[Key, str]) -> None:
+def _look_again(sight: FleetView, stale: list[int], state: State, view: View, busy: Mapping[str, Jobs], tails: dict[Key, str]) -> None:
     rows, order, said, scheduled = state.bots.rows, sight.order, state.said.rows, Reason.SCHEDULED
     left: set[int] = set()
     came: list[Candidate] = []
@@ -142,8 +142,8 @@ def _look_again(sight: Sight, stale: list[int], state: State, view: View, busy: 
         sight.entries[place], sight.wishes[place], sight.lines[place] = entry, entry.wish, entry.line
         if entry.wish.reason is scheduled:
             came.append(Candidate(entry.wish.due_since_ms or 0, bot_id, place))
-        _mark(sight.news, place, is_in=said.get(bot_id) != entry.key)
-        _mark(sight.lively, place, is_in=entry.lives)
+        _mark(sight.changed, place, is_in=said.get(bot_id) != entry.key)
+        _mark(sight.needs_lifecycle_step, place, is_in=entry.lives)
         if entry.until_ms < NEVER:
             heappush(sight.clock, (entry.until_ms, place))
     if left:
@@ -155,10 +155,10 @@ def _look_again(sight: Sight, stale: list[int], state: State, view: View, busy: 
         sight.clock = _clock_of(sight.entries)
 
 
-def _hear(sight: Sight, state: State) -> None:
+def _hear(sight: FleetView, state: State) -> None:
     """Something else was said about some bots meanwhile."""
     said, heard = state.said.rows.get, state.said_changes.since(sight.said_seen)
-    places, entries, add, discard = sight.places.get, sight.entries, sight.news.add, sight.news.discard
+    places, entries, add, discard = sight.places.get, sight.entries, sight.changed.add, sight.changed.discard
     for bot_id in sight.order if heard is None else heard:
         place = places(bot_id)  # words about a bot that left may stay
         if place is None:
@@ -177,12 +177,12 @@ def _mark(places: set[int], place: int, *, is_in: bool) -> None:
 
 
 def _sight_of_all(
-    known: Sight | None, order: list[str], state: State, view: View, busy: Mapping[str, Jobs], tails: dict[Key, str]
-) -> Sight:
+    known: FleetView | None, order: list[str], state: State, view: View, busy: Mapping[str, Jobs], tails: dict[Key, str]
+) -> FleetView:
     """Everybody in a new order: bots came or left, or nothing is remembered."""
     before = {} if known is None else dict(zip(known.order, known.entries, strict=True))
     rows, said, now_ms = state.bots.rows, state.said.rows, view.now_ms
-    sight = Sight(order=order, places={bot_id: place for place, bot_id in enumerate(order)})
+    sight = FleetView(order=order, places={bot_id: place for place, bot_id in enumerate(order)})
     for place, bot_id in enumerate(order):
         entry = before.get(bot_id)
         jobs = busy.get(bot_id, NO_JOBS)
@@ -192,9 +192,9 @@ def _sight_of_all(
         if entry.wish.reason is Reason.SCHEDULED:
             sight.ready.append(Candidate(entry.wish.due_since_ms or 0, bot_id, place))
         if said.get(bot_id) != entry.key:
-            sight.news.add(place)
+            sight.changed.add(place)
         if entry.lives:
-            sight.lively.add(place)
+            sight.needs_lifecycle_step.add(place)
     sight.wishes, sight.lines = [entry.wish for entry in sight.entries], [entry.line for entry in sight.entries]
     sight.ready.sort()
     sight.clock = _clock_of(sight.entries)
@@ -222,7 +222,7 @@ def _same(ours: Jobs, theirs: Jobs) -> bool:
 def look_at(bot: Bot, state: State, view: View, jobs: Jobs, tails: dict[Key, str]) -> Entry:
     """One bot, worked out."""
     wish, until_ms = wish_of(bot, state, view)
-    key = wish.key()
+    key = wish.change_key()
     lives = (
         bot.paper is not None or bot.recommendation is not None or bot.pin_until_ms is not None
         or bot.runner.job_id is not None or promotion_gates.all_pass(bot, view)
@@ -241,7 +241,7 @@ def line_of(decision: Decision, key: Key, tails: dict[Key, str]) -> str:
 def digest_of(decisions: Iterable[Decision]) -> str:
     """The hash over every decision, changed or not, so that silence about a bot is provably "as before"."""
     tails: dict[Key, str] = {}
-    return digest_of_lines([line_of(decision, decision.key(), tails) for decision in decisions])
+    return digest_of_lines([line_of(decision, decision.change_key(), tails) for decision in decisions])
 
 
 def digest_of_lines(lines: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 from autonomy.reasons import REASONS, Ended, Reason, ZeroJobs
 from autonomy.values import JobType
 from planner.decide.competition import compete
-from planner.decide.looking import HeldBack, Key, Sight, digest_of_lines, line_of, looked_at
+from planner.decide.looking import FleetView, Key, WaitingForSlot, digest_of_lines, evaluate_fleet, line_of
 from planner.decide.view import View
 from planner.decide.wishes import Decision
 from planner.fold.entities import Bot
@@ -33,19 +33,19 @@ class Plan:
     """One tick's decisions, one per bot, by bot id, and the wishes that are granted, in queue order.
 
     Attributes:
-        news: the decisions that differ from what was last published about their bot, by bot id.
+        changed: the decisions that differ from what was last published about their bot, by bot id.
     """
 
     decisions: tuple[Decision, ...]
     granted: tuple[Decision, ...]
-    news: tuple[Decision, ...]
+    changed: tuple[Decision, ...]
     zero_jobs: ZeroJobs | None
     reason_counts: dict[Reason, int]
     blocker_counts: dict[str, int]
     digest: str
 
 
-def decide(state: State, view: View, sight: Sight | None = None) -> Plan:
+def decide(state: State, view: View, sight: FleetView | None = None) -> Plan:
     """Plan one tick for the whole fleet.
 
     Args:
@@ -56,8 +56,8 @@ def decide(state: State, view: View, sight: Sight | None = None) -> Plan:
     Returns:
         One decision per registered bot, by bot id.
     """
-    sight = sight or looked_at(state, view)
-    decisions, lines, news = sight.wishes.copy(), sight.lines.copy(), set(sight.news)
+    sight = sight or evaluate_fleet(state, view)
+    decisions, lines, changed = sight.wishes.copy(), sight.lines.copy(), set(sight.changed)
     ready = sight.ready
     if state.pauses.rows:
         rows, wishes = state.bots.rows, sight.wishes
@@ -65,29 +65,29 @@ def decide(state: State, view: View, sight: Sight | None = None) -> Plan:
     places = [candidate.place for candidate in ready]
     settled = compete([decisions[place] for place in places], state, view)
     granted = tuple([decision for decision in settled if decision[1] is SCHEDULED])
-    said, remembered, tails = state.said.rows.get, sight.held_back, dict[Key, str]()
-    held_back: dict[int, HeldBack] = {}
+    said, remembered, tails = state.said.rows.get, sight.waiting_for_slot, dict[Key, str]()
+    waiting_for_slot: dict[int, WaitingForSlot] = {}
     keys: dict[int, Key] = {}
     for place, decision in zip(places, settled, strict=True):
         if decision[1] is SCHEDULED:
             continue
         known = remembered.get(place)
         if known is None or known[0] is not decisions[place] or known[1] is not decision[1]:
-            key = decision.key()
-            known = HeldBack(decisions[place], decision[1], key, line_of(decision, key, tails))
-        held_back[place] = known
+            key = decision.change_key()
+            known = WaitingForSlot(decisions[place], decision[1], key, line_of(decision, key, tails))
+        waiting_for_slot[place] = known
         decisions[place], lines[place], keys[place] = decision, known[3], known[2]
-    sight.held_back = held_back
+    sight.waiting_for_slot = waiting_for_slot
     if state.pauses.rows:
         for place, decision in _pauses(decisions, state).items():
-            key = keys[place] = decision.key()
+            key = keys[place] = decision.change_key()
             decisions[place], lines[place] = decision, line_of(decision, key, tails)
     for place, key in keys.items():
         if said(decisions[place][0]) != key:
-            news.add(place)
+            changed.add(place)
         else:
-            news.discard(place)
-    return plan_of(decisions, granted, tuple([decisions[place] for place in sorted(news)]), lines, state)
+            changed.discard(place)
+    return plan_of(decisions, granted, tuple([decisions[place] for place in sorted(changed)]), lines, state)
 
 
 def _pauses(decisions: list[Decision], state: State) -> dict[int, Decision]:
@@ -126,7 +126,9 @@ def paused(decision: Decision, detail: str) -> Decision:
     )
 
 
-def plan_of(decisions: list[Decision], granted: tuple[Decision, ...], news: tuple[Decision, ...], lines: list[str], state: State) -> Plan:
+def plan_of(
+    decisions: list[Decision], granted: tuple[Decision, ...], changed: tuple[Decision, ...], lines: list[str], state: State
+) -> Plan:
     """Count and digest all decisions."""
     reasons: Counter[Reason] = Counter(map(_reason_of, decisions))
     blockers: Counter[str] = Counter()
@@ -136,7 +138,7 @@ def plan_of(decisions: list[Decision], granted: tuple[Decision, ...], news: tupl
     return Plan(
         decisions=tuple(decisions),
         granted=granted,
-        news=news,
+        changed=changed,
         zero_jobs=None if granted else zero_jobs(reasons, fleet_paused="fleet/" in state.pauses.rows),
         reason_counts={reason: reasons[reason] for reason in Reason if reason in reasons},
         blocker_counts=dict(sorted(blockers.items())),

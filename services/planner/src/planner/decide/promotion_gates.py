@@ -82,7 +82,7 @@ def verdict_of(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds
     """One gate's verdict."""
     if code in LIVE_GATES:
         return session_verdict(code, bot, view, limits)
-    evidence = standing_evidence(bot, view)
+    evidence = valid_evidence(bot, view)
     if evidence is None:
         return INCONCLUSIVE
     if is_expired(bot, evidence, view, limits):
@@ -105,7 +105,7 @@ def _verdicts(bot: Bot, view: View) -> tuple[Verdict, ...]:
     if limits is None:
         return ()
     codes = gates_of(bot.stage)
-    evidence = standing_evidence(bot, view)
+    evidence = valid_evidence(bot, view)
     if evidence is None or is_expired(bot, evidence, view, limits):
         return tuple([session_verdict(code, bot, view, limits) if code in LIVE_GATES else INCONCLUSIVE for code in codes])
     figures = evidence.figures
@@ -120,7 +120,7 @@ def said_verdicts(bot: Bot, view: View) -> str:
     codes = gates_of(bot.stage)
     if limits is None or not codes:
         return ""
-    deciding = tuple([has_say(code, bot, view, limits) for code in codes]) if limits.shadow else ALL_DECIDE[len(codes)]
+    deciding = tuple([is_deciding(code, bot, view, limits) for code in codes]) if limits.shadow else ALL_DECIDE[len(codes)]
     signs = _signs(verdicts(bot, view), deciding)
     job = bot.evidence.job_id if bot.evidence else ""
     if bot.stage is Stage.LAB:
@@ -141,20 +141,20 @@ def all_pass(bot: Bot, view: View) -> bool:
     if limits is None or not codes:
         return False
     found = zip(codes, verdicts(bot, view), strict=True)
-    return all(verdict is PASS or not has_say(code, bot, view, limits) for code, verdict in found)
+    return all(verdict is PASS or not is_deciding(code, bot, view, limits) for code, verdict in found)
 
 
-def has_say(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds) -> bool:
-    """Whether a gate decides. In shadow mode it does not; but no shadow reaches so far that a bot goes up without evidence that stands."""
+def is_deciding(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds) -> bool:
+    """Whether a gate decides. In shadow mode it is advisory; BASELINE_PASSED still blocks without valid, unexpired evidence."""
     if code not in limits.shadow:
         return True
     if code is not PromotionGate.BASELINE_PASSED:
         return False
-    evidence = standing_evidence(bot, view)
+    evidence = valid_evidence(bot, view)
     return evidence is None or is_expired(bot, evidence, view, limits)
 
 
-def standing_evidence(bot: Bot, view: View) -> Evidence | None:
+def valid_evidence(bot: Bot, view: View) -> Evidence | None:
     """The bot's evidence, if it is about the very bot, code, data source and costs of now, and knows no later bar than the market shows."""
     evidence = bot.evidence
     if evidence is None or evidence.fingerprint != view.fingerprint(bot):
@@ -246,17 +246,17 @@ def tree(bot: Bot, view: View) -> tuple[Gate, ...]:
     limits = thresholds_of(bot, view)
     if limits is None:
         return ()
-    stand = _stand_of(bot, view, limits)
+    stand = _evidence_status(bot, view, limits)
     found = zip(gates_of(bot.stage), verdicts(bot, view), strict=True)
     return tuple([_in_words(code, verdict, bot, view, limits, stand) for code, verdict in found])
 
 
 def gate(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds) -> Gate:
     """One gate in words."""
-    return _in_words(code, verdict_of(code, bot, view, limits), bot, view, limits, _stand_of(bot, view, limits))
+    return _in_words(code, verdict_of(code, bot, view, limits), bot, view, limits, _evidence_status(bot, view, limits))
 
 
-class _Stand(NamedTuple):
+class _EvidenceStatus(NamedTuple):
     """What all gates on evidence share: the evidence if it stands, why it has no say if it has none, and its age."""
 
     evidence: Evidence | None
@@ -266,25 +266,25 @@ class _Stand(NamedTuple):
     expiry: int | None
 
 
-def _stand_of(bot: Bot, view: View, limits: GateThresholds) -> _Stand:
-    found, standing, data = bot.evidence, standing_evidence(bot, view), view.data.get(bot.symbol)
+def _evidence_status(bot: Bot, view: View, limits: GateThresholds) -> _EvidenceStatus:
+    found, standing, data = bot.evidence, valid_evidence(bot, view), view.data.get(bot.symbol)
     age = max(0, data.bars - found.bars) if data is not None and found is not None else None
     if found is None:
-        return _Stand(None, ("no evidence of this version", "its baseline succeeds"), None, age, None)
+        return _EvidenceStatus(None, ("no evidence of this version", "its baseline succeeds"), None, age, None)
     if standing is None and found.fingerprint == view.fingerprint(bot):
         lack = f"evidence on {found.bars} bars, more than the market shows", "a baseline on the bars of now succeeds"
-        return _Stand(None, lack, None, age, None)
+        return _EvidenceStatus(None, lack, None, age, None)
     if standing is None:
         lack = f"evidence of another fingerprint ({found.fingerprint[:12]})", "a baseline under the present fingerprint succeeds"
-        return _Stand(None, lack, None, age, None)
+        return _EvidenceStatus(None, lack, None, age, None)
     old = None
     if is_expired(bot, standing, view, limits):
         old = "of unknown age" if data is None else f"{data.bars - standing.bars} bars old"
-    return _Stand(standing, None, old, age, expires_ms(bot, standing, view, limits))
+    return _EvidenceStatus(standing, None, old, age, expires_ms(bot, standing, view, limits))
 
 
-def _in_words(code: PromotionGate, verdict: Verdict, bot: Bot, view: View, limits: GateThresholds, stand: _Stand) -> Gate:
-    deciding = has_say(code, bot, view, limits)
+def _in_words(code: PromotionGate, verdict: Verdict, bot: Bot, view: View, limits: GateThresholds, stand: _EvidenceStatus) -> Gate:
+    deciding = is_deciding(code, bot, view, limits)
     if code in LIVE_GATES:
         measured, required, clears = SESSION_RULES[code].words(bot, view, limits)
         job, age = SESSION_RULES[code].evidence(bot, view, stand.age)
@@ -298,7 +298,7 @@ def _in_words(code: PromotionGate, verdict: Verdict, bot: Bot, view: View, limit
     return Gate(code, verdict, measured, required, clears, deciding, job, stand.age, fingerprint, stand.expiry)
 
 
-def _words(code: PromotionGate, limits: GateThresholds, stand: _Stand, asked: tuple[str, str]) -> tuple[str, str, str]:
+def _words(code: PromotionGate, limits: GateThresholds, stand: _EvidenceStatus, asked: tuple[str, str]) -> tuple[str, str, str]:
     required, clears = asked
     if stand.lack is not None:
         return stand.lack[0], required, stand.lack[1]

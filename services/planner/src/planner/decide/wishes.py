@@ -52,8 +52,8 @@ class Decision(NamedTuple):
     blocked_type: JobType | None = None
     promotion: str = ""
 
-    def key(self) -> tuple[str, str, str, str]:
-        """What makes a decision another one: no number that drifts."""
+    def change_key(self) -> tuple[str, str, str, str]:
+        """Two decisions with equal keys are published once; values that drift each tick (times, places) are left out."""
         # A code is the text that it is: no `.value` on the way of every bot.
         return (self[1], self[2] or "", ",".join(self[3]) if self[3] else "", self[14])
 
@@ -123,7 +123,7 @@ def due_ms_of(want: JobType, bot: Bot, stage: StagePolicy, view: View) -> int:
     """Since when a want is due, or from when it will be; NEVER when that cannot be foreseen."""
     if want is RUNNER_START:
         return 0
-    proven = promotion_gates.standing_evidence(bot, view) is not None
+    proven = promotion_gates.valid_evidence(bot, view) is not None
     if want is BASELINE:
         return NEVER if proven else other_bytes_ms(bot, view)  # once per fingerprint
     if not proven:

@@ -52,7 +52,7 @@ class Upsert:
     Rows go as one JSON document: the driver would encode each value of an array by itself, orjson writes a whole row at once.
 
     Attributes:
-        shapes: orders of columns that were looked at and are whole; there are as many as ways to put a row together.
+        shapes: key orders already verified complete, so that completeness is checked once per order, not per row.
     """
 
     sql: str
