@@ -98,7 +98,7 @@ async def test_while_the_log_is_far_ahead_fewer_and_larger_batches_are_committed
     commits, begin = [], Projection._begin_commit
 
     async def begin_commit(self: Projection) -> None:
-        commits.append(self.taken)
+        commits.append(self.uncommitted)
         await begin(self)
 
     monkeypatch.setattr(Projection, "_begin_commit", begin_commit)
