@@ -213,7 +213,7 @@ def test_pause_and_resume_through_sign_in(open_page: OpenPage, running_stack: An
     page.get_by_role("link", name="Sign in").click()
     page.get_by_label("Token").fill("wrong")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert").first).to_contain_text("no operator's token")
+    expect(page.get_by_role("alert").first).to_contain_text("Invalid operator token")
     page.get_by_label("Token").fill(running_stack.token)
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator(".who")).to_contain_text("local")

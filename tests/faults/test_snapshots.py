@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.log import audit
+from autonomy_cli.findings import Outcome
+from support.log import audit, audit_verify
 from support.measuring import FaultRow, FaultRows
 from support.platform import Platform, Service, fleet, quick_policy, wait_for
 
@@ -42,6 +43,9 @@ def test_a_killed_planner_begins_at_its_snapshot(platform: Platform, tmp_path: P
     platform.register(fleet(4))
     wait_for("a snapshot", lambda: list(folder.glob("tick-*.json")), 120)
     planner = restarted(platform, planner, folder, "begins at a snapshot")
+    verified = audit_verify(platform.broker.bootstrap, "--from-snapshot", str(folder))
+    assert verified.returncode == Outcome.CLEAN_IN_PART, verified.stdout + verified.stderr
+    assert "began at the snapshot of tick" in verified.stdout
     for path in folder.glob("tick-*.json"):
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1

@@ -29,6 +29,7 @@ from planner.fold.state import State
 from planner.following import follow, gap_to, inputs_of, re_decide, unlike_inputs
 from planner.shell.horizons import Horizons
 from planner.shell.known_heads import KnownHeads, words_of
+from planner.shell.snapshots import RefusedSnapshot, Start
 from planner.tick import draft
 
 Place = tuple[str, int]
@@ -82,6 +83,7 @@ class Audit:
         tainted, first_taint: the tick since whose difference the state is not the sealed one, and the first there was.
         following: differences that may be only a consequence of an earlier one.
         artifacts: the tick that folded the result which names it, by reference.
+        begun_at: the tick of the snapshot that it began at; 0 when it began with the log.
     """
 
     from_tick: int = 1
@@ -108,6 +110,26 @@ class Audit:
     records: int = 0
     jobs: int = 0
     undecodable: int = 0
+    begun_at: int = 0
+
+    def begin_at(self, start: Start) -> None:
+        """Begin behind a snapshot that the log bears out; nothing before it is looked at.
+
+        Raises:
+            RefusedSnapshot: a head that was written down is older than what the snapshot knows.
+        """
+        heads = start.snapshot.heads
+        for tick, known in self.known_heads.items():
+            if tick <= start.head.tick and heads.get(tick) is None:
+                raise RefusedSnapshot(f"the head of tick {tick} that was written down is before the snapshot of tick {start.head.tick}")
+            if tick <= start.head.tick and heads[tick] != known:
+                self._differs(tick, f"its seal is {heads[tick]}, written down was {known}")
+        self.begun_at = start.head.tick
+        self.state, self.chain, self.horizons = start.state, Chain.anchored(start.head), start.horizons
+        self.state.head_tick = start.head.tick
+        self.said_heads.folded = dict(heads)
+        self.positions = {(RUNS, 0): start.head.offset}
+        self.positions |= {(topic, number): end for topic, ends in start.snapshot.cut.items() for number, end in enumerate(ends)}
 
     def take(self, record: Record) -> None:
         """Take one record of any partition; a partition's records must come in order."""
@@ -155,8 +177,8 @@ class Audit:
 
     @property
     def folded_only(self) -> int:
-        """Ticks that were not decided again."""
-        return self.ticks - self.again
+        """Ticks that were not decided again, with those before a snapshot."""
+        return self.ticks - self.again + self.begun_at
 
     def next_cut(self) -> Mapping[str, Sequence[int]]:
         """Up to where the next tick needs the inputs; nothing while no tick waits for them."""
@@ -328,7 +350,7 @@ class Audit:
                         return
         self._finish_chain()
         head = self.chain.head
-        for tick_number in sorted(self.known_heads):
+        for tick_number in sorted(self.known_heads):  # of those that a snapshot knew, `begin_at` has judged
             if tick_number > head.tick:
                 self._differs(tick_number, f"it was written down once, the chain ends at {head.tick}")
         missing = self.said_heads.missing(head)

@@ -17,7 +17,7 @@ class Exit(IntEnum):
     CANNOT_RUN = 2
     """Wrong usage, no credential, or proof-api or Kafka does not answer."""
     UNKNOWN = 3
-    """The command was sent and is still open, or it is unknown whether it landed."""
+    """The command was sent and is still open, or it is unknown whether it arrived."""
 
 
 EPILOG: Final = (

@@ -8,6 +8,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -22,6 +23,8 @@ from autonomy.kafka import LogReader
 from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
 from autonomy_cli.audit import NOT_PROVEN, Audit
 from autonomy_cli.findings import Difference, Outcome, outcome_of
+from planner.shell.snapshots import RefusedSnapshot
+from planner.shell.starting import find_start
 
 PROBE_S: Final = 3.0
 OPEN_S: Final = 20.0
@@ -71,7 +74,7 @@ class Verdict:
             "consequences": audit.following,
             "repairs": [_camel(repair) for repair in audit.repairs],
             "ticks": audit.ticks, "decidedAgain": audit.again, "olderDeciders": dict(audit.older),
-            "records": audit.records, "jobs": audit.jobs, "fromTick": audit.from_tick,
+            "records": audit.records, "jobs": audit.jobs, "fromTick": audit.from_tick, "begunAtSnapshotOfTick": audit.begun_at or None,
             "head": audit.chain.head.model_dump(by_alias=True),
             "voidRecords": audit.chain.void_records, "voidSeals": audit.chain.void_seals, "junkSeals": audit.chain.junk_seals,
             "undecodable": audit.undecodable, "notProven": list(NOT_PROVEN),
@@ -120,16 +123,17 @@ async def _probe(bootstrap: str) -> None:
     raise CannotRun(f"Kafka does not answer at {bootstrap} (KAFKA_BOOTSTRAP_SERVERS or --bootstrap)")
 
 
-async def verify(bootstrap: str, audit: Audit, say: Callable[[str], None]) -> Verdict:
-    """Read the whole log once and judge every tick.
+async def verify(bootstrap: str, audit: Audit, say: Callable[[str], None], snapshots: Path | None = None) -> Verdict:
+    """Read the log once, whole or from a snapshot on, and judge every tick.
 
     Args:
         bootstrap: Kafka's bootstrap servers.
         audit: fresh; it is filled.
         say: takes progress in words.
+        snapshots: a planner's folder of snapshots; the newest that the log bears out is where it begins.
 
     Raises:
-        CannotRun: no broker, no topics, an unknown decider, or a broker that went away.
+        CannotRun: no usable snapshot, no broker, no topics, an unknown decider, or a broker that went away.
     """
     starts = {topic: [0] * DESIGN_PARTITIONS[topic] for topic in (RUNS, *INPUTS)}
     started = clock.monotonic_ms()
@@ -139,6 +143,8 @@ async def verify(bootstrap: str, audit: Audit, say: Callable[[str], None]) -> Ve
         async with opened(bootstrap, starts) as reader:
             await _check_topics(reader, bootstrap)
             if not await _check_beginning(reader, audit):
+                if snapshots is not None:
+                    await _begin(reader, audit, snapshots)
                 await _hear_pulses(bootstrap, audit)  # before the ends are asked for: what was known then is in the log by now
                 ends = await reader.ends([RUNS, *INPUTS])
                 try:
@@ -154,6 +160,17 @@ async def verify(bootstrap: str, audit: Audit, say: Callable[[str], None]) -> Ve
     if audit.unknown_decider:
         raise CannotRun(audit.unknown_decider)
     return Verdict(audit, (clock.monotonic_ms() - started) / 1000)
+
+
+async def _begin(reader: LogReader, audit: Audit, snapshots: Path) -> None:
+    """Go behind the newest snapshot that holds."""
+    start = await find_start(reader, snapshots)
+    if start is None:
+        raise CannotRun(f"no snapshot in {snapshots} is borne out by this log; without --from-snapshot the whole log is decided again")
+    try:
+        audit.begin_at(start)
+    except RefusedSnapshot as refusal:
+        raise CannotRun(str(refusal)) from refusal
 
 
 async def _hear_pulses(bootstrap: str, audit: Audit) -> None:
@@ -257,6 +274,9 @@ def words_of(verdict: Verdict) -> list[str]:
         f"{repair.recorded_in_tick}: {repair.reason}"
         for repair in audit.repairs
     ]
+    if audit.begun_at:
+        at = audit.begun_at
+        lines.append(f"began at the snapshot of tick {at}, whose root stands in the seal of that tick: nothing before it was looked at")
     found = audit.unrepaired()
     if found:
         standing = [one for one in found if one.follows is None]

@@ -24,6 +24,9 @@ Head = Annotated[
     list[str] | None, typer.Option("--head", help="TICK:HASH that you wrote down earlier; the chain must hold it. Repeatable.")
 ]
 Artifacts = Annotated[str, typer.Option("--artifacts", help="Folder or fsspec URL of the artefacts: each file is compared with its hash.")]
+FromSnapshot = Annotated[
+    Path | None, typer.Option("--from-snapshot", help="A planner's folder of snapshots: begin at the newest that the log bears out.")
+]
 PastLines = 20
 
 
@@ -50,16 +53,17 @@ async def _print_lines(bootstrap: str, topic: str, *, last: int, follow: bool, r
 
 
 def audit_verify(
-    from_tick: FromTick = 1, head: Head = None, artifacts: Artifacts = "", bootstrap: o.Bootstrap = o.DEFAULT_KAFKA, as_json: o.Json = False
-) -> None:
-    """Fold the whole log and decide every tick again.
+    from_tick: FromTick = 1, head: Head = None, artifacts: Artifacts = "", from_snapshot: FromSnapshot = None,
+    bootstrap: o.Bootstrap = o.DEFAULT_KAFKA, as_json: o.Json = False,
+) -> None:  # fmt: skip
+    """Fold the whole log, or what stands behind a snapshot, and decide every tick again.
 
     Exit 0: every byte equal; 1: it differs, naming the first record; 2: cannot run; 3: equal but for differences that approvers accepted;
-    4: nothing differs, but some ticks were only folded (an older decider, --from-tick).
+    4: nothing differs, but some ticks were only folded, or not looked at (an older decider, --from-tick, --from-snapshot).
     """
     audit = Audit(from_tick=from_tick, known_heads=dict(map(_read_head, head or ())))
     try:
-        verdict = asyncio.run(verify(bootstrap, audit, lambda words: print(words, file=sys.stderr, flush=True)))
+        verdict = asyncio.run(verify(bootstrap, audit, lambda words: print(words, file=sys.stderr, flush=True), from_snapshot))
         if artifacts:
             audit.differences.extend(differing_artifacts(artifacts, audit.artifacts))
             print(f"compared {len(audit.artifacts)} artefacts with their hashes", file=sys.stderr, flush=True)
