@@ -8,7 +8,7 @@ import typer
 import yaml
 
 from autonomy.client import bot_path
-from autonomy.gates import GATES
+from autonomy.gates import act_of
 from autonomy_cli import options as o
 from autonomy_cli.api import reader
 from autonomy_cli.careers import gates_of, show_gates
@@ -125,8 +125,7 @@ def why(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None
         print(f"  measured  {safe(blocker.get('measured'))}")
         print(f"  required  {safe(blocker.get('required'))}")
         print(f"  clears    {safe(blocker.get('clearsWhen'))}")
-        if code in GATES:
-            print(f"  acts      {GATES[code].act.value}")
+        print(f"  acts      {act_of(code, str(blocker.get('verdict'))).value}")
     for job in listed(document, "jobs"):
         if job.get("status") in {"QUEUED", "RUNNING"}:
             print(f"active job  {safe(job.get('id'))}: {safe(job.get('jobType'))} {safe(job.get('status'))}, "

@@ -276,6 +276,14 @@ GATES: Final[Mapping[str, SchedulingGate | EvidenceGate | SessionGate]] = {
 """Every gate by its code on the wire: a promotion gate that a runner needs may stand among the blockers of a job, too."""
 
 
+def act_of(code: str, verdict: str) -> Act:
+    """Who must act before a gate passes; nobody while evidence is only missing, since the platform brings that by itself."""
+    gate = GATES.get(code)
+    if gate is None or (isinstance(gate, EvidenceGate) and verdict != Verdict.FAIL):
+        return Act.NONE
+    return gate.act
+
+
 def limits_read(gate: EvidenceGate) -> Iterable[str]:
     """The policy's limits that a gate names."""
     for term in gate.terms:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autonomy.errors import Broken
-from autonomy.gates import EVIDENCE_GATES, GATES, SESSION_GATES, Act, EvidenceGate, PromotionGate, Verdict, complete, figures_read
+from autonomy.gates import EVIDENCE_GATES, GATES, SESSION_GATES, Act, EvidenceGate, PromotionGate, Verdict, act_of, complete, figures_read
 from autonomy.policy import GateThresholds
 from planner.check.step_up import SESSION_LACKS, is_met
 from planner.decide.promotion_gates import RULES
@@ -79,3 +79,12 @@ def test_a_gate_without_its_object_stops_the_import() -> None:
     """Negative control."""
     with pytest.raises(Broken, match="PromotionGate without an entry: DRIFT"):
         complete(PromotionGate, {code: code.value for code in set(PromotionGate) - {PromotionGate.DRIFT}})
+
+
+@pytest.mark.parametrize(("code", "verdict", "act"), [
+    ("DRAWDOWN", "FAIL", Act.DEVELOPER), ("DRAWDOWN", "INCONCLUSIVE", Act.NONE), ("DRIFT", "FAIL", Act.OPERATOR),
+    ("CAPABILITIES_AGREE", "INCONCLUSIVE", Act.OPERATOR), ("A_NEW_GATE", "FAIL", Act.NONE),
+])  # fmt: skip
+def test_nobody_has_to_act_while_evidence_is_only_missing(code: str, verdict: str, act: Act) -> None:
+    """The platform brings it by itself."""
+    assert act_of(code, verdict) is act

@@ -340,7 +340,7 @@ def blockers_of(value: object) -> tuple[Blocker, ...]:
         Blocker(
             text_of(item, "code"), word_of(words.GATE_TITLES, text_of(item, "code")), text_of(item, "verdict"),
             text_of(item, "measured") or "not recorded", text_of(item, "required") or "not recorded",
-            text_of(item, "clearsWhen") or "not recorded", words.acts_of(text_of(item, "code")),
+            text_of(item, "clearsWhen") or "not recorded", words.acts_words(text_of(item, "code"), text_of(item, "verdict")),
         )
         for item in value
         if isinstance(item, Mapping)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from autonomy.errors import BadInput
-from autonomy.gates import GATES, Act, Verdict, by_text, complete
+from autonomy.gates import GATES, Act, Verdict, act_of, by_text, complete
 from autonomy.reasons import DETAILS, ENDINGS, REASONS, ZERO_JOBS
 from autonomy.strategies import describe, template
 from autonomy.values import FOUR_EYES, BotState, Drift, JobStatus, Recency, TickCause
@@ -129,10 +129,9 @@ def needs_two(stage: str) -> bool:
     return stage in FOUR_EYES
 
 
-def acts_of(code: str) -> str:
+def acts_words(code: str, verdict: str) -> str:
     """Who has to act before a gate passes; empty where nobody has to, or the gate is not known here."""
-    gate = GATES.get(code)
-    return ACTS[gate.act] if gate is not None else ""
+    return ACTS[act_of(code, verdict)]
 
 
 def word_of(table: Mapping[str, str], code: object) -> str:
