@@ -8,7 +8,7 @@ import os
 import resource
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import TopicPartition
 
@@ -59,7 +59,8 @@ class QuietLog(Log):
 
 async def write(bootstrap: str, wanted: int, folder: Path) -> QuietLog:
     """Make the log, and a snapshot as its planner would have kept it."""
-    log, sent, horizons = QuietLog(), {}, Horizons()
+    log, horizons = QuietLog(), Horizons()
+    sent: dict[Any, Any] = {}
     producer = await build_producer(bootstrap)
     log.open(BOTS)
     last, snapshot = 0, 0

@@ -47,7 +47,7 @@ class Observer:
 
     async def say(self, kind: type[Command], **fields: object) -> None:
         """Say a command as an approver."""
-        said = kind(command_id=clock.drawn_id(), actor="ada", role="approver", reason="bench", **fields)  # type: ignore[arg-type]
+        said = kind(command_id=clock.drawn_id(), actor="ada", role="approver", reason="bench", **fields)
         value = encode(said, source="autonomy/bench", subject="ada", time=clock.now(), event_id=clock.drawn_id())
         await append_batch(self.producer, COMMANDS, 0, [Outgoing(b"ada", value)])
 

@@ -10,6 +10,7 @@ from autonomy.events import CapabilitiesAnnounced, StrategyCode, SymbolBars
 from autonomy.lifecycle import Job
 from autonomy.market_clock import day_number, pack_days
 from autonomy.policy import Policy, read_policy
+from autonomy.reasons import Ended
 from autonomy.strategies import catalogue, check_parameters
 from autonomy.values import JobClass, JobStatus, JobType, Origin, Stage, derived_id, partition_of
 from planner.decide.view import View, build_view
@@ -82,7 +83,7 @@ def a_bot(number: int, **changes: object) -> Bot:
         stage=Stage.LAB, stage_version=1, origin=Origin.NEW, verified=True, pinned=False, version=1,
         eligible_ms=NOON_MS - 60_000 - number, phase=number * 7919,
     )  # fmt: skip
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return replace(plain, **changes)
 
 
 def mixed_state(count: int, policy: Policy | None = None) -> State:
@@ -112,7 +113,7 @@ def _in_situation(number: int, state: State, view: View) -> Bot:
         case 5:
             return replace(bot, stage=Stage.PAPER, verified=False, origin=Origin.IMPORTED)
         case 6:
-            return replace(bot, research=ClassRecord(ended_ms=NOON_MS - 1_000, ended="CRASH", crashes=1))
+            return replace(bot, research=ClassRecord(ended_ms=NOON_MS - 1_000, ended=Ended.CRASH, crashes=1))
         case 7:
             job = Job(
                 an_id(f"job/{number}"), bot.id, JobType.BACKTEST_BASELINE, JobClass.RESEARCH, 1, number,
@@ -139,4 +140,4 @@ def fresh(bot: Bot, view: View) -> Bot:
     bars = view.data[bot.symbol].bars
     until = view.data[bot.symbol].days[bars - 1]
     evidence = Evidence(an_id(f"job/{bot.id}"), view.fingerprint(bot), digest(bot.symbol), until, bars, NOON_MS - 600_000, FIGURES)
-    return replace(bot, evidence=evidence, research=ClassRecord(ended_ms=NOON_MS - 600_000, ended="SUCCEEDED"))
+    return replace(bot, evidence=evidence, research=ClassRecord(ended_ms=NOON_MS - 600_000, ended=Ended.SUCCEEDED))

@@ -10,6 +10,7 @@ import sys
 import time
 
 import uvloop
+from typing_extensions import override
 
 
 class Connection(asyncio.Protocol):
@@ -22,6 +23,7 @@ class Connection(asyncio.Protocol):
         self.started = 0.0
         self.stopping = False
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first request."""
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
@@ -33,6 +35,7 @@ class Connection(asyncio.Protocol):
         self.started = time.perf_counter()
         self.transport.write(self.request)
 
+    @override
     def data_received(self, data: bytes) -> None:
         """Collect an answer."""
         self.buffer += data
@@ -53,6 +56,7 @@ class Connection(asyncio.Protocol):
         else:
             self.send()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         """A lost connection is a failure."""
         if not self.stopping:

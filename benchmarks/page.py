@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 from playwright.sync_api import Page, sync_playwright
+from typing_extensions import override
 
 from autonomy import clock
 from autonomy.envelope import encode
@@ -77,6 +78,7 @@ STORM = """() => {
 class PatientWorker(NoOpWorker):
     """Works for a while on `aaa-` bots, for ever on `aab-` bots, and not at all on the others."""
 
+    @override
     async def run(self, order: JobEnqueued, on_progress: Callable[[str, float], None]) -> Outcome:
         """Progress moves at every beat."""
         last = {"aaa": int(WORK_S / 0.1), "aab": 1_000_000}.get(order.bot_id[:3], 0)

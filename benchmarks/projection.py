@@ -98,7 +98,9 @@ async def project(bootstrap: str, database: PostgresServer, schema: str, log: Lo
             projection.reader.seek(partition, 0)  # all pulses count here, they are part of the mix
     ends = {(topic, number): len(records) for (topic, number), records in log.records.items()}
     started = time.perf_counter()
-    while any(projection.intake.positions.get(key, 0) < end for key, end in ends.items()) or projection.intake.ticks or projection.taken:
+    while (
+        any(projection.intake.positions.get(key, 0) < end for key, end in ends.items()) or projection.intake.ticks or projection.uncommitted
+    ):
         await projection.turn()
     await projection.settle()
     spent = time.perf_counter() - started

@@ -108,7 +108,7 @@ async def fill(bootstrap: str, bots: int) -> None:
     producer = await build_producer(bootstrap)
 
     async def say(kind: type[Command], **fields: object) -> None:
-        said = kind(command_id=clock.drawn_id(), actor="ada", role="approver", reason="bench", **fields)  # type: ignore[arg-type]
+        said = kind(command_id=clock.drawn_id(), actor="ada", role="approver", reason="bench", **fields)
         value = encode(said, source="autonomy/bench", subject="ada", time=clock.now(), event_id=clock.drawn_id())
         await append_batch(producer, COMMANDS, 0, [Outgoing(b"ada", value)])
 
@@ -183,7 +183,7 @@ def snapshot_ms(url: str) -> float:
         spent = []
         for _ in range(5):
             started = time.perf_counter()
-            await take(connection, 15)
+            await take(connection, 15, clock.now())
             spent.append((time.perf_counter() - started) * 1000)
         await connection.close()
         return statistics.median(spent)

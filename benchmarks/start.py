@@ -20,6 +20,7 @@ from benchmarks.measure import Context, Measure, absolute, reference
 from benchmarks.servers import free_port
 from local_stack.settings import ROOT, StackSettings
 from local_stack.stack import Stack
+from local_stack.waiting import Waiting
 
 BOTS = 1_000
 FIGURE_S = 8.1
@@ -82,13 +83,13 @@ def idle_memory(environment: dict[str, str], ctx: Context) -> tuple[float, float
         for name in (*PORTS, "AUTONOMY_DATA_DIR"):
             del os.environ[name]
     known = len(yaml.safe_load(stack.settings.fleet.read_text())["bots"])
-    wanted = BOTS - known
+    wanted, waiting = BOTS - known, Waiting(stack.supervisor)
     for first in range(0, wanted, 500):
         bots = [
             {"id": bot_id(n), "strategy": STRATEGIES[n % len(STRATEGIES)], "symbol": "AAPL"} for n in range(first, min(first + 500, wanted))
         ]  # fmt: skip
-        stack.say({"type": "register-bots", "bots": bots, "reason": "bench"})
-    stack.say({"type": "pause-loop", "scope": "fleet", "reason": "bench"})
+        stack.say({"type": "register-bots", "bots": bots, "reason": "bench"}, waiting)
+    stack.say({"type": "pause-loop", "scope": "fleet", "reason": "bench"}, waiting)
     wait_idle(stack)
     time.sleep(1 if ctx.quick else IDLE_S)
     return memory_below(stack.supervisor.pid() or 0)

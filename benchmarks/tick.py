@@ -95,6 +95,11 @@ def change_some(planner: Planner, number: int) -> None:
     planner.state.hash()
 
 
+def waits(planner: Planner) -> bool:
+    """Whether a try waits for its verdict."""
+    return planner.candidate is not None
+
+
 async def one_tick(planner: Planner, voice: AIOKafkaProducer, kind: type[Command], number: int) -> tuple[float, list[Written]]:
     """Say a command, let it be read, and time the tick that answers it; also gives its records."""
     said = kind(command_id=clock.drawn_id(), actor="ada", role="operator", reason="bench")
@@ -109,7 +114,7 @@ async def one_tick(planner: Planner, voice: AIOKafkaProducer, kind: type[Command
     if planner.candidate is None:
         raise RuntimeError(f"tick {number} was not made")
     attempt = planner.candidate.attempt
-    while planner.state.head_tick == head or planner.candidate is not None:
+    while planner.state.head_tick == head or waits(planner):
         await planner.turn(50)
     spent = time.perf_counter() - started
     return spent, [(record.key, record.value, list(record.headers())) for record in attempt.records]

@@ -21,7 +21,7 @@ async def consume(bootstrap: str, count: int) -> None:
     for partition in consumer.assignment():
         await consumer.position(partition)
     print("ready", flush=True)
-    found = []
+    found: list[float] = []
     while len(found) < count:
         record = await consumer.getone()
         found.append((time.time_ns() - int(record.value)) / 1e6)
