@@ -3,7 +3,7 @@
 import asyncio
 
 from autonomy.events import BY_WIRE
-from autonomy.topics import COMMANDS, JOBS, RUNNERS, RUNS
+from autonomy.topics import COMMANDS, JOBS, PULSE, RUNNERS, RUNS
 from autonomy_cli import log_audit
 from autonomy_cli.audit import Audit
 from benchmarks.limits import read_decode
@@ -37,7 +37,7 @@ def run(ctx: Context) -> list[Measure]:
     count = sum(len(records) for (topic, _), records in log.records.items() if topic in topics)
     size = sum(len(record.value) for (topic, _), records in log.records.items() if topic in topics for record in records)
     with kafka(folder) as bootstrap:
-        asyncio.run(log.append(bootstrap, topics))
+        asyncio.run(log.append(bootstrap, (*topics, PULSE)))  # a cluster has it, and the audit listens to it
         partitions = {**PARTITIONS, RUNS: 1}
         turns = in_turns(
             lambda: verify(bootstrap, log.chain.head.tick), lambda: read_decode.run(bootstrap, partitions, count, BY_WIRE), ctx.rounds(5),

@@ -51,7 +51,9 @@ def bench_policy(**research: object) -> Policy:
     """
     lifted = {"concurrency": 100_000, "queue_ahead": 0, "max_enqueues_per_hour": 10_000_000, "queued_per_slot": 100_000}
     rest = {"after_success_s": 31_536_000}
-    return read_policy({"name": "bench", "early_tick_spacing_s": 0.0, "research": lifted | research, "cooldowns": rest})
+    return read_policy(
+        {"name": "bench", "early_tick_spacing_s": 0.0, "rules_approvers": 1, "research": lifted | research, "cooldowns": rest}
+    )
 
 
 def _symbol(name: str, first: date) -> SymbolBars:

@@ -6,6 +6,7 @@ Place in the flow: decide → **check** → seal. Pure. It recounts from the row
 Source: R-A3.3, R-A3.4, R-A4.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from typing import assert_never
@@ -171,7 +172,7 @@ def _same_input(decision: Decision, bot: Bot, data: Data | None, view: View) -> 
     if bot.failure is not None and (bot.failure.fingerprint, bot.failure.content) == now:
         yield f"{bot.id}: scheduled on the input that failed"
     if done is not None and done.offered and decision.job_type in {JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH}:
-        shown = sum(1 for day in data.days if day <= done.until_day)
+        shown = bisect_right(data.days, done.until_day)
         if (done.fingerprint, done.offered, shown) == (*now, data.bars):
             yield f"{bot.id}: research that its evidence was ordered for already, on the same program and data"
 
