@@ -40,11 +40,15 @@ from autonomy.events import (
 )
 from autonomy.gates import Verdict
 from autonomy.lifecycle import Job
+from autonomy.read_model import fleet, work
 from autonomy.values import JobStatus, iso
 from projection.fold.bot_now import Row
 from projection.fold.sealed import NOTHING, Decided, GateSaid, Ordered
 
 SPARK_POINTS: Final = 24
+UNSET_JOB: Final[Row] = {str(column.name): None for column in work.BOT_JOBS.columns if column.nullable}
+UNSET_BADGE: Final[Row] = {str(column.name): None for column in fleet.BOT_NOW.columns if column.nullable}
+"""What a table's definition leaves open: a column that comes later needs no line here."""
 ENDS: Final = {"bot_backtests": None, "bot_jobs": "finished_at", "decision_spans": "to_tick"}
 """Tables whose rows end, and the column that tells that one did; evidence is done with as it is found."""
 
@@ -271,11 +275,7 @@ def json_of(part: Document) -> orjson.Fragment:
 
 def no_evidence() -> Row:
     """The columns of a bot without evidence."""
-    return {
-        "recency": "none", "evidence_until": None, "evidence_at": None, "evidence_job": None, "sharpe": None, "max_drawdown": None,
-        "trades": None, "spark": [], "rev": 0, "decided_at": None, "ended_at": None, "ended_event_id": None,
-        "promotion_to": None, "promotion_blockers": [], "promotion_gates": 0, "drift": None, "drift_at": None, "demote": None,
-    }  # fmt: skip
+    return UNSET_BADGE | {"recency": "none", "spark": [], "rev": 0, "promotion_blockers": [], "promotion_gates": 0}
 
 
 def refusal_row(said: AttemptRefused, at: datetime) -> Row:
@@ -369,13 +369,11 @@ def span_row(event: Decided, said: Said) -> Row:
 
 def order_row(event: Ordered, seq: int, said: Said) -> Row:
     """A job as ordered, without what its lifecycle adds; its order is the very text of its record."""
-    return {
-        "id": event.job_id, "bot_id": event.bot_id, "job_type": event.job_type.value,
-        "job_class": event.job_class.value, "cause": None, "detail": None, "tick": event.tick, "seq": seq,
-        "partition": event.partition, "created_at": said.at, "queued_at": said.at, "started_at": None, "finished_at": None,
-        "last_beat_at": None, "beats": None, "phase": None, "progress": None, "fingerprint": event.fingerprint,
-        "bars_until": event.bars_until.isoformat(), "spec": orjson.Fragment(bytes(event.spec)),
-        "result": None, "attempts": [], "event_id": said.event_id, "started_event_id": None, "ended_event_id": None,
+    return UNSET_JOB | {
+        "id": event.job_id, "bot_id": event.bot_id, "job_type": event.job_type.value, "job_class": event.job_class.value,
+        "tick": event.tick, "seq": seq, "partition": event.partition, "created_at": said.at, "queued_at": said.at,
+        "fingerprint": event.fingerprint, "bars_until": event.bars_until.isoformat(), "spec": orjson.Fragment(bytes(event.spec)),
+        "attempts": [], "event_id": said.event_id,
     }  # fmt: skip
 
 
