@@ -126,7 +126,6 @@ class Audit:
                 self._differs(tick, f"its seal is {heads[tick]}, written down was {known}")
         self.begun_at = start.head.tick
         self.state, self.chain, self.horizons = start.state, Chain.anchored(start.head), start.horizons
-        self.state.head_tick = start.head.tick
         self.said_heads.folded = dict(heads)
         self.positions = {(RUNS, 0): start.head.offset}
         self.positions |= {(topic, number): end for topic, ends in start.snapshot.cut.items() for number, end in enumerate(ends)}

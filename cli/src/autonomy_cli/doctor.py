@@ -29,7 +29,7 @@ from autonomy.cluster import ClusterSeen, check_identity, faults_of, look
 from autonomy.errors import AutonomyError, Broken
 from autonomy.kafka import LogReader
 from autonomy.kafka_access import KafkaAccess, replication_of
-from autonomy.read_model import schema_version
+from autonomy.read_model import schema_version, version_in
 from autonomy.topics import PULSE, TOPICS
 from autonomy_cli import options as o
 from autonomy_cli.exits import Exit
@@ -247,7 +247,7 @@ def _asked(connection: "psycopg.Connection[tuple[Any, ...]]") -> Iterator[Check]
 
 def tables(found: str) -> Check:
     """Whether the tables are those of this release, by the comment of their schema."""
-    version, needed = found.rpartition(" ")[2] or "none", schema_version()
+    version, needed = version_in(found) or "none", schema_version()
     if version != needed:
         words = f"of version {version}, this release needs {needed}"
         return Check("tables", Status.FAILED, words, "python -m projection.schema as the owner")

@@ -171,17 +171,12 @@ def complete(codes: type[Code], table: Mapping[Code, Entry]) -> dict[Code, Entry
     return {code: table[code] for code in codes}
 
 
-def by_code(codes: type[Code], entries: Iterable[Entry]) -> dict[Code, Entry]:
-    """Objects by the code that each holds, one for each code."""
-    return complete(codes, {codes(getattr(entry, "code")): entry for entry in entries})  # noqa: B009 (objects of several kinds)
-
-
 def by_text(table: Mapping[Code, Entry]) -> dict[str, Entry]:
     """A table by the text of its codes, as documents hold them."""
     return {code.value: entry for code, entry in table.items()}
 
 
-SCHEDULING_GATES: Final[Mapping[GateCode, SchedulingGate]] = by_code(GateCode, (
+SCHEDULING_GATES: Final[Mapping[GateCode, SchedulingGate]] = complete(GateCode, {gate.code: gate for gate in (
     SchedulingGate(
         GateCode.UNVERIFIED_IMPORT, "stage was imported, not earned",
         "An imported stage carries no evidence: revert the bot to LAB and let it graduate.", Act.OPERATOR,
@@ -206,7 +201,7 @@ SCHEDULING_GATES: Final[Mapping[GateCode, SchedulingGate]] = by_code(GateCode, (
         GateCode.NOT_QUARANTINED, "crashed its runner too often",
         "The bot did not crash its runner three times in a row.", Act.OPERATOR,
     ),
-))  # fmt: skip
+)})  # fmt: skip
 
 EVIDENCE_GATES: Final = (
     EvidenceGate(
@@ -269,7 +264,9 @@ SESSION_GATES: Final = (
         "The paper session trades as the engine does on the same bars.", Act.OPERATOR,
     ),
 )  # fmt: skip
-PROMOTION_GATES: Final[Mapping[PromotionGate, EvidenceGate | SessionGate]] = by_code(PromotionGate, (*EVIDENCE_GATES, *SESSION_GATES))
+PROMOTION_GATES: Final[Mapping[PromotionGate, EvidenceGate | SessionGate]] = complete(
+    PromotionGate, {gate.code: gate for gate in EVIDENCE_GATES} | {gate.code: gate for gate in SESSION_GATES}
+)
 GATES: Final[Mapping[str, SchedulingGate | EvidenceGate | SessionGate]] = {
     **by_text(SCHEDULING_GATES), **by_text(PROMOTION_GATES),
 }  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum, unique
 from typing import Final, NamedTuple
 
-from autonomy.gates import Act, by_code, complete
+from autonomy.gates import Act, complete
 
 
 @unique
@@ -88,7 +88,7 @@ class ReasonInfo(NamedTuple):
     has_job: bool = False
 
 
-REASONS: Final[Mapping[Reason, ReasonInfo]] = by_code(Reason, (
+REASONS: Final[Mapping[Reason, ReasonInfo]] = complete(Reason, {reason.code: reason for reason in (
     ReasonInfo(
         Reason.LOOP_DISABLED, "paused by an operator",
         "An operator had paused the loop, this stage or this bot; nothing is enqueued until it is resumed.",
@@ -120,7 +120,7 @@ REASONS: Final[Mapping[Reason, ReasonInfo]] = by_code(Reason, (
         ZeroJobs.MIXED, is_limit=True, frees=True,
     ),
     ReasonInfo(Reason.SCHEDULED, "job enqueued", "A job was enqueued.", ZeroJobs.MIXED, has_job=True),
-))  # fmt: skip
+)})  # fmt: skip
 WITH_JOB: Final = frozenset(code.value for code, reason in REASONS.items() if reason.has_job)
 """Reasons of bots that have work, by their text."""
 ZERO_JOBS: Final[Mapping[ZeroJobs, str]] = complete(ZeroJobs, {

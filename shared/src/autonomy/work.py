@@ -1,15 +1,15 @@
-"""The kinds of work, each as one object: what a job type is called, what it excludes, whose places it takes, and the badge it gives.
+"""The kinds of work, each as one object: what a job type is called, what it excludes, and whose places it takes.
 
-Place in the flow: everywhere. Planner and job-runner count places by `Work`, the projection takes the badge from here, the page the
-words. Pure.
+Place in the flow: everywhere. Planner and job-runner count places by `Work`, the projection tells backtests from searches by it, the
+page takes the words. Pure.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum, unique
 from typing import Final, NamedTuple
 
-from autonomy.gates import by_code
-from autonomy.values import BotState, JobClass, JobType
+from autonomy.gates import complete
+from autonomy.values import JobClass, JobType
 
 
 @unique
@@ -28,31 +28,20 @@ class JobKind(NamedTuple):
         title: for people.
         job_class: jobs of one class exclude one another for a bot.
         work: whose places it takes.
-        running, queued: what a bot with such a job does.
     """
 
     code: JobType
     title: str
     job_class: JobClass
     work: Work
-    running: BotState
-    queued: BotState
 
 
-JOB_KINDS: Final[Mapping[JobType, JobKind]] = by_code(JobType, (
-    JobKind(
-        JobType.RUNNER_START, "Paper runner", JobClass.RUNNER, Work.RUNNER, BotState.RUNNER_RUNNING, BotState.RUNNER_STALE
-    ),
-    JobKind(
-        JobType.BACKTEST_BASELINE, "Baseline backtest", JobClass.RESEARCH, Work.BACKTEST,
-        BotState.BACKTEST_RUNNING, BotState.BACKTEST_QUEUED,
-    ),
-    JobKind(
-        JobType.BACKTEST_REFRESH, "Refresh backtest", JobClass.RESEARCH, Work.BACKTEST,
-        BotState.BACKTEST_RUNNING, BotState.BACKTEST_QUEUED,
-    ),
-    JobKind(JobType.EVOLVE, "Evolution", JobClass.RESEARCH, Work.EVOLVE, BotState.EVOLVING, BotState.EVOLVING),
-))  # fmt: skip
+JOB_KINDS: Final[Mapping[JobType, JobKind]] = complete(JobType, {kind.code: kind for kind in (
+    JobKind(JobType.RUNNER_START, "Paper runner", JobClass.RUNNER, Work.RUNNER),
+    JobKind(JobType.BACKTEST_BASELINE, "Baseline backtest", JobClass.RESEARCH, Work.BACKTEST),
+    JobKind(JobType.BACKTEST_REFRESH, "Refresh backtest", JobClass.RESEARCH, Work.BACKTEST),
+    JobKind(JobType.EVOLVE, "Evolution", JobClass.RESEARCH, Work.EVOLVE),
+)})  # fmt: skip
 SLOTS_FIELD: Final[Mapping[Work, str]] = {Work.BACKTEST: "research_slots", Work.EVOLVE: "evolve_slots", Work.RUNNER: "runner_slots"}
 """Where an announcement says how many places a runner process has for a kind of work."""
 
@@ -60,3 +49,8 @@ SLOTS_FIELD: Final[Mapping[Work, str]] = {Work.BACKTEST: "research_slots", Work.
 def class_of(job_type: JobType) -> JobClass:
     """The class of a job type."""
     return JOB_KINDS[job_type].job_class
+
+
+def types_of(work: Work) -> frozenset[JobType]:
+    """The job types that take the places of a kind of work."""
+    return frozenset(job_type for job_type, kind in JOB_KINDS.items() if kind.work is work)

@@ -19,10 +19,9 @@ JOB, RUNNER = an_id("job-1"), an_id("runner-1")
 
 
 def running(silent_ms: int = 0) -> State:
-    """One bot with a claimed job, and the process that claimed it."""
+    """One bot with a claimed job."""
     state = a_state(a_bot())
     a_live_job(state, "aapl-sma", status=JobStatus.RUNNING, silent_ms=silent_ms)
-    TickDriver(state=state)
     return state
 
 

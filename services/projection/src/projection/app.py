@@ -28,7 +28,7 @@ from autonomy.errors import Broken, Retryable
 from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
 from autonomy.postgres import GONE, NOT_READY, connect, is_refusal, words_of
 from autonomy.producer import Producer
-from autonomy.read_model import schema_version
+from autonomy.read_model import schema_version, version_in
 from autonomy.telemetry import is_traced
 from autonomy.topics import INPUTS, PULSE, QUARANTINE, RUNS, TOPICS
 from autonomy.values import derived_id
@@ -266,7 +266,7 @@ async def same_version(connection: "asyncpg.Connection[asyncpg.Record]", schema:
         Broken: they are another release's.
     """
     words = await connection.fetchval("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = $1", schema)
-    found, needed = str(words or "none").rpartition(" ")[2], schema_version()
+    found, needed = version_in(words) or "none", schema_version()
     if found != needed:
         raise Broken(
             f"the tables in {schema} are of version {found}, this release needs {needed}: python -m projection.schema as the owner"

@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from autonomy.read_model import METADATA, SCHEMA, VERSION_WORDS, VIEWS, schema_version
+from autonomy.read_model import METADATA, SCHEMA, VERSION_WORDS, VIEWS, schema_version, version_in
 
 WRITER, READER = "autonomy_projection", "autonomy_reader"
 OLD: Final = "autonomy_old"
@@ -53,7 +53,7 @@ def version_of(connection: Connection, schema: str) -> str:
     words = connection.scalar(
         text("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :schema"), {"schema": schema}
     )
-    return str(words or "").rpartition(" ")[2]
+    return version_in(words)
 
 
 def put_aside(connection: Connection, schema: str) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from autonomy.read_model import fleet, keeping, paper, planning, work
 from autonomy.read_model.columns import METADATA
-from autonomy.read_model.versions import VERSION_WORDS, schema_version
+from autonomy.read_model.versions import VERSION_WORDS, schema_version, version_in
 from autonomy.read_model.views import VIEWS
 
 SCHEMA: Final = "autonomy"
@@ -20,5 +20,5 @@ NOT_COMPARED: Final = frozenset({"rev", "phase", "progress", "last_beat_at", "ru
 (the next beat says it again; when the job ends they are set from its end)."""
 __all__ = [
     "CHANNEL", "METADATA", "NOT_COMPARED", "NOT_REBUILT", "SCHEMA", "VERSION_WORDS", "VIEWS", "fleet", "paper", "planning",
-    "schema_version", "work",
+    "schema_version", "version_in", "work",
 ]  # fmt: skip

@@ -17,10 +17,15 @@ VERSION_WORDS: Final = "Read models of Autonomy, version {}"
 """The schema's comment; the version is its last word."""
 
 
+def version_in(comment: object) -> str:
+    """The version that a schema's comment names; empty when it names none."""
+    return str(comment or "").rpartition(" ")[2]
+
+
 @cache
 def schema_version() -> str:
     """A hash over the statements that make every table, index, comment and view; 12 hexadecimal digits."""
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy leaves it without types
     parts: list[object] = []
     for table in METADATA.sorted_tables:
         parts += [CreateTable(table).compile(dialect=dialect), SetTableComment(table).compile(dialect=dialect)]

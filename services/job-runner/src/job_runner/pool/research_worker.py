@@ -29,6 +29,7 @@ from autonomy.events import (
 )
 from autonomy.market_clock import day_of
 from autonomy.values import Cause, JobType
+from autonomy.work import Work, types_of
 from job_runner.claims import outcome
 from job_runner.claims.outcome import Outcome, failed
 from job_runner.engine.fills import ENGINE_VERSION, strategy_code_hash
@@ -46,8 +47,6 @@ from job_runner.search.evolution_report import summary_of_evolution
 from job_runner.threads import in_thread
 
 log = logging.getLogger(__name__)
-RESEARCH_TYPES: Final = frozenset({JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH})
-SEARCH_TYPES: Final = frozenset({JobType.EVOLVE})
 MOST_TOLD: Final = 1e15
 """Amounts and multiples beyond this have no place in a record; the whole report keeps them."""
 
@@ -71,7 +70,7 @@ class ResearchWorker:
         self.searches = PoolExecutor(evolve_slots, self.editions) if evolve_slots and around else None
         self.artifacts = artifacts
         self.around = around
-        self.job_types = RESEARCH_TYPES | (SEARCH_TYPES if self.searches else frozenset())
+        self.job_types = types_of(Work.BACKTEST) | (types_of(Work.EVOLVE) if self.searches else frozenset())
         self._searches_ready: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from autonomy.reasons import WITH_JOB, Reason
 from autonomy.values import BotState, JobStatus, JobType
-from autonomy.work import JOB_KINDS, Work
+from autonomy.work import Work, types_of
 
 Row = dict[str, object]
 COPIED = (
@@ -20,7 +20,7 @@ COPIED = (
 )  # fmt: skip
 """What a badge row repeats of the bot's own, for filters and search."""
 _copied = itemgetter(*COPIED)
-BACKTESTS = frozenset(job_type.value for job_type, kind in JOB_KINDS.items() if kind.work is Work.BACKTEST)
+BACKTESTS = frozenset(job_type.value for job_type in types_of(Work.BACKTEST))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,26 +21,7 @@ from autonomy import clock
 from autonomy.documents import tables
 from autonomy.envelope import NUL, data_bytes, encode
 from autonomy.errors import BadInput
-from autonomy.events import (
-    AcceptDivergence,
-    ApprovePromotion,
-    AttemptRefused,
-    CancelJob,
-    ChangeBot,
-    Command,
-    HoldBot,
-    PauseLoop,
-    PinBot,
-    RegisterBots,
-    RejectPromotion,
-    ReleaseHold,
-    ResumeLoop,
-    RetireBot,
-    RevertToLab,
-    SetPolicy,
-    SetPromotionMode,
-    UnpinBot,
-)
+from autonomy.events import CATALOGUE, AcceptDivergence, AttemptRefused, Command, PinBot, RegisterBots, SetPolicy, SetPromotionMode
 from autonomy.fleet import read_bot
 from autonomy.policy import read_policy
 from autonomy.postgres import GONE
@@ -62,13 +43,7 @@ REFUSALS_PER_MINUTE: Final = 60
 """Refused attempts of one operator are recorded up to this rate; a flood is counted, not written."""
 KEYS_KEPT: Final = 10_000
 """Commands with an idempotency key that this process remembers; the read models remember the older ones."""
-KINDS: Final[dict[str, type[Command]]] = {
-    kind.wire: kind
-    for kind in (
-        RegisterBots, ChangeBot, RetireBot, PauseLoop, ResumeLoop, HoldBot, ReleaseHold, SetPolicy, CancelJob, AcceptDivergence,
-        RevertToLab, ApprovePromotion, RejectPromotion, PinBot, UnpinBot, SetPromotionMode,
-    )
-}  # fmt: skip
+KINDS: Final[dict[str, type[Command]]] = {kind.wire: kind for kind in CATALOGUE if issubclass(kind, Command)}
 MAX_COMMAND_BYTES: Final = 800_000
 """The planner's answer repeats what it refuses of up to 500 bots, and must fit into one record too."""
 APPROVERS_ONLY: Final = frozenset({AcceptDivergence.wire, SetPolicy.wire, SetPromotionMode.wire})
