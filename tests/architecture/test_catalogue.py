@@ -5,6 +5,7 @@ Source: CONTRIBUTING.md, "Style", 10.
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ PROJECTION_ELSEWHERE = {
 SETTLED_TESTS = [path for path in (ROOT / "tests").rglob("test_*.py") if "architecture" not in path.parts and "contract" not in path.parts]
 
 
+@cache
 def cases_of(*paths: str) -> set[str]:
     """Class names that these modules have a written case for: `case Name()` or `isinstance(…, Name)`."""
     found: set[str] = set()

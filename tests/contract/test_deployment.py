@@ -5,6 +5,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,7 @@ def alerts() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for group in document["groups"] for rule in group["rules"]}
 
 
+@cache
 def metrics_in_code() -> tuple[set[str], set[str]]:
     """Metric names as written in the code, and the beginnings of those that are completed at run time."""
     names, beginnings = set(), set()
