@@ -18,12 +18,13 @@ from benchmarks.limits import kernel
 from benchmarks.measure import Context, Measure, absolute, at_most, reference
 from job_runner.engine.account import Costs
 from job_runner.engine.fills import simulate
+from job_runner.engine.programs import daily_axis
 from job_runner.engine.statistics import simulation_metrics
-from job_runner.engine.strategies.dispatch import program
 from job_runner.market.sources import SyntheticMarketData
 from job_runner.pool.executor import PoolExecutor
 from job_runner.pool.worker import warm_up
 from job_runner.research.report import ResearchOrder, SuiteSize
+from job_runner.strategies.coded import by_name
 
 BARS = 8_000
 FIGURE_MS = 0.060
@@ -45,7 +46,7 @@ def child(pipe: Connection, rounds: int) -> None:
     warm_up()
     rows = rows_of(BARS)
     limit, equity_of_limit = kernel.ready(np.ascontiguousarray(rows[:, 0]), np.ascontiguousarray(rows[:, 3]), FEE_BPS / 10_000)
-    sma = program("sma-cross", {"fast": 20, "slow": 50})
+    sma = by_name("sma-cross").program({"fast": 20, "slow": 50}, daily_axis("BENCH", range(BARS)))
     costs = Costs(FEE_BPS, 0.0)
     equity = simulation_metrics(simulate(sma, rows, costs, CASH), CASH).final_equity_usd
     if not math.isclose(equity, equity_of_limit, rel_tol=1e-9):

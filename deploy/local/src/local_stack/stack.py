@@ -257,8 +257,13 @@ class Stack:
             )
 
         artifacts = str(self.folder / "artifacts")
+        # People put their files beside the data, not into it: `make reset` leaves them alone.
+        strategies = {
+            "STRATEGIES_FOLDER": os.environ.get("STRATEGIES_FOLDER", str(self.folder.parent / "strategies")),
+            "STRATEGY_COPIES": str(self.folder / "strategies"),
+        }
         runners = [
-            service("job-runner" + (f"-{number}" if number else ""), "job_runner", 30, ARTIFACTS_URL=artifacts)
+            service("job-runner" + (f"-{number}" if number else ""), "job_runner", 30, ARTIFACTS_URL=artifacts, **strategies)
             for number in range(self.settings.job_runners)
         ]
         ui_key = self.folder / "session.key"

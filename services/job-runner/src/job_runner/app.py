@@ -46,6 +46,7 @@ from job_runner.market.sources import MarketData
 from job_runner.paper.session import Marks
 from job_runner.paper.trader import PaperTrader
 from job_runner.settings import RunnerSettings
+from job_runner.strategies.folder import StrategyFolders
 from job_runner.tracing import JobSpans
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Runner:
     marks: Marks
     trader: PaperTrader | None = None
     editions: Editions | None = None
+    strategies: StrategyFolders | None = None
     offer: Offer = field(init=False)
     watching: "asyncio.Task[None] | None" = None
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -94,7 +96,8 @@ class Runner:
 
     def __post_init__(self) -> None:
         """What it offers is said through its own voice."""
-        self.offer = Offer(self.capabilities, self.tell_runners, self.editions)
+        sources = tuple(source for source in (self.editions, self.strategies) if source is not None)
+        self.offer = Offer(self.capabilities, self.tell_runners, sources)
 
     async def run(self) -> None:
         """Fold to the end offsets of the start, then claim and work until told to stop."""
@@ -341,7 +344,9 @@ class Runner:
         await self.worker.stop(drain_s=0)
 
 
-async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str, market: MarketData | None = None) -> Runner:
+async def build_runner(
+    settings: RunnerSettings, worker: Worker, process_id: str, market: MarketData | None = None, strategies: StrategyFolders | None = None
+) -> Runner:
     """Connect, from the horizon on; with a market this process trades on paper too."""
     horizon = await newest_horizon(settings.kafka)
     chain, runs_from = await anchored_chain(settings.kafka, horizon)
@@ -359,19 +364,25 @@ async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str
         beat_ms=settings.beat_s * 1000, job_types=job_types,
     )  # fmt: skip
     queue = Queue(rules)
+    if strategies is not None:
+        queue.can_run = lambda order: order.strategy in strategies.found.strategies
     queue.fold.head_tick = chain.head.tick
     outbox, barrier, marks = Outbox(producer), Barrier(reader, (RUNS, JOBS, RUNNERS)), Marks()
     trader = None
     if market is not None and settings.runner_slots:
-        trader = PaperTrader(process_id, market, queue, outbox, barrier, marks, settings.beat_s)
+        trader = PaperTrader(
+            process_id, market, queue, outbox, barrier, marks, settings.beat_s, strategies or StrategyFolders()
+        )  # fmt: skip
     editions = market if isinstance(market, Editions) else None
-    return Runner(process_id, settings, reader, producer, chain, queue, worker, outbox, barrier, marks, trader, editions)
+    return Runner(process_id, settings, reader, producer, chain, queue, worker, outbox, barrier, marks, trader, editions, strategies)
 
 
-async def run_runner(settings: RunnerSettings, worker: Worker, market: MarketData | None = None) -> int:
+async def run_runner(
+    settings: RunnerSettings, worker: Worker, market: MarketData | None = None, strategies: StrategyFolders | None = None
+) -> int:
     """Run one job-runner process until SIGTERM; returns the exit code."""
     try:
-        runner = await build_runner(settings, worker, clock.drawn_id(), market)
+        runner = await build_runner(settings, worker, clock.drawn_id(), market, strategies)
     except Unreadable as fault:
         log.critical("the log cannot be read: %s", fault)
         await asyncio.sleep(AGAIN_S)  # as below

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
-from autonomy.events import Contender, JobEnqueued, ResearchSummary, StrategyCode
+from autonomy.events import Contender, JobEnqueued, ResearchSummary, StrategyFault, StrategyOffered
 from autonomy.read_model.columns import ID, INSTANT, METADATA, column
 from autonomy.read_model.parts import BarsOffered, LeftAttempt, Result, SearchedFor, SearchStop, SearchVerdict
 from autonomy.values import Cause, JobClass, JobStatus, JobType
@@ -92,7 +92,8 @@ BOT_RUNNERS: Final = Table(
     column("stopping", Boolean(), "it said goodbye", null=False),
     column("engine_version", Text(), "of its engine", null=False),
     column("symbols", JSONB(), "symbols with bars, first, last, source", null=False, holds=list[BarsOffered]),
-    column("strategies", JSONB(), "strategies with code hash", null=False, holds=list[StrategyCode]),
+    column("strategies", JSONB(), "strategies it can run, with their parameters and code hash", null=False, holds=list[StrategyOffered]),
+    column("strategy_faults", JSONB(), "files of strategies that it cannot use", null=False, holds=list[StrategyFault]),
     column("unmatched", JSONB(), "claims that beat before their start was read, with the time", null=False, holds=dict[str, str]),
     comment="Job-runner processes and what they announced",
 )  # fmt: skip

@@ -24,9 +24,9 @@ from job_runner.engine.statistics import (
     sharpe_of_sums,
     simulation_metrics,
 )
-from job_runner.engine.strategies.dispatch import program
 from job_runner.research.resampling import write_outcome
 from job_runner.search.evaluation import running_sums
+from support.strategies import program
 
 
 def some_returns(seed: int, count: int = 2_000) -> FloatArray:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from autonomy.errors import BadInput
 from autonomy.gates import GATES, Act, Verdict, act_of, by_text, complete
 from autonomy.reasons import DETAILS, ENDINGS, REASONS, ZERO_JOBS
-from autonomy.strategies import describe, template
+from autonomy.strategies import describe
 from autonomy.values import FOUR_EYES, BotState, Drift, JobStatus, Recency, TickCause
 from autonomy.work import JOB_KINDS
 
@@ -181,13 +180,8 @@ def ordinal(place: int) -> str:
 
 
 def strategy_words(strategy: str, parameters: object = None) -> str:
-    """Strategy and parameters in a few words; the bare title where the parameters are not told."""
-    try:
-        if isinstance(parameters, Mapping):
-            return describe(strategy, parameters)
-        return template(strategy).title
-    except BadInput:
-        return strategy
+    """Strategy and parameters in a few words; the bare name where the parameters are not told."""
+    return describe(strategy, parameters) if isinstance(parameters, Mapping) else strategy
 
 
 def parameter_words(parameters: object) -> str:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from autonomy.errors import BadInput
-from autonomy.strategies import strategy_names
 from job_runner.engine.account import (
     NO_BAR,
     TRADE_EXIT_BAR,
@@ -22,18 +21,16 @@ from job_runner.engine.account import (
     Costs,
     Tally,
 )
-from job_runner.engine.compiled import BAR_SIZE, CLOSE, HIGH, LOW, OPEN, VOLUME, Bar, FloatArray, kernel
+from job_runner.engine.compiled import BAR_SIZE, CLOSE, HIGH, LOW, OPEN, VOLUME, Bar, FloatArray, IntArray, kernel
 from job_runner.engine.fills import Simulation, checked_cash, equity_at, fill, mark, tally_bar
+from job_runner.engine.programs import Program
 from job_runner.engine.statistics import sharpe_of_sums
-from job_runner.engine.strategies.dispatch import Program, decide_bars, program, step
 
 UNITS = Account._fields.index("units")
 
 
 @kernel
-def take_bar(  # noqa: PLR0913 - a kernel takes its arrays one by one
-    kind: int,
-    params: FloatArray,
+def take_bar(
     row: FloatArray,
     fee: float,
     slippage: float,
@@ -41,17 +38,14 @@ def take_bar(  # noqa: PLR0913 - a kernel takes its arrays one by one
     target: int,
     account: FloatArray,
     tally: FloatArray,
-    state: FloatArray,
     trade: FloatArray,
-) -> int:
-    """One bar in one call: fill, mark, count, decide, as the loop over all bars does.
+) -> None:
+    """One bar in one call: fill, mark, count, as the loop over all bars does.
 
     The way from Python into a kernel costs more than the work, and a named tuple costs most of it: so what lasts from bar to bar
     stands in arrays.
 
     Args:
-        kind: number of the strategy.
-        params: as in `Program`.
         row: float64 (BAR_SIZE), the bar that has ended.
         fee: per side, fraction.
         slippage: per side, fraction.
@@ -59,11 +53,7 @@ def take_bar(  # noqa: PLR0913 - a kernel takes its arrays one by one
         target: exposure decided at the close before.
         account: float64, an `Account`, written.
         tally: float64, a `Tally`, written.
-        state: of the strategy's step, written.
         trade: float64 (TRADE_SIZE), the trade closed last, written when one is closed.
-
-    Returns:
-        The new decision.
     """
     bar = Bar(row[OPEN], row[HIGH], row[LOW], row[CLOSE], row[VOLUME])
     before = Account(
@@ -82,7 +72,6 @@ def take_bar(  # noqa: PLR0913 - a kernel takes its arrays one by one
         tally[0], tally[1], tally[2], tally[3], tally[4], tally[5], tally[6], tally[7], tally[8], tally[9], tally[10], tally[11],
         tally[12], tally[13],
     ) = counted  # fmt: skip
-    return step(kind, state, bar, params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +100,7 @@ class Snapshot:
     """Everything `BarByBar` needs to go on in another process: plain numbers, exact.
 
     Args:
-        state: of the strategy's step.
+        state: of the strategy, beside the bars.
         account: see `Account`.
         tally: see `Tally`.
         trade: the trade closed last.
@@ -149,7 +138,7 @@ class BarByBar:
         self._row = np.zeros(BAR_SIZE)
         self.target = 0
         self.bars_seen = 0
-        self._state = np.zeros(program.state_size)
+        self._decider = program.begin()
         self._trade = np.zeros(TRADE_SIZE)
         self._trade[TRADE_EXIT_BAR] = NO_BAR
         if snapshot is not None:
@@ -184,7 +173,7 @@ class BarByBar:
     def snapshot(self) -> Snapshot:
         """Everything needed to go on later."""
         return Snapshot(
-            state=tuple(self._state.tolist()),
+            state=self._decider.state,
             account=tuple(self._account.tolist()),
             tally=tuple(self._tally.tolist()),
             trade=tuple(self._trade.tolist()),
@@ -192,7 +181,7 @@ class BarByBar:
             bars_seen=self.bars_seen,
         )
 
-    def observe(self, open_: float, high: float, low: float, close: float, volume: float) -> None:
+    def observe(self, open_: float, high: float, low: float, close: float, volume: float, time_ms: int = 0) -> None:
         """Let the strategy see a bar without trading it: warm-up before the first live bar.
 
         Args:
@@ -201,24 +190,31 @@ class BarByBar:
             low: USD.
             close: USD.
             volume: shares.
+            time_ms: start of the bar, milliseconds since 1970-01-01 UTC.
         """
-        bar = Bar(float(open_), float(high), float(low), float(close), float(volume))
-        self.target = int(step(self.program.kind, self._state, bar, self.program.params))
-        self.bars_seen += 1
+        self.observe_all(np.array([[open_, high, low, close, volume]]), np.array([time_ms]))
 
-    def observe_all(self, rows: FloatArray) -> None:
+    def observe_all(self, rows: FloatArray, times: IntArray | None = None) -> None:
         """`observe` many bars in one compiled pass, with the same outcome.
 
         Args:
             rows: float64 (n, BAR_SIZE): open, high, low, close, volume.
+            times: int64 (n), start of each bar, milliseconds since 1970-01-01 UTC.
         """
         if rows.ndim != 2 or rows.shape[1] != BAR_SIZE:
             raise BadInput("rows", f"float64 of shape (bars, {BAR_SIZE})", rows.shape)
         if len(rows):
-            targets = np.zeros(len(rows), dtype=np.int8)
-            decide_bars(self.program.kind, self.program.params, np.ascontiguousarray(rows), self._state, targets)
-            self.target = int(targets[-1])
+            self.target = self._decider.observe(rows, _times(rows, times))
             self.bars_seen += len(rows)
+
+    def recall(self, rows: FloatArray, times: IntArray | None = None) -> None:
+        """Give back the bars that were seen before a snapshot, to a strategy that needs them to go on.
+
+        Args:
+            rows: float64 (bars_seen, BAR_SIZE).
+            times: int64 (bars_seen), as in `observe_all`.
+        """
+        self._decider.recall(rows, _times(rows, times))
 
     def flat_at(self, price: float) -> Flat:
         """What closing the position at this price would give, by the engine's own fill; nothing is changed.
@@ -233,7 +229,7 @@ class BarByBar:
             return Flat(0.0, 0.0, 0.0, equity, None)
         return Flat(account.units, float(trade[TRADE_EXIT_PRICE]), float(trade[TRADE_EXIT_FEE]), equity, float(trade[TRADE_PNL]))
 
-    def on_bar(self, open_: float, high: float, low: float, close: float, volume: float) -> tuple[Fill, ...]:
+    def on_bar(self, open_: float, high: float, low: float, close: float, volume: float, time_ms: int = 0) -> tuple[Fill, ...]:
         """Take one bar that has ended: fill the last decision at its open, mark at its close, decide anew.
 
         Args:
@@ -242,6 +238,7 @@ class BarByBar:
             low: USD.
             close: USD.
             volume: shares.
+            time_ms: start of the bar, milliseconds since 1970-01-01 UTC.
 
         Returns:
             What was executed at this bar's open: nothing, an exit, an entry, or an exit and an entry.
@@ -249,12 +246,8 @@ class BarByBar:
         account, row = self._account, self._row
         row[:] = open_, high, low, close, volume
         units = float(account[UNITS])
-        self.target = int(
-            take_bar(
-                self.program.kind, self.program.params, row, self._fee, self._slippage, self.bars_seen, self.target, account,
-                self._tally, self._state, self._trade,
-            )
-        )  # fmt: skip
+        take_bar(row, self._fee, self._slippage, self.bars_seen, self.target, account, self._tally, self._trade)
+        self.target = self._decider.observe(row[np.newaxis], np.array([time_ms]))
         fills = () if units == account[UNITS] else tuple(self._fills(units, self.account))
         self.bars_seen += 1
         return fills
@@ -267,11 +260,11 @@ class BarByBar:
             yield Fill(bar, after.units, after.entry_price, after.entry_fee)
 
     def _restore(self, snapshot: Snapshot) -> None:
-        if len(snapshot.state) != self.program.state_size or len(snapshot.trade) != TRADE_SIZE:
-            raise BadInput("snapshot.state", f"{self.program.state_size} numbers", len(snapshot.state))
+        if len(snapshot.trade) != TRADE_SIZE:
+            raise BadInput("snapshot.trade", f"{TRADE_SIZE} numbers", len(snapshot.trade))
         if len(snapshot.account) != len(self._account) or len(snapshot.tally) != len(self._tally):
             raise BadInput("snapshot.account", f"{len(self._account)} numbers, and {len(self._tally)} of the tally", len(snapshot.account))
-        self._state[:] = snapshot.state
+        self._decider.restore(snapshot.state)
         self._trade[:] = snapshot.trade
         self._account[:] = snapshot.account
         self._tally[:] = snapshot.tally
@@ -279,14 +272,8 @@ class BarByBar:
         self.bars_seen = snapshot.bars_seen
 
 
-def warm_up() -> None:
-    """Take a few bars with every strategy, so that everything is compiled before a bar is waited for."""
-    row = np.array([[100.0, 101.0, 99.0, 100.0, 1e6]])
-    for strategy in strategy_names():
-        engine = BarByBar(program(strategy, {}), Costs(10.0, 5.0), 1000.0)
-        engine.observe_all(row)
-        engine.on_bar(*row[0].tolist())
-        engine.flat_at(100.0)
+def _times(rows: FloatArray, times: IntArray | None) -> IntArray:
+    return np.zeros(len(rows), dtype=np.int64) if times is None else times
 
 
 def simulate_plain(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:

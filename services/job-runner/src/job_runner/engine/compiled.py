@@ -51,8 +51,12 @@ class Bar(NamedTuple):
     volume: float
 
 
-def kernel(function: _Function) -> _Function:
+def kernel(function: _Function, apart: str = "") -> _Function:
     """Compile `function` at its first call, with a cache on disk that its sources' hash names.
+
+    Args:
+        function: plain code over float64 arrays.
+        apart: a folder of its own within the cache, for what is made around code from elsewhere.
 
     Called kernels are inlined by force: a call per bar and array would cost more than the work. The folder is handed
     over through the compiler's configuration, which is read at decoration only and put back at once.
@@ -60,7 +64,7 @@ def kernel(function: _Function) -> _Function:
     # The compiler's settings are made at run time, and its own annotations do not know them.
     compiler: Any = numba
     before = compiler.config.CACHE_DIR
-    compiler.config.CACHE_DIR = str(cache_folder())
+    compiler.config.CACHE_DIR = str(cache_folder() / apart)
     try:
         # Without its memory manager: kernels allocate nothing, and counting references in the inner loop cost half
         # the time.

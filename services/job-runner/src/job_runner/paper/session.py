@@ -29,9 +29,10 @@ from job_runner.claims.outcome import named
 from job_runner.claims.queue import Claim
 from job_runner.engine.account import TRADE_PNL, Costs
 from job_runner.engine.bar_by_bar import BarByBar, Snapshot
-from job_runner.engine.strategies.dispatch import program
+from job_runner.engine.programs import DAY_MS, daily_axis
 from job_runner.market.sources import Bars
 from job_runner.research.report import StrategyError
+from job_runner.strategies.coded import CodedStrategy, by_name
 
 MAX_SESSIONS: Final = 10_000
 """Sessions whose newest mark a process remembers. A forgotten one costs bars taken again, with the same trades."""
@@ -106,7 +107,7 @@ class PaperSession:
     last_day: int | None = None
 
     @classmethod
-    def resumed(cls, order: JobEnqueued, mark: RunnerMarked | None) -> "PaperSession":
+    def resumed(cls, order: JobEnqueued, mark: RunnerMarked | None, strategy: CodedStrategy | None = None) -> "PaperSession":
         """The session where it stands: after the newest mark, else after the order's snapshot, else at its beginning.
 
         Raises:
@@ -120,16 +121,22 @@ class PaperSession:
             snapshot, last_day = mark.snapshot, mark.day
         if snapshot is not None and last_day is None:
             raise BadInput("paper.last_day", "the day of the snapshot's last bar")
-        engine = an_engine(order, snapshot)
+        engine = an_engine(order, snapshot, strategy)
         return cls(order, paper, engine, None if last_day is None else day_number(last_day))
 
     def warm_up(self, bars: Bars) -> None:
-        """Let the strategy see the bars up to `from_day` that it has not seen; nothing is traded, nothing is said."""
-        if self.last_day is None:
-            count = int(bars.day.searchsorted(day_number(self.paper.from_day), side="right"))
-            if count:
-                self.engine.observe_all(bars.rows()[:count])
-                self.last_day = int(bars.day[count - 1])
+        """Let the strategy see the bars up to `from_day` that it has not seen; nothing is traded, nothing is said.
+
+        After a snapshot it gets back those that it had seen.
+        """
+        until = day_number(self.paper.from_day) if self.last_day is None else self.last_day
+        count = int(bars.day.searchsorted(until, side="right"))
+        rows, times = bars.rows()[:count], bars.day[:count] * DAY_MS
+        if self.last_day is not None:
+            self.engine.recall(rows, times)
+        elif count:
+            self.engine.observe_all(rows, times)
+            self.last_day = int(bars.day[count - 1])
 
     def take(self, bar: DayBar, claim: Claim, process_id: str) -> Said:
         """Take the next bar: fill the last decision at its open, mark at its close, decide anew.
@@ -145,7 +152,7 @@ class PaperSession:
             raise BadInput("bars", f"days after {day_of(self.last_day)}", day_of(bar.day))
         self.last_day = bar.day
         if bar.day <= day_number(self.paper.from_day):
-            self.engine.observe(*bar.prices_and_volume)
+            self.engine.observe(*bar.prices_and_volume, bar.day * DAY_MS)
             return ()
         number = self.engine.bars_seen
         try:
@@ -156,7 +163,7 @@ class PaperSession:
 
     def _traded(self, bar: DayBar, claim: Claim, process_id: str) -> Said:
         number, held = self.engine.bars_seen, self.engine.account.units
-        fills = self.engine.on_bar(*bar.prices_and_volume)
+        fills = self.engine.on_bar(*bar.prices_and_volume, bar.day * DAY_MS)
         place = {**named(claim, process_id), "session_id": self.paper.session_id, "day": day_of(bar.day), "bar": number}
         said: list[RunnerTraded | RunnerMarked] = []
         for position, fill in enumerate(fills):
@@ -192,7 +199,7 @@ class PaperSession:
         )  # fmt: skip
 
 
-def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None) -> BarByBar:
+def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None, strategy: CodedStrategy | None = None) -> BarByBar:
     """The engine of an order, at its beginning or where a snapshot stands.
 
     Raises:
@@ -204,7 +211,8 @@ def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None) -> BarByBar:
         held = Snapshot(
             snapshot.state, snapshot.account, snapshot.tally, snapshot.trade, snapshot.target, snapshot.bars_seen
         )  # fmt: skip
-    return BarByBar(program(order.strategy, order.parameters), costs, _cash(order), held)
+    program = (strategy or by_name(order.strategy)).program(order.parameters, daily_axis(order.symbol, ()))
+    return BarByBar(program, costs, _cash(order), held)
 
 
 def snapshot_of(engine: BarByBar) -> PaperSnapshot:

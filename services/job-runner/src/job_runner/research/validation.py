@@ -14,10 +14,12 @@ from typing import Protocol
 import numpy as np
 
 from autonomy.errors import BadInput
-from autonomy.strategies import Parameter, Value, canonical, check_parameters, number, template
-from job_runner.engine.account import TRADE_SIZE, Costs
+from autonomy.events import NumberOffered
+from autonomy.strategies import Value, canonical, number
+from job_runner.engine.account import Costs
 from job_runner.engine.compiled import BAR_SIZE, CLOSE, FloatArray, SmallIntArray
 from job_runner.engine.fills import simulate, simulate_targets
+from job_runner.engine.programs import Axis, Program, StepProgram
 from job_runner.engine.statistics import (
     BARS_PER_YEAR,
     cagr_fraction,
@@ -27,7 +29,6 @@ from job_runner.engine.statistics import (
     sharpe_of_sums,
     simulation_metrics,
 )
-from job_runner.engine.strategies.dispatch import Program, program
 from job_runner.research.overfitting import block_edges, overfitting_probability, sums_at
 from job_runner.research.report import (
     Bootstrap,
@@ -39,7 +40,8 @@ from job_runner.research.report import (
     WalkForward,
     WalkForwardWindow,
 )
-from job_runner.research.resampling import DRAWDOWN, GROWTH, OUTCOME_SIZE, SHARPE, resample_markets, resample_returns
+from job_runner.research.resampling import DRAWDOWN, GROWTH, OUTCOME_SIZE, SHARPE, resample_market, resample_returns, write_outcome
+from job_runner.strategies.coded import CodedStrategy
 
 # Bounds memory (one byte per bar and point) and time of one job.
 MAX_NEIGHBOURS = 2_000
@@ -51,6 +53,8 @@ STEP_OF_RANGE = 0.02
 MEAN_BLOCK_BARS = 21
 # Bars of work between two looks at the cancel flag: 5 to 25 ms on one core.
 CHUNK_BARS = 500_000
+# A strategy that decides on arrays in another process takes milliseconds for a market, not microseconds.
+MAX_MARKETS_BY_ARRAYS = 500
 # With nothing to multiply, the stress grid multiplies this.
 STRESS_BPS = 5.0
 
@@ -67,18 +71,19 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """What is under test: a strategy with checked parameters, on bars (float64 (n, 5)), with costs and cash (USD)."""
+    """What is under test: a strategy with checked parameters, on bars (float64 (n, 5)) of a symbol, with costs and cash (USD)."""
 
-    strategy: str
+    strategy: CodedStrategy
     parameters: Mapping[str, Value]
     rows: FloatArray
     days: Sequence[int]
     costs: Costs
     cash_usd: float
+    axis: Axis
 
-    def program(self) -> Program:
-        """The strategy, ready to run."""
-        return program(self.strategy, self.parameters)
+    def program(self, parameters: Mapping[str, Value] | None = None) -> Program:
+        """The strategy, ready to run; with other parameters than the case's own where they are given."""
+        return self.strategy.program(self.parameters if parameters is None else parameters, self.axis)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,14 +125,14 @@ def stress(case: Case, levels: int, work: Work) -> Stress:
     return Stress(tuple(points), min(sharpes, default=None), gains / len(points))
 
 
-def neighbours(strategy: str, parameters: Mapping[str, Value], steps: int) -> tuple[dict[str, Value], ...]:
+def neighbours(strategy: CodedStrategy, parameters: Mapping[str, Value], steps: int) -> tuple[dict[str, Value], ...]:
     """The parameter sets around the given one that the catalogue allows; the given one first, no duplicates.
 
     Each number goes `steps` steps to both sides, in all combinations; steps are given up from outside in until at
     most MAX_NEIGHBOURS are left.
     """
-    own = dict(check_parameters(strategy, parameters))
-    numbers = template(strategy).parameters
+    own = strategy.check(parameters)
+    numbers = strategy.offer.numbers
     while (2 * steps + 1) ** len(numbers) > MAX_NEIGHBOURS:
         steps -= 1
     around = [_values_around(parameter, number(own, parameter.name), steps) for parameter in numbers]
@@ -135,7 +140,7 @@ def neighbours(strategy: str, parameters: Mapping[str, Value], steps: int) -> tu
     for values in itertools.product(*around):
         candidate: dict[str, object] = {**own, **dict(zip((p.name for p in numbers), values, strict=True))}
         try:
-            checked = check_parameters(strategy, candidate)
+            checked = strategy.check(candidate)
         except BadInput:
             # Outside the catalogue's limits (fast above slow): not a neighbour.
             continue
@@ -151,7 +156,7 @@ def evaluate_grid(case: Case, points: tuple[dict[str, Value], ...], work: Work) 
     squares = np.zeros((len(points), bars))
     growth = np.zeros(len(points))
     for place, parameters in enumerate(points):
-        simulation = simulate(program(case.strategy, parameters), case.rows, case.costs, case.cash_usd)
+        simulation = simulate(case.program(parameters), case.rows, case.costs, case.cash_usd)
         changes = returns_of(simulation.equity)
         targets[place] = simulation.targets
         np.cumsum(changes, out=sums[place, 1:])
@@ -286,7 +291,7 @@ def quantiles(values: FloatArray) -> Quantiles:
     return Quantiles(low, middle, high)
 
 
-def _values_around(parameter: Parameter, value: float, steps: int) -> list[float]:
+def _values_around(parameter: NumberOffered, value: float, steps: int) -> list[float]:
     size = abs(value) * STEP_FRACTION or (parameter.high - parameter.low) * STEP_OF_RANGE
     if parameter.kind == "int":
         size = max(size, 1.0)
@@ -300,28 +305,17 @@ def _markets(case: Case, samples: int, mean_block_bars: int, seed: int, work: Wo
     moves = np.ascontiguousarray(np.concatenate([case.rows[1:, : BAR_SIZE - 1] / before, case.rows[1:, BAR_SIZE - 1 :]], axis=1))
     bars = len(moves)
     prepared = case.program()
-    outcomes = np.zeros((samples, OUTCOME_SIZE))
-    scratch = (
-        np.empty((bars, BAR_SIZE)),
-        np.zeros(prepared.state_size),
-        np.empty(bars, dtype=np.int8),
-        np.empty(bars),
-        np.zeros(TRADE_SIZE),
-        np.empty((0, TRADE_SIZE)),
-    )
+    if not isinstance(prepared, StepProgram):
+        samples = min(samples, MAX_MARKETS_BY_ARRAYS)
+    outcomes, rows = np.zeros((samples, OUTCOME_SIZE)), np.empty((bars, BAR_SIZE))
     for first, end in _chunks(samples, bars):
-        resample_markets(
-            prepared.kind,
-            prepared.params,
-            moves,
-            case.costs.fee,
-            case.costs.slippage,
-            np.uint64(seed),
-            first,
-            _jump_below(mean_block_bars),
-            *scratch,
-            outcomes[first:end],
-        )
+        for sample in range(first, end):
+            resample_market(moves, np.uint64(seed), sample, _jump_below(mean_block_bars), rows)
+            # A strategy must not take one market for the one before, which stood in the same place.
+            tally = simulate(prepared, rows.copy(), case.costs, 1.0).tally
+            write_outcome(
+                outcomes[sample], tally.return_sum, tally.return_squares, bars - 1, tally.equity, tally.max_drawdown
+            )  # fmt: skip
         work.done((end - first) * bars)
     return outcomes
 

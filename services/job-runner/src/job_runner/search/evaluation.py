@@ -20,10 +20,11 @@ from autonomy.strategies import Value
 from job_runner.engine.account import Costs
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import simulate
+from job_runner.engine.programs import Axis
 from job_runner.engine.statistics import returns_of, sharpe_of_sums
-from job_runner.engine.strategies.dispatch import program
 from job_runner.research.overfitting import BlockSums, block_edges, sums_at
 from job_runner.research.report import StrategyError
+from job_runner.strategies.coded import CodedStrategy
 
 # What a ruined account scores, and one that never traded: worse than anything that is alive.
 WORST_SHARPE: Final = -10.0
@@ -35,7 +36,8 @@ class SearchCase:
     """What every parameter set of a search is judged on; plain values that cross process boundaries.
 
     Args:
-        strategy: wire name.
+        strategy: whose parameters are searched.
+        axis: which bars they are.
         rows: float64 (n, 5), bars of the search window only.
         costs: per side.
         cash_usd: at the start.
@@ -43,7 +45,8 @@ class SearchCase:
         compared_from: the first bar in which every parameter set may hold a position; comparisons between them begin here.
     """
 
-    strategy: str
+    strategy: CodedStrategy
+    axis: Axis
     rows: FloatArray
     costs: Costs
     cash_usd: float
@@ -120,9 +123,9 @@ def score(case: SearchCase, parameters: Mapping[str, Value]) -> Scores:
     Raises:
         StrategyError: an equity that is not finite.
     """
-    simulation = simulate(program(case.strategy, parameters), case.rows, case.costs, case.cash_usd)
+    simulation = simulate(case.strategy.program(parameters, case.axis), case.rows, case.costs, case.cash_usd)
     if not np.isfinite(simulation.equity).all():
-        raise StrategyError(f"{case.strategy} {dict(parameters)}: equity is not finite")
+        raise StrategyError(f"{case.strategy.name} {dict(parameters)}: equity is not finite")
     running = running_sums(returns_of(simulation.equity))
     by_fold = [_fold_sharpe(running, first, end) for first, end in case.folds]
     blocks = blocks_of(case, running)

@@ -4,10 +4,12 @@ Place in the flow: rows of `state`, made by fold, read by decide. Immutable; a c
 state hash, so everything is plain values in a fixed order. Structs instead of dataclasses: a changed copy of one costs a tenth.
 """
 
+from functools import lru_cache
 from typing import ClassVar
 
 from msgspec import Struct
 
+from autonomy.events import StrategyOffered
 from autonomy.identities import PLANNER
 from autonomy.lifecycle import Job
 from autonomy.policy import DEFAULT, Policy
@@ -243,6 +245,30 @@ class SymbolOffer(Struct, frozen=True):
     synthetic: bool
 
 
+class StrategyOffer(Struct, frozen=True):
+    """A strategy that a runner process can run; `text` is the whole offer, so that parameters are checked against what was announced."""
+
+    name: str
+    version: int
+    code_hash: str
+    text: str
+
+    @classmethod
+    def of(cls, offer: StrategyOffered) -> "StrategyOffer":
+        """As announced."""
+        return cls(offer.name, offer.version, offer.code_hash, offer.model_dump_json(by_alias=True))
+
+    def read(self) -> StrategyOffered:
+        """What was announced."""
+        return offer_in(self.text)
+
+
+@lru_cache(maxsize=4_096)
+def offer_in(text: str) -> StrategyOffered:
+    """An offer from its text; the same ones come every tick."""
+    return StrategyOffered.model_validate_json(text)
+
+
 class RunnerProcess(Struct, frozen=True):
     """A process that beats, and what it announced.
 
@@ -259,7 +285,7 @@ class RunnerProcess(Struct, frozen=True):
     runner_slots: int = 0
     engine_version: str = ""
     job_types: tuple[JobType, ...] = ()
-    strategies: tuple[tuple[str, int, str], ...] = ()
+    strategies: tuple[StrategyOffer, ...] = ()
     symbols: tuple[SymbolOffer, ...] = ()
     stopping: bool = False
     faults: tuple[tuple[str, str], ...] = ()

@@ -65,6 +65,7 @@ from planner.fold.entities import (
     LiveJob,
     Measure,
     RunnerProcess,
+    StrategyOffer,
     SymbolOffer,
 )
 from planner.fold.inputs import Input
@@ -301,7 +302,7 @@ def fold_capabilities(state: State, said: CapabilitiesAnnounced, beats: set[str]
         runner_slots=said.runner_slots,
         engine_version=said.engine_version,
         job_types=tuple(sorted(said.job_types)),
-        strategies=tuple(sorted((code.name, code.version, code.code_hash) for code in said.strategies)),
+        strategies=tuple(StrategyOffer.of(offer) for offer in sorted(said.strategies, key=lambda offer: offer.name)),
         symbols=tuple(
             SymbolOffer(bars.symbol, day_number(bars.first), bars.days, bars.bars, bars.sha256, bars.source_id, bars.synthetic)
             for bars in sorted(said.symbols, key=lambda bars: bars.symbol)

@@ -2,6 +2,7 @@
 
 import math
 
+from autonomy.strategy import Choice, Float, Int, Strategy
 from job_runner.engine.compiled import TIE, Bar, FloatArray, kernel
 
 _SEEN = 0
@@ -80,3 +81,15 @@ def step(state: FloatArray, bar: Bar, params: FloatArray) -> int:
             position = -1.0
     state[_POSITION] = position
     return int(position)
+
+
+class BollingerReversion(Strategy):
+    """Buys below the lower band, leaves at the mean."""
+
+    name, version = "bollinger-reversion", 1
+    title = "Bollinger reversion"
+    period = Int(20, 3, 200, "bars", "length of mean and deviation")
+    width = Float(2, 0.5, 5, "standard deviations", "distance of the bands from the mean")
+    direction = Choice("long", ("long", "long-short"), "whether it also sells above the upper band")
+    warm_up = ("period",)
+    step, state_size = staticmethod(step), staticmethod(state_size)

@@ -1,5 +1,6 @@
 """Donchian breakout: buy a close above the channel of the bars before, leave below a shorter one; or mirrored."""
 
+from autonomy.strategy import Choice, Int, Strategy
 from job_runner.engine.compiled import Bar, FloatArray, kernel
 
 _SEEN = 0
@@ -78,3 +79,16 @@ def step(state: FloatArray, bar: Bar, params: FloatArray) -> int:
     state[_SLOT] = following if following < params[0] else 0.0
     state[_SEEN] += 1.0
     return int(position)
+
+
+class DonchianBreakout(Strategy):
+    """Buys a close above the highest high of the bars before, leaves below the lowest low of fewer bars."""
+
+    name, version = "donchian-breakout", 1
+    title = "Donchian breakout"
+    entry = Int(20, 3, 250, "bars", "length of the entry channel")
+    exit = Int(10, 2, 249, "bars", "length of the exit channel")
+    direction = Choice("long", ("long", "long-short"), "whether it also sells a close below the entry channel")
+    orderings = (("exit", "entry"),)
+    warm_up = ("entry", 1)
+    step, state_size = staticmethod(step), staticmethod(state_size)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from autonomy.strategy import Choice, Int, Strategy
 from job_runner.engine.compiled import TIE, Bar, FloatArray, kernel
 
 _SEEN = 0
@@ -72,3 +73,16 @@ def step(state: FloatArray, bar: Bar, params: FloatArray) -> int:
     if gap < -band and params[2] != 0.0:
         return -1
     return 0
+
+
+class SmaCross(Strategy):
+    """Long while the fast mean of closes is above the slow one."""
+
+    name, version = "sma-cross", 1
+    title = "SMA cross"
+    fast = Int(20, 2, 200, "bars", "length of the fast mean")
+    slow = Int(50, 3, 400, "bars", "length of the slow mean")
+    direction = Choice("long", ("long", "long-short"), "flat or short while the fast mean is below")
+    orderings = (("fast", "slow"),)
+    warm_up = ("slow",)
+    step, state_size = staticmethod(step), staticmethod(state_size)

@@ -1,5 +1,6 @@
 """RSI reversion: buy when the relative strength index is low, sell when it is high."""
 
+from autonomy.strategy import Choice, Float, Int, Strategy
 from job_runner.engine.compiled import Bar, FloatArray, kernel
 
 _SEEN = 0
@@ -55,3 +56,17 @@ def step(state: FloatArray, bar: Bar, params: FloatArray) -> int:
     elif strength > params[2] * whole:
         state[_POSITION] = -1.0 if params[3] != 0.0 else 0.0
     return int(state[_POSITION])
+
+
+class RsiReversion(Strategy):
+    """Buys when the relative strength index is low, sells when it is high."""
+
+    name, version = "rsi-reversion", 1
+    title = "RSI reversion"
+    period = Int(14, 2, 100, "bars", "length of Wilder's smoothing")
+    lower = Float(30, 1, 49, "index points", "buy below")
+    upper = Float(70, 51, 99, "index points", "sell above")
+    direction = Choice("long", ("long", "long-short"), "flat or short after a sell")
+    orderings = (("lower", "upper"),)
+    warm_up = ("period", 1)
+    step, state_size = staticmethod(step), staticmethod(state_size)

@@ -1,5 +1,6 @@
 """MACD: long while the difference of two exponential means of the close is above its own exponential mean."""
 
+from autonomy.strategy import Choice, Int, Strategy
 from job_runner.engine.compiled import TIE, Bar, FloatArray, kernel
 
 _SEEN = 0
@@ -47,3 +48,17 @@ def step(state: FloatArray, bar: Bar, params: FloatArray) -> int:
     if gap < -TIE * close and params[3] != 0.0:
         return -1
     return 0
+
+
+class Macd(Strategy):
+    """Long while the difference of two exponential means is above its own mean."""
+
+    name, version = "macd", 1
+    title = "MACD"
+    fast = Int(12, 2, 100, "bars", "span of the fast exponential mean")
+    slow = Int(26, 3, 200, "bars", "span of the slow exponential mean")
+    signal = Int(9, 2, 100, "bars", "span of the signal line")
+    direction = Choice("long", ("long", "long-short"), "flat or short while it is below")
+    orderings = (("fast", "slow"),)
+    warm_up = ("slow", "signal")
+    step, state_size = staticmethod(step), staticmethod(state_size)

@@ -1,5 +1,6 @@
 """Time-series momentum: long while the close is above the close of `window` bars ago by more than a threshold."""
 
+from autonomy.strategy import Choice, Float, Int, Strategy
 from job_runner.engine.compiled import TIE, Bar, FloatArray, kernel
 
 _SEEN = 0
@@ -39,3 +40,15 @@ def step(state: FloatArray, bar: Bar, params: FloatArray) -> int:
     if close < earlier - margin and params[2] != 0.0:
         return -1
     return 0
+
+
+class TsMomentum(Strategy):
+    """Long while the close is above the close of some bars ago."""
+
+    name, version = "ts-momentum", 1
+    title = "Time-series momentum"
+    window = Int(120, 2, 400, "bars", "how far back the comparison reaches")
+    threshold = Float(0, 0, 50, "percent", "smallest move that counts")
+    direction = Choice("long", ("long", "long-short"), "flat or short while it is below")
+    warm_up = ("window", 1)
+    step, state_size = staticmethod(step), staticmethod(state_size)
