@@ -25,6 +25,7 @@ Which = Annotated[str | None, typer.Option("--strategy", help="Which one, where 
 Set = Annotated[list[str] | None, typer.Option("--set", help="A parameter, as NAME=VALUE; may be repeated.")]
 Timeframe = Annotated[str, typer.Option("--timeframe", help="Of the bars.")]
 
+COLUMNS: Final = tuple((name, name) for name in ("name", "version", "code", "form", "runners", "origin", "parameters"))
 TEMPLATE: Final = '''"""{title}: long while the fast mean of closes is above the slow one."""
 
 import numpy as np
@@ -145,7 +146,7 @@ def show(api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
         }
         for item in listed(answer.document, "items")
     ]  # fmt: skip
-    print_table([(name, name) for name in ("name", "version", "code", "form", "runners", "origin", "parameters")], rows)
+    print_table(rows, COLUMNS, "no runner has announced a strategy yet")
     for fault in listed(answer.document, "faults"):
         line = f":{fault['line']}" if fault.get("line") is not None else ""
         kept = " (its last good version stays in use)" if fault.get("inUse") else ""
