@@ -193,7 +193,10 @@ def later_examples() -> tuple[e.Event, ...]:
         e.RunnerHeartbeat: {"announcement": a_digest("announcement")},
         e.ProbePulse: {"applied": lost},
         e.JobFailed: {"may_pass": True},
-        e.CapabilitiesAnnounced: {"faults": (e.SourceFault(name="ES=F", reason="its name is no symbol", in_use=False),)},
+        e.CapabilitiesAnnounced: {
+            "faults": (e.SourceFault(name="ES=F", reason="its name is no symbol", in_use=False),),
+            "strategy_faults": (e.StrategyFault(file="ema_atr.py", line=12, reason="NameError: name 'k' is not defined", in_use=True),),
+        },
     }
     return tuple(event.model_copy(update=later[type(event)]) for event in examples() if type(event) in later)
 
