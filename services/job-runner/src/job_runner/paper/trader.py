@@ -43,7 +43,7 @@ from job_runner.paper.session import Marks, PaperSession, Said
 from job_runner.research.backtest import fingerprint_in
 from job_runner.research.orders import order_of
 from job_runner.research.report import OtherFingerprint, StrategyError
-from job_runner.strategies.folder import StrategyFolders
+from job_runner.strategies.folder import StrategyFolders, StrategyGone
 from job_runner.strategies.guest import StrategyFailed
 from job_runner.strategies.warming import warm_installed
 from job_runner.threads import in_thread
@@ -139,7 +139,7 @@ class PaperTrader:
             return failed(Cause.DATA_MISSING, str(refusal), refusal, may_pass=True)
         except DataMissing as refusal:
             return failed(Cause.DATA_MISSING, str(refusal), refusal)
-        except OtherFingerprint as refusal:
+        except (OtherFingerprint, StrategyGone) as refusal:
             return failed(Cause.BAD_INPUT, str(refusal), refusal, may_pass=True)
         except BadInput as refusal:
             return failed(Cause.BAD_INPUT, str(refusal), refusal)

@@ -43,7 +43,7 @@ from job_runner.research.report import Cancelled, ResearchReport, StrategyError
 from job_runner.search.checkpoints import FileCheckpoints
 from job_runner.search.evolution_job import EvolutionJob, EvolutionOrder, EvolutionReport, Surroundings
 from job_runner.search.evolution_report import summary_of_evolution
-from job_runner.strategies.folder import StrategyFolders
+from job_runner.strategies.folder import StrategyFolders, StrategyGone
 from job_runner.strategies.guest import StrategyFailed
 from job_runner.threads import in_thread
 
@@ -168,6 +168,8 @@ def failure_of(fault: Exception, order: JobEnqueued) -> Outcome:
     match fault:
         case NotOffered():
             return failed(Cause.DATA_MISSING, str(fault), fault, may_pass=True)
+        case StrategyGone():
+            return failed(Cause.BAD_INPUT, str(fault), fault, may_pass=True)
         case BadInput():
             return failed(Cause.DATA_MISSING if isinstance(fault, DataMissing) else Cause.BAD_INPUT, str(fault), fault)
         case ValidationError():

@@ -33,6 +33,10 @@ SKIPPED: Final = ("_", ".")
 Sign = tuple[tuple[str, int, int], ...]
 
 
+class StrategyGone(BadInput):
+    """A strategy that this process does not offer now; it, or another, may again."""
+
+
 @dataclass(slots=True)
 class _Held:
     """What is remembered of one file or package.
@@ -88,11 +92,11 @@ class StrategyFolders:
         """A strategy that this process offers.
 
         Raises:
-            BadInput: it offers none of this name.
+            StrategyGone: it offers none of this name.
         """
         coded = self.found.strategies.get(name)
         if coded is None:
-            raise BadInput("strategy", "one that this runner offers", name)
+            raise StrategyGone("strategy", "one that this runner offers", name)
         return coded
 
     def _read(self, path: Path, held: _Held) -> None:
