@@ -41,7 +41,7 @@ def checked(name: str, parameters: dict[str, object]) -> dict[str, Value]:
 
 def main() -> None:
     """Write the file anew from the code."""
-    from job_runner.strategies.coded import installed  # noqa: PLC0415 (an engine)
+    from job_runner.strategies.coded import installed
 
     documents = {
         name: coded.offer.model_dump(mode="json", by_alias=True, exclude={"code_hash"}) for name, coded in installed().strategies.items()

@@ -127,7 +127,15 @@ def test_whatever_is_given_it_is_checked_or_refused(strategy: str, parameters: d
 
 @pytest.mark.parametrize(
     ("parts", "bars", "needed"),
-    [((), 0, 0), ((), 7, 7), (("long",), 0, 20), (("long",), 1, 21), (("short", "long"), 2, 27), (("share",), 0, 1), (("long", "share"), 0, 21)],
+    [
+        ((), 0, 0),
+        ((), 7, 7),
+        (("long",), 0, 20),
+        (("long",), 1, 21),
+        (("short", "long"), 2, 27),
+        (("share",), 0, 1),
+        (("long", "share"), 0, 21),
+    ],
 )
 def test_warm_up_is_the_sum_of_the_named_numbers_rounded_up_and_some_bars(parts: tuple[str, ...], bars: int, needed: int) -> None:
     offer = an_offer(warm_up=parts, warm_up_bars=bars)

@@ -164,7 +164,12 @@ def test_two_strategies_of_one_module_are_told_apart() -> None:
 def test_the_sources_of_another_package_count_for_its_strategies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "somebodys_package"
     package.mkdir()
-    for name, text in {"__init__": "", "mine": "from somebodys_package.helper import LIMIT\n", "helper": "LIMIT = 1\n", "aside": ""}.items():
+    for name, text in {
+        "__init__": "",
+        "mine": "from somebodys_package.helper import LIMIT\n",
+        "helper": "LIMIT = 1\n",
+        "aside": "",
+    }.items():
         (package / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     path = decision_path("somebodys_package.mine", "mine")

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from autonomy.errors import BadInput
 from autonomy.strategy import Bars, declaration_of
+from job_runner.engine import code_path
 from job_runner.engine.account import Costs
 from job_runner.engine.bar_by_bar import simulate_plain
 from job_runner.engine.compiled import Bar, FloatArray, SmallIntArray
@@ -46,7 +47,9 @@ def written() -> dict[str, object]:
 
 def declared() -> dict[str, object]:
     """The same from the code."""
-    return {name: found.offer.model_dump(mode="json", by_alias=True, exclude={"code_hash"}) for name, found in installed().strategies.items()}
+    return {
+        name: found.offer.model_dump(mode="json", by_alias=True, exclude={"code_hash"}) for name, found in installed().strategies.items()
+    }
 
 
 def test_the_file_of_offers_says_what_the_code_declares() -> None:
@@ -190,14 +193,17 @@ class Odd(Strategy):
 """
 
 
+Package = Callable[[dict[str, str], dict[str, str]], Found]
+
+
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str], dict[str, str]], Found]:
-    """Install a package: its modules, and its entry points; what a process that starts now finds."""
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package]:
+    """Install a package `theirs`: its modules, and its entry points; what a process that starts now finds."""
 
     def put(modules: dict[str, str], points: dict[str, str]) -> Found:
-        for name, text in modules.items():
-            (tmp_path / f"{name}.py").write_text(text)
-            monkeypatch.delitem(sys.modules, name, raising=False)
+        (tmp_path / "theirs").mkdir()
+        for name, text in {"__init__": "", **modules}.items():
+            (tmp_path / "theirs" / f"{name}.py").write_text(text)
         about = tmp_path / "somebody-1.2.dist-info"
         about.mkdir(exist_ok=True)
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody\nVersion: 1.2\n")
@@ -206,14 +212,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[s
         monkeypatch.syspath_prepend(tmp_path)
         return installed.__wrapped__()
 
-    return put
-
-
-Package = Callable[[dict[str, str], dict[str, str]], Found]
+    yield put
+    for name in [name for name in sys.modules if name.split(".")[0] in {"theirs", "their_only_module"}]:
+        del sys.modules[name]
+    code_path.installed.cache_clear()
 
 
 def test_strategies_of_another_package_are_found_and_say_where_they_come_from(package: Package) -> None:
-    found = package({"their_arrays": ARRAYS}, {"rising": "their_arrays:Rising"})
+    found = package({"arrays": ARRAYS}, {"rising": "theirs.arrays:Rising"})
     assert found.faults == ()
     assert set(found.strategies) == {*SHORT, "rising"}
     offer = found.strategies["rising"].offer
@@ -223,8 +229,8 @@ def test_strategies_of_another_package_are_found_and_say_where_they_come_from(pa
 
 @pytest.mark.parametrize(("name", "form"), [("rising", "decide"), ("a-step", "step")])
 def test_a_strategy_of_another_package_decides_over_all_bars_as_bar_by_bar(name: str, form: str, package: Package) -> None:
-    points = {"rising": "their_own_arrays:Rising", "a-step": "their_own_step:Step"}
-    found = package({"their_own_arrays": ARRAYS, "their_own_step": STEP}, points).strategies[name]
+    points = {"rising": "theirs.arrays:Rising", "a-step": "theirs.steps:Step"}
+    found = package({"arrays": ARRAYS, "steps": STEP}, points).strategies[name]
     assert found.offer.form == form
     rows = some_rows(40, 3)
     rose = rows[:, 3] > rows[:, 0]
@@ -238,25 +244,32 @@ def test_a_strategy_of_another_package_decides_over_all_bars_as_bar_by_bar(name:
 
 @pytest.mark.parametrize(("name", "words"), [("repainting", "REPAINTED"), ("odd", "exposure of bar 0 is 0.5")])
 def test_what_a_strategy_of_another_package_must_not_do_is_its_own_fault(name: str, words: str, package: Package) -> None:
-    found = package({"their_odd_arrays": ARRAYS}, {"rp": "their_odd_arrays:Repainting", "odd": "their_odd_arrays:Odd"}).strategies[name]
+    found = package({"arrays": ARRAYS}, {"rp": "theirs.arrays:Repainting", "odd": "theirs.arrays:Odd"}).strategies[name]
     with pytest.raises(StrategyFailed, match=words):
         simulate_plain(found.program({}, AXIS), some_rows(40, 3), Costs(10, 5), 1e5)
 
 
+def test_a_package_may_be_a_single_module(tmp_path: Path, package: Package) -> None:
+    (tmp_path / "their_only_module.py").write_text(ARRAYS)
+    found = package({}, {"rising": "their_only_module:Rising"})
+    assert found.faults == ()
+    assert "rising" in found.strategies
+
+
 FAULTS: dict[str, tuple[str, str, str]] = {
     "no module": ("nowhere_at_all:Own", "", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
-    "no class": ("their_fault:Missing", "", "BadInput: strategy: must be a subclass of autonomy.strategy.Strategy"),
-    "no strategy": ("their_fault:Own", "Own = 7", "BadInput: strategy: must be a subclass of autonomy.strategy.Strategy"),
-    "no class in it": ("their_fault", "", "ValueError"),
-    "a fault at import": ("their_fault:Own", "raise RuntimeError('no licence')", "RuntimeError: no licence"),
-    "a syntax error": ("their_fault:Own", "def", "SyntaxError"),
-    "no name": ("their_fault:Own", "class Own(Strategy): pass", "BadInput: name"),
-    "a name with a space": ("their_fault:Own", "class Own(Strategy): name = 'two words'", "BadInput: name"),
-    "a default out of its limits": ("their_fault:Own", "class Own(Strategy):\n    name, n = 'own', Int(9, 1, 5)", "BadInput: numbers.0"),
+    "no class": ("theirs.fault:Missing", "", "BadInput: strategy: a subclass of autonomy.strategy.Strategy"),
+    "no strategy": ("theirs.fault:Own", "Own = 7", "BadInput: strategy: a subclass of autonomy.strategy.Strategy"),
+    "no class in it": ("theirs.fault", "", "ValueError"),
+    "a fault at import": ("theirs.fault:Own", "raise RuntimeError('no licence')", "RuntimeError: no licence"),
+    "a syntax error": ("theirs.fault:Own", "def", "SyntaxError"),
+    "no name": ("theirs.fault:Own", "class Own(Strategy): pass", "BadInput: name"),
+    "a name with a space": ("theirs.fault:Own", "class Own(Strategy): name = 'two words'", "BadInput: name"),
+    "a default out of its limits": ("theirs.fault:Own", "class Own(Strategy):\n    name, n = 'own', Int(9, 1, 5)", "BadInput: numbers.0"),
     "an order of what is none": (
-        "their_fault:Own", "class Own(Strategy):\n    name, orderings = 'own', (('a', 'b'),)", "orderings and warm-up are about numbers",
+        "theirs.fault:Own", "class Own(Strategy):\n    name, orderings = 'own', (('a', 'b'),)", "orderings and warm-up are about numbers",
     ),
-    "a taken name": ("their_fault:Own", "class Own(Strategy): name = 'sma-cross'", "BadInput: name: must be one that no other strategy has"),
+    "a taken name": ("theirs.fault:Own", "class Own(Strategy): name = 'sma-cross'", "BadInput: name: one that no other strategy has"),
 }  # fmt: skip
 
 
@@ -264,7 +277,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
 def test_a_broken_entry_point_is_a_named_fault_and_takes_only_itself_out(case: str, package: Package) -> None:
     value, text, words = FAULTS[case]
     module = f"from autonomy.strategy import Int, Strategy\n{text}\n"
-    found = package({"their_fault": module, "their_good": ARRAYS}, {"zz-broken": value, "rising": "their_good:Rising"})
+    found = package({"fault": module, "arrays": ARRAYS}, {"zz-broken": value, "rising": "theirs.arrays:Rising"})
     (fault,) = found.faults
     assert fault.file == f"{coded.GROUP}: zz-broken"
     assert words in fault.reason
