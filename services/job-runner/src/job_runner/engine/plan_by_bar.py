@@ -4,6 +4,7 @@ Role: holds the book between bars and calls the very function that the whole pas
 equal to the pass bit for bit, across snapshots.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -263,10 +264,12 @@ class PlanByBar:
         return Flat(units, float(trade[TRADE_EXIT_PRICE]), fee, equity, float(trade[TRADE_PNL]))
 
     def _decide(self, decision: Decision) -> None:
-        one = np.array([decision.exposure, decision.stop, decision.take_profit, decision.limit], dtype=np.float64)
-        # A plan of one row: the same limits in the same words.
-        Plan(one[:1], one[1:2], one[2:3], one[3:4])
-        check_exposures(one[:1], self.terms)
+        one = (decision.exposure, decision.stop, decision.take_profit, decision.limit)
+        if not abs(decision.exposure) <= self.terms.leverage or any(not (math.isnan(price) or 0.0 < price < math.inf) for price in one[1:]):
+            # A plan of one row: its limits, in its words.
+            rows = [np.array([number], dtype=np.float64) for number in one]
+            Plan(*rows)
+            check_exposures(rows[0], self.terms)
         self._decision[:] = one
 
     def _restore(self, snapshot: PlanSnapshot) -> None:

@@ -21,7 +21,7 @@ from job_runner.engine.plans import ENDS, OURS, ExitRules, Outcome, Plan, Switch
 DAY_MS: Final = 86_400_000
 USUAL_FILLS: Final = 2 * USUAL_TRADES
 _LAST_OPEN: Final = float(ENDS.index("last_open"))
-_LAST_CLOSE: Final = float(ENDS.index("last_close"))
+_MARK: Final = float(ENDS.index("mark"))
 _EXITED: Final = int(Outcome.EXITED)
 
 
@@ -122,13 +122,15 @@ def follow_plan(  # noqa: PLR0913 - a kernel takes its arrays one by one
         place = np.uintp(i)
         bar = bar_at(rows, i)
         time_ms = float(times[place]) if times.shape[0] > 0 else float(i) * DAY_MS
-        if i == bars - 1 and contract[at.END] == _LAST_OPEN:
-            book[at.WANTED] = 0.0
+        ends = i == bars - 1 and contract[at.END] != _MARK
+        if ends and book[at.WANTED] * book[at.UNITS] <= 0.0:
+            book[at.WANTED] = 0.0  # nothing is opened in the last bar
         outcome = take_bar(book, contract, steps, time_ms, bar, done, closed)
-        if i == bars - 1 and contract[at.END] == _LAST_CLOSE and book[at.UNITS] != 0.0:
-            # The bar is over already: what is done at its close still belongs to it.
+        if ends and book[at.UNITS] != 0.0:
+            # The bar is over already: what is done in the end still belongs to it.
             book[at.BARS] -= 1.0
-            leave(book, bar.close, contract[at.SLIP], contract[at.TAKER], _EXITED, done, closed)
+            level = bar.open if contract[at.END] == _LAST_OPEN else bar.close
+            leave(book, level, contract[at.SLIP], contract[at.TAKER], _EXITED, done, closed)
             book[at.BARS] += 1.0
             outcome = _EXITED
         value = equity_of(book, bar.close)
