@@ -169,9 +169,10 @@ class Plain:
         )  # fmt: skip
         if not went:
             refusal, late = self.order(bar, time, prices, wish, wanted, refusal)
-        if self.held and not (self.held.bar == bar and not self.switches.stop_on_entry_bar):
-            if not self.gone_inside(bar, time, prices, wish, late=late):
-                self.trail(bar, prices, wish, late=late)
+        if self.held:
+            spared = self.held.bar == bar and not self.switches.stop_on_entry_bar
+            if spared or not self.gone_inside(bar, time, prices, wish, late=late):
+                self.trail(bar, prices, wish, late=late, spared=spared)
         if not self.cash + (self.held.units * close if self.held else 0.0) > 0.0:
             self.ruined = True
         self.equity.append(0.0 if self.ruined else self.cash + (self.held.units * close if self.held else 0.0))
@@ -220,7 +221,7 @@ class Plain:
         self.by_itself(bar, level, 0.0, self.maker, "TARGET")
         return True
 
-    def trail(self, bar: int, prices: tuple[float, ...], wish: tuple[float, ...], *, late: bool) -> None:
+    def trail(self, bar: int, prices: tuple[float, ...], wish: tuple[float, ...], *, late: bool, spared: bool) -> None:
         held = self.held
         assert held is not None
         open_, high, low, close = prices
@@ -228,7 +229,7 @@ class Plain:
             return
         seen = close if late and held.bar == bar else high if held.side > 0 else low
         held.best = max(held.best, seen) if held.side > 0 else min(held.best, seen)
-        if not self.switches.trail_own_bar:
+        if spared or not self.switches.trail_own_bar:
             return
         stop = self.stop_at(held.side, held.mean, held.best, wish[1])
         if low <= stop if held.side > 0 else high >= stop:

@@ -158,21 +158,32 @@ def out_inside(
     return True
 
 
-@kernel
-def trail(book: FloatArray, contract: FloatArray, bar: Bar, by_limit: bool, done: FloatArray, closed: FloatArray) -> None:  # noqa: FBT001
-    """Carry the best price of the position on, at the bar's close.
+@kernel_apart
+def trail(  # noqa: PLR0913 - a kernel takes its arrays one by one
+    book: FloatArray,
+    contract: FloatArray,
+    bar: Bar,
+    by_limit: bool,  # noqa: FBT001 - a kernel has no keywords
+    spared: bool,  # noqa: FBT001
+    done: FloatArray,
+    closed: FloatArray,
+) -> None:
+    """Carry the best price of the position on, at the bar's close; with the switch, also the stop that its own bar raised.
 
-    A limit was filled somewhere inside the bar, so of that bar only the close is known to have come after it.
+    A limit was filled somewhere inside the bar, so of an entry's bar only the close is known to have come after it.
     """
+    if contract[at.TRAILING] == 0.0:
+        return
     side = side_of(book[at.UNITS])
-    follow_best(book, bar.close if by_limit else (bar.high if side > 0.0 else bar.low))
-    if contract[at.TRAIL_OWN_BAR] == 0.0:
+    entered_now = book[at.ENTRY_BAR] == book[at.BARS]
+    follow_best(book, bar.close if by_limit and entered_now else (bar.high if side > 0.0 else bar.low))
+    if contract[at.TRAIL_OWN_BAR] == 0.0 or spared:
         return
     near = bar.low if side > 0.0 else bar.high
     stop = stop_now(book, contract)
     if (near - stop) * side > 0.0:
         return
-    if book[at.ENTRY_BAR] == book[at.BARS]:
+    if entered_now:
         # The worst that such a stop can give in its first bar: a tick of gain at the open, then the fall.
         worst = rounded(bar.open * (1.0 + side * (contract[at.TRAILING_OFFSET] - contract[at.TRAILING])), 0.0, contract)
         stop = max(worst, near) if side > 0.0 else min(worst, near)
@@ -294,11 +305,8 @@ def act(book: FloatArray, contract: FloatArray, steps: FloatArray, time_ms: floa
         code = code if refused == AS_ASKED else refused
     by_limit = code == AT_LIMIT
     spared = contract[at.SPARE_ENTRY_BAR] != 0.0 and book[at.ENTRY_BAR] == book[at.BARS]
-    is_out = book[at.UNITS] == 0.0 or (
-        not spared and out_inside(book, contract, steps, time_ms, bar, not by_limit, done, closed)
-    )  # fmt: skip
-    if not is_out and contract[at.TRAILING] > 0.0:
-        trail(book, contract, bar, by_limit and book[at.ENTRY_BAR] == book[at.BARS], done, closed)
+    if book[at.UNITS] != 0.0 and (spared or not out_inside(book, contract, steps, time_ms, bar, not by_limit, done, closed)):
+        trail(book, contract, bar, by_limit, spared, done, closed)
     return what_became(book, code, done)
 
 
