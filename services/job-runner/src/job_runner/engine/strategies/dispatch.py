@@ -19,6 +19,7 @@ from job_runner.engine.strategies.bollinger_reversion import step as _bollinger_
 from job_runner.engine.strategies.donchian_breakout import step as _donchian_step
 from job_runner.engine.strategies.macd import step as _macd_step
 from job_runner.engine.strategies.rsi_reversion import step as _rsi_step
+from job_runner.engine.strategies.sma_cross import decide_all as _sma_decide_all
 from job_runner.engine.strategies.sma_cross import step as _sma_step
 from job_runner.engine.strategies.ts_momentum import step as _momentum_step
 
@@ -72,8 +73,7 @@ def decide_bars(kind: int, params: FloatArray, rows: FloatArray, state: FloatArr
     The branch stands outside the loops, so that each loop holds one step only and runs at full speed.
     """
     if kind == _SMA:
-        for i in range(rows.shape[0]):
-            targets[np.uintp(i)] = _sma_step(state, bar_at(rows, i), params)
+        _sma_decide_all(rows, state, params, targets)
     elif kind == _MACD:
         for i in range(rows.shape[0]):
             targets[np.uintp(i)] = _macd_step(state, bar_at(rows, i), params)
