@@ -226,6 +226,8 @@ class Strategy:
         step: decides bar by bar instead of `decide`, for speed: `step(state, bar, parameters) -> exposure` in what Numba compiles;
             `state` float64, zeros at first; `bar` with open, high, low, close, volume; `parameters` float64, the numbers in order, then
             the place of each chosen word.
+        steps: `step` over all bars at once, `steps(bars, state, parameters, exposures)`, where one pass can be faster; compiled already, and of
+            an installed package only.
         state_size: how many floats of state a step needs, as a function of the parameters.
     """
 
@@ -236,6 +238,7 @@ class Strategy:
     warm_up: ClassVar[Sequence[str | int] | None] = None
     reasons: ClassVar[Mapping[int, str]] = {}
     step: ClassVar[Callable[..., Any] | None] = None
+    steps: ClassVar[Callable[..., None] | None] = None
     state_size: ClassVar[Callable[[FloatArray], int] | None] = None
 
     def __init__(self, **parameters: float | str) -> None:

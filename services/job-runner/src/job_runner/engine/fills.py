@@ -135,6 +135,13 @@ def mark(account: Account, close: float) -> Account:
 @kernel
 def tally_bar(tally: Tally, equity: float, units: float, bar: int, trade: FloatArray) -> Tally:
     """Count one bar at its close: return, drawdown, exposure, and the trade if one was closed at this bar's open."""
+    counted = tally_close(tally, equity, units)
+    return tally_trade(counted, trade) if trade[TRADE_EXIT_BAR] == bar else counted
+
+
+@kernel
+def tally_close(tally: Tally, equity: float, units: float) -> Tally:
+    """Count one bar at its close: return, drawdown, exposure."""
     (
         bars, last, peak, max_drawdown, return_sum, return_squares, downside_squares,
         exposed_bars, equity_sum, trades, wins, gross_profit, gross_loss, bars_held,
@@ -150,18 +157,30 @@ def tally_bar(tally: Tally, equity: float, units: float, bar: int, trade: FloatA
     max_drawdown = max(max_drawdown, 1.0 - equity / peak)
     if units != 0.0:
         exposed_bars += 1.0
-    if trade[TRADE_EXIT_BAR] == bar:
-        pnl = trade[TRADE_PNL]
-        trades += 1.0
-        bars_held += trade[TRADE_EXIT_BAR] - trade[TRADE_ENTRY_BAR]
-        if pnl > 0.0:
-            wins += 1.0
-            gross_profit += pnl
-        else:
-            gross_loss -= pnl
     return Tally(
         bars + 1.0, equity, peak, max_drawdown, return_sum, return_squares, downside_squares,
         exposed_bars, equity_sum + equity, trades, wins, gross_profit, gross_loss, bars_held,
+    )  # fmt: skip
+
+
+@kernel
+def tally_trade(tally: Tally, trade: FloatArray) -> Tally:
+    """Count a closed trade."""
+    (
+        bars, last, peak, max_drawdown, return_sum, return_squares, downside_squares,
+        exposed_bars, equity_sum, trades, wins, gross_profit, gross_loss, bars_held,
+    ) = tally  # fmt: skip
+    pnl = trade[TRADE_PNL]
+    trades += 1.0
+    bars_held += trade[TRADE_EXIT_BAR] - trade[TRADE_ENTRY_BAR]
+    if pnl > 0.0:
+        wins += 1.0
+        gross_profit += pnl
+    else:
+        gross_loss -= pnl
+    return Tally(
+        bars, last, peak, max_drawdown, return_sum, return_squares, downside_squares,
+        exposed_bars, equity_sum, trades, wins, gross_profit, gross_loss, bars_held,
     )  # fmt: skip
 
 
@@ -224,7 +243,7 @@ def simulate(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd:
     Raises:
         BadInput: wrong shape, or cash that is not a positive number.
     """
-    _checked_bars(rows)
+    checked_bars(rows)
     return simulate_targets(program.targets(rows), rows, costs, initial_cash_usd)
 
 
@@ -234,7 +253,7 @@ def simulate_targets(targets: SmallIntArray, rows: FloatArray, costs: Costs, ini
     Raises:
         BadInput: wrong shape, or cash that is not a positive number.
     """
-    bars = _checked_bars(rows)
+    bars = checked_bars(rows)
     if targets.shape != (bars,) or targets.dtype != np.int8:
         raise BadInput("targets", f"int8 of shape ({bars},)", f"{targets.dtype} {targets.shape}")
     equity = np.empty(bars)
@@ -264,7 +283,7 @@ def _kept(
 
 def decisions(program: Program, rows: FloatArray) -> SmallIntArray:
     """The exposure wanted after each close: int8 (n), of rows (n, BAR_SIZE)."""
-    _checked_bars(rows)
+    checked_bars(rows)
     return program.targets(rows)
 
 
@@ -279,7 +298,12 @@ def checked_cash(initial_cash_usd: float) -> float:
     return float(initial_cash_usd)
 
 
-def _checked_bars(rows: FloatArray) -> int:
+def checked_bars(rows: FloatArray) -> int:
+    """How many bars there are.
+
+    Raises:
+        BadInput: not contiguous float64 of shape (bars, BAR_SIZE).
+    """
     if rows.ndim != 2 or rows.shape[1] != BAR_SIZE or rows.dtype != np.float64 or not rows.flags.c_contiguous:
         raise BadInput("rows", f"contiguous float64 of shape (bars, {BAR_SIZE})", f"{rows.dtype} {rows.shape}")
     return int(rows.shape[0])

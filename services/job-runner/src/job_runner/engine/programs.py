@@ -112,7 +112,7 @@ class StepProgram:
     def targets(self, rows: FloatArray) -> SmallIntArray:
         """See `Program.targets`; reads `rows` front to back, bar by bar."""
         found = np.zeros(len(rows), dtype=np.int8)
-        self.loop(self.params, rows, np.zeros(self.state_size), found)
+        self.loop(rows, np.zeros(self.state_size), self.params, found)
         return found
 
     def begin(self) -> "StepDecider":
@@ -146,18 +146,18 @@ class StepDecider:
         if len(rows) == 1:
             return int(self.program.one(self.program.params, np.ascontiguousarray(rows[0]), self.floats))
         found = np.zeros(len(rows), dtype=np.int8)
-        self.program.loop(self.program.params, np.ascontiguousarray(rows), self.floats, found)
+        self.program.loop(np.ascontiguousarray(rows), self.floats, self.program.params, found)
         return int(found[-1])
 
 
 @cache
-def compiled(step: Step, code_hash: str) -> tuple[Loop, One]:
-    """A step in the two loops around it, compiled for it alone.
+def compiled(step: Step, code_hash: str, steps: Loop | None = None) -> tuple[Loop, One]:
+    """A step in the two loops around it, compiled for it alone; `steps` instead of the first, where a strategy brings a faster one.
 
     A compiled function cannot be handed to another without losing the cache on disk. So the loops are made anew around each step, from
     the same code with another global, and kept in a folder that the hash of the step's code names.
     """
-    return _around(_all, step, code_hash), _around(_single, step, code_hash)
+    return steps or _around(_all, step, code_hash), _around(_single, step, code_hash)
 
 
 def _around(loop: Any, step: Step, code_hash: str) -> Any:  # noqa: ANN401 (a function made of code and globals)
@@ -171,7 +171,7 @@ def step(state: FloatArray, bar: Bar, params: FloatArray) -> int:
     raise NotImplementedError
 
 
-def _all(params: FloatArray, rows: FloatArray, state: FloatArray, targets: SmallIntArray) -> None:
+def _all(rows: FloatArray, state: FloatArray, params: FloatArray, targets: SmallIntArray) -> None:
     for i in range(rows.shape[0]):
         targets[np.uintp(i)] = step(state, bar_at(rows, i), params)
 

@@ -96,7 +96,7 @@ class CodedStrategy:
         params = self.vector(checked)
         if strategy.step is None:
             raise BadInput("strategy", "one that has a step", self.name)
-        loop, one = compiled(strategy.step, self.offer.code_hash)
+        loop, one = compiled(strategy.step, self.offer.code_hash, strategy.steps)
         size = 0 if strategy.state_size is None else strategy.state_size(params)
         return StepProgram(self.name, params, size, self.look_back(checked), loop, one)
 

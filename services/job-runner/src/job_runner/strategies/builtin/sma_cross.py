@@ -3,7 +3,7 @@
 import numpy as np
 
 from autonomy.strategy import Choice, Int, Strategy
-from job_runner.engine.compiled import TIE, Bar, FloatArray, kernel
+from job_runner.engine.compiled import CLOSE, TIE, Bar, FloatArray, SmallIntArray, bar_at, kernel
 
 _SEEN = 0
 _SLOT = 1
@@ -16,6 +16,19 @@ _WINDOWS_AFRESH = 8.0
 def state_size(params: FloatArray) -> int:
     """Floats of state: four numbers and a ring of `slow` closes."""
     return _RING + int(params[1])
+
+
+@kernel
+def sign_of(fast_sum: float, slow_sum: float, params: FloatArray) -> int:
+    """The exposure that two full sums of closes call for."""
+    level = slow_sum * params[0]
+    gap = fast_sum * params[1] - level
+    band = TIE * level
+    if gap > band:
+        return 1
+    if gap < -band and params[2] != 0.0:
+        return -1
+    return 0
 
 
 @kernel
@@ -65,14 +78,60 @@ def step(state: FloatArray, bar: Bar, params: FloatArray) -> int:
     state[_SLOW_SUM] = slow_sum
     if seen < params[1]:
         return 0
-    level = slow_sum * params[0]
-    gap = fast_sum * params[1] - level
-    band = TIE * level
-    if gap > band:
-        return 1
-    if gap < -band and params[2] != 0.0:
-        return -1
-    return 0
+    return sign_of(fast_sum, slow_sum, params)
+
+
+@kernel
+def decide_all(rows: FloatArray, state: FloatArray, params: FloatArray, targets: SmallIntArray) -> None:
+    """`step` over all bars, with the same sums in the same order; what leaves a mean is looked up in the rows.
+
+    Without the ring, which each bar reads from and writes to, both sums stay in registers: a third of the time.
+
+    Args:
+        rows: float64 (n, BAR_SIZE).
+        state: floats of `state_size`, written as `step` leaves them.
+        params: as of `step`.
+        targets: int8 (n), written.
+    """
+    if state[_SEEN] != 0.0:
+        for i in range(rows.shape[0]):
+            targets[np.uintp(i)] = step(state, bar_at(rows, i), params)
+        return
+    fast, slow, count = int(params[0]), int(params[1]), rows.shape[0]
+    fast_sum, slow_sum = 0.0, 0.0
+    for i in range(min(slow, count)):
+        fast_change = rows[i, CLOSE]
+        if i >= fast:
+            fast_change -= rows[i - fast, CLOSE]
+        slow_sum += rows[i, CLOSE]
+        fast_sum += fast_change
+        targets[i] = 0
+    if count >= slow:
+        targets[slow - 1] = sign_of(fast_sum, slow_sum, params)
+    afresh = slow * int(_WINDOWS_AFRESH)
+    begin = slow
+    while begin < count:
+        # Up to the bar before the one at which the sums are made afresh.
+        end = min((begin // afresh + 1) * afresh - 1, count)
+        for i in range(begin, end):
+            close = rows[np.uintp(i), CLOSE]
+            slow_sum += close - rows[np.uintp(i - slow), CLOSE]
+            fast_sum += close - rows[np.uintp(i - fast), CLOSE]
+            targets[np.uintp(i)] = sign_of(fast_sum, slow_sum, params)
+        if end < count:
+            fast_sum, slow_sum = 0.0, 0.0
+            for i in range(end + 1 - slow, end + 1):
+                slow_sum += rows[i, CLOSE]
+            for i in range(end + 1 - fast, end + 1):
+                fast_sum += rows[i, CLOSE]
+            targets[end] = sign_of(fast_sum, slow_sum, params)
+        begin = end + 1
+    for i in range(max(count - slow, 0), count):
+        state[_RING + i % slow] = rows[i, CLOSE]
+    state[_SEEN] = count
+    state[_SLOT] = count % slow
+    state[_FAST_SUM] = fast_sum
+    state[_SLOW_SUM] = slow_sum
 
 
 class SmaCross(Strategy):
@@ -85,4 +144,4 @@ class SmaCross(Strategy):
     direction = Choice("long", ("long", "long-short"), "flat or short while the fast mean is below")
     orderings = (("fast", "slow"),)
     warm_up = ("slow",)
-    step, state_size = staticmethod(step), staticmethod(state_size)
+    step, steps, state_size = staticmethod(step), staticmethod(decide_all), staticmethod(state_size)
