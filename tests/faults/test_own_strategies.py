@@ -11,8 +11,7 @@ import pytest
 from support.log import audit, audit_verify
 from support.platform import Platform, quick_policy, wait_for
 
-pytestmark = pytest.mark.servers
-TICKS = 5
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 CROSS = """
 import numpy as np
 from autonomy.strategy import Int, Plan, Strategy

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from job_runner.engine.programs import Program, daily_axis
+from job_runner.engine.programs import StepProgram, daily_axis
 from job_runner.research.backtest import fingerprint_in
 from job_runner.research.report import ResearchOrder
 from job_runner.strategies.coded import by_name, installed
@@ -16,9 +16,11 @@ def strategy_names() -> tuple[str, ...]:
     return tuple(installed().strategies)
 
 
-def program(name: str, parameters: Mapping[str, object], bars: int = 20_000) -> Program:
+def program(name: str, parameters: Mapping[str, object], bars: int = 20_000) -> StepProgram:
     """One of them, ready to run over daily bars, of which there may be so many."""
-    return by_name(name).program(parameters, daily_axis("AAPL", range(bars)))
+    made = by_name(name).program(parameters, daily_axis("AAPL", range(bars)))
+    assert isinstance(made, StepProgram)
+    return made
 
 
 def fingerprint_of_order(order: ResearchOrder, source_id: str) -> str:

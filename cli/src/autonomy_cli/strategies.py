@@ -73,7 +73,9 @@ def new(
     class_name = "".join(word.capitalize() for word in words)
     folder.mkdir(parents=True, exist_ok=True)
     title = " ".join(words).capitalize()
-    path.write_text(TEMPLATE.format(name=name, title=title, class_name=class_name if class_name.isidentifier() else f"Strategy{class_name}"))
+    path.write_text(
+        TEMPLATE.format(name=name, title=title, class_name=class_name if class_name.isidentifier() else f"Strategy{class_name}")
+    )
     print(f"{path}\nnext: autonomy strategy check {path}")
 
 
@@ -111,15 +113,15 @@ def backtest(  # noqa: PLR0913 (one argument per option)
         fail(Exit.CANNOT_RUN, f"timeframe: 1d, got {timeframe!r}")
     files = _engine("files")
     parameters = dict(_value_of(text) for text in values or ())
-    order = {"initial_cash_usd": cash, "fee_bps": fee_bps, "slippage_bps": slippage_bps}
+    order = {"cash_usd": cash, "fee_bps": fee_bps, "slippage_bps": slippage_bps}
     market = _said(lambda: files.market_of(bars))
     path = Path(strategy)
 
     def run() -> Any:  # noqa: ANN401 (a report of the engine)
         if not path.exists():
-            return files.backtested(strategy, market, symbol, parameters, order)
+            return files.backtested(strategy, market, symbol, parameters, **order)
         with files.strategies_in(path) as found:
-            return files.backtested(_one_of(found, which), market, symbol, parameters, order)
+            return files.backtested(_one_of(found, which), market, symbol, parameters, **order)
 
     report = _said(run)
     if html is not None:
@@ -179,7 +181,7 @@ def _said(run: Any) -> Any:  # noqa: ANN401 (whatever the engine gives)
 def _one_of(found: Mapping[str, Any], which: str | None) -> Any:  # noqa: ANN401 (a strategy of the engine)
     if which is None and len(found) == 1:
         return next(iter(found.values()))
-    if which not in found:
+    if which is None or which not in found:
         fail(Exit.CANNOT_RUN, f"--strategy: one of {', '.join(sorted(found))}")
     return found[which]
 

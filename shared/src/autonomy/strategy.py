@@ -223,11 +223,16 @@ class Strategy:
         warm_up: names of numbers and whole numbers whose sum is how many bars are needed before the first decision other than flat; by
             default the sum of all numbers that count bars.
         reasons: what each `why` means.
+        stop_loss: fraction of the entry price at which the engine stops a position, since `decide` does not know its fills.
+        take_profit_after: minutes since the entry → gain (fraction) at which the profit is taken; the most minutes passed count.
+        trailing, trailing_offset: fraction below the highest high since the entry; it begins once the gain was at least the offset.
+        reentry: when the same side may be entered after a stop or target: "after_flat", "at_once", or after so many bars.
+        rebalance: also trade when the exposure has drifted by more than this from the wanted one; None: only when what is wanted changes.
         step: decides bar by bar instead of `decide`, for speed: `step(state, bar, parameters) -> exposure` in what Numba compiles;
             `state` float64, zeros at first; `bar` with open, high, low, close, volume; `parameters` float64, the numbers in order, then
             the place of each chosen word.
-        steps: `step` over all bars at once, `steps(bars, state, parameters, exposures)`, where one pass can be faster; compiled already, and of
-            an installed package only.
+        steps: `step` over all bars at once, `steps(bars, state, parameters, exposures)`, where one pass can be faster; compiled already,
+            and of an installed package only.
         state_size: how many floats of state a step needs, as a function of the parameters.
     """
 
@@ -237,9 +242,15 @@ class Strategy:
     orderings: ClassVar[Sequence[tuple[str, str]]] = ()
     warm_up: ClassVar[Sequence[str | int] | None] = None
     reasons: ClassVar[Mapping[int, str]] = {}
+    stop_loss: ClassVar[float | None] = None
+    take_profit_after: ClassVar[Mapping[float, float]] = {}
+    trailing: ClassVar[float | None] = None
+    trailing_offset: ClassVar[float] = 0.0
+    reentry: ClassVar[str | int] = "after_flat"
+    rebalance: ClassVar[float | None] = None
     step: ClassVar[Callable[..., Any] | None] = None
     steps: ClassVar[Callable[..., None] | None] = None
-    state_size: ClassVar[Callable[[FloatArray], int] | None] = None
+    state_size: ClassVar[Callable[..., int] | None] = None
 
     def __init__(self, **parameters: float | str) -> None:
         """With values for some of its parameters, defaults for the others.
@@ -297,4 +308,24 @@ def declaration_of(strategy: type[Strategy]) -> dict[str, Any]:
         "warmUpBars": sum(part for part in needed if not isinstance(part, str)),
         "reasons": [{"code": code, "words": words} for code, words in strategy.reasons.items()],
         "form": "decide" if strategy.step is None else "step",
+        "exits": _exits_of(strategy),
+    }  # fmt: skip
+
+
+def _exits_of(strategy: type[Strategy]) -> dict[str, Any] | None:
+    """What hangs on fills, where a class says anything of it."""
+    said = {
+        "stopLoss": strategy.stop_loss,
+        "trailing": strategy.trailing,
+        "trailingOffset": strategy.trailing_offset,
+        "reentry": strategy.reentry,
+        "rebalance": strategy.rebalance,
+        "takeProfitAfter": [{"minutes": minutes, "gain": gain} for minutes, gain in strategy.take_profit_after.items()],
+    }
+    return None if said == _exits_of_nothing() else said
+
+
+def _exits_of_nothing() -> dict[str, Any]:
+    return {
+        "stopLoss": None, "trailing": None, "trailingOffset": 0.0, "reentry": "after_flat", "rebalance": None, "takeProfitAfter": [],
     }  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from autonomy.events.document import Count, Digest, Document, Text
+from autonomy.events.document import Count, Digest, Document, Text, later
 
 MAX_STRATEGIES: Final = 200
 """One announcement holds so many; the limit keeps it within one record."""
@@ -81,6 +81,32 @@ class ReasonOffered(Document):
     words: Text
 
 
+class GainAfter(Document):
+    """From so many minutes after its entry a position is closed at this gain (fraction of the mean entry price)."""
+
+    minutes: Annotated[float, Field(ge=0)]
+    gain: float
+
+
+class ExitsOffered(Document):
+    """What hangs on a strategy's fills, which its decisions cannot know; kept by the engine.
+
+    Attributes:
+        stop_loss: fraction of the mean entry price at which a position is stopped.
+        take_profit_after: the row with the most minutes passed counts.
+        trailing, trailing_offset: a stop this far (fraction) below the highest high since the entry, once the gain was at least the offset.
+        reentry: when a side may be entered again after a stop or target: `after_flat`, `at_once`, or after so many bars.
+        rebalance: also trade when the exposure is further than this from the wanted one.
+    """
+
+    stop_loss: float | None = None
+    take_profit_after: Annotated[tuple[GainAfter, ...], Field(max_length=32)] = ()
+    trailing: float | None = None
+    trailing_offset: float = 0.0
+    reentry: Literal["after_flat", "at_once"] | Annotated[int, Field(ge=1, le=1_000_000)] = "after_flat"
+    rebalance: float | None = None
+
+
 class StrategyOffered(Document):
     """A strategy that a runner can run.
 
@@ -94,6 +120,7 @@ class StrategyOffered(Document):
         reasons: what its `why` means.
         form: `step` decides bar by bar, compiled; `decide` all bars at once, on arrays.
         origin: where it comes from: an installed package with its version, or a file in the folder of strategies.
+        exits: what hangs on its fills; None for nothing.
         jailed: whether its code runs in a process of its own, without files, network and other processes.
     """
 
@@ -111,11 +138,12 @@ class StrategyOffered(Document):
     form: Literal["step", "decide"]
     origin: Text
     jailed: bool
+    exits: ExitsOffered | None = later(None)
 
     @model_validator(mode="after")
     def is_consistent(self) -> Self:
         """Every name stands once, and rules are about numbers that there are."""
-        names = [parameter.name for parameter in (*self.numbers, *self.choices)]
+        names = list(self.field_names)
         if len(set(names)) != len(names):
             raise ValueError(f"each parameter must have a name of its own: {', '.join(names)}")
         numbers = {parameter.name for parameter in self.numbers}

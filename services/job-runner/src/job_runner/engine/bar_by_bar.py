@@ -6,6 +6,7 @@ its own; the tests hold it equal to the loop bit for bit, for every strategy.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -22,10 +23,11 @@ from job_runner.engine.account import (
     Tally,
 )
 from job_runner.engine.compiled import BAR_SIZE, CLOSE, HIGH, LOW, OPEN, VOLUME, Bar, FloatArray, IntArray, kernel
-from job_runner.engine.fills import Simulation, checked_cash, equity_at, fill, mark, tally_bar
-from job_runner.engine.programs import Program
+from job_runner.engine.fills import checked_cash, equity_at, fill, mark, tally_bar
+from job_runner.engine.programs import StepProgram
 from job_runner.engine.statistics import sharpe_of_sums
 
+FillKind = Literal["ENTRY", "EXIT", "STOP", "TARGET", "REBALANCE"]
 UNITS = Account._fields.index("units")
 
 
@@ -76,12 +78,23 @@ def take_bar(
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution: `units` positive for a buy, negative for a sell; price in USD with slippage; fee in USD."""
+    """One execution.
+
+    Args:
+        bar: number of the bar.
+        units: positive for a buy, negative for a sell.
+        price_usd: with slippage.
+        fee_usd: of this fill.
+        kind: ENTRY, EXIT, STOP, TARGET or REBALANCE.
+        pnl_usd: after costs, of the trade that it closes; None where it closes none.
+    """
 
     bar: int
     units: float
     price_usd: float
     fee_usd: float
+    kind: FillKind = "ENTRY"
+    pnl_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +119,7 @@ class Snapshot:
         trade: the trade closed last.
         target: exposure decided at the last close, not yet filled.
         bars_seen: so far, observed ones included.
+        book, outcomes: of a plan, see `plan_by_bar.PlanSnapshot`; None for a number that is none. Empty for plain decisions.
     """
 
     state: tuple[float, ...]
@@ -114,6 +128,8 @@ class Snapshot:
     trade: tuple[float, ...]
     target: int
     bars_seen: int
+    book: tuple[float | None, ...] = ()
+    outcomes: tuple[int, ...] = ()
 
 
 class BarByBar:
@@ -129,7 +145,7 @@ class BarByBar:
         BadInput: cash out of limits, or a snapshot of another program.
     """
 
-    def __init__(self, program: Program, costs: Costs, initial_cash_usd: float, snapshot: Snapshot | None = None) -> None:
+    def __init__(self, program: StepProgram, costs: Costs, initial_cash_usd: float, snapshot: Snapshot | None = None) -> None:
         self.program = program
         self.costs = costs
         self._fee, self._slippage = costs.fee, costs.slippage
@@ -194,7 +210,7 @@ class BarByBar:
         """
         self.observe_all(np.array([[open_, high, low, close, volume]]), np.array([time_ms]))
 
-    def observe_all(self, rows: FloatArray, times: IntArray | None = None) -> None:
+    def observe_all(self, rows: FloatArray, times: IntArray | None = None) -> None:  # noqa: ARG002 (steps know no time)
         """`observe` many bars in one compiled pass, with the same outcome.
 
         Args:
@@ -204,17 +220,16 @@ class BarByBar:
         if rows.ndim != 2 or rows.shape[1] != BAR_SIZE:
             raise BadInput("rows", f"float64 of shape (bars, {BAR_SIZE})", rows.shape)
         if len(rows):
-            self.target = self._decider.observe(rows, _times(rows, times))
+            self.target = self._decider.observe(rows)
             self.bars_seen += len(rows)
 
     def recall(self, rows: FloatArray, times: IntArray | None = None) -> None:
-        """Give back the bars that were seen before a snapshot, to a strategy that needs them to go on.
+        """Give back the bars that were seen before a snapshot; a step needs none, its state says it all.
 
         Args:
             rows: float64 (bars_seen, BAR_SIZE).
             times: int64 (bars_seen), as in `observe_all`.
         """
-        self._decider.recall(rows, _times(rows, times))
 
     def flat_at(self, price: float) -> Flat:
         """What closing the position at this price would give, by the engine's own fill; nothing is changed.
@@ -229,7 +244,7 @@ class BarByBar:
             return Flat(0.0, 0.0, 0.0, equity, None)
         return Flat(account.units, float(trade[TRADE_EXIT_PRICE]), float(trade[TRADE_EXIT_FEE]), equity, float(trade[TRADE_PNL]))
 
-    def on_bar(self, open_: float, high: float, low: float, close: float, volume: float, time_ms: int = 0) -> tuple[Fill, ...]:
+    def on_bar(self, open_: float, high: float, low: float, close: float, volume: float, time_ms: int = 0) -> tuple[Fill, ...]:  # noqa: ARG002
         """Take one bar that has ended: fill the last decision at its open, mark at its close, decide anew.
 
         Args:
@@ -247,7 +262,7 @@ class BarByBar:
         row[:] = open_, high, low, close, volume
         units = float(account[UNITS])
         take_bar(row, self._fee, self._slippage, self.bars_seen, self.target, account, self._tally, self._trade)
-        self.target = self._decider.observe(row[np.newaxis], np.array([time_ms]))
+        self.target = self._decider.observe(row[np.newaxis])
         fills = () if units == account[UNITS] else tuple(self._fills(units, self.account))
         self.bars_seen += 1
         return fills
@@ -255,7 +270,8 @@ class BarByBar:
     def _fills(self, units: float, after: Account) -> Iterator[Fill]:
         bar = self.bars_seen
         if units != 0.0:
-            yield Fill(bar, -units, float(self._trade[TRADE_EXIT_PRICE]), float(self._trade[TRADE_EXIT_FEE]))
+            trade = self._trade
+            yield Fill(bar, -units, float(trade[TRADE_EXIT_PRICE]), float(trade[TRADE_EXIT_FEE]), "EXIT", float(trade[TRADE_PNL]))
         if after.units != 0.0:
             yield Fill(bar, after.units, after.entry_price, after.entry_fee)
 
@@ -270,30 +286,3 @@ class BarByBar:
         self._tally[:] = snapshot.tally
         self.target = snapshot.target
         self.bars_seen = snapshot.bars_seen
-
-
-def _times(rows: FloatArray, times: IntArray | None) -> IntArray:
-    return np.zeros(len(rows), dtype=np.int64) if times is None else times
-
-
-def simulate_plain(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
-    """`fills.simulate` by a plain Python loop: what a paper runner would have done on the same bars.
-
-    Args:
-        program: the strategy with its parameters.
-        rows: float64 (n, BAR_SIZE).
-        costs: per side.
-        initial_cash_usd: above zero.
-    """
-    runner = BarByBar(program, costs, initial_cash_usd)
-    equity: list[float] = []
-    targets: list[int] = []
-    trades: list[FloatArray] = []
-    for bar, row in enumerate(rows.tolist()):
-        runner.on_bar(*row)
-        if runner.last_trade[TRADE_EXIT_BAR] == bar:
-            trades.append(runner.last_trade)
-        equity.append(runner.equity_usd)
-        targets.append(runner.target)
-    kept = np.array(trades) if trades else np.zeros((0, TRADE_SIZE))
-    return Simulation(np.array(equity), np.array(targets, dtype=np.int8), kept, runner.account, runner.tally)

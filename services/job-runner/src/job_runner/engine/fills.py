@@ -32,7 +32,7 @@ from job_runner.engine.account import (
     Tally,
 )
 from job_runner.engine.compiled import BAR_SIZE, CLOSE, OPEN, FloatArray, SmallIntArray, kernel
-from job_runner.engine.programs import Program
+from job_runner.engine.programs import StepProgram
 
 ENGINE_VERSION = "1"
 USUAL_TRADES = 512
@@ -231,7 +231,7 @@ def follow(
     return account, tally
 
 
-def simulate(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
+def simulate(program: StepProgram, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
     """Run a strategy over bars: all decisions first, since no strategy sees anything of the account, then the money in one compiled pass.
 
     Args:
@@ -244,7 +244,7 @@ def simulate(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd:
         BadInput: wrong shape, or cash that is not a positive number.
     """
     checked_bars(rows)
-    return simulate_targets(program.targets(rows), rows, costs, initial_cash_usd)
+    return simulate_targets(program.decided(rows), rows, costs, initial_cash_usd)
 
 
 def simulate_targets(targets: SmallIntArray, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
@@ -281,10 +281,10 @@ def _kept(
     return Simulation(equity, targets, trades[:closed].copy(), account, tally)
 
 
-def decisions(program: Program, rows: FloatArray) -> SmallIntArray:
+def decisions(program: StepProgram, rows: FloatArray) -> SmallIntArray:
     """The exposure wanted after each close: int8 (n), of rows (n, BAR_SIZE)."""
     checked_bars(rows)
-    return program.targets(rows)
+    return program.decided(rows)
 
 
 def checked_cash(initial_cash_usd: float) -> float:

@@ -268,7 +268,7 @@ class PlanByBar:
         if not abs(decision.exposure) <= self.terms.leverage or any(not (math.isnan(price) or 0.0 < price < math.inf) for price in one[1:]):
             # A plan of one row: its limits, in its words.
             rows = [np.array([number], dtype=np.float64) for number in one]
-            Plan(*rows)
+            Plan(rows[0], rows[1], rows[2], rows[3])
             check_exposures(rows[0], self.terms)
         self._decision[:] = one
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from autonomy.errors import BadInput
 from job_runner.engine.compiled import CLOSE, HIGH, LOW, OPEN, VOLUME, Bar, FloatArray, IntArray, SmallIntArray, bar_at, kernel
+from job_runner.engine.plans import Decision, ExitRules
 
 DAY_MS: Final = 86_400_000
 Step = Callable[[FloatArray, Bar, FloatArray], int]
@@ -41,34 +42,20 @@ def daily_axis(symbol: str, days: Sequence[int]) -> Axis:
     return Axis(symbol, "1d", np.asarray(days, dtype=np.int64) * DAY_MS)
 
 
-class Decider(Protocol):
-    """A program in the middle of its bars: what a paper session keeps between two of them."""
-
-    @property
-    def state(self) -> tuple[float, ...]:
-        """What it needs to go on in another process, beside the bars."""
-        ...
-
-    def restore(self, state: tuple[float, ...]) -> None:
-        """Go on from there; raises BadInput for the state of another program."""
-        ...
+class PlanDecider(Protocol):
+    """A program of plans in the middle of its bars: what a paper session keeps between two of them, beside the money."""
 
     def recall(self, rows: FloatArray, times: IntArray) -> None:
         """Take the bars that it had seen before, float64 (n, BAR_SIZE), with the start of each (int64 (n), ms)."""
         ...
 
-    def observe(self, rows: FloatArray, times: IntArray) -> int:
-        """Take more bars, n ≥ 1, as in `recall`; the exposure wanted after the last one."""
+    def observe(self, rows: FloatArray, times: IntArray) -> Decision:
+        """Take more bars, n ≥ 1, as in `recall`; what is wanted after the last one."""
         ...
 
 
-class Program(Protocol):
-    """A strategy ready to run.
-
-    Attributes:
-        strategy: wire name.
-        look_back: bars before its first decision other than flat.
-    """
+class PlanProgram(Protocol):
+    """A strategy that says what it wants as a plan."""
 
     @property
     def strategy(self) -> str:
@@ -80,11 +67,21 @@ class Program(Protocol):
         """Bars before its first decision other than flat."""
         ...
 
-    def targets(self, rows: FloatArray) -> SmallIntArray:
-        """The exposure wanted after each close: int8 (n), of rows float64 (n, BAR_SIZE)."""
+    @property
+    def rules(self) -> ExitRules:
+        """What hangs on its fills."""
         ...
 
-    def begin(self) -> Decider:
+    @property
+    def times(self) -> IntArray:
+        """Start of each of its bars, int64 (n), ms since 1970-01-01 UTC."""
+        ...
+
+    def decided(self, rows: FloatArray) -> FloatArray:
+        """What is wanted after each close: float64 (n, 4) of rows float64 (n, BAR_SIZE): exposure, stop, take profit, limit."""
+        ...
+
+    def begin(self) -> PlanDecider:
         """A fresh start before the first bar."""
         ...
 
@@ -109,14 +106,14 @@ class StepProgram:
     loop: Loop
     one: One
 
-    def targets(self, rows: FloatArray) -> SmallIntArray:
-        """See `Program.targets`; reads `rows` front to back, bar by bar."""
+    def decided(self, rows: FloatArray) -> SmallIntArray:
+        """The exposure wanted after each close: int8 (n), of rows float64 (n, BAR_SIZE), read front to back."""
         found = np.zeros(len(rows), dtype=np.int8)
         self.loop(rows, np.zeros(self.state_size), self.params, found)
         return found
 
     def begin(self) -> "StepDecider":
-        """See `Program.begin`."""
+        """A fresh start before the first bar."""
         return StepDecider(self, np.zeros(self.state_size))
 
 
@@ -129,25 +126,26 @@ class StepDecider:
 
     @property
     def state(self) -> tuple[float, ...]:
-        """See `Decider.state`."""
+        """What it needs to go on in another process."""
         return tuple(self.floats.tolist())
 
     def restore(self, state: tuple[float, ...]) -> None:
-        """See `Decider.restore`."""
+        """Go on from there; raises BadInput for the state of another program."""
         if len(state) != self.program.state_size:
             raise BadInput("snapshot.state", f"{self.program.state_size} numbers", len(state))
         self.floats[:] = state
 
-    def recall(self, rows: FloatArray, times: IntArray) -> None:
-        """Nothing to do: the state says it all."""
-
-    def observe(self, rows: FloatArray, times: IntArray) -> int:  # noqa: ARG002 (steps know no time)
-        """See `Decider.observe`."""
+    def observe(self, rows: FloatArray) -> int:
+        """Take more bars, n ≥ 1; the exposure wanted after the last one."""
         if len(rows) == 1:
             return int(self.program.one(self.program.params, np.ascontiguousarray(rows[0]), self.floats))
         found = np.zeros(len(rows), dtype=np.int8)
         self.program.loop(np.ascontiguousarray(rows), self.floats, self.program.params, found)
         return int(found[-1])
+
+
+Program = StepProgram | PlanProgram
+Decided = SmallIntArray | FloatArray
 
 
 @cache

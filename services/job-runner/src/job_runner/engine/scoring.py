@@ -1,7 +1,7 @@
 """How plain decisions did, for a search: the sums that scores are made of, without a row for each bar.
 
-Role: `fills.follow` once more with everything left out that a score does not read. While a position is flat its returns are zero and are not
-summed; a drawdown is only divided where it may be the deepest. All that is left is equal to the full pass to the last bit, and what is
+Role: `fills.follow` once more with everything left out that a score does not read. While a position is flat its returns are zero and are
+not summed; a drawdown is only divided where it may be the deepest. All that is left is equal to the full pass to the last bit, and what is
 irregular (a ruined account, a number that is none) is left to the full pass itself. Verdicts never use it.
 """
 
@@ -15,8 +15,8 @@ from autonomy.errors import BadInput
 from job_runner.engine.account import TRADE_SIZE, Account, Costs
 from job_runner.engine.compiled import CLOSE, OPEN, FloatArray, IntArray, SmallIntArray, kernel
 from job_runner.engine.fills import Simulation, checked_bars, checked_cash, decisions, fill, simulate_targets
+from job_runner.engine.programs import StepProgram
 from job_runner.engine.statistics import returns_of
-from job_runner.engine.programs import Program
 
 # A fall this much (of the peak) short of the deepest one cannot become it by rounding.
 _SHORT_OF_DEEPEST: Final = 1e-12
@@ -87,7 +87,7 @@ def follow_sums(  # noqa: PLR0913 - a kernel takes its arrays one by one
     while i < bars:
         before = account.units
         account = fill(account, target, i, rows[np.uintp(i), OPEN], fee, slippage, trade)
-        if before != 0.0 and account.units != before:
+        if before != 0.0 and account.units != before:  # noqa: PLR1714 (a kernel compiles no sets)
             trades += 1
         # The stretch without another fill: up to the bar whose close decides otherwise.
         end = i
@@ -148,7 +148,7 @@ def score_targets(targets: SmallIntArray, rows: FloatArray, costs: Costs, initia
     return Scored(sums, squares, equity, drawdown, trades, ruined=False, finite=True)
 
 
-def score_program(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd: float, edges: IntArray) -> Scored:
+def score_program(program: StepProgram, rows: FloatArray, costs: Costs, initial_cash_usd: float, edges: IntArray) -> Scored:
     """Score a strategy. See `score_targets`."""
     return score_targets(decisions(program, rows), rows, costs, initial_cash_usd, edges)
 

@@ -7,9 +7,9 @@ however many restarts.
 Source: R-A3.7; docs/architecture.md, "Research and paper trading".
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -27,9 +27,10 @@ from autonomy.market_clock import day_number, day_of
 from autonomy.values import derived_id
 from job_runner.claims.outcome import named
 from job_runner.claims.queue import Claim
-from job_runner.engine.account import TRADE_PNL, Costs
+from job_runner.engine.account import Costs
 from job_runner.engine.bar_by_bar import BarByBar, Snapshot
 from job_runner.engine.programs import DAY_MS, daily_axis
+from job_runner.engine.running import PlannedBars, begin
 from job_runner.market.sources import Bars
 from job_runner.research.report import StrategyError
 from job_runner.strategies.coded import CodedStrategy, by_name
@@ -103,7 +104,7 @@ class PaperSession:
 
     order: JobEnqueued
     paper: PaperOrder
-    engine: BarByBar
+    engine: BarByBar | PlannedBars
     last_day: int | None = None
 
     @classmethod
@@ -162,16 +163,19 @@ class PaperSession:
             raise StrategyError(f"{self.order.strategy} on {self.order.symbol}, bar {number}: {fault}") from refusal
 
     def _traded(self, bar: DayBar, claim: Claim, process_id: str) -> Said:
-        number, held = self.engine.bars_seen, self.engine.account.units
+        number = self.engine.bars_seen
         fills = self.engine.on_bar(*bar.prices_and_volume, bar.day * DAY_MS)
         place = {**named(claim, process_id), "session_id": self.paper.session_id, "day": day_of(bar.day), "bar": number}
         said: list[RunnerTraded | RunnerMarked] = []
-        for position, fill in enumerate(fills):
-            kind: Literal["ENTRY", "EXIT"] = "EXIT" if position == 0 and held != 0.0 else "ENTRY"
+        kinds: Counter[str] = Counter()
+        for fill in fills:
+            # A bar may enter and be stopped, and enter again: the second of a kind is told apart.
+            again = f"/{kinds[fill.kind]}" if kinds[fill.kind] else ""
+            kinds[fill.kind] += 1
             traded = RunnerTraded(
-                **place, order_id=derived_id("paper-order", self.paper.session_id, number, kind), kind=kind,
+                **place, order_id=derived_id("paper-order", self.paper.session_id, number, f"{fill.kind}{again}"), kind=fill.kind,
                 side="BUY" if fill.units > 0.0 else "SELL", units=abs(fill.units), price_usd=fill.price_usd,
-                fee_usd=fill.fee_usd, pnl_usd=float(self.engine.last_trade[TRADE_PNL]) if kind == "EXIT" else None,
+                fee_usd=fill.fee_usd, pnl_usd=fill.pnl_usd,
             )  # fmt: skip
             said.append(traded)
         return (*said, self._mark(place, bar.close))
@@ -199,7 +203,7 @@ class PaperSession:
         )  # fmt: skip
 
 
-def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None, strategy: CodedStrategy | None = None) -> BarByBar:
+def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None, strategy: CodedStrategy | None = None) -> BarByBar | PlannedBars:
     """The engine of an order, at its beginning or where a snapshot stands.
 
     Raises:
@@ -209,17 +213,19 @@ def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None, strategy: Code
     held = None
     if snapshot is not None:
         held = Snapshot(
-            snapshot.state, snapshot.account, snapshot.tally, snapshot.trade, snapshot.target, snapshot.bars_seen
+            snapshot.state, snapshot.account, snapshot.tally, snapshot.trade, snapshot.target, snapshot.bars_seen, snapshot.book,
+            snapshot.outcomes,
         )  # fmt: skip
     program = (strategy or by_name(order.strategy)).program(order.parameters, daily_axis(order.symbol, ()))
-    return BarByBar(program, costs, _cash(order), held)
+    return begin(program, costs, _cash(order), held)
 
 
-def snapshot_of(engine: BarByBar) -> PaperSnapshot:
+def snapshot_of(engine: BarByBar | PlannedBars) -> PaperSnapshot:
     """The engine's whole state on the wire, exact to the bit."""
     held = engine.snapshot
     return PaperSnapshot(
-        state=held.state, account=held.account, tally=held.tally, trade=held.trade, target=held.target, bars_seen=held.bars_seen
+        state=held.state, account=held.account, tally=held.tally, trade=held.trade, target=held.target, bars_seen=held.bars_seen,
+        book=held.book, outcomes=held.outcomes,
     )  # fmt: skip
 
 

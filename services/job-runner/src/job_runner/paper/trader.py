@@ -229,8 +229,8 @@ class PaperTrader:
         BARS.inc()
 
     def _outgoing(self, event: RunnerTraded | RunnerMarked) -> Outgoing:
-        kind = event.kind if isinstance(event, RunnerTraded) else "MARK"
-        event_id = event_id_of(event, event.session_id, event.bar, kind, event.claim_id)
+        what = event.order_id if isinstance(event, RunnerTraded) else "MARK"
+        event_id = event_id_of(event, event.session_id, event.bar, what, event.claim_id)
         value = encode(event, source=SOURCE, subject=event.bot_id, time=clock.now(), event_id=event_id)
         return Outgoing(event.bot_id.encode(), value)
 

@@ -28,8 +28,9 @@ from job_runner.engine.account import (
     Costs,
 )
 from job_runner.engine.compiled import FloatArray
-from job_runner.engine.fills import ENGINE_VERSION, Simulation, decisions, simulate, simulate_targets
+from job_runner.engine.fills import ENGINE_VERSION, Simulation, simulate_targets
 from job_runner.engine.programs import daily_axis
+from job_runner.engine.running import run
 from job_runner.engine.statistics import (
     BARS_PER_YEAR,
     deflated_sharpe,
@@ -167,7 +168,7 @@ class Found:
 def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Work) -> ResearchReport:
     bars, case = found.bars, found.case
     work.enter(BACKTEST)
-    simulation = simulate(case.program(), case.rows, case.costs, case.cash_usd)
+    simulation = run(case.program(), case.rows, case.costs, case.cash_usd)
     held = simulate_targets(np.ones(len(bars), dtype=np.int8), case.rows, case.costs, case.cash_usd)
     if not (np.isfinite(simulation.equity).all() and np.isfinite(held.equity).all()):
         raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite")
@@ -187,7 +188,7 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
     bootstrap = validation.bootstrap(case, returns, own_sharpe, order.suite.bootstrap_samples, seed, work)
     work.enter(LOOK_AHEAD)
     look_ahead = validation.look_ahead(
-        lambda rows: decisions(case.program(), rows),
+        case.program().decided,
         lambda day: market.bars(order.symbol, order.timeframe, day).rows(),
         case.days,
         order.suite.truncation_cuts,

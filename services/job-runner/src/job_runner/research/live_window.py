@@ -14,8 +14,8 @@ from autonomy.errors import BadInput
 from autonomy.events import LiveWindow, WindowMetrics
 from autonomy.market_clock import day_number, day_of
 from job_runner.engine.account import Costs
-from job_runner.engine.bar_by_bar import BarByBar
-from job_runner.engine.programs import daily_axis
+from job_runner.engine.programs import DAY_MS, daily_axis
+from job_runner.engine.running import begin
 from job_runner.market.sources import MarketData
 from job_runner.research.backtest import Progress, run_research
 from job_runner.research.report import ResearchOrder, ResearchReport, StrategyError
@@ -37,11 +37,12 @@ def window_metrics(order: ResearchOrder, window: LiveWindow, market: MarketData,
     bars = market.bars(order.symbol, order.timeframe, until_day)
     cash = float(order.initial_cash_usd)
     program = (strategy or by_name(order.strategy)).program(order.parameters, daily_axis(order.symbol, bars.day.tolist()))
-    engine = BarByBar(program, Costs(order.fee_bps, order.slippage_bps), cash)
+    engine = begin(program, Costs(order.fee_bps, order.slippage_bps), cash)
     rows, first = bars.rows(), int(bars.day.searchsorted(from_day, side="right"))
-    engine.observe_all(rows[:first])
-    for row in rows[first:].tolist():
-        engine.on_bar(*row)
+    times = bars.day * DAY_MS
+    engine.observe_all(rows[:first], times[:first])
+    for row, time_ms in zip(rows[first:].tolist(), times[first:].tolist(), strict=True):
+        engine.on_bar(row[0], row[1], row[2], row[3], row[4], time_ms)
     tally = engine.tally
     if not math.isfinite(engine.equity_usd):
         raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite in the live window")

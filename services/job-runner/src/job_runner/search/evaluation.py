@@ -19,8 +19,8 @@ import numpy as np
 from autonomy.strategies import Value
 from job_runner.engine.account import Costs
 from job_runner.engine.compiled import FloatArray
-from job_runner.engine.fills import simulate
 from job_runner.engine.programs import Axis
+from job_runner.engine.running import run
 from job_runner.engine.statistics import returns_of, sharpe_of_sums
 from job_runner.research.overfitting import BlockSums, block_edges, sums_at
 from job_runner.research.report import StrategyError
@@ -123,7 +123,7 @@ def score(case: SearchCase, parameters: Mapping[str, Value]) -> Scores:
     Raises:
         StrategyError: an equity that is not finite.
     """
-    simulation = simulate(case.strategy.program(parameters, case.axis), case.rows, case.costs, case.cash_usd)
+    simulation = run(case.strategy.program(parameters, case.axis), case.rows, case.costs, case.cash_usd)
     if not np.isfinite(simulation.equity).all():
         raise StrategyError(f"{case.strategy.name} {dict(parameters)}: equity is not finite")
     running = running_sums(returns_of(simulation.equity))

@@ -21,7 +21,7 @@ import numpy as np
 from autonomy.errors import Broken
 from autonomy.strategies import Value, canonical
 from job_runner.engine.compiled import FloatArray
-from job_runner.engine.fills import simulate
+from job_runner.engine.running import run
 from job_runner.engine.statistics import (
     BARS_PER_YEAR,
     deflated_sharpe,
@@ -153,7 +153,7 @@ def _contender(attempt: Attempt, found: Searched, name: str, result: HoldOutResu
 def _returns(arena: Arena, document: Mapping[str, Value]) -> FloatArray:
     """Of a parameter set over the compared bars; seen before, so no new evaluation."""
     search = arena.search
-    simulation = simulate(search.strategy.program(document, search.axis), search.rows, search.costs, search.cash_usd)
+    simulation = run(search.strategy.program(document, search.axis), search.rows, search.costs, search.cash_usd)
     return returns_of(simulation.equity)[search.compared_from - 1 :]
 
 

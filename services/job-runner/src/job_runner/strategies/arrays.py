@@ -6,19 +6,23 @@ and the last row taken, so a causal strategy trades the very rows of its backtes
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from autonomy.errors import BadInput
 from autonomy.strategies import Value
 from autonomy.strategy import Bars, Strategy
-from job_runner.engine.compiled import BAR_SIZE, FloatArray, IntArray, SmallIntArray
+from job_runner.engine.compiled import BAR_SIZE, FloatArray, IntArray
+from job_runner.engine.plans import Decision, ExitRules
 from job_runner.engine.programs import Axis
 from job_runner.strategies import host
 from job_runner.strategies.frames import Array
 from job_runner.strategies.guest import Guest, SentBars, StrategyFailed
 from job_runner.strategies.guests import open_guest
+
+PLAN: Final = ("exposure", *host.PRICES)
+"""Columns of decisions, as the engine has them."""
 
 
 class Source(Protocol):
@@ -63,12 +67,13 @@ class There:
 
 @dataclass(slots=True, eq=False)
 class ArrayProgram:
-    """A strategy that decides on arrays, with its parameters.
+    """A strategy that decides on arrays, with its parameters; a `PlanProgram` of the engine.
 
     Args:
         strategy: wire name.
         parameters: checked document.
         look_back: bars before its first decision other than flat.
+        rules: what hangs on its fills.
         axis: the bars it is run over.
         source: whoever decides.
     """
@@ -76,29 +81,34 @@ class ArrayProgram:
     strategy: str
     parameters: Mapping[str, Value]
     look_back: int
+    rules: ExitRules
     axis: Axis
     source: Source
     _sent: tuple[FloatArray, SentBars] | None = None
 
-    def arrays(self, rows: FloatArray, axis: Axis | None = None) -> dict[str, Array]:
-        """The arrays of its plan over rows float64 (n, BAR_SIZE), which begin with the axis.
+    @property
+    def times(self) -> IntArray:
+        """See `PlanProgram.times`."""
+        return self.axis.times
+
+    def decided(self, rows: FloatArray) -> FloatArray:
+        """See `PlanProgram.decided`; the rows are the first of the axis.
 
         Raises:
             StrategyFailed: whatever it did instead.
         """
-        over = self.axis if axis is None else axis
-        if len(rows) > len(over.times):
-            raise BadInput("rows", f"at most {len(over.times)}, as the axis has", len(rows))
-        if self._sent is None or self._sent[0] is not rows:
-            self._sent = (rows, sent_bars(over, rows))
-        return self.source.decide(self.parameters, self._sent[1], len(rows))
+        return self.decided_on(rows, self.axis)
 
-    def targets(self, rows: FloatArray) -> SmallIntArray:
-        """See `Program.targets`."""
-        return targets_of(self.arrays(rows))
+    def decided_on(self, rows: FloatArray, axis: Axis) -> FloatArray:
+        """The same over other bars."""
+        if len(rows) > len(axis.times):
+            raise BadInput("rows", f"at most {len(axis.times)}, as the axis has", len(rows))
+        if self._sent is None or self._sent[0] is not rows:
+            self._sent = (rows, sent_bars(axis, rows))
+        return rows_of(self.source.decide(self.parameters, self._sent[1], len(rows)), len(rows))
 
     def begin(self) -> "ArrayDecider":
-        """See `Program.begin`."""
+        """See `PlanProgram.begin`."""
         return ArrayDecider(self)
 
 
@@ -109,46 +119,35 @@ class ArrayDecider:
     program: ArrayProgram
     _rows: FloatArray = field(default_factory=lambda: np.empty((0, BAR_SIZE)))
     _times: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    _decided: SmallIntArray = field(default_factory=lambda: np.empty(0, dtype=np.int8))
-
-    @property
-    def state(self) -> tuple[float, ...]:
-        """See `Decider.state`: the bars say it all."""
-        return ()
-
-    def restore(self, state: tuple[float, ...]) -> None:
-        """See `Decider.restore`."""
-        if state:
-            raise BadInput("snapshot.state", "no numbers, for a strategy that decides on arrays", len(state))
+    _decided: FloatArray = field(default_factory=lambda: np.empty((0, len(PLAN))))
 
     def recall(self, rows: FloatArray, times: IntArray) -> None:
-        """See `Decider.recall`; what it decides on them now is what later decisions are compared with."""
+        """See `PlanDecider.recall`; what it decides on them now is what later decisions are compared with."""
         self._rows, self._times = np.array(rows), np.array(times)
         if len(rows):
-            self._decided = self._targets()
+            self._decided = self._all()
 
-    def observe(self, rows: FloatArray, times: IntArray) -> int:
-        """See `Decider.observe`.
+    def observe(self, rows: FloatArray, times: IntArray) -> Decision:
+        """See `PlanDecider.observe`.
 
         Raises:
             StrategyFailed: also when a decision on an earlier bar is another one now.
         """
         self._rows, self._times = np.concatenate([self._rows, rows]), np.concatenate([self._times, times])
-        targets = self._targets()
-        before = len(self._decided)
-        changed = np.flatnonzero(targets[:before] != self._decided)
-        if len(changed):
-            bar = int(changed[0])
+        decided, before = self._all(), len(self._decided)
+        changed = (decided[:before] != self._decided) & ~(np.isnan(decided[:before]) & np.isnan(self._decided))
+        if changed.any():
+            bar, column = (int(place[0]) for place in np.nonzero(changed))
             raise StrategyFailed(
-                f"REPAINTED: with {len(self._rows)} bars the decision after bar {bar} is {targets[bar]}, with {before} it was "
-                f"{self._decided[bar]}"
+                f"REPAINTED: with {len(self._rows)} bars the {PLAN[column]} after bar {bar} is {decided[bar, column]:g}, "
+                f"with {before} it was {self._decided[bar, column]:g}"
             )
-        self._decided = targets
-        return int(targets[-1])
+        self._decided = decided
+        return Decision(*decided[-1].tolist())
 
-    def _targets(self) -> SmallIntArray:
+    def _all(self) -> FloatArray:
         axis = self.program.axis
-        return targets_of(self.program.arrays(self._rows, Axis(axis.symbol, axis.timeframe, self._times)))
+        return self.program.decided_on(self._rows, Axis(axis.symbol, axis.timeframe, self._times))
 
 
 def sent_bars(axis: Axis, rows: FloatArray) -> SentBars:
@@ -157,18 +156,13 @@ def sent_bars(axis: Axis, rows: FloatArray) -> SentBars:
     return SentBars(axis.symbol, axis.timeframe, {"time": axis.times[: len(rows)], **columns})
 
 
-def targets_of(arrays: Mapping[str, Array]) -> SmallIntArray:
-    """Exposures as the engine fills them: int8, -1, 0 or 1.
-
-    Raises:
-        StrategyFailed: another exposure, or an order that the engine does not know.
-    """
-    exposure = arrays["exposure"]
-    odd = ~np.isin(exposure, (-1.0, 0.0, 1.0))
-    if odd.any():
-        bar = int(odd.argmax())
-        raise StrategyFailed(f"exposure of bar {bar} is {exposure[bar]:g}: -1, 0 or 1")
-    return exposure.astype(np.int8)
+def rows_of(arrays: Mapping[str, Array], bars: int) -> FloatArray:
+    """The arrays of a plan as the engine takes them: float64 (n, 4), NaN for a price that is none."""
+    decided = np.full((bars, len(PLAN)), np.nan)
+    for column, name in enumerate(PLAN):
+        if name in arrays:
+            decided[:, column] = arrays[name]
+    return decided
 
 
 def _bars_here(bars: SentBars) -> Bars:

@@ -21,12 +21,13 @@ from autonomy.strategy import Strategy, declaration_of
 from job_runner.engine.code_path import OWN, CodePath, behind
 from job_runner.engine.code_path import installed as installed_source
 from job_runner.engine.compiled import FloatArray
+from job_runner.engine.plans import ExitRules
 from job_runner.engine.programs import Axis, Program, StepProgram, compiled
 from job_runner.strategies.arrays import ArrayProgram, Here, There
 
 GROUP: Final = "autonomy.strategies"
 """Entry points of this group are strategy classes."""
-DRIVERS: Final = ("job_runner.engine.fills", "job_runner.engine.bar_by_bar", "job_runner.strategies.coded")
+DRIVERS: Final = ("job_runner.engine.running", "job_runner.strategies.coded")
 """What decides and fills: over all bars, and bar by bar."""
 
 
@@ -84,11 +85,11 @@ class CodedStrategy:
             case Installed(module, class_name):
                 strategy = class_of(module, class_name)
                 if strategy.step is None:
-                    return ArrayProgram(self.name, checked, self.look_back(checked), axis, Here(strategy))
+                    return ArrayProgram(self.name, checked, self.look_back(checked), rules_of(self.offer), axis, Here(strategy))
                 return self._stepping(strategy, checked)
             case Kept():
                 there = There(self.code.folder, self.code.module, self.code.class_name)
-                return ArrayProgram(self.name, checked, self.look_back(checked), axis, there)
+                return ArrayProgram(self.name, checked, self.look_back(checked), rules_of(self.offer), axis, there)
             case _:
                 assert_never(self.code)
 
@@ -179,10 +180,28 @@ def offer_of(declaration: Mapping[str, object], code_hash: str, origin: str, *, 
         BadInput: names the field and the limit.
     """
     try:
-        return StrategyOffered.model_validate({**declaration, "codeHash": code_hash, "origin": origin[:500], "jailed": jailed})
+        offer = StrategyOffered.model_validate({**declaration, "codeHash": code_hash, "origin": origin[:500], "jailed": jailed})
     except ValidationError as refusal:
         fault = refusal.errors(include_url=False, include_input=False)[0]
         raise BadInput(".".join(str(part) for part in fault["loc"]) or "strategy", fault["msg"]) from refusal
+    else:
+        rules_of(offer)
+        return offer
+
+
+def rules_of(offer: StrategyOffered) -> ExitRules:
+    """What hangs on the fills of a strategy, as it announces it.
+
+    Raises:
+        BadInput: out of limits; names the field.
+    """
+    exits = offer.exits
+    if exits is None:
+        return ExitRules()
+    return ExitRules(
+        stop_loss=exits.stop_loss, take_profit_after={row.minutes: row.gain for row in exits.take_profit_after}, trailing=exits.trailing,
+        trailing_offset=exits.trailing_offset, reentry=exits.reentry, rebalance=exits.rebalance,
+    )  # fmt: skip
 
 
 def decision_path(module: str, name: str, source_of: Callable[[str, tuple[str, ...]], Path | None] = installed_source) -> CodePath:

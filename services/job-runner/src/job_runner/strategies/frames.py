@@ -43,7 +43,7 @@ def send(channel: socket.socket, document: Mapping[str, object], arrays: Mapping
     try:
         channel.sendall(struct.pack("<I", len(header)) + header)
         for array in flat.values():
-            channel.sendall(memoryview(array).cast("B") if array.size else b"")
+            channel.sendall(array.data.cast("B") if array.size else b"")
     except OSError as gone:
         raise Closed from gone
 

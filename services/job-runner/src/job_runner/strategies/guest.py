@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from autonomy.errors import Poison
 from job_runner.strategies import frames
@@ -217,13 +217,13 @@ class Guest:
         except Garbled as fault:
             self.close()
             raise StrategyFailed(f"it answered what is no answer: {fault}") from None
-        fault = said.get("fault")
-        if isinstance(fault, dict):
-            line = fault.get("line")
-            raise StrategyFailed(str(fault.get("words"))[:400], str(fault.get("file"))[:200], line if isinstance(line, int) else None)
+        found = said.get("fault")
+        if isinstance(found, dict):
+            line = found.get("line")
+            raise StrategyFailed(str(found.get("words"))[:400], str(found.get("file"))[:200], line if isinstance(line, int) else None)
         return said, arrays
 
-    def _fail(self, doing: str) -> "Any":  # noqa: ANN401 (never returns)
+    def _fail(self, doing: str) -> NoReturn:
         code = self.close()
         raise StrategyFailed(_words_of(code, doing, self.limits)) from None
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from job_runner.engine.account import Costs
-from job_runner.engine.bar_by_bar import BarByBar
-from job_runner.engine.programs import daily_axis
+from job_runner.engine.programs import DAY_MS, daily_axis
+from job_runner.engine.running import begin
 from job_runner.strategies.coded import installed
 
 
@@ -12,7 +12,7 @@ def warm_installed() -> None:
     """Take a few bars with every installed strategy."""
     row = np.array([[100.0, 101.0, 99.0, 100.0, 1e6]])
     for coded in installed().strategies.values():
-        engine = BarByBar(coded.program({}, daily_axis("WARM", range(2))), Costs(10.0, 5.0), 1000.0)
-        engine.observe_all(np.repeat(row, 2, axis=0))
-        engine.on_bar(*row[0].tolist())
+        engine = begin(coded.program({}, daily_axis("WARM", range(3))), Costs(10.0, 5.0), 1000.0)
+        engine.observe_all(np.repeat(row, 2, axis=0), np.array([0, DAY_MS]))
+        engine.on_bar(100.0, 101.0, 99.0, 100.0, 1e6, 2 * DAY_MS)
         engine.flat_at(100.0)

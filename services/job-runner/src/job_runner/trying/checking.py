@@ -65,8 +65,8 @@ def check_strategy(coded: CodedStrategy, rows: FloatArray, axis: Axis, seeded: M
     try:
         whole = first(parameters, rows, axis)
     except StrategyFailed as fault:
-        return (Finding("runs", False, str(fault)),)
-    findings = [Finding("runs", True, f"{len(rows)} bars of {axis.symbol} with the default parameters")]
+        return (Finding("runs", passed=False, words=str(fault)),)
+    findings = [Finding("runs", passed=True, words=f"{len(rows)} bars of {axis.symbol} with the default parameters")]
     steps: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: look_ahead(first, parameters, rows, axis, whole),
         lambda: determinism(second, parameters, rows, axis, whole),
@@ -78,11 +78,13 @@ def check_strategy(coded: CodedStrategy, rows: FloatArray, axis: Axis, seeded: M
         try:
             findings += step()
         except StrategyFailed as fault:
-            findings.append(Finding("runs", False, str(fault)))
+            findings.append(Finding("runs", passed=False, words=str(fault)))
     return tuple(findings)
 
 
-def look_ahead(asked: Asked, parameters: Mapping[str, Value], rows: FloatArray, axis: Axis, whole: Mapping[str, Array]) -> Iterator[Finding]:
+def look_ahead(
+    asked: Asked, parameters: Mapping[str, Value], rows: FloatArray, axis: Axis, whole: Mapping[str, Array]
+) -> Iterator[Finding]:
     """Cut the future off at many places and see whether an earlier row changes."""
     cuts = sorted({int(cut) for cut in np.linspace(1, len(rows), CUTS + 1)[:-1]})
     for cut in cuts:
@@ -90,20 +92,25 @@ def look_ahead(asked: Asked, parameters: Mapping[str, Value], rows: FloatArray, 
         for name in sorted(set(seen) | set(whole)):
             if (found := difference(name, seen, {key: value[:cut] for key, value in whole.items()})) is not None:
                 bar, words = found
-                yield Finding("look-ahead", False, f"{words} when only {cut} bars are known, another value when more are", bar)
+                yield Finding(
+                    "look-ahead", passed=False, words=f"{words} when only {cut} bars are known, another value when more are", bar=bar
+                )
                 return
-    yield Finding("look-ahead", True, f"the same rows at {len(cuts)} cuts")
+    yield Finding("look-ahead", passed=True, words=f"the same rows at {len(cuts)} cuts")
 
 
-def determinism(asked: Asked, parameters: Mapping[str, Value], rows: FloatArray, axis: Axis, whole: Mapping[str, Array]) -> Iterator[Finding]:
+def determinism(
+    asked: Asked, parameters: Mapping[str, Value], rows: FloatArray, axis: Axis, whole: Mapping[str, Array]
+) -> Iterator[Finding]:
     """Ask a process with another seed."""
     again = asked(parameters, rows, axis)
     for name in sorted(set(again) | set(whole)):
         if (found := difference(name, again, whole)) is not None:
             bar, words = found
-            yield Finding("determinism", False, f"{words} in a second process, another value in the first: it draws lots, or reads a set's order", bar)
+            why = f"{words} in a second process, another value in the first: drawn by lot, or in a set's order"
+            yield Finding("determinism", passed=False, words=why, bar=bar)
             return
-    yield Finding("determinism", True, "the same rows in two processes with different seeds")
+    yield Finding("determinism", passed=True, words="the same rows in two processes with different seeds")
 
 
 def recursion(
@@ -114,7 +121,9 @@ def recursion(
     held = np.flatnonzero(whole["exposure"][: warm - 1])
     if len(held):
         bar = int(held[0])
-        yield Finding("warm-up", False, f"exposure {whole['exposure'][bar]:g} before the {warm} bars of its warm-up were seen", bar)
+        yield Finding(
+            "warm-up", passed=False, words=f"exposure {whole['exposure'][bar]:g} before the {warm} bars of its warm-up were seen", bar=bar
+        )
     skipped = len(rows) // 3
     later = asked(parameters, np.ascontiguousarray(rows[skipped:]), Axis(axis.symbol, axis.timeframe, axis.times[skipped:]))
     expected = {name: array[skipped:] for name, array in whole.items()}
@@ -128,9 +137,11 @@ def recursion(
         ]
         if not any(pairs):
             known = f"{begin} bars, {times} times its warm-up" if times > 1 else f"its warm-up of {warm} bars"
-            yield Finding("recursion", True if times == 1 else None, f"rows do not depend on the start any more after {known}")
+            yield Finding("recursion", passed=True if times == 1 else None, words=f"rows do not depend on the start any more after {known}")
             return
-    yield Finding("recursion", None, "rows depend on where the bars begin, however long ago that is: a session is handed all bars")
+    yield Finding(
+        "recursion", passed=None, words="rows depend on where the bars begin, however long ago that is: a session is handed all bars"
+    )
 
 
 def corners(coded: CodedStrategy, asked: Asked, rows: FloatArray, axis: Axis) -> Iterator[Finding]:
@@ -146,9 +157,9 @@ def corners(coded: CodedStrategy, asked: Asked, rows: FloatArray, axis: Axis) ->
         try:
             asked(parameters, rows, axis)
         except StrategyFailed as fault:
-            yield Finding("range", False, f"with {said}: {fault}")
+            yield Finding("range", passed=False, words=f"with {said}: {fault}")
             return
-    yield Finding("range", True, f"numbers with {len(tried)} sets of parameters, at the ends of their ranges and between")
+    yield Finding("range", passed=True, words=f"numbers with {len(tried)} sets of parameters, at the ends of their ranges and between")
 
 
 def _documents(coded: CodedStrategy) -> Iterator[dict[str, Value]]:
@@ -157,9 +168,11 @@ def _documents(coded: CodedStrategy) -> Iterator[dict[str, Value]]:
     for place in range(2 ** min(len(numbers), 6)):
         yield {number.name: number.high if place >> bit & 1 else number.low for bit, number in enumerate(numbers)}
     for number in numbers:
-        yield from ({number.name: number.low}, {number.name: number.high})
+        yield {number.name: number.low}
+        yield {number.name: number.high}
     for choice in choices:
-        yield from ({choice.name: word} for word in choice.allowed)
+        for word in choice.allowed:
+            yield {choice.name: word}
     random = np.random.default_rng(DRAWN_SEED)
     for _ in range(DRAWN):
         drawn = {number.name: float(random.uniform(number.low, number.high)) for number in numbers}
@@ -176,7 +189,7 @@ def speed(asked: Asked, parameters: Mapping[str, Value], rows: FloatArray, axis:
         took_s.append(time.perf_counter() - begun_s)
     ms = min(took_s) * 1000
     words = f"{ms:.1f} ms for {len(rows)} bars, {len(rows) / max(ms, 1e-6) / 1000:.2f} million bars a second"
-    yield Finding("speed", True if ms <= SLOW_MS else None, words)
+    yield Finding("speed", passed=True if ms <= SLOW_MS else None, words=words)
 
 
 def difference(name: str, seen: Mapping[str, Array], expected: Mapping[str, Array]) -> tuple[int, str] | None:

@@ -79,7 +79,15 @@ def _checked(coded: CodedStrategy, rows: FloatArray, axis: Axis) -> tuple[Findin
 
 
 def backtested(
-    strategy: CodedStrategy | str, market: MarketData, symbol: str | None, parameters: Mapping[str, object], order: Mapping[str, object]
+    strategy: CodedStrategy | str,
+    market: MarketData,
+    symbol: str | None,
+    parameters: Mapping[str, object],
+    *,
+    cash_usd: str = "100000",
+    fee_bps: float = 10.0,
+    slippage_bps: float = 5.0,
+    suite: SuiteSize | None = None,
 ) -> ResearchReport:
     """What a baseline job of the platform gives for this bot, to the last digit.
 
@@ -88,15 +96,16 @@ def backtested(
         market: where bars come from.
         symbol: the first there is where none is named.
         parameters: of the strategy; keys left out take their default.
-        order: costs, cash, last day and size of the suite, as `ResearchOrder` names them.
+        cash_usd: at the start, decimal text.
+        fee_bps: per side.
+        slippage_bps: per side.
+        suite: how much validation; the policy's default where none is given.
     """
     coded = by_name(strategy) if isinstance(strategy, str) else strategy
-    whole: dict[str, object] = {
-        "job_id": "try", "bot_id": "try", "until_day": END_OF_TIME_DAY, "fee_bps": 10.0, "slippage_bps": 5.0, "initial_cash_usd": "100000",
-        "min_bars": LEAST_BARS, "suite": SuiteSize(), **order,
-    }  # fmt: skip
     asked = ResearchOrder(
-        strategy=coded.name, parameters=dict(parameters), symbol=symbol or market.symbols()[0], timeframe=DAILY, **whole
+        job_id="try", bot_id="try", strategy=coded.name, parameters=dict(parameters), symbol=symbol or market.symbols()[0], timeframe=DAILY,
+        until_day=END_OF_TIME_DAY, fee_bps=fee_bps, slippage_bps=slippage_bps, initial_cash_usd=cash_usd, min_bars=LEAST_BARS,
+        suite=suite or SuiteSize(),
     )  # fmt: skip
     with guests():
         return run_research(asked, market, lambda _phase, _fraction: None, lambda: False, strategy=coded)

@@ -20,7 +20,8 @@ def page_of(report: ResearchReport) -> str:
     order, metrics, shape = report.order, report.metrics, report.metrics.on_returns
     title = f"{order.strategy} on {order.symbol}"
     figures = (
-        ("final equity, USD", f"{metrics.final_equity_usd:,.2f}"), ("trades", str(metrics.trades)), ("Sharpe", _number(shape.sharpe_annualised)),
+        ("final equity, USD", f"{metrics.final_equity_usd:,.2f}"), ("trades", str(metrics.trades)),
+        ("Sharpe", _number(shape.sharpe_annualised)),
         ("CAGR", _share(shape.cagr_fraction)), ("largest drawdown", _share(shape.max_drawdown_fraction)),
         ("time in the market", _share(metrics.exposure_fraction)),
         ("Sharpe out of sample", _number(report.walk_forward.out_of_sample.on_returns.sharpe_annualised)),
@@ -35,12 +36,14 @@ def page_of(report: ResearchReport) -> str:
     )
     made_up = " Made-up bars: they prove nothing." if report.synthetic else ""
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}'
+        "</title>"
         f"<style>{STYLE}</style><h1>{escape(title)}</h1><p>{escape(parameters)}. {report.bars} bars, {day_of(report.first_day)} to "
         f"{day_of(report.last_day)}, {order.fee_bps:g} bp fee and {order.slippage_bps:g} bp slippage a side.{made_up} Fingerprint "
         f"<code>{report.fingerprint[:16]}</code>.</p>{_curve(report)}<table>"
         + "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in figures)
-        + "</table><h2>Trades</h2><table><tr><th>entry</th><th>exit</th><th>units</th><th>in at</th><th>out at</th><th>fees</th><th>gain</th></tr>"
+        + "</table><h2>Trades</h2><table><tr><th>entry</th><th>exit</th><th>units</th><th>in at</th><th>out at</th><th>fees</th>"
+        + "<th>gain</th></tr>"
         + f"{trades}</table></html>"
     )
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from autonomy.events import StrategyOffered
+from autonomy.events import PaperSnapshot, StrategyOffered
 from autonomy.identities import PLANNER
 from autonomy.lifecycle import Job
 from autonomy.policy import DEFAULT, Policy
@@ -74,6 +74,31 @@ class Flat(Struct, frozen=True):
     pnl_usd: float | None = None
 
 
+class HeldSnapshot(Struct, frozen=True):
+    """The engine of a session after a bar, as it was said; nothing here reads it."""
+
+    state: tuple[float, ...]
+    account: tuple[float, ...]
+    tally: tuple[float, ...]
+    trade: tuple[float, ...]
+    target: int
+    bars_seen: int
+    book: tuple[float | None, ...] = ()
+    outcomes: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, said: PaperSnapshot) -> "HeldSnapshot":
+        """As a mark said it."""
+        return cls(said.state, said.account, said.tally, said.trade, said.target, said.bars_seen, said.book, said.outcomes)
+
+    def said(self) -> PaperSnapshot:
+        """As an order says it again."""
+        return PaperSnapshot(
+            state=self.state, account=self.account, tally=self.tally, trade=self.trade, target=self.target, bars_seen=self.bars_seen,
+            book=self.book, outcomes=self.outcomes,
+        )  # fmt: skip
+
+
 class Paper(Struct, frozen=True):
     """A bot's open paper session, as the last mark that counts left it.
 
@@ -96,7 +121,7 @@ class Paper(Struct, frozen=True):
     sharpe: float | None = None
     max_drawdown: float = 0.0
     flat: Flat = Flat()
-    snapshot: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...], int, int] | None = None
+    snapshot: HeldSnapshot | None = None
     fingerprint: str = ""
 
 

@@ -33,7 +33,6 @@ from autonomy.events import (
     JobRequeued,
     JobStarted,
     JobSucceeded,
-    PaperSnapshot,
     PauseLoop,
     PinBot,
     RegisterBots,
@@ -62,6 +61,7 @@ from planner.fold.entities import (
     Failure,
     Figures,
     Flat,
+    HeldSnapshot,
     LiveJob,
     Measure,
     RunnerProcess,
@@ -262,16 +262,9 @@ def fold_mark(state: State, mark: RunnerMarked) -> None:
     flat = mark.flat
     state.bots.put(bot.id, replace(bot, paper=replace(
         paper, bar=mark.bar, last_day=day, traded_bars=mark.traded_bars, trades=mark.trades, pnl_usd=mark.pnl_usd,
-        sharpe=mark.sharpe, max_drawdown=mark.max_drawdown, snapshot=snapshot_of(mark.snapshot),
+        sharpe=mark.sharpe, max_drawdown=mark.max_drawdown, snapshot=HeldSnapshot.of(mark.snapshot),
         flat=Flat(flat.units, flat.price_usd, flat.fee_usd, flat.equity_usd, flat.pnl_usd),
     )))  # fmt: skip
-
-
-def snapshot_of(
-    snapshot: PaperSnapshot,
-) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...], int, int]:
-    """An engine's snapshot as plain values."""
-    return (snapshot.state, snapshot.account, snapshot.tally, snapshot.trade, snapshot.target, snapshot.bars_seen)
 
 
 def fold_beat(state: State, beat: RunnerHeartbeat, beats: set[str]) -> None:
