@@ -17,8 +17,8 @@ from autonomy.errors import Broken
 from benchmarks.limits import kernel
 from benchmarks.measure import Context, Measure, absolute, at_most, reference
 from job_runner.engine.account import Costs
-from job_runner.engine.fills import simulate
 from job_runner.engine.programs import daily_axis
+from job_runner.engine.running import run as run_program
 from job_runner.engine.statistics import simulation_metrics
 from job_runner.market.sources import SyntheticMarketData
 from job_runner.pool.executor import PoolExecutor
@@ -48,19 +48,19 @@ def child(pipe: Connection, rounds: int) -> None:
     limit, equity_of_limit = kernel.ready(np.ascontiguousarray(rows[:, 0]), np.ascontiguousarray(rows[:, 3]), FEE_BPS / 10_000)
     sma = by_name("sma-cross").program({"fast": 20, "slow": 50}, daily_axis("BENCH", range(BARS)))
     costs = Costs(FEE_BPS, 0.0)
-    equity = simulation_metrics(simulate(sma, rows, costs, CASH), CASH).final_equity_usd
+    equity = simulation_metrics(run_program(sma, rows, costs, CASH), CASH).final_equity_usd
     if not math.isclose(equity, equity_of_limit, rel_tol=1e-9):
         raise Broken(f"not the same job on both sides: it ends with {equity} USD here and with {equity_of_limit} USD in the limit")
     subjects, limits = [], []
     for _ in range(rounds):
         limits.append(limit())
         started = time.perf_counter()
-        simulation_metrics(simulate(sma, rows, costs, CASH), CASH)
+        simulation_metrics(run_program(sma, rows, costs, CASH), CASH)
         subjects.append(time.perf_counter() - started)
     first = rounds // 10
     started = time.perf_counter()
     for _ in range(rounds):
-        simulate(sma, rows, costs, CASH)
+        run_program(sma, rows, costs, CASH)
     pipe.send((subjects[first:], limits[first:], rounds / (time.perf_counter() - started)))
 
 

@@ -23,8 +23,8 @@ from benchmarks.measure import Context, Measure, absolute, at_least, at_most, re
 from benchmarks.servers import Platform, platform
 from job_runner.claims.queue import Claim
 from job_runner.engine.account import Costs as EngineCosts
-from job_runner.engine.bar_by_bar import BarByBar
 from job_runner.engine.programs import daily_axis
+from job_runner.engine.running import begin
 from job_runner.market.sources import EmbeddedMarketData
 from job_runner.paper.session import DayBar, PaperSession
 from job_runner.research.backtest import fingerprint_in
@@ -130,7 +130,7 @@ def stepping(rounds: int) -> tuple[list[float], list[float], list[float]]:
     per_bar = 1e6 / len(bars)
     for _ in range(rounds):
         bare_us.append(limit() * per_bar)
-        engine = BarByBar(sma, costs, 100_000.0)
+        engine = begin(sma, costs, 100_000.0)
         started = time.perf_counter()
         for row in rows:
             engine.on_bar(*row)

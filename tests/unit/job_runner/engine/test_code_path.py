@@ -23,14 +23,13 @@ RUN = """
 import sys
 import numpy as np
 from job_runner.engine.account import Costs
-from job_runner.engine.bar_by_bar import simulate_plain
-from job_runner.engine.fills import simulate
 from job_runner.engine.programs import daily_axis
+from job_runner.engine.running import run, simulate_plain
 from job_runner.strategies.coded import by_name, installed
 rows = np.full((3, 5), 10.0)
 for name in installed().strategies:
     program = by_name(name).program({}, daily_axis("X", range(3)))
-    simulate(program, rows, Costs(0.0, 0.0), 1e5)
+    run(program, rows, Costs(0.0, 0.0), 1e5)
     simulate_plain(program, rows, Costs(0.0, 0.0), 1e5)
 print(*sorted(sys.modules))
 """
@@ -73,7 +72,7 @@ def copied(tmp_path: Path) -> SourceOf:
 
 def test_the_path_holds_what_decides_and_fills() -> None:
     assert {"job_runner.engine.fills", "job_runner.engine.bar_by_bar", "job_runner.engine.account", "job_runner.engine.statistics", "job_runner.engine.code_path",
-            "job_runner.engine.programs", "job_runner.engine.compiled", "job_runner.strategies.coded", "job_runner.strategies.arrays",
+            "job_runner.engine.running", "job_runner.engine.programs", "job_runner.engine.compiled", "job_runner.strategies.coded", "job_runner.strategies.arrays",
             f"{BUILTIN}.sma_cross", "autonomy.strategies", "autonomy.strategy", "autonomy.errors", "job_runner"} <= set(MODULES)  # fmt: skip
     assert f"{BUILTIN}.macd" not in MODULES, "an edit of another strategy makes no evidence void"
     assert {name for name, _ in path_of("sma-cross").packages} >= {"strategy", "numpy", "numba", "llvmlite", "scipy"}

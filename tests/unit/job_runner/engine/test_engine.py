@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autonomy.errors import BadInput
 from job_runner.engine.account import TRADE_PNL, Costs
-from job_runner.engine.bar_by_bar import BarByBar, simulate_plain
+from job_runner.engine.bar_by_bar import BarByBar
 from job_runner.engine.compiled import (
     CLOSE,
     HIGH,
@@ -22,6 +22,7 @@ from job_runner.engine.compiled import (
     SmallIntArray,
 )
 from job_runner.engine.fills import Simulation, simulate, simulate_targets
+from job_runner.engine.running import simulate_plain
 from job_runner.strategies.coded import by_name
 from support.research import some_rows
 from support.strategies import LONG_SHORT, program, strategy_names

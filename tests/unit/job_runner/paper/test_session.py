@@ -18,7 +18,7 @@ from autonomy.market_clock import day_of
 from job_runner.engine import account
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import Simulation, simulate, simulate_targets
-from job_runner.engine.programs import Program
+from job_runner.engine.programs import StepProgram
 from job_runner.engine.statistics import simulation_metrics
 from job_runner.market.sources import MarketData
 from job_runner.paper.session import MAX_SESSIONS, DayBar, Marks, PaperSession, Said
@@ -76,7 +76,7 @@ def fills_of(taken: Sequence[Said]) -> list[RunnerTraded]:
     return [event for said in taken for event in said if isinstance(event, RunnerTraded)]
 
 
-def prepared(order: JobEnqueued) -> Program:
+def prepared(order: JobEnqueued) -> StepProgram:
     return program(order.strategy, order.parameters)
 
 

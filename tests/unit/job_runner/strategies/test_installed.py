@@ -14,10 +14,9 @@ from autonomy.errors import BadInput
 from autonomy.strategy import Bars, declaration_of
 from job_runner.engine import code_path
 from job_runner.engine.account import Costs
-from job_runner.engine.bar_by_bar import simulate_plain
 from job_runner.engine.compiled import Bar, FloatArray, SmallIntArray
-from job_runner.engine.fills import simulate
 from job_runner.engine.programs import StepProgram, daily_axis
+from job_runner.engine.running import run, simulate_plain
 from job_runner.strategies import coded
 from job_runner.strategies.coded import CodedStrategy, Found, Installed, by_name, class_of, installed
 from job_runner.strategies.guest import StrategyFailed
@@ -90,6 +89,13 @@ def plain_step(found: CodedStrategy) -> tuple[Callable[[FloatArray, Bar, FloatAr
     return strategy.step.py_func, strategy.state_size  # type: ignore[attr-defined]
 
 
+def stepping(found: CodedStrategy, parameters: dict[str, object]) -> StepProgram:
+    """An installed strategy, ready to decide bar by bar."""
+    program = found.program(parameters, AXIS)
+    assert isinstance(program, StepProgram)
+    return program
+
+
 def by_hand(found: CodedStrategy, parameters: dict[str, object], rows: FloatArray) -> SmallIntArray:
     """Its step called for one bar after the other, by the interpreter."""
     step, state_size = plain_step(found)
@@ -105,22 +111,22 @@ def test_the_loop_is_the_step_bar_by_bar(strategy: str, data: st.DataObject) -> 
     rows = some_rows(data.draw(st.integers(1, BARS)), data.draw(st.integers(0, 2**32)), data.draw(st.sampled_from([0.0, 0.01, 0.3])))
     parameters = {**data.draw(st.sampled_from([{}, SHORT[strategy]])), "direction": data.draw(st.sampled_from(["long", LONG_SHORT]))}
     found = by_name(strategy)
-    program = found.program(parameters, AXIS)
+    program = stepping(found, parameters)
     expected = by_hand(found, parameters, rows)
-    assert program.targets(rows).tolist() == expected.tolist()
+    assert program.decided(rows).tolist() == expected.tolist()
     one_by_one, in_pieces = program.begin(), program.begin()
-    assert [one_by_one.observe(row[np.newaxis], AXIS.times[:1]) for row in rows] == expected.tolist()
+    assert [one_by_one.observe(row[np.newaxis]) for row in rows] == expected.tolist()
     cuts = sorted({*data.draw(st.frozensets(st.integers(1, len(rows)), max_size=4)), len(rows)})
     for begin, end in zip([0, *cuts], cuts, strict=False):
-        assert in_pieces.observe(rows[begin:end], AXIS.times[begin:end]) == expected[end - 1]
+        assert in_pieces.observe(rows[begin:end]) == expected[end - 1]
         assert begin == end or in_pieces.state == stepped(found, parameters, rows[:end])
 
 
 def stepped(found: CodedStrategy, parameters: dict[str, object], rows: FloatArray) -> tuple[float, ...]:
     """What its decider remembers after these rows one by one."""
-    decider = found.program(parameters, AXIS).begin()
+    decider = stepping(found, parameters).begin()
     for row in rows:
-        decider.observe(row[np.newaxis], AXIS.times[:1])
+        decider.observe(row[np.newaxis])
     return decider.state
 
 
@@ -129,7 +135,7 @@ def test_another_strategys_step_or_a_bar_too_few_would_show(strategy: str) -> No
     """Negative control: on these bars every other step, and the same one begun a bar later, decides otherwise."""
     rows = some_rows(BARS, 3)
     parameters = {**SHORT[strategy], "direction": LONG_SHORT}
-    found = by_name(strategy).program(parameters, AXIS).targets(rows)
+    found = stepping(by_name(strategy), parameters).decided(rows)
     assert set(found.tolist()) >= {-1, 1}
     for other in set(strategy_names()) - {strategy}:
         assert by_hand(by_name(other), {**SHORT[other], "direction": LONG_SHORT}, rows).tolist() != found.tolist(), other
@@ -138,11 +144,11 @@ def test_another_strategys_step_or_a_bar_too_few_would_show(strategy: str) -> No
 
 def test_each_has_loops_of_its_own_and_shares_them_with_itself() -> None:
     """A compiled loop holds the step that it was made around: two strategies with one loop would both trade as the first."""
-    programs = [by_name(name).program({}, AXIS) for name in strategy_names()]
-    assert len({id(one.loop) for one in programs if isinstance(one, StepProgram)}) == len(SHORT)
-    again = by_name("macd").program({"fast": 3}, AXIS)
-    assert isinstance(again, StepProgram)
-    assert any(again.loop is one.loop and again.one is one.one for one in programs if isinstance(one, StepProgram))
+    programs = {name: stepping(by_name(name), {}) for name in strategy_names()}
+    assert len({id(one.loop) for one in programs.values()}) == len({id(one.one) for one in programs.values()}) == len(SHORT)
+    again = stepping(by_name("macd"), {"fast": 3})
+    assert again.loop is programs["macd"].loop
+    assert again.one is programs["macd"].one
 
 
 @pytest.mark.parametrize("strategy", ["sma-cross", "ts-momentum"])
@@ -152,7 +158,7 @@ def test_the_step_of_a_file_is_run_as_that_of_a_package(strategy: str) -> None:
     parameters = {**SHORT[strategy], "direction": LONG_SHORT}
     columns = {name: np.ascontiguousarray(rows[:, place]) for place, name in enumerate(COLUMNS)}
     plan = decide_by_steps(class_of(found.code.module, found.code.class_name), parameters, Bars("AAPL", "1d", AXIS.times, **columns))
-    assert np.asarray(plan.exposure).tolist() == found.program(parameters, AXIS).targets(rows).tolist()
+    assert np.asarray(plan.exposure).tolist() == stepping(found, parameters).decided(rows).tolist()
 
 
 STEP = """
@@ -235,7 +241,7 @@ def test_a_strategy_of_another_package_decides_over_all_bars_as_bar_by_bar(name:
     rows = some_rows(40, 3)
     rose = rows[:, 3] > rows[:, 0]
     program = found.program({}, AXIS)
-    whole, single = (run(program, rows, Costs(10, 5), 1e5) for run in (simulate, simulate_plain))
+    whole, single = (ran(program, rows, Costs(10, 5), 1e5) for ran in (run, simulate_plain))
     expected = rose & (np.arange(40) >= (1 if form == "step" else 0))
     assert 5 < expected.sum() < 35
     assert whole.targets.tolist() == single.targets.tolist() == expected.astype(int).tolist()
