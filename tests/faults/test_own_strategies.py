@@ -101,8 +101,12 @@ def test_a_strategy_comes_changes_breaks_and_goes_under_a_running_stack(platform
     (folder / "cross.py").write_text(CROSS.format(rule=">"))
     wait_for("its announcement", lambda: "my-cross" in offers(platform), 20)
     first = offers(platform)["my-cross"]
-    bots = [{"id": "mine", "strategy": "my-cross", "symbol": "AAPL"}, {"id": "out", "strategy": "my-cross", "symbol": "AAPL", "parameters": {"length": 1}}]
-    said = platform.command_status(platform.register([*bots, {"id": "sound", "strategy": "sma-cross", "symbol": "IBM"}]))
+    bots: list[dict[str, Any]] = [
+        {"id": "mine", "strategy": "my-cross", "symbol": "AAPL"},
+        {"id": "out", "strategy": "my-cross", "symbol": "AAPL", "parameters": {"length": 1}},
+        {"id": "sound", "strategy": "sma-cross", "symbol": "IBM"},
+    ]
+    said = platform.command_status(platform.register(bots))
     assert [(each["outcome"], each["field"]) for each in said["outcomes"]] == [
         ("REGISTERED", None), ("REJECTED", "parameters.length"), ("REGISTERED", None),
     ]  # fmt: skip
@@ -144,7 +148,7 @@ def test_hostile_strategies_fail_by_themselves_and_everybody_else_goes_on(platfo
     platform.set_policy(quick_policy(seconds_per_bar=5.0))
     wait_for("the strategies", lambda: {"hostile", "my-cross", "sma-cross"} <= set(offers(platform)), 120)
     assert faults(platform) == [("fault.py", None, False)]
-    hostile = [{"id": f"hostile-{how}", "strategy": "hostile", "symbol": "AAPL", "parameters": {"how": how}} for how in SAID]
+    hostile: list[dict[str, Any]] = [{"id": f"hostile-{how}", "strategy": "hostile", "symbol": "AAPL", "parameters": {"how": how}} for how in SAID]
     sound = [{"id": "mine", "strategy": "my-cross", "symbol": "AAPL"}, {"id": "sound", "strategy": "sma-cross", "symbol": "IBM"}]
     platform.register([*hostile, *sound])
     failed = "SELECT bot_id, cause, detail FROM bot_jobs WHERE status = 'FAILED'"

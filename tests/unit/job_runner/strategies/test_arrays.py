@@ -10,7 +10,7 @@ import pytest
 
 from job_runner.engine.account import Costs
 from job_runner.engine.fills import simulate
-from job_runner.engine.programs import DAY_MS, Axis, PlanProgram, daily_axis
+from job_runner.engine.programs import DAY_MS, Axis, Program, daily_axis
 from job_runner.engine.running import begin, run, simulate_plain
 from job_runner.strategies.coded import CodedStrategy, by_name
 from job_runner.strategies.folder import taken
@@ -117,7 +117,7 @@ def test_whole_bar_by_bar_and_across_a_restart_are_the_same(tmp_path: Path, text
         assert traded_in_two(program, rows) == (single.equity[-1], single.tally)
 
 
-def traded_in_two(program: PlanProgram, rows: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> tuple[float, object]:
+def traded_in_two(program: Program, rows: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> tuple[float, object]:
     """The end of a session that another process took over in the middle."""
     first, half = begin(program, COSTS, CASH), BARS // 2
     for bar, row in enumerate(rows[:half].tolist()):
@@ -136,7 +136,8 @@ def test_bars_that_are_observed_first_are_not_traded(tmp_path: Path) -> None:
         engine = begin(program, COSTS, CASH)
         engine.observe_all(rows[:200], AXIS.times[:200])
         assert (engine.bars_seen, engine.tally.bars, engine.equity_usd) == (200, 0, CASH)
-        engine.on_bar(*rows[200].tolist(), int(AXIS.times[200]))
+        open_, high, low, close, volume = rows[200].tolist()
+        engine.on_bar(open_, high, low, close, volume, int(AXIS.times[200]))
         assert (engine.bars_seen, engine.tally.bars) == (201, 1)
 
 
