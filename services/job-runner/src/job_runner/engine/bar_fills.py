@@ -159,7 +159,7 @@ def out_inside(
 
 
 @kernel_apart
-def trail(  # noqa: PLR0913 - a kernel takes its arrays one by one
+def trail(
     book: FloatArray,
     contract: FloatArray,
     bar: Bar,
