@@ -148,7 +148,9 @@ def test_hostile_strategies_fail_by_themselves_and_everybody_else_goes_on(platfo
     platform.set_policy(quick_policy(seconds_per_bar=5.0))
     wait_for("the strategies", lambda: {"hostile", "my-cross", "sma-cross"} <= set(offers(platform)), 120)
     assert faults(platform) == [("fault.py", None, False)]
-    hostile: list[dict[str, Any]] = [{"id": f"hostile-{how}", "strategy": "hostile", "symbol": "AAPL", "parameters": {"how": how}} for how in SAID]
+    hostile: list[dict[str, Any]] = [
+        {"id": f"hostile-{how}", "strategy": "hostile", "symbol": "AAPL", "parameters": {"how": how}} for how in SAID
+    ]
     sound = [{"id": "mine", "strategy": "my-cross", "symbol": "AAPL"}, {"id": "sound", "strategy": "sma-cross", "symbol": "IBM"}]
     platform.register([*hostile, *sound])
     failed = "SELECT bot_id, cause, detail FROM bot_jobs WHERE status = 'FAILED'"

@@ -146,9 +146,11 @@ def test_a_decision_that_changes_afterwards_is_named(tmp_path: Path) -> None:
     with guests():
         program = coded(tmp_path, REPAINTING).program({}, AXIS)
         engine = begin(program, COSTS, CASH)
+        for bar, row in enumerate(rows[:119].tolist()):
+            engine.on_bar(row[0], row[1], row[2], row[3], row[4], int(AXIS.times[bar]))
+        open_, high, low, close, volume = rows[119].tolist()
         with pytest.raises(StrategyFailed, match=r"REPAINTED: with 120 bars the exposure after bar 100 is 0, with 119 it was 1"):
-            for bar, row in enumerate(rows.tolist()):
-                engine.on_bar(row[0], row[1], row[2], row[3], row[4], int(AXIS.times[bar]))
+            engine.on_bar(open_, high, low, close, volume, int(AXIS.times[119]))
         # The whole pass asks once, and sees nothing of it: look-ahead by truncation is what finds it there.
         assert len(run(program, rows, COSTS, CASH).equity) == BARS
 
@@ -160,7 +162,9 @@ def test_an_exposure_beyond_the_leverage_names_its_bar(tmp_path: Path) -> None:
 
 
 def test_times_reach_the_strategy_as_they_are(tmp_path: Path) -> None:
-    text = PLAIN.replace("        sums =", "        if bars.time[0] != 10_000 * 86_400_000: raise ValueError(bars.time[0])\n        sums =", 1)
+    text = PLAIN.replace(
+        "        sums =", "        if bars.time[0] != 10_000 * 86_400_000: raise ValueError(bars.time[0])\n        sums =", 1
+    )
     with guests():
         own = coded(tmp_path, text)
         assert len(run(own.program({}, AXIS), some_rows(BARS, 5), COSTS, CASH).equity) == BARS

@@ -58,7 +58,10 @@ FAULTS = {
     "a bad stop": ("        return Plan(exposure=flat, stop=flat - 1.0)", "stop of bar 0 is -1.0: it must be a price above 0"),
     "no plan": ("        return flat", "decide must give a Plan, not ndarray"),
     "a changed bar": ("        bars.close[0] = 1.0", "read-only"),
-    "a thread without end": ("        threading.Thread(target=lambda: time.sleep(3600)).start(); raise KeyError('late')", "KeyError: 'late'"),
+    "a thread without end": (
+        "        threading.Thread(target=lambda: time.sleep(3600)).start(); raise KeyError('late')",
+        "KeyError: 'late'",
+    ),
 }
 
 

@@ -57,6 +57,16 @@ class Simulation:
     account: Account
     tally: Tally
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether every number is one: a price of 1e-310 buys infinitely many shares, and what comes of that is none."""
+        return are_finite(self.equity, self.account)
+
+
+def are_finite(equity: FloatArray, account: Account) -> bool:
+    """Whether an equity curve and the account behind it hold numbers only."""
+    return all(math.isfinite(number) for number in account) and bool(np.isfinite(equity).all())
+
 
 @kernel
 def fill(account: Account, target: int, bar: int, open_price: float, fee: float, slippage: float, trade: FloatArray) -> Account:

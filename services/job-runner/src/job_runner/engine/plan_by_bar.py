@@ -267,9 +267,8 @@ class PlanByBar:
         one = (decision.exposure, decision.stop, decision.take_profit, decision.limit)
         if not abs(decision.exposure) <= self.terms.leverage or any(not (math.isnan(price) or 0.0 < price < math.inf) for price in one[1:]):
             # A plan of one row: its limits, in its words.
-            rows = [np.array([number], dtype=np.float64) for number in one]
-            Plan(rows[0], rows[1], rows[2], rows[3])
-            check_exposures(rows[0], self.terms)
+            exposure, stop, take_profit, limit = (np.array([number], dtype=np.float64) for number in one)
+            check_exposures(Plan(exposure, stop, take_profit, limit).exposure, self.terms)
         self._decision[:] = one
 
     def _restore(self, snapshot: PlanSnapshot) -> None:

@@ -13,8 +13,8 @@ import job_runner.engine.book as at
 from autonomy.errors import BadInput
 from job_runner.engine.account import Account, Tally
 from job_runner.engine.bar_fills import equity_of, outcome_at, take_bar, want
-from job_runner.engine.compiled import FloatArray, IntArray, SmallIntArray, bar_at, kernel
-from job_runner.engine.fills import USUAL_TRADES, checked_bars, checked_cash, tally_close, tally_trade
+from job_runner.engine.compiled import Bar, FloatArray, IntArray, SmallIntArray, bar_at, kernel, kernel_apart
+from job_runner.engine.fills import USUAL_TRADES, are_finite, checked_bars, checked_cash, tally_close, tally_trade
 from job_runner.engine.orders import leave
 from job_runner.engine.plans import ENDS, OURS, ExitRules, Outcome, Plan, Switches, Terms
 
@@ -49,6 +49,11 @@ class PlanSimulation:
     funding_usd: float
     book: FloatArray
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether every number is one, as of `fills.Simulation`."""
+        return are_finite(self.equity, self.account)
+
     def counts(self) -> dict[Outcome, int]:
         """Bars by outcome, those that occurred; they add up to all bars."""
         found = np.bincount(self.outcomes, minlength=len(Outcome))
@@ -72,25 +77,28 @@ def keep(rows: FloatArray, kept: int, found: FloatArray, count: float) -> int:
     return kept
 
 
+@kernel_apart
+def end(book: FloatArray, contract: FloatArray, steps: FloatArray, time_ms: float, bar: Bar, done: FloatArray, closed: FloatArray) -> int:
+    """The last bar where the switch closes what is left: nothing is opened in it, and what is held after it goes at its open or close."""
+    if book[at.WANTED] * book[at.UNITS] <= 0.0:
+        book[at.WANTED] = 0.0
+    outcome = take_bar(book, contract, steps, time_ms, bar, done, closed)
+    if book[at.UNITS] == 0.0:
+        return outcome
+    # The bar is over already: what is done in the end still belongs to it.
+    book[at.BARS] -= 1.0
+    level = bar.open if contract[at.END] == _LAST_OPEN else bar.close
+    leave(book, level, contract[at.SLIP], contract[at.TAKER], _EXITED, done, closed)
+    book[at.BARS] += 1.0
+    return _EXITED
+
+
 @kernel
 def follow_plan(  # noqa: PLR0913 - a kernel takes its arrays one by one
-    rows: FloatArray,
-    times: IntArray,
-    exposure: FloatArray,
-    stop: FloatArray,
-    take_profit: FloatArray,
-    limit: FloatArray,
-    warm_up: int,
-    contract: FloatArray,
-    steps: FloatArray,
-    book: FloatArray,
-    equity: FloatArray,
-    outcomes: SmallIntArray,
-    done: FloatArray,
-    closed: FloatArray,
-    fills: FloatArray,
-    trades: FloatArray,
-) -> tuple[Tally, int]:
+    rows: FloatArray, times: IntArray, exposure: FloatArray, stop: FloatArray, take_profit: FloatArray, limit: FloatArray, warm_up: int,
+    contract: FloatArray, steps: FloatArray, book: FloatArray, equity: FloatArray, outcomes: SmallIntArray, done: FloatArray,
+    closed: FloatArray, fills: FloatArray, trades: FloatArray,
+) -> tuple[Tally, int]:  # fmt: skip
     """The money of a plan: every bar by `take_bar`, then its close's decision.
 
     Args:
@@ -122,17 +130,10 @@ def follow_plan(  # noqa: PLR0913 - a kernel takes its arrays one by one
         place = np.uintp(i)
         bar = bar_at(rows, i)
         time_ms = float(times[place]) if times.shape[0] > 0 else float(i) * DAY_MS
-        ends = i == bars - 1 and contract[at.END] != _MARK
-        if ends and book[at.WANTED] * book[at.UNITS] <= 0.0:
-            book[at.WANTED] = 0.0  # nothing is opened in the last bar
-        outcome = take_bar(book, contract, steps, time_ms, bar, done, closed)
-        if ends and book[at.UNITS] != 0.0:
-            # The bar is over already: what is done in the end still belongs to it.
-            book[at.BARS] -= 1.0
-            level = bar.open if contract[at.END] == _LAST_OPEN else bar.close
-            leave(book, level, contract[at.SLIP], contract[at.TAKER], _EXITED, done, closed)
-            book[at.BARS] += 1.0
-            outcome = _EXITED
+        if i == bars - 1 and contract[at.END] != _MARK:
+            outcome = end(book, contract, steps, time_ms, bar, done, closed)
+        else:
+            outcome = take_bar(book, contract, steps, time_ms, bar, done, closed)
         value = equity_of(book, bar.close)
         tally = tally_close(tally, value, book[at.UNITS])
         if book[at.DONE] > 0.0:

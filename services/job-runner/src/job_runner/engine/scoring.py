@@ -1,6 +1,6 @@
 """How plain decisions did, for a search: the sums that scores are made of, without a row for each bar.
 
-Role: `fills.follow` once more with everything left out that a score does not read. While a position is flat its returns are zero and are
+Role: `fills.follow` once more with everything left out that a score does not read. While the account is flat its returns are zero and are
 not summed; a drawdown is only divided where it may be the deepest. All that is left is equal to the full pass to the last bit, and what is
 irregular (a ruined account, a number that is none) is left to the full pass itself. Verdicts never use it.
 """
@@ -46,17 +46,32 @@ class Scored:
 
 
 @kernel
+def sum_up(  # noqa: PLR0913 - a kernel takes its numbers one by one
+    rows: FloatArray, begin: int, end: int, cash: float, units: float, last: float, peak: float, drawdown: float, total: float,
+    squares: float,
+) -> tuple[float, float, float, float, float]:  # fmt: skip
+    """Returns and drawdown of bars without a fill; a value that is not above 0 ends it, and is given back as the last."""
+    floor = 1.0 - drawdown + _SHORT_OF_DEEPEST
+    for bar in range(begin, end):
+        value = cash + units * rows[np.uintp(bar), CLOSE]
+        change = (value - last) / last
+        total += change
+        squares += change * change
+        peak = max(peak, value)
+        last = value
+        if not value > peak * floor:
+            if not value > 0.0:
+                break
+            drawdown = max(drawdown, 1.0 - value / peak)
+            floor = 1.0 - drawdown + _SHORT_OF_DEEPEST
+    return last, peak, drawdown, total, squares
+
+
+@kernel
 def follow_sums(  # noqa: PLR0913 - a kernel takes its arrays one by one
-    rows: FloatArray,
-    targets: SmallIntArray,
-    fee: float,
-    slippage: float,
-    initial_cash: float,
-    edges: IntArray,
-    trade: FloatArray,
-    sums: FloatArray,
-    squares: FloatArray,
-) -> tuple[float, float, int]:
+    rows: FloatArray, targets: SmallIntArray, fee: float, slippage: float, initial_cash: float, edges: IntArray, trade: FloatArray,
+    sums: FloatArray, squares: FloatArray,
+) -> tuple[float, float, int]:  # fmt: skip
     """The money, given the decisions, stretch by stretch between two fills or edges.
 
     Args:
@@ -97,22 +112,13 @@ def follow_sums(  # noqa: PLR0913 - a kernel takes its arrays one by one
             stop = end + 1
             if edge < edges.shape[0] and edges[edge] < stop:
                 stop = edges[edge] + 1
-            cash, units = account.cash, account.units
-            floor = 1.0 - drawdown + _SHORT_OF_DEEPEST
             # A flat account moves only in the bar of its fill.
-            until = stop if units != 0.0 else min(i + 1, stop)
-            for bar in range(i, until):
-                value = cash + units * rows[np.uintp(bar), CLOSE]
-                change = (value - last) / last
-                total += change
-                total_squares += change * change
-                peak = max(peak, value)
-                last = value
-                if not value > peak * floor:
-                    if not value > 0.0:
-                        return last, drawdown, -1
-                    drawdown = max(drawdown, 1.0 - value / peak)
-                    floor = 1.0 - drawdown + _SHORT_OF_DEEPEST
+            until = stop if account.units != 0.0 else min(i + 1, stop)
+            last, peak, drawdown, total, total_squares = sum_up(
+                rows, i, until, account.cash, account.units, last, peak, drawdown, total, total_squares
+            )
+            if not last > 0.0:
+                return last, drawdown, -1
             if edge < edges.shape[0] and edges[edge] == stop - 1:
                 sums[edge] = total
                 squares[edge] = total_squares
@@ -153,14 +159,19 @@ def score_program(program: StepProgram, rows: FloatArray, costs: Costs, initial_
     return score_targets(decisions(program, rows), rows, costs, initial_cash_usd, edges)
 
 
-def scored_by_rows(simulation: Simulation, edges: IntArray) -> Scored:
-    """The same out of the full pass."""
-    returns = returns_of(simulation.equity)
+def running_sums(returns: FloatArray) -> FloatArray:
+    """Running sums of returns, and of their squares, up to each bar: float64 (2, n) of float64 (n - 1)."""
     running = np.zeros((2, len(returns) + 1))
     np.cumsum(returns, out=running[0, 1:])
     np.cumsum(returns * returns, out=running[1, 1:])
+    return running
+
+
+def scored_by_rows(simulation: Simulation, edges: IntArray) -> Scored:
+    """The same out of the full pass."""
+    running = running_sums(returns_of(simulation.equity))
     tally = simulation.tally
     return Scored(
         running[0, edges], running[1, edges], tally.equity, tally.max_drawdown, int(tally.trades), simulation.account.ruined != 0.0,
-        bool(np.isfinite(simulation.equity).all()),
+        simulation.is_finite,
     )  # fmt: skip

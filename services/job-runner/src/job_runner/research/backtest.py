@@ -170,7 +170,7 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
     work.enter(BACKTEST)
     simulation = run(case.program(), case.rows, case.costs, case.cash_usd)
     held = simulate_targets(np.ones(len(bars), dtype=np.int8), case.rows, case.costs, case.cash_usd)
-    if not (np.isfinite(simulation.equity).all() and np.isfinite(held.equity).all()):
+    if not (simulation.is_finite and held.is_finite):
         raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite")
     returns = returns_of(simulation.equity)
     work.done(2 * len(bars))
