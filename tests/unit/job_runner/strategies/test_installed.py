@@ -195,7 +195,7 @@ class Odd(Strategy):
     name = "odd"
 
     def decide(self, bars):
-        return Plan(exposure=bars.close * 0.0 + 0.5)
+        return Plan(exposure=bars.close * float('nan'))
 """
 
 
@@ -248,7 +248,7 @@ def test_a_strategy_of_another_package_decides_over_all_bars_as_bar_by_bar(name:
     assert whole.equity.tolist() == single.equity.tolist()
 
 
-@pytest.mark.parametrize(("name", "words"), [("repainting", "REPAINTED"), ("odd", "exposure of bar 0 is 0.5")])
+@pytest.mark.parametrize(("name", "words"), [("repainting", "REPAINTED"), ("odd", "exposure of bar 0 is nan: it must be a finite number")])
 def test_what_a_strategy_of_another_package_must_not_do_is_its_own_fault(name: str, words: str, package: Package) -> None:
     found = package({"arrays": ARRAYS}, {"rp": "theirs.arrays:Repainting", "odd": "theirs.arrays:Odd"}).strategies[name]
     with pytest.raises(StrategyFailed, match=words):
