@@ -7,24 +7,11 @@ Source: docs/architecture.md, "The Bots page".
 """
 
 from datetime import datetime
-from enum import StrEnum, unique
 from uuid import UUID
 
 from autonomy.documents.proofs import Proved
 from autonomy.documents.rows import Shown
-from autonomy.values import Cause, JobStatus, JobType, Stage, TickCause
-
-
-@unique
-class LanesBy(StrEnum):
-    """What the lanes of a timeline tell apart; of a bot's strategy, symbol and stage those that it had when the job was enqueued."""
-
-    FLEET = "fleet"
-    WORKER = "worker"
-    STAGE = "stage"
-    STRATEGY = "strategy"
-    SYMBOL = "symbol"
-    BOT = "bot"
+from autonomy.values import Cause, JobStatus, JobType, LanesBy, Stage, TickCause
 
 
 class TicksOfCause(Shown):

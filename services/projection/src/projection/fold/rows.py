@@ -368,14 +368,7 @@ def span_row(event: Decided, said: Said) -> Row:
 
 
 def order_row(event: Ordered, seq: int, said: Said, stage: object) -> Row:
-    """A job as ordered, without what its lifecycle adds; its order is the very text of its record.
-
-    Args:
-        event: the order.
-        seq: its place in its tick.
-        said: where it stands.
-        stage: of its bot at that tick, which the order does not name.
-    """
+    """A job as ordered, without what its lifecycle adds; its order is the very text of its record, which does not name its bot's stage."""
     return UNSET_JOB | {
         "id": event.job_id, "bot_id": event.bot_id, "job_type": event.job_type.value, "job_class": event.job_class.value,
         "stage": stage, "strategy": event.strategy, "symbol": event.symbol,

@@ -14,11 +14,10 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from autonomy.documents.timeline import LanesBy
 from autonomy.errors import BadInput
 from autonomy.policy import DEFAULT
 from autonomy.read_model.work import LIFE
-from autonomy.values import JobStatus, TickCause, iso, ms_of
+from autonomy.values import JobStatus, LanesBy, TickCause, iso, ms_of
 
 LEAST_S: Final = 10
 MOST_S: Final = 86_400

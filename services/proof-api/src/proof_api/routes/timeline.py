@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from pydantic import AwareDatetime
 
-from autonomy.documents.timeline import FleetTimeline, LanesBy
-from autonomy.values import instant_of_ms
+from autonomy.documents.timeline import FleetTimeline
+from autonomy.values import LanesBy, instant_of_ms
 from proof_api.context import CanRead, Connected, Context, InContext
 from proof_api.http.problems import declared, giving, known_parameters
 from proof_api.reading import stretch
