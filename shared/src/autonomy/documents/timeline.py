@@ -109,7 +109,7 @@ class Lane(Shown):
     """Jobs with one thing in common, in equal steps of time; the first step holds the beginning of the window."""
 
     key: str | None
-    """the process, stage, strategy, symbol or bot; null: no worker has claimed them yet, the whole fleet, or lanes that are folded"""
+    """the process, stage, strategy, symbol or bot; null: no worker has claimed them, the whole fleet, or lanes that are folded"""
     folded: int
     """of how many lanes this one is the sum, where there are too many; 0: it is a lane of its own"""
     jobs: int

@@ -16,11 +16,13 @@ from bots_ui.shown.words import JOB_TYPES, clock_words, count_words, instant_of,
 
 ROW: Final = 9
 """Height of an attempt with its distance to the next, px."""
-MOST_ROWS: Final = 8
+MOST_ROWS: Final = 12
 """Side by side; more of them fold into counts."""
 LABEL: Final = 15
 FOLDED: Final = 26
-APART: Final = 40
+LEAST: Final = 16
+"""Width of what took no time that could be seen, in units."""
+APART: Final = 24
 """Attempts in a row are at least so far apart, in units: each can be told from its neighbour."""
 WORDS: Final = {"worker": "worker", "stage": "stage", "strategy": "strategy", "symbol": "symbol", "bot": "bot"}
 PLURALS: Final = {"worker": "workers", "stage": "stages", "strategy": "strategies", "symbol": "symbols", "bot": "bots"}
@@ -126,7 +128,7 @@ def _label(by: str, key: str, folded: int) -> str:
     if folded:
         return f"{folded:,} more {PLURALS.get(by, 'lanes')}"
     if by == "worker":
-        return f"worker {key[:8]}" if key else "no worker yet"
+        return f"worker {key[:8]}" if key else "no worker"
     if by == "strategy":
         return strategy_words(key)
     return key or "all jobs"
@@ -186,9 +188,9 @@ def _block(one: Document, window: Window, y: int = 0) -> Block | None:
     end_x = UNITS if ended is None else window.x(ended)
     run = window.x(started) if started else end_x
     wait = min(window.x(queued), run)
-    run_width = max(8, end_x - run) if started and run < UNITS else 0
+    run_width = max(LEAST, end_x - run) if started and run < UNITS else 0
     # One that neither waited nor ran for as long as can be seen is still there.
-    wait_width = run - wait if run_width or run > wait else 8
+    wait_width = run - wait if run_width or run > wait else LEAST
     status, job, attempt = one.get("status"), text_of(one, "jobId"), int(number_of(one, "attempt") or 1)
     end = "left" if status is None else ENDS.get(str(status), "done") if ended else "live"
     kind = (

@@ -21,6 +21,8 @@ LEAST: Final = 7
 REVERTS: Final = frozenset({"BULK_REVERT_REBASELINE", "REVERT_REBASELINE"})
 WIDE: Final = 0.09
 """A gap of this share of the width has room for its name."""
+NAME: Final = 0.07
+"""Nearer to an edge than this share of the width a name would be cut off if it stood in the middle."""
 CELLS: Final = 100
 ORDER: Final = {stage.value: place for place, stage in enumerate(Stage)}
 
@@ -57,11 +59,18 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Ticks that were due and did not come: `x`, `width` and `middle` are its place, `wide` says whether its name fits."""
+    """Ticks that were due and did not come.
+
+    Attributes:
+        x, width: its place, in units.
+        at, anchor: where its name stands, and whether it begins, ends or has its middle there.
+        wide: its name fits into it.
+    """
 
     x: int
     width: int
-    middle: str
+    at: str
+    anchor: str
     words: str
     span: str
     missing: int
@@ -164,7 +173,12 @@ def gaps_of(document: Document, window: Window) -> tuple[Gap, ...]:
         words = f"{count_words(missing, 'tick')} missing" + (" so far" if lasts else "")
         span = f"{clock_words(start)} to {'now' if lasts else clock_words(end)}"
         wide = right - x >= WIDE * UNITS
-        found.append(Gap(x, max(right - x, 12), percent((x + right) // 2), words, span, missing, window.around(start, end), wide, lasts))
+        at, anchor = (x + right) // 2, "middle"
+        if at > (1 - NAME) * UNITS:
+            at, anchor = right - 20, "end"
+        elif at < NAME * UNITS:
+            at, anchor = x + 20, "start"
+        found.append(Gap(x, max(right - x, 12), percent(at), anchor, words, span, missing, window.around(start, end), wide, lasts))
     return tuple(found)
 
 

@@ -9,12 +9,15 @@ from typing import Final
 
 from autonomy import clock
 from autonomy.client import Document, Found
+from autonomy.values import LanesBy
 from bots_ui.api.client import ProofApi
 from bots_ui.stream.open_page import Client, Message
 
-DRAWN_EVERY_S: Final = 2.0
-SHARED_MS: Final = 1_500
+DRAWN_EVERY_S: Final = 1.0
+SHARED_MS: Final = 900
 """So old an answer is still given to a page that is loaded."""
+SMALL: Final = LanesBy.FLEET.value
+"""The picture on top of another page, which is drawn every other time."""
 
 
 @dataclass(slots=True)
@@ -22,6 +25,7 @@ class Hours:
     """What was told last, by what the lanes tell apart, with this process's steady clock when it came, ms."""
 
     known: dict[str, tuple[float, Document]] = field(default_factory=dict)
+    turn: int = 0
 
     async def told(self, api: ProofApi, by: str) -> Document:
         """What the loop did in the last hour; empty where the API does not tell it."""
@@ -39,7 +43,10 @@ class Hours:
         for client in clients:
             if client.view.timeline:
                 shown.setdefault(client.view.timeline, []).append(client)
+        self.turn += 1
         for by, pages in sorted(shown.items()):
+            if by == SMALL and self.turn % 2:
+                continue
             html = render(await self.told(api, by))
             for client in pages if html else ():
                 client.offer(Message(html))
