@@ -179,7 +179,7 @@ def stretch_of(from_at: datetime | None, to_at: datetime | None, now: datetime) 
         raise BadInput(
             "from" if from_at else "to", f"the window ends now or before, and has {LEAST_S} to {MOST_S} s; this one has {length_s:g}"
         )
-    return Stretch(begin, end, next(step for step in STEPS_S if length_s / step < MAX_STEPS))
+    return Stretch(begin, end, next(step for step in STEPS_S if length_s / step <= MAX_STEPS - 1))
 
 
 async def read(
