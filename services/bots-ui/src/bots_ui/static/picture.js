@@ -39,7 +39,7 @@
       const query = new URLSearchParams({ from: new Date(from).toISOString(), to: new Date(to).toISOString(), by: drag.by });
       const page = document.querySelector("a[data-timeline]");
       dropped = true;
-      location.assign(`${page ? page.getAttribute("href") : "/timeline"}?${query}`);
+      location.assign(`${page ? page.getAttribute("href") : location.pathname}?${query}`);
     }
     clear();
   });
