@@ -4,7 +4,7 @@ Place in the flow: `/api/timeline` → **strip** → picture. Pure.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
@@ -65,6 +65,7 @@ class Gap:
         x, width: its place, in units.
         at, anchor: where its name stands, and whether it begins, ends or has its middle there.
         wide: its name fits into it.
+        named: its name stands there; of two whose names would cover one another the longer one's.
     """
 
     x: int
@@ -77,6 +78,7 @@ class Gap:
     href: str
     wide: bool
     lasts: bool
+    named: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,8 @@ def _bar(row: Document, window: Window, height: int, most: int, step_ms: int) ->
 
 def gaps_of(document: Document, window: Window) -> tuple[Gap, ...]:
     """The silences, by time."""
-    found = []
+    found: list[Gap] = []
+    places: list[int] = []
     for row in list_of(document, "silences"):
         start, end, missing = instant_of(row.get("fromAt")), instant_of(row.get("toAt")), int(number_of(row, "missing") or 0)
         if start is None or end is None:
@@ -172,14 +175,20 @@ def gaps_of(document: Document, window: Window) -> tuple[Gap, ...]:
         x, right = window.x(start), window.x(end)
         words = f"{count_words(missing, 'tick')} missing" + (" so far" if lasts else "")
         span = f"{clock_words(start)} to {'now' if lasts else clock_words(end)}"
-        wide = right - x >= WIDE * UNITS
         at, anchor = (x + right) // 2, "middle"
         if at > (1 - NAME) * UNITS:
             at, anchor = right - 20, "end"
         elif at < NAME * UNITS:
             at, anchor = x + 20, "start"
-        found.append(Gap(x, max(right - x, 12), percent(at), anchor, words, span, missing, window.around(start, end), wide, lasts))
-    return tuple(found)
+        wide = right - x >= WIDE * UNITS
+        place = Gap(x, max(right - x, 12), percent(at), anchor, words, span, missing, window.around(start, end), wide, lasts, named=False)
+        found.append(place)
+        places.append(min(max(at, round(NAME * UNITS)), round((1 - NAME) * UNITS)))
+    named: list[int] = []
+    for number in sorted(range(len(found)), key=lambda number: found[number].missing, reverse=True):
+        if all(abs(places[number] - places[other]) > 2 * NAME * UNITS for other in named):
+            named.append(number)
+    return tuple(replace(gap, named=number in named) for number, gap in enumerate(found))
 
 
 def pauses_of(bars: Sequence[Bar]) -> tuple[tuple[int, int], ...]:
