@@ -33,6 +33,7 @@ def page_of(form: RowForm, words: str) -> type[Document]:
 
 RunPage: Final = page_of(tables.RUN, "Ticks, newest first")
 JobPage: Final = page_of(tables.JOB, "Jobs, newest first")
+JobDetail: Final = made_of("JobDetail", "One job", Proved, job=(tables.JOB.model, "its row"))
 StageEventPage: Final = page_of(tables.STAGE_EVENT, "Changes of stages, newest first")
 CommandPage: Final = page_of(tables.COMMAND, "Commands and refused attempts, newest first")
 QuarantinePage: Final = page_of(tables.QUARANTINED, "Records that could not be read, newest first")

@@ -212,3 +212,8 @@ def figure_words(value: object, digits: int = 2) -> str:
         return MISSING
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def count_words(count: int, what: str) -> str:
+    """How many of something: 1 tick, 2 ticks, 1,204 jobs."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -18,6 +18,7 @@ from autonomy.documents.answers import (
     CommandPage,
     DecisionAtTickPage,
     DecisionPage,
+    JobDetail,
     JobPage,
     MarketData,
     PolicyInForce,
@@ -176,6 +177,15 @@ async def jobs(
     if bot:
         where.add("bot_id = {}", bot)
     return page(context, request, *await queries.JOBS.page(connection, where, limit, cursor))
+
+
+@router.get("/api/jobs/{job_id}", tags=["jobs"], summary="One job", responses=giving(JobDetail) | declared(404))
+async def job(context: InContext, _: CanRead, connection: Connected, job_id: UUID) -> Response:
+    """What it is about, who works on it, each attempt, and how it ended."""
+    found = await connection.fetchrow(f"{tables.JOB.select} WHERE id = $1", str(job_id))
+    if found is None:
+        raise Problem(404, "UNKNOWN_JOB", "No such job", f"{job_id} was not enqueued by an accepted tick, or has not been read yet")
+    return answer(context, {"job": queries.document(found)})
 
 
 @router.get("/api/policy", tags=["planner"], summary="The policy in force", responses=giving(PolicyInForce))
