@@ -20,6 +20,7 @@ from autonomy.envelope import Undecodable, decode
 from autonomy.errors import Broken
 from autonomy.events import ChainRepaired, JobSucceeded, PlannerRun
 from autonomy.kafka import Record
+from autonomy.snapshot_files import RefusedSnapshot
 from autonomy.topics import INPUTS, RUNS
 from autonomy.values import ms_of
 from autonomy_cli.findings import Difference, Kind, Repair, unrepaired
@@ -29,7 +30,7 @@ from planner.fold.state import State
 from planner.following import follow, gap_to, inputs_of, re_decide, unlike_inputs
 from planner.shell.horizons import Horizons
 from planner.shell.known_heads import KnownHeads, words_of
-from planner.shell.snapshots import RefusedSnapshot, Start
+from planner.shell.snapshots import Start
 from planner.tick import draft
 
 Place = tuple[str, int]

@@ -20,10 +20,10 @@ from autonomy.envelope import Undecodable, decode
 from autonomy.errors import Broken, Retryable, Unreadable
 from autonomy.inspection import begins_at
 from autonomy.kafka import LogReader
+from autonomy.snapshot_files import RefusedSnapshot
 from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
 from autonomy_cli.audit import NOT_PROVEN, Audit
 from autonomy_cli.findings import Difference, Outcome, outcome_of
-from planner.shell.snapshots import RefusedSnapshot
 from planner.shell.starting import find_start
 
 PROBE_S: Final = 3.0

@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 
 from autonomy.chain import GENESIS, SEAL_KIND, Chain, read_record
 from autonomy.envelope import Undecodable, decode
+from autonomy.errors import Broken
 from autonomy.events import Head, PlannerRun
 from autonomy.kafka import LogReader
 from autonomy.topics import RUNS
@@ -60,6 +61,7 @@ async def anchored_chain(kafka: str, horizon: Head) -> tuple[Chain, int]:
         while chain.anchor is not None:
             for record in await reader.poll(POLL_MS, max_records=1):
                 placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-                if not isinstance(placed, Undecodable):
-                    chain.feed(placed)
+                if isinstance(placed, Undecodable):
+                    raise Broken(f"the record at offset {record.offset} of {RUNS} is not the anchor of tick {horizon.tick}")
+                chain.feed(placed)
     return chain, horizon.offset + 1

@@ -258,9 +258,12 @@ class Stack:
 
         artifacts = str(self.folder / "artifacts")
         runners = [
-            service("job-runner" + (f"-{number}" if number else ""), "job_runner", 30, ARTIFACTS_URL=artifacts)
+            service(
+                "job-runner" + (f"-{number}" if number else ""), "job_runner", 30, ARTIFACTS_URL=artifacts,
+                RUNNER_SNAPSHOTS=str(self.folder / "runner-snapshots"),
+            )
             for number in range(self.settings.job_runners)
-        ]
+        ]  # fmt: skip
         ui_key = self.folder / "session.key"
         reading = {"PROOF_API_TOKEN_FILE": os.environ.get("PROOF_API_TOKEN_FILE", str(self.folder / PAGE_CREDENTIAL))}
         return [

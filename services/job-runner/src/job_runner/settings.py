@@ -1,5 +1,6 @@
 """The job-runner's settings."""
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -16,7 +17,8 @@ class RunnerSettings(ServiceSettings):
     RUNNER_CLAIM_DEADLINE_S, RUNNER_LEASE_S (the policy's, checked against beat and deadline), RUNNER_DRAIN_S, ARTIFACTS_URL
     (fsspec), BARS_FOLDER (CSV or Parquet instead of the embedded bars), BARS_EXCHANGE and BARS_PAIRS (an exchange's daily
     bars through ccxt instead, and its pairs between commas; not verified here), EVOLUTION_DASK_ADDRESS (scheduler of a Dask
-    cluster that works out evolutions; needs the extra `dask`).
+    cluster that works out evolutions; needs the extra `dask`), RUNNER_SNAPSHOTS (a folder for snapshots of what it folded, which runners
+    may share; none when empty).
     """
 
     research_slots: int = Field(default=2, ge=1, le=1024, validation_alias="RUNNER_RESEARCH_SLOTS")
@@ -31,6 +33,7 @@ class RunnerSettings(ServiceSettings):
     bars_exchange: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,40}$", validation_alias="BARS_EXCHANGE")
     bars_pairs: str = Field(default="BTC/USDT", max_length=1_000, validation_alias="BARS_PAIRS")
     evolution_dask_address: str | None = Field(default=None, validation_alias="EVOLUTION_DASK_ADDRESS")
+    snapshots: Path | None = Field(default=None, validation_alias="RUNNER_SNAPSHOTS")
 
     @property
     def slots(self) -> dict[Work, int]:

@@ -20,10 +20,11 @@ from autonomy.envelope import Undecodable
 from autonomy.errors import AutonomyError
 from autonomy.events import Head
 from autonomy.kafka import LogReader
+from autonomy.snapshot_files import RefusedSnapshot, SnapshotFolder
 from autonomy.topics import INPUTS, RUNS
 from planner.fold.state import State
 from planner.shell.horizons import Horizons
-from planner.shell.snapshots import RefusedSnapshot, SnapshotFolder, Start, bytes_of_snapshot, read_snapshot
+from planner.shell.snapshots import Start, bytes_of_snapshot, read_snapshot
 
 log = logging.getLogger(__name__)
 READ_WITHIN_S: Final = 15.0
