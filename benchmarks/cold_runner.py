@@ -48,12 +48,10 @@ async def start(bootstrap: str, folder: Path | None, keep_in: Path | None) -> St
     began = time.monotonic()
     runner = await build_runner(RunnerSettings(kafka=bootstrap, snapshots=folder), NoOpWorker(), an_id("cold-runner"))
     try:
-        ends = await runner.reader.ends(READ)
         read = 0
-        while not runner.reader.reached(ends):
-            for record in await runner.reader.poll(50):
-                runner.take(record)
-                read += 1
+        async for record in runner.reader.to_the_end(READ):
+            runner.take(record)
+            read += 1
         spent, peak = time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         if keep_in is not None:
             SnapshotFolder(keep_in).write(runner.chain.head.tick, stand(runner))

@@ -66,11 +66,9 @@ class Begun:
     async def read(self, bootstrap: str, folder: Path | None) -> None:
         runner: Runner = await build_runner(RunnerSettings(kafka=bootstrap, snapshots=folder), NoWorker(), an_id("me"))
         try:
-            ends = await runner.reader.ends(READ)
-            while not runner.reader.reached(ends):
-                for record in await runner.reader.poll(100):
-                    runner.take(record)
-                    self.records += 1
+            async for record in runner.reader.to_the_end(READ):
+                runner.take(record)
+                self.records += 1
             self.tick, self.jobs, self.fault = runner.chain.head.tick, runner.queue.fold.jobs, runner.reader.fault
             self.content = bytes_of_start(runner.queue, runner.marks, runner.chain, runner.reader.positions)
             runner.keeper.check(runner.chain)

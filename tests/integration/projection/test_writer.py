@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaConnectionError
 from psycopg.pq import PipelineStatus
 
 from autonomy.errors import Retryable
-from autonomy.kafka import LogReader
+from autonomy.log_reader import LogReader
 from autonomy.read_model import SCHEMA
 from projection import app
 from projection.app import LOST, build_projection

@@ -30,7 +30,8 @@ from autonomy.events import (
     RunnerMarked,
     RunnerPulse,
 )
-from autonomy.kafka import LogReader, Outgoing
+from autonomy.kafka import Outgoing
+from autonomy.log_reader import LogReader
 from autonomy.topics import JOBS, RUNNERS, RUNS
 from autonomy.values import Cause, JobType
 from autonomy.work import Work

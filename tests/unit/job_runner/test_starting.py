@@ -18,7 +18,7 @@ from aiokafka import TopicPartition
 from autonomy import clock
 from autonomy.chain import Chain
 from autonomy.events import JobEnqueued
-from autonomy.kafka import LogReader
+from autonomy.log_reader import LogReader
 from autonomy.producer import Producer
 from autonomy.snapshot_files import RefusedSnapshot, SnapshotFolder, checked, with_checksum
 from autonomy.topics import JOBS, RUNNERS, RUNS

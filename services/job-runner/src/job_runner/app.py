@@ -10,12 +10,11 @@ import logging
 import signal
 from dataclasses import dataclass, field
 
-from aiokafka import TopicPartition
 from prometheus_client import Counter, Gauge
 
 from autonomy import clock
-from autonomy.chain import Chain, read_record
-from autonomy.envelope import Undecodable, decode, encode, event_id_of
+from autonomy.chain import AcceptedTick, Chain
+from autonomy.envelope import Record, Undecodable, decode, encode, event_id_of
 from autonomy.errors import BadInput, Unreadable
 from autonomy.events import (
     CapabilitiesAnnounced,
@@ -28,7 +27,8 @@ from autonomy.events import (
     RunnerPulse,
     RunnerSign,
 )
-from autonomy.kafka import LogReader, Outgoing, Record, build_producer
+from autonomy.kafka import Outgoing, build_producer
+from autonomy.log_reader import LogReader
 from autonomy.producer import Producer
 from autonomy.snapshot_files import RefusedSnapshot
 from autonomy.topics import JOBS, PULSE, RUNNERS, RUNS, TOPICS
@@ -147,12 +147,10 @@ class Runner:
         """Route one record of the log."""
         mono_ms = clock.monotonic_ms()
         if record.topic == RUNS:
-            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-            if not isinstance(placed, Undecodable):
-                done = self.chain.feed(placed)
-                if done is not None:
-                    self.queue.apply(done, mono_ms)
-                    self.word.is_due = self.word.is_due or self.process_id in (done.seal.silent or ())
+            done = self.chain.read(record)
+            if isinstance(done, AcceptedTick):
+                self.queue.apply(done, mono_ms)
+                self.word.is_due = self.word.is_due or self.process_id in (done.seal.silent or ())
             return
         if record.topic == RUNNERS and not may_be_marked(record.value or b""):
             return
@@ -353,8 +351,7 @@ class Runner:
 async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str, market: MarketData | None = None) -> Runner:
     """Connect, from a snapshot or the horizon on; with a market this process trades on paper too."""
     start = await find_start(settings.kafka, settings.snapshots)
-    reader = await LogReader.open(settings.kafka, {**start.held.starts, PULSE: [0]}, goes_on=True)
-    await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
+    reader = await LogReader.open(settings.kafka, {**start.held.starts, PULSE: [0]}, goes_on=True, near_end={PULSE: PULSES_BACK})
     producer = await Producer.open(lambda: build_producer(settings.kafka))
     job_types = worker.job_types | ({JobType.RUNNER_START} if market is not None and settings.runner_slots else frozenset())
     rules = Rules(

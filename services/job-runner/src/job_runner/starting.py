@@ -26,9 +26,9 @@ from autonomy.chain import Chain
 from autonomy.envelope import data_bytes
 from autonomy.errors import AutonomyError
 from autonomy.events import Head, JobEnqueued, RunnerMarked
-from autonomy.horizon import anchored_chain, newest_horizon
-from autonomy.kafka import LogReader
+from autonomy.horizon import anchored, newest_horizon
 from autonomy.lifecycle import Job, JobStep
+from autonomy.log_reader import LogReader
 from autonomy.snapshot_files import RefusedSnapshot, SnapshotFolder, checked, with_checksum
 from autonomy.topics import JOBS, RUNNERS, RUNS, TOPICS
 from autonomy.version import VERSION
@@ -166,9 +166,8 @@ async def find_start(kafka: str, folder: Path | None) -> Start:
             return await borne_out(kafka, held)
         except (AutonomyError, OSError, KafkaError) as refusal:
             log.warning("snapshot %s is not used, the log is read from an older one or from the horizon: %s", path.name, refusal)
-    chain, runs_from = await anchored_chain(kafka, horizon)
-    cut = {topic: chain.cut.get(topic, (0,) * PARTITIONS[topic]) for topic in (JOBS, RUNNERS)}
-    return Start(chain, Held(horizon, {RUNS: (runs_from,), **cut}))
+    begin = await anchored(kafka, horizon)
+    return Start(begin.chain, Held(horizon, {topic: begin.starts[topic] for topic in (RUNS, JOBS, RUNNERS)}))
 
 
 async def borne_out(kafka: str, held: Held) -> Start:
@@ -185,9 +184,9 @@ async def borne_out(kafka: str, held: Held) -> Start:
             raise RefusedSnapshot(
                 f"{topic} ends at {ends[topic]}, the snapshot stands on {offsets}: the log lost records, or is another one"
             )
-    chain, _ = await anchored_chain(kafka, held.head)
+    begin = await anchored(kafka, held.head)
     log.info("begins at a snapshot", extra={"tick": held.head.tick, "jobs": len(held.jobs)})
-    return Start(chain, held, at_snapshot=True)
+    return Start(begin.chain, held, at_snapshot=True)
 
 
 @dataclass(slots=True)
