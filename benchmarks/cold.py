@@ -1,4 +1,4 @@
-"""A planner's start on the log of a quiet fleet: from a snapshot, and from the beginning; both until it could lead.
+"""A planner's and a job-runner's start on the log of a quiet fleet: from a snapshot, and without one; each until it could go on.
 
 Most of a quiet log are beats that say nothing new. AUTONOMY_COLD_RECORDS sets its length.
 """
@@ -14,16 +14,19 @@ from aiokafka import TopicPartition
 
 from autonomy.events import RunnerHeartbeat
 from autonomy.kafka import Outgoing, Sender, append_batch, build_producer
+from autonomy.snapshot_files import SnapshotFolder
 from autonomy.topics import DEFAULT_PARTITIONS, RUNNERS, RUNS
 from autonomy.values import partition_of
+from benchmarks.cold_runner import Started, started
 from benchmarks.fleet import an_id
 from benchmarks.logs import Log
 from benchmarks.measure import Context, Measure, absolute
 from benchmarks.servers import kafka
+from job_runner.starting import AGAIN_RECORDS
 from planner.shell import process
 from planner.shell.horizons import Horizons
 from planner.shell.settings import PlannerSettings
-from planner.shell.snapshots import SnapshotFolder, bytes_of_snapshot
+from planner.shell.snapshots import bytes_of_snapshot
 from planner.tick import SNAPSHOT_EVERY
 
 BOTS: Final = 30
@@ -58,12 +61,13 @@ class QuietLog(Log):
 
 
 async def write(bootstrap: str, wanted: int, folder: Path) -> QuietLog:
-    """Make the log, and a snapshot as its planner would have kept it."""
+    """Make the log, and snapshots as its planner and a runner would have kept them, as old as they may be."""
     log, horizons = QuietLog(), Horizons()
     sent: dict[Any, Any] = {}
     producer = await build_producer(bootstrap)
     log.open(BOTS)
     last, snapshot = 0, 0
+    kept: Started | None = None
     while True:
         done = log.tick()
         horizons.settle(done.head, log.state)
@@ -77,6 +81,9 @@ async def write(bootstrap: str, wanted: int, folder: Path) -> QuietLog:
         if snapshot and done.seal.tick == snapshot + AFTER_SNAPSHOT:
             break
         log.beats(BEATS_PER_TICK)
+        if not kept and log.count >= wanted - AGAIN_RECORDS:
+            await log.flush(producer, sent)
+            kept = await asyncio.to_thread(started, bootstrap, keep_in=folder / "runner")
         if log.count - last > PART:
             await log.flush(producer, sent)
             last = log.count
@@ -120,11 +127,22 @@ def run(ctx: Context) -> list[Measure]:
         head = log.chain.head.tick
         quick = min(asyncio.run(start(bootstrap, folder / "snapshots", head)) for _ in range(ctx.rounds(3)))
         whole = asyncio.run(start(bootstrap, None, head))
+        runner_whole = started(bootstrap)
+        runner_starts = [started(bootstrap, folder / "snapshots" / "runner") for _ in range(ctx.rounds(3))]
+    if {one.stands_on for one in runner_starts} != {runner_whole.stands_on}:
+        raise RuntimeError("a runner's start from its snapshot gave another queue than reading the whole log")
+    runner_quick = min(runner_starts, key=lambda one: one.seconds)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     ctx.note(
         f"cold: {log.count:,} records, {head} ticks of {BOTS} bots, {AFTER_SNAPSHOT} of them after the snapshot; peak {memory:.0f} MiB"
     )
+    ctx.note(
+        f"cold: a runner's start read {runner_quick.records:,} records at {runner_quick.peak_mib:.0f} MiB, "
+        f"without a snapshot {runner_whole.records:,} at {runner_whole.peak_mib:.0f} MiB"
+    )
     return [
         absolute(f"planner's start from a snapshot, {log.count:,} records", quick, "s", most=10),
         absolute("  the same without one: the whole log folded", whole, "s"),
+        absolute(f"runner's start from a snapshot, {log.count:,} records", runner_quick.seconds, "s", most=3),
+        absolute("  the same without one: read from a horizon that old jobs hold back", runner_whole.seconds, "s"),
     ]

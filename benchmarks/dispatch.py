@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaProducer
 
 from autonomy import clock
-from autonomy.chain import AcceptedTick, Chain, read_record
+from autonomy.chain import AcceptedTick, Chain
 from autonomy.envelope import Undecodable, decode, encode
 from autonomy.events import Command, JobEnqueued, JobStarted, JobSucceeded, PauseLoop, RegisterBots, ResumeLoop, RunnerSign, SetPolicy
-from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer, ensure_topics
+from autonomy.kafka import Outgoing, append_batch, build_producer, ensure_topics
+from autonomy.log_reader import LogReader
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, JOBS, RUNNERS, RUNS, Topic
 from benchmarks.fleet import STRATEGIES, SYMBOLS, bench_policy, bot_id
 from benchmarks.limits import raw_dispatch
@@ -65,9 +66,8 @@ class Observer:
         """Take what came."""
         for record in await self.reader.poll(50):
             if record.topic == RUNS:
-                placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-                tick = None if isinstance(placed, Undecodable) else self.chain.feed(placed)
-                if tick is not None:
+                tick = self.chain.read(record)
+                if isinstance(tick, AcceptedTick):
                     self.take(tick)
                 continue
             received = decode(record.value, record.topic)

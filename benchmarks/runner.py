@@ -12,7 +12,8 @@ from autonomy import clock
 from autonomy.chain import GENESIS, root_of, write_records, write_seal
 from autonomy.envelope import encode
 from autonomy.events import Costs, JobEnqueued, MarketTime, PaperOrder, PlannerRun, SuiteSizes
-from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer, ensure_topics
+from autonomy.kafka import Outgoing, append_batch, build_producer, ensure_topics
+from autonomy.log_reader import LogReader
 from autonomy.market_clock import market_instant
 from autonomy.policy import DEFAULT
 from autonomy.topics import DEFAULT_PARTITIONS, RUNNERS, RUNS, Topic

@@ -1,15 +1,19 @@
-"""The HTTP contract: the committed OpenAPI document is what the code serves.
+"""The HTTP contract: the committed OpenAPI document is what the code serves, and the keys that its readers are checked by are its own.
 
-`python tests/contract/test_openapi.py` writes it anew; a removed path or renamed key breaks clients, so read the difference first.
+`python tests/contract/test_openapi.py` writes both anew; a removed path or renamed key breaks clients, so read the difference first.
 """
 
 import json
+import re
+import textwrap
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mypy import api
 
+from autonomy.documents import keys
 from autonomy.envelope import data_bytes
 from autonomy.events import Event
 from autonomy.values import Stage
@@ -21,6 +25,8 @@ from proof_api.http.problems import Problem
 from proof_api.settings import ProofSettings
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
+KEYS = Path(keys.__file__)
+HEAD = "# fmt: off\n"
 SEED_PATHS = {"/api/_proof/autonomy", "/api/_proof/jobs"}
 
 
@@ -34,6 +40,39 @@ def served() -> dict[str, Any]:
 
 def test_committed_document_is_what_is_served() -> None:
     assert json.loads(COMMITTED.read_text()) == served(), "run: python tests/contract/test_openapi.py"
+
+
+def keys_of_documents() -> str:
+    """The module `autonomy.documents.keys`."""
+    schemas = served()["components"]["schemas"]
+    named = {name: sorted(schema["properties"]) for name, schema in sorted(schemas.items()) if schema.get("properties")}
+    lines = [f"{name}Key = Literal[" + ", ".join(f'"{key}"' for key in found) + "]" for name, found in named.items()]
+    wrapped = [textwrap.fill(line, 136, subsequent_indent="    ", break_on_hyphens=False) for line in lines]
+    (head, _) = KEYS.read_text().split(HEAD)
+    return head + HEAD + "\n".join(wrapped) + "\n"
+
+
+def test_keys_of_documents_are_those_of_the_contract() -> None:
+    assert KEYS.read_text() == keys_of_documents(), "run: python tests/contract/test_openapi.py"
+
+
+READING = """
+from collections.abc import Mapping
+from autonomy.documents.keys import BotListedKey, PlannerRunKey
+from bots_ui.api.documents import text_of
+def show(row: Mapping[BotListedKey, object], run: Mapping[PlannerRunKey, object]) -> None:
+    text_of(row, "botId"), row.get("maxDrawdown"), text_of(run, "tick")
+    text_of(row, "botID")
+    row.get("drawdown")
+    text_of(run, "botId")
+"""
+
+
+def test_a_key_that_no_document_has_is_a_fault_of_types(tmp_path: Path) -> None:
+    """What a page or a command reads under a wrong name would show as nothing, for ever."""
+    (tmp_path / "reading.py").write_text(READING)
+    words, _, _ = api.run([str(tmp_path / "reading.py")])
+    assert [int(line) for line in re.findall(r"^\S*reading.py:(\d+): error:", words, re.MULTILINE)] == [7, 8, 9], words
 
 
 def test_paths_of_the_requirements_are_there() -> None:
@@ -87,3 +126,4 @@ def test_every_operation_says_what_it_is_for(kind: str) -> None:
 
 if __name__ == "__main__":
     COMMITTED.write_text(json.dumps(served(), indent=1, sort_keys=True) + "\n")
+    KEYS.write_text(keys_of_documents())

@@ -128,7 +128,7 @@ def test_planner_that_starts_on_a_damaged_log_seals_nothing_and_the_audit_names_
 def test_planner_that_starts_without_the_tail_that_pulses_know_halts(platform: Platform, fault_row: FaultRows) -> None:
     _, (_, whole) = lost_ticks()
     seals = [record for record in whole if record.topic == RUNS and b"planner-run.v1" in (record.value or b"")]
-    third = read_record(seals[2].headers, seals[2].key, seals[2].value, seals[2].offset, 0)
+    third = read_record(seals[2])
     assert isinstance(third, RunRecord)
     seal = sealed_record(third).event
     assert isinstance(seal, PlannerRun)

@@ -1,4 +1,4 @@
-"""A planner that is killed begins at its snapshot; without a usable one it reads the log from its beginning, and nothing else changes.
+"""Who is killed begins at its snapshot; without a usable one it reads more of the log, and nothing else changes.
 
 Source: S7; docs/adr/0022.
 """
@@ -11,7 +11,7 @@ import pytest
 from autonomy_cli.findings import Outcome
 from support.log import audit, audit_verify
 from support.measuring import FaultRow, FaultRows
-from support.platform import Platform, Service, fleet, quick_policy, wait_for
+from support.platform import LARGE_SUITE, Platform, Service, fleet, quick_policy, wait_for
 
 pytestmark = pytest.mark.servers
 
@@ -59,6 +59,31 @@ def test_a_killed_planner_begins_at_its_snapshot(platform: Platform, tmp_path: P
     found = audit(platform.broker.bootstrap)
     found.check()
     row.keeps(found)
+
+
+def test_a_killed_runner_begins_at_its_snapshot(platform: Platform, tmp_path: Path) -> None:
+    """While jobs that nobody took yet hold the horizon back: the one where all would be read that came since they were ordered."""
+    folder = tmp_path / "kept"
+    platform.planner()
+    platform.projection()
+    first = platform.runner(slots=1, RUNNER_SNAPSHOTS=str(folder))
+    platform.set_policy(quick_policy(suite=LARGE_SUITE))
+    platform.register(fleet(6))
+    wait_for("work, and a queue", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE status = 'QUEUED'"), 150)
+    ordered = platform.one("SELECT min(tick) FROM bot_jobs WHERE status = 'QUEUED'")
+    wait_for("later ticks", lambda: ticks(platform) > ordered + 3)
+    second = platform.runner(slots=1, RUNNER_SNAPSHOTS=str(folder))
+    wait_for("a snapshot of now", lambda: any(int(path.stem[5:]) > ordered for path in folder.glob("tick-*.json")), 150)
+    first.kill()
+    second.kill()
+    third = platform.runner(RUNNER_SNAPSHOTS=str(folder))
+    wait_for("its start", lambda: "begins at a snapshot" in third.log.read_text(), 150)
+    for path in folder.glob("tick-*.json"):
+        path.write_bytes(path.read_bytes()[:-1])
+    fourth = platform.runner(RUNNER_SNAPSHOTS=str(folder))
+    wait_for("its start", lambda: "it is damaged" in fourth.log.read_text() and "caught up" in fourth.log.read_text(), 150)
+    wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == 6, 200)
+    audit(platform.broker.bootstrap).check()
 
 
 def words_in(line: str) -> str:

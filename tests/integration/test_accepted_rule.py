@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from autonomy.chain import Chain, read_record
-from autonomy.envelope import Undecodable
+from autonomy.chain import AcceptedTick, Chain
 from autonomy.topics import RUNS
 from support.lives import a_whole_life
 from support.log import fresh_topics, store
@@ -57,8 +56,7 @@ def with_junk(runs: list[Stored]) -> Iterator[Stored]:
 def by_the_chain(runs: list[Stored]) -> list[str]:
     chain, found = Chain(), []
     for offset, record in enumerate(runs):
-        placed = read_record(record.headers, record.key, record.value, offset, record.timestamp)
-        if not isinstance(placed, Undecodable) and (done := chain.feed(placed)) is not None:
+        if isinstance(done := chain.read(replace(record, offset=offset)), AcceptedTick):
             found.append(f"{done.seal.tick} {done.seal.hash} {len(done.records)}")
     assert chain.void_seals, "there was something to be fooled by"
     return found

@@ -22,8 +22,9 @@ from typing_extensions import override
 from autonomy import kafka, kafka_clients
 from autonomy.cluster import check_log
 from autonomy.errors import Retryable
-from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer, ensure_topics
+from autonomy.kafka import Outgoing, append_batch, build_producer, ensure_topics
 from autonomy.kafka_access import KafkaAccess, Protocol
+from autonomy.log_reader import LogReader
 from autonomy.producer import Producer
 from autonomy.topics import COMMANDS, TOPICS
 from proof_api.voice import Voice, start_broker

@@ -162,7 +162,7 @@ async def test_of_three_addresses_one_must_answer_for_readers_and_for_the_voice(
 
 
 async def ends(kafka: str) -> int:
-    from autonomy.kafka import LogReader
+    from autonomy.log_reader import LogReader
 
     async with await LogReader.open(kafka, {COMMANDS: [0]}) as reader:
         return (await reader.ends([COMMANDS]))[COMMANDS][0]

@@ -13,9 +13,10 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import CorruptRecordException
 
 from autonomy import inspection
+from autonomy.envelope import Record
 from autonomy.errors import Unreadable
 from autonomy.inspection import FoundRecord
-from autonomy.kafka import LogReader, Record
+from autonomy.log_reader import LogReader
 from autonomy.topics import COMMANDS, JOBS, PULSE, RUNNERS, TOPICS
 from support.damage import CODECS, append_packed, damage, flip, sign, unknown_codec, unpackable
 from support.log import append, fresh_topics

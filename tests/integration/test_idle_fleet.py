@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from autonomy.kafka import LogReader
+from autonomy.log_reader import LogReader
 from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
 from job_runner.claims.word import AGAIN_MS
 from support.platform import Platform, fleet, quick_policy, wait_for

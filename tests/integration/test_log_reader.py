@@ -6,7 +6,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
 
-from autonomy.kafka import LogReader
+from autonomy.log_reader import LogReader
 from autonomy.topics import TOPICS
 from support.log import append, fresh_topics
 from support.servers import Broker

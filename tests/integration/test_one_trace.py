@@ -25,7 +25,7 @@ from autonomy import telemetry
 from autonomy.chain import Chain
 from autonomy.envelope import Received, decode, encode
 from autonomy.events import CapabilitiesAnnounced, JobCancelled, JobEnqueued, JobFailed, JobStarted, JobSucceeded
-from autonomy.kafka import LogReader
+from autonomy.log_reader import LogReader
 from autonomy.telemetry import TRACING, begin_span, is_traced, record_root, record_span, root_of, start_tracing, traceparent
 from autonomy.topics import JOBS, RUNNERS, RUNS
 from autonomy.values import Cause, JobType, derived_id

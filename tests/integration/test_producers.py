@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 
 from autonomy import producer as subject
-from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
+from autonomy.kafka import Outgoing, append_batch, build_producer
+from autonomy.log_reader import LogReader
 from autonomy.producer import Producer
 from autonomy.topics import COMMANDS, RUNNERS
 from proof_api.voice import Voice
@@ -34,12 +35,8 @@ async def say(producer: Producer | AIOKafkaProducer, value: bytes, topic: str = 
 
 async def values_of(bootstrap: str, topic: str) -> list[bytes | None]:
     """What partition 0 of a topic holds."""
-    found: list[bytes | None] = []
     async with await LogReader.open(bootstrap, {topic: [0]}) as reader:
-        ends = await reader.ends([topic])
-        while not reader.reached(ends):
-            found.extend(record.value for record in await reader.poll(500))
-    return found
+        return [record.value async for record in reader.to_the_end([topic])]
 
 
 async def make_a_hole(bootstrap: str, producer: Producer | AIOKafkaProducer) -> None:

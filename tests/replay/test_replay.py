@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from autonomy.chain import AcceptedTick, Chain, read_record
+from autonomy.chain import AcceptedTick, Chain
 from autonomy.envelope import Undecodable
 from autonomy.events import CATALOGUE
 from autonomy.topics import JOBS, RUNS
@@ -84,10 +84,9 @@ def ticks_of(log: Log) -> Iterator[AcceptedTick]:
     """
     chain = Chain()
     for record in log[(RUNS, 0)]:
-        placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-        if isinstance(placed, Undecodable):
-            raise Differs(f"tick {chain.head.tick + 1}: {placed.reason}")
-        done = chain.feed(placed)
+        done = chain.read(record)
+        if isinstance(done, Undecodable):
+            raise Differs(f"tick {chain.head.tick + 1}: {done.reason}")
         if chain.void_seals:
             raise Differs(f"tick {chain.head.tick + 1}: {chain.last_refusal}")
         if done is not None:

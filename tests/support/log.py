@@ -13,12 +13,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from autonomy import lifecycle
-from autonomy.chain import Chain, read_record
-from autonomy.envelope import Undecodable, decode
+from autonomy.chain import AcceptedTick, Chain
+from autonomy.envelope import Record, Undecodable, decode
 from autonomy.events import AnnouncementRequested, JobEnqueued, JobStarted, JobSucceeded, PlannerRun
-from autonomy.kafka import LogReader, Outgoing, Record, append_batch, build_producer, ensure_topics
+from autonomy.kafka import Outgoing, append_batch, build_producer, ensure_topics
 from autonomy.kafka_clients import client_options
 from autonomy.lifecycle import Job, JobFold, JobStep
+from autonomy.log_reader import LogReader
 from autonomy.topics import JOBS, RUNS, TOPICS
 from support.stored_log import Stored
 
@@ -52,10 +53,8 @@ def audit_verify(bootstrap: str, *words: str, timeout_s: float = 60) -> "subproc
 async def records_of(bootstrap: str, *topics: str) -> AsyncIterator[Record]:
     """All that stands in these topics now."""
     async with await LogReader.open(bootstrap, {topic: [0] * PARTITIONS[topic] for topic in topics}) as reader:
-        ends = await reader.ends(topics)
-        while not reader.reached(ends):
-            for record in await reader.poll(500):
-                yield record
+        async for record in reader.to_the_end(topics):
+            yield record
 
 
 def runs_end(bootstrap: str) -> int:
@@ -74,9 +73,9 @@ def announcement_requests(bootstrap: str) -> list[int]:
     async def run() -> list[int]:
         chain, found = Chain(), list[int]()
         async for record in records_of(bootstrap, RUNS):
-            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-            done = None if isinstance(placed, Undecodable) else chain.feed(placed)
-            found += [done.seal.tick] * any(one.kind == AnnouncementRequested.wire for one in done.records) if done else []
+            done = chain.read(record)
+            if isinstance(done, AcceptedTick):
+                found += [done.seal.tick] * any(one.kind == AnnouncementRequested.wire for one in done.records)
         return found
 
     return asyncio.run(run())
@@ -179,9 +178,8 @@ def audit(bootstrap: str) -> Audit:
                 if not isinstance(received, Undecodable):
                     steps.append(received.event)  # type: ignore[arg-type]
                 continue
-            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-            done = None if isinstance(placed, Undecodable) else chain.feed(placed)
-            if done is None:
+            done = chain.read(record)
+            if not isinstance(done, AcceptedTick):
                 continue
             found.seals.append(done.seal)
             for seq, event in enumerate(done.events(), start=1):

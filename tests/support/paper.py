@@ -2,14 +2,14 @@
 
 import asyncio
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 import numpy as np
 
 from autonomy import clock, lifecycle
-from autonomy.chain import GENESIS, Chain, read_record, write_records
+from autonomy.chain import GENESIS, AcceptedTick, Chain, write_records
 from autonomy.envelope import Undecodable, decode, encode
 from autonomy.events import (
     Event,
@@ -23,8 +23,9 @@ from autonomy.events import (
     RunnerPulse,
     RunnerTraded,
 )
-from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
+from autonomy.kafka import Outgoing, append_batch, build_producer
 from autonomy.lifecycle import Job, JobFold, JobStep
+from autonomy.log_reader import LogReader
 from autonomy.market_clock import day_number, day_of_weekday_index, weekday_index
 from autonomy.topics import JOBS, PULSE, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, instant_of_ms, partition_of
@@ -132,7 +133,7 @@ class HandPlanner:
         finally:
             await producer.stop()
         for offset, record in enumerate(whole, start=last - len(whole) + 1):
-            self.chain.feed(read_record(record.headers(), record.key, record.value, offset, now_ms))  # type: ignore[arg-type]
+            self.chain.feed(replace(record, offset=offset, timestamp_ms=now_ms))
         assert self.chain.head.tick == tick, self.chain.last_refusal
         return named
 
@@ -219,25 +220,22 @@ async def read_paper_log(bootstrap: str) -> PaperLog:
     found, fold, chain = PaperLog(), JobFold(), Chain()
     starts = {topic: [0] * PARTITIONS[topic] for topic in (RUNS, JOBS, RUNNERS, PULSE)}
     async with await LogReader.open(bootstrap, starts) as reader:
-        ends = await reader.ends([RUNS, JOBS, RUNNERS, PULSE])
-        while not reader.reached(ends):
-            for record in await reader.poll(200):
-                if record.topic == RUNS:
-                    placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-                    done = None if isinstance(placed, Undecodable) else chain.feed(placed)
-                    for seq, event in enumerate(done.events() if done else (), start=1):
-                        if isinstance(event, JobEnqueued):
-                            fold.enqueue(lifecycle.enqueued(event, seq))
-                    fold.head_tick = chain.head.tick
-                    continue
-                received = decode(record.value, record.topic)
-                assert not isinstance(received, Undecodable), received
-                if record.topic == JOBS:
-                    found.steps.append(received.event)  # type: ignore[arg-type]
-                elif isinstance(received.event, RunnerTraded | RunnerMarked):
-                    found.said.append(received.event)
-                elif isinstance(received.event, RunnerPulse):
-                    found.beats.append(received.event)
+        async for record in reader.to_the_end(starts):
+            if record.topic == RUNS:
+                done = chain.read(record)
+                for seq, event in enumerate(done.events() if isinstance(done, AcceptedTick) else (), start=1):
+                    if isinstance(event, JobEnqueued):
+                        fold.enqueue(lifecycle.enqueued(event, seq))
+                fold.head_tick = chain.head.tick
+                continue
+            received = decode(record.value, record.topic)
+            assert not isinstance(received, Undecodable), received
+            if record.topic == JOBS:
+                found.steps.append(received.event)  # type: ignore[arg-type]
+            elif isinstance(received.event, RunnerTraded | RunnerMarked):
+                found.said.append(received.event)
+            elif isinstance(received.event, RunnerPulse):
+                found.beats.append(received.event)
 
     def changed(_: Job, after: Job, step: JobStep) -> None:
         if after.claim_id is not None:

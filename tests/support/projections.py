@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autonomy.chain import Chain
-from autonomy.kafka import LogReader
+from autonomy.log_reader import LogReader
 from autonomy.telemetry import is_traced
 from projection.app import Projection
 from projection.fold.rows import Changes

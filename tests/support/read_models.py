@@ -34,7 +34,7 @@ PARTS = 0.4
 
 @dataclass(slots=True)
 class Stored:
-    """A record as a reader gets it from the broker; not frozen, as `autonomy.kafka.Record` has attributes that can be set."""
+    """A record as a reader gets it from the broker; not frozen, as `autonomy.envelope.Record` has attributes that can be set."""
 
     topic: str
     partition: int

@@ -1,9 +1,15 @@
 """Bars and orders for the tests of the research engine."""
 
+from typing import Any
+
 import numpy as np
 
+from autonomy.events import CapabilitiesAnnounced, JobEnqueued
+from autonomy.values import JobType
+from job_runner.claims.outcome import Outcome
 from job_runner.engine.compiled import FloatArray
 from job_runner.research.report import ResearchOrder, SuiteSize
+from support.builders import capabilities
 
 SMALL = SuiteSize(bootstrap_samples=60, truncation_cuts=5, neighbourhood_steps=1, stress_levels=2, walk_forward_windows=2)
 
@@ -35,3 +41,22 @@ def an_order(**changes: object) -> ResearchOrder:
         "suite": SMALL,
     }
     return ResearchOrder(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+class NoWorker:
+    """Research that nobody asks for."""
+
+    job_types = frozenset({JobType.BACKTEST_BASELINE})
+
+    async def start(self) -> None: ...
+
+    async def run(self, order: JobEnqueued, on_progress: Any) -> Outcome:
+        raise AssertionError
+
+    def cancel(self, job_id: str) -> None:
+        raise AssertionError
+
+    async def stop(self, drain_s: float) -> None: ...
+
+    def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
+        return capabilities().model_copy(update={"process_id": process_id})

@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 from autonomy import clock
 from autonomy.envelope import Received, decode
 from autonomy.events import PlannerPulse
-from autonomy.kafka import LogReader
+from autonomy.log_reader import LogReader
 from autonomy.topics import PULSE, RUNS, TOPICS
 from planner.shell.app import Planner
 from planner.shell.election import Election

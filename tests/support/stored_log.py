@@ -11,7 +11,7 @@ from support.ticks import TickDriver
 
 @dataclass(slots=True)
 class Stored:
-    """A record as a client returns it; not frozen, as `autonomy.kafka.Record` has attributes that can be set."""
+    """A record as a client returns it; not frozen, as `autonomy.envelope.Record` has attributes that can be set."""
 
     topic: str
     partition: int

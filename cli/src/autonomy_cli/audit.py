@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from autonomy.chain import SEAL_KIND, AcceptedTick, Chain, RefusedSeal, RunRecord, read_record, sealed_record, write_seal
-from autonomy.envelope import Undecodable, decode
+from autonomy.envelope import Record, Undecodable, decode
 from autonomy.errors import Broken
 from autonomy.events import ChainRepaired, JobSucceeded, PlannerRun
-from autonomy.kafka import Record
+from autonomy.snapshot_files import RefusedSnapshot
 from autonomy.topics import INPUTS, RUNS
 from autonomy.values import ms_of
 from autonomy_cli.findings import Difference, Kind, Repair, unrepaired
@@ -29,7 +29,7 @@ from planner.fold.state import State
 from planner.following import follow, gap_to, inputs_of, re_decide, unlike_inputs
 from planner.shell.horizons import Horizons
 from planner.shell.known_heads import KnownHeads, words_of
-from planner.shell.snapshots import RefusedSnapshot, Start
+from planner.shell.snapshots import Start
 from planner.tick import draft
 
 Place = tuple[str, int]
@@ -138,7 +138,7 @@ class Audit:
         if record.topic != RUNS:
             self.waiting.setdefault(place, deque()).append(Waiting(record.offset, record.value, record.key, record.headers))
             return
-        placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+        placed = read_record(record)
         if isinstance(placed, Undecodable):
             self.chain.void_records += 1
             return

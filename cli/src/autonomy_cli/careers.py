@@ -10,15 +10,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from autonomy.client import Document, bot_path
+from autonomy.client import bot_path
+from autonomy.documents import keys
 from autonomy.read_model.parts import PromotionStatus
 from autonomy_cli import options as o
 from autonomy_cli.acting import say
 from autonomy_cli.api import ProofApi, operator, reader
 from autonomy_cli.exits import Exit, fail
-from autonomy_cli.show import GREEN, RED, YELLOW, counted, listed, painted, part, print_json, print_table, safe
+from autonomy_cli.show import GREEN, RED, YELLOW, Columns, counted, listed, painted, part, print_json, print_table, safe
 
-PROMOTION_COLUMNS = (
+PROMOTION_COLUMNS: Columns[keys.PromotionKey] = (
     ("recommendation", "id"), ("bot", "botId"), ("from", "fromStage"), ("to", "toStage"), ("status", "status"),
     ("recommended", "recommendedAt"), ("requested by", "requestedBy"), ("closed", "closedAt"), ("cause", "cause"), ("by", "actor"),
 )  # fmt: skip
@@ -42,7 +43,7 @@ def revert(  # noqa: PLR0913 (one argument per filter)
     """Take bots back to LAB: a dry run that says what would happen; with --apply exactly that, or nothing."""
     filters = (("stage", [value.value for value in stage or ()]), ("bot", bot), ("strategy", strategy), ("symbol", symbol))
     params = [(name, value) for name, values in filters for value in values or ()]
-    plan = reader(api).found("/api/revert/plan", params)
+    plan: Mapping[keys.RevertPlanKey, object] = reader(api).found("/api/revert/plan", params)
     if not apply:
         if as_json:
             print_json(plan)
@@ -60,17 +61,20 @@ def revert(  # noqa: PLR0913 (one argument per filter)
     say(operator(api), {**part(plan, "command"), "reason": reason}, key, as_json=as_json)
 
 
-def show_plan(plan: Mapping[str, object]) -> None:
+def show_plan(plan: Mapping[keys.RevertPlanKey, object]) -> None:
     """A dry run in words."""
-    stops, pinned = part(plan, "stops"), part(plan, "pinned")
+    stops: Mapping[keys.StopsKey, object] = part(plan, "stops")
+    pinned: Mapping[keys.PinnedBotsKey, object] = part(plan, "pinned")
     print(f"plan        {safe(plan.get('planHash'))}")
     print(f"moves       {safe(plan.get('expectedCount'))} bots ({counted(plan.get('byStage'))})")
     jobs = part(stops, "jobs")
     print(f"stops       {', '.join(f'{safe(name)}: {counted(by)}' for name, by in jobs.items()) or 'no job'}")
     print(f"sessions    {safe(stops.get('openSessions'))} open, {safe(stops.get('withPosition'))} with a position to flatten")
-    for position in listed(stops, "positions"):
+    positions: Sequence[Mapping[keys.OpenPositionKey, object]] = listed(stops, "positions")
+    for position in positions:
         print(f"  flattens  {safe(position.get('botId'))}: {safe(position.get('units'))} units, equity {safe(position.get('equity'))} USD")
-    for bot in listed(pinned, "bots"):
+    bots: Sequence[Mapping[keys.PinnedBotKey, object]] = listed(pinned, "bots")
+    for bot in bots:
         until = f" until {safe(bot.get('pinnedUntil'))}" if bot.get("pinnedUntil") else ""
         print(f"stays       {safe(bot.get('botId'))} ({safe(bot.get('stage'))}): pinned by {safe(bot.get('pinnedBy'))}{until}: "
               f"{safe(bot.get('pinReason'))}")  # fmt: skip
@@ -144,7 +148,7 @@ def promotion_mode(mode: Mode, reason: o.Why = "", key: o.Key = None, api: o.Api
 
 def gates(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
     """Every promotion gate of a bot as recorded, and what blocks its scheduling."""
-    document = reader(api).found(bot_path(bot, "/gates"))
+    document: Mapping[keys.GatesKey, object] = reader(api).found(bot_path(bot, "/gates"))
     if as_json:
         print_json(document)
         return
@@ -153,13 +157,13 @@ def gates(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> No
         print(f"scheduling  {_line(blocker)}")
 
 
-def gates_of(client: ProofApi, bot: str) -> Document:
+def gates_of(client: ProofApi, bot: str) -> Mapping[keys.GatesKey, object]:
     """A bot's gates; nothing where proof-api does not tell."""
     answer = client.get(bot_path(bot, "/gates"))
     return answer.document if answer.status == HTTPStatus.OK else {}
 
 
-def show_gates(tree: Sequence[Mapping[str, object]], promotion_to: object) -> None:
+def show_gates(tree: Sequence[Mapping[keys.GateOfBotKey, object]], promotion_to: object) -> None:
     """The whole tree, passes too."""
     if not tree:
         print("promotion   no gates recorded")
@@ -170,7 +174,7 @@ def show_gates(tree: Sequence[Mapping[str, object]], promotion_to: object) -> No
         print(f"  {_line(gate)}")
 
 
-def _line(gate: Mapping[str, object]) -> str:
+def _line(gate: Mapping[keys.GateOfBotKey, object]) -> str:
     verdict = str(gate.get("verdict"))
     age = f", {safe(gate.get('evidenceAgeBars'))} bars old" if gate.get("evidenceAgeBars") is not None else ""
     shadow = " (shadow: no say)" if gate.get("deciding") is False else ""

@@ -19,7 +19,6 @@ from typing import Annotated, Any, Final, LiteralString
 
 import psycopg
 import typer
-from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
@@ -27,8 +26,8 @@ from autonomy import clock
 from autonomy.client import NO_JSON, Found, ProofApi, Refused, Unreachable
 from autonomy.cluster import ClusterSeen, check_identity, faults_of, look
 from autonomy.errors import AutonomyError, Broken
-from autonomy.kafka import LogReader
 from autonomy.kafka_access import KafkaAccess, replication_of
+from autonomy.log_reader import LogReader
 from autonomy.read_model import schema_version, version_in
 from autonomy.topics import PULSE, TOPICS
 from autonomy_cli import options as o
@@ -186,9 +185,7 @@ async def clock_check(access: KafkaAccess, seen: ClusterSeen) -> Check:
 @asynccontextmanager
 async def _pulses(access: KafkaAccess) -> AsyncIterator[LogReader]:
     """A reader at the end of the signs of life."""
-    async with await LogReader.open(access, {PULSE: [0]}) as reader:
-        (end,) = (await reader.ends([PULSE]))[PULSE]
-        reader.seek(TopicPartition(PULSE, 0), end)
+    async with await LogReader.open(access, {PULSE: [0]}, near_end={PULSE: 0}) as reader:
         yield reader
 
 

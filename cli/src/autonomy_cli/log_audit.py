@@ -19,11 +19,11 @@ from autonomy.cluster import check_log
 from autonomy.envelope import Undecodable, decode
 from autonomy.errors import Broken, Retryable, Unreadable
 from autonomy.inspection import begins_at
-from autonomy.kafka import LogReader
+from autonomy.log_reader import LogReader
+from autonomy.snapshot_files import RefusedSnapshot
 from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
 from autonomy_cli.audit import NOT_PROVEN, Audit
 from autonomy_cli.findings import Difference, Outcome, outcome_of
-from planner.shell.snapshots import RefusedSnapshot
 from planner.shell.starting import find_start
 
 PROBE_S: Final = 3.0
@@ -180,12 +180,10 @@ async def _hear_pulses(bootstrap: str, audit: Audit) -> None:
         if PULSE not in await reader.consumer.topics():
             return
         await reader.start_near_end(place, PULSES_BACK)
-        ends = await reader.ends([PULSE])
-        while not reader.reached(ends):
-            for record in await reader.poll(POLL_MS):
-                received = decode(record.value, PULSE)
-                if not isinstance(received, Undecodable):
-                    audit.said_heads.hear(received.event)
+        async for record in reader.to_the_end([PULSE]):
+            received = decode(record.value, PULSE)
+            if not isinstance(received, Undecodable):
+                audit.said_heads.hear(received.event)
 
 
 async def _check_topics(reader: LogReader, kafka: str) -> None:

@@ -3,28 +3,33 @@
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from http import HTTPStatus
+from typing import Literal
 
 import typer
 import yaml
 
 from autonomy.client import bot_path
+from autonomy.documents import keys
 from autonomy.gates import act_of
 from autonomy_cli import options as o
 from autonomy_cli.api import reader
 from autonomy_cli.careers import gates_of, show_gates
 from autonomy_cli.exits import Exit, fail
-from autonomy_cli.show import GREEN, RED, YELLOW, counted, listed, painted, part, print_json, print_table, safe
+from autonomy_cli.show import GREEN, RED, YELLOW, Columns, counted, listed, painted, part, print_json, print_table, safe
 
 GOOD_VERDICTS = {"TICKING", "PAUSED"}
-BOT_COLUMNS = (
+BOT_COLUMNS: Columns[keys.BotListedKey] = (
     ("bot", "botId"), ("state", "state"), ("stage", "stage"), ("reason", "reasonCode"), ("since", "since"),
     ("next due", "nextDueAt"), ("evidence", "recency"), ("strategy", "strategy"), ("symbol", "symbol"),
 )  # fmt: skip
-JOB_COLUMNS = (
+MOMENTS: Columns[keys.DecisionKey] = (
+    ("detail", "detail"), ("until", "untilAt"), ("next due", "nextDueAt"), ("waiting", "dueSince"), ("would be", "would"),
+)  # fmt: skip
+JOB_COLUMNS: Columns[keys.JobKey] = (
     ("job", "id"), ("bot", "botId"), ("type", "jobType"), ("status", "status"), ("attempt", "attempt"), ("cause", "cause"),
     ("created", "createdAt"), ("finished", "finishedAt"),
 )  # fmt: skip
-RUN_COLUMNS = (
+RUN_COLUMNS: Columns[keys.PlannerRunKey | Literal["reasons"]] = (
     ("tick", "tick"), ("started", "startedAt"), ("cause", "cause"), ("bots", "botsEvaluated"), ("enqueued", "jobsEnqueued"),
     ("blocked", "blocked"), ("errors", "errors"), ("zero jobs", "zeroJobsReason"), ("reasons", "reasons"),
 )  # fmt: skip
@@ -45,8 +50,9 @@ def status(api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
     raise typer.Exit(int(Exit.OK if good else Exit.REFUSED))
 
 
-def _say_status(autonomy: Mapping[str, object], jobs: Mapping[str, object], *, good: bool) -> None:
-    proof, summary = part(autonomy, "proof"), part(autonomy, "lastDecisionSummary")
+def _say_status(autonomy: Mapping[keys.AutonomyProofKey, object], jobs: Mapping[keys.JobsProofKey, object], *, good: bool) -> None:
+    proof: Mapping[keys.ProofKey, object] = part(autonomy, "proof")
+    summary: Mapping[keys.DecisionSummaryKey, object] = part(autonomy, "lastDecisionSummary")
     verdict = safe(proof.get("verdict") or "UNKNOWN")
     colour = GREEN if good else YELLOW if proof.get("status") in {"stale", "unverified"} else RED
     print(f"{painted(verdict, colour)}, proof {safe(proof.get('status'))}{_because(proof.get('reason'))}")
@@ -55,7 +61,7 @@ def _say_status(autonomy: Mapping[str, object], jobs: Mapping[str, object], *, g
     evaluated, enqueued = safe(summary.get("botsEvaluated")), safe(summary.get("jobsEnqueued"))
     print(f"bots        {evaluated} evaluated, {enqueued} jobs enqueued in the last tick")
     print(f"reasons     {counted(summary.get('reasonCounts'))}")
-    zero = part(summary, "zeroJobs")
+    zero: Mapping[keys.ZeroJobsToldKey, object] = part(summary, "zeroJobs")
     if zero:
         print(f"zero jobs   {safe(zero.get('reason'))}")
     print(f"running     {counted(jobs.get('running'))};  queued {counted(jobs.get('queued'))}")
@@ -63,7 +69,8 @@ def _say_status(autonomy: Mapping[str, object], jobs: Mapping[str, object], *, g
     failing = proof.get("failing")
     if isinstance(failing, list) and failing:
         print(painted(f"failing     {', '.join(safe(name) for name in failing)}", RED))
-    for repair in listed(autonomy, "chainRepairs"):
+    repairs: Sequence[Mapping[keys.RepairKey, object]] = listed(autonomy, "chainRepairs")
+    for repair in repairs:
         print(
             painted(f"repaired    tick {safe(repair.get('atTick'))} by {safe(repair.get('actor'))}: {safe(repair.get('reason'))}", YELLOW)
         )
@@ -95,44 +102,51 @@ def bots(  # noqa: PLR0913 (one argument per filter)
 def why(bot: o.Bot, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
     """The decision about one bot as recorded: reason, every blocker, the whole tree of promotion gates, next due, active job."""
     client = reader(api)
-    document = client.found(bot_path(bot))
+    found = client.found(bot_path(bot))
+    document: Mapping[keys.BotDetailKey, object] = found
     tree = gates_of(client, bot)
     if as_json:
-        print_json({**document, "gates": tree.get("items", [])})
+        print_json({**found, "gates": tree.get("items", [])})
         return
-    facts, decision = part(document, "bot"), part(document, "decision")
+    facts: Mapping[keys.BotKey, object] = part(document, "bot")
     retired = f", retired {safe(facts.get('retiredAt'))}" if facts.get("retiredAt") else ""
     print(f"{safe(facts.get('id'))}: {safe(facts.get('stage'))} ({safe(facts.get('stageReasonCode'))}), "
           f"{safe(facts.get('strategy'))} on {safe(facts.get('symbol'))}{retired}")  # fmt: skip
-    now = part(document, "botNow")
+    now: Mapping[keys.BotShownKey, object] = part(document, "botNow")
     if now:
         print(f"now         {safe(now.get('state'))} since {safe(now.get('since'))}, evidence {safe(now.get('recency'))}")
-    if not decision:
+    decision: Mapping[keys.DecisionKey, object] = part(document, "decision")
+    if decision:
+        _say_decision(decision)
+    else:
         print("decision    none recorded yet")
         return
-    about = f" about {safe(decision.get('jobType'))}" if decision.get("jobType") else ""
-    print(f"decision    {painted(safe(decision.get('reasonCode')), YELLOW)}{about}, since tick {safe(decision.get('fromTick'))}")
-    for label, name in (
-        ("detail", "detail"), ("until", "untilAt"), ("next due", "nextDueAt"), ("waiting", "dueSince"), ("would be", "would"),
-    ):  # fmt: skip
-        if decision.get(name):
-            print(f"{label:<11} {safe(decision.get(name))}")
-    if decision.get("limitName"):
-        print(f"limit       {safe(decision.get('limitName'))} = {safe(decision.get('limitValue'))}, place {safe(decision.get('place'))}")
-    for blocker in listed(decision, "blockers"):
-        code = str(blocker.get("code"))
-        print(f"blocker     {safe(code)}: {safe(blocker.get('verdict'))}")
-        print(f"  measured  {safe(blocker.get('measured'))}")
-        print(f"  required  {safe(blocker.get('required'))}")
-        print(f"  clears    {safe(blocker.get('clearsWhen'))}")
-        print(f"  acts      {act_of(code, str(blocker.get('verdict'))).value}")
-    for job in listed(document, "jobs"):
+    jobs: Sequence[Mapping[keys.JobKey, object]] = listed(document, "jobs")
+    for job in jobs:
         if job.get("status") in {"QUEUED", "RUNNING"}:
             print(f"active job  {safe(job.get('id'))}: {safe(job.get('jobType'))} {safe(job.get('status'))}, "
                   f"phase {safe(job.get('phase'))}, progress {safe(job.get('progress'))}")  # fmt: skip
     if tree:
         show_gates(listed(tree, "items"), tree.get("promotionTo"))
     print(f"recorded    event {safe(decision.get('eventId'))}")
+
+
+def _say_decision(decision: Mapping[keys.DecisionKey, object]) -> None:
+    about = f" about {safe(decision.get('jobType'))}" if decision.get("jobType") else ""
+    print(f"decision    {painted(safe(decision.get('reasonCode')), YELLOW)}{about}, since tick {safe(decision.get('fromTick'))}")
+    for label, name in MOMENTS:
+        if decision.get(name):
+            print(f"{label:<11} {safe(decision.get(name))}")
+    if decision.get("limitName"):
+        print(f"limit       {safe(decision.get('limitName'))} = {safe(decision.get('limitValue'))}, place {safe(decision.get('place'))}")
+    blockers: Sequence[Mapping[keys.BlockerKey, object]] = listed(decision, "blockers")
+    for blocker in blockers:
+        code = str(blocker.get("code"))
+        print(f"blocker     {safe(code)}: {safe(blocker.get('verdict'))}")
+        print(f"  measured  {safe(blocker.get('measured'))}")
+        print(f"  required  {safe(blocker.get('required'))}")
+        print(f"  clears    {safe(blocker.get('clearsWhen'))}")
+        print(f"  acts      {act_of(code, str(blocker.get('verdict'))).value}")
 
 
 def jobs(
@@ -152,9 +166,10 @@ def policy(context: typer.Context, api: o.Api = o.DEFAULT_API, as_json: o.Json =
     """The policy in force, as YAML that `policy set` takes; with --json also since which tick, and who set it."""
     if context.invoked_subcommand is not None:
         return
-    found = reader(api).found("/api/policy")
+    found: Mapping[keys.PolicyInForceKey, object] = reader(api).found("/api/policy")
     if as_json:
-        print_json({name: found.get(name) for name in ("tick", "policyHash", "actor", "document")})
+        kept: Sequence[keys.PolicyInForceKey] = ("tick", "policyHash", "actor", "document")
+        print_json({name: found.get(name) for name in kept})
         return
     since = f"since tick {safe(found.get('tick'))} by {safe(found.get('actor'))}" if found.get("tick") is not None else "nobody set another"
     print(f"# {since}, hash {safe(found.get('policyHash'))}")

@@ -5,8 +5,11 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Final
+from typing import Any, Final, TypeVar
 
+Key = TypeVar("Key", bound=str)
+Columns = Sequence[tuple[str, Key]]
+"""Headings, each with the key of a document."""
 BOLD: Final = "\x1b[1m"
 RED: Final = "\x1b[31m"
 YELLOW: Final = "\x1b[33m"
@@ -42,7 +45,7 @@ def _is_utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
-def print_table(rows: Iterable[Mapping[str, object]], columns: Sequence[tuple[str, str]], empty: str) -> None:
+def print_table(rows: Iterable[Mapping[Key, object]], columns: Columns[Key], empty: str) -> None:
     """Rows under headings; `columns` are pairs of heading and key."""
     lines = [[safe(row.get(key)) for _, key in columns] for row in rows]
     if not lines:
@@ -68,13 +71,13 @@ def counted(counts: object) -> str:
     return ", ".join(f"{safe(name)} {safe(count)}" for name, count in counts.items())
 
 
-def part(document: Mapping[str, object], name: str) -> Mapping[str, object]:
+def part(document: Mapping[Key, object], name: Key) -> Mapping[Any, object]:
     """An object inside a document, or an empty one."""
     found = document.get(name)
     return found if isinstance(found, Mapping) else {}
 
 
-def listed(document: Mapping[str, object], name: str) -> list[Mapping[str, object]]:
+def listed(document: Mapping[Key, object], name: Key) -> list[Mapping[Any, object]]:
     """A list of objects inside a document, or an empty one."""
     found = document.get(name)
     return [entry for entry in found if isinstance(entry, Mapping)] if isinstance(found, list) else []

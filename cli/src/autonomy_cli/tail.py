@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from autonomy.chain import Chain, RunRecord, read_record
-from autonomy.envelope import Undecodable, decode
-from autonomy.kafka import LogReader, Record
+from autonomy.chain import AcceptedTick, Chain
+from autonomy.envelope import Record, Undecodable, decode
+from autonomy.log_reader import LogReader
 from autonomy.topics import RUNS, TOPICS
 from autonomy.values import iso_of_ms
 from autonomy_cli.log_audit import opened
@@ -44,17 +44,11 @@ class Tail:
         """The lines that a record completes."""
         if record.topic != RUNS or self.raw:
             return [line_of(record.topic, record.partition, record.offset, record.timestamp, record.value)]
-        placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-        if isinstance(placed, Undecodable):
+        done = self.chain.read(record)
+        if not isinstance(done, AcceptedTick):
             return []
-        done = self.chain.feed(placed)
-        if done is None:
-            return []
-        return [_line(kept) for kept in (*done.records, placed)]
-
-
-def _line(record: RunRecord) -> str:
-    return line_of(RUNS, 0, record.offset, record.timestamp_ms, record.value)
+        seal = line_of(RUNS, 0, record.offset, record.timestamp, record.value)
+        return [*(line_of(RUNS, 0, kept.offset, kept.timestamp_ms, kept.value) for kept in done.records), seal]
 
 
 async def tail(bootstrap: str, name: str, *, last: int, follow: bool, raw: bool) -> AsyncIterator[str]:
@@ -66,12 +60,10 @@ async def tail(bootstrap: str, name: str, *, last: int, follow: bool, raw: bool)
     topic = NAMES[name]
     counts = {topic.name: [0] * topic.partitions}
     async with opened(bootstrap, counts) as reader:
-        ends = await reader.ends([topic.name])
         await _start(reader, raw or topic.name != RUNS, last)
         shown, known = Tail(raw), deque[tuple[int, str]](maxlen=last or MAX_LINES)
-        while not reader.reached(ends):
-            for record in await reader.poll(POLL_MS):
-                known.extend((record.timestamp, line) for line in shown.lines(record))
+        async for record in reader.to_the_end([topic.name]):
+            known.extend((record.timestamp, line) for line in shown.lines(record))
         for _, line in sorted(known, key=lambda entry: entry[0]):
             yield line
         while follow:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from operator import is_
-from typing import Final, Protocol
+from typing import Final
 
-from autonomy.envelope import CONTENT_TYPE, Ready, Received, Undecodable, content_hash, data_bytes, decode, encode, enveloped
+from autonomy.envelope import CONTENT_TYPE, Ready, Received, Record, Undecodable, content_hash, data_bytes, decode, encode, enveloped
 from autonomy.errors import Broken
 from autonomy.events import Event, Head, PlannerRun, TickRecord
 from autonomy.topics import RUNS
@@ -72,17 +72,16 @@ def _place_of_a_kind(kind: str, tick: int, try_id: str) -> bytes:
     return f"{kind}|{tick}|{try_id}|".encode()
 
 
-def read_record(
-    headers: Sequence[tuple[str, bytes | None]], key: bytes | None, value: bytes | None, offset: int, timestamp_ms: int
-) -> RunRecord | Undecodable:
+def read_record(stored: Record) -> RunRecord | Undecodable:
     """Place a stored record by its headers; a record that has none of ours is refused with the reason.
 
     A header may be null in Kafka, and foreign ones are whatever somebody wrote.
     """
-    named = {name: found for name, found in headers if found is not None}
+    named = {name: found for name, found in stored.headers if found is not None}
     try:
         kind, tick, try_id = _placed(named["kind"], named["tick"], named["try"])
-        return RunRecord(kind, tick, try_id, int(named["seq"]), key or b"", value or b"", offset, timestamp_ms)
+        seq, key, value = int(named["seq"]), stored.key or b"", stored.value or b""
+        return RunRecord(kind, tick, try_id, seq, key, value, stored.offset, stored.timestamp)
     except (KeyError, ValueError, UnicodeDecodeError) as refusal:
         return Undecodable(f"headers do not place the record in a tick: {refusal!r}"[:300])
 
@@ -91,15 +90,6 @@ def read_record(
 def _placed(kind: bytes, tick: bytes, try_id: bytes) -> tuple[str, int, str]:
     """What the headers say that all records of one kind in a try share."""
     return kind.decode(), int(tick), try_id.decode()
-
-
-class Stored(Protocol):
-    """What came back from the log, of a record as it was read."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(slots=True)
@@ -258,6 +248,15 @@ class Chain:
         """
         return cls(head=anchor, anchor=anchor if anchor.offset >= 0 else None)
 
+    def read(self, stored: Record) -> AcceptedTick | Undecodable | None:
+        """Take one record as it came back from the log: `feed`, or the reason why its headers place it nowhere.
+
+        Raises:
+            Broken: as `feed`.
+        """
+        placed = read_record(stored)
+        return placed if isinstance(placed, Undecodable) else self.feed(placed)
+
     def feed(self, record: RunRecord) -> AcceptedTick | None:
         """Take one record; returns the tick that it completes, if its seal is accepted.
 
@@ -272,7 +271,7 @@ class Chain:
             return None
         return self._judge(record)
 
-    def take_own(self, stored: Sequence[Stored], first: int) -> int:
+    def take_own(self, stored: Sequence[Record], first: int) -> int:
         """How many of these from `first` on are the next ones of this process's own try, byte for byte; each is kept as `feed` would.
 
         As soon as anything else came under the try's id, none is: then each has to be looked at like everybody's.

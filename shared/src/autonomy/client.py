@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
@@ -28,7 +28,8 @@ KEPT_S: Final = 5.0
 """How long an idle connection is kept: less than the API keeps it (`autonomy.http_server.KEEP_ALIVE_S`)."""
 NO_JSON: Final = "NO_JSON"
 """The code of an answer that is no JSON object: another program's, or a proxy's."""
-Document = Mapping[str, object]
+Document = Mapping[Any, object]
+"""A JSON object as it came; who knows which one it is says so by the type of its keys (`autonomy.documents.keys`)."""
 Params = Sequence[tuple[str, str]]
 
 

@@ -6,6 +6,7 @@ flow: between the language and every topic. Pure. Decoding never raises: a recor
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum, auto
@@ -13,7 +14,7 @@ from functools import cache, lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from operator import attrgetter
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Literal, NamedTuple, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol, Union, cast, get_args, get_origin
 
 import msgspec
 from pydantic import BaseModel, ValidationError
@@ -31,6 +32,18 @@ SCHEMA_PREFIX: Final = "urn:autonomy:schemas:"
 MEDIA_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
 CONTENT_TYPE: Final = ("content-type", MEDIA_TYPE.encode())
 """The header by which SDKs tell a structured CloudEvent; on every record."""
+
+
+class Record(Protocol):
+    """A record as it was read; `timestamp` is the broker's time of append, in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 class Received(NamedTuple):

@@ -5,16 +5,27 @@ Place in the flow: once, at the start of a job-runner or of proof-api: newest se
 Source: S7.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from aiokafka import TopicPartition
 
 from autonomy.chain import GENESIS, SEAL_KIND, Chain, read_record
 from autonomy.envelope import Undecodable, decode
+from autonomy.errors import Broken
 from autonomy.events import Head, PlannerRun
-from autonomy.kafka import LogReader
-from autonomy.topics import RUNS
+from autonomy.log_reader import LogReader
+from autonomy.topics import INPUTS, RUNS, TOPICS
 
 FIRST_LOOK_BACK = 500
-POLL_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """A place to begin: a chain that stands on an accepted seal, and per topic the first offset of each partition to read from there."""
+
+    chain: Chain
+    starts: Mapping[str, Sequence[int]]
 
 
 async def newest_horizon(kafka: str) -> Head:
@@ -25,7 +36,7 @@ async def newest_horizon(kafka: str) -> Head:
         while end > 0:
             start = max(0, end - back)
             reader.seek(TopicPartition(RUNS, 0), start)
-            found = await _last_seal(reader, end)
+            found = await _last_seal(reader)
             if found is not None:
                 return found.horizon
             if start == 0:
@@ -34,32 +45,30 @@ async def newest_horizon(kafka: str) -> Head:
     return GENESIS
 
 
-async def _last_seal(reader: LogReader, end: int) -> PlannerRun | None:
+async def _last_seal(reader: LogReader) -> PlannerRun | None:
     found: PlannerRun | None = None
-    while not reader.reached({RUNS: (end,)}):
-        for record in await reader.poll(POLL_MS):
-            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-            if isinstance(placed, Undecodable) or placed.kind != SEAL_KIND:
-                continue
-            received = decode(placed.value, RUNS)
-            if not isinstance(received, Undecodable) and isinstance(received.event, PlannerRun):
-                found = received.event
+    async for record in reader.to_the_end([RUNS]):
+        placed = read_record(record)
+        if isinstance(placed, Undecodable) or placed.kind != SEAL_KIND:
+            continue
+        received = decode(placed.value, RUNS)
+        if not isinstance(received, Undecodable) and isinstance(received.event, PlannerRun):
+            found = received.event
     return found
 
 
-async def anchored_chain(kafka: str, horizon: Head) -> tuple[Chain, int]:
-    """A chain anchored at a horizon, and the offset of `autonomy.runs` to read on from.
+async def anchored(kafka: str, head: Head) -> Anchored:
+    """The place behind an accepted seal, where everything above its cut is still to be read.
 
     Raises:
-        Broken: the record at the horizon's offset is not its seal.
+        Broken: the record at its offset is another one.
     """
-    chain = Chain.anchored(horizon)
-    if horizon.offset < 0:
-        return chain, 0
-    async with await LogReader.open(kafka, {RUNS: [horizon.offset]}) as reader:
-        while chain.anchor is not None:
-            for record in await reader.poll(POLL_MS, max_records=1):
-                placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-                if not isinstance(placed, Undecodable):
-                    chain.feed(placed)
-    return chain, horizon.offset + 1
+    chain = Chain.anchored(head)
+    if head.offset >= 0:
+        async with await LogReader.open(kafka, {RUNS: [head.offset]}) as reader:
+            while chain.anchor is not None:
+                for record in await reader.poll(max_records=1):
+                    if isinstance(chain.read(record), Undecodable):
+                        raise Broken(f"the record at offset {record.offset} of {RUNS} is not the anchor of tick {head.tick}")
+    starts = {topic.name: chain.cut.get(topic.name, (0,) * topic.partitions) for topic in TOPICS if topic.name in INPUTS}
+    return Anchored(chain, {RUNS: (head.offset + 1,), **starts})

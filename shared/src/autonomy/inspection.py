@@ -1,6 +1,6 @@
 """A partition looked at byte by byte, where the client's own reader gives up: what can be read, which batch cannot, and why.
 
-Place in the flow: `autonomy.kafka`'s reader, after an error of the client → **inspection** → records, or a fault with its place. The
+Place in the flow: `autonomy.log_reader`, after an error of the client → **inspection** → records, or a fault with its place. The
 client drops every record that it fetched together with a damaged batch, does not say which batch it was, and raises whatever its codec
 raises; a header that is not UTF-8, which every broker accepts, stops it too. So the bytes are fetched once more and read here.
 

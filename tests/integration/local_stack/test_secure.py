@@ -25,9 +25,10 @@ from autonomy.cluster import check_log, set_rules
 from autonomy.envelope import encode
 from autonomy.errors import Broken, Retryable
 from autonomy.events import PauseLoop
-from autonomy.kafka import LogReader, ensure_topics
+from autonomy.kafka import ensure_topics
 from autonomy.kafka_access import KafkaAccess, Protocol
 from autonomy.kafka_clients import client_options
+from autonomy.log_reader import LogReader
 from autonomy.topics import COMMANDS, TOPICS
 from autonomy.values import instant_of_ms
 from local_stack.kafka_server import KafkaServer

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaConnectionError
 from psycopg.pq import PipelineStatus
 
 from autonomy.errors import Retryable
-from autonomy.kafka import LogReader
+from autonomy.log_reader import LogReader
 from autonomy.read_model import SCHEMA
 from projection import app
 from projection.app import LOST, build_projection
@@ -148,19 +148,19 @@ async def test_a_process_that_cannot_be_built_leaves_no_connection(platform: Pla
     """As while a broker restarts: each try would leave a client behind."""
     opened: list[LogReader] = []
 
-    async def note(reader: LogReader) -> None:
+    async def note(reader: LogReader, *_: object) -> None:
         opened.append(reader)
 
     async def refuse(_bootstrap: str) -> None:
         raise KafkaConnectionError("no broker")
 
-    monkeypatch.setattr(app, "skip_expired_pulses", note)
+    monkeypatch.setattr(LogReader, "start_near_end", note)
     monkeypatch.setattr(app, "build_producer", refuse)
     settings = ProjectionSettings(KAFKA_BOOTSTRAP_SERVERS=platform.broker.bootstrap, DATABASE_URL=platform.database.url())
     with pytest.raises(KafkaConnectionError):
         await build_projection(settings)
-    (reader,) = opened
-    assert reader.consumer._closed
+    assert opened
+    assert all(reader.consumer._closed for reader in opened)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("projection-writer")]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from autonomy.envelope import Undecodable, decode
-from autonomy.kafka import LogReader
+from autonomy.log_reader import LogReader
 from autonomy.topics import COMMANDS
 from support.log import fresh_topics
 from support.platform import a_platform, fleet, quick_policy, wait_for
@@ -47,12 +47,10 @@ def said(api: Api, **wanted: str) -> list[dict[str, Any]]:
     async def run() -> list[dict[str, Any]]:
         found = []
         async with await LogReader.open(api.platform.broker.bootstrap, {COMMANDS: [0]}) as reader:
-            ends = await reader.ends([COMMANDS])
-            while not reader.reached(ends):
-                for record in await reader.poll(200):
-                    received = decode(record.value, COMMANDS)
-                    if not isinstance(received, Undecodable):
-                        found.append(received.event.model_dump(mode="json", by_alias=True) | {"wire": received.event.wire})
+            async for record in reader.to_the_end([COMMANDS]):
+                received = decode(record.value, COMMANDS)
+                if not isinstance(received, Undecodable):
+                    found.append(received.event.model_dump(mode="json", by_alias=True) | {"wire": received.event.wire})
         return [row for row in found if all(row.get(name) == value for name, value in wanted.items())]
 
     return asyncio.run(run())

@@ -16,7 +16,9 @@ from autonomy.chain import GENESIS, GENESIS_HASH, AcceptedTick, Chain, RunRecord
 from autonomy.envelope import Undecodable
 from autonomy.errors import Broken
 from autonomy.events import BotRetired, Head, PlannerRun
+from autonomy.topics import RUNS
 from support.builders import NOON_MS, a_digest, an_id
+from support.stored_log import Stored
 from support.ticks import a_seal, feed_all, stored
 
 
@@ -358,14 +360,14 @@ def test_sealed_record_that_cannot_be_read_is_broken() -> None:
     ],
 )
 def test_record_without_a_place_is_refused_with_the_reason(headers: list[tuple[str, bytes | None]]) -> None:
-    refused = read_record(headers, b"key", b"value", 7, 0)
+    refused = read_record(Stored(RUNS, 0, 7, b"value", b"key", 0, headers))
     assert isinstance(refused, Undecodable)
     assert "headers" in refused.reason
 
 
 def test_record_keeps_its_place_through_its_headers() -> None:
     (record,) = facts(GENESIS, 1, "a")
-    again = read_record(record.headers(), record.key, record.value, 4, 9)
+    again = read_record(Stored(RUNS, 0, 4, record.value, record.key, 9, record.headers()))
     assert again == replace(record, offset=4, timestamp_ms=9)
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from autonomy.chain import GENESIS, AcceptedTick, Chain, OwnTry, RunRecord, read_record, root_of, write_records
+from autonomy.chain import GENESIS, AcceptedTick, Chain, OwnTry, RunRecord, root_of, write_records
 from autonomy.envelope import Undecodable
 from autonomy.events import BotRetired, Head
 from autonomy.topics import JOBS, RUNS
@@ -26,6 +26,9 @@ class Back:
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
     topic: str = RUNS
+    partition: int = 0
+    offset: int = 0
+    timestamp: int = NOON_MS
 
 
 def facts(actor: str = "ada", try_name: str = "t") -> list[RunRecord]:
@@ -37,8 +40,8 @@ def own_try(records: list[RunRecord]) -> OwnTry:
     return OwnTry(tuple(records), [record.headers() for record in records], root_of(records))
 
 
-def back(records: list[RunRecord]) -> list[Back]:
-    return [Back(record.key, record.value, record.headers()) for record in records]
+def back(records: list[RunRecord], first: int = 0) -> list[Back]:
+    return [Back(record.key, record.value, record.headers(), offset=first + number) for number, record in enumerate(records)]
 
 
 def test_an_own_try_that_comes_back_is_accepted_as_any_reader_does() -> None:
@@ -109,14 +112,13 @@ def read(records: list[RunRecord], cuts: list[int], own: OwnTry | None) -> tuple
     """A log, polled in parts, as a leader reads it that wrote `own`."""
     chain, accepted = Chain(own=own), []
     for begin, end in pairwise([0, *sorted({min(cut, len(records)) for cut in cuts}), len(records)]):
-        polled, place = back(records[begin:end]), 0
+        polled, place = back(records[begin:end], begin), 0
         while place < len(polled):
             if taken := chain.take_own(polled, place):
                 place += taken
                 continue
-            placed = read_record(polled[place].headers, polled[place].key, polled[place].value, begin + place, NOON_MS)
-            assert not isinstance(placed, Undecodable)
-            done = chain.feed(placed)
+            done = chain.read(polled[place])
+            assert not isinstance(done, Undecodable)
             if done is not None:
                 accepted.append(done)
             place += 1

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from autonomy.snapshot_files import RefusedSnapshot
 from autonomy.topics import INPUTS, RUNS
 from autonomy_cli.audit import Audit
 from autonomy_cli.findings import Outcome
 from autonomy_cli.log_audit import Verdict, words_of
 from planner.shell.horizons import Horizons
 from planner.shell.known_heads import KnownHeads
-from planner.shell.snapshots import RefusedSnapshot, Start, bytes_of_snapshot, read_snapshot
+from planner.shell.snapshots import Start, bytes_of_snapshot, read_snapshot
 from support.lives import a_whole_life
 from support.stored_log import Stored, ends_of, stored_log
 from support.ticks import Follower, TickDriver, as_input

@@ -24,7 +24,7 @@ BLOCKER = {
 }  # fmt: skip
 
 
-def a_document(state: str = "IDLE", **more: Any) -> dict[str, Any]:
+def a_document(state: str = "IDLE", **more: Any) -> dict[Any, Any]:
     """A row as the API tells it."""
     return {
         "botId": "aapl-sma", "name": "aapl-sma", "state": state, "since": iso(NOON - timedelta(seconds=42)), "reasonCode": "NOTHING_DUE",
@@ -42,7 +42,7 @@ def html_of(row: BotRow) -> str:
     return TEMPLATES.get_template("row.html").render(row=row, now=NOON)
 
 
-def badge_html(document: dict[str, Any], **more: Any) -> str:
+def badge_html(document: dict[Any, Any], **more: Any) -> str:
     found = re.search(r"<button.*?</button>", html_of(row_of(document, NOON, **more)), re.DOTALL)
     assert found
     return found.group()
@@ -197,14 +197,13 @@ def test_every_reason_has_words() -> None:
 
 def test_reverted_import_is_not_marked_as_unverified_any_more() -> None:
     assert row_of(a_document(origin="IMPORTED", stage="LIVE", blockers=[BLOCKER]), NOON).unverified
-    assert row_of(a_document(stageReasonCode="IMPORTED_UNVERIFIED", stage="LIVE"), NOON).unverified
     assert not row_of(a_document(origin="IMPORTED", stage="LAB"), NOON).unverified
 
 
 LOOKED = Moments(35, NOON - timedelta(seconds=25), NOON + timedelta(seconds=34))
 
 
-def card_of(document: dict[str, Any], moments: Moments = LOOKED) -> dict[str, str]:
+def card_of(document: dict[Any, Any], moments: Moments = LOOKED) -> dict[str, str]:
     """The three moments of a card, without tags."""
     found = re.search(r'<dl class="moments">(.*?)</dl>', html_of(row_of(document, NOON, moments=moments)), re.DOTALL)
     assert found

@@ -30,7 +30,8 @@ from autonomy.events import (
     RunnerMarked,
     RunnerPulse,
 )
-from autonomy.kafka import LogReader, Outgoing
+from autonomy.kafka import Outgoing
+from autonomy.log_reader import LogReader
 from autonomy.topics import JOBS, RUNNERS, RUNS
 from autonomy.values import Cause, JobType
 from autonomy.work import Work
@@ -39,16 +40,15 @@ from job_runner.app import Runner, run_runner
 from job_runner.claims.barrier import Barrier
 from job_runner.claims.offer import Offer
 from job_runner.claims.outbox import Outbox
-from job_runner.claims.outcome import Outcome
 from job_runner.claims.queue import Claim, Queue, Rules, slots_of
 from job_runner.market.bar_folder import FolderMarketData
 from job_runner.market.editions import Editions
 from job_runner.paper.session import Marks
 from job_runner.paper.trader import PaperTrader
 from job_runner.settings import RunnerSettings
-from support.builders import NOON_MS, a_symbol, an_id, capabilities
+from support.builders import NOON_MS, a_symbol, an_id
 from support.paper import RowsMarket, a_paper_order
-from support.research import some_rows
+from support.research import NoWorker, some_rows
 from support.ticks import a_seal, stored
 
 ME = an_id("runner-1")
@@ -108,29 +108,6 @@ class Log:
 
     def of(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.said if isinstance(event, kind)]
-
-
-class NoWorker:
-    """Research that nobody asks for."""
-
-    job_types = frozenset({JobType.BACKTEST_BASELINE})
-
-    async def start(self) -> None: ...
-
-    async def run(self, order: JobEnqueued, on_progress: Any) -> Outcome:
-        raise AssertionError
-
-    def cancel(self, job_id: str) -> None:
-        raise AssertionError
-
-    async def stop(self, drain_s: float) -> None: ...
-
-    def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
-        return replace_process(process_id)
-
-
-def replace_process(process_id: str) -> CapabilitiesAnnounced:
-    return capabilities().model_copy(update={"process_id": process_id})
 
 
 def a_runner(*orders: JobEnqueued, beat_s: float = 0.1) -> tuple[Runner, Log]:

@@ -15,12 +15,13 @@ import pytest
 from aiokafka import TopicPartition
 
 from autonomy.chain import AcceptedTick
+from autonomy.snapshot_files import RefusedSnapshot, SnapshotFolder
 from autonomy.topics import COMMANDS, INPUTS, RUNS
 from planner.following import follow, re_decide
 from planner.shell.app import Planner
 from planner.shell.horizons import Horizons
 from planner.shell.known_heads import KnownHeads
-from planner.shell.snapshots import RefusedSnapshot, SnapshotFolder, Start, bytes_of_snapshot, read_snapshot
+from planner.shell.snapshots import Start, bytes_of_snapshot, read_snapshot
 from planner.shell.starting import find_start
 from support.histories import live_through, written_history
 from support.lives import a_whole_life

@@ -10,9 +10,8 @@ import pytest
 
 from autonomy import clock
 from autonomy.chain import GENESIS
-from autonomy.envelope import encode
+from autonomy.envelope import Record, encode
 from autonomy.events import PlannerPulse
-from autonomy.kafka import Record
 from autonomy.topics import PULSE, RUNS
 from autonomy.values import instant_of_ms
 from proof_api.proof import watch as watching

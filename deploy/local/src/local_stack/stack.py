@@ -263,9 +263,12 @@ class Stack:
             "STRATEGY_COPIES": str(self.folder / "strategies"),
         }
         runners = [
-            service("job-runner" + (f"-{number}" if number else ""), "job_runner", 30, ARTIFACTS_URL=artifacts, **strategies)
+            service(
+                "job-runner" + (f"-{number}" if number else ""), "job_runner", 30, ARTIFACTS_URL=artifacts,
+                RUNNER_SNAPSHOTS=str(self.folder / "runner-snapshots"), **strategies,
+            )
             for number in range(self.settings.job_runners)
-        ]
+        ]  # fmt: skip
         ui_key = self.folder / "session.key"
         reading = {"PROOF_API_TOKEN_FILE": os.environ.get("PROOF_API_TOKEN_FILE", str(self.folder / PAGE_CREDENTIAL))}
         return [

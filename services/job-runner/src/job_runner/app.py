@@ -10,12 +10,11 @@ import logging
 import signal
 from dataclasses import dataclass, field
 
-from aiokafka import TopicPartition
 from prometheus_client import Counter, Gauge
 
 from autonomy import clock
-from autonomy.chain import Chain, read_record
-from autonomy.envelope import Undecodable, decode, encode, event_id_of
+from autonomy.chain import AcceptedTick, Chain
+from autonomy.envelope import Record, Undecodable, decode, encode, event_id_of
 from autonomy.errors import BadInput, Unreadable
 from autonomy.events import (
     CapabilitiesAnnounced,
@@ -28,14 +27,15 @@ from autonomy.events import (
     RunnerPulse,
     RunnerSign,
 )
-from autonomy.horizon import anchored_chain, newest_horizon
-from autonomy.kafka import LogReader, Outgoing, Record, build_producer
+from autonomy.kafka import Outgoing, build_producer
+from autonomy.log_reader import LogReader
 from autonomy.producer import Producer
+from autonomy.snapshot_files import RefusedSnapshot
 from autonomy.topics import JOBS, PULSE, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, partition_of
 from autonomy.work import SLOTS_FIELD, Work
 from job_runner.claims.barrier import Barrier
-from job_runner.claims.offer import Offer
+from job_runner.claims.offer import Offer, Source
 from job_runner.claims.outbox import Outbox
 from job_runner.claims.outcome import Outcome
 from job_runner.claims.queue import Claim, Queue, Rules, slots_of
@@ -43,9 +43,10 @@ from job_runner.claims.word import Word
 from job_runner.claims.work import Worker
 from job_runner.market.editions import Editions
 from job_runner.market.sources import MarketData
-from job_runner.paper.session import Marks
+from job_runner.paper.session import Marks, may_be_marked
 from job_runner.paper.trader import PaperTrader
 from job_runner.settings import RunnerSettings
+from job_runner.starting import Keeper, find_start
 from job_runner.strategies.folder import StrategyFolders
 from job_runner.tracing import JobSpans
 
@@ -78,8 +79,8 @@ class Runner:
     barrier: Barrier
     marks: Marks
     trader: PaperTrader | None = None
-    editions: Editions | None = None
-    strategies: StrategyFolders | None = None
+    sources: tuple[Source, ...] = ()
+    keeper: Keeper = field(default_factory=Keeper)
     offer: Offer = field(init=False)
     watching: "asyncio.Task[None] | None" = None
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -96,8 +97,7 @@ class Runner:
 
     def __post_init__(self) -> None:
         """What it offers is said through its own voice."""
-        sources = tuple(source for source in (self.editions, self.strategies) if source is not None)
-        self.offer = Offer(self.capabilities, self.tell_runners, sources)
+        self.offer = Offer(self.capabilities, self.tell_runners, self.sources)
 
     async def run(self) -> None:
         """Fold to the end offsets of the start, then claim and work until told to stop."""
@@ -108,6 +108,7 @@ class Runner:
         while not self.stopping:
             await self.turn()
             if not self.caught_up and self.reader.reached(ends):
+                self.keeper.check(self.chain)
                 self.caught_up = True
                 log.info("caught up", extra={"tick": self.chain.head.tick, "queued": len(self.queue.fold.jobs)})
             if self.caught_up and not self.reader.fault:  # what cannot be read may say that a job is taken, or over
@@ -117,8 +118,12 @@ class Runner:
     async def turn(self) -> None:
         """Read what came, settle claims, start and stop work, give back, beat."""
         busy = any(True for _ in self.queue.claims)
-        for record in await self.reader.poll(POLL_MS if busy else IDLE_POLL_MS):
+        records = await self.reader.poll(POLL_MS if busy else IDLE_POLL_MS)
+        for record in records:
             self.take(record)
+        self.keeper.records += len(records)
+        if self.caught_up:
+            self.keeper.keep(self.queue, self.marks, self.chain, self.reader.positions)
         self.barrier.folded()
         self.watch_pending()
         self.reap()
@@ -143,12 +148,12 @@ class Runner:
         """Route one record of the log."""
         mono_ms = clock.monotonic_ms()
         if record.topic == RUNS:
-            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-            if not isinstance(placed, Undecodable):
-                done = self.chain.feed(placed)
-                if done is not None:
-                    self.queue.apply(done, mono_ms)
-                    self.word.is_due = self.word.is_due or self.process_id in (done.seal.silent or ())
+            done = self.chain.read(record)
+            if isinstance(done, AcceptedTick):
+                self.queue.apply(done, mono_ms)
+                self.word.is_due = self.word.is_due or self.process_id in (done.seal.silent or ())
+            return
+        if record.topic == RUNNERS and not may_be_marked(record.value or b""):
             return
         received = decode(record.value, record.topic)
         if isinstance(received, Undecodable):
@@ -347,34 +352,25 @@ class Runner:
 async def build_runner(
     settings: RunnerSettings, worker: Worker, process_id: str, market: MarketData | None = None, strategies: StrategyFolders | None = None
 ) -> Runner:
-    """Connect, from the horizon on; with a market this process trades on paper too."""
-    horizon = await newest_horizon(settings.kafka)
-    chain, runs_from = await anchored_chain(settings.kafka, horizon)
-    starts = {
-        RUNS: [runs_from],
-        JOBS: list(chain.cut.get(JOBS, (0,) * PARTITIONS[JOBS])),
-        RUNNERS: list(chain.cut.get(RUNNERS, (0,) * PARTITIONS[RUNNERS])),
-    }
-    reader = await LogReader.open(settings.kafka, {**starts, PULSE: [0]}, goes_on=True)
-    await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
+    """Connect, from a snapshot or the horizon on; with a market this process trades on paper too."""
+    start = await find_start(settings.kafka, settings.snapshots)
+    reader = await LogReader.open(settings.kafka, {**start.held.starts, PULSE: [0]}, goes_on=True, near_end={PULSE: PULSES_BACK})
     producer = await Producer.open(lambda: build_producer(settings.kafka))
     job_types = worker.job_types | ({JobType.RUNNER_START} if market is not None and settings.runner_slots else frozenset())
     rules = Rules(
         process_id=process_id, slots=slots_of(settings.slots, job_types), deadline_ms=settings.claim_deadline_s * 1000,
         beat_ms=settings.beat_s * 1000, job_types=job_types,
     )  # fmt: skip
-    queue = Queue(rules)
-    if strategies is not None:
-        queue.can_run = lambda order: order.strategy in strategies.found.strategies
-    queue.fold.head_tick = chain.head.tick
-    outbox, barrier, marks = Outbox(producer), Barrier(reader, (RUNS, JOBS, RUNNERS)), Marks()
+    own = strategies or StrategyFolders()
+    queue, marks = Queue(rules, can_run=lambda order: strategies is None or order.strategy in own.found.strategies), Marks()
+    start.restore(queue, marks, clock.monotonic_ms())
+    outbox, barrier = Outbox(producer), Barrier(reader, (RUNS, JOBS, RUNNERS))
     trader = None
     if market is not None and settings.runner_slots:
-        trader = PaperTrader(
-            process_id, market, queue, outbox, barrier, marks, settings.beat_s, strategies or StrategyFolders()
-        )  # fmt: skip
-    editions = market if isinstance(market, Editions) else None
-    return Runner(process_id, settings, reader, producer, chain, queue, worker, outbox, barrier, marks, trader, editions, strategies)
+        trader = PaperTrader(process_id, market, queue, outbox, barrier, marks, settings.beat_s, own)
+    sources = tuple(source for source in (market, strategies) if isinstance(source, Editions | StrategyFolders))
+    keeper = Keeper(settings.snapshots, start.at_snapshot)
+    return Runner(process_id, settings, reader, producer, start.chain, queue, worker, outbox, barrier, marks, trader, sources, keeper)
 
 
 async def run_runner(
@@ -392,7 +388,7 @@ async def run_runner(
         loop.add_signal_handler(number, lambda: setattr(runner, "stopping", True))
     try:
         await runner.run()
-    except BadInput as refusal:
+    except (BadInput, RefusedSnapshot) as refusal:
         log.critical("this process can do no job: %s", refusal)
         await asyncio.sleep(AGAIN_S)  # whoever starts it again at once would only say so faster
         return 1

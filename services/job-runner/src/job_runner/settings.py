@@ -19,7 +19,8 @@ class RunnerSettings(ServiceSettings):
     (fsspec), STRATEGIES_FOLDER (where people put their strategies; several between `:`), STRATEGY_COPIES (where they are kept by
     content, and run from), BARS_FOLDER (CSV or Parquet instead of the embedded bars), BARS_EXCHANGE and BARS_PAIRS (an exchange's daily
     bars through ccxt instead, and its pairs between commas; not verified here), EVOLUTION_DASK_ADDRESS (scheduler of a Dask
-    cluster that works out evolutions; needs the extra `dask`).
+    cluster that works out evolutions; needs the extra `dask`), RUNNER_SNAPSHOTS (a folder for snapshots of what it folded, which runners
+    may share; none when empty).
     """
 
     research_slots: int = Field(default=2, ge=1, le=1024, validation_alias="RUNNER_RESEARCH_SLOTS")
@@ -36,6 +37,7 @@ class RunnerSettings(ServiceSettings):
     bars_exchange: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,40}$", validation_alias="BARS_EXCHANGE")
     bars_pairs: str = Field(default="BTC/USDT", max_length=1_000, validation_alias="BARS_PAIRS")
     evolution_dask_address: str | None = Field(default=None, validation_alias="EVOLUTION_DASK_ADDRESS")
+    snapshots: Path | None = Field(default=None, validation_alias="RUNNER_SNAPSHOTS")
 
     @property
     def strategy_folders(self) -> tuple[Path, ...]:

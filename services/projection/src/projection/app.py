@@ -25,7 +25,8 @@ from autonomy import clock
 from autonomy.chain import Chain
 from autonomy.envelope import encode
 from autonomy.errors import Broken, Retryable
-from autonomy.kafka import LogReader, Outgoing, append_batch, build_producer
+from autonomy.kafka import Outgoing, append_batch, build_producer
+from autonomy.log_reader import LogReader
 from autonomy.postgres import GONE, NOT_READY, connect, is_refusal, words_of
 from autonomy.producer import Producer
 from autonomy.read_model import schema_version, version_in
@@ -245,9 +246,10 @@ async def build_projection(settings: ProjectionSettings, *, read_only_log: bool 
     async with AsyncExitStack() as unless_whole:
         writer = await Writer.open(settings.database_url, settings.schema_name)
         unless_whole.push_async_callback(writer.close)
-        reader = await LogReader.open(settings.kafka, starts, PARTITION_BYTES, goes_on=not read_only_log)
+        # Pulses expire, and only the newest matter; our own words in quarantine are read on, or from their end.
+        near_end = {PULSE: PULSES_BACK, QUARANTINE: EVERYTHING}
+        reader = await LogReader.open(settings.kafka, starts, PARTITION_BYTES, goes_on=not read_only_log, near_end=near_end)
         unless_whole.push_async_callback(reader.close)
-        await skip_expired_pulses(reader)
         producer = await Producer.open(lambda: build_producer(settings.kafka))
         unless_whole.pop_all()
     intake = Intake(model, chain, offsets, head, spans=RowSpans() if is_traced() and not read_only_log else None)
@@ -271,12 +273,6 @@ async def same_version(connection: "asyncpg.Connection[asyncpg.Record]", schema:
         raise Broken(
             f"the tables in {schema} are of version {found}, this release needs {needed}: python -m projection.schema as the owner"
         )
-
-
-async def skip_expired_pulses(reader: LogReader) -> None:
-    """Pulses expire, and only the newest matter: start near their end; our own words in quarantine are read on, or from its end."""
-    await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
-    await reader.start_near_end(TopicPartition(QUARANTINE, 0), EVERYTHING)
 
 
 async def run_projection(settings: ProjectionSettings) -> int:

@@ -16,10 +16,9 @@ from typing import Final
 
 from aiokafka import TopicPartition
 
-from autonomy.chain import AcceptedTick, Chain, read_record
-from autonomy.envelope import Received, Undecodable, decode
+from autonomy.chain import AcceptedTick, Chain
+from autonomy.envelope import Received, Record, Undecodable, decode
 from autonomy.events import AttemptRefused, CapabilitiesAnnounced, Command, Head, RecordQuarantined, RunnerBar, RunnerSign
-from autonomy.kafka import Record
 from autonomy.lifecycle import MAX_PENDING, JobStep
 from autonomy.topics import COMMANDS, INPUTS, JOBS, PULSE, RUNNERS, RUNS, WITHOUT_AUTHORITY
 from projection.fold.apply import Model
@@ -80,14 +79,12 @@ class Intake:
             self._apply(received, record, at)  # it waited for its tick when the last batch was committed
 
     def _take_run(self, record: Record, at: datetime) -> None:
-        placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-        if isinstance(placed, Undecodable):
+        done = self.chain.read(record)
+        if isinstance(done, Undecodable):
             # Every start reads on behind the last seal, so this one may have been refused and said before.
             if record.offset >= self.offsets.applied.get((RUNS, record.partition), 0):
-                self._refuse(record, placed.reason, at)
-            return
-        done = self.chain.feed(placed)
-        if done is not None:
+                self._refuse(record, done.reason, at)
+        elif done is not None:
             self.ticks.append(done)
 
     def _apply(self, received: Received, record: Record, at: datetime) -> None:

@@ -1,8 +1,8 @@
 """What this process says to the log: declared FastStream publishers, so that the AsyncAPI document comes from running code.
 
 Place in the flow: commands and probes → **voice** → Kafka. FastStream fits here, where a record is said once and acknowledged;
-whatever needs positions and cuts reads with `autonomy.kafka`. All its defaults that matter are set here: idempotent, all acks. Its producer
-recovers no better than the client's own, so a broker of its that failed is replaced whole, as `autonomy.producer` does it.
+whatever needs positions and cuts reads with `autonomy.log_reader`. All its defaults that matter are set here: idempotent, all acks. Its
+producer recovers no better than the client's own, so a broker of its that failed is replaced whole, as `autonomy.producer` does it.
 """
 
 import asyncio

@@ -4,11 +4,14 @@ Place in the flow: client → **documents** → pages → templates. Pure.
 """
 
 from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from autonomy.client import Answer, Document, Found, Refused, Unreachable
 
+Key = TypeVar("Key", bound=str)
 
-class Told(dict[str, object]):
+
+class Told(dict[Any, object]):
     """An object of a document; a field that the API does not tell is None."""
 
     def __missing__(self, key: str) -> None:
@@ -26,13 +29,13 @@ def told(value: object) -> object:
             return value
 
 
-def told_part(document: Document, key: str) -> Told:
+def told_part(document: Mapping[Key, object], key: Key) -> Told:
     """An object inside a document; empty when it is missing or null."""
     found = told(document.get(key))
     return found if isinstance(found, Told) else Told()
 
 
-def list_of(document: Document, key: str) -> list[Document]:
+def list_of(document: Mapping[Key, object], key: Key) -> list[Document]:
     """A list of objects inside a document."""
     value = told(document.get(key))
     return [item for item in value if isinstance(item, Told)] if isinstance(value, list) else []
@@ -57,13 +60,13 @@ def lost_words(answer: Answer) -> str:
             return answer.words
 
 
-def text_of(document: Document, key: str) -> str:
+def text_of(document: Mapping[Key, object], key: Key) -> str:
     """A text of a document; empty when it is missing or null."""
     value = document.get(key)
     return "" if value is None else str(value)
 
 
-def number_of(document: Document, key: str) -> float | None:
+def number_of(document: Mapping[Key, object], key: Key) -> float | None:
     """A number of a document, or None."""
     value = document.get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -13,7 +13,7 @@ from autonomy.values import LanesBy
 from bots_ui.pages.fleet import CHOICES
 from bots_ui.shown.facts import Facts
 from bots_ui.shown.picture import picture_of
-from bots_ui.shown.rows import row_of
+from bots_ui.shown.rows import Document, row_of
 from bots_ui.stream.following import as_of as document_as_of
 from bots_ui.stream.renderers import Renderers
 
@@ -27,7 +27,7 @@ def build_renderers(environment: Environment) -> Renderers:
     as_of_template = environment.get_template("as_of.html")
     row_template, head_template = environment.get_template("row.html"), environment.get_template("head.html")
 
-    def row(document: Mapping[str, object], facts: Facts, left: bool) -> str:  # noqa: FBT001 (the hub's question)
+    def row(document: Document, facts: Facts, left: bool) -> str:  # noqa: FBT001 (the hub's question)
         shown = row_of(document, facts.now, fresh=facts.fresh, left=left, moments=facts.moments)
         return SWAP.format(f"bot-{shown.id}", "outerMorph", Markup(row_template.render(row=shown, now=facts.now)))  # noqa: S704 (rendered with escaping on)
 

@@ -7,10 +7,11 @@ made of the API's document; one with marks and links has a macro of its name in 
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from autonomy.documents.keys import BotListedKey
 from bots_ui.api.documents import number_of
 from bots_ui.shown.words import MISSING, figure_words
 
-Document = Mapping[str, object]
+Document = Mapping[BotListedKey, object]
 
 
 class ListColumn(NamedTuple):
@@ -31,7 +32,7 @@ class ListColumn(NamedTuple):
     warms: bool = False
 
 
-def of_evidence(key: str, words: Callable[[float], str]) -> Callable[[Document], str]:
+def of_evidence(key: BotListedKey, words: Callable[[float], str]) -> Callable[[Document], str]:
     """The words of a number of the newest evidence; none before the first."""
 
     def text(document: Document) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from autonomy.documents.keys import BotListedKey
 from autonomy.gates import GateCode
 from autonomy.reasons import WITH_JOB, Detail, Reason
 from autonomy.values import BotState, JobStatus, Recency
@@ -24,7 +25,8 @@ from bots_ui.shown.words import MISSING, NOT_RECORDED, instant_of, word_of
 LEASE_S: Final = 15.0
 """Shown limit of a beat's age while the API does not tell the lease in force."""
 UNKNOWN_SHAPE: Final = "unknown"
-Document = Mapping[str, object]
+Document = Mapping[BotListedKey, object]
+SEARCHED: Final[Sequence[BotListedKey]] = ("botId", "name", "symbol", "strategy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
         id=text_of(document, "botId"), name=text_of(document, "name") or text_of(document, "botId"), badge=badge,
         extra=extra_of(badge, job, document, blockers, due=due_of(document, now)), since=instant_of(document.get("since")),
         silent_s=silent_of(document, now) if fresh else None, job=job, pill=word_of(words.RECENCIES, recency), recency=recency,
-        stage=text_of(document, "stage"), unverified=is_unverified(document, blockers), pinned=document.get("pinned") is True,
+        stage=text_of(document, "stage"), unverified=is_unverified(blockers), pinned=document.get("pinned") is True,
         pin_reason=text_of(document, "pinReason"), pinned_by=text_of(document, "pinnedBy"),
         pinned_until=instant_of(document.get("pinnedUntil")), promotion=promotion_of(document), session=session_of(document),
         strategy=words.strategy_words(text_of(document, "strategy"), document.get("parameters")),
@@ -347,11 +349,9 @@ def blockers_of(value: object) -> tuple[Blocker, ...]:
     )  # fmt: skip
 
 
-def is_unverified(document: Document, blockers: Sequence[Blocker]) -> bool:
-    """Whether the stage was imported and never earned, as far as the API says; where a bot came from says nothing of its stage now."""
-    return text_of(document, "stageReasonCode") == "IMPORTED_UNVERIFIED" or any(
-        blocker.code == GateCode.UNVERIFIED_IMPORT for blocker in blockers
-    )
+def is_unverified(blockers: Sequence[Blocker]) -> bool:
+    """Whether the stage was imported and never earned; where a bot came from says nothing of its stage now."""
+    return any(blocker.code == GateCode.UNVERIFIED_IMPORT for blocker in blockers)
 
 
 def result_of(document: Document) -> Result | None:
@@ -373,7 +373,7 @@ def next_of(document: Document, blockers: Sequence[Blocker]) -> tuple[datetime |
 
 def matches(document: Document, wanted: Mapping[str, Sequence[str]], text: str) -> bool:
     """Whether a changed bot still belongs to a filtered view; the words are those of the URL."""
-    columns = {"state": "state", "stage": "stage", "reason": "reasonCode", "recency": "recency"}
+    columns: Mapping[str, BotListedKey] = {"state": "state", "stage": "stage", "reason": "reasonCode", "recency": "recency"}
     for name, column in columns.items():
         chosen = wanted.get(name, ())
         if chosen and text_of(document, column) not in chosen:
@@ -381,4 +381,4 @@ def matches(document: Document, wanted: Mapping[str, Sequence[str]], text: str) 
     if wanted.get("recommended") and not text_of(document, "recommendationId"):
         return False
     needle = text.lower()
-    return not needle or any(needle in text_of(document, key).lower() for key in ("botId", "name", "symbol", "strategy"))
+    return not needle or any(needle in text_of(document, key).lower() for key in SEARCHED)

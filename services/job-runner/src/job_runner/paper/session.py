@@ -38,6 +38,7 @@ from job_runner.strategies.coded import CodedStrategy, by_name
 MAX_SESSIONS: Final = 10_000
 """Sessions whose newest mark a process remembers. A forgotten one costs bars taken again, with the same trades."""
 
+MARKED: Final = RunnerMarked.wire.encode()
 Said = tuple[RunnerTraded | RunnerMarked, ...]
 
 
@@ -62,6 +63,14 @@ class DayBar:
     def prices_and_volume(self) -> tuple[float, float, float, float, float]:
         """In the order of the engine's arguments."""
         return self.open, self.high, self.low, self.close, self.volume
+
+
+def may_be_marked(value: bytes) -> bool:
+    """Whether a record may be a mark: whoever only wants those need not read the rest, of which a quiet log has most.
+
+    A wire name stands in the bytes as it is, unless something in them is escaped.
+    """
+    return MARKED in value or b"\\" in value
 
 
 @dataclass(slots=True)

@@ -2,11 +2,13 @@
 
 Place in the flow: claim → **resume, bar, append, acknowledge, next bar** → result. What keeps a bot at one trader:
 
-- *Resume.* A session goes on after the newest of: the order's snapshot, and the marks in `autonomy.runners` that this process has
-  read up to end offsets taken after its claim won. Nothing can be missing between the two. The snapshot holds what the enqueuing tick
-  had folded, that is everything below its cut; this process reads `autonomy.runners` from the cut of a horizon, which lies before
-  the enqueuing tick of every live job, so from below that same cut; and a mark appended by an earlier winner after the end offsets
-  were taken is of a bar that this process takes again, with the same fills under the same order ids.
+- *Resume.* A session goes on after the newest of: the order's snapshot, and the marks in `autonomy.runners` that this process
+  has read up to end offsets taken after its claim won. Nothing can be missing between the two. The snapshot holds what the
+  enqueuing tick had folded, that is everything below its cut; this process reads `autonomy.runners` from the cut of a horizon,
+  which lies before the enqueuing tick of every live job, so from below that same cut, or goes on from a snapshot
+  (`job_runner.starting`) that holds the newest mark of each session whose job lived then, and reads from a cut before that of
+  every later order; and a mark appended by an earlier winner after the end offsets were taken is of a bar that this process
+  takes again, with the same fills under the same order ids.
 - *One bar at a time.* A bar's records go out in one append, and no further bar is taken before the ack. Not acknowledged means
   unknown, and reading cannot settle it: a batch that was sent may land after any read. So the identical records are appended again
   until they are acknowledged or read; a bar said twice is one bar, by its ids.

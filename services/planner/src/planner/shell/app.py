@@ -15,11 +15,12 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from autonomy import clock
-from autonomy.chain import AcceptedTick, Chain, read_record
-from autonomy.envelope import Received, Undecodable, decode, encode, event_id_of
+from autonomy.chain import AcceptedTick, Chain
+from autonomy.envelope import Received, Record, Undecodable, decode, encode, event_id_of
 from autonomy.errors import BadInput, Broken
 from autonomy.events import PlannerPulse, RunnerHeartbeat, RunnerPulse
-from autonomy.kafka import LogReader, Outgoing, Record, append_batch
+from autonomy.kafka import Outgoing, append_batch
+from autonomy.log_reader import LogReader
 from autonomy.producer import Producer
 from autonomy.reasons import REASONS
 from autonomy.telemetry import spare_collector
@@ -169,12 +170,10 @@ class Planner:
     def take(self, record: Record) -> None:
         """Route one record of the log."""
         if record.topic == RUNS:
-            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-            if isinstance(placed, Undecodable):
+            done = self.chain.read(record)
+            if isinstance(done, Undecodable):
                 self.chain.void_records += 1
-                return
-            done = self.chain.feed(placed)
-            if done is not None:
+            elif done is not None:
                 self.accepted.append(done)
             return
         if record.topic == PULSE:

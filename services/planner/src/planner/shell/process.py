@@ -8,11 +8,10 @@ import logging
 import signal
 from typing import Final
 
-from aiokafka import TopicPartition
-
 from autonomy import clock
 from autonomy.errors import Broken
-from autonomy.kafka import LogReader, build_producer
+from autonomy.kafka import build_producer
+from autonomy.log_reader import LogReader
 from autonomy.producer import Producer
 from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
 from planner.shell.app import Planner
@@ -29,8 +28,7 @@ PULSES_BACK: Final = 8_000
 async def build_planner(settings: PlannerSettings, process_id: str) -> Planner:
     """Connect: the log from the newest usable snapshot or its beginning, the pulse from its recent end."""
     starts = {topic.name: [0] * topic.partitions for topic in TOPICS if topic.name in {RUNS, *INPUTS}}
-    reader = await LogReader.open(settings.kafka, {**starts, PULSE: [0]}, goes_on=True)
-    await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
+    reader = await LogReader.open(settings.kafka, {**starts, PULSE: [0]}, goes_on=True, near_end={PULSE: PULSES_BACK})
     producer = await Producer.open(lambda: build_producer(settings.kafka))
     election = Election(process_id, settings.takeover_s, started_mono_ms=clock.monotonic_ms(), now_ms=clock.now_ms())
     known = KnownHeads()

@@ -1,36 +1,31 @@
 """The planner's state in a file: a start that reads it folds only what came after it.
 
 Place in the flow: an accepted tick whose seal has a root → **snapshots** → a file; at a start: a file → **snapshots** → state, if the
-log bears it out. A file is disposable: the log says the same, slowly. What it holds is believed only as far as the seal of its own tick
+log bears it out. What it holds is believed only as far as the seal of its own tick
 says so: the root there is over the hashes of all entities, each SHA-256, so unlike the state hash (a sum, ADR 0003) nobody can find
-another state that has it. A checksum covers the rest, of which a planner takes its horizon; the audit derives that again. Pure but for
-reading and writing files.
+another state that has it. A checksum covers the rest, of which a planner takes its horizon; the audit derives that again. Pure.
 
 Source: S7; docs/adr/0022.
 """
 
-import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
 from autonomy.chain import RunRecord, seal_hash, sealed_record
-from autonomy.errors import AutonomyError, BadInput, Broken
+from autonomy.errors import BadInput, Broken
 from autonomy.events import Head, PlannerRun
 from autonomy.policy import hash_of_document, read_policy
+from autonomy.snapshot_files import RefusedSnapshot, checked, with_checksum
 from planner.decide.plan import DECIDER
 from planner.fold.entities import Bot, LiveJob, Pause, RunnerProcess, Singletons, Vote
 from planner.fold.hashing import said
 from planner.fold.state import Said, State
 from planner.shell.horizons import Horizons
 
-KEPT: Final = 2
-"""Files: the newest, and the one before it, should the newest be damaged."""
 HEADS_KEPT: Final = 1_000
 """Hashes of the last ticks, to compare heads with that were written down elsewhere."""
 Offset = Annotated[int, Meta(ge=0)]
@@ -85,10 +80,6 @@ class Snapshot(Struct, frozen=True):
     tables: Tables
 
 
-class RefusedSnapshot(AutonomyError):
-    """A snapshot that is not used, and why; the log is folded from its beginning instead, so only time is lost."""
-
-
 _DECODER: Final = msgspec.json.Decoder(Snapshot)
 TABLES: Final = Tables.__struct_fields__
 
@@ -109,8 +100,7 @@ def bytes_of_snapshot(
         "excused": [(after, _shown(given_up)) for after, given_up in excused],
         "tables": {name: {key: said(row) for key, row in getattr(state, name).rows.items()} for name in TABLES},
     }  # fmt: skip
-    content = msgspec.json.encode(document)
-    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+    return with_checksum(msgspec.json.encode(document))
 
 
 def _shown(head: Head) -> tuple[int, int, str]:
@@ -156,11 +146,8 @@ def read_snapshot(content: bytes) -> Start:
     Raises:
         RefusedSnapshot: it is damaged, or of another version.
     """
-    digest, _, document = content.partition(b"\n")
-    if hashlib.sha256(document).hexdigest().encode() != digest:
-        raise RefusedSnapshot("its first line is not the SHA-256 of the rest: it is damaged")
     try:
-        snapshot = _DECODER.decode(document)
+        snapshot = _DECODER.decode(checked(content))
     except (msgspec.DecodeError, RecursionError) as refusal:
         raise RefusedSnapshot(f"it cannot be read: {refusal}"[:300]) from refusal
     if snapshot.decider != DECIDER:
@@ -187,28 +174,3 @@ def _singletons(snapshot: Snapshot) -> Singletons:
     if found.policy_hash != hash_of_document(snapshot.policy):
         raise RefusedSnapshot("its policy is not the one whose hash it names")
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotFolder:
-    """Files `tick-000000000020.json`; the newest ones are kept."""
-
-    folder: Path
-
-    def write(self, tick: int, content: bytes) -> None:
-        """Write a snapshot, whole or not at all, and forget old ones.
-
-        Raises:
-            OSError: there is no room, or no right.
-        """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.folder / f"tick-{tick:012d}.json"
-        draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_bytes(content)
-        draft.replace(path)
-        for old in self.files()[KEPT:]:
-            old.unlink(missing_ok=True)
-
-    def files(self) -> list[Path]:
-        """The newest first."""
-        return sorted(self.folder.glob("tick-*.json"), reverse=True)

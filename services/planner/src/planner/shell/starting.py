@@ -19,11 +19,12 @@ from autonomy.chain import AcceptedTick, RunRecord, read_record
 from autonomy.envelope import Undecodable
 from autonomy.errors import AutonomyError
 from autonomy.events import Head
-from autonomy.kafka import LogReader
+from autonomy.log_reader import LogReader
+from autonomy.snapshot_files import RefusedSnapshot, SnapshotFolder
 from autonomy.topics import INPUTS, RUNS
 from planner.fold.state import State
 from planner.shell.horizons import Horizons
-from planner.shell.snapshots import RefusedSnapshot, SnapshotFolder, Start, bytes_of_snapshot, read_snapshot
+from planner.shell.snapshots import Start, bytes_of_snapshot, read_snapshot
 
 log = logging.getLogger(__name__)
 READ_WITHIN_S: Final = 15.0
@@ -65,7 +66,7 @@ async def seal_at(reader: LogReader, start: Start) -> RunRecord:
     deadline = clock.monotonic_ms() + READ_WITHIN_S * 1000
     while clock.monotonic_ms() < deadline:
         for record in await reader.poll(200, 1):
-            placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
+            placed = read_record(record)
             if isinstance(placed, Undecodable) or record.offset != start.head.offset:
                 raise RefusedSnapshot(f"the record at offset {record.offset} is no seal of tick {start.head.tick}")
             return placed

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from aiokafka import TopicPartition
 
 from autonomy import clock
-from autonomy.chain import GENESIS_HASH, Chain, read_record
+from autonomy.chain import GENESIS_HASH, AcceptedTick, Chain
 from autonomy.cluster import check_log
-from autonomy.envelope import Undecodable, decode, encode
+from autonomy.envelope import Record, Undecodable, decode, encode
 from autonomy.errors import Broken, Unreadable
 from autonomy.events import Head, PlannerPulse, ProbePulse
-from autonomy.horizon import anchored_chain, newest_horizon
-from autonomy.kafka import LogReader, Record
+from autonomy.horizon import anchored, newest_horizon
+from autonomy.log_reader import LogReader
 from autonomy.producer import LOST, words_of
 from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
 from autonomy.values import iso
@@ -215,13 +215,12 @@ class Watch:
 
     async def _follow(self) -> None:
         await self._check()
-        horizon = await newest_horizon(self.kafka)
-        self.chain, runs_from = await anchored_chain(self.kafka, horizon)
+        start = await anchored(self.kafka, await newest_horizon(self.kafka))
+        self.chain, (runs_from,) = start.chain, start.starts[RUNS]
         self.hashes, self.sealed_mono_ms, self.read_to = {}, {}, runs_from
         if self.chain.head.tick:
             self._keep(self.chain.head, since_ms=self.chain.now_ms)
-        async with await LogReader.open(self.kafka, {RUNS: [runs_from], PULSE: [0]}, goes_on=True) as reader:
-            await reader.start_near_end(TopicPartition(PULSE, 0), PULSES_BACK)
+        async with await LogReader.open(self.kafka, {RUNS: [runs_from], PULSE: [0]}, goes_on=True, near_end={PULSE: PULSES_BACK}) as reader:
             (backlog_end,) = (await reader.ends([RUNS]))[RUNS]
             asked = looked = 0.0
             while True:
@@ -244,11 +243,8 @@ class Watch:
 
     def _take_run(self, record: Record, backlog_end: int) -> None:
         self.read_to = record.offset + 1
-        placed = read_record(record.headers, record.key, record.value, record.offset, record.timestamp)
-        if isinstance(placed, Undecodable):
-            return
-        done = self.chain.feed(placed)
-        if done is not None:
+        done = self.chain.read(record)
+        if isinstance(done, AcceptedTick):
             # What comes while this process reads is as old as the reading: the broker's clock has no say in it.
             self._keep(done.head, since_ms=record.timestamp if record.offset < backlog_end else None)
             self.changed.set()

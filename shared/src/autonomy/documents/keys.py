@@ -1,0 +1,194 @@
+"""The keys of each document that proof-api gives, for those who read it: a wrong one is a fault of types, not an empty cell.
+
+Place in the flow: OpenAPI → **keys** → page and command, which take a document as a `Mapping[BotListedKey, object]`. Written by `python
+tests/contract/test_openapi.py`: nothing here is kept by hand.
+"""
+
+from typing import Literal
+
+# fmt: off
+AliveKey = Literal["status", "version"]
+AppliedKey = Literal["hash", "tick"]
+AsyncApiKey = Literal["asyncapi", "channels", "components", "defaultContentType", "info", "operations"]
+AsyncApiInfoKey = Literal["description", "title", "version"]
+AsyncApiPartsKey = Literal["messages"]
+AutonomyProofKey = Literal["chainRepairs", "lastDecisionSummary", "lastTickAt", "latestEnqueuedJobs", "latestPlannerRuns",
+    "loopEnabled", "marketNow", "now", "pausedBy", "promotionMode", "proof", "tickIntervalSec"]
+BacktestKey = Literal["artifact", "bars", "botId", "cagr", "createdAt", "dataSha256", "dsr", "fingerprint", "firstDay", "jobId",
+    "jobType", "lastDay", "lookAheadOk", "maxDrawdown", "oosSharpe", "sharpe", "sourceId", "summary", "synthetic", "trades"]
+BacktestMetricsKey = Literal["barsPerTrade", "cagr", "costsUsd", "exposure", "finalEquityUsd", "maxDrawdown", "profitFactor", "sharpe",
+    "sortino", "trades", "turnoverPerYear", "winRate"]
+BacktestPageKey = Literal["items", "nextCursor", "now", "proof"]
+BlockerKey = Literal["clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "measured", "required", "verdict"]
+BlockerOfBotKey = Literal["botId", "clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "jobType", "measured",
+    "required", "sinceTick", "verdict"]
+BotKey = Literal["holdActor", "holdReason", "id", "name", "origin", "parameters", "pinReason", "pinned", "pinnedBy", "pinnedUntil",
+    "registeredAt", "retiredAt", "stage", "stageReasonCode", "stageUpdatedAt", "stageVersion", "strategy", "symbol", "timeframe",
+    "version"]
+BotDetailKey = Literal["bot", "botNow", "decision", "jobs", "latestBacktest", "latestDrift", "latestPromotion", "latestSession", "now",
+    "proof"]
+BotListedKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", "detail", "drift", "driftAt", "evidenceAt",
+    "evidenceUntil", "jobId", "jobStatus", "jobType", "jobWhy", "lastBeatAt", "lastMarkAt", "lastMarkDay", "leaseSec", "maxDrawdown",
+    "name", "nextDueAt", "origin", "parameters", "phase", "pinReason", "pinned", "pinnedBy", "pinnedUntil", "place", "progress",
+    "promotionBlockers", "promotionGates", "promotionTo", "reasonCode", "recency", "recommendationId", "recommendationStatus", "rev",
+    "runnerBeatAt", "runnerJobId", "runnerStale", "runnerStarting", "runnerStatus", "sessionEquity", "sessionId", "sessionPnl",
+    "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "trades",
+    "untilAt", "version", "would"]
+BotOutcomeKey = Literal["botId", "field", "limit", "outcome"]
+BotPageKey = Literal["counts", "items", "matching", "nextCursor", "now", "proof", "rev", "total"]
+BotRevertedKey = Literal["botId", "eventId", "fromStage", "outcome", "reasonCode", "toStage"]
+BotShownKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", "detail", "drift", "driftAt", "evidenceAt",
+    "evidenceUntil", "jobId", "jobStatus", "jobType", "jobWhy", "lastBeatAt", "lastMarkAt", "lastMarkDay", "leaseSec", "maxDrawdown",
+    "name", "nextDueAt", "origin", "parameters", "phase", "pinReason", "pinned", "pinnedBy", "pinnedUntil", "progress",
+    "promotionBlockers", "promotionGates", "promotionTo", "reasonCode", "recency", "recommendationId", "recommendationStatus", "rev",
+    "runnerBeatAt", "runnerJobId", "runnerStale", "runnerStarting", "runnerStatus", "sessionEquity", "sessionId", "sessionPnl",
+    "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "trades",
+    "untilAt", "version", "would"]
+BotsEventKey = Literal["items", "more", "rev"]
+ChecksKey = Literal["canary", "chain", "clock", "kafka", "planner", "postgres", "probe", "projection", "runners"]
+ChoiceOfferedKey = Literal["allowed", "default", "meaning", "name"]
+CommandKey = Literal["actor", "botId", "code", "command", "counts", "field", "id", "limitText", "outcomes", "reason", "role", "saidAt",
+    "status", "tick"]
+CommandAnsweredKey = Literal["actor", "body", "botId", "code", "command", "commandId", "counts", "field", "limitText", "outcomes",
+    "reason", "role", "saidAt", "status", "tick"]
+CommandFoundKey = Literal["actor", "body", "botId", "code", "command", "commandId", "counts", "field", "limitText", "now", "outcomes",
+    "proof", "reason", "role", "saidAt", "status", "tick"]
+CommandOpenKey = Literal["commandId", "status"]
+CommandPageKey = Literal["items", "nextCursor", "now", "proof"]
+ContenderKey = Literal["fingerprint", "foldsSharpe", "holdoutMaxDrawdown", "holdoutPsr", "holdoutSharpe", "holdoutTrades", "parameters"]
+CooldownPolicyKey = Literal["after_cancel_s", "after_crash_s", "after_success_s", "max_s"]
+CountsKey = Literal["reason", "recency", "recommended", "stage", "state"]
+DecisionKey = Literal["blockers", "botId", "detail", "dueSince", "eventId", "fromTick", "jobId", "jobType", "limitName", "limitValue",
+    "nextDueAt", "place", "promotion", "promotionTo", "reasonCode", "toTick", "untilAt", "would"]
+DecisionAtTickKey = Literal["blockers", "botId", "changed", "decidedAt", "detail", "dueSince", "eventId", "jobId", "jobType",
+    "limitName", "limitValue", "nextDueAt", "place", "promotionTo", "reasonCode", "runId", "sinceTick", "tick", "untilAt", "would"]
+DecisionAtTickPageKey = Literal["items", "nextCursor", "now", "proof"]
+DecisionPageKey = Literal["items", "nextCursor", "now", "proof"]
+DecisionSummaryKey = Literal["blocked", "blockersTop", "botsEvaluated", "jobsEnqueued", "reasonCounts", "reasonsTop", "tick",
+    "zeroJobs"]
+DecisionToldKey = Literal["eventId", "fromTick", "jobType", "reasonCode"]
+DoneByKindKey = Literal["backtest", "evolve"]
+DriftFoundKey = Literal["botId", "demote", "eventId", "findings", "jobId", "judgedAt", "sessionId", "tick", "verdict"]
+DriftFoundPageKey = Literal["items", "nextCursor", "now", "proof"]
+DriftPolicyKey = Literal["max_drawdown_ratio", "max_pnl_change", "max_sharpe_change", "max_trade_count_change", "min_bars",
+    "min_trades"]
+EquityCurveKey = Literal["buyAndHold", "days", "strategy"]
+EquityPointKey = Literal["at", "bar", "botId", "cash", "close", "day", "equity", "maxDrawdown", "pnl", "replay", "sessionId", "sharpe",
+    "tradedBars", "trades", "units"]
+EquityPointPageKey = Literal["items", "nextCursor", "now", "proof"]
+EvidenceOfVersionKey = Literal["dsr", "fingerprint", "jobId", "lastDay", "maxDrawdown", "newestAt", "results", "sharpe", "trades"]
+EvolutionKey = Literal["applied", "artifact", "botId", "challenger", "champion", "dsr", "enqueuedAt", "evaluations", "eventId",
+    "findings", "finishedAt", "generations", "jobId", "judgedAt", "pbo", "priorTrials", "seed", "stopReason", "trialsSha256", "verdict",
+    "why"]
+EvolutionPageKey = Literal["items", "nextCursor", "now", "proof"]
+EvolutionPolicyKey = Literal["concurrency", "embargo_bars", "false_positive_level", "folds", "generations", "holdout_fraction",
+    "max_evaluations", "max_overfitting", "max_wall_s", "min_deflated_sharpe", "min_holdout_trades", "min_improvement",
+    "per_bot_every_bars", "per_hour", "population", "weak_below_sharpe", "winners"]
+ExitsOfferedKey = Literal["rebalance", "reentry", "stopLoss", "takeProfitAfter", "trailing", "trailingOffset"]
+FieldFaultKey = Literal["field", "limit"]
+FleetTimelineKey = Literal["bars", "by", "firstTickAt", "fromAt", "knownUntil", "lanes", "moves", "now", "proof", "silences", "stepSec",
+    "steps", "ticksFolded", "toAt", "totals"]
+GainAfterKey = Literal["gain", "minutes"]
+GateCountKey = Literal["code", "count"]
+GateOfBotKey = Literal["botId", "clearsWhen", "code", "deciding", "eventId", "evidenceAgeBars", "evidenceJob", "expiresAt",
+    "fingerprint", "measured", "place", "promotionTo", "required", "sinceTick", "verdict"]
+GateResultKey = Literal["clearsWhen", "code", "deciding", "evidenceAgeBars", "evidenceJob", "expiresAt", "fingerprint", "measured",
+    "required", "verdict"]
+GateThresholdsKey = Literal["max_bars_behind", "max_drawdown", "max_evidence_age_bars", "max_exposure", "max_overfitting",
+    "min_bars_per_trade", "min_deflated_sharpe", "min_exposure", "min_live_bars", "min_oos_retention", "min_oos_sharpe", "min_sharpe",
+    "min_stress_sharpe", "min_trades", "shadow"]
+GatesKey = Literal["blockers", "decision", "eventId", "items", "now", "promotionTo", "proof", "sinceTick"]
+HeadSeenKey = Literal["hash", "runsEnd", "seenAt", "tick"]
+JobKey = Literal["attempt", "attempts", "barsUntil", "botId", "cause", "createdAt", "detail", "failures", "fingerprint", "finishedAt",
+    "id", "jobClass", "jobType", "lastBeatAt", "phase", "processId", "progress", "queuedAt", "seq", "stage", "startedAt", "status",
+    "strategy", "symbol", "tick"]
+JobBlockKey = Literal["attempt", "botId", "cause", "endedAt", "jobId", "jobType", "queuedAt", "startedAt", "status"]
+JobDetailKey = Literal["job", "now", "proof"]
+JobPageKey = Literal["items", "nextCursor", "now", "proof"]
+JobToldKey = Literal["botId", "createdAt", "jobId", "status", "type"]
+JobsByKindKey = Literal["backtest", "evolve", "runner"]
+JobsProofKey = Literal["completedLast1h", "now", "proof", "queued", "running", "runningWithoutHeartbeat", "stuckAfterMin",
+    "stuckRunningOverXmin"]
+JsonSchemaKey = Literal["$defs", "$id", "$schema", "additionalProperties", "description", "properties", "required", "title", "type"]
+LaneKey = Literal["blocks", "failed", "failures", "folded", "jobs", "key", "queued", "running"]
+LeasePolicyKey = Literal["beat_s", "claim_deadline_s", "failures_limit", "lease_s"]
+LeftAttemptKey = Literal["attempt", "cause", "endedAt", "eventId", "processId", "startedAt"]
+LiveByStatusKey = Literal["queued", "running"]
+MarketDataKey = Literal["items", "now", "proof"]
+MarketNowKey = Literal["at", "end", "ended", "mode"]
+MarketPolicyKey = Literal["end", "mode", "seconds_per_bar", "start"]
+MissedGateKey = Literal["clearsWhen", "code", "measured", "required"]
+NumberOfferedKey = Literal["default", "high", "kind", "low", "meaning", "name", "unit"]
+OpenPositionKey = Literal["botId", "equity", "lastDay", "pnl", "replay", "sessionId", "units"]
+OperatorKey = Literal["name", "role"]
+OrderingOfferedKey = Literal["greater", "lesser"]
+PauseKey = Literal["actor", "reason", "scope", "since", "target"]
+PinnedBotKey = Literal["botId", "pinReason", "pinnedBy", "pinnedUntil", "stage"]
+PinnedBotsKey = Literal["bots", "count"]
+PlannerRunKey = Literal["blocked", "blockerCounts", "botsEvaluated", "botsRegistered", "cause", "decider", "digest", "dueAt",
+    "errorDetails", "errors", "finishedAt", "hash", "id", "jobsEnqueued", "liveJobs", "logOffset", "loopEnabled", "marketNow",
+    "policyHash", "prevHash", "processId", "reasonCounts", "slice", "startedAt", "stateHash", "tick", "zeroJobsReason"]
+PlannerRunPageKey = Literal["items", "nextCursor", "now", "proof"]
+PlannerRunToldKey = Literal["blocked", "botsEvaluated", "cause", "errors", "finishedAt", "hash", "id", "jobsEnqueued", "reasonCounts",
+    "startedAt", "tick", "zeroJobsReason"]
+PolicyCostsKey = Literal["fee_bps", "slippage_bps"]
+PolicyDocumentKey = Literal["cooldowns", "drift", "early_tick_spacing_s", "evolution", "leases", "market", "name", "promotion",
+    "promotion_mode", "quarantine_after_crashes", "research", "rules_approvers", "runners", "stages", "tick_interval_s"]
+PolicyInForceKey = Literal["actor", "document", "now", "policyHash", "proof", "tick"]
+PolicyResearchKey = Literal["concurrency", "costs", "initial_cash_usd", "max_enqueues_per_hour", "min_bars", "queue_ahead",
+    "queued_per_slot", "suite", "timeout_s"]
+PolicySuiteKey = Literal["bootstrap_samples", "neighbourhood_steps", "stress_levels", "truncation_cuts", "walk_forward_windows"]
+ProblemDocumentKey = Literal["code", "detail", "errors", "field", "limit", "status", "title", "type"]
+PromotionKey = Literal["actor", "approvedBy", "botId", "cause", "closedAt", "closedEventId", "closedTick", "eventId", "evidenceJob",
+    "failing", "fingerprint", "fromStage", "gates", "id", "reason", "recommendedAt", "requestedAt", "requestedBy", "stageVersion",
+    "status", "tick", "toStage", "version"]
+PromotionPageKey = Literal["items", "nextCursor", "now", "proof"]
+PromotionPolicyKey = Literal["auto_per_hour", "auto_stages", "max_share"]
+ProofKey = Literal["applied", "asOf", "checks", "failing", "head", "lagRecords", "nextTickAt", "plannerPulseAgeMs", "projectionLagMs",
+    "reason", "status", "tickAgeMs", "verdict"]
+ProofEventKey = Literal["counts", "proof", "summary"]
+QuarantinedRecordKey = Literal["excerpt", "logOffset", "partition", "reason", "seenAt", "sha256", "sizeBytes", "topic"]
+QuarantinedRecordPageKey = Literal["items", "nextCursor", "now", "proof"]
+ReadyKey = Literal["checks", "reason", "status"]
+ReasonCountKey = Literal["count", "reasonCode"]
+ReasonOfferedKey = Literal["code", "words"]
+RepairKey = Literal["actor", "atTick", "reason", "tick"]
+ResearchSummaryKey = Literal["artifact", "bars", "bootstrapSharpeP05", "buyAndHold", "curve", "dataFindings", "dataSha256", "dsr",
+    "elapsedS", "fingerprint", "firstDay", "inSample", "lastDay", "lookAheadCuts", "lookAheadOk", "metrics",
+    "neighbourhoodMedianSharpe", "outOfSample", "pbo", "psr", "sourceId", "stressWorstSharpe", "synthetic", "trials", "window"]
+RevertCommandKey = Literal["botIds", "expectedCount", "planHash", "stages", "strategies", "symbols", "type"]
+RevertPlanKey = Literal["baselines", "botIds", "byStage", "command", "expectedCount", "loopPaused", "now", "pausedBy", "pinned",
+    "planHash", "proof", "stops"]
+RunnerPolicyKey = Literal["max_runners", "session_s", "stop"]
+SchemaEntryKey = Literal["dataschema", "href", "producer", "topic", "type"]
+SchemaListKey = Literal["items"]
+SessionKey = Literal["actor", "bar", "botId", "cash", "cause", "closedAt", "closedTick", "equity", "eventId", "fingerprint", "fromDay",
+    "id", "jobId", "lastDay", "lastMarkAt", "maxDrawdown", "openedAt", "openedTick", "pnl", "replay", "sharpe", "state", "tradedBars",
+    "trades", "units"]
+SessionPageKey = Literal["items", "nextCursor", "now", "proof"]
+SilenceKey = Literal["afterTick", "beforeTick", "fromAt", "intervalSec", "missing", "toAt"]
+SourceKey = Literal["bars", "firstDay", "lastDay", "runners", "sourceId", "symbols", "synthetic", "timeframe"]
+StageEventKey = Literal["actor", "approvedBy", "botId", "commandId", "createdAt", "evidenceJob", "fromStage", "id", "reasonCode",
+    "recommendationId", "tick", "toStage"]
+StageEventPageKey = Literal["items", "nextCursor", "now", "proof"]
+StageMovesKey = Literal["at", "botId", "bots", "commandId", "fromStage", "reasonCode", "tick", "toStage"]
+StagePolicyKey = Literal["gates", "refresh_after_bars", "refresh_after_hours", "runner_gates", "wants"]
+StopsKey = Literal["jobs", "openSessions", "positions", "withPosition"]
+StrategyCatalogueKey = Literal["faults", "items", "now", "proof"]
+StrategyFaultShownKey = Literal["file", "inUse", "line", "reason", "runners"]
+StrategyOfferedKey = Literal["choices", "codeHash", "exits", "form", "idea", "jailed", "name", "numbers", "orderings", "origin",
+    "reasons", "title", "version", "warmUp", "warmUpBars"]
+StrategyShownKey = Literal["codeHashes", "offer", "runners"]
+StuckJobKey = Literal["ageMin", "botId", "jobId", "startedAt", "type"]
+TickBarKey = Literal["at", "causes", "enqueued", "firstTick", "lastTick", "paused", "ticks"]
+TicksOfCauseKey = Literal["cause", "enqueued", "ticks"]
+TimelineEntryKey = Literal["actor", "at", "detail", "eventId", "kind", "ref", "what"]
+TimelinePageKey = Literal["items", "nextCursor", "now", "proof"]
+TimelineTotalsKey = Literal["enqueued", "failed", "jobs", "missing", "moved", "succeeded", "ticks"]
+TradeKey = Literal["at", "bar", "botId", "day", "fee", "kind", "orderId", "pnl", "price", "sessionId", "side", "units"]
+TradePageKey = Literal["items", "nextCursor", "now", "proof"]
+VersionPageKey = Literal["items", "nextCursor", "now", "proof"]
+VersionTestedKey = Literal["actor", "botId", "createdAt", "eventId", "evidence", "evolvedBy", "parameters", "strategy", "symbol",
+    "tick", "version"]
+WindowMetricsKey = Literal["bars", "fromDay", "maxDrawdown", "pnlUsd", "sharpe", "trades", "untilDay"]
+ZeroJobsToldKey = Literal["blockersTop", "counts", "reason"]
