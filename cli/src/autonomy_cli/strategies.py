@@ -60,7 +60,9 @@ class {class_name}(Strategy):
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Of letters, digits and hyphens, such as ema-atr.")], folder: Folder = Path("strategies")
+    name: Annotated[str, typer.Argument(help="Of letters, digits and hyphens, such as ema-atr.")],
+    folder: Folder = Path("strategies"),
+    as_json: o.Json = False,
 ) -> None:
     """Write a first strategy into the folder of strategies: a running stack offers it within ten seconds."""
     if not re.fullmatch(NAME_PATTERN, name):
@@ -76,12 +78,15 @@ def new(
     path.write_text(
         TEMPLATE.format(name=name, title=title, class_name=class_name if class_name.isidentifier() else f"Strategy{class_name}")
     )
-    print(f"{path}\nnext: autonomy strategy check {path}")
+    if as_json:
+        print_json({"file": str(path)})
+    else:
+        print(f"{path}\nnext: autonomy strategy check {path}")
 
 
 def check(file: Source, bars: Bars = None, symbol: Symbol = None, as_json: o.Json = False) -> None:
     """Look-ahead, determinism, recursion, range and speed of each strategy in a file. Exit 1: one of them does not pass."""
-    files = _engine("files")
+    files = _engine()
     found = _said(lambda: files.checked(file, files.market_of(bars), symbol))
     if as_json:
         print_json({name: [dataclasses.asdict(finding) for finding in findings] for name, findings in found.items()})
@@ -111,7 +116,7 @@ def backtest(  # noqa: PLR0913 (one argument per option)
     """Run what a baseline job runs, without a stack: the same code, the same numbers."""
     if timeframe != "1d":
         fail(Exit.CANNOT_RUN, f"timeframe: 1d, got {timeframe!r}")
-    files = _engine("files")
+    files = _engine()
     parameters = dict(_value_of(text) for text in values or ())
     order = {"cash_usd": cash, "fee_bps": fee_bps, "slippage_bps": slippage_bps}
     market = _said(lambda: files.market_of(bars))
@@ -125,7 +130,7 @@ def backtest(  # noqa: PLR0913 (one argument per option)
 
     report = _said(run)
     if html is not None:
-        html.write_text(_engine("page").page_of(report), encoding="utf-8")
+        html.write_text(files.page_of(report), encoding="utf-8")
     if as_json:
         print_json(_plain(report))
     else:
@@ -159,9 +164,9 @@ def _range_of(number: Mapping[str, object]) -> str:
     return f"{number.get('name')} {number.get('default'):g} ({number.get('low'):g} to {number.get('high'):g})"
 
 
-def _engine(module: str) -> Any:  # noqa: ANN401 (the extra `strategies`)
+def _engine() -> Any:  # noqa: ANN401 (the extra `strategies`)
     try:
-        return importlib.import_module(f"job_runner.trying.{module}")
+        return importlib.import_module("job_runner.trying.files")
     except ModuleNotFoundError as missing:
         fail(Exit.CANNOT_RUN, f"this command runs the engine itself: install the extra `strategies` ({missing.name} is missing)")
 

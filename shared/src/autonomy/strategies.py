@@ -89,7 +89,7 @@ def warm_up(offer: StrategyOffered, checked: Mapping[str, Value]) -> int:
 
 def describe(strategy: str, parameters: Mapping[str, object]) -> str:
     """Strategy and parameters in a few words, such as "sma-cross 20/50, long"; needs no offer, so it can be said at any time."""
-    numbers = [f"{value:g}" for value in parameters.values() if isinstance(value, int | float) and not isinstance(value, bool)]
+    numbers = [_brief(value) for value in parameters.values() if isinstance(value, int | float) and not isinstance(value, bool)]
     words = [value for value in parameters.values() if isinstance(value, str)]
     return ", ".join([f"{strategy} {'/'.join(numbers)}".strip(), *words])
 
@@ -137,6 +137,10 @@ def _checked_number(parameter: NumberOffered, value: object) -> int | float:
             return float(value) + 0.0
         case _:
             assert_never(parameter.kind)
+
+
+def _brief(value: float) -> str:
+    return f"{value:g}" if abs(value) <= MOST else "…"
 
 
 def _shown(value: object) -> object:

@@ -79,9 +79,10 @@ async def revert_sheet(api: ProofApi, session: Session | None, wanted: Wanted, f
     why = denied(session, ACTS["revert"])
     if not why and plan is not None and not plan.count:
         why = "No bot of these is beyond LAB." if not plan.pinned_count else "All of these are pinned."
+    strategies = sorted({*await strategy_names(api), *wanted.strategy})
     return {
         "act": ACTS["revert"], "wanted": wanted, "plan": plan, "lost": lost, "stale": isinstance(answer, Refused) and answer.status == 503,
-        "why": why, "stages": STAGES, "strategies": await strategy_names(api), "shown": SHOWN, "reason": form.get("reason", ""),
+        "why": why, "stages": STAGES, "strategies": strategies, "shown": SHOWN, "reason": form.get("reason", ""),
         "back": f"/bots/{wanted.bot[0]}" if wanted.is_single else "/",
     }  # fmt: skip
 

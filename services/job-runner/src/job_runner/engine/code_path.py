@@ -55,6 +55,8 @@ def installed(name: str, own: tuple[str, ...] = OWN) -> Path | None:
     spec = find_spec(top) if top in own else None
     if spec is None:
         return None
+    if spec.submodule_search_locations is None:  # a package that is one file
+        return Path(spec.origin) if spec.origin is not None and not inner else None
     return in_folders([Path(folder) for folder in spec.submodule_search_locations or ()], inner)
 
 

@@ -155,7 +155,8 @@ def compiled(step: Step, code_hash: str, steps: Loop | None = None) -> tuple[Loo
     A compiled function cannot be handed to another without losing the cache on disk. So the loops are made anew around each step, from
     the same code with another global, and kept in a folder that the hash of the step's code names.
     """
-    return steps or _around(_all, step, code_hash), _around(_single, step, code_hash)
+    compiled_step = step if hasattr(step, "py_func") else kernel(step, code_hash[:16])
+    return steps or _around(_all, compiled_step, code_hash), _around(_single, compiled_step, code_hash)
 
 
 def _around(loop: Any, step: Step, code_hash: str) -> Any:  # noqa: ANN401 (a function made of code and globals)

@@ -15,18 +15,17 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
-from signal import SIGKILL
 from typing import assert_never, overload
 
-from autonomy.errors import BadInput, Poison, Retryable
+from autonomy.errors import BadInput
 from job_runner.market.editions import handed
 from job_runner.market.sources import DataMissing, MarketData
+from job_runner.pool.endings import ExecutorStopped, HelpLost, JobCrashed, JobTimeout, WorkerLost
 from job_runner.pool.worker import Advanced, Counter, Done, Failed, Message, Order, Ready, Report, work
 from job_runner.research.live_window import WindowedOrder, WindowedReport
 from job_runner.research.report import Cancelled, ResearchOrder, ResearchReport, StrategyError
 from job_runner.search.evolution_job import EvolutionJob, EvolutionReport
 from job_runner.strategies.coded import CodedStrategy
-from job_runner.strategies.guest import StrategyFailed
 from job_runner.threads import in_thread
 
 # A cold worker compiles for some ten seconds per core.
@@ -37,44 +36,9 @@ REPLACE_TRIES = 5
 MAX_WORKERS = 256
 
 OnProgress = Callable[[str, float], None]
-Whole = tuple[Order, MarketData, CodedStrategy | None]
-"""An order with all that is handed over with it: where its bars come from, and its strategy, where that is no installed one."""
-
-
-class WorkerLost(Retryable):
-    """The worker process ended in the middle of a job.
-
-    Args:
-        job_id: of the job.
-        exit_code: of the process; a negative number is a signal's.
-        out_of_memory: the worker itself said that memory ran out.
-    """
-
-    def __init__(self, job_id: str, exit_code: int | None, *, out_of_memory: bool = False) -> None:
-        self.job_id = job_id
-        self.exit_code = exit_code
-        self.exit_signal = -exit_code if exit_code is not None and exit_code < 0 else None
-        # The kernel's out-of-memory killer sends SIGKILL, and so may an operator: nothing else does here.
-        self.was_killed = self.exit_signal == SIGKILL
-        self.out_of_memory = out_of_memory
-        how = "out of memory" if out_of_memory else f"exit code {exit_code}"
-        super().__init__(f"worker lost in job {job_id}: {how}")
-
-
-class JobTimeout(Retryable):
-    """The job took longer than allowed; its worker was killed."""
-
-
-class HelpLost(Retryable):
-    """Something outside that the job leans on, such as a cluster, went away; another attempt may find it."""
-
-
-class ExecutorStopped(Retryable):
-    """The pool was stopped before the job was done; another runner may do it."""
-
-
-class JobCrashed(Poison):
-    """A fault in our own code; the message holds the worker's traceback."""
+Longest = float | None
+Handed = CodedStrategy | None
+Whole = tuple[Order, MarketData, Handed]  # an order, where its bars come from, and its strategy
 
 
 @dataclass(slots=True, eq=False)
@@ -151,22 +115,20 @@ class PoolExecutor:
 
     @overload
     async def run(
-        self, order: ResearchOrder, on_progress: OnProgress, timeout_s: float | None = None, strategy: CodedStrategy | None = None
+        self, order: ResearchOrder, on_progress: OnProgress, timeout_s: Longest = None, strategy: Handed = None
     ) -> ResearchReport: ...
 
     @overload
     async def run(
-        self, order: WindowedOrder, on_progress: OnProgress, timeout_s: float | None = None, strategy: CodedStrategy | None = None
+        self, order: WindowedOrder, on_progress: OnProgress, timeout_s: Longest = None, strategy: Handed = None
     ) -> WindowedReport: ...
 
     @overload
     async def run(
-        self, order: EvolutionJob, on_progress: OnProgress, timeout_s: float | None = None, strategy: CodedStrategy | None = None
+        self, order: EvolutionJob, on_progress: OnProgress, timeout_s: Longest = None, strategy: Handed = None
     ) -> EvolutionReport: ...
 
-    async def run(
-        self, order: Order, on_progress: OnProgress, timeout_s: float | None = None, strategy: CodedStrategy | None = None
-    ) -> Report:
+    async def run(self, order: Order, on_progress: OnProgress, timeout_s: Longest = None, strategy: Handed = None) -> Report:
         """Do one job; waits for a free worker first.
 
         Args:
@@ -396,10 +358,8 @@ def _failure(answer: Failed, job_id: str) -> Exception:
             return BadInput(answer.bad_field, answer.limit)
         case "DataMissing":
             return DataMissing(answer.bad_field, answer.limit)
-        case "StrategyError":
+        case "StrategyError" | "StrategyFailed":
             return StrategyError(answer.message)
-        case "StrategyFailed":
-            return StrategyFailed(answer.message)
         case "Cancelled":
             return Cancelled(f"job {job_id}: {answer.message}")
         case "Retryable":

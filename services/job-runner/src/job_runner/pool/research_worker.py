@@ -36,7 +36,8 @@ from job_runner.engine.statistics import Metrics
 from job_runner.market.editions import Editions
 from job_runner.market.sources import DataMissing, MarketData, NotOffered
 from job_runner.pool.artifacts import ArtifactStore
-from job_runner.pool.executor import ExecutorStopped, HelpLost, JobCrashed, JobTimeout, PoolExecutor, WorkerLost
+from job_runner.pool.endings import ExecutorStopped, HelpLost, JobCrashed, JobTimeout, WorkerLost
+from job_runner.pool.executor import PoolExecutor
 from job_runner.research.live_window import WindowedOrder
 from job_runner.research.orders import order_of
 from job_runner.research.report import Cancelled, ResearchReport, StrategyError
@@ -44,7 +45,6 @@ from job_runner.search.checkpoints import FileCheckpoints
 from job_runner.search.evolution_job import EvolutionJob, EvolutionOrder, EvolutionReport, Surroundings
 from job_runner.search.evolution_report import summary_of_evolution
 from job_runner.strategies.folder import StrategyFolders, StrategyGone
-from job_runner.strategies.guest import StrategyFailed
 from job_runner.threads import in_thread
 
 log = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ class ResearchWorker:
         )  # fmt: skip
 
 
-EXPECTED: Final = (BadInput, StrategyError, StrategyFailed, JobCrashed, JobTimeout, HelpLost, WorkerLost, ValidationError)
+EXPECTED: Final = (BadInput, StrategyError, JobCrashed, JobTimeout, HelpLost, WorkerLost, ValidationError)
 
 
 def failure_of(fault: Exception, order: JobEnqueued) -> Outcome:

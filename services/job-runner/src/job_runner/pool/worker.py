@@ -5,6 +5,7 @@ The process lives exactly as long as its parent wants it: a thread waits for the
 does when the parent dies in whatever way.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -24,6 +25,7 @@ from job_runner.strategies.coded import CodedStrategy, installed
 from job_runner.strategies.guest import StrategyFailed
 from job_runner.strategies.guests import guests
 
+log = logging.getLogger(__name__)
 # A progress message per half percent: 200 a job at most, and one per phase.
 PROGRESS_STEP = 0.005
 
@@ -107,7 +109,10 @@ def warm_up() -> None:
     smallest = SuiteSize(10, 1, 0, 1, 2)
     for strategy in installed().strategies:
         order = ResearchOrder("warm", "warm", strategy, {}, "WARM", "1d", 10**6, 10.0, 5.0, "1000", 250, smallest)
-        run_research(order, market, lambda _phase, _fraction: None, lambda: False)
+        try:
+            run_research(order, market, lambda _phase, _fraction: None, lambda: False)
+        except Exception as fault:  # noqa: BLE001 (a package's fault is its own: its jobs meet it by themselves)
+            log.warning("strategy %s cannot be warmed up: %r", strategy, fault)
 
 
 def perform(

@@ -29,6 +29,8 @@ GROUP: Final = "autonomy.strategies"
 """Entry points of this group are strategy classes."""
 DRIVERS: Final = ("job_runner.engine.running", "job_runner.strategies.coded")
 """What decides and fills: over all bars, and bar by bar."""
+DOCUMENTS: Final = ("autonomy.events", "autonomy.events.offers", "autonomy.events.document")
+"""The shapes in which offers are said: they carry what a strategy declares, and decide nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +123,22 @@ def installed() -> Found:
     """The strategies of installed packages, by their entry points; read once per process: what changes later is not the code that runs."""
     found: dict[str, CodedStrategy] = {}
     faults: list[StrategyFault] = []
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+    for point in sorted(entry_points(group=GROUP), key=_ours_first):
         try:
             coded = _of_package(point)
             if coded.name in found:
                 raise BadInput("name", "one that no other strategy has", coded.name)
-        except Exception as fault:  # noqa: BLE001 (somebody's package: its fault is its own)
+        except (Exception, SystemExit) as fault:  # noqa: BLE001 (somebody's package: its fault is its own)
             faults.append(StrategyFault(file=f"{GROUP}: {point.name}"[:500], line=None, reason=f"{type(fault).__name__}: {fault}"[:500]))
         else:
             found[coded.name] = coded
     return Found(found, tuple(faults))
+
+
+def _ours_first(point: EntryPoint) -> tuple[bool, str, str]:
+    """Nobody's package takes the name of a strategy that came along."""
+    own = point.value.split(":")[0].split(".")[0] in OWN
+    return not own, point.name, point.value
 
 
 def by_name(name: str) -> CodedStrategy:
@@ -207,6 +215,6 @@ def rules_of(offer: StrategyOffered) -> ExitRules:
 def decision_path(module: str, name: str, source_of: Callable[[str, tuple[str, ...]], Path | None] = installed_source) -> CodePath:
     """All code behind the decisions and fills of a strategy in an installed package."""
     own = (*OWN, module.split(".", 1)[0])
-    path = behind([*DRIVERS, module], source_of=lambda name: source_of(name, own))
+    path = behind([*DRIVERS, module], DOCUMENTS, lambda name: source_of(name, own))
     # Two strategies may share a module: the name tells their hashes apart.
     return CodePath(path.sources, (("strategy", name), *path.packages))

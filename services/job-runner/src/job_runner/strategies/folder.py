@@ -22,7 +22,7 @@ from autonomy.errors import BadInput
 from autonomy.events import MAX_STRATEGIES, MAX_STRATEGY_FAULTS, StrategyFault
 from job_runner.engine.code_path import OWN, CodePath, behind
 from job_runner.engine.code_path import installed as installed_source
-from job_runner.strategies.coded import DRIVERS, CodedStrategy, Found, Kept, installed, offer_of
+from job_runner.strategies.coded import DOCUMENTS, DRIVERS, CodedStrategy, Found, Kept, installed, offer_of
 from job_runner.strategies.guest import Guest, StrategyFailed
 
 log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ def _path_of(path: Path) -> CodePath:
                 return found
         return None
 
-    whole = behind([*DRIVERS, top], source_of=source_of)
+    whole = behind([*DRIVERS, top], DOCUMENTS, source_of)
     # Its own files are in the content's hash already, whatever folder they come from.
     return CodePath(tuple(source for source in whole.sources if source[0].split(".")[0] in OWN), whole.packages)
 

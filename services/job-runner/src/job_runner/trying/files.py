@@ -24,6 +24,9 @@ from job_runner.strategies.folder import taken
 from job_runner.strategies.guest import Guest, Spawner
 from job_runner.strategies.guests import guests
 from job_runner.trying.checking import Finding, asked_of, check_strategy
+from job_runner.trying.page import page_of
+
+__all__ = ["backtested", "bars_of", "checked", "market_of", "page_of", "strategies_in"]
 
 SEEDS: Final = ("0", "1")
 LEAST_BARS: Final = 250
