@@ -97,7 +97,7 @@ blocks AS MATERIALIZED (
     SELECT {key}, id, bot_id, job_type, attempt, queued_at, started_at, finished_at, status, cause FROM alive
     UNION ALL
     SELECT {key}, id, bot_id, job_type, attempt, queued_at, started_at, finished_at, status, cause FROM earlier) attempts
-  WHERE queued_at < $2 AND (finished_at IS NULL OR finished_at >= $1) AND (SELECT count(*) FROM few) < $8)
+  WHERE queued_at < $2 AND (finished_at IS NULL OR finished_at >= $1) AND (SELECT count(*) FROM few) < $8 LIMIT $8)
 """
 """Attempts that waited or ran in the window. `$1` and `$2` are its ends, `$3` the step, `$4` until when the rows are complete."""
 GROUPED: Final = """
@@ -318,7 +318,7 @@ def lanes_of(stretch: Stretch, levels: Iterable[Sequence[Any]], lanes: int, bloc
         stretch: the window.
         levels: counted attempts, as the statement gives them.
         lanes: how many lanes there would be.
-        blocks: attempts, one more than are shown where there are too many.
+        blocks: attempts; whatever of them, where there are too many.
     """
     counted: dict[tuple[bool, str | None], Counts] = {}
 
@@ -331,7 +331,9 @@ def lanes_of(stretch: Stretch, levels: Iterable[Sequence[Any]], lanes: int, bloc
             None if queued is None else (queued - first_s) // step_s, None if started is None else (started - first_s) // step_s,
             None if ended is None else (ended - first_s) // step_s, outcome, count,
         )  # fmt: skip
-    shown: dict[tuple[bool, str | None], list[dict[str, object]]] | None = None if len(blocks) > MAX_BLOCKS else {}
+    shown: dict[tuple[bool, str | None], list[dict[str, object]]] | None = (
+        None if sum(lane.jobs for lane in counted.values()) > MAX_BLOCKS else {}
+    )
     if shown is not None:
         for row in blocks:
             place = (False, row["key"])
