@@ -75,7 +75,7 @@ REVERTS = {"BULK_REVERT_REBASELINE", "REVERT_REBASELINE"}
 @pytest.fixture(scope="module", params=SEEDS)
 def written(request: pytest.FixtureRequest, database: Database) -> tuple[Random, Database]:
     database.empty()
-    drawn_hours(request.param, per_tick=1.5 if request.param % 2 else 6.0).write(database.url())
+    drawn_hours(request.param, per_tick=1.5 if request.param % 2 else 9.0).write(database.url())
     return Random(request.param), database
 
 
@@ -209,6 +209,8 @@ def test_lanes_are_those_of_the_rows(written: tuple[Random, Database], by: Lanes
         )
         for lane in picture.lanes:
             assert apart(lane.blocks or ())
+    jobs = sql(database, "SELECT count(*) AS n FROM bot_jobs")[0]["n"]
+    assert folded == ({True, False} if jobs > stretch.MAX_BLOCKS else {False})  # histories of both kinds were looked at
 
 
 def apart(blocks: Any) -> bool:

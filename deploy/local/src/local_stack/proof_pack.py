@@ -167,7 +167,7 @@ def take(stack: Stack, pages: Mapping[str, Page]) -> Pack:
     started = time.monotonic()
     page = pages[BOTS_PAGE]
     for name, shown in pages.items():
-        pack.pictures[name] = shown.screenshot(full_page=True)
+        pack.pictures[name] = shown.screenshot(full_page=shown is page)
     running = page.locator("tr[data-state=BACKTEST_RUNNING]").count()
     queued = page.locator("tr[data-state=BACKTEST_QUEUED]").count()
     pack.files["page.txt"] = f"{running} Backtesting, {queued} Queued\n" + page.locator("main").inner_text() + "\n"

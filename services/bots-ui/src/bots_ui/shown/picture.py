@@ -133,7 +133,7 @@ def summary_of(document: Document) -> str:
         return int(number_of(totals, name) or 0)
 
     start, end = instant_of(document.get("fromAt")), instant_of(document.get("toAt"))
-    when = f"{_moment(start)} to {_moment(end)} UTC: " if start and end else ""
+    when = f"{_moment(start, end)} to {_moment(end, start)} UTC: " if start and end else ""
     missing = f"{count_words(count('missing'), 'tick')} missing" if count("missing") else "no tick missing"
     jobs = f"{count_words(count('jobs'), 'job')} waited or ran" if count("jobs") else "no job waited or ran"
     ended = f", {count('succeeded'):,} succeeded, {count('failed'):,} failed" if count("jobs") else ""
@@ -143,5 +143,6 @@ def summary_of(document: Document) -> str:
     )
 
 
-def _moment(instant: datetime) -> str:
-    return clock_words(instant)
+def _moment(instant: datetime, other: datetime) -> str:
+    """The time of day, with the date where the other end of the window has another one."""
+    return clock_words(instant) if instant.date() == other.date() else full_words(instant).removesuffix(" UTC")

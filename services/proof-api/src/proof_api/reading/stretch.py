@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import asyncpg
 
 from autonomy.errors import BadInput
 from autonomy.policy import DEFAULT
 from autonomy.read_model.work import LIFE
-from autonomy.values import JobStatus, LanesBy, TickCause, iso, ms_of
+from autonomy.values import LanesBy, TickCause, iso, ms_of
 
 LEAST_S: Final = 10
 MOST_S: Final = 86_400
@@ -30,6 +30,8 @@ MAX_BARS: Final = 400
 MAX_BLOCKS: Final = 800
 """Attempts that are shown one by one."""
 MAX_LANES: Final = 24
+FAILED: Final = 2
+"""The outcome of failed jobs, as the statement numbers them."""
 KEYS: Final[Mapping[LanesBy, str]] = {
     LanesBy.FLEET: "NULL::text", LanesBy.WORKER: "process_id::text", LanesBy.STAGE: "stage", LanesBy.STRATEGY: "strategy",
     LanesBy.SYMBOL: "symbol", LanesBy.BOT: "bot_id",
@@ -95,33 +97,35 @@ blocks AS MATERIALIZED (
     SELECT {key}, id, bot_id, job_type, attempt, queued_at, started_at, finished_at, status, cause FROM alive
     UNION ALL
     SELECT {key}, id, bot_id, job_type, attempt, queued_at, started_at, finished_at, status, cause FROM earlier) attempts
-  WHERE queued_at < $2 AND (finished_at IS NULL OR finished_at >= $1) AND (SELECT count(*) FROM few) < $8)
+  WHERE queued_at < $2 AND (finished_at IS NULL OR finished_at >= $1) AND (SELECT count(*) FROM few) < $8 LIMIT $8)
 """
 """Attempts that waited or ran in the window. `$1` and `$2` are its ends, `$3` the step, `$4` until when the rows are complete."""
 GROUPED: Final = """
-         date_bin($3, greatest(queued_at, $1), 'epoch') AS queued, date_bin($3, greatest(started_at, $1), 'epoch') AS started,
-         date_bin($3, finished_at, 'epoch') AS ended, started_at IS NULL OR started_at >= $1 AS waited,
-         coalesce(started_at < $2, false) AS began, coalesce(finished_at < $2, false) AS over, status, count(*) AS n
+         CASE WHEN started_at < $1 THEN NULL ELSE date_bin($3, greatest(queued_at, $1), 'epoch') END AS queued,
+         CASE WHEN started_at < $2 THEN date_bin($3, greatest(started_at, $1), 'epoch') END AS started,
+         CASE WHEN finished_at < $2 THEN date_bin($3, finished_at, 'epoch') END AS ended,
+         CASE status WHEN 'SUCCEEDED' THEN 1 WHEN 'FAILED' THEN 2 ELSE 0 END AS outcome, count(*) AS n
 """
+"""Steps in which attempts waited first, began and ended; null for what was before the window, or comes after it."""
 FEW_KEYS: Final = """
-grouped AS MATERIALIZED (SELECT key, {grouped} FROM seen GROUP BY 1, 2, 3, 4, 5, 6, 7, 8),
+grouped AS MATERIALIZED (SELECT key, {grouped} FROM seen GROUP BY 1, 2, 3, 4, 5),
 tops AS MATERIALIZED (
   SELECT key, count(*) OVER () AS lanes FROM (SELECT key, sum(n) AS n FROM grouped GROUP BY key) k
   ORDER BY key IS NULL DESC, n DESC, key LIMIT $7),
 levels AS (
-  SELECT CASE WHEN t.lanes IS NULL THEN NULL ELSE g.key END AS key, t.lanes IS NULL AS rest, queued, started, ended, waited, began, over,
-         status, sum(n) AS n
-  FROM grouped g LEFT JOIN tops t ON t.key IS NOT DISTINCT FROM g.key GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9)
+  SELECT CASE WHEN t.lanes IS NULL THEN NULL ELSE g.key END AS key, t.lanes IS NULL AS rest, queued, started, ended, outcome, sum(n) AS n
+  FROM grouped g LEFT JOIN tops t ON t.key IS NOT DISTINCT FROM g.key GROUP BY 1, 2, 3, 4, 5, 6)
 """
-"""Lanes of which there are few, or as many as there are bots: then going through the index twice costs less than a group for each job."""
 MANY_KEYS: Final = """
 tops AS MATERIALIZED (
   SELECT key, count(*) OVER () AS lanes FROM (SELECT key, count(*) AS n FROM seen GROUP BY key) k
   ORDER BY key IS NULL DESC, n DESC, key LIMIT $7),
 levels AS (
   SELECT CASE WHEN t.lanes IS NULL THEN NULL ELSE s.key END AS key, t.lanes IS NULL AS rest, {grouped}
-  FROM seen s LEFT JOIN tops t ON t.key = s.key GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9)
+  FROM seen s LEFT JOIN tops t ON t.key = s.key GROUP BY 1, 2, 3, 4, 5, 6)
 """
+"""Where there may be as many lanes as bots, going through the index twice costs less than a group for each of their jobs."""
+MANY: Final = frozenset({LanesBy.SYMBOL, LanesBy.BOT})
 MOVES_PART: Final = """
 moves AS (
   SELECT CASE WHEN (SELECT folded FROM inside LIMIT 1) THEN NULL ELSE tick END AS one, date_bin($3, created_at, 'epoch') AS step,
@@ -138,7 +142,7 @@ SELECT (SELECT min(started_at) FROM autonomy_planner_runs) AS first_tick_at,
   (SELECT coalesce(json_agg(m ORDER BY at, to_stage, reason_code, from_stage), '[]') FROM moves m) AS moves,
   (SELECT coalesce(max(lanes), 0) FROM tops) AS lanes,
   (SELECT coalesce(json_agg(json_build_array(key, rest, extract(epoch FROM queued)::bigint, extract(epoch FROM started)::bigint,
-     extract(epoch FROM ended)::bigint, waited, began, over, status, n)), '[]') FROM levels) AS levels,
+     extract(epoch FROM ended)::bigint, outcome, n)), '[]') FROM levels) AS levels,
   (SELECT coalesce(json_agg(k ORDER BY queued_at, id, attempt), '[]') FROM blocks k) AS blocks
 """
 
@@ -195,14 +199,14 @@ async def read(
     lanes = lanes_of(stretch, row["levels"], row["lanes"], row["blocks"])
     bars, silences = bars_of(row["bars"]), [silence_of(one) for one in row["silences"]]
     moves = [move_of(one) for one in row["moves"]]
-    ended = {word: sum(level[9] for level in row["levels"] if level[8] == word and level[7]) for word in ("SUCCEEDED", "FAILED")}
+    ended = {outcome: sum(level[6] for level in row["levels"] if level[5] == outcome and level[4] is not None) for outcome in (1, FAILED)}
     return {
         "fromAt": iso(stretch.from_at), "toAt": iso(stretch.to_at), "knownUntil": iso(known_until) if known_until else None,
         "firstTickAt": iso(row["first_tick_at"]) if row["first_tick_at"] else None, "by": by.value, "stepSec": stretch.step_s,
         "steps": stretch.steps, "ticksFolded": row["ticks_folded"], "bars": bars, "silences": silences, "moves": moves, "lanes": lanes,
         "totals": {
             "ticks": total(bars, "ticks"), "enqueued": total(bars, "enqueued"), "missing": total(silences, "missing"),
-            "jobs": total(lanes, "jobs"), "succeeded": ended["SUCCEEDED"], "failed": ended["FAILED"], "moved": total(moves, "bots"),
+            "jobs": total(lanes, "jobs"), "succeeded": ended[1], "failed": ended[FAILED], "moved": total(moves, "bots"),
         },
     }  # fmt: skip
 
@@ -281,42 +285,30 @@ class Counts:
         """All zero."""
         self.queued, self.running, self.failures = ([0] * (self.steps + 1) for _ in range(3))
 
-    def add(self, level: "Level", count: int) -> None:
-        """Count attempts that waited, began and ended in the same steps."""
+    def add(self, queued: int | None, started: int | None, ended: int | None, outcome: int, count: int) -> None:
+        """Count attempts that waited first, began and ended in the same steps, numbered from the window's first.
+
+        Args:
+            queued: None where they waited before the window only.
+            started: None where that is not before the window's end.
+            ended: likewise.
+            outcome: as the statement says it.
+            count: how many.
+        """
         last = self.steps - 1
-        ended = level.ended if level.over else last
-        if level.waited:
-            until = level.started if level.began else ended
-            self._stretch(self.queued, level.queued, until, count)
-        if level.began:
-            self._stretch(self.running, level.started, ended, count)
-        if level.over and level.status == JobStatus.FAILED.value:
-            self.failures[min(max(level.ended, 0), last)] += count
+        if queued is not None:
+            self._stretch(self.queued, queued, started if started is not None else last if ended is None else ended, count)
+        if started is not None:
+            self._stretch(self.running, started, last if ended is None else ended, count)
+        if ended is not None and outcome == FAILED:
+            self.failures[min(max(ended, 0), last)] += count
             self.failed += count
         self.jobs += count
 
     def _stretch(self, changes: list[int], first: int, until: int, count: int) -> None:
         # Two clocks say when a job waited and when it ran: an end before the beginning is the beginning.
-        first = min(max(first, 0), self.steps - 1)
         changes[first] += count
-        changes[min(max(first, until), self.steps - 1) + 1] -= count
-
-
-class Level(NamedTuple):
-    """Steps in which attempts waited, began and ended, numbered from the window's first.
-
-    Attributes:
-        waited: they waited in the window, not only before it.
-        began, over: within the window, or before it.
-    """
-
-    queued: int
-    started: int
-    ended: int
-    waited: bool
-    began: bool
-    over: bool
-    status: str | None
+        changes[max(first, until) + 1] -= count
 
 
 def lanes_of(stretch: Stretch, levels: Iterable[Sequence[Any]], lanes: int, blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
@@ -326,17 +318,22 @@ def lanes_of(stretch: Stretch, levels: Iterable[Sequence[Any]], lanes: int, bloc
         stretch: the window.
         levels: counted attempts, as the statement gives them.
         lanes: how many lanes there would be.
-        blocks: attempts, one more than are shown where there are too many.
+        blocks: attempts; whatever of them, where there are too many.
     """
     counted: dict[tuple[bool, str | None], Counts] = {}
 
-    def step(at_s: int | None) -> int:
-        return 0 if at_s is None else (at_s - stretch.first_s) // stretch.step_s
-
-    for key, rest, queued, started, ended, waited, began, over, status, count in levels:
-        lane = counted.setdefault((rest, key), Counts(stretch.steps))
-        lane.add(Level(step(queued), step(started), step(ended), waited, began, over, status), count)
-    shown: dict[tuple[bool, str | None], list[dict[str, object]]] | None = None if len(blocks) > MAX_BLOCKS else {}
+    first_s, step_s = stretch.first_s, stretch.step_s
+    for key, rest, queued, started, ended, outcome, count in levels:
+        lane = counted.get((rest, key))
+        if lane is None:
+            lane = counted[rest, key] = Counts(stretch.steps)
+        lane.add(
+            None if queued is None else (queued - first_s) // step_s, None if started is None else (started - first_s) // step_s,
+            None if ended is None else (ended - first_s) // step_s, outcome, count,
+        )  # fmt: skip
+    shown: dict[tuple[bool, str | None], list[dict[str, object]]] | None = (
+        None if sum(lane.jobs for lane in counted.values()) > MAX_BLOCKS else {}
+    )
     if shown is not None:
         for row in blocks:
             place = (False, row["key"])
@@ -353,7 +350,7 @@ def lanes_of(stretch: Stretch, levels: Iterable[Sequence[Any]], lanes: int, bloc
 
 
 def _statement(by: LanesBy) -> str:
-    counting = (MANY_KEYS if by is LanesBy.BOT else FEW_KEYS).format(grouped=GROUPED)
+    counting = (MANY_KEYS if by in MANY else FEW_KEYS).format(grouped=GROUPED)
     return f"WITH {RUNS_PART}{MOVES_PART}{JOBS_PART.format(key=KEYS[by], life=LIFE, counting=counting)}{WHOLE}"
 
 
