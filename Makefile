@@ -7,7 +7,7 @@ PACKAGES := shared services/planner services/job-runner services/projection serv
 STACK := $(BIN)/python -W "ignore:XDG_RUNTIME_DIR" -m local_stack
 
 # The page's scripts come from npm by lock, once, at set-up.
-.PHONY: help setup browser nginx consumers up down reset status logs psql consume proof-pack check fmt test test-long bench lock clean
+.PHONY: help setup browser nginx consumers up down reset status logs psql consume proof-pack check fmt test test-long coverage bench lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -83,6 +83,12 @@ test: setup browser nginx consumers ## everything but the long lists: pure tests
 test-long: setup browser nginx consumers ## the full lists: faults, seeds, tampering; then docs/reliability.md anew from what was measured
 	@AUTONOMY_FAULT_MATRIX=docs/reliability.json $(BIN)/pytest -q -m "long or not long" --timeout 1800; code=$$?; \
 		PYTHONPATH=tests $(BIN)/python -m support.matrix && exit $$code
+
+# Not a part of `make test`: measuring makes Python slower, and the tests of servers have deadlines.
+coverage: setup ## which lines and branches the tests without servers run: the figure of CONTRIBUTING.md, and what they leave out
+	@rm -rf .venv/coverage && mkdir -p .venv/coverage
+	@$(BIN)/coverage run -m pytest -q -n 4 --dist worksteal --timeout 0 tests/contract tests/unit tests/replay
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
 bench: setup ## speed and memory, as ratios to limits measured in the same run
 	@$(BIN)/python -m benchmarks

@@ -5,43 +5,40 @@ Place in the flow: once, at the start of a job-runner or of proof-api: newest se
 Source: S7.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
 from aiokafka import TopicPartition
 
 from autonomy.chain import GENESIS, SEAL_KIND, Chain, read_record
 from autonomy.envelope import Undecodable, decode
-from autonomy.errors import Broken
+from autonomy.errors import Broken, Unreadable
 from autonomy.events import Head, PlannerRun
 from autonomy.log_reader import LogReader
-from autonomy.topics import INPUTS, RUNS, TOPICS
+from autonomy.topics import INPUTS, RUNS
 
 FIRST_LOOK_BACK = 500
+CHAIN = TopicPartition(RUNS, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Anchored:
-    """A place to begin: a chain that stands on an accepted seal, and per topic the first offset of each partition to read from there."""
+async def newest_horizon(reader: LogReader) -> Head:
+    """The horizon of the newest seal in the log; a void seal's is as good, it was made from an accepted head.
 
-    chain: Chain
-    starts: Mapping[str, Sequence[int]]
+    Args:
+        reader: reads `autonomy.runs`, whatever else; until `go_behind` it reads nothing else, and it stands anywhere.
 
-
-async def newest_horizon(kafka: str) -> Head:
-    """The horizon of the newest seal in the log; a void seal's is as good, it was made from an accepted head."""
-    async with await LogReader.open(kafka, {RUNS: [0]}) as reader:
-        (end,) = (await reader.ends([RUNS]))[RUNS]
-        back = FIRST_LOOK_BACK
-        while end > 0:
-            start = max(0, end - back)
-            reader.seek(TopicPartition(RUNS, 0), start)
-            found = await _last_seal(reader)
-            if found is not None:
-                return found.horizon
-            if start == 0:
-                break
-            back *= 4
+    Raises:
+        Unreadable: the end of the chain.
+    """
+    reader.pause_all_but({CHAIN})
+    (end,) = (await reader.ends([RUNS]))[RUNS]
+    back = FIRST_LOOK_BACK
+    while end > 0:
+        start = max(0, end - back)
+        reader.seek(CHAIN, start)
+        found = await _last_seal(reader)
+        if found is not None:
+            return found.horizon
+        if start == 0:
+            break
+        back *= 4
     return GENESIS
 
 
@@ -57,18 +54,25 @@ async def _last_seal(reader: LogReader) -> PlannerRun | None:
     return found
 
 
-async def anchored(kafka: str, head: Head) -> Anchored:
-    """The place behind an accepted seal, where everything above its cut is still to be read.
+async def go_behind(reader: LogReader, head: Head) -> Chain:
+    """A chain that stands on an accepted seal; the reader goes on behind it, and in every input from where its cut is.
 
     Raises:
         Broken: the record at its offset is another one.
+        Unreadable: nobody can read it.
     """
     chain = Chain.anchored(head)
+    reader.pause_all_but({CHAIN})
     if head.offset >= 0:
-        async with await LogReader.open(kafka, {RUNS: [head.offset]}) as reader:
-            while chain.anchor is not None:
-                for record in await reader.poll(max_records=1):
-                    if isinstance(chain.read(record), Undecodable):
-                        raise Broken(f"the record at offset {record.offset} of {RUNS} is not the anchor of tick {head.tick}")
-    starts = {topic.name: chain.cut.get(topic.name, (0,) * topic.partitions) for topic in TOPICS if topic.name in INPUTS}
-    return Anchored(chain, {RUNS: (head.offset + 1,), **starts})
+        reader.seek(CHAIN, head.offset)
+    while chain.anchor is not None:
+        for record in await reader.poll(max_records=1):
+            if isinstance(chain.read(record), Undecodable):
+                raise Broken(f"the record at offset {record.offset} of {RUNS} is not the anchor of tick {head.tick}")
+        if reader.fault:
+            raise Unreadable(reader.fault)
+    reader.seek(CHAIN, head.offset + 1)
+    for place in [place for place in reader.positions if place.topic in INPUTS]:
+        reader.seek(place, chain.cut[place.topic][place.partition] if place.topic in chain.cut else 0)
+    reader.pause_all_but(reader.positions)
+    return chain

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
 from autonomy.envelope import Record
+from autonomy.errors import Unreadable
 from autonomy.inspection import OF_THE_LOG, Obstacles, begins_at
 from autonomy.kafka import REQUEST_TIMEOUT_MS, start_client
 from autonomy.kafka_access import KafkaAccess
@@ -236,13 +237,15 @@ class LogReader:
         """Every record of these topics from where the reader is up to where they end now, each once; others that come by are returned too.
 
         Raises:
-            Unreadable: as `poll`.
+            Unreadable: something of it, also of a reader that goes on elsewhere.
             KafkaError: as `poll`, and no answer where the topics end.
         """
         ends = await self.ends(topics)
         while not self.reached(ends):
             for record in await self.poll():
                 yield record
+            if self.obstacles.faults and not self.reached(ends):
+                raise Unreadable(self.fault)
 
     def reached(self, cut: Mapping[str, Sequence[int]]) -> bool:
         """Whether everything below the cut was returned by `poll`."""

@@ -353,9 +353,14 @@ async def build_runner(
     settings: RunnerSettings, worker: Worker, process_id: str, market: MarketData | None = None, strategies: StrategyFolders | None = None
 ) -> Runner:
     """Connect, from a snapshot or the horizon on; with a market this process trades on paper too."""
-    start = await find_start(settings.kafka, settings.snapshots)
-    reader = await LogReader.open(settings.kafka, {**start.held.starts, PULSE: [0]}, goes_on=True, near_end={PULSE: PULSES_BACK})
-    producer = await Producer.open(lambda: build_producer(settings.kafka))
+    starts = {topic: [0] * PARTITIONS[topic] for topic in (RUNS, JOBS, RUNNERS, PULSE)}
+    reader = await LogReader.open(settings.kafka, starts, goes_on=True, near_end={PULSE: PULSES_BACK})
+    try:
+        start = await find_start(reader, settings.snapshots)
+        producer = await Producer.open(lambda: build_producer(settings.kafka))
+    except BaseException:
+        await reader.close()
+        raise
     job_types = worker.job_types | ({JobType.RUNNER_START} if market is not None and settings.runner_slots else frozenset())
     rules = Rules(
         process_id=process_id, slots=slots_of(settings.slots, job_types), deadline_ms=settings.claim_deadline_s * 1000,

@@ -26,7 +26,7 @@ from autonomy.chain import Chain
 from autonomy.envelope import data_bytes
 from autonomy.errors import AutonomyError
 from autonomy.events import Head, JobEnqueued, RunnerMarked
-from autonomy.horizon import anchored, newest_horizon
+from autonomy.horizon import go_behind, newest_horizon
 from autonomy.lifecycle import Job, JobStep
 from autonomy.log_reader import LogReader
 from autonomy.snapshot_files import RefusedSnapshot, SnapshotFolder, checked, with_checksum
@@ -92,7 +92,7 @@ class Start:
 
     Attributes:
         chain: anchored at the head.
-        held: with the offsets to read on from; nothing else at a horizon.
+        held: nothing at a horizon.
         at_snapshot: whether a snapshot gave it.
     """
 
@@ -155,38 +155,40 @@ def read_start(content: bytes) -> Held:
         raise RefusedSnapshot(f"it cannot be read: {refusal!r}"[:300]) from refusal
 
 
-async def find_start(kafka: str, folder: Path | None) -> Start:
-    """The newest snapshot that is later than the horizon and that the log bears out; else the horizon."""
-    horizon = await newest_horizon(kafka)
+async def find_start(reader: LogReader, folder: Path | None) -> Start:
+    """The newest snapshot that is later than the horizon and that the log bears out, else the horizon; the reader goes on from there."""
+    horizon = await newest_horizon(reader)
     for path in SnapshotFolder(folder).files() if folder is not None else ():
         try:
             held = read_start(path.read_bytes())
             if held.head.tick <= horizon.tick:
                 break
-            return await borne_out(kafka, held)
+            return await borne_out(reader, held)
         except (AutonomyError, OSError, KafkaError) as refusal:
             log.warning("snapshot %s is not used, the log is read from an older one or from the horizon: %s", path.name, refusal)
-    begin = await anchored(kafka, horizon)
-    return Start(begin.chain, Held(horizon, {topic: begin.starts[topic] for topic in (RUNS, JOBS, RUNNERS)}))
+    return Start(await go_behind(reader, horizon), Held(horizon, {}))
 
 
-async def borne_out(kafka: str, held: Held) -> Start:
+async def borne_out(reader: LogReader, held: Held) -> Start:
     """A start at a snapshot, once the log was asked.
 
     Raises:
         RefusedSnapshot: the log lost records that the snapshot stands on, or is another one.
         Broken: another record stands where its head stood.
+        Unreadable: nobody can read that record.
     """
-    async with await LogReader.open(kafka, held.starts) as reader:
-        ends = await reader.ends(held.starts)
+    ends = await reader.ends(held.starts)
     for topic, offsets in held.starts.items():
         if len(offsets) != PARTITIONS[topic] or any(end < first for end, first in zip(ends[topic], offsets, strict=True)):
             raise RefusedSnapshot(
                 f"{topic} ends at {ends[topic]}, the snapshot stands on {offsets}: the log lost records, or is another one"
             )
-    begin = await anchored(kafka, held.head)
+    chain = await go_behind(reader, held.head)
+    for topic, offsets in held.starts.items():
+        for number, offset in enumerate(offsets):
+            reader.seek(TopicPartition(topic, number), offset)
     log.info("begins at a snapshot", extra={"tick": held.head.tick, "jobs": len(held.jobs)})
-    return Start(begin.chain, held, at_snapshot=True)
+    return Start(chain, held, at_snapshot=True)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from autonomy.cluster import check_log
 from autonomy.envelope import Record, Undecodable, decode, encode
 from autonomy.errors import Broken, Unreadable
 from autonomy.events import Head, PlannerPulse, ProbePulse
-from autonomy.horizon import anchored, newest_horizon
+from autonomy.horizon import go_behind, newest_horizon
 from autonomy.log_reader import LogReader
 from autonomy.producer import LOST, words_of
 from autonomy.topics import INPUTS, PULSE, RUNS, TOPICS
@@ -215,12 +215,11 @@ class Watch:
 
     async def _follow(self) -> None:
         await self._check()
-        start = await anchored(self.kafka, await newest_horizon(self.kafka))
-        self.chain, (runs_from,) = start.chain, start.starts[RUNS]
-        self.hashes, self.sealed_mono_ms, self.read_to = {}, {}, runs_from
-        if self.chain.head.tick:
-            self._keep(self.chain.head, since_ms=self.chain.now_ms)
-        async with await LogReader.open(self.kafka, {RUNS: [runs_from], PULSE: [0]}, goes_on=True, near_end={PULSE: PULSES_BACK}) as reader:
+        async with await LogReader.open(self.kafka, {RUNS: [0], PULSE: [0]}, goes_on=True, near_end={PULSE: PULSES_BACK}) as reader:
+            self.chain = await go_behind(reader, await newest_horizon(reader))
+            self.hashes, self.sealed_mono_ms, self.read_to = {}, {}, self.chain.head.offset + 1
+            if self.chain.head.tick:
+                self._keep(self.chain.head, since_ms=self.chain.now_ms)
             (backlog_end,) = (await reader.ends([RUNS]))[RUNS]
             asked = looked = 0.0
             while True:
