@@ -12,7 +12,7 @@ from typing import Final
 
 import job_runner.engine.book as at
 from job_runner.engine.compiled import Bar, FloatArray, kernel, kernel_apart
-from job_runner.engine.levels import rounded, stop_of, target_of
+from job_runner.engine.levels import rounded, stop_between_ticks, stop_of, target_between_ticks, target_of
 from job_runner.engine.orders import AS_ASKED, AT_LIMIT, adjust, enter, leave
 from job_runner.engine.plans import GAP_STOPS, GAP_TARGETS, Outcome
 
@@ -282,10 +282,16 @@ def is_quiet(book: FloatArray, contract: FloatArray, steps: FloatArray, time_ms:
         return False
     if contract[at.REBALANCE] >= 0.0 or contract[at.TRAIL_OWN_BAR] != 0.0:
         return False
-    units = book[at.UNITS]
-    stop, target = stop_now(book, contract), target_now(book, contract, steps, time_ms)
+    side, entry = side_of(book[at.UNITS]), book[at.ENTRY_PRICE]
+    stop = stop_between_ticks(side, entry, book[at.BEST], book[at.STOP], contract)
+    age_minutes = (time_ms - book[at.ENTRY_MS]) / _MS_PER_MINUTE
+    target = target_between_ticks(side, entry, age_minutes, book[at.TAKE_PROFIT], contract, steps)
     low, high = min(bar.low, bar.open), max(bar.high, bar.open)
-    return (low > stop and high < target) if units > 0.0 else (high < stop and low > target)
+    # Rounding moves a level by less than a tick; where that could count, the bar is not quiet.
+    tick = contract[at.TICK]
+    if side > 0.0:
+        return bool(low > stop + tick and high < target - tick)
+    return bool(high < stop - tick and low > target + tick)
 
 
 @kernel_apart
