@@ -16,6 +16,7 @@ from typing import Protocol, assert_never
 
 from autonomy.errors import BadInput, Retryable
 from autonomy.strategies import strategy_names
+from job_runner.engine import scoring
 from job_runner.market.sources import DataMissing, MarketData, SyntheticMarketData
 from job_runner.research.backtest import Progress, run_research
 from job_runner.research.live_window import WindowedOrder, WindowedReport, run_windowed
@@ -104,6 +105,7 @@ def warm_up() -> None:
     for strategy in strategy_names():
         order = ResearchOrder("warm", "warm", strategy, {}, "WARM", "1d", 10**6, 10.0, 5.0, "1000", 250, smallest)
         run_research(order, market, lambda _phase, _fraction: None, lambda: False)
+    scoring.warm_up()
 
 
 def perform(order: Order, market: MarketData, progress: Progress, is_cancelled: Callable[[], bool]) -> Report:
