@@ -144,7 +144,7 @@ def test_bar_by_bar_and_across_snapshots_is_the_whole_pass_to_the_last_bit(
 
 def through_json(snapshot: PlanSnapshot) -> PlanSnapshot:
     """As it comes out of a log: numbers as text, what is no price as null."""
-    known = json.loads(json.dumps([None if math.isnan(number) else number for number in snapshot.book]))
+    known = json.loads(json.dumps([None if math.isnan(number) else number for number in snapshot.book], allow_nan=False))
     return replace(snapshot, book=tuple(math.nan if number is None else number for number in known))
 
 

@@ -7,7 +7,6 @@ last bit.
 Source: docs/fills.md, whose rules are numbered as here.
 """
 
-import math
 from typing import Final
 
 import job_runner.engine.book as at
@@ -60,7 +59,7 @@ def fund(book: FloatArray, contract: FloatArray, time_ms: float, open_price: flo
 def stays_closed(book: FloatArray, wanted: float) -> bool:
     """Whether the wish is for a side that a stop or target closed; opens the side when its time has come."""
     side = book[at.CLOSED_SIDE]
-    if math.isinf(book[at.CLOSED_UNTIL]):
+    if book[at.CLOSED_UNTIL] == at.AFTER_FLAT:
         if wanted * side <= 0.0:
             book[at.CLOSED_SIDE] = 0.0
     elif book[at.BARS] > book[at.CLOSED_UNTIL]:
@@ -78,7 +77,8 @@ def out_by_itself(
     again = contract[at.REENTRY]
     if again != 0.0:
         book[at.CLOSED_SIDE] = side
-        book[at.CLOSED_UNTIL] = math.inf if again == at.AFTER_FLAT else book[at.BARS] + again
+        # A number even without an end: a log holds no infinity.
+        book[at.CLOSED_UNTIL] = at.AFTER_FLAT if again == at.AFTER_FLAT else book[at.BARS] + again
 
 
 @kernel
