@@ -7,12 +7,11 @@ last bit.
 Source: docs/fills.md, whose rules are numbered as here.
 """
 
-import math
 from typing import Final
 
 import job_runner.engine.book as at
 from job_runner.engine.compiled import Bar, FloatArray, kernel, kernel_apart
-from job_runner.engine.levels import rounded, stop_of, target_of
+from job_runner.engine.levels import rounded, stop_between_ticks, stop_of, target_between_ticks, target_of
 from job_runner.engine.orders import AS_ASKED, AT_LIMIT, adjust, enter, leave
 from job_runner.engine.plans import GAP_STOPS, GAP_TARGETS, Outcome
 
@@ -60,7 +59,7 @@ def fund(book: FloatArray, contract: FloatArray, time_ms: float, open_price: flo
 def stays_closed(book: FloatArray, wanted: float) -> bool:
     """Whether the wish is for a side that a stop or target closed; opens the side when its time has come."""
     side = book[at.CLOSED_SIDE]
-    if math.isinf(book[at.CLOSED_UNTIL]):
+    if book[at.CLOSED_UNTIL] == at.AFTER_FLAT:
         if wanted * side <= 0.0:
             book[at.CLOSED_SIDE] = 0.0
     elif book[at.BARS] > book[at.CLOSED_UNTIL]:
@@ -78,7 +77,8 @@ def out_by_itself(
     again = contract[at.REENTRY]
     if again != 0.0:
         book[at.CLOSED_SIDE] = side
-        book[at.CLOSED_UNTIL] = math.inf if again == at.AFTER_FLAT else book[at.BARS] + again
+        # A number even without an end: a log holds no infinity.
+        book[at.CLOSED_UNTIL] = at.AFTER_FLAT if again == at.AFTER_FLAT else book[at.BARS] + again
 
 
 @kernel
@@ -282,10 +282,16 @@ def is_quiet(book: FloatArray, contract: FloatArray, steps: FloatArray, time_ms:
         return False
     if contract[at.REBALANCE] >= 0.0 or contract[at.TRAIL_OWN_BAR] != 0.0:
         return False
-    units = book[at.UNITS]
-    stop, target = stop_now(book, contract), target_now(book, contract, steps, time_ms)
+    side, entry = side_of(book[at.UNITS]), book[at.ENTRY_PRICE]
+    stop = stop_between_ticks(side, entry, book[at.BEST], book[at.STOP], contract)
+    age_minutes = (time_ms - book[at.ENTRY_MS]) / _MS_PER_MINUTE
+    target = target_between_ticks(side, entry, age_minutes, book[at.TAKE_PROFIT], contract, steps)
     low, high = min(bar.low, bar.open), max(bar.high, bar.open)
-    return (low > stop and high < target) if units > 0.0 else (high < stop and low > target)
+    # Rounding moves a level by less than a tick; where that could count, the bar is not quiet.
+    tick = contract[at.TICK]
+    if side > 0.0:
+        return bool(low > stop + tick and high < target - tick)
+    return bool(high < stop - tick and low > target + tick)
 
 
 @kernel_apart

@@ -1,8 +1,9 @@
 """The fill engine: orders decided at a bar's close fill at the next bar's open.
 
-Role: the one place where money moves. `fill`, `mark` and `tally_bar` are compiled once and used by both drivers:
-`simulate` here, one compiled pass over all bars, and `bar_by_bar`, which the paper runner feeds one bar at a time.
-They cannot drift apart, because neither has rules of its own.
+Role: the fills of plain decisions: -1, 0 or 1, the whole equity each, at the market. `fill`, `mark` and `tally_bar` are compiled once
+and used by both drivers: `simulate` here, one compiled pass over all bars, and `bar_by_bar`, which the paper runner feeds one bar at a
+time. They cannot drift apart, because neither has rules of its own. What plans can want besides (sizes, stops, targets, limits) is filled
+by `bar_fills`, three times as slowly, and equal to this to the last bit where a plan wants no more than this.
 
 Rules: the whole equity is put into every position, in fractional units; fee and slippage are paid on each side;
 shorts by margin (the proceeds stay in the account); a position is closed before the opposite one is opened, both at

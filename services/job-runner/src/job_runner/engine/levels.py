@@ -74,7 +74,13 @@ def in_lots(size: float, contract: FloatArray) -> float:
 
 @kernel
 def stop_of(side: float, entry: float, best: float, planned: float, contract: FloatArray) -> float:
-    """The stop that is reached first, on the tick toward the market.
+    """The stop that is reached first, on the tick toward the market. See `stop_between_ticks`."""
+    return rounded(stop_between_ticks(side, entry, best, planned, contract), side, contract)
+
+
+@kernel
+def stop_between_ticks(side: float, entry: float, best: float, planned: float, contract: FloatArray) -> float:
+    """The stop that is reached first, before it is rounded.
 
     Args:
         side: 1 for long, -1 for short.
@@ -93,7 +99,7 @@ def stop_of(side: float, entry: float, best: float, planned: float, contract: Fl
     # Nothing compares with NaN: no price of the plan's changes nothing.
     if (planned - level) * side > 0.0:
         level = planned
-    return rounded(level, side, contract)
+    return level
 
 
 @kernel
@@ -116,7 +122,15 @@ def with_fees(side: float, entry: float, gain: float, contract: FloatArray) -> f
 
 @kernel
 def target_of(side: float, entry: float, age_minutes: float, planned: float, contract: FloatArray, steps: FloatArray) -> float:
-    """The target that is reached first, on the tick away from the market.
+    """The target that is reached first, on the tick away from the market. See `target_between_ticks`."""
+    level = target_between_ticks(side, entry, age_minutes, planned, contract, steps)
+    # What is compared with a gain after fees is the gain itself; the price is rounded when it is filled.
+    return level if contract[NET_OF_FEES] != 0.0 else rounded(level, side, contract)
+
+
+@kernel
+def target_between_ticks(side: float, entry: float, age_minutes: float, planned: float, contract: FloatArray, steps: FloatArray) -> float:
+    """The target that is reached first, before it is rounded.
 
     Args:
         side: 1 for long, -1 for short.
@@ -133,7 +147,4 @@ def target_of(side: float, entry: float, age_minutes: float, planned: float, con
             gain = steps[1, row]
     if not math.isnan(gain):
         level = with_fees(side, entry, gain, contract)
-    if (level - planned) * side > 0.0:
-        level = planned
-    # What is compared with a gain after fees is the gain itself; the price is rounded when it is filled.
-    return level if contract[NET_OF_FEES] != 0.0 else rounded(level, side, contract)
+    return planned if (level - planned) * side > 0.0 else level

@@ -17,7 +17,7 @@ from job_runner.engine.bar_fills import equity_of, outcome_at, take_bar, want
 from job_runner.engine.compiled import BAR_SIZE, CLOSE, HIGH, LOW, OPEN, VOLUME, Bar, FloatArray, kernel
 from job_runner.engine.fills import checked_cash, tally_close, tally_trade
 from job_runner.engine.orders import leave
-from job_runner.engine.plan_simulation import check_exposures
+from job_runner.engine.plan_simulation import check_exposures, simulate_plan
 from job_runner.engine.plans import OURS, Decision, ExitRules, Outcome, Plan, Switches, Terms
 from job_runner.engine.statistics import sharpe_of_sums
 
@@ -278,3 +278,12 @@ class PlanByBar:
             if len(found) != len(own):
                 raise BadInput(f"snapshot.{name}", f"{len(own)} numbers", len(found))
             own[:] = found
+
+
+def warm_up() -> None:
+    """Take a bar by both drivers, so that everything is compiled before a plan is waited for."""
+    row = np.array([[100.0, 101.0, 99.0, 100.0, 1e6]])
+    simulate_plan(Plan(np.ones(1)), ExitRules(), Terms(), row, 1000.0)
+    engine = PlanByBar(ExitRules(), Terms(), 1000.0)
+    engine.on_bar(0, (100.0, 101.0, 99.0, 100.0, 1e6), Decision())
+    engine.flat_at(100.0)

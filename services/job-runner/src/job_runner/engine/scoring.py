@@ -13,7 +13,7 @@ import numpy as np
 
 from autonomy.errors import BadInput
 from job_runner.engine.account import TRADE_SIZE, Account, Costs
-from job_runner.engine.compiled import CLOSE, OPEN, FloatArray, IntArray, SmallIntArray, kernel
+from job_runner.engine.compiled import BAR_SIZE, CLOSE, OPEN, FloatArray, IntArray, SmallIntArray, kernel
 from job_runner.engine.fills import Simulation, checked_bars, checked_cash, decisions, fill, simulate_targets
 from job_runner.engine.programs import StepProgram
 from job_runner.engine.statistics import returns_of
@@ -175,3 +175,8 @@ def scored_by_rows(simulation: Simulation, edges: IntArray) -> Scored:
         running[0, edges], running[1, edges], tally.equity, tally.max_drawdown, int(tally.trades), simulation.account.ruined != 0.0,
         simulation.is_finite,
     )  # fmt: skip
+
+
+def warm_up() -> None:
+    """Score two bars, so that everything is compiled before the first search."""
+    score_targets(np.zeros(2, dtype=np.int8), np.ones((2, BAR_SIZE)), Costs(10.0, 5.0), 1000.0, np.zeros(1, dtype=np.int64))

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Protocol, assert_never
 
 from autonomy.errors import BadInput, Retryable
+from job_runner.engine import scoring
 from job_runner.market.sources import DataMissing, MarketData, SyntheticMarketData
 from job_runner.research.backtest import Progress, run_research
 from job_runner.research.live_window import WindowedOrder, WindowedReport, run_windowed
@@ -113,6 +114,7 @@ def warm_up() -> None:
             run_research(order, market, lambda _phase, _fraction: None, lambda: False)
         except Exception as fault:  # noqa: BLE001 (a package's fault is its own: its jobs meet it by themselves)
             log.warning("strategy %s cannot be warmed up: %r", strategy, fault)
+    scoring.warm_up()
 
 
 def perform(
