@@ -4,9 +4,8 @@ import logging
 
 import numpy as np
 
+from job_runner.engine import plan_by_bar
 from job_runner.engine.account import Costs
-from job_runner.engine.plan_by_bar import PlanByBar
-from job_runner.engine.plans import Decision, ExitRules, Terms
 from job_runner.engine.programs import DAY_MS, daily_axis
 from job_runner.engine.running import begin
 from job_runner.strategies.coded import CodedStrategy, installed
@@ -21,9 +20,7 @@ def warm_installed() -> None:
             _take_bars(coded)
         except Exception as fault:  # noqa: BLE001 (a package's fault is its own: its jobs and sessions meet it by themselves)
             log.warning("strategy %s cannot be warmed up: %r", coded.name, fault)
-    plans = PlanByBar(ExitRules(), Terms(), 1000.0)
-    plans.on_bar(0, (100.0, 101.0, 99.0, 100.0, 1e6), Decision(1.0))
-    plans.flat_at(100.0)
+    plan_by_bar.warm_up()
 
 
 def _take_bars(coded: CodedStrategy) -> None:
