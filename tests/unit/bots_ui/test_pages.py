@@ -233,6 +233,11 @@ async def test_tick_before_the_first_bot_was_accepted_all_the_same(site: Site) -
     found = await site.get("/runs/2")
     assert found.status_code == 200
     assert "No bot was in the fleet yet" in found.text
+    # So was one that is no longer among the newest, to which a timeline of any day leads.
+    site.answer({"/api/planner/runs": {**accepted, "proof": PROOF}, "/api/planner/runs/1/decisions": {"items": [], "proof": PROOF}})
+    old = await site.get("/runs/1")
+    assert old.status_code == 200
+    assert "No bot was in the fleet yet" in old.text
     # Negative control: a tick that nobody accepted.
     unknown = {"title": "No such tick", "code": "UNKNOWN_TICK", "detail": "tick 9 was not accepted"}
     site.answer({"/api/planner/runs": {**accepted, "proof": PROOF}, "/api/planner/runs/9/decisions": (404, unknown)})

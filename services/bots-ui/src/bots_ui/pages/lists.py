@@ -109,14 +109,15 @@ async def runs(api: ProofApi, query: Query) -> Context:
 
 async def run(api: ProofApi, tick: int, query: Query) -> tuple[Context, int]:
     """One tick with every bot's decision at it; the status is 404 when no such tick was accepted."""
-    asked = asked_of(query, {})
+    asked, path = asked_of(query, {}), f"/api/planner/runs/{tick}/decisions"
+    params = [*asked.params(), LIMIT]
     # The list has no filter by tick: of an older run only the decisions are shown.
-    context, around = await asyncio.gather(
-        listing(api, f"/api/planner/runs/{tick}/decisions", f"/runs/{tick}", asked), api.get("/api/planner/runs", [("limit", "200")])
-    )
+    answer, around = await asyncio.gather(api.get(path, params), api.get("/api/planner/runs", [("limit", "200")]))
     found = next((item for item in items_of(around) if item.get("tick") == tick), None)
-    status = 200 if found or context["items"] or asked.cursor else 503 if context["lost"] else 404
-    return {**context, "tick": tick, "run": found}, status
+    accepted = found is not None or isinstance(answer, Found)
+    status = 200 if accepted else 404 if is_of_nothing(answer) else 503
+    context = {**listed(answer, f"/runs/{tick}", asked), **shown((path, params, answer))}
+    return {**context, "tick": tick, "run": found, "accepted": accepted}, status
 
 
 async def stages(api: ProofApi, query: Query) -> Context:
