@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
 PAGES = [PAGE, *(ROOT / name for name in ("docs/protocol.md", "docs/requirements.md", "CONTRIBUTING.md", "SECURITY.md"))]
+LENGTH = re.compile(r"\d+ steps in \d+ modules, \d+ lines")
+MOST_MODULES, MOST_LINES = 23, 700
 STEP = re.compile(r"^\| (?P<number>\d+) \| (?P<what>[^|]+) \| `(?P<path>[^`]+)` \| `(?P<name>[^`]+)` \| (?P<lines>[^|]+) \|$", re.MULTILINE)
 NAMED = re.compile(r"`(?P<path>[\w.-]+(?:/[\w.-]+)+\.\w+)`(?:\s\((?P<names>`[\w.]+`(?:,\s+`[\w.]+`)*)\))?")
 
@@ -75,6 +77,25 @@ def test_every_step_of_the_trip_is_there() -> None:
     assert wrong_steps(PAGE.read_text()) == [], "functions moved? then: python tests/architecture/test_trip.py"
 
 
+def length_of(text: str) -> tuple[int, int, int]:
+    """Steps, modules, and lines to read."""
+    steps = list(STEP.finditer(text))
+    ends = [[int(number) for number in step["lines"].split("–")] for step in steps]
+    return len(steps), len({step["path"] for step in steps}), sum(last - first + 1 for first, last in ends)
+
+
+def words_of(text: str) -> str:
+    steps, modules, lines = length_of(text)
+    return f"{steps} steps in {modules} modules, {lines} lines"
+
+
+def test_the_trip_grows_no_longer() -> None:
+    text = PAGE.read_text()
+    _, modules, lines = length_of(text)
+    assert (modules <= MOST_MODULES, lines <= MOST_LINES) == (True, True), words_of(text)
+    assert LENGTH.findall(text) == [words_of(text)]
+
+
 def test_the_trip_goes_from_the_decision_to_the_badge() -> None:
     steps = list(STEP.finditer(PAGE.read_text()))
     assert [int(step["number"]) for step in steps] == list(range(1, len(steps) + 1))
@@ -106,7 +127,8 @@ def renewed(text: str) -> str:
         lines = found if found[0].isdigit() else step["lines"]
         return f"| {step['number']} | {step['what']} | `{step['path']}` | `{step['name']}` | {lines} |"
 
-    return STEP.sub(row, text)
+    text = STEP.sub(row, text)
+    return LENGTH.sub(words_of(text), text)
 
 
 if __name__ == "__main__":
