@@ -75,6 +75,7 @@ class Research:
     """Work that is done at once, with a result or without."""
 
     job_types = frozenset({JobType.BACKTEST_BASELINE})
+    strategies = None
 
     def __init__(self, *, fails: bool) -> None:
         self.fails = fails

@@ -47,7 +47,7 @@ async def begin(settings: RunnerSettings) -> int:
         Surroundings(settings.checkpoints_url, settings.evolution_dask_address),
         strategies,
     )
-    return await run_runner(settings, worker, market, strategies)
+    return await run_runner(settings, worker, market)
 
 
 if __name__ == "__main__":

@@ -349,9 +349,7 @@ class Runner:
         await self.worker.stop(drain_s=0)
 
 
-async def build_runner(
-    settings: RunnerSettings, worker: Worker, process_id: str, market: MarketData | None = None, strategies: StrategyFolders | None = None
-) -> Runner:
+async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str, market: MarketData | None = None) -> Runner:
     """Connect, from a snapshot or the horizon on; with a market this process trades on paper too."""
     starts = {topic: [0] * PARTITIONS[topic] for topic in (RUNS, JOBS, RUNNERS, PULSE)}
     reader = await LogReader.open(settings.kafka, starts, goes_on=True, near_end={PULSE: PULSES_BACK})
@@ -366,24 +364,22 @@ async def build_runner(
         process_id=process_id, slots=slots_of(settings.slots, job_types), deadline_ms=settings.claim_deadline_s * 1000,
         beat_ms=settings.beat_s * 1000, job_types=job_types,
     )  # fmt: skip
-    own = strategies or StrategyFolders()
-    queue, marks = Queue(rules, can_run=lambda order: strategies is None or order.strategy in own.found.strategies), Marks()
+    own = worker.strategies or StrategyFolders()
+    queue, marks = Queue(rules, can_run=lambda order: worker.strategies is None or order.strategy in own.found.strategies), Marks()
     start.restore(queue, marks, clock.monotonic_ms())
     outbox, barrier = Outbox(producer), Barrier(reader, (RUNS, JOBS, RUNNERS))
     trader = None
     if market is not None and settings.runner_slots:
         trader = PaperTrader(process_id, market, queue, outbox, barrier, marks, settings.beat_s, own)
-    sources = tuple(source for source in (market, strategies) if isinstance(source, Editions | StrategyFolders))
+    sources = tuple(source for source in (market, worker.strategies) if isinstance(source, Editions | StrategyFolders))
     keeper = Keeper(settings.snapshots, start.at_snapshot)
     return Runner(process_id, settings, reader, producer, start.chain, queue, worker, outbox, barrier, marks, trader, sources, keeper)
 
 
-async def run_runner(
-    settings: RunnerSettings, worker: Worker, market: MarketData | None = None, strategies: StrategyFolders | None = None
-) -> int:
+async def run_runner(settings: RunnerSettings, worker: Worker, market: MarketData | None = None) -> int:
     """Run one job-runner process until SIGTERM; returns the exit code."""
     try:
-        runner = await build_runner(settings, worker, clock.drawn_id(), market, strategies)
+        runner = await build_runner(settings, worker, clock.drawn_id(), market)
     except Unreadable as fault:
         log.critical("the log cannot be read: %s", fault)
         await asyncio.sleep(AGAIN_S)  # as below

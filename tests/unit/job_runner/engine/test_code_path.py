@@ -14,7 +14,7 @@ import pytest
 
 from job_runner.engine import code_path
 from job_runner.engine.code_path import OWN, CodePath, behind, in_folders, installed
-from job_runner.strategies.coded import DRIVERS, Installed, by_name, decision_path
+from job_runner.strategies.coded import DOCUMENTS, DRIVERS, Installed, by_name, decision_path
 from support.strategies import strategy_names
 
 SourceOf = Callable[[str, tuple[str, ...]], Path | None]
@@ -51,6 +51,8 @@ def at(source_of: SourceOf, module: str) -> Path:
 
 
 ALL_SOURCES = {name: path for strategy in strategy_names() for name, path in path_of(strategy).sources}
+SHAPES = {name for name, _ in behind(DOCUMENTS).sources} - set(ALL_SOURCES)
+"""Loaded for the documents in which offers are said: they decide nothing."""
 MODULES = [name for name, _ in path_of("sma-cross").sources]
 
 
@@ -81,7 +83,7 @@ def test_the_path_holds_what_decides_and_fills() -> None:
 def ours_after(script: str) -> set[str]:
     """Modules of ours that a process has loaded after a script that names all of its modules at its end."""
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    return {name for name in loaded if name.split(".")[0] in OWN and installed(name) is not None}
+    return {name for name in loaded if name.split(".")[0] in OWN and installed(name) is not None} - SHAPES
 
 
 def test_the_path_is_what_a_process_really_imports() -> None:
