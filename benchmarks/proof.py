@@ -48,7 +48,8 @@ DAY_TICKS = 8_640
 DAY_JOBS = 86_400
 DAY = """
 INSERT INTO autonomy.autonomy_planner_runs
-SELECT (jsonb_populate_record(r, jsonb_build_object('id', gen_random_uuid(), 'tick', -n, 'jobs_enqueued', 10,
+SELECT (jsonb_populate_record(NULL::autonomy.autonomy_planner_runs, to_jsonb(r) || jsonb_build_object(
+  'id', gen_random_uuid(), 'tick', -n, 'jobs_enqueued', 10,
   'cause', CASE WHEN n % 6 = 0 THEN 'SCHEDULED' ELSE 'CAPACITY' END, 'started_at', now() - n * interval '86400 seconds' / {ticks}))).*
 FROM (SELECT * FROM autonomy.autonomy_planner_runs ORDER BY tick LIMIT 1) r, generate_series(1, {ticks}) n;
 INSERT INTO autonomy.bot_jobs (id, bot_id, job_type, job_class, status, stage, strategy, symbol, tick, seq, partition, attempt, failures,

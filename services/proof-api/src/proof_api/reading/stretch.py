@@ -33,7 +33,7 @@ MAX_LANES: Final = 24
 FAILED: Final = 2
 """The outcome of failed jobs, as the statement numbers them."""
 KEYS: Final[Mapping[LanesBy, str]] = {
-    LanesBy.FLEET: "NULL::text", LanesBy.WORKER: "process_id::text", LanesBy.STAGE: "stage", LanesBy.STRATEGY: "strategy",
+    LanesBy.FLEET: "NULL::text", LanesBy.WORKER: "process_id", LanesBy.STAGE: "stage", LanesBy.STRATEGY: "strategy",
     LanesBy.SYMBOL: "symbol", LanesBy.BOT: "bot_id",
 }  # fmt: skip
 
@@ -141,7 +141,7 @@ SELECT (SELECT min(started_at) FROM autonomy_planner_runs) AS first_tick_at,
   (SELECT coalesce(json_agg(s ORDER BY from_at), '[]') FROM silences s WHERE missing > 0 AND from_at < $2 AND to_at > $1) AS silences,
   (SELECT coalesce(json_agg(m ORDER BY at, to_stage, reason_code, from_stage), '[]') FROM moves m) AS moves,
   (SELECT coalesce(max(lanes), 0) FROM tops) AS lanes,
-  (SELECT coalesce(json_agg(json_build_array(key, rest, extract(epoch FROM queued)::bigint, extract(epoch FROM started)::bigint,
+  (SELECT coalesce(json_agg(json_build_array(key::text, rest, extract(epoch FROM queued)::bigint, extract(epoch FROM started)::bigint,
      extract(epoch FROM ended)::bigint, outcome, n)), '[]') FROM levels) AS levels,
   (SELECT coalesce(json_agg(k ORDER BY queued_at, id, attempt), '[]') FROM blocks k) AS blocks
 """
