@@ -87,8 +87,8 @@ test-long: setup browser nginx consumers ## the full lists: faults, seeds, tampe
 # Not a part of `make test`: measuring makes Python slower, and the tests of servers have deadlines.
 coverage: setup ## which lines and branches the tests without servers run: the figure of CONTRIBUTING.md, and what they leave out
 	@rm -rf .venv/coverage && mkdir -p .venv/coverage
-	@$(BIN)/coverage run -m pytest -q -n 4 --dist worksteal --timeout 0 tests/contract tests/unit tests/replay
-	@$(BIN)/coverage combine -q && $(BIN)/coverage report
+	@$(BIN)/coverage run -m pytest -q -n 4 --dist worksteal --timeout 0 tests/contract tests/unit tests/replay; code=$$?; \
+		$(BIN)/coverage combine -q && $(BIN)/coverage report && exit $$code
 
 bench: setup ## speed and memory, as ratios to limits measured in the same run
 	@$(BIN)/python -m benchmarks
