@@ -6,13 +6,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from autonomy.events import CapabilitiesAnnounced, StrategyCode, SymbolBars
+from autonomy.events import CapabilitiesAnnounced, SymbolBars
 from autonomy.lifecycle import Job
 from autonomy.market_clock import day_number, pack_days
 from autonomy.policy import Policy, read_policy
 from autonomy.reasons import Ended
-from autonomy.strategies import catalogue, check_parameters
 from autonomy.values import JobClass, JobStatus, JobType, Origin, Stage, derived_id, partition_of
+from job_runner.strategies.coded import installed
 from planner.decide.view import View, build_view
 from planner.fold.entities import Bot, ClassRecord, Evidence, Figures, LiveJob
 from planner.fold.slices import fold_capabilities
@@ -25,8 +25,8 @@ FIRST: Final = date(2000, 3, 1)
 LAST: Final = date(2013, 3, 1)
 SYMBOLS: Final = ("AAPL", "GOOG", "IBM", "MSFT")
 SHORT: Final = "FB"
-STRATEGIES: Final = tuple(entry.name for entry in catalogue())
-DEFAULTS: Final = {name: tuple(sorted(check_parameters(name, {}).items())) for name in STRATEGIES}
+STRATEGIES: Final = tuple(installed().strategies)
+DEFAULTS: Final = {name: tuple(sorted(coded.check({}).items())) for name, coded in installed().strategies.items()}
 
 
 def digest(name: str) -> str:
@@ -71,7 +71,7 @@ def capabilities(process_id: str, slots: int = 2) -> CapabilitiesAnnounced:
     return CapabilitiesAnnounced(
         process_id=process_id, engine_version="bench",
         job_types=(JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH),
-        strategies=tuple(StrategyCode(name=name, version=1, code_hash=digest(name)) for name in STRATEGIES),
+        strategies=tuple(coded.offer.model_copy(update={"code_hash": digest(name)}) for name, coded in installed().strategies.items()),
         symbols=(*(_symbol(name, FIRST) for name in SYMBOLS), _symbol(SHORT, date(2012, 5, 18))), research_slots=slots,
     )  # fmt: skip
 

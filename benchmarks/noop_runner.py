@@ -21,6 +21,7 @@ class NoOpWorker:
     """Does nothing, and succeeds."""
 
     job_types = frozenset({JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH})
+    strategies = None
 
     def __init__(self) -> None:
         self.began: dict[str, int] = {}

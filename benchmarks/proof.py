@@ -8,6 +8,7 @@ import statistics
 import time
 import urllib.error
 import urllib.request
+from datetime import timedelta
 
 import psycopg
 
@@ -17,9 +18,10 @@ from autonomy.events import Command, RegisterBots, SetPolicy
 from autonomy.kafka import Outgoing, append_batch, build_producer
 from autonomy.policy import read_policy
 from autonomy.topics import COMMANDS
+from autonomy.values import iso
 from benchmarks.fleet import SHORT, STRATEGIES, SYMBOLS, bot_id
 from benchmarks.http_load import measured
-from benchmarks.measure import Context, Measure, absolute, at_least, at_most, reference
+from benchmarks.measure import Context, Measure, absolute, at_least, at_most, percentile, reference
 from benchmarks.servers import Platform, free_port, platform, write_operators
 
 BOTS = 10_000
@@ -35,11 +37,33 @@ LIST = "/api/bots?state=BLOCKED_BY_GATES&limit=50"
 PAD = """
 INSERT INTO autonomy.decision_spans (bot_id, from_tick, to_tick, reason_code, blockers, detail, event_id)
 SELECT b.id, -n, 1 - n, 'NOTHING_DUE', '[]', 'NEXT_REFRESH', gen_random_uuid() FROM autonomy.bots b, generate_series(1, {spans}) n;
-INSERT INTO autonomy.bot_jobs (id, bot_id, job_type, job_class, status, tick, seq, partition, attempt, failures, created_at, queued_at,
-  started_at, finished_at, fingerprint, bars_until, spec, attempts)
-SELECT gen_random_uuid(), b.id, 'BACKTEST_REFRESH', 'research', 'SUCCEEDED', -n, 1, 0, 1, 0, now() - n * interval '1 hour', now(), now(),
+INSERT INTO autonomy.bot_jobs (id, bot_id, job_type, job_class, status, stage, strategy, symbol, tick, seq, partition, attempt, failures,
+  created_at, queued_at, started_at, finished_at, fingerprint, bars_until, spec, attempts)
+SELECT gen_random_uuid(), b.id, 'BACKTEST_REFRESH', 'research', 'SUCCEEDED', b.stage, b.strategy, b.symbol, -n, 1, 0, 1, 0,
+  now() - n * interval '1 hour', now(), now(),
   now() - n * interval '20 minutes', 'f', '2010-01-04', '{{}}', '[]' FROM autonomy.bots b, generate_series(1, {jobs}) n;
 """
+
+DAY_TICKS = 8_640
+DAY_JOBS = 86_400
+DAY = """
+INSERT INTO autonomy.autonomy_planner_runs
+SELECT (jsonb_populate_record(NULL::autonomy.autonomy_planner_runs, to_jsonb(r) || jsonb_build_object(
+  'id', gen_random_uuid(), 'tick', -n, 'jobs_enqueued', 10,
+  'cause', CASE WHEN n % 6 = 0 THEN 'SCHEDULED' ELSE 'CAPACITY' END, 'started_at', now() - n * interval '86400 seconds' / {ticks}))).*
+FROM (SELECT * FROM autonomy.autonomy_planner_runs ORDER BY tick LIMIT 1) r, generate_series(1, {ticks}) n;
+INSERT INTO autonomy.bot_jobs (id, bot_id, job_type, job_class, status, stage, strategy, symbol, tick, seq, partition, attempt, failures,
+  process_id, created_at, queued_at, started_at, finished_at, fingerprint, bars_until, spec, result, attempts)
+SELECT gen_random_uuid(), b.id, 'BACKTEST_REFRESH', 'research', CASE WHEN n % 50 = 0 THEN 'FAILED' ELSE 'SUCCEEDED' END, b.stage,
+  b.strategy, b.symbol, -n, 1, 0, 1, 0, md5((n % 10)::text)::uuid, at, at, at + random() * interval '20 seconds',
+  at + random() * interval '60 seconds' + interval '20 seconds', repeat('f', 64), '2010-01-04',
+  json_build_object('order', repeat(md5(n::text), 22)), jsonb_build_object('figures', repeat(md5(n::text), 17)), '[]'
+FROM (SELECT n, now() - n * interval '86400 seconds' / {jobs} AS at FROM generate_series(1, {jobs}) n) x
+JOIN (SELECT id, stage, strategy, symbol, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS bots FROM autonomy.bots) b
+  ON b.place = x.n % b.bots;
+"""
+"""A tick each ten seconds, and as many jobs as the default policy allows in a day; orders and results as wide as real ones."""
+TIMELINE = "/api/timeline?by={by}&from={since}"
 
 
 def run(ctx: Context) -> list[Measure]:
@@ -64,6 +88,8 @@ def run(ctx: Context) -> list[Measure]:
                     rounds.append(once)
         servers.check()
         took = snapshot_ms(reader)
+        grow(servers, DAY.format(ticks=ctx.size(DAY_TICKS), jobs=ctx.size(DAY_JOBS)))
+        days = {by: day_ms(port, by, ctx.rounds(60)) for by in ("fleet", "worker", "strategy", "symbol", "bot")}
     ctx.note(f"proof: {size:,} bytes; p50/p99 {middle(found[PROOF], 'p50'):.1f}/{middle(found[PROOF], 'p99'):.1f} ms, prebuilt "
              f"{middle(found['/bytes'], 'p50'):.1f}/{middle(found['/bytes'], 'p99'):.1f} ms; list p50 {middle(found[LIST], 'p50'):.1f} ms, "
              f"{middle(found[LIST], 'rate'):,.0f}/s, one row p50 {middle(found['/row'], 'p50'):.1f} ms")  # fmt: skip
@@ -72,6 +98,7 @@ def run(ctx: Context) -> list[Measure]:
         at_least("proof, 16 connections", middle(found[PROOF], "rate"), "req/s", raw, 0.4, against(found[PROOF], found["/bytes"], "rate")),
         at_most("bots list, 50 of 10,000, p99", middle(found[LIST], "p99"), "ms", row, 5, against(found[LIST], found["/row"], "p99")),
         absolute("  one snapshot of the read models", took, "ms"),
+        *(absolute(f"timeline of a day, {ctx.size(DAY_JOBS):,} jobs by {by}, p95", spent, "ms", most=100) for by, spent in days.items()),
         reference("prebuilt bytes", raw[1], "req/s", FIGURE_BYTES_PER_S, rate=True),
         reference("one-row SELECT", middle(found["/row"], "rate"), "req/s", FIGURE_ROW_PER_S, rate=True),
     ]
@@ -160,12 +187,28 @@ def wait(servers: Platform, port: int, bots: int) -> None:
 
 def pad(servers: Platform) -> None:
     """Grow the history behind the current rows."""
+    grow(servers, PAD.format(spans=SPANS_EACH, jobs=JOBS_EACH))
+
+
+def grow(servers: Platform, statements: str) -> None:
+    """Write rows that nobody said, and let PostgreSQL tidy up as it does by itself."""
     assert servers.database is not None
     with psycopg.connect(servers.database.url("autonomy_owner"), autocommit=True) as connection:
-        for statement in PAD.format(spans=SPANS_EACH, jobs=JOBS_EACH).split(";\n"):
+        for statement in statements.split(";\n"):
             if statement.strip():
                 connection.execute(statement)
         connection.execute("VACUUM ANALYZE")
+
+
+def day_ms(port: int, by: str, rounds: int) -> float:
+    """95 of 100 answers about the last day come within so many ms, one after the other."""
+    path = TIMELINE.format(by=by, since=iso(clock.now() - timedelta(hours=23, minutes=59)))
+    spent = []
+    for _ in range(rounds + 5):
+        started = time.perf_counter()
+        get(port, path)
+        spent.append((time.perf_counter() - started) * 1000)
+    return percentile(spent[5:], 0.95)
 
 
 def snapshot_ms(url: str) -> float:

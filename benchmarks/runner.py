@@ -24,12 +24,14 @@ from benchmarks.measure import Context, Measure, absolute, at_least, at_most, re
 from benchmarks.servers import Platform, platform
 from job_runner.claims.queue import Claim
 from job_runner.engine.account import Costs as EngineCosts
-from job_runner.engine.bar_by_bar import BarByBar, warm_up
-from job_runner.engine.strategies.dispatch import program
+from job_runner.engine.programs import daily_axis
+from job_runner.engine.running import begin
 from job_runner.market.sources import EmbeddedMarketData
 from job_runner.paper.session import DayBar, PaperSession
 from job_runner.research.backtest import fingerprint_in
 from job_runner.research.orders import order_of
+from job_runner.strategies.coded import by_name
+from job_runner.strategies.warming import warm_installed
 
 SYMBOL = "AAPL"
 PARAMETERS = {"fast": 20, "slow": 50, "direction": "long"}
@@ -60,7 +62,7 @@ def an_order(bot_id: str, bars: int) -> JobEnqueued:
         bars_until=days[1], min_bars=250, costs=Costs(fee_bps=10.0, slippage_bps=5.0), initial_cash_usd="100000.00", suite=SuiteSizes(),
         fingerprint="0" * 64, timeout_s=600, lease_s=15.0, failures_limit=3, paper=paper,
     )  # fmt: skip
-    return order.model_copy(update={"fingerprint": fingerprint_in(order_of(order), found.source_id)})
+    return order.model_copy(update={"fingerprint": fingerprint_in(order_of(order), found.source_id, by_name(order.strategy))})
 
 
 async def seal(bootstrap: str, orders: list[JobEnqueued]) -> None:
@@ -116,19 +118,20 @@ def through_a_broker(ctx: Context, sessions: int, bars: int) -> tuple[float, flo
 
 def stepping(rounds: int) -> tuple[list[float], list[float], list[float]]:
     """Microseconds per bar: of the engine bar by bar, of the session with its records made and encoded, of the bare calls; in turns."""
-    warm_up()
+    warm_installed()
     order = an_order("bench", SESSION_BARS)
     found = EmbeddedMarketData().bars(SYMBOL, "1d", 2**31)
     first = len(found) - SESSION_BARS
     bars = [DayBar.at(found, number) for number in range(first, len(found))]
     rows = [bar.prices_and_volume for bar in bars]
     limit = bar_calls.ready([(bar.open, bar.close) for bar in bars])
-    sma, costs, claim = program("sma-cross", PARAMETERS), EngineCosts(10.0, 5.0), Claim(order, 1, an_id("claim"), 0.0)
+    sma = by_name("sma-cross").program(PARAMETERS, daily_axis(SYMBOL, found.day.tolist()))
+    costs, claim = EngineCosts(10.0, 5.0), Claim(order, 1, an_id("claim"), 0.0)
     engine_us, session_us, bare_us = [], [], []
     per_bar = 1e6 / len(bars)
     for _ in range(rounds):
         bare_us.append(limit() * per_bar)
-        engine = BarByBar(sma, costs, 100_000.0)
+        engine = begin(sma, costs, 100_000.0)
         started = time.perf_counter()
         for row in rows:
             engine.on_bar(*row)

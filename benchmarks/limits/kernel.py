@@ -1,4 +1,7 @@
-"""The bare kernel: decide at the close, fill at the next open, mark and count, in one compiled pass over arrays that exist already."""
+"""The bare kernel: decide at the close, fill at the next open, mark and count, in one compiled pass over arrays that exist already.
+
+As lean as one can be: means from running sums of the closes that were made once, no row of equity, no trades, no state.
+"""
 
 import time
 from collections.abc import Callable
@@ -8,9 +11,8 @@ import numba
 import numpy as np
 
 
-def _pass(open_: Any, close: Any, fast: int, slow: int, fee: float, cash: float, equity: Any) -> tuple[float, float, float, float, float]:
+def _pass(open_: Any, close: Any, sums: Any, fast: int, slow: int, fee: float, cash: float) -> tuple[float, float, float, float, float]:
     units, target, held = 0.0, 0, 0
-    fast_sum, slow_sum = 0.0, 0.0
     peak, drawdown, total, squares, downside, exposed = cash, 0.0, 0.0, 0.0, 0.0, 0.0
     last = cash
     for i in range(close.shape[0]):
@@ -34,15 +36,8 @@ def _pass(open_: Any, close: Any, fast: int, slow: int, fee: float, cash: float,
         if held != 0:
             exposed += 1.0
         last = value
-        equity[i] = value
-        fast_sum += close[i]
-        slow_sum += close[i]
-        if i >= fast:
-            fast_sum -= close[i - fast]
-        if i >= slow:
-            slow_sum -= close[i - slow]
         if i >= slow - 1:
-            target = 1 if fast_sum / fast > slow_sum / slow else 0
+            target = 1 if (sums[i + 1] - sums[i + 1 - fast]) * slow > (sums[i + 1] - sums[i + 1 - slow]) * fast else 0
     bars = close.shape[0] - 1
     mean = total / bars
     spread = ((squares - total * mean) / (bars - 1)) ** 0.5
@@ -55,12 +50,12 @@ def ready(open_: Any, close: Any, fee: float) -> tuple[Callable[[], float], floa
     `fee` is a fraction a side.
     """
     compiled: Any = numba.njit(_pass)
-    equity = np.empty(len(close))
-    equity_at_end = compiled(open_, close, 20, 50, fee, 1e5, equity)[-1]
+    sums = np.concatenate([[0.0], np.cumsum(close)])
+    equity_at_end = compiled(open_, close, sums, 20, 50, fee, 1e5)[-1]
 
     def once() -> float:
         started = time.perf_counter()
-        compiled(open_, close, 20, 50, fee, 1e5, equity)
+        compiled(open_, close, sums, 20, 50, fee, 1e5)
         return time.perf_counter() - started
 
     return once, float(equity_at_end)

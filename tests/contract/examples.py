@@ -18,6 +18,7 @@ from autonomy.reasons import Reason, ZeroJobs
 from autonomy.values import Cause, JobClass, JobType, Origin, Stage, TickCause, derived_id, ms_of
 from contract.life_examples import GATE, LIVE, PAPER, PLAN, WINDOW, a_paper_result, a_search_result, life_commands, life_facts, life_signs
 from support.builders import a_digest, an_id
+from support.offers import offer
 
 GOLDEN = Path(__file__).parent / "golden"
 NOON = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -165,7 +166,7 @@ def signs_of_life() -> tuple[e.Event, ...]:
         e.RunnerPulse(process_id=an_id("runner-1"), sequence=12, jobs=(held,), research_slots=2, evolve_slots=1, runner_slots=50, stopping=True),
         e.CapabilitiesAnnounced(
             process_id=an_id("runner-1"), engine_version="engine-1", job_types=(JobType.BACKTEST_BASELINE,),
-            strategies=(e.StrategyCode(name="sma-cross", version=1, code_hash=a_digest("code")),), symbols=(bars,), research_slots=2,
+            strategies=(offer("sma-cross", a_digest("code")),), symbols=(bars,), research_slots=2,
             evolve_slots=1, runner_slots=50,
         ),
         *life_signs(),
@@ -192,7 +193,10 @@ def later_examples() -> tuple[e.Event, ...]:
         e.RunnerHeartbeat: {"announcement": a_digest("announcement")},
         e.ProbePulse: {"applied": lost},
         e.JobFailed: {"may_pass": True},
-        e.CapabilitiesAnnounced: {"faults": (e.SourceFault(name="ES=F", reason="its name is no symbol", in_use=False),)},
+        e.CapabilitiesAnnounced: {
+            "faults": (e.SourceFault(name="ES=F", reason="its name is no symbol", in_use=False),),
+            "strategy_faults": (e.StrategyFault(file="ema_atr.py", line=12, reason="NameError: name 'k' is not defined", in_use=True),),
+        },
     }
     return tuple(event.model_copy(update=later[type(event)]) for event in examples() if type(event) in later)
 

@@ -61,8 +61,18 @@ def test_walkthrough_from_dry_run_to_proof_pack(own_stack: RunningStack, tmp_pat
     made = proof_pack(own_stack, tmp_path / "pack", 150)
     assert made.returncode == 0, made.stdout + made.stderr
     names = {path.name for path in (tmp_path / "pack").iterdir()}
-    assert {"index.html", "bots-page.png", "autonomy.json", "jobs.json", "audit.txt", "d3-stage-reverts.txt", "versions.json"} <= names
-    assert (tmp_path / "pack" / "bots-page.png").read_bytes().startswith(b"\x89PNG")
+    assert {
+        "index.html",
+        "bots-page.png",
+        "timeline.png",
+        "autonomy.json",
+        "jobs.json",
+        "audit.txt",
+        "d3-stage-reverts.txt",
+        "versions.json",
+    } <= names
+    for name in ("bots-page.png", "timeline.png"):
+        assert (tmp_path / "pack" / name).read_bytes().startswith(b"\x89PNG")
     jobs = json.loads((tmp_path / "pack" / "jobs.json").read_text())
     assert jobs["running"]["backtest"] >= 1
     assert "BULK_REVERT_REBASELINE" in (tmp_path / "pack" / "d3-stage-reverts.txt").read_text()

@@ -31,8 +31,9 @@ from autonomy.topics import JOBS, RUNNERS, RUNS
 from autonomy.values import Cause, JobType, derived_id
 from bots_ui.api.client import ApiEvent
 from bots_ui.stream import hub as hub_module
-from bots_ui.stream.hub import Hub, Renderers
+from bots_ui.stream.hub import Hub
 from bots_ui.stream.open_page import Client, View
+from bots_ui.stream.renderers import Renderers
 from job_runner.app import Runner
 from job_runner.claims.barrier import Barrier
 from job_runner.claims.outbox import Outbox
@@ -74,6 +75,7 @@ class Research:
     """Work that is done at once, with a result or without."""
 
     job_types = frozenset({JobType.BACKTEST_BASELINE})
+    strategies = None
 
     def __init__(self, *, fails: bool) -> None:
         self.fails = fails
@@ -110,7 +112,7 @@ def a_runner(kafka: MemoryKafka, *, fails: bool) -> Runner:
 def a_page() -> tuple[Hub, Client]:
     """A hub with one open page."""
     api: Any = None
-    hub = Hub(api, Renderers(lambda *_: "<row>", lambda _: "<head>", lambda _: "", str, str, str))
+    hub = Hub(api, Renderers(lambda *_: "<row>", lambda _: "<head>", lambda _: "", str, str, str, str))
     client = Client(View(bots=("aapl-sma",)))
     hub.clients.add(client)
     return hub, client

@@ -19,14 +19,12 @@ from autonomy.events import (
     JobEnqueued,
     ResearchSummary,
     RunnerHeartbeat,
-    StrategyCode,
     SymbolBars,
 )
 from autonomy.identities import PLANNER
 from autonomy.market_clock import day_number, pack_days
 from autonomy.policy import Policy, read_policy
 from autonomy.reasons import Ended
-from autonomy.strategies import catalogue, check_parameters
 from autonomy.values import Cause, JobClass, JobStatus, JobType, Origin, Stage, derived_id, partition_of
 from autonomy.work import class_of
 from planner.decide.plan import Plan, decide
@@ -35,6 +33,7 @@ from planner.fold.entities import Bot, ClassRecord, Figures, LiveJob
 from planner.fold.slices import fold_capabilities
 from planner.fold.state import State
 from support.changes import replace
+from support.offers import OFFERS, checked, offer
 
 NOON_MS = 1_795_348_800_000
 """Wall time at which the replay of most tests begins, milliseconds."""
@@ -106,10 +105,10 @@ def capabilities(
     job_types: tuple[JobType, ...] = (JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH),
 ) -> CapabilitiesAnnounced:
     """What a runner process announces: by default the whole catalogue and all symbols."""
-    names = strategies if strategies is not None else tuple(template.name for template in catalogue())
+    names = strategies if strategies is not None else tuple(OFFERS)
     return CapabilitiesAnnounced(
         process_id=an_id(process), engine_version=engine, job_types=job_types,
-        strategies=tuple(StrategyCode(name=name, version=1, code_hash=a_digest(name + code)) for name in names),
+        strategies=tuple(offer(name, a_digest(name + code)) for name in names),
         symbols=tuple(a_symbol(symbol, content and content + symbol) for symbol in symbols), research_slots=slots,
         evolve_slots=evolve_slots, runner_slots=runner_slots,
     )  # fmt: skip
@@ -123,7 +122,7 @@ def a_policy(**sections: Any) -> Policy:
 def a_bot(bot_id: str = "aapl-sma", *, waiting_since: int = NOON_MS, **changes: Any) -> Bot:
     """A registered LAB bot without evidence."""
     strategy = changes.pop("strategy", "sma-cross")
-    parameters = check_parameters(strategy, changes.pop("parameters", {}))
+    parameters = checked(strategy, changes.pop("parameters", {}))
     plain = Bot(
         id=bot_id, name=bot_id, strategy=strategy, parameters=tuple(sorted(parameters.items())), symbol="AAPL",
         timeframe="1d", stage=Stage.LAB, stage_version=1, origin=Origin.NEW, verified=True, pinned=False, version=1,

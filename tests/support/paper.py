@@ -33,11 +33,10 @@ from job_runner.claims.queue import Claim
 from job_runner.engine.account import Costs
 from job_runner.engine.bar_by_bar import BarByBar
 from job_runner.engine.compiled import FloatArray, IntArray
-from job_runner.engine.strategies.dispatch import program
 from job_runner.market.sources import Bars, EmbeddedMarketData, MarketData
-from job_runner.research.backtest import fingerprint_in
 from job_runner.research.orders import order_of
 from support.builders import an_id, an_order
+from support.strategies import fingerprint_of_order, program
 from support.ticks import a_seal
 
 PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
@@ -60,7 +59,7 @@ def a_paper_order(
         bot_id, **{"job_type": JobType.RUNNER_START, "parameters": QUICK, "paper": paper, "partition": partition_of(bot_id, 12), **changes}
     )  # fmt: skip
     source_id = (market or EmbeddedMarketData()).bars(made.symbol, "1d", 20_000).source_id
-    return made.model_copy(update={"fingerprint": fingerprint_in(order_of(made), source_id)})
+    return made.model_copy(update={"fingerprint": fingerprint_of_order(order_of(made), source_id)})
 
 
 @dataclass(frozen=True)

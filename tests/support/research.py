@@ -47,6 +47,7 @@ class NoWorker:
     """Research that nobody asks for."""
 
     job_types = frozenset({JobType.BACKTEST_BASELINE})
+    strategies = None
 
     async def start(self) -> None: ...
 

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from autonomy.version import VERSION
-from autonomy_cli import acting, careers, doctor, kafka_rules, operators, reading, reading_log
+from autonomy_cli import acting, careers, doctor, kafka_rules, operators, reading, reading_log, strategies
 from autonomy_cli.exits import EPILOG
 
 Command = Callable[..., None]
+FILES = "Strategies of your own: write, check, see what the runners offer."
 WHO = "Who may act, in the file that proof-api reads."
 
 
@@ -21,7 +22,7 @@ def plain_commands() -> dict[str, Command]:
         "resume": acting.resume, "hold": acting.hold, "release": acting.release, "change": acting.change, "retire": acting.retire,
         "cancel-job": acting.cancel_job, "revert": careers.revert, "promotions": careers.promotions, "approve": careers.approve,
         "reject": careers.reject, "pin": careers.pin, "unpin": careers.unpin, "promotion-mode": careers.promotion_mode,
-        "gates": careers.gates, "doctor": doctor.doctor,
+        "gates": careers.gates, "doctor": doctor.doctor, "backtest": strategies.backtest,
     }  # fmt: skip
 
 
@@ -32,6 +33,9 @@ def grouped_commands() -> dict[tuple[str, str], tuple[str, Command]]:
         ("events", "tail"): ("The log itself.", reading_log.events_tail),
         ("kafka", "acls"): ("What a cluster needs to be told.", kafka_rules.acls),
         ("audit", "verify"): ("Re-derive what was decided.", reading_log.audit_verify),
+        ("strategy", "new"): (FILES, strategies.new),
+        ("strategy", "check"): (FILES, strategies.check),
+        ("strategy", "list"): (FILES, strategies.show),
         ("operator", "add"): (WHO, operators.add),
         ("operator", "list"): (WHO, operators.show),
         ("operator", "revoke"): (WHO, operators.revoke),

@@ -14,8 +14,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from autonomy.errors import BadInput
-from autonomy.events import Costs, Text
-from autonomy.strategies import canonical, check_parameters
+from autonomy.events import Costs, StrategyOffered, Text
+from autonomy.strategies import Value, canonical, check_parameters, plain_parameters
 from autonomy.values import BotId, Origin, Stage, Symbol
 
 MAX_NAME: Final = 80
@@ -45,13 +45,13 @@ class BotSpec(BaseModel):
             raise ValueError("must be one line without control characters")
         return name
 
-    def checked_parameters(self) -> dict[str, int | float | str]:
-        """The parameters with defaults filled in.
+    def parameters_for(self, offer: StrategyOffered | None) -> dict[str, Value]:
+        """The parameters with defaults filled in; as they were written where nobody has announced the strategy yet.
 
         Raises:
             BadInput: names the parameter and its range.
         """
-        return check_parameters(self.strategy, self.parameters)
+        return plain_parameters(self.parameters) if offer is None else check_parameters(offer, self.parameters)
 
     @property
     def true_origin(self) -> Origin:
@@ -59,8 +59,12 @@ class BotSpec(BaseModel):
         return Origin.IMPORTED if self.stage is not Stage.LAB else (self.origin or Origin.NEW)
 
 
-def read_bot(document: Mapping[str, object]) -> BotSpec:
+def read_bot(document: Mapping[str, object], offers: Mapping[str, StrategyOffered]) -> BotSpec:
     """Validate one bot.
+
+    Args:
+        document: as the operator wrote it.
+        offers: by name, the strategies that were announced. While none was, nothing can be said against one, and the bot waits for it.
 
     Raises:
         BadInput: names the field and the limit.
@@ -71,7 +75,10 @@ def read_bot(document: Mapping[str, object]) -> BotSpec:
         fault = refusal.errors(include_url=False)[0]
         path = ".".join(str(part) for part in fault["loc"]) or "bot"
         raise BadInput(path, fault["msg"], fault.get("input")) from refusal
-    spec.checked_parameters()
+    if offers and spec.strategy not in offers:
+        # The planner's answer stands in the log: it must not depend on which other strategies there are.
+        raise BadInput("strategy", "must be a strategy that a runner offers (`autonomy strategy list`)", spec.strategy)
+    spec.parameters_for(offers.get(spec.strategy))
     return spec
 
 

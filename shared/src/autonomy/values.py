@@ -238,3 +238,15 @@ class Recency(StrEnum):
     FRESH = "fresh"
     STALE = "stale"
     NONE = "none"
+
+
+@unique
+class LanesBy(StrEnum):
+    """What the lanes of a timeline tell apart; of a bot's strategy, symbol and stage those that it had when the job was enqueued."""
+
+    FLEET = "fleet"
+    WORKER = "worker"
+    STAGE = "stage"
+    STRATEGY = "strategy"
+    SYMBOL = "symbol"
+    BOT = "bot"

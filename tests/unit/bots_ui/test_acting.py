@@ -261,11 +261,28 @@ async def test_revert_opens_on_what_the_page_shows(site: Site) -> None:
     shown = "state=IDLE&amp;stage=PAPER&amp;q=desk3"
     assert f'name="shown" value="{shown}"' in page
     sheet = (await site.get("/act/revert", params={"shown": html.unescape(shown)})).text
-    asked = canned.asked[-1].url.params.multi_items()
+    (asked,) = [request.url.params.multi_items() for request in canned.asked if request.url.path == "/api/revert/plan"]
     assert sorted(asked) == [("q", "desk3"), ("stage", "PAPER"), ("state", "IDLE")]
     assert "Only the bots that the page’s filter shows" in sheet.replace("'", "’").replace("&#39;", "’")
     assert "The whole fleet instead" in sheet
     assert [f'name="bot" value="{bot}"' in sheet for bot in named] == [True] * 3
+
+
+async def test_revert_can_be_for_any_strategy_that_a_runner_offers(site: Site) -> None:
+    site.be_fresh()
+    site.sign_in()
+    offered = {"items": [{"offer": {"name": name}, "runners": 1, "codeHashes": []} for name in ("macd", "their-own")], "faults": []}
+    site.answer({"/api/strategies": offered, "/api/revert/plan": a_plan(2)})
+    assert strategies_in((await site.get("/act/revert")).text) == ["", "macd", "their-own"]
+    # Nobody says which there are: the sheet is there all the same, for all of them.
+    site.answer({"/api/strategies": (503, {"title": "Lost", "code": "LOST", "detail": ""}), "/api/revert/plan": a_plan(2)})
+    assert strategies_in((await site.get("/act/revert")).text) == [""]
+
+
+def strategies_in(sheet: str) -> list[str]:
+    """What may be chosen as the strategy."""
+    (select,) = re.findall(r'<select id="revert-strategy".*?</select>', sheet, re.DOTALL)
+    return re.findall(r'<option value="([^"]*)"', select)
 
 
 async def test_revert_of_a_filter_sends_the_bots_that_it_showed_then(site: Site) -> None:

@@ -71,7 +71,7 @@ async def test_each_list_is_asked_once_for_all_pages() -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        "/api/jobs?status=RUNNING&limit=50", "/api/planner/runs", "/api/planner/runs/7/decisions?limit=50", "/api/bots/aapl-sma",
+        "/api/jobs?status=RUNNING&limit=50", "/api/jobs/e39303ef-e302-4875-b19b-357185de971a", "/api/timeline?by=bot&from=2026-11-22T12%3A00%3A00.000Z", "/api/planner/runs", "/api/planner/runs/7/decisions?limit=50", "/api/bots/aapl-sma",
         "/api/bots/aapl-sma/timeline?limit=20", "/api/commands/e39303ef-e302-4875-b19b-357185de971a", "/api/promotions?status=OPEN",
     ],
 )  # fmt: skip

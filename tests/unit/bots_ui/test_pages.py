@@ -48,7 +48,7 @@ async def test_unreachable_api_is_another_kind_of_empty(site: Site) -> None:
     assert 'data-lost="1"' in html
 
 
-@pytest.mark.parametrize("path", ["/", "/bots/aapl-sma", "/bots/aapl-sma/timeline", "/bots/aapl-sma/trades", "/promotions", "/jobs", "/runs", "/runs/7", "/commands", f"/commands/{COMMAND}", "/stages", "/quarantine", "/act/revert", "/act/pin?bot=aapl-sma", "/sign-in"])  # fmt: skip
+@pytest.mark.parametrize("path", ["/", "/bots/aapl-sma", "/bots/aapl-sma/timeline", "/bots/aapl-sma/trades", "/promotions", "/jobs", f"/jobs/{COMMAND}", "/timeline", "/runs", "/runs/7", "/commands", f"/commands/{COMMAND}", "/stages", "/quarantine", "/act/revert", "/act/pin?bot=aapl-sma", "/sign-in"])  # fmt: skip
 async def test_every_page_answers_without_an_api(site: Site, path: str) -> None:
     response = await site.get(path)
     assert response.status_code in {200, 503}
@@ -233,6 +233,11 @@ async def test_tick_before_the_first_bot_was_accepted_all_the_same(site: Site) -
     found = await site.get("/runs/2")
     assert found.status_code == 200
     assert "No bot was in the fleet yet" in found.text
+    # So was one that is no longer among the newest, to which a timeline of any day leads.
+    site.answer({"/api/planner/runs": {**accepted, "proof": PROOF}, "/api/planner/runs/1/decisions": {"items": [], "proof": PROOF}})
+    old = await site.get("/runs/1")
+    assert old.status_code == 200
+    assert "No bot was in the fleet yet" in old.text
     # Negative control: a tick that nobody accepted.
     unknown = {"title": "No such tick", "code": "UNKNOWN_TICK", "detail": "tick 9 was not accepted"}
     site.answer({"/api/planner/runs": {**accepted, "proof": PROOF}, "/api/planner/runs/9/decisions": (404, unknown)})

@@ -12,8 +12,9 @@ from autonomy import clock
 from autonomy.values import iso
 from bots_ui.api.client import ApiEvent, EventReader
 from bots_ui.shown.facts import Facts, Link
-from bots_ui.stream.hub import RELOAD, Hub, Renderers, events
+from bots_ui.stream.hub import RELOAD, Hub, events
 from bots_ui.stream.open_page import QUEUE_MESSAGES, Client, Message, View
+from bots_ui.stream.renderers import Renderers
 
 
 class Silent:
@@ -38,6 +39,7 @@ def a_hub() -> tuple[Hub, list[str]]:
             lambda count: f"<outside {count}>",
             str,
             lambda at: f"<as of {iso(at)}>",
+            lambda document: f"<timeline {document}>" if document else "",
         ),
     )
     hub.link = Link({"proof": {"status": "fresh"}}, clock.now(), None, "")

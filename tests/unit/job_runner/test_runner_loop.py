@@ -282,7 +282,7 @@ def a_folder_runner(folder: Path) -> tuple[Runner, Log, Editions]:
             return super().capabilities(process_id, slots).model_copy(update=offered)
 
     runner.worker = OfTheFolder()
-    runner.offer = Offer(runner.capabilities, runner.tell_runners, editions, every_s=0.01)
+    runner.offer = Offer(runner.capabilities, runner.tell_runners, (editions,), every_s=0.01)
     return runner, log, editions
 
 

@@ -27,7 +27,9 @@ from autonomy.reasons import Reason
 from autonomy.values import Cause, JobStatus, Origin, Stage
 from planner.decide import commands
 from planner.decide.commands import apply_command
+from planner.decide.view import build_view
 from planner.fold.facts import fold_fact
+from planner.fold.slices import fold_capabilities
 from planner.fold.state import State
 from support.builders import (
     NOON_MS,
@@ -39,6 +41,7 @@ from support.builders import (
     a_state,
     an_id,
     by_bot,
+    capabilities,
     ended,
     plan_at,
 )
@@ -146,6 +149,49 @@ def test_bad_bot_is_rejected_by_field_and_limit_and_the_others_registered(change
     assert bad.limit
     assert good.outcome == "REGISTERED"
     assert set(state.bots.rows) == {"good"}
+
+
+def blockers(state: State, bot_id: str = "aapl-sma") -> list[str]:
+    """The gates that a bot waits behind."""
+    return [code.value for code in by_bot(plan_at(state)[0])[bot_id].blockers]
+
+
+def test_a_bot_that_comes_before_its_strategy_waits_and_then_is_the_bot_it_would_have_been() -> None:
+    state, late = a_state(runners=()), a_state()
+    document = a_bot_document(parameters={"fast": 5})
+    assert [outcome.outcome for outcome in outcomes(state, document)] == ["REGISTERED"]
+    assert dict(state.bots.rows["aapl-sma"].parameters) == {"fast": 5}, "as it was written: nobody knows the rest"
+    assert "STRATEGY_VALID" in blockers(state)
+    fold_capabilities(state, capabilities(), set())
+    assert blockers(state) == []
+    outcomes(late, document)
+    one, other = state.bots.rows["aapl-sma"], late.bots.rows["aapl-sma"]
+    views = build_view(state, NOON_MS), build_view(late, NOON_MS)
+    assert views[0].parameters(one) == views[1].parameters(other) == {"fast": 5, "slow": 50, "direction": "long"}
+    assert views[0].fingerprint(one) == views[1].fingerprint(other) != ""
+    again = outcomes(state, document, a_bot_document(parameters={"fast": 6}), name="again")
+    assert [outcome.outcome for outcome in again] == ["UNCHANGED", "REJECTED"]
+
+
+@pytest.mark.parametrize("changes", [{"parameters": {"fast": 0}}, {"parameters": {"speed": 1}}, {"parameters": {"direction": "short"}}])
+def test_parameters_that_the_strategy_turns_out_not_to_take_stay_behind_the_gate(changes: dict[str, Any]) -> None:
+    state = a_state(runners=())
+    assert [outcome.outcome for outcome in outcomes(state, a_bot_document(**changes))] == ["REGISTERED"]
+    fold_capabilities(state, capabilities(), set())
+    assert blockers(state) == ["STRATEGY_VALID"]
+    # The very same document is refused once it can be checked, and a bot whose own are right waits for nothing.
+    (refusal, good) = outcomes(state, a_bot_document("other", **changes), a_bot_document("good"), name="again")
+    assert (refusal.outcome, (refusal.field or "")[:11], good.outcome) == ("REJECTED", "parameters.", "REGISTERED")
+    assert blockers(state, "good") == []
+
+
+def test_a_strategy_nobody_offers_is_refused_once_any_is_announced_and_not_before() -> None:
+    document = a_bot_document(strategy="their-own", parameters={"length": 7})
+    (before,) = outcomes(a_state(runners=()), document)
+    (after,) = outcomes(a_state(), document)
+    assert (before.outcome, after.outcome, after.field) == ("REGISTERED", "REJECTED", "strategy")
+    assert "must be a strategy that a runner offers" in (after.limit or "")
+    assert "macd" not in (after.limit or ""), "the answer does not depend on which others there are"
 
 
 def test_unknown_symbol_is_registered_and_gated() -> None:

@@ -1,7 +1,7 @@
 """`make proof-pack`: one folder with the proofs of a running stack, taken together, arranged by nobody.
 
-It issues no command. It waits for a moment that shows everything, takes both curls, the SQL and the screenshot within five seconds
-of each other, each with its tick, and fails naming what never appeared.
+It issues no command. It waits for a moment that shows everything, takes both curls, the SQL and the screenshots of the Bots page and of the
+timeline within five seconds of each other, each with its tick, and fails naming what never appeared.
 
 Source: R-D1 to R-D4.
 """
@@ -49,6 +49,8 @@ QUERIES = {
         "SELECT to_stage, reason_code, COUNT(*) FROM bot_stage_events WHERE reason_code='BULK_REVERT_REBASELINE' GROUP BY 1,2;"
     ),
 }
+BOTS_PAGE, TIMELINE = "bots-page.png", "timeline.png"
+PAGES = {BOTS_PAGE: "/", TIMELINE: "/timeline"}
 LAST_TICK = "SELECT max(tick) FROM autonomy_planner_runs"
 FRAME = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Proof pack</title>
@@ -59,6 +61,8 @@ img {{ max-width: 100%; border: 1px solid #8884; border-radius: 6px }}
 </style>
 <h1>Proof pack</h1>
 <p>{when}: {ticks}. Nothing was commanded for it.</p>
+<h2>The last hour, {ui}/timeline</h2>
+<img src="timeline.png" alt="The timeline of the last hour at that moment">
 <h2>The Bots page, {ui}</h2>
 <img src="bots-page.png" alt="The Bots page at that moment">
 {sections}
@@ -78,7 +82,7 @@ class Pack:
     started_at: datetime
     files: dict[str, str] = field(default_factory=dict)
     ticks: dict[str, int] = field(default_factory=dict)
-    screenshot: bytes = b""
+    pictures: dict[str, bytes] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -92,9 +96,11 @@ def make_pack(stack: Stack, folder: Path, wait_s: float = WAIT_S) -> int:
     ui = f"http://127.0.0.1:{stack.settings.bots_ui_port}"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM) if CHROMIUM.exists() else None, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1440, "height": 1000}, device_scale_factor=2)
-        page.goto(ui)
-        pack = wait_for_moment(stack, page, wait_s)
+        pages: dict[str, Page] = {}
+        for name, path in PAGES.items():
+            pages[name] = browser.new_page(viewport={"width": 1440, "height": 1000}, device_scale_factor=2)
+            pages[name].goto(ui + path)
+        pack = wait_for_moment(stack, pages, wait_s)
         browser.close()
     code, audit = verify(stack)
     pack.files["audit.txt"] = audit
@@ -107,7 +113,7 @@ def make_pack(stack: Stack, folder: Path, wait_s: float = WAIT_S) -> int:
     return code
 
 
-def wait_for_moment(stack: Stack, page: Page, wait_s: float) -> Pack:
+def wait_for_moment(stack: Stack, pages: Mapping[str, Page], wait_s: float) -> Pack:
     """Look until everything shows at once.
 
     Raises:
@@ -120,9 +126,9 @@ def wait_for_moment(stack: Stack, page: Page, wait_s: float) -> Pack:
             said = time.monotonic()
             print(f"waiting, at most {deadline - said:.0f} s more, for: {'; '.join(missing)}", file=sys.stderr, flush=True)
         try:
-            missing = missing_of(stack, page)
+            missing = missing_of(stack, pages)
             if not missing:
-                pack = take(stack, page)
+                pack = take(stack, pages)
                 missing = lacking(pack)
                 if not missing:
                     return pack
@@ -132,7 +138,7 @@ def wait_for_moment(stack: Stack, page: Page, wait_s: float) -> Pack:
     raise Broken(f"no moment within {wait_s:.0f} s showed everything; at the end there was missing: {'; '.join(missing)}")
 
 
-def missing_of(stack: Stack, page: Page) -> list[str]:
+def missing_of(stack: Stack, pages: Mapping[str, Page]) -> list[str]:
     """What the running system does not show now, in words."""
     bots, jobs = get(stack, "/api/bots?limit=1"), get(stack, "/api/_proof/jobs")
     missing: list[str] = []
@@ -148,16 +154,20 @@ def missing_of(stack: Stack, page: Page) -> list[str]:
     if not sql(stack, QUERIES["d3-stage-reverts"], plain=True).strip():
         missing.append("a bulk revert (D3 has 0 rows)")
     for state in ("BACKTEST_RUNNING", "BACKTEST_QUEUED"):
-        if page.locator(f"tr[data-state={state}]").count() == 0:
+        if pages[BOTS_PAGE].locator(f"tr[data-state={state}]").count() == 0:
             missing.append(f"{state} on the page")
+    if pages[TIMELINE].locator(".tick").count() == 0:
+        missing.append("a tick on the timeline")
     return missing
 
 
-def take(stack: Stack, page: Page) -> Pack:
-    """Both curls, the SQL and the screenshot, at once."""
+def take(stack: Stack, pages: Mapping[str, Page]) -> Pack:
+    """Both curls, the SQL and the screenshots, at once."""
     pack = Pack(started_at=clock.now())
     started = time.monotonic()
-    pack.screenshot = page.screenshot(full_page=True)
+    page = pages[BOTS_PAGE]
+    for name, shown in pages.items():
+        pack.pictures[name] = shown.screenshot(full_page=shown is page)
     running = page.locator("tr[data-state=BACKTEST_RUNNING]").count()
     queued = page.locator("tr[data-state=BACKTEST_QUEUED]").count()
     pack.files["page.txt"] = f"{running} Backtesting, {queued} Queued\n" + page.locator("main").inner_text() + "\n"
@@ -234,7 +244,8 @@ def versions(stack: Stack) -> dict[str, str]:
 def write(folder: Path, pack: Pack, stack: Stack, ui: str) -> None:
     """The folder: every part as a file, and a page that shows them."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bots-page.png").write_bytes(pack.screenshot)
+    for name, picture in pack.pictures.items():
+        (folder / name).write_bytes(picture)
     for name, text in pack.files.items():
         (folder / name).write_text(text)
     ticks = ", ".join(f"{name} at tick {tick}" for name, tick in pack.ticks.items())

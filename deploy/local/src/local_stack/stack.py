@@ -257,10 +257,15 @@ class Stack:
             )
 
         artifacts = str(self.folder / "artifacts")
+        # People put their files beside the data, not into it: `make reset` leaves them alone.
+        strategies = {
+            "STRATEGIES_FOLDER": os.environ.get("STRATEGIES_FOLDER", str(self.folder.parent / "strategies")),
+            "STRATEGY_COPIES": str(self.folder / "strategies"),
+        }
         runners = [
             service(
                 "job-runner" + (f"-{number}" if number else ""), "job_runner", 30, ARTIFACTS_URL=artifacts,
-                RUNNER_SNAPSHOTS=str(self.folder / "runner-snapshots"),
+                RUNNER_SNAPSHOTS=str(self.folder / "runner-snapshots"), **strategies,
             )
             for number in range(self.settings.job_runners)
         ]  # fmt: skip

@@ -65,6 +65,7 @@ def create_app(settings: UiSettings) -> FastAPI:
             Work("the beat of the open pages", partial(hub.keep, hub.beat), lambda: hub.beaten),
             Work("the questions to the proof API", partial(hub.keep, hub.ask), lambda: hub.asked),
             Work("the look at open lists", partial(hub.keep, hub.look), lambda: hub.looked),
+            Work("the picture of the last hour", partial(hub.keep, hub.draw), lambda: hub.drew),
         ))  # fmt: skip
         supervisor.start()
         try:

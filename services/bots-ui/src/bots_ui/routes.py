@@ -18,6 +18,7 @@ from autonomy.version import VERSION
 from bots_ui.frame import SEE_OTHER, render, session_of, shared_of
 from bots_ui.operator.acts import is_id
 from bots_ui.pages import bot_page, fleet, lists
+from bots_ui.pages import timeline as pages_timeline
 from bots_ui.pages.fleet import CHOICES, asked_of
 from bots_ui.stream.hub import MAX_CLIENTS, RELOAD, events
 from bots_ui.stream.open_page import Message
@@ -75,10 +76,26 @@ async def trades(request: Request, bot_id: str) -> Response:
     return render(request, "trades.html", context, status)
 
 
+@router.get("/timeline")
+async def fleet_timeline(request: Request) -> Response:
+    """What the loop did in a stretch of time."""
+    shared = shared_of(request)
+    return render(request, "fleet_timeline.html", await pages_timeline.timeline(shared.api, shared.hub, request.query_params.multi_items()))
+
+
 @router.get("/jobs")
 async def jobs(request: Request) -> Response:
     """Jobs."""
     return render(request, "jobs.html", await lists.jobs(shared_of(request).api, request.query_params.multi_items()))
+
+
+@router.get("/jobs/{job_id}")
+async def job(request: Request, job_id: str) -> Response:
+    """One job."""
+    if not is_id(job_id):
+        raise HTTPException(404, "No job with this id.")
+    context, status = await lists.job(shared_of(request).api, job_id)
+    return render(request, "job.html", context, status)
 
 
 @router.get("/runs")

@@ -16,6 +16,7 @@ from job_runner.pool.artifacts import ArtifactStore
 from job_runner.pool.research_worker import ResearchWorker
 from job_runner.search.evolution_job import Surroundings
 from job_runner.settings import RunnerSettings
+from job_runner.strategies.folder import StrategyFolders
 
 
 def market_of(settings: RunnerSettings) -> MarketData:
@@ -37,12 +38,14 @@ def main() -> int:
 async def begin(settings: RunnerSettings) -> int:
     """Take up work."""
     market = Editions(market_of(settings), seed=clock.drawn_id())
+    strategies = StrategyFolders(settings.strategy_folders, Path(settings.strategy_copies))
     worker = ResearchWorker(
         market,
         settings.research_slots,
         ArtifactStore(settings.artifacts_url),
         settings.evolve_slots,
         Surroundings(settings.checkpoints_url, settings.evolution_dask_address),
+        strategies,
     )
     return await run_runner(settings, worker, market)
 

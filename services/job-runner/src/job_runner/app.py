@@ -35,7 +35,7 @@ from autonomy.topics import JOBS, PULSE, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, partition_of
 from autonomy.work import SLOTS_FIELD, Work
 from job_runner.claims.barrier import Barrier
-from job_runner.claims.offer import Offer
+from job_runner.claims.offer import Offer, Source
 from job_runner.claims.outbox import Outbox
 from job_runner.claims.outcome import Outcome
 from job_runner.claims.queue import Claim, Queue, Rules, slots_of
@@ -47,6 +47,7 @@ from job_runner.paper.session import Marks, may_be_marked
 from job_runner.paper.trader import PaperTrader
 from job_runner.settings import RunnerSettings
 from job_runner.starting import Keeper, find_start
+from job_runner.strategies.folder import StrategyFolders
 from job_runner.tracing import JobSpans
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Runner:
     barrier: Barrier
     marks: Marks
     trader: PaperTrader | None = None
-    editions: Editions | None = None
+    sources: tuple[Source, ...] = ()
     keeper: Keeper = field(default_factory=Keeper)
     offer: Offer = field(init=False)
     watching: "asyncio.Task[None] | None" = None
@@ -96,7 +97,7 @@ class Runner:
 
     def __post_init__(self) -> None:
         """What it offers is said through its own voice."""
-        self.offer = Offer(self.capabilities, self.tell_runners, self.editions)
+        self.offer = Offer(self.capabilities, self.tell_runners, self.sources)
 
     async def run(self) -> None:
         """Fold to the end offsets of the start, then claim and work until told to stop."""
@@ -363,15 +364,16 @@ async def build_runner(settings: RunnerSettings, worker: Worker, process_id: str
         process_id=process_id, slots=slots_of(settings.slots, job_types), deadline_ms=settings.claim_deadline_s * 1000,
         beat_ms=settings.beat_s * 1000, job_types=job_types,
     )  # fmt: skip
-    queue, marks = Queue(rules), Marks()
+    own = worker.strategies or StrategyFolders()
+    queue, marks = Queue(rules, can_run=lambda order: worker.strategies is None or order.strategy in own.found.strategies), Marks()
     start.restore(queue, marks, clock.monotonic_ms())
     outbox, barrier = Outbox(producer), Barrier(reader, (RUNS, JOBS, RUNNERS))
     trader = None
     if market is not None and settings.runner_slots:
-        trader = PaperTrader(process_id, market, queue, outbox, barrier, marks, settings.beat_s)
-    editions = market if isinstance(market, Editions) else None
+        trader = PaperTrader(process_id, market, queue, outbox, barrier, marks, settings.beat_s, own)
+    sources = tuple(source for source in (market, worker.strategies) if isinstance(source, Editions | StrategyFolders))
     keeper = Keeper(settings.snapshots, start.at_snapshot)
-    return Runner(process_id, settings, reader, producer, start.chain, queue, worker, outbox, barrier, marks, trader, editions, keeper)
+    return Runner(process_id, settings, reader, producer, start.chain, queue, worker, outbox, barrier, marks, trader, sources, keeper)
 
 
 async def run_runner(settings: RunnerSettings, worker: Worker, market: MarketData | None = None) -> int:

@@ -1,5 +1,6 @@
 """The job-runner's settings."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -15,7 +16,8 @@ class RunnerSettings(ServiceSettings):
     Environment: RUNNER_RESEARCH_SLOTS, RUNNER_EVOLVE_SLOTS, RUNNER_PAPER_SLOTS (jobs at once: backtests and searches take a
     process each, paper sessions a task; 0 evolve or paper slots leave those jobs to others), RUNNER_BEAT_S,
     RUNNER_CLAIM_DEADLINE_S, RUNNER_LEASE_S (the policy's, checked against beat and deadline), RUNNER_DRAIN_S, ARTIFACTS_URL
-    (fsspec), BARS_FOLDER (CSV or Parquet instead of the embedded bars), BARS_EXCHANGE and BARS_PAIRS (an exchange's daily
+    (fsspec), STRATEGIES_FOLDER (where people put their strategies; several between `:`), STRATEGY_COPIES (where they are kept by
+    content, and run from), BARS_FOLDER (CSV or Parquet instead of the embedded bars), BARS_EXCHANGE and BARS_PAIRS (an exchange's daily
     bars through ccxt instead, and its pairs between commas; not verified here), EVOLUTION_DASK_ADDRESS (scheduler of a Dask
     cluster that works out evolutions; needs the extra `dask`), RUNNER_SNAPSHOTS (a folder for snapshots of what it folded, which runners
     may share; none when empty).
@@ -29,11 +31,18 @@ class RunnerSettings(ServiceSettings):
     lease_s: float = Field(default=15.0, gt=0, le=3600, validation_alias="RUNNER_LEASE_S")
     drain_s: float = Field(default=5.0, ge=0, le=3600, validation_alias="RUNNER_DRAIN_S")
     artifacts_url: str = Field(default=".data/artifacts", validation_alias="ARTIFACTS_URL")
+    strategies_folder: str = Field(default="", max_length=4_000, validation_alias="STRATEGIES_FOLDER")
+    strategy_copies: str = Field(default=".data/strategies", validation_alias="STRATEGY_COPIES")
     bars_folder: str | None = Field(default=None, validation_alias="BARS_FOLDER")
     bars_exchange: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,40}$", validation_alias="BARS_EXCHANGE")
     bars_pairs: str = Field(default="BTC/USDT", max_length=1_000, validation_alias="BARS_PAIRS")
     evolution_dask_address: str | None = Field(default=None, validation_alias="EVOLUTION_DASK_ADDRESS")
     snapshots: Path | None = Field(default=None, validation_alias="RUNNER_SNAPSHOTS")
+
+    @property
+    def strategy_folders(self) -> tuple[Path, ...]:
+        """Where people put their strategies."""
+        return tuple(Path(folder) for folder in self.strategies_folder.split(os.pathsep) if folder)
 
     @property
     def slots(self) -> dict[Work, int]:

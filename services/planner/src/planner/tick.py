@@ -253,7 +253,7 @@ def job_of(decision: Decision, job_id: str, state: State, view: View, inputs: Ti
     return JobEnqueued(
         job_id=job_id, bot_id=bot.id, job_type=decision.job_type, job_class=class_of(decision.job_type),
         tick=inputs.tick, partition=partition_of(bot.id, inputs.jobs_partitions), strategy=bot.strategy,
-        parameters=dict(bot.parameters), symbol=bot.symbol, timeframe="1d", bars_until=day_of(view.market_day),
+        parameters=view.parameters(bot), symbol=bot.symbol, timeframe="1d", bars_until=day_of(view.market_day),
         min_bars=research.min_bars, costs=research.costs, initial_cash_usd=research.initial_cash_usd,
         suite=research.suite, fingerprint=view.fingerprint(bot), timeout_s=timeout_s_of(decision.job_type, view),
         lease_s=view.policy.leases.lease_s,

@@ -15,7 +15,7 @@ from autonomy.documents.policies import PolicyDocument
 from autonomy.documents.proofs import DecisionSummary, Proof, Proved
 from autonomy.documents.rows import RowForm, Shown, made_of, many, maybe
 from autonomy.documents.tables import BlockerOfBot, DecisionAtTick, GateOfBot
-from autonomy.events import Document
+from autonomy.events import Document, StrategyOffered
 from autonomy.values import Stage
 
 
@@ -33,6 +33,7 @@ def page_of(form: RowForm, words: str) -> type[Document]:
 
 RunPage: Final = page_of(tables.RUN, "Ticks, newest first")
 JobPage: Final = page_of(tables.JOB, "Jobs, newest first")
+JobDetail: Final = made_of("JobDetail", "One job", Proved, job=(tables.JOB.model, "its row"))
 StageEventPage: Final = page_of(tables.STAGE_EVENT, "Changes of stages, newest first")
 CommandPage: Final = page_of(tables.COMMAND, "Commands and refused attempts, newest first")
 QuarantinePage: Final = page_of(tables.QUARANTINED, "Records that could not be read, newest first")
@@ -236,6 +237,41 @@ class MarketData(Proved):
 
     items: list[Source]
     """by source; empty while no runner has said what it can read"""
+
+
+class StrategyShown(Shown):
+    """A strategy that live runners offer."""
+
+    offer: StrategyOffered
+    """as announced; of several versions the one that most runners offer"""
+    runners: int
+    """runner processes that offer it"""
+    code_hashes: list[str]
+    """all under this name, sorted; more than one: runners disagree, and no job of it is scheduled"""
+
+
+class StrategyFaultShown(Shown):
+    """A file that should hold a strategy and cannot be used."""
+
+    file: str
+    """its name, or an entry point"""
+    line: int | None
+    """where the fault is"""
+    reason: str
+    """what is wrong, in words"""
+    in_use: bool
+    """whether the last good version of it stays in use"""
+    runners: int
+    """runner processes that said so"""
+
+
+class StrategyCatalogue(Proved):
+    """Which strategies there are, as live runners announced them."""
+
+    items: list[StrategyShown]
+    """by name; empty while no runner has said what it can run"""
+    faults: list[StrategyFaultShown]
+    """by file"""
 
 
 # ── the stream ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -46,6 +46,7 @@ BotShownKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", 
     "untilAt", "version", "would"]
 BotsEventKey = Literal["items", "more", "rev"]
 ChecksKey = Literal["canary", "chain", "clock", "kafka", "planner", "postgres", "probe", "projection", "runners"]
+ChoiceOfferedKey = Literal["allowed", "default", "meaning", "name"]
 CommandKey = Literal["actor", "botId", "code", "command", "counts", "field", "id", "limitText", "outcomes", "reason", "role", "saidAt",
     "status", "tick"]
 CommandAnsweredKey = Literal["actor", "body", "botId", "code", "command", "commandId", "counts", "field", "limitText", "outcomes",
@@ -83,7 +84,11 @@ EvolutionPageKey = Literal["items", "nextCursor", "now", "proof"]
 EvolutionPolicyKey = Literal["concurrency", "embargo_bars", "false_positive_level", "folds", "generations", "holdout_fraction",
     "max_evaluations", "max_overfitting", "max_wall_s", "min_deflated_sharpe", "min_holdout_trades", "min_improvement",
     "per_bot_every_bars", "per_hour", "population", "weak_below_sharpe", "winners"]
+ExitsOfferedKey = Literal["rebalance", "reentry", "stopLoss", "takeProfitAfter", "trailing", "trailingOffset"]
 FieldFaultKey = Literal["field", "limit"]
+FleetTimelineKey = Literal["bars", "by", "firstTickAt", "fromAt", "knownUntil", "lanes", "moves", "now", "proof", "silences", "stepSec",
+    "steps", "ticksFolded", "toAt", "totals"]
+GainAfterKey = Literal["gain", "minutes"]
 GateCountKey = Literal["code", "count"]
 GateOfBotKey = Literal["botId", "clearsWhen", "code", "deciding", "eventId", "evidenceAgeBars", "evidenceJob", "expiresAt",
     "fingerprint", "measured", "place", "promotionTo", "required", "sinceTick", "verdict"]
@@ -95,13 +100,17 @@ GateThresholdsKey = Literal["max_bars_behind", "max_drawdown", "max_evidence_age
 GatesKey = Literal["blockers", "decision", "eventId", "items", "now", "promotionTo", "proof", "sinceTick"]
 HeadSeenKey = Literal["hash", "runsEnd", "seenAt", "tick"]
 JobKey = Literal["attempt", "attempts", "barsUntil", "botId", "cause", "createdAt", "detail", "failures", "fingerprint", "finishedAt",
-    "id", "jobClass", "jobType", "lastBeatAt", "phase", "processId", "progress", "queuedAt", "seq", "startedAt", "status", "tick"]
+    "id", "jobClass", "jobType", "lastBeatAt", "phase", "processId", "progress", "queuedAt", "seq", "stage", "startedAt", "status",
+    "strategy", "symbol", "tick"]
+JobBlockKey = Literal["attempt", "botId", "cause", "endedAt", "jobId", "jobType", "queuedAt", "startedAt", "status"]
+JobDetailKey = Literal["job", "now", "proof"]
 JobPageKey = Literal["items", "nextCursor", "now", "proof"]
 JobToldKey = Literal["botId", "createdAt", "jobId", "status", "type"]
 JobsByKindKey = Literal["backtest", "evolve", "runner"]
 JobsProofKey = Literal["completedLast1h", "now", "proof", "queued", "running", "runningWithoutHeartbeat", "stuckAfterMin",
     "stuckRunningOverXmin"]
 JsonSchemaKey = Literal["$defs", "$id", "$schema", "additionalProperties", "description", "properties", "required", "title", "type"]
+LaneKey = Literal["blocks", "failed", "failures", "folded", "jobs", "key", "queued", "running"]
 LeasePolicyKey = Literal["beat_s", "claim_deadline_s", "failures_limit", "lease_s"]
 LeftAttemptKey = Literal["attempt", "cause", "endedAt", "eventId", "processId", "startedAt"]
 LiveByStatusKey = Literal["queued", "running"]
@@ -109,8 +118,10 @@ MarketDataKey = Literal["items", "now", "proof"]
 MarketNowKey = Literal["at", "end", "ended", "mode"]
 MarketPolicyKey = Literal["end", "mode", "seconds_per_bar", "start"]
 MissedGateKey = Literal["clearsWhen", "code", "measured", "required"]
+NumberOfferedKey = Literal["default", "high", "kind", "low", "meaning", "name", "unit"]
 OpenPositionKey = Literal["botId", "equity", "lastDay", "pnl", "replay", "sessionId", "units"]
 OperatorKey = Literal["name", "role"]
+OrderingOfferedKey = Literal["greater", "lesser"]
 PauseKey = Literal["actor", "reason", "scope", "since", "target"]
 PinnedBotKey = Literal["botId", "pinReason", "pinnedBy", "pinnedUntil", "stage"]
 PinnedBotsKey = Literal["bots", "count"]
@@ -140,6 +151,7 @@ QuarantinedRecordKey = Literal["excerpt", "logOffset", "partition", "reason", "s
 QuarantinedRecordPageKey = Literal["items", "nextCursor", "now", "proof"]
 ReadyKey = Literal["checks", "reason", "status"]
 ReasonCountKey = Literal["count", "reasonCode"]
+ReasonOfferedKey = Literal["code", "words"]
 RepairKey = Literal["actor", "atTick", "reason", "tick"]
 ResearchSummaryKey = Literal["artifact", "bars", "bootstrapSharpeP05", "buyAndHold", "curve", "dataFindings", "dataSha256", "dsr",
     "elapsedS", "fingerprint", "firstDay", "inSample", "lastDay", "lookAheadCuts", "lookAheadOk", "metrics",
@@ -154,15 +166,25 @@ SessionKey = Literal["actor", "bar", "botId", "cash", "cause", "closedAt", "clos
     "id", "jobId", "lastDay", "lastMarkAt", "maxDrawdown", "openedAt", "openedTick", "pnl", "replay", "sharpe", "state", "tradedBars",
     "trades", "units"]
 SessionPageKey = Literal["items", "nextCursor", "now", "proof"]
+SilenceKey = Literal["afterTick", "beforeTick", "fromAt", "intervalSec", "missing", "toAt"]
 SourceKey = Literal["bars", "firstDay", "lastDay", "runners", "sourceId", "symbols", "synthetic", "timeframe"]
 StageEventKey = Literal["actor", "approvedBy", "botId", "commandId", "createdAt", "evidenceJob", "fromStage", "id", "reasonCode",
     "recommendationId", "tick", "toStage"]
 StageEventPageKey = Literal["items", "nextCursor", "now", "proof"]
+StageMovesKey = Literal["at", "botId", "bots", "commandId", "fromStage", "reasonCode", "tick", "toStage"]
 StagePolicyKey = Literal["gates", "refresh_after_bars", "refresh_after_hours", "runner_gates", "wants"]
 StopsKey = Literal["jobs", "openSessions", "positions", "withPosition"]
+StrategyCatalogueKey = Literal["faults", "items", "now", "proof"]
+StrategyFaultShownKey = Literal["file", "inUse", "line", "reason", "runners"]
+StrategyOfferedKey = Literal["choices", "codeHash", "exits", "form", "idea", "jailed", "name", "numbers", "orderings", "origin",
+    "reasons", "title", "version", "warmUp", "warmUpBars"]
+StrategyShownKey = Literal["codeHashes", "offer", "runners"]
 StuckJobKey = Literal["ageMin", "botId", "jobId", "startedAt", "type"]
+TickBarKey = Literal["at", "causes", "enqueued", "firstTick", "lastTick", "paused", "ticks"]
+TicksOfCauseKey = Literal["cause", "enqueued", "ticks"]
 TimelineEntryKey = Literal["actor", "at", "detail", "eventId", "kind", "ref", "what"]
 TimelinePageKey = Literal["items", "nextCursor", "now", "proof"]
+TimelineTotalsKey = Literal["enqueued", "failed", "jobs", "missing", "moved", "succeeded", "ticks"]
 TradeKey = Literal["at", "bar", "botId", "day", "fee", "kind", "orderId", "pnl", "price", "sessionId", "side", "units"]
 TradePageKey = Literal["items", "nextCursor", "now", "proof"]
 VersionPageKey = Literal["items", "nextCursor", "now", "proof"]

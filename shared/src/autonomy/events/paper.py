@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from autonomy import topics
-from autonomy.events.document import Count, Document, Event, Identifier, Tick
+from autonomy.events.document import Count, Document, Event, Identifier, Tick, later
 from autonomy.values import BotId, Instant
 
 Numbers = Annotated[tuple[float, ...], Field(max_length=4096)]
@@ -32,6 +32,7 @@ class PaperSnapshot(Document):
     Attributes:
         target: exposure decided at the last close and not yet filled: -1, 0 or 1.
         bars_seen: bars taken so far, those of the warm-up included.
+        book, outcomes: of a strategy with plans: its account with orders and levels (null where there is none), and bars by outcome.
     """
 
     state: Numbers
@@ -40,6 +41,8 @@ class PaperSnapshot(Document):
     trade: Numbers
     target: Annotated[int, Field(ge=-1, le=1)]
     bars_seen: Count
+    book: Annotated[tuple[float | None, ...], Field(max_length=256)] = later(())
+    outcomes: Annotated[tuple[Count, ...], Field(max_length=64)] = later(())
 
 
 class PaperOrder(Document):
@@ -85,18 +88,18 @@ class RunnerBar(Event):
 
 
 class RunnerTraded(RunnerBar):
-    """One paper fill at a bar's open.
+    """One paper fill: an entry or exit at a bar's open, a stop or target where it was reached, a change of size.
 
     Attributes:
-        order_id: derived from session, bar and kind: the same fill said twice is one fill.
+        order_id: derived from session, bar, kind and which of its kind: the same fill said twice is one fill.
         units: positive; the side says which way.
         price_usd: with slippage.
-        pnl_usd: of the trade that an EXIT closes, after both fees.
+        pnl_usd: of the trade that it closes, after both fees.
     """
 
     wire = "runner-traded.v1"
     order_id: Identifier
-    kind: Literal["ENTRY", "EXIT"]
+    kind: Literal["ENTRY", "EXIT", "STOP", "TARGET", "REBALANCE"]
     side: Literal["BUY", "SELL"]
     units: Annotated[float, Field(ge=0)]
     price_usd: float

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from autonomy import topics
 from autonomy.events.document import BASE64_PATTERN, Count, Digest, Document, Event, Identifier, Text, Tick, later
+from autonomy.events.offers import MAX_STRATEGIES, MAX_STRATEGY_FAULTS, StrategyFault, StrategyOffered
 from autonomy.events.tick import Head
 from autonomy.values import BotId, Instant, JobType, Symbol
 
@@ -56,14 +57,6 @@ class RunnerPulse(RunnerSign):
     producer = "job-runner"
 
 
-class StrategyCode(Document):
-    """A strategy that a runner can run."""
-
-    name: Text
-    version: Count
-    code_hash: Digest
-
-
 class SymbolBars(Document):
     """The bars a runner can read of one symbol.
 
@@ -104,6 +97,7 @@ class CapabilitiesAnnounced(Event):
 
     Attributes:
         faults: of its source of bars, the symbols' first.
+        strategy_faults: files of strategies that cannot be used.
     """
 
     wire = "capabilities-announced.v1"
@@ -112,12 +106,13 @@ class CapabilitiesAnnounced(Event):
     process_id: Identifier
     engine_version: Text
     job_types: tuple[JobType, ...]
-    strategies: tuple[StrategyCode, ...]
+    strategies: Annotated[tuple[StrategyOffered, ...], Field(max_length=MAX_STRATEGIES)]
     symbols: tuple[SymbolBars, ...]
     research_slots: Count
     evolve_slots: Count = 0
     runner_slots: Count = 0
     faults: Annotated[tuple[SourceFault, ...], Field(max_length=MAX_SOURCE_FAULTS)] = later(())
+    strategy_faults: Annotated[tuple[StrategyFault, ...], Field(max_length=MAX_STRATEGY_FAULTS)] = later(())
 
 
 class PlannerPulse(Event):

@@ -6,7 +6,7 @@ Place in the flow: facts of ticks about bots → **tables** → the page's rows.
 from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, Table, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from autonomy.events import Blocker
 from autonomy.read_model.columns import ID, INSTANT, METADATA, column
@@ -23,7 +23,7 @@ BOTS: Final = Table(
     column("stage_version", Integer(), "rises with each change of stage", null=False),
     column("origin", Text(), "NEW, or IMPORTED: then its stage was not earned here", null=False, holds=Origin),
     column("strategy", Text(), "name in the strategy catalogue", null=False),
-    column("parameters", JSONB(), "checked parameters", null=False, holds=Parameters),
+    column("parameters", JSON(), "checked parameters, in the order of the strategy", null=False, holds=Parameters),
     column("symbol", Text(), "what it trades", null=False),
     column("timeframe", Text(), "of its bars", null=False),
     column("version", Integer(), "rises with each ChangeBot and each challenger that took over", null=False),
@@ -113,7 +113,7 @@ BOT_NOW: Final = Table(
     column("name", Text(), "copy of bots.name, for search", null=False),
     column("strategy", Text(), "copy of bots.strategy", null=False),
     column("symbol", Text(), "copy of bots.symbol", null=False),
-    column("parameters", JSONB(), "copy of bots.parameters", null=False, holds=Parameters),
+    column("parameters", JSON(), "copy of bots.parameters", null=False, holds=Parameters),
     column("origin", Text(), "copy of bots.origin", null=False, holds=Origin),
     column("pinned", Boolean(), "copy of bots.pinned", null=False),
     column("pin_reason", Text(), "copy of bots.pin_reason", null=False),
@@ -134,7 +134,7 @@ BOT_VERSIONS: Final = Table(
     column("bot_id", Text(), "whose version", key=True),
     column("version", Integer(), "from 1", key=True),
     column("strategy", Text(), "name in the strategy catalogue", null=False),
-    column("parameters", JSONB(), "checked parameters", null=False, holds=Parameters),
+    column("parameters", JSON(), "checked parameters, in the order of the strategy", null=False, holds=Parameters),
     column("symbol", Text(), "what it trades", null=False),
     column("actor", Text(), "who made it", null=False),
     column("evolved_by", ID, "job whose challenger it is"),

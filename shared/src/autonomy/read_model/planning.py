@@ -46,7 +46,7 @@ PLANNER_RUNS: Final = Table(
     column("slice", JSONB(), "the cut: first offset of each input partition that was not folded", null=False, holds=dict[str, list[int]]),
     column("log_offset", BigInteger(), "offset of the seal in autonomy.runs", null=False),
     Index("autonomy_planner_runs_by_tick", "tick", unique=True),
-    Index("autonomy_planner_runs_by_start", "started_at"),
+    Index("autonomy_planner_runs_by_start", "started_at", postgresql_include=["tick", "cause", "jobs_enqueued", "loop_enabled"]),
     comment="One row per accepted tick",
 )  # fmt: skip
 

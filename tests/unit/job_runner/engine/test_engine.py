@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autonomy.errors import BadInput
-from autonomy.strategies import LONG_SHORT, strategy_names
 from job_runner.engine.account import TRADE_PNL, Costs
-from job_runner.engine.bar_by_bar import BarByBar, simulate_plain
+from job_runner.engine.bar_by_bar import BarByBar
 from job_runner.engine.compiled import (
     CLOSE,
     HIGH,
@@ -22,9 +21,11 @@ from job_runner.engine.compiled import (
     FloatArray,
     SmallIntArray,
 )
-from job_runner.engine.fills import Simulation, simulate, simulate_targets, strategy_code_hash
-from job_runner.engine.strategies.dispatch import program
+from job_runner.engine.fills import Simulation, simulate, simulate_targets
+from job_runner.engine.running import simulate_plain
+from job_runner.strategies.coded import by_name
 from support.research import some_rows
+from support.strategies import LONG_SHORT, program, strategy_names
 
 CASH = 100_000.0
 COSTS = [Costs(0, 0), Costs(10, 0), Costs(10, 5), Costs(100, 50)]
@@ -206,7 +207,7 @@ def test_wrong_shapes_and_cash_are_refused() -> None:
 
 
 def test_code_hashes_tell_strategies_apart() -> None:
-    hashes = {strategy_code_hash(name) for name in strategy_names()}
+    hashes = {by_name(name).offer.code_hash for name in strategy_names()}
     assert len(hashes) == len(strategy_names())
     assert all(len(bytes.fromhex(digest)) == hashlib.sha256().digest_size for digest in hashes)
 

@@ -18,7 +18,7 @@ from job_runner.engine.account import (
 )
 from job_runner.engine.compiled import CLOSE, FloatArray
 from job_runner.engine.fills import Simulation, simulate, simulate_targets
-from job_runner.engine.strategies.dispatch import program
+from support.strategies import program
 
 CASH = 1_000_000.0
 FEE = 0.001

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from autonomy.strategies import LONG_SHORT, strategy_names
 from job_runner.engine.compiled import CLOSE, FloatArray, SmallIntArray
 from job_runner.engine.fills import decisions
-from job_runner.engine.strategies.dispatch import program
 from job_runner.research.validation import look_ahead
+from support.strategies import LONG_SHORT, program, strategy_names
 
 
 class Uncounted:

@@ -12,6 +12,7 @@ from skfolio.measures import deflated_sharpe_ratio, probabilistic_sharpe_ratio
 from job_runner.engine.account import Account, Costs, Tally
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import Simulation, simulate
+from job_runner.engine.scoring import running_sums
 from job_runner.engine.statistics import (
     CONSTANT,
     cagr_fraction,
@@ -24,9 +25,8 @@ from job_runner.engine.statistics import (
     sharpe_of_sums,
     simulation_metrics,
 )
-from job_runner.engine.strategies.dispatch import program
 from job_runner.research.resampling import write_outcome
-from job_runner.search.evaluation import running_sums
+from support.strategies import program
 
 
 def some_returns(seed: int, count: int = 2_000) -> FloatArray:

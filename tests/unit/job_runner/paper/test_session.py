@@ -15,12 +15,11 @@ from autonomy.envelope import Received, decode, encode
 from autonomy.errors import BadInput
 from autonomy.events import Costs, JobEnqueued, LiveWindow, RunnerMarked, RunnerTraded
 from autonomy.market_clock import day_of
-from autonomy.strategies import LONG_SHORT, strategy_names
 from job_runner.engine import account
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import Simulation, simulate, simulate_targets
+from job_runner.engine.programs import StepProgram
 from job_runner.engine.statistics import simulation_metrics
-from job_runner.engine.strategies.dispatch import Program, program
 from job_runner.market.sources import MarketData
 from job_runner.paper.session import MAX_SESSIONS, DayBar, Marks, PaperSession, Said
 from job_runner.research.live_window import window_metrics
@@ -29,6 +28,7 @@ from job_runner.research.report import StrategyError
 from support.builders import an_id
 from support.paper import QUICK, RowsMarket, a_claim, a_paper_order
 from support.research import some_rows
+from support.strategies import LONG_SHORT, program, strategy_names
 
 CASH = 100_000.0
 BEFORE_ALL = date(1999, 1, 1)
@@ -76,7 +76,7 @@ def fills_of(taken: Sequence[Said]) -> list[RunnerTraded]:
     return [event for said in taken for event in said if isinstance(event, RunnerTraded)]
 
 
-def prepared(order: JobEnqueued) -> Program:
+def prepared(order: JobEnqueued) -> StepProgram:
     return program(order.strategy, order.parameters)
 
 

@@ -19,7 +19,8 @@ import pytest
 from autonomy.errors import BadInput
 from job_runner.market.sources import DataMissing, EmbeddedMarketData
 from job_runner.pool import executor
-from job_runner.pool.executor import ExecutorStopped, JobCrashed, JobTimeout, PoolExecutor, WorkerLost
+from job_runner.pool.endings import ExecutorStopped, JobCrashed, JobTimeout, WorkerLost
+from job_runner.pool.executor import PoolExecutor
 from job_runner.research.backtest import run_research
 from job_runner.research.report import Cancelled, ResearchOrder, SuiteSize
 from support.research import SMALL, an_order

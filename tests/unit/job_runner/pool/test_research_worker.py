@@ -20,12 +20,12 @@ from job_runner.market.sources import EmbeddedMarketData
 from job_runner.paper.session import DayBar, PaperSession
 from job_runner.pool.artifacts import ArtifactStore
 from job_runner.pool.research_worker import ResearchWorker
-from job_runner.research.backtest import fingerprint_in
 from job_runner.research.orders import order_of
 from job_runner.search.evolution_job import Surroundings
 from support.builders import an_id, an_order
 from support.paper import QUICK, a_claim, a_paper_order
 from support.servers import free_port
+from support.strategies import fingerprint_of_order
 
 SMALL = SuiteSizes(bootstrap_samples=60, truncation_cuts=5, neighbourhood_steps=1, stress_levels=2, walk_forward_windows=2)
 ME = an_id("runner-1")
@@ -43,7 +43,7 @@ def a_job(job_type: JobType, **changes: Any) -> JobEnqueued:
     """A job on the embedded bars, under the fingerprint of this very code."""
     made = an_order("aapl-sma", **{"job_type": job_type, "suite": SMALL, "parameters": QUICK, **changes})
     source_id = EmbeddedMarketData().bars(made.symbol, "1d", 20_000).source_id
-    return made.model_copy(update={"fingerprint": fingerprint_in(order_of(made), source_id)})
+    return made.model_copy(update={"fingerprint": fingerprint_of_order(order_of(made), source_id)})
 
 
 @asynccontextmanager

@@ -10,11 +10,9 @@ from purgedcv import probability_of_backtest_overfitting
 
 from autonomy.errors import BadInput
 from autonomy.events import ResearchSummary
-from autonomy.strategies import strategy_names
 from job_runner.engine.account import Costs
 from job_runner.engine.fills import simulate
 from job_runner.engine.statistics import returns_of
-from job_runner.engine.strategies.dispatch import program
 from job_runner.market.bar_files import HIGHEST_PRICE, LOWEST_PRICE
 from job_runner.market.sources import DataMissing, EmbeddedMarketData, MarketData, SyntheticMarketData
 from job_runner.pool.research_worker import summary_of
@@ -22,8 +20,10 @@ from job_runner.research.backtest import run_research
 from job_runner.research.overfitting import block_edges
 from job_runner.research.report import Cancelled, ResearchOrder, ResearchReport, SuiteSize
 from job_runner.research.validation import MAX_NEIGHBOURS, neighbours
+from job_runner.strategies.coded import by_name
 from support.paper import RowsMarket
 from support.research import SMALL, an_order, some_rows
+from support.strategies import program, strategy_names
 
 
 def run(order: ResearchOrder, market: MarketData) -> ResearchReport:
@@ -48,7 +48,7 @@ def test_the_neighbourhood_is_judged_for_overfitting_as_purgedcv_does(
     bars = embedded.bars(order.symbol, order.timeframe, order.until_day).rows()
     matrix = [
         returns_of(simulate(program(order.strategy, point), bars, Costs(order.fee_bps, order.slippage_bps), 1e5).equity)
-        for point in neighbours(order.strategy, {}, order.suite.neighbourhood_steps)
+        for point in neighbours(by_name(order.strategy), {}, order.suite.neighbourhood_steps)
     ]
     assert len(matrix) == 9
     found = run(order, embedded).overfitting_probability
@@ -152,10 +152,10 @@ def test_suite_sizes_have_limits(field: str) -> None:
 
 
 def test_the_neighbourhood_is_bounded_and_starts_with_the_order_itself() -> None:
-    points = neighbours("macd", {}, 20)
+    points = neighbours(by_name("macd"), {}, 20)
     assert 500 < len(points) <= MAX_NEIGHBOURS
     assert points[0] == {"fast": 12, "slow": 26, "signal": 9, "direction": "long"}
-    assert len(neighbours("macd", {}, 0)) == 1
+    assert len(neighbours(by_name("macd"), {}, 0)) == 1
 
 
 def test_worse_costs_never_help(embedded: EmbeddedMarketData) -> None:

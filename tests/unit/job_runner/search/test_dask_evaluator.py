@@ -9,10 +9,11 @@ import pytest
 from distributed import LocalCluster
 
 from autonomy.errors import BadInput, Broken
-from job_runner.engine.fills import ENGINE_VERSION, strategy_code_hash
+from job_runner.engine.fills import ENGINE_VERSION
 from job_runner.search import dask_evaluator
 from job_runner.search.arena import prepare
 from job_runner.search.dask_evaluator import ClusterLost, DaskEvaluator, score_batch
+from job_runner.strategies.coded import by_name
 from support.evolution import a_search, a_trending_market, evolve
 
 local_cluster: Callable[..., LocalCluster] = LocalCluster
@@ -55,7 +56,7 @@ def test_only_the_address_crosses_process_boundaries(cluster: LocalCluster) -> N
 
 def test_a_worker_with_other_code_is_refused() -> None:
     arena = prepare(a_search(), a_trending_market(1))
-    own = (ENGINE_VERSION, strategy_code_hash("ts-momentum"))
+    own = (ENGINE_VERSION, by_name("ts-momentum").offer.code_hash)
     assert len(score_batch(arena.search, [arena.case.parameters], own)) == 1
     for code in ((ENGINE_VERSION, "0" * 64), ("0", own[1])):
         with pytest.raises(Broken, match="code of ts-momentum"):

@@ -16,13 +16,11 @@ import pytest
 from autonomy.errors import BadInput, Broken
 from autonomy.events import EvolutionSummary
 from autonomy.judgement import judge_challenger
-from autonomy.strategies import Value, canonical, strategy_names
+from autonomy.strategies import Value, canonical
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import simulate
 from job_runner.engine.statistics import deflated_sharpe
-from job_runner.engine.strategies.dispatch import program
 from job_runner.market.sources import DataMissing, EmbeddedMarketData, SyntheticMarketData
-from job_runner.research.backtest import fingerprint_in
 from job_runner.research.report import Cancelled
 from job_runner.search.arena import MIN_SCORED_BARS, prepare
 from job_runner.search.evaluation import InProcess, Scores, SearchCase, score
@@ -40,6 +38,7 @@ from support.evolution import (
     evolve,
 )
 from support.research import an_order
+from support.strategies import fingerprint_of_order, program, strategy_names
 
 FREE = {"fee_bps": 0.0, "slippage_bps": 0.0}
 
@@ -287,10 +286,10 @@ def test_the_summary_says_what_was_found() -> None:
     report = evolve(order, market)
     summary = summary_of_evolution(report, "sha256:" + "0" * 64)
     assert EvolutionSummary.model_validate_json(summary.model_dump_json()) == summary
-    assert summary.fingerprint == fingerprint_in(order.research, "memory/test") == summary.champion.fingerprint
+    assert summary.fingerprint == fingerprint_of_order(order.research, "memory/test") == summary.champion.fingerprint
     assert summary.challenger is not None
     changed = replace(order.research, parameters=summary.challenger.parameters)
-    assert summary.challenger.fingerprint == fingerprint_in(changed, "memory/test")
+    assert summary.challenger.fingerprint == fingerprint_of_order(changed, "memory/test")
     assert summary.champion.parameters == {"window": 120, "threshold": 0.0, "direction": "long"}
     assert (summary.holdout_from - summary.first_day).days == round(BARS * 0.75)
     assert (summary.evaluations, summary.generations, summary.seed) == (192, 8, 1)
@@ -359,5 +358,5 @@ def test_the_deflated_sharpe_ratio_is_that_of_the_trials() -> None:
 
 
 def independent_returns(market: MemoryMarket, case: SearchCase, parameters: Mapping[str, Value]) -> FloatArray:
-    equity = simulate(program(case.strategy, parameters), market.rows[: len(case.rows)], case.costs, case.cash_usd).equity
+    equity = simulate(program(case.strategy.name, parameters), market.rows[: len(case.rows)], case.costs, case.cash_usd).equity
     return equity[case.compared_from :] / equity[case.compared_from - 1 : -1] - 1.0

@@ -1,15 +1,18 @@
-"""Whatever the optimiser draws is a trial: a document that the catalogue accepts, within what the folds can judge."""
+"""Whatever the optimiser draws is a trial: a document that the strategy accepts, within what the folds can judge."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autonomy.strategies import LONG_SHORT, canonical, check_parameters, strategy_names, template
+from autonomy.strategies import canonical
 from job_runner.search.space import SearchSpace, space_around
+from job_runner.strategies.coded import by_name
+from support.strategies import LONG_SHORT, strategy_names
 
 
 def a_space(strategy: str, bound: int = 200, **champion: object) -> SearchSpace:
-    return space_around(strategy, check_parameters(strategy, champion), bound)
+    coded = by_name(strategy)
+    return space_around(coded, coded.check(champion), bound)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +25,7 @@ def test_no_window_grows_beside_a_champion_that_is_beyond_the_bound(
 
 
 @given(data=st.data(), strategy=st.sampled_from(strategy_names()), bound=st.integers(5, 500))
-def test_every_draw_is_a_document_of_the_catalogue_within_the_bound(data: st.DataObject, strategy: str, bound: int) -> None:
+def test_every_draw_is_a_document_of_the_strategy_within_the_bound(data: st.DataObject, strategy: str, bound: int) -> None:
     space = a_space(strategy, bound)
     drawn = {
         dimension.name: data.draw(
@@ -31,19 +34,20 @@ def test_every_draw_is_a_document_of_the_catalogue_within_the_bound(data: st.Dat
         for dimension in space.dimensions
     }
     document = space.document(drawn)
-    assert check_parameters(strategy, document) == document
-    chosen = template(strategy)
+    chosen = by_name(strategy)
+    assert chosen.check(document) == document
     assert chosen.look_back(document) <= space.longest_look_back
-    own = chosen.look_back(check_parameters(strategy, {}))
-    assert space.longest_look_back <= max(bound, chosen.look_back({p.name: max(p.low + 1, p.default) for p in chosen.parameters}), own)
+    own = chosen.look_back(chosen.check({}))
+    assert space.longest_look_back <= max(bound, chosen.look_back({p.name: max(p.low + 1, p.default) for p in chosen.offer.numbers}), own)
 
 
 @pytest.mark.parametrize("strategy", strategy_names())
 def test_the_champion_is_in_its_space_word_for_word(strategy: str) -> None:
-    champion = check_parameters(strategy, {"direction": LONG_SHORT})
+    coded = by_name(strategy)
+    champion = coded.check({"direction": LONG_SHORT})
     # Even where the bound is below its own look-back.
     for bound in (5, 50, 500):
-        space = space_around(strategy, champion, bound)
+        space = space_around(coded, champion, bound)
         assert canonical(space.document(space.champion())) == canonical(champion)
         assert all(dimension.low <= dimension.own <= dimension.high for dimension in space.dimensions)
 

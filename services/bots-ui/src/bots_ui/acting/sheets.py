@@ -8,11 +8,10 @@ from dataclasses import replace
 from typing import Final
 
 from autonomy.client import Document, Refused, bot_path
-from autonomy.strategies import strategy_names
 from autonomy.values import BOT_ID
 from bots_ui.acting.reverting import SHOWN, STAGES, Plan, Wanted, plan_of
 from bots_ui.api.client import ProofApi
-from bots_ui.api.documents import document_of, items_of, lost_words, told_part
+from bots_ui.api.documents import document_of, items_of, lost_words, text_of, told_part
 from bots_ui.operator.acts import ACTS, denied, is_id
 from bots_ui.operator.sessions import Session
 from bots_ui.pages.fleet import Context
@@ -80,8 +79,16 @@ async def revert_sheet(api: ProofApi, session: Session | None, wanted: Wanted, f
     why = denied(session, ACTS["revert"])
     if not why and plan is not None and not plan.count:
         why = "No bot of these is beyond LAB." if not plan.pinned_count else "All of these are pinned."
+    strategies = sorted({*await strategy_names(api), *wanted.strategy})
     return {
         "act": ACTS["revert"], "wanted": wanted, "plan": plan, "lost": lost, "stale": isinstance(answer, Refused) and answer.status == 503,
-        "why": why, "stages": STAGES, "strategies": strategy_names(), "shown": SHOWN, "reason": form.get("reason", ""),
+        "why": why, "stages": STAGES, "strategies": strategies, "shown": SHOWN, "reason": form.get("reason", ""),
         "back": f"/bots/{wanted.bot[0]}" if wanted.is_single else "/",
     }  # fmt: skip
+
+
+async def strategy_names(api: ProofApi) -> tuple[str, ...]:
+    """What the runners offer; empty while that is not known."""
+    answer = await api.get("/api/strategies")
+    offers = [] if lost_words(answer) else [told_part(item, "offer") for item in items_of(answer)]
+    return tuple(text_of(offer, "name") for offer in offers)

@@ -3,6 +3,7 @@
 Place in the flow: route → **page** → template. Reads by HTTP only. An API that does not answer gives a page that says so.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -10,10 +11,11 @@ from urllib.parse import parse_qsl, urlencode
 
 from autonomy.client import Answer, Found
 from autonomy.reasons import Reason
-from autonomy.values import BotState, Recency, Stage
+from autonomy.values import BotState, LanesBy, Recency, Stage
 from bots_ui.api.client import ProofApi
 from bots_ui.api.documents import list_of, lost_words, number_of, text_of
 from bots_ui.shown.facts import part
+from bots_ui.shown.picture import picture_of
 from bots_ui.shown.rows import row_of
 from bots_ui.stream.following import is_list, token_of_answer
 from bots_ui.stream.hub import Hub
@@ -85,7 +87,9 @@ def with_query(path: str, params: Query) -> str:
 
 async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
     """The Bots page: a filtered page of rows with the counts that filter."""
-    answer = await api.get("/api/bots", [*asked.params(), ("limit", str(PAGE_SIZE))])
+    params = [*asked.params(), ("limit", str(PAGE_SIZE))]
+    params = [*asked.params(), ("limit", str(PAGE_SIZE))]
+    answer, hour = await asyncio.gather(api.get("/api/bots", params), hub.hours.told(api, LanesBy.FLEET))
     now, facts = hub.now(), hub.facts()
     document = answer.document if isinstance(answer, Found) else {}
     items = list_of(document, "items")
@@ -93,7 +97,7 @@ async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
     following = text_of(document, "nextCursor")
     view = View(
         bots=tuple(text_of(item, "botId") for item in items), rev=int(number_of(document, "rev") or 0), wanted=asked.chosen,
-        text=asked.text, has_next=bool(following), counts=True,
+        text=asked.text, has_next=bool(following), counts=True, timeline=LanesBy.FLEET,
     )  # fmt: skip
     counts = part(document, "counts") or hub.counts
     return {
@@ -101,7 +105,8 @@ async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
         "counts": {name: part(counts, name) for name in CHOICES}, "choices": CHOICES, "total": number_of(document, "total"),
         "matching": number_of(document, "matching"), "waiting": hub.waiting_words(),
         "next": asked.address(cursor=following) if following else "",
-        "live": live_address(view), "lost": lost_words(answer), "lag": number_of(part(document, "proof"), "lagRecords"),
+        "picture": picture_of(hour, small=True), "live": live_address(view), "lost": lost_words(answer),
+        "lag": number_of(part(document, "proof"), "lagRecords"),
     }  # fmt: skip
 
 
@@ -113,6 +118,7 @@ def live_address(view: View) -> str:
     params += [("bots", ",".join(view.bots))] if view.bots else []
     params += [("list", address) for address in view.lists]
     params += [("seen", token) for token in view.seen]
+    params += [("timeline", view.timeline)] if view.timeline else []
     flags = (("more", view.has_next), ("whole", view.whole), ("counts", view.counts), ("waiting", view.waiting))
     return with_query("/live", params + [(name, "1") for name, flag in flags if flag])
 
@@ -124,9 +130,10 @@ def view_of(query: Query) -> View:
     rev = last.get("rev", "")
     lists = tuple(value for key, value in query if key == "list" and is_list(value))[:MAX_LISTS]
     seen = tuple(value[:MAX_TOKEN] for key, value in query if key == "seen")[:MAX_LISTS]
+    timeline = last.get("timeline", "") if last.get("timeline", "") in set(LanesBy) else ""
     return View(
         watched, int(rev) if rev.isdigit() and len(rev) < 19 else 0, asked.chosen, asked.text, "more" in last, "whole" in last,
-        "counts" in last, "waiting" in last, lists, seen,
+        "counts" in last, "waiting" in last, lists, seen, timeline,
     )  # fmt: skip
 
 

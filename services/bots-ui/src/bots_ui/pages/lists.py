@@ -11,11 +11,13 @@ from http import HTTPStatus
 from typing import Final
 
 from autonomy.client import Answer, Found, Refused, Unreachable
-from autonomy.values import BOT_ID, JobStatus, JobType, Stage
+from autonomy.values import BOT_ID, JobStatus, JobType, LanesBy, Stage
 from bots_ui.api.client import ProofApi
-from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, text_of, told
+from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, text_of, told, told_part
 from bots_ui.operator.acts import is_id
 from bots_ui.pages.fleet import PAGE_SIZE, Asked, Context, Query, asked_of, followed, live_address, with_query
+from bots_ui.shown.window import Window
+from bots_ui.shown.words import instant_of
 from bots_ui.stream.following import as_of
 from bots_ui.stream.hub import Hub
 from bots_ui.stream.open_page import MAX_WATCHED, View
@@ -83,6 +85,18 @@ async def jobs(api: ProofApi, query: Query) -> Context:
             "stuck_after": document_of(proof).get("stuckAfterMin")}  # fmt: skip
 
 
+async def job(api: ProofApi, job_id: str) -> tuple[Context, int]:
+    """One job with its attempts; the status is 404 when no accepted tick enqueued it."""
+    path = f"/api/jobs/{job_id}"
+    answer = await api.get(path)
+    found = told_part(document_of(answer), "job")
+    status = 200 if found else 404 if is_of_nothing(answer) else 503
+    lost = "" if status == HTTPStatus.NOT_FOUND else lost_words(answer)
+    began, ended = instant_of(found["createdAt"]), instant_of(found["finishedAt"]) or instant_of(document_of(answer).get("now"))
+    around = Window(0, 0, LanesBy.BOT).around(began, ended) if began and ended else ""
+    return {"job": found, "job_id": job_id, "lost": lost, "around": around, **shown((path, (), answer))}, status
+
+
 def _bot_of(query: Query) -> list[tuple[str, str]]:
     bot = dict(query).get("bot", "")
     return [("bot", bot)] if BOT_ID.match(bot) else []
@@ -95,14 +109,15 @@ async def runs(api: ProofApi, query: Query) -> Context:
 
 async def run(api: ProofApi, tick: int, query: Query) -> tuple[Context, int]:
     """One tick with every bot's decision at it; the status is 404 when no such tick was accepted."""
-    asked = asked_of(query, {})
+    asked, path = asked_of(query, {}), f"/api/planner/runs/{tick}/decisions"
+    params = [*asked.params(), LIMIT]
     # The list has no filter by tick: of an older run only the decisions are shown.
-    context, around = await asyncio.gather(
-        listing(api, f"/api/planner/runs/{tick}/decisions", f"/runs/{tick}", asked), api.get("/api/planner/runs", [("limit", "200")])
-    )
+    answer, around = await asyncio.gather(api.get(path, params), api.get("/api/planner/runs", [("limit", "200")]))
     found = next((item for item in items_of(around) if item.get("tick") == tick), None)
-    status = 200 if found or context["items"] or asked.cursor else 503 if context["lost"] else 404
-    return {**context, "tick": tick, "run": found}, status
+    accepted = found is not None or isinstance(answer, Found)
+    status = 200 if accepted else 404 if is_of_nothing(answer) else 503
+    context = {**listed(answer, f"/runs/{tick}", asked), **shown((path, params, answer))}
+    return {**context, "tick": tick, "run": found, "accepted": accepted}, status
 
 
 async def stages(api: ProofApi, query: Query) -> Context:

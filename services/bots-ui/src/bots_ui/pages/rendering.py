@@ -9,10 +9,13 @@ from datetime import datetime
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
+from autonomy.values import LanesBy
 from bots_ui.pages.fleet import CHOICES
 from bots_ui.shown.facts import Facts
+from bots_ui.shown.picture import picture_of
 from bots_ui.shown.rows import Document, row_of
-from bots_ui.stream.hub import Renderers
+from bots_ui.stream.following import as_of as document_as_of
+from bots_ui.stream.renderers import Renderers
 
 UNSAID = frozenset({"recommended"})
 """Counts of which none is not said: the filter appears with the first."""
@@ -47,4 +50,14 @@ def build_renderers(environment: Environment) -> Renderers:
     def as_of(at: datetime) -> str:
         return SWAP.format("as-of", "outerMorph", Markup(as_of_template.render(as_of=at, now=at)))  # noqa: S704 (as above)
 
-    return Renderers(row, head, counts, outside, waiting, as_of)
+    def timeline(document: Mapping[str, object]) -> str:
+        small = document.get("by") == LanesBy.FLEET
+        picture = picture_of(document, small=small)
+        if picture is None:
+            return ""
+        drawn = environment.get_template("picture_small.html" if small else "picture_large.html").render(picture=picture, now=None)
+        swap = SWAP.format("picture", "outerMorph", Markup(drawn))  # noqa: S704 (as above)
+        known = document_as_of(document)
+        return swap if small or known is None else f"{swap}\n{as_of(known)}"
+
+    return Renderers(row, head, counts, outside, waiting, as_of, timeline)

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from autonomy.errors import BadInput
 from autonomy.gates import GATES, Act, Verdict, act_of, by_text, complete
 from autonomy.reasons import DETAILS, ENDINGS, REASONS, ZERO_JOBS
-from autonomy.strategies import describe, template
+from autonomy.strategies import describe
 from autonomy.values import FOUR_EYES, BotState, Drift, JobStatus, Recency, TickCause
 from autonomy.work import JOB_KINDS
 
@@ -181,13 +180,8 @@ def ordinal(place: int) -> str:
 
 
 def strategy_words(strategy: str, parameters: object = None) -> str:
-    """Strategy and parameters in a few words; the bare title where the parameters are not told."""
-    try:
-        if isinstance(parameters, Mapping):
-            return describe(strategy, parameters)
-        return template(strategy).title
-    except BadInput:
-        return strategy
+    """Strategy and parameters in a few words; the bare name where the parameters are not told."""
+    return describe(strategy, parameters) if isinstance(parameters, Mapping) else strategy
 
 
 def parameter_words(parameters: object) -> str:
@@ -218,3 +212,8 @@ def figure_words(value: object, digits: int = 2) -> str:
         return MISSING
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def count_words(count: int, what: str) -> str:
+    """How many of something: 1 tick, 2 ticks, 1,204 jobs."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

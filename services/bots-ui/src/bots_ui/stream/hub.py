@@ -25,7 +25,9 @@ from bots_ui.shown.facts import Facts, Link, facts_of, part
 from bots_ui.shown.rows import due_of, matches, silent_of
 from bots_ui.shown.words import instant_of
 from bots_ui.stream.following import EVERY_S, LEAST_S, look
+from bots_ui.stream.hours import DRAWN_EVERY_S, Hours
 from bots_ui.stream.open_page import Client, Message, View
+from bots_ui.stream.renderers import Renderers
 
 log = logging.getLogger(__name__)
 RETRY_S: Final = 0.5
@@ -40,18 +42,6 @@ RELOAD: Final = "reload"
 BEATS: Final = frozenset({"rev", "lastBeatAt", "runnerBeatAt", "basis", "leaseSec"})
 
 
-@dataclass(frozen=True, slots=True)
-class Renderers:
-    """How the hub turns what it knows into swaps; given in, so that it can be tested without templates."""
-
-    row: Callable[[Document, Facts, bool], str]
-    head: Callable[[Facts], str]
-    counts: Callable[[Mapping[str, Mapping[str, int]]], str]
-    outside: Callable[[int], str]
-    waiting: Callable[[str], str]
-    as_of: Callable[[datetime], str]
-
-
 @dataclass(slots=True, eq=False)
 class Hub:
     """The one listener of a process.
@@ -62,6 +52,7 @@ class Hub:
         places_due: places in line are asked for again, since another bot's job moves them.
         waiting: promotions that wait for approval; None while it is not known. `waiting_due`: they are asked for again.
         heard: turns of the listener, also in vain; `beaten`: of the beat: their signs of life.
+        hours: pictures of the last hour.
     """
 
     api: ProofApi
@@ -82,6 +73,8 @@ class Hub:
     beaten: int = 0
     asked: int = 0
     looked: int = 0
+    drew: int = 0
+    hours: Hours = field(default_factory=Hours)
 
     def now(self) -> datetime:
         """The time by which ages are told: the API's, since all instants are its; this process's own before it answered."""
@@ -294,6 +287,14 @@ class Hub:
             if self.link.lost_since is None:
                 await look(self.api, set(self.clients), Message("", RELOAD), self.render.as_of)
             await asyncio.sleep(max(LEAST_S, EVERY_S - (clock.monotonic_ms() - began_ms) / 1000))
+
+    async def draw(self) -> None:
+        """Draw the last hour again for the pages that show it."""
+        while True:
+            self.drew += 1
+            if self.link.lost_since is None:
+                await self.hours.draw(self.api, set(self.clients), self.render.timeline)
+            await asyncio.sleep(DRAWN_EVERY_S)
 
     def _sweep(self) -> None:
         """Show again the rows that changed without any event: a heartbeat went silent or came back, or something became due."""

@@ -50,6 +50,7 @@ class View:
         waiting: the page lists promotions that wait; it is fetched again when there are others.
         lists: addresses of the API's lists that the page shows; it is fetched again when one of them says something else.
         seen: of each list, a token of what the page was rendered from.
+        timeline: what the lanes of the last hour's picture tell apart, which the page shows and which goes on; empty: it shows none.
     """
 
     bots: tuple[str, ...] = ()
@@ -62,6 +63,7 @@ class View:
     waiting: bool = False
     lists: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
+    timeline: str = ""
 
     def could_hold(self, bot_id: str) -> bool:
         """Whether a bot that is not shown would stand between the rows that are."""

@@ -1,24 +1,31 @@
 """What this process offers now, and saying it again whenever it changed or nobody acknowledged it.
 
-Place in the flow: editions → **offer** → `autonomy.runners`. Level-triggered: at no moment is it assumed that an announcement was heard,
-and a start is no special one. Beside the loop that beats, so that no look at a source holds up a beat.
+Place in the flow: bars and strategies → **offer** → `autonomy.runners`. Level-triggered: at no moment is it assumed that an
+announcement was heard, and a start is no special one. Beside the loop that beats, so that no look at a source holds up a beat.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from autonomy.envelope import content_hash
 from autonomy.errors import BadInput
 from autonomy.events import CapabilitiesAnnounced
-from job_runner.market.editions import Editions
 from job_runner.threads import in_thread
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 1.0
 """A source that changed is announced after two looks that saw it alike: within about two seconds."""
+
+
+class Source(Protocol):
+    """Something that this process offers, and that may change."""
+
+    def look(self) -> bool:
+        """Read what changed; returns whether there is something new to say. Blocks."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -28,23 +35,23 @@ class Offer:
     Attributes:
         made: makes the announcement of now; raises BadInput for one that no record can hold.
         tell: appends it; returns whether that was acknowledged.
-        editions: the bars, if this process has any.
+        sources: what may change while this process lives: its bars, its strategies.
         said: the last announcement that was acknowledged.
         named: hash of the last one, acknowledged or not: each heartbeat names it, and a planner that does not hold it asks for it again.
     """
 
     made: Callable[[], CapabilitiesAnnounced]
     tell: Callable[[CapabilitiesAnnounced], Awaitable[bool]]
-    editions: Editions | None = None
+    sources: tuple[Source, ...] = ()
     every_s: float = LOOK_EVERY_S
     said: CapabilitiesAnnounced | None = None
     named: str | None = None
     refused: str = ""
 
     async def start(self) -> None:
-        """Read the bars for the first time."""
-        if self.editions is not None:
-            await in_thread(self.editions.look)
+        """Look at the sources for the first time; twice, since what two looks see alike is taken."""
+        for source in (*self.sources, *self.sources):
+            await in_thread(source.look)
 
     async def announce(self) -> bool:
         """Say what this process offers now, also when the same was said before; returns whether it was acknowledged.
@@ -74,7 +81,7 @@ class Offer:
         """Look at the source again and again; announce what changed, until it is acknowledged."""
         while True:
             await asyncio.sleep(self.every_s)
-            if self.editions is not None:
-                await in_thread(self.editions.look)
+            for source in self.sources:
+                await in_thread(source.look)
             if self.made() != self.said:
                 await self.announce_again()

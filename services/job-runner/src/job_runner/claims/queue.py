@@ -8,7 +8,7 @@ Source: S8 to S10.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -122,6 +122,7 @@ class Queue:
         since: monotonic time at which the fold first showed a job queued at its attempt.
         lag_ms: from the append of the last own beat to reading it back.
         releases: per job, for the alarm.
+        can_run: whether this process offers an order's strategy; others may.
         asked_again: whether the planner does not hold this process's announcement, and asked for it.
     """
 
@@ -137,6 +138,7 @@ class Queue:
     lost_claims: int = 0
     mono_ms: float = 0.0
     asked_again: bool = False
+    can_run: Callable[[JobEnqueued], bool] = lambda _order: True
 
     def apply(self, tick: AcceptedTick, mono_ms: float) -> None:
         """Take an accepted tick whole."""
@@ -205,7 +207,8 @@ class Queue:
             work = JOB_KINDS[job.job_type].work
             if free[work] <= 0 or job.job_id in busy or job.job_type not in self.rules.job_types:
                 continue
-            if not self.rules.fit(self.orders[job.job_id].lease_s):
+            order = self.orders[job.job_id]
+            if not self.rules.fit(order.lease_s) or not self.can_run(order):
                 continue
             _, since_ms = self.since[job.job_id]
             if mono_ms - since_ms >= rank_of(self.rules.process_id, job, recent) * RANK_STEP_MS:

@@ -6,6 +6,7 @@ from typing import Protocol
 from autonomy.events import CapabilitiesAnnounced, JobEnqueued
 from autonomy.values import JobType
 from job_runner.claims.outcome import Outcome
+from job_runner.strategies.folder import StrategyFolders
 
 
 class Worker(Protocol):
@@ -27,3 +28,7 @@ class Worker(Protocol):
         """What this worker can do."""
 
     job_types: frozenset[JobType]
+
+    @property
+    def strategies(self) -> StrategyFolders | None:
+        """What it can run; None where it does not look at strategies, and takes every order."""

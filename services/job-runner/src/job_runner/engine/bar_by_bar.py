@@ -6,11 +6,11 @@ its own; the tests hold it equal to the loop bit for bit, for every strategy.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from autonomy.errors import BadInput
-from autonomy.strategies import strategy_names
 from job_runner.engine.account import (
     NO_BAR,
     TRADE_EXIT_BAR,
@@ -22,18 +22,17 @@ from job_runner.engine.account import (
     Costs,
     Tally,
 )
-from job_runner.engine.compiled import BAR_SIZE, CLOSE, HIGH, LOW, OPEN, VOLUME, Bar, FloatArray, kernel
-from job_runner.engine.fills import Simulation, checked_cash, equity_at, fill, mark, tally_bar
+from job_runner.engine.compiled import BAR_SIZE, CLOSE, HIGH, LOW, OPEN, VOLUME, Bar, FloatArray, IntArray, kernel
+from job_runner.engine.fills import checked_cash, equity_at, fill, mark, tally_bar
+from job_runner.engine.programs import StepProgram
 from job_runner.engine.statistics import sharpe_of_sums
-from job_runner.engine.strategies.dispatch import Program, decide_bars, program, step
 
+FillKind = Literal["ENTRY", "EXIT", "STOP", "TARGET", "REBALANCE"]
 UNITS = Account._fields.index("units")
 
 
 @kernel
-def take_bar(  # noqa: PLR0913 - a kernel takes its arrays one by one
-    kind: int,
-    params: FloatArray,
+def take_bar(
     row: FloatArray,
     fee: float,
     slippage: float,
@@ -41,17 +40,14 @@ def take_bar(  # noqa: PLR0913 - a kernel takes its arrays one by one
     target: int,
     account: FloatArray,
     tally: FloatArray,
-    state: FloatArray,
     trade: FloatArray,
-) -> int:
-    """One bar in one call: fill, mark, count, decide, as the loop over all bars does.
+) -> None:
+    """One bar in one call: fill, mark, count, as the loop over all bars does.
 
     The way from Python into a kernel costs more than the work, and a named tuple costs most of it: so what lasts from bar to bar
     stands in arrays.
 
     Args:
-        kind: number of the strategy.
-        params: as in `Program`.
         row: float64 (BAR_SIZE), the bar that has ended.
         fee: per side, fraction.
         slippage: per side, fraction.
@@ -59,11 +55,7 @@ def take_bar(  # noqa: PLR0913 - a kernel takes its arrays one by one
         target: exposure decided at the close before.
         account: float64, an `Account`, written.
         tally: float64, a `Tally`, written.
-        state: of the strategy's step, written.
         trade: float64 (TRADE_SIZE), the trade closed last, written when one is closed.
-
-    Returns:
-        The new decision.
     """
     bar = Bar(row[OPEN], row[HIGH], row[LOW], row[CLOSE], row[VOLUME])
     before = Account(
@@ -82,17 +74,27 @@ def take_bar(  # noqa: PLR0913 - a kernel takes its arrays one by one
         tally[0], tally[1], tally[2], tally[3], tally[4], tally[5], tally[6], tally[7], tally[8], tally[9], tally[10], tally[11],
         tally[12], tally[13],
     ) = counted  # fmt: skip
-    return step(kind, state, bar, params)
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution: `units` positive for a buy, negative for a sell; price in USD with slippage; fee in USD."""
+    """One execution.
+
+    Args:
+        bar: number of the bar.
+        units: positive for a buy, negative for a sell.
+        price_usd: with slippage.
+        fee_usd: of this fill.
+        kind: ENTRY, EXIT, STOP, TARGET or REBALANCE.
+        pnl_usd: after costs, of the trade that it closes; None where it closes none.
+    """
 
     bar: int
     units: float
     price_usd: float
     fee_usd: float
+    kind: FillKind = "ENTRY"
+    pnl_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,13 @@ class Snapshot:
     """Everything `BarByBar` needs to go on in another process: plain numbers, exact.
 
     Args:
-        state: of the strategy's step.
+        state: of the strategy, beside the bars.
         account: see `Account`.
         tally: see `Tally`.
         trade: the trade closed last.
         target: exposure decided at the last close, not yet filled.
         bars_seen: so far, observed ones included.
+        book, outcomes: of a plan, see `plan_by_bar.PlanSnapshot`; None for a number that is none. Empty for plain decisions.
     """
 
     state: tuple[float, ...]
@@ -125,6 +128,8 @@ class Snapshot:
     trade: tuple[float, ...]
     target: int
     bars_seen: int
+    book: tuple[float | None, ...] = ()
+    outcomes: tuple[int, ...] = ()
 
 
 class BarByBar:
@@ -140,7 +145,7 @@ class BarByBar:
         BadInput: cash out of limits, or a snapshot of another program.
     """
 
-    def __init__(self, program: Program, costs: Costs, initial_cash_usd: float, snapshot: Snapshot | None = None) -> None:
+    def __init__(self, program: StepProgram, costs: Costs, initial_cash_usd: float, snapshot: Snapshot | None = None) -> None:
         self.program = program
         self.costs = costs
         self._fee, self._slippage = costs.fee, costs.slippage
@@ -149,7 +154,7 @@ class BarByBar:
         self._row = np.zeros(BAR_SIZE)
         self.target = 0
         self.bars_seen = 0
-        self._state = np.zeros(program.state_size)
+        self._decider = program.begin()
         self._trade = np.zeros(TRADE_SIZE)
         self._trade[TRADE_EXIT_BAR] = NO_BAR
         if snapshot is not None:
@@ -184,7 +189,7 @@ class BarByBar:
     def snapshot(self) -> Snapshot:
         """Everything needed to go on later."""
         return Snapshot(
-            state=tuple(self._state.tolist()),
+            state=self._decider.state,
             account=tuple(self._account.tolist()),
             tally=tuple(self._tally.tolist()),
             trade=tuple(self._trade.tolist()),
@@ -192,7 +197,7 @@ class BarByBar:
             bars_seen=self.bars_seen,
         )
 
-    def observe(self, open_: float, high: float, low: float, close: float, volume: float) -> None:
+    def observe(self, open_: float, high: float, low: float, close: float, volume: float, time_ms: int = 0) -> None:
         """Let the strategy see a bar without trading it: warm-up before the first live bar.
 
         Args:
@@ -201,24 +206,30 @@ class BarByBar:
             low: USD.
             close: USD.
             volume: shares.
+            time_ms: start of the bar, milliseconds since 1970-01-01 UTC.
         """
-        bar = Bar(float(open_), float(high), float(low), float(close), float(volume))
-        self.target = int(step(self.program.kind, self._state, bar, self.program.params))
-        self.bars_seen += 1
+        self.observe_all(np.array([[open_, high, low, close, volume]]), np.array([time_ms]))
 
-    def observe_all(self, rows: FloatArray) -> None:
+    def observe_all(self, rows: FloatArray, times: IntArray | None = None) -> None:  # noqa: ARG002 (steps know no time)
         """`observe` many bars in one compiled pass, with the same outcome.
 
         Args:
             rows: float64 (n, BAR_SIZE): open, high, low, close, volume.
+            times: int64 (n), start of each bar, milliseconds since 1970-01-01 UTC.
         """
         if rows.ndim != 2 or rows.shape[1] != BAR_SIZE:
             raise BadInput("rows", f"float64 of shape (bars, {BAR_SIZE})", rows.shape)
         if len(rows):
-            targets = np.zeros(len(rows), dtype=np.int8)
-            decide_bars(self.program.kind, self.program.params, np.ascontiguousarray(rows), self._state, targets)
-            self.target = int(targets[-1])
+            self.target = self._decider.observe(rows)
             self.bars_seen += len(rows)
+
+    def recall(self, rows: FloatArray, times: IntArray | None = None) -> None:
+        """Give back the bars that were seen before a snapshot; a step needs none, its state says it all.
+
+        Args:
+            rows: float64 (bars_seen, BAR_SIZE).
+            times: int64 (bars_seen), as in `observe_all`.
+        """
 
     def flat_at(self, price: float) -> Flat:
         """What closing the position at this price would give, by the engine's own fill; nothing is changed.
@@ -233,7 +244,7 @@ class BarByBar:
             return Flat(0.0, 0.0, 0.0, equity, None)
         return Flat(account.units, float(trade[TRADE_EXIT_PRICE]), float(trade[TRADE_EXIT_FEE]), equity, float(trade[TRADE_PNL]))
 
-    def on_bar(self, open_: float, high: float, low: float, close: float, volume: float) -> tuple[Fill, ...]:
+    def on_bar(self, open_: float, high: float, low: float, close: float, volume: float, time_ms: int = 0) -> tuple[Fill, ...]:  # noqa: ARG002
         """Take one bar that has ended: fill the last decision at its open, mark at its close, decide anew.
 
         Args:
@@ -242,6 +253,7 @@ class BarByBar:
             low: USD.
             close: USD.
             volume: shares.
+            time_ms: start of the bar, milliseconds since 1970-01-01 UTC.
 
         Returns:
             What was executed at this bar's open: nothing, an exit, an entry, or an exit and an entry.
@@ -249,12 +261,8 @@ class BarByBar:
         account, row = self._account, self._row
         row[:] = open_, high, low, close, volume
         units = float(account[UNITS])
-        self.target = int(
-            take_bar(
-                self.program.kind, self.program.params, row, self._fee, self._slippage, self.bars_seen, self.target, account,
-                self._tally, self._state, self._trade,
-            )
-        )  # fmt: skip
+        take_bar(row, self._fee, self._slippage, self.bars_seen, self.target, account, self._tally, self._trade)
+        self.target = self._decider.observe(row[np.newaxis])
         fills = () if units == account[UNITS] else tuple(self._fills(units, self.account))
         self.bars_seen += 1
         return fills
@@ -262,51 +270,19 @@ class BarByBar:
     def _fills(self, units: float, after: Account) -> Iterator[Fill]:
         bar = self.bars_seen
         if units != 0.0:
-            yield Fill(bar, -units, float(self._trade[TRADE_EXIT_PRICE]), float(self._trade[TRADE_EXIT_FEE]))
+            trade = self._trade
+            yield Fill(bar, -units, float(trade[TRADE_EXIT_PRICE]), float(trade[TRADE_EXIT_FEE]), "EXIT", float(trade[TRADE_PNL]))
         if after.units != 0.0:
             yield Fill(bar, after.units, after.entry_price, after.entry_fee)
 
     def _restore(self, snapshot: Snapshot) -> None:
-        if len(snapshot.state) != self.program.state_size or len(snapshot.trade) != TRADE_SIZE:
-            raise BadInput("snapshot.state", f"{self.program.state_size} numbers", len(snapshot.state))
+        if len(snapshot.trade) != TRADE_SIZE:
+            raise BadInput("snapshot.trade", f"{TRADE_SIZE} numbers", len(snapshot.trade))
         if len(snapshot.account) != len(self._account) or len(snapshot.tally) != len(self._tally):
             raise BadInput("snapshot.account", f"{len(self._account)} numbers, and {len(self._tally)} of the tally", len(snapshot.account))
-        self._state[:] = snapshot.state
+        self._decider.restore(snapshot.state)
         self._trade[:] = snapshot.trade
         self._account[:] = snapshot.account
         self._tally[:] = snapshot.tally
         self.target = snapshot.target
         self.bars_seen = snapshot.bars_seen
-
-
-def warm_up() -> None:
-    """Take a few bars with every strategy, so that everything is compiled before a bar is waited for."""
-    row = np.array([[100.0, 101.0, 99.0, 100.0, 1e6]])
-    for strategy in strategy_names():
-        engine = BarByBar(program(strategy, {}), Costs(10.0, 5.0), 1000.0)
-        engine.observe_all(row)
-        engine.on_bar(*row[0].tolist())
-        engine.flat_at(100.0)
-
-
-def simulate_plain(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
-    """`fills.simulate` by a plain Python loop: what a paper runner would have done on the same bars.
-
-    Args:
-        program: the strategy with its parameters.
-        rows: float64 (n, BAR_SIZE).
-        costs: per side.
-        initial_cash_usd: above zero.
-    """
-    runner = BarByBar(program, costs, initial_cash_usd)
-    equity: list[float] = []
-    targets: list[int] = []
-    trades: list[FloatArray] = []
-    for bar, row in enumerate(rows.tolist()):
-        runner.on_bar(*row)
-        if runner.last_trade[TRADE_EXIT_BAR] == bar:
-            trades.append(runner.last_trade)
-        equity.append(runner.equity_usd)
-        targets.append(runner.target)
-    kept = np.array(trades) if trades else np.zeros((0, TRADE_SIZE))
-    return Simulation(np.array(equity), np.array(targets, dtype=np.int8), kept, runner.account, runner.tally)

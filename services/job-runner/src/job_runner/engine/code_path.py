@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,12 +44,19 @@ class CodePath:
 
 
 @cache
-def installed(name: str) -> Path | None:
-    """The source file of a module of ours, as this process imports it; None when there is no such module. Imports nothing itself."""
+def installed(name: str, own: tuple[str, ...] = OWN) -> Path | None:
+    """The source file of a module of ours, as this process imports it; None when there is no such module. Imports nothing itself.
+
+    Args:
+        name: of the module.
+        own: packages that are ours.
+    """
     top, *inner = name.split(".")
-    spec = find_spec(top) if top in OWN else None
+    spec = find_spec(top) if top in own else None
     if spec is None:
         return None
+    if spec.submodule_search_locations is None:  # a package that is one file
+        return Path(spec.origin) if spec.origin is not None and not inner else None
     return in_folders([Path(folder) for folder in spec.submodule_search_locations or ()], inner)
 
 
@@ -114,8 +121,14 @@ def _versions(names: Iterable[str]) -> Iterable[tuple[str, str]]:
     for name in names:
         if name in sys.stdlib_module_names:
             continue
-        for package in filter(None, (name, COMPILERS.get(name))):
+        # A distribution may have another name than what is imported from it.
+        for package in (*_distributions().get(name, [name]), *filter(None, [COMPILERS.get(name)])):
             try:
                 yield package, version(package)
             except PackageNotFoundError:
                 yield package, "unknown"
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return {name: sorted(set(found)) for name, found in packages_distributions().items()}

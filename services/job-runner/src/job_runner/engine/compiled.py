@@ -51,20 +51,33 @@ class Bar(NamedTuple):
     volume: float
 
 
-def kernel(function: _Function) -> _Function:
+def kernel(function: _Function, apart: str = "") -> _Function:
     """Compile `function` at its first call, with a cache on disk that its sources' hash names.
 
-    Called kernels are inlined by force: a call per bar and array would cost more than the work. The folder is handed
-    over through the compiler's configuration, which is read at decoration only and put back at once.
+    Args:
+        function: plain code over float64 arrays.
+        apart: a folder of its own within the cache, for what is made around code from elsewhere.
+
+    Called kernels are inlined by force: a call per bar and array would cost more than the work.
     """
+    return _compiled(function, apart, inlined=True)
+
+
+def kernel_apart(function: _Function) -> _Function:
+    """A kernel that is called, not inlined: what happens in few bars would only make the loop over all of them larger and slower."""
+    return _compiled(function, "", inlined=False)
+
+
+def _compiled(function: _Function, apart: str, *, inlined: bool) -> _Function:
+    """The folder is handed over through the compiler's configuration, which is read at decoration only and put back at once."""
     # The compiler's settings are made at run time, and its own annotations do not know them.
     compiler: Any = numba
     before = compiler.config.CACHE_DIR
-    compiler.config.CACHE_DIR = str(cache_folder())
+    compiler.config.CACHE_DIR = str(cache_folder() / apart)
     try:
         # Without its memory manager: kernels allocate nothing, and counting references in the inner loop cost half
         # the time.
-        compiled: _Function = compiler.njit(cache=True, forceinline=True, _nrt=False)(function)
+        compiled: _Function = compiler.njit(cache=True, forceinline=inlined, _nrt=False)(function)
     finally:
         compiler.config.CACHE_DIR = before
     return compiled

@@ -1,8 +1,9 @@
 """The fill engine: orders decided at a bar's close fill at the next bar's open.
 
-Role: the one place where money moves. `fill`, `mark` and `tally_bar` are compiled once and used by both drivers:
-`simulate` here, one compiled pass over all bars, and `bar_by_bar`, which the paper runner feeds one bar at a time.
-They cannot drift apart, because neither has rules of its own.
+Role: the fills of plain decisions: -1, 0 or 1, the whole equity each, at the market. `fill`, `mark` and `tally_bar` are compiled once
+and used by both drivers: `simulate` here, one compiled pass over all bars, and `bar_by_bar`, which the paper runner feeds one bar at a
+time. They cannot drift apart, because neither has rules of its own. What plans can want besides (sizes, stops, targets, limits) is filled
+by `bar_fills`, three times as slowly, and equal to this to the last bit where a plan wants no more than this.
 
 Rules: the whole equity is put into every position, in fractional units; fee and slippage are paid on each side;
 shorts by margin (the proceeds stay in the account); a position is closed before the opposite one is opened, both at
@@ -10,17 +11,12 @@ the same open. Equity cannot go below zero: when it is used up the account is cl
 loses is not ours to count.
 """
 
-import functools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final
+from dataclasses import dataclass
 
 import numpy as np
 
 from autonomy.errors import BadInput
-from autonomy.strategies import strategy_names
 from job_runner.engine.account import (
     NO_BAR,
     TRADE_ENTRY_BAR,
@@ -36,13 +32,10 @@ from job_runner.engine.account import (
     Costs,
     Tally,
 )
-from job_runner.engine.code_path import CodePath, behind, installed
 from job_runner.engine.compiled import BAR_SIZE, CLOSE, OPEN, FloatArray, SmallIntArray, kernel
-from job_runner.engine.strategies.dispatch import Program, decide_bars, template_module
+from job_runner.engine.programs import StepProgram
 
 ENGINE_VERSION = "1"
-DRIVERS: Final = ("job_runner.engine.fills", "job_runner.engine.bar_by_bar")
-"""The two that decide and fill: over all bars, and bar by bar."""
 USUAL_TRADES = 512
 """Room for trades at first; an array for one trade a bar costs more to get than most backtests take."""
 
@@ -64,6 +57,16 @@ class Simulation:
     trades: FloatArray
     account: Account
     tally: Tally
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every number is one: a price of 1e-310 buys infinitely many shares, and what comes of that is none."""
+        return are_finite(self.equity, self.account)
+
+
+def are_finite(equity: FloatArray, account: Account) -> bool:
+    """Whether an equity curve and the account behind it hold numbers only."""
+    return all(math.isfinite(number) for number in account) and bool(np.isfinite(equity).all())
 
 
 @kernel
@@ -143,6 +146,13 @@ def mark(account: Account, close: float) -> Account:
 @kernel
 def tally_bar(tally: Tally, equity: float, units: float, bar: int, trade: FloatArray) -> Tally:
     """Count one bar at its close: return, drawdown, exposure, and the trade if one was closed at this bar's open."""
+    counted = tally_close(tally, equity, units)
+    return tally_trade(counted, trade) if trade[TRADE_EXIT_BAR] == bar else counted
+
+
+@kernel
+def tally_close(tally: Tally, equity: float, units: float) -> Tally:
+    """Count one bar at its close: return, drawdown, exposure."""
     (
         bars, last, peak, max_drawdown, return_sum, return_squares, downside_squares,
         exposed_bars, equity_sum, trades, wins, gross_profit, gross_loss, bars_held,
@@ -158,18 +168,30 @@ def tally_bar(tally: Tally, equity: float, units: float, bar: int, trade: FloatA
     max_drawdown = max(max_drawdown, 1.0 - equity / peak)
     if units != 0.0:
         exposed_bars += 1.0
-    if trade[TRADE_EXIT_BAR] == bar:
-        pnl = trade[TRADE_PNL]
-        trades += 1.0
-        bars_held += trade[TRADE_EXIT_BAR] - trade[TRADE_ENTRY_BAR]
-        if pnl > 0.0:
-            wins += 1.0
-            gross_profit += pnl
-        else:
-            gross_loss -= pnl
     return Tally(
         bars + 1.0, equity, peak, max_drawdown, return_sum, return_squares, downside_squares,
         exposed_bars, equity_sum + equity, trades, wins, gross_profit, gross_loss, bars_held,
+    )  # fmt: skip
+
+
+@kernel
+def tally_trade(tally: Tally, trade: FloatArray) -> Tally:
+    """Count a closed trade."""
+    (
+        bars, last, peak, max_drawdown, return_sum, return_squares, downside_squares,
+        exposed_bars, equity_sum, trades, wins, gross_profit, gross_loss, bars_held,
+    ) = tally  # fmt: skip
+    pnl = trade[TRADE_PNL]
+    trades += 1.0
+    bars_held += trade[TRADE_EXIT_BAR] - trade[TRADE_ENTRY_BAR]
+    if pnl > 0.0:
+        wins += 1.0
+        gross_profit += pnl
+    else:
+        gross_loss -= pnl
+    return Tally(
+        bars, last, peak, max_drawdown, return_sum, return_squares, downside_squares,
+        exposed_bars, equity_sum, trades, wins, gross_profit, gross_loss, bars_held,
     )  # fmt: skip
 
 
@@ -184,7 +206,21 @@ def follow(
     trade: FloatArray,
     trades: FloatArray,
 ) -> tuple[Account, Tally]:
-    """The money, given the decisions: fill each at the next open, mark and count at each close. See `run_bars`."""
+    """The money, given the decisions: fill each at the next open, mark and count at each close; the last decision never trades.
+
+    Args:
+        rows: float64 (n, BAR_SIZE): open, high, low, close, volume.
+        targets: int8 (n), the exposure wanted after each close.
+        fee: per side, fraction.
+        slippage: per side, fraction.
+        initial_cash: USD.
+        equity: float64 (n), written: account value at each close, USD.
+        trade: float64 (TRADE_SIZE), the trade closed last.
+        trades: float64 (rows, TRADE_SIZE), written; closed trades beyond its last row are counted but not kept.
+
+    Returns:
+        Account and statistics after the last bar.
+    """
     account = Account(initial_cash, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     tally = Tally(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     trade[TRADE_EXIT_BAR] = NO_BAR
@@ -206,47 +242,8 @@ def follow(
     return account, tally
 
 
-@kernel
-def run_bars(  # noqa: PLR0913 - a kernel takes its arrays one by one
-    kind: int,
-    params: FloatArray,
-    rows: FloatArray,
-    fee: float,
-    slippage: float,
-    initial_cash: float,
-    state: FloatArray,
-    targets: SmallIntArray,
-    equity: FloatArray,
-    trade: FloatArray,
-    trades: FloatArray,
-) -> tuple[Account, Tally]:
-    """One compiled pass: decide at each close, fill at the next open, mark and count; the last decision never trades.
-
-    A step sees nothing of the account, so all decisions are made first and the money follows; both loops stay small
-    enough for the processor's registers.
-
-    Args:
-        kind: number of the strategy.
-        params: as in `Program`.
-        rows: float64 (n, BAR_SIZE): open, high, low, close, volume.
-        fee: per side, fraction.
-        slippage: per side, fraction.
-        initial_cash: USD.
-        state: zeros, floats of the strategy's state size.
-        targets: int8 (n), written: the exposure wanted after each close.
-        equity: float64 (n), written: account value at each close, USD.
-        trade: float64 (TRADE_SIZE), the trade closed last.
-        trades: float64 (rows, TRADE_SIZE), written; closed trades beyond its last row are counted but not kept.
-
-    Returns:
-        Account and statistics after the last bar.
-    """
-    decide_bars(kind, params, rows, state, targets)
-    return follow(rows, targets, fee, slippage, initial_cash, equity, trade, trades)
-
-
-def simulate(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
-    """Run a strategy over bars in one compiled pass.
+def simulate(program: StepProgram, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
+    """Run a strategy over bars: all decisions first, since no strategy sees anything of the account, then the money in one compiled pass.
 
     Args:
         program: the strategy with its parameters.
@@ -257,25 +254,8 @@ def simulate(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd:
     Raises:
         BadInput: wrong shape, or cash that is not a positive number.
     """
-    bars = _checked_bars(rows)
-    equity = np.empty(bars)
-    targets = np.empty(bars, dtype=np.int8)
-    cash = checked_cash(initial_cash_usd)
-    trades = np.empty((min(bars, USUAL_TRADES), TRADE_SIZE))
-    account, tally = run_bars(
-        program.kind,
-        program.params,
-        rows,
-        costs.fee,
-        costs.slippage,
-        cash,
-        np.zeros(program.state_size),
-        targets,
-        equity,
-        np.zeros(TRADE_SIZE),
-        trades,
-    )
-    return _kept(Tally(*tally), Account(*account), targets, equity, trades, rows, costs, cash)
+    checked_bars(rows)
+    return simulate_targets(program.decided(rows), rows, costs, initial_cash_usd)
 
 
 def simulate_targets(targets: SmallIntArray, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
@@ -284,7 +264,7 @@ def simulate_targets(targets: SmallIntArray, rows: FloatArray, costs: Costs, ini
     Raises:
         BadInput: wrong shape, or cash that is not a positive number.
     """
-    bars = _checked_bars(rows)
+    bars = checked_bars(rows)
     if targets.shape != (bars,) or targets.dtype != np.int8:
         raise BadInput("targets", f"int8 of shape ({bars},)", f"{targets.dtype} {targets.shape}")
     equity = np.empty(bars)
@@ -312,32 +292,10 @@ def _kept(
     return Simulation(equity, targets, trades[:closed].copy(), account, tally)
 
 
-def decisions(program: Program, rows: FloatArray) -> SmallIntArray:
-    """The exposure wanted after each close: int8 (n). Reads `rows` (n, BAR_SIZE) front to back, bar by bar."""
-    targets = np.zeros(_checked_bars(rows), dtype=np.int8)
-    decide_bars(program.kind, program.params, rows, np.zeros(program.state_size), targets)
-    return targets
-
-
-@functools.cache
-def strategy_code_hash(name: str) -> str:
-    """SHA-256 over all code on the path of a decision and a fill, with the versions of the libraries: evidence belongs to exactly this.
-
-    The path is derived from what the two drivers and the strategy's own module import. The other strategies' modules are left out,
-    so that an edit of one makes no other strategy's evidence void; that this one runs its own is the dispatch's doing, which is covered.
-
-    Read once per process, at its warm-up: a file that changes later is not the code that runs.
-    """
-    return decision_path(name).hash()
-
-
-def decision_path(name: str, source_of: Callable[[str], Path | None] = installed) -> CodePath:
-    """The code behind the decisions and fills of a strategy."""
-    own, others = template_module(name), {template_module(other) for other in strategy_names()}
-    needed = {module for module, _ in behind([own], source_of=source_of).sources}
-    tells_apart = behind([*DRIVERS, own], others - needed, source_of)
-    # Two templates may one day share a module: the name tells their hashes apart.
-    return replace(tells_apart, packages=(("strategy", name), *tells_apart.packages))
+def decisions(program: StepProgram, rows: FloatArray) -> SmallIntArray:
+    """The exposure wanted after each close: int8 (n), of rows (n, BAR_SIZE)."""
+    checked_bars(rows)
+    return program.decided(rows)
 
 
 def checked_cash(initial_cash_usd: float) -> float:
@@ -351,7 +309,12 @@ def checked_cash(initial_cash_usd: float) -> float:
     return float(initial_cash_usd)
 
 
-def _checked_bars(rows: FloatArray) -> int:
+def checked_bars(rows: FloatArray) -> int:
+    """How many bars there are.
+
+    Raises:
+        BadInput: not contiguous float64 of shape (bars, BAR_SIZE).
+    """
     if rows.ndim != 2 or rows.shape[1] != BAR_SIZE or rows.dtype != np.float64 or not rows.flags.c_contiguous:
         raise BadInput("rows", f"contiguous float64 of shape (bars, {BAR_SIZE})", f"{rows.dtype} {rows.shape}")
     return int(rows.shape[0])

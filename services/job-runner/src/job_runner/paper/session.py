@@ -7,9 +7,9 @@ however many restarts.
 Source: R-A3.7; docs/architecture.md, "Research and paper trading".
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -27,11 +27,13 @@ from autonomy.market_clock import day_number, day_of
 from autonomy.values import derived_id
 from job_runner.claims.outcome import named
 from job_runner.claims.queue import Claim
-from job_runner.engine.account import TRADE_PNL, Costs
+from job_runner.engine.account import Costs
 from job_runner.engine.bar_by_bar import BarByBar, Snapshot
-from job_runner.engine.strategies.dispatch import program
+from job_runner.engine.programs import DAY_MS, daily_axis
+from job_runner.engine.running import PlannedBars, begin
 from job_runner.market.sources import Bars
 from job_runner.research.report import StrategyError
+from job_runner.strategies.coded import CodedStrategy, by_name
 
 MAX_SESSIONS: Final = 10_000
 """Sessions whose newest mark a process remembers. A forgotten one costs bars taken again, with the same trades."""
@@ -111,11 +113,11 @@ class PaperSession:
 
     order: JobEnqueued
     paper: PaperOrder
-    engine: BarByBar
+    engine: BarByBar | PlannedBars
     last_day: int | None = None
 
     @classmethod
-    def resumed(cls, order: JobEnqueued, mark: RunnerMarked | None) -> "PaperSession":
+    def resumed(cls, order: JobEnqueued, mark: RunnerMarked | None, strategy: CodedStrategy | None = None) -> "PaperSession":
         """The session where it stands: after the newest mark, else after the order's snapshot, else at its beginning.
 
         Raises:
@@ -129,16 +131,22 @@ class PaperSession:
             snapshot, last_day = mark.snapshot, mark.day
         if snapshot is not None and last_day is None:
             raise BadInput("paper.last_day", "the day of the snapshot's last bar")
-        engine = an_engine(order, snapshot)
+        engine = an_engine(order, snapshot, strategy)
         return cls(order, paper, engine, None if last_day is None else day_number(last_day))
 
     def warm_up(self, bars: Bars) -> None:
-        """Let the strategy see the bars up to `from_day` that it has not seen; nothing is traded, nothing is said."""
-        if self.last_day is None:
-            count = int(bars.day.searchsorted(day_number(self.paper.from_day), side="right"))
-            if count:
-                self.engine.observe_all(bars.rows()[:count])
-                self.last_day = int(bars.day[count - 1])
+        """Let the strategy see the bars up to `from_day` that it has not seen; nothing is traded, nothing is said.
+
+        After a snapshot it gets back those that it had seen.
+        """
+        until = day_number(self.paper.from_day) if self.last_day is None else self.last_day
+        count = int(bars.day.searchsorted(until, side="right"))
+        rows, times = bars.rows()[:count], bars.day[:count] * DAY_MS
+        if self.last_day is not None:
+            self.engine.recall(rows, times)
+        elif count:
+            self.engine.observe_all(rows, times)
+            self.last_day = int(bars.day[count - 1])
 
     def take(self, bar: DayBar, claim: Claim, process_id: str) -> Said:
         """Take the next bar: fill the last decision at its open, mark at its close, decide anew.
@@ -154,7 +162,7 @@ class PaperSession:
             raise BadInput("bars", f"days after {day_of(self.last_day)}", day_of(bar.day))
         self.last_day = bar.day
         if bar.day <= day_number(self.paper.from_day):
-            self.engine.observe(*bar.prices_and_volume)
+            self.engine.observe(*bar.prices_and_volume, bar.day * DAY_MS)
             return ()
         number = self.engine.bars_seen
         try:
@@ -164,16 +172,19 @@ class PaperSession:
             raise StrategyError(f"{self.order.strategy} on {self.order.symbol}, bar {number}: {fault}") from refusal
 
     def _traded(self, bar: DayBar, claim: Claim, process_id: str) -> Said:
-        number, held = self.engine.bars_seen, self.engine.account.units
-        fills = self.engine.on_bar(*bar.prices_and_volume)
+        number = self.engine.bars_seen
+        fills = self.engine.on_bar(*bar.prices_and_volume, bar.day * DAY_MS)
         place = {**named(claim, process_id), "session_id": self.paper.session_id, "day": day_of(bar.day), "bar": number}
         said: list[RunnerTraded | RunnerMarked] = []
-        for position, fill in enumerate(fills):
-            kind: Literal["ENTRY", "EXIT"] = "EXIT" if position == 0 and held != 0.0 else "ENTRY"
+        kinds: Counter[str] = Counter()
+        for fill in fills:
+            # A bar may enter and be stopped, and enter again: the second of a kind is told apart.
+            again = f"/{kinds[fill.kind]}" if kinds[fill.kind] else ""
+            kinds[fill.kind] += 1
             traded = RunnerTraded(
-                **place, order_id=derived_id("paper-order", self.paper.session_id, number, kind), kind=kind,
+                **place, order_id=derived_id("paper-order", self.paper.session_id, number, f"{fill.kind}{again}"), kind=fill.kind,
                 side="BUY" if fill.units > 0.0 else "SELL", units=abs(fill.units), price_usd=fill.price_usd,
-                fee_usd=fill.fee_usd, pnl_usd=float(self.engine.last_trade[TRADE_PNL]) if kind == "EXIT" else None,
+                fee_usd=fill.fee_usd, pnl_usd=fill.pnl_usd,
             )  # fmt: skip
             said.append(traded)
         return (*said, self._mark(place, bar.close))
@@ -201,7 +212,7 @@ class PaperSession:
         )  # fmt: skip
 
 
-def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None) -> BarByBar:
+def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None, strategy: CodedStrategy | None = None) -> BarByBar | PlannedBars:
     """The engine of an order, at its beginning or where a snapshot stands.
 
     Raises:
@@ -211,16 +222,19 @@ def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None) -> BarByBar:
     held = None
     if snapshot is not None:
         held = Snapshot(
-            snapshot.state, snapshot.account, snapshot.tally, snapshot.trade, snapshot.target, snapshot.bars_seen
+            snapshot.state, snapshot.account, snapshot.tally, snapshot.trade, snapshot.target, snapshot.bars_seen, snapshot.book,
+            snapshot.outcomes,
         )  # fmt: skip
-    return BarByBar(program(order.strategy, order.parameters), costs, _cash(order), held)
+    program = (strategy or by_name(order.strategy)).program(order.parameters, daily_axis(order.symbol, ()))
+    return begin(program, costs, _cash(order), held)
 
 
-def snapshot_of(engine: BarByBar) -> PaperSnapshot:
+def snapshot_of(engine: BarByBar | PlannedBars) -> PaperSnapshot:
     """The engine's whole state on the wire, exact to the bit."""
     held = engine.snapshot
     return PaperSnapshot(
-        state=held.state, account=held.account, tally=held.tally, trade=held.trade, target=held.target, bars_seen=held.bars_seen
+        state=held.state, account=held.account, tally=held.tally, trade=held.trade, target=held.target, bars_seen=held.bars_seen,
+        book=held.book, outcomes=held.outcomes,
     )  # fmt: skip
 
 

@@ -19,10 +19,11 @@ Place in the flow: claim → **resume, bar, append, acknowledge, next bar** → 
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter
@@ -38,15 +39,19 @@ from job_runner.claims.barrier import Barrier
 from job_runner.claims.outbox import Outbox
 from job_runner.claims.outcome import Outcome, failed, succeeded
 from job_runner.claims.queue import Claim, Queue
-from job_runner.engine.bar_by_bar import warm_up
 from job_runner.market.sources import Bars, DataMissing, MarketData, NotOffered
 from job_runner.paper.feed import BarFeed, Unreadable, build_feed
 from job_runner.paper.session import Marks, PaperSession, Said
 from job_runner.research.backtest import fingerprint_in
 from job_runner.research.orders import order_of
 from job_runner.research.report import OtherFingerprint, StrategyError
+from job_runner.strategies.folder import StrategyFolders, StrategyGone
+from job_runner.strategies.guest import StrategyFailed
+from job_runner.strategies.warming import warm_installed
+from job_runner.threads import in_thread
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 SOURCE: Final = "autonomy/job-runner"
 LONGEST_TURN_S: Final = 1.0
 RETRY_S: Final = 0.25
@@ -97,6 +102,7 @@ class PaperTrader:
         outbox: where records go, in order per partition.
         barrier: reads the log to its end.
         marks: what was read of any session.
+        strategies: what this process can run.
         beat_s: a turn is at most half of it, so that a healthy task turns between two beats.
         stopping: sessions end after the bar in flight.
     """
@@ -108,6 +114,7 @@ class PaperTrader:
     barrier: Barrier
     marks: Marks
     beat_s: float
+    strategies: StrategyFolders = field(default_factory=StrategyFolders)
     stopping: bool = False
     now_ms: Callable[[], int] = clock.now_ms
     mono_ms: Callable[[], float] = clock.monotonic_ms
@@ -120,7 +127,7 @@ class PaperTrader:
 
     async def start(self) -> None:
         """Have everything compiled before the first claim: a compiler in the loop would stop the beats."""
-        await asyncio.to_thread(warm_up)
+        await asyncio.to_thread(warm_installed)
 
     async def run(self, claim: Claim) -> Outcome | None:
         """Trade until the session's time is over; None when told to stop, and the claim is to be given back."""
@@ -134,11 +141,11 @@ class PaperTrader:
             return failed(Cause.DATA_MISSING, str(refusal), refusal, may_pass=True)
         except DataMissing as refusal:
             return failed(Cause.DATA_MISSING, str(refusal), refusal)
-        except OtherFingerprint as refusal:
+        except (OtherFingerprint, StrategyGone) as refusal:
             return failed(Cause.BAD_INPUT, str(refusal), refusal, may_pass=True)
         except BadInput as refusal:
             return failed(Cause.BAD_INPUT, str(refusal), refusal)
-        except StrategyError as refusal:
+        except (StrategyError, StrategyFailed) as refusal:
             return failed(Cause.STRATEGY_ERROR, str(refusal))
         except Exception as fault:
             # A fault in one session must not end the others in this process.
@@ -160,7 +167,10 @@ class PaperTrader:
             if bar is not None:
                 # The wait may have been long: what was true before it is asked again.
                 await self._unless_fenced(claim)
-                await self._append(claim, session, session.take(bar, claim, self.process_id))
+                said = await self._turning(claim, functools.partial(session.take, bar, claim, self.process_id))
+                # So may have been the deciding.
+                await self._unless_fenced(claim)
+                await self._append(claim, session, said)
             self._turned(claim)
             claim.phase = phase_of(feed, session)
             claim.progress = (self.now_ms() - claim.enqueued_ms) / session_ms
@@ -173,15 +183,16 @@ class PaperTrader:
         claim.phase = "resuming"
         await self._read_to_now(claim)
         paper = claim.order.paper
-        session = PaperSession.resumed(claim.order, self.marks.of(paper.session_id) if paper else None)
+        strategy = self.strategies.named(claim.order.strategy)
+        session = PaperSession.resumed(claim.order, self.marks.of(paper.session_id) if paper else None, strategy)
         bars = await self._first_bars(claim, feed, session.paper.session_s * 1000)
         if bars is None:
             return None
-        found = fingerprint_in(order_of(claim.order), bars.source_id)
+        found = fingerprint_in(order_of(claim.order), bars.source_id, strategy)
         if found != claim.order.fingerprint:
             detail = f"the planner's and the runner's must be equal: this runner's is {found[:12]}"
             raise OtherFingerprint("fingerprint", detail, claim.order.fingerprint[:12])
-        session.warm_up(bars)
+        await self._turning(claim, functools.partial(session.warm_up, bars))
         log.info("paper session", extra={"job": claim.order.job_id, "bot": claim.order.bot_id, "bars_seen": session.engine.bars_seen})
         return session
 
@@ -220,8 +231,8 @@ class PaperTrader:
         BARS.inc()
 
     def _outgoing(self, event: RunnerTraded | RunnerMarked) -> Outgoing:
-        kind = event.kind if isinstance(event, RunnerTraded) else "MARK"
-        event_id = event_id_of(event, event.session_id, event.bar, kind, event.claim_id)
+        what = event.order_id if isinstance(event, RunnerTraded) else "MARK"
+        event_id = event_id_of(event, event.session_id, event.bar, what, event.claim_id)
         value = encode(event, source=SOURCE, subject=event.bot_id, time=clock.now(), event_id=event_id)
         return Outgoing(event.bot_id.encode(), value)
 
@@ -251,10 +262,17 @@ class PaperTrader:
             raise _Overtaken
 
     async def _read_to_now(self, claim: Claim) -> None:
-        reading = self.barrier.read_to_now()
-        while not reading.done():
-            await asyncio.wait({reading}, timeout=self.turn_s)
+        await self._meanwhile(claim, self.barrier.read_to_now())
+
+    async def _turning(self, claim: Claim, work: Callable[[], T]) -> T:
+        """Do what may take a while, such as somebody's code deciding, in a thread; the task turns meanwhile."""
+        return await self._meanwhile(claim, in_thread(work))
+
+    async def _meanwhile(self, claim: Claim, waited: "asyncio.Future[T]") -> T:
+        while not waited.done():
+            await asyncio.wait({waited}, timeout=self.turn_s)
             self._turned(claim)
+        return waited.result()
 
     def _turned(self, claim: Claim) -> None:
         claim.turned_mono_ms = self.mono_ms()

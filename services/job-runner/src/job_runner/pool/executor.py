@@ -15,16 +15,17 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
-from signal import SIGKILL
 from typing import assert_never, overload
 
-from autonomy.errors import BadInput, Poison, Retryable
+from autonomy.errors import BadInput
 from job_runner.market.editions import handed
 from job_runner.market.sources import DataMissing, MarketData
+from job_runner.pool.endings import ExecutorStopped, HelpLost, JobCrashed, JobTimeout, WorkerLost
 from job_runner.pool.worker import Advanced, Counter, Done, Failed, Message, Order, Ready, Report, work
 from job_runner.research.live_window import WindowedOrder, WindowedReport
 from job_runner.research.report import Cancelled, ResearchOrder, ResearchReport, StrategyError
 from job_runner.search.evolution_job import EvolutionJob, EvolutionReport
+from job_runner.strategies.coded import CodedStrategy
 from job_runner.threads import in_thread
 
 # A cold worker compiles for some ten seconds per core.
@@ -35,42 +36,9 @@ REPLACE_TRIES = 5
 MAX_WORKERS = 256
 
 OnProgress = Callable[[str, float], None]
-
-
-class WorkerLost(Retryable):
-    """The worker process ended in the middle of a job.
-
-    Args:
-        job_id: of the job.
-        exit_code: of the process; a negative number is a signal's.
-        out_of_memory: the worker itself said that memory ran out.
-    """
-
-    def __init__(self, job_id: str, exit_code: int | None, *, out_of_memory: bool = False) -> None:
-        self.job_id = job_id
-        self.exit_code = exit_code
-        self.exit_signal = -exit_code if exit_code is not None and exit_code < 0 else None
-        # The kernel's out-of-memory killer sends SIGKILL, and so may an operator: nothing else does here.
-        self.was_killed = self.exit_signal == SIGKILL
-        self.out_of_memory = out_of_memory
-        how = "out of memory" if out_of_memory else f"exit code {exit_code}"
-        super().__init__(f"worker lost in job {job_id}: {how}")
-
-
-class JobTimeout(Retryable):
-    """The job took longer than allowed; its worker was killed."""
-
-
-class HelpLost(Retryable):
-    """Something outside that the job leans on, such as a cluster, went away; another attempt may find it."""
-
-
-class ExecutorStopped(Retryable):
-    """The pool was stopped before the job was done; another runner may do it."""
-
-
-class JobCrashed(Poison):
-    """A fault in our own code; the message holds the worker's traceback."""
+Longest = float | None
+Handed = CodedStrategy | None
+Whole = tuple[Order, MarketData, Handed]  # an order, where its bars come from, and its strategy
 
 
 @dataclass(slots=True, eq=False)
@@ -146,21 +114,28 @@ class PoolExecutor:
         await asyncio.gather(*(self._add_worker() for _ in range(self.workers - 1)))
 
     @overload
-    async def run(self, order: ResearchOrder, on_progress: OnProgress, timeout_s: float | None = None) -> ResearchReport: ...
+    async def run(
+        self, order: ResearchOrder, on_progress: OnProgress, timeout_s: Longest = None, strategy: Handed = None
+    ) -> ResearchReport: ...
 
     @overload
-    async def run(self, order: WindowedOrder, on_progress: OnProgress, timeout_s: float | None = None) -> WindowedReport: ...
+    async def run(
+        self, order: WindowedOrder, on_progress: OnProgress, timeout_s: Longest = None, strategy: Handed = None
+    ) -> WindowedReport: ...
 
     @overload
-    async def run(self, order: EvolutionJob, on_progress: OnProgress, timeout_s: float | None = None) -> EvolutionReport: ...
+    async def run(
+        self, order: EvolutionJob, on_progress: OnProgress, timeout_s: Longest = None, strategy: Handed = None
+    ) -> EvolutionReport: ...
 
-    async def run(self, order: Order, on_progress: OnProgress, timeout_s: float | None = None) -> Report:
+    async def run(self, order: Order, on_progress: OnProgress, timeout_s: Longest = None, strategy: Handed = None) -> Report:
         """Do one job; waits for a free worker first.
 
         Args:
             order: what to do; its job id must not be in the pool already.
             on_progress: told phase and share done, in the event loop's thread, never falling.
             timeout_s: longest time, from the moment a worker has it.
+            strategy: the one that is ordered; by default the installed one of that name.
 
         Raises:
             BadInput: bad order (DataMissing: no data for it).
@@ -181,7 +156,8 @@ class PoolExecutor:
         try:
             market = handed(self.market, order.symbol)
             slot = await self._free_slot(order.job_id, running)
-            return await self._converse(slot, order, market, running, on_progress, timeout_s or self.timeout_s)
+            whole = (order, market, strategy)
+            return await self._converse(slot, whole, running, on_progress, timeout_s or self.timeout_s)
         finally:
             del self._jobs[order.job_id]
             if not self._jobs:
@@ -245,9 +221,8 @@ class PoolExecutor:
             raise ExecutorStopped(f"job {job_id}: the pool is stopping")
         return taking.result()
 
-    async def _converse(
-        self, slot: _Slot, order: Order, market: MarketData, running: _Running, on_progress: OnProgress, timeout_s: float
-    ) -> Report:
+    async def _converse(self, slot: _Slot, whole: Whole, running: _Running, on_progress: OnProgress, timeout_s: float) -> Report:
+        order = whole[0]
         running.slot, running.number = slot, slot.next_number
         slot.next_number += 1
         loop = asyncio.get_running_loop()
@@ -255,7 +230,7 @@ class PoolExecutor:
         def advanced(message: Advanced) -> None:
             loop.call_soon_threadsafe(on_progress, message.phase, message.fraction)
 
-        talk = in_thread(lambda: _talk(slot, running.number, order, market, timeout_s, advanced))
+        talk = in_thread(lambda: _talk(slot, running.number, whole, timeout_s, advanced))
         try:
             answer = await asyncio.shield(talk)
         except asyncio.CancelledError:
@@ -350,13 +325,11 @@ def _await_ready(slot: _Slot) -> None:
     raise WorkerLost("warm-up", slot.process.exitcode)
 
 
-def _talk(
-    slot: _Slot, number: int, order: Order, market: MarketData, timeout_s: float, advanced: Callable[[Advanced], None]
-) -> Done | Failed:
+def _talk(slot: _Slot, number: int, whole: Whole, timeout_s: float, advanced: Callable[[Advanced], None]) -> Done | Failed:
     """Hand over the order and listen until the answer, the worker's death or the deadline; runs in a thread."""
-    deadline = time.monotonic() + timeout_s
+    deadline, order = time.monotonic() + timeout_s, whole[0]
     try:
-        slot.pipe.send((number, order, market))
+        slot.pipe.send((number, *whole))
         while True:
             if not wait([slot.pipe, slot.process.sentinel], max(deadline - time.monotonic(), 0.0)):
                 raise JobTimeout(f"job {order.job_id}: longer than {timeout_s:g} s")
@@ -385,7 +358,7 @@ def _failure(answer: Failed, job_id: str) -> Exception:
             return BadInput(answer.bad_field, answer.limit)
         case "DataMissing":
             return DataMissing(answer.bad_field, answer.limit)
-        case "StrategyError":
+        case "StrategyError" | "StrategyFailed":
             return StrategyError(answer.message)
         case "Cancelled":
             return Cancelled(f"job {job_id}: {answer.message}")

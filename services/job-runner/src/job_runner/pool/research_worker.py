@@ -13,7 +13,7 @@ from typing import Final
 import orjson
 from pydantic import ValidationError
 
-from autonomy import clock, strategies
+from autonomy import clock
 from autonomy.errors import BadInput
 from autonomy.events import (
     MAX_CURVE_POINTS,
@@ -23,7 +23,6 @@ from autonomy.events import (
     EvolutionPlan,
     JobEnqueued,
     ResearchSummary,
-    StrategyCode,
     WindowMetrics,
     usd,
 )
@@ -32,18 +31,20 @@ from autonomy.values import Cause, JobType
 from autonomy.work import Work, types_of
 from job_runner.claims import outcome
 from job_runner.claims.outcome import Outcome, failed
-from job_runner.engine.fills import ENGINE_VERSION, strategy_code_hash
+from job_runner.engine.fills import ENGINE_VERSION
 from job_runner.engine.statistics import Metrics
 from job_runner.market.editions import Editions
 from job_runner.market.sources import DataMissing, MarketData, NotOffered
 from job_runner.pool.artifacts import ArtifactStore
-from job_runner.pool.executor import ExecutorStopped, HelpLost, JobCrashed, JobTimeout, PoolExecutor, WorkerLost
+from job_runner.pool.endings import ExecutorStopped, HelpLost, JobCrashed, JobTimeout, WorkerLost
+from job_runner.pool.executor import PoolExecutor
 from job_runner.research.live_window import WindowedOrder
 from job_runner.research.orders import order_of
 from job_runner.research.report import Cancelled, ResearchReport, StrategyError
 from job_runner.search.checkpoints import FileCheckpoints
 from job_runner.search.evolution_job import EvolutionJob, EvolutionOrder, EvolutionReport, Surroundings
 from job_runner.search.evolution_report import summary_of_evolution
+from job_runner.strategies.folder import StrategyFolders, StrategyGone
 from job_runner.threads import in_thread
 
 log = logging.getLogger(__name__)
@@ -60,11 +61,19 @@ class ResearchWorker:
         artifacts: where whole reports go.
         evolve_slots: searches at once, one process each.
         around: what searches have around them; needed when there are slots for them.
+        strategies: what this process can run; by default the installed ones.
     """
 
     def __init__(
-        self, market: MarketData, slots: int, artifacts: ArtifactStore, evolve_slots: int = 0, around: Surroundings | None = None
+        self,
+        market: MarketData,
+        slots: int,
+        artifacts: ArtifactStore,
+        evolve_slots: int = 0,
+        around: Surroundings | None = None,
+        strategies: StrategyFolders | None = None,
     ) -> None:
+        self.strategies = strategies or StrategyFolders()
         self.editions = market if isinstance(market, Editions) else Editions(market)
         self.pool = PoolExecutor(slots, self.editions)
         self.searches = PoolExecutor(evolve_slots, self.editions) if evolve_slots and around else None
@@ -103,10 +112,10 @@ class ResearchWorker:
         if order.job_type is JobType.EVOLVE:
             return await self._search(order, on_progress)
         if order.window is None:
-            report = await self.pool.run(order_of(order), on_progress, timeout_s=order.timeout_s)
+            report = await self.pool.run(order_of(order), on_progress, order.timeout_s, self.strategies.named(order.strategy))
             return succeeded(order, report, self.artifacts)
         windowed = WindowedOrder(order_of(order), order.window)
-        both = await self.pool.run(windowed, on_progress, timeout_s=order.timeout_s)
+        both = await self.pool.run(windowed, on_progress, order.timeout_s, self.strategies.named(order.strategy))
         return succeeded(order, both.report, self.artifacts, both.window)
 
     async def _search(self, order: JobEnqueued, on_progress: Callable[[str, float], None]) -> Outcome:
@@ -116,7 +125,7 @@ class ResearchWorker:
             raise BadInput("job_type", "one that this process announced", order.job_type)
         await asyncio.shield(self._searches_ready)
         job = EvolutionJob(EvolutionOrder(order_of(order), order.evolution), self.around)
-        report = await self.searches.run(job, on_progress, timeout_s=order.timeout_s)
+        report = await self.searches.run(job, on_progress, order.timeout_s, self.strategies.named(order.strategy))
         if report.fingerprint != order.fingerprint:
             return other_fingerprint(order, report.fingerprint)
         return outcome.succeeded(evolution=summary_of_evolution(report, kept(report, self.artifacts)))
@@ -138,15 +147,14 @@ class ResearchWorker:
 
     def capabilities(self, process_id: str, slots: int) -> CapabilitiesAnnounced:
         """What this process can do: its strategies with their code, its symbols with their bars."""
+        found = self.strategies.found
         return CapabilitiesAnnounced(
             process_id=process_id,
             engine_version=ENGINE_VERSION,
             job_types=tuple(sorted(self.job_types)),
             research_slots=slots,
-            strategies=tuple(
-                StrategyCode(name=entry.name, version=entry.version, code_hash=strategy_code_hash(entry.name))
-                for entry in strategies.catalogue()
-            ),
+            strategies=tuple(coded.offer for _, coded in sorted(found.strategies.items())),
+            strategy_faults=found.faults,
             symbols=self.editions.offered.said,
             faults=self.editions.offered.faults,
         )  # fmt: skip
@@ -160,6 +168,8 @@ def failure_of(fault: Exception, order: JobEnqueued) -> Outcome:
     match fault:
         case NotOffered():
             return failed(Cause.DATA_MISSING, str(fault), fault, may_pass=True)
+        case StrategyGone():
+            return failed(Cause.BAD_INPUT, str(fault), fault, may_pass=True)
         case BadInput():
             return failed(Cause.DATA_MISSING if isinstance(fault, DataMissing) else Cause.BAD_INPUT, str(fault), fault)
         case ValidationError():

@@ -5,6 +5,7 @@ The process lives exactly as long as its parent wants it: a thread waits for the
 does when the parent dies in whatever way.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -15,13 +16,17 @@ from multiprocessing.connection import Connection
 from typing import Protocol, assert_never
 
 from autonomy.errors import BadInput, Retryable
-from autonomy.strategies import strategy_names
+from job_runner.engine import scoring
 from job_runner.market.sources import DataMissing, MarketData, SyntheticMarketData
 from job_runner.research.backtest import Progress, run_research
 from job_runner.research.live_window import WindowedOrder, WindowedReport, run_windowed
 from job_runner.research.report import Cancelled, ResearchOrder, ResearchReport, StrategyError, SuiteSize
 from job_runner.search.evolution_job import EvolutionJob, EvolutionReport, evolve
+from job_runner.strategies.coded import CodedStrategy, installed
+from job_runner.strategies.guest import StrategyFailed
+from job_runner.strategies.guests import guests
 
+log = logging.getLogger(__name__)
 # A progress message per half percent: 200 a job at most, and one per phase.
 PROGRESS_STEP = 0.005
 
@@ -79,7 +84,7 @@ def work(orders: Connection, lifeline: Connection, cancelled: Counter) -> None:
     """Do orders until the pipe closes.
 
     Args:
-        orders: pipe to the parent: (number, order, where its bars come from) in, messages out.
+        orders: pipe to the parent: (number, order, where its bars come from, its strategy) in, messages out.
         lifeline: closes when the parent is gone.
         cancelled: number of the order that is to stop.
     """
@@ -91,35 +96,45 @@ def work(orders: Connection, lifeline: Connection, cancelled: Counter) -> None:
     try:
         orders.send(Ready())
         while True:
-            number, order, market = orders.recv()
-            orders.send(_answer(orders, number, order, cancelled, market))
+            number, order, market, strategy = orders.recv()
+            with guests():
+                answer = _answer(orders, number, order, cancelled, market, strategy)
+            orders.send(answer)
     except (EOFError, OSError):
         return
 
 
 def warm_up() -> None:
-    """Run every strategy once on made-up bars, so that the first real job finds everything compiled."""
+    """Run every installed strategy once on made-up bars, so that the first real job finds everything compiled."""
     market = SyntheticMarketData(seed=1, names=("WARM",), count=600)
     smallest = SuiteSize(10, 1, 0, 1, 2)
-    for strategy in strategy_names():
+    for strategy in installed().strategies:
         order = ResearchOrder("warm", "warm", strategy, {}, "WARM", "1d", 10**6, 10.0, 5.0, "1000", 250, smallest)
-        run_research(order, market, lambda _phase, _fraction: None, lambda: False)
+        try:
+            run_research(order, market, lambda _phase, _fraction: None, lambda: False)
+        except Exception as fault:  # noqa: BLE001 (a package's fault is its own: its jobs meet it by themselves)
+            log.warning("strategy %s cannot be warmed up: %r", strategy, fault)
+    scoring.warm_up()
 
 
-def perform(order: Order, market: MarketData, progress: Progress, is_cancelled: Callable[[], bool]) -> Report:
+def perform(
+    order: Order, market: MarketData, progress: Progress, is_cancelled: Callable[[], bool], strategy: CodedStrategy | None = None
+) -> Report:
     """Do one order, of whatever kind."""
     match order:
         case ResearchOrder():
-            return run_research(order, market, progress, is_cancelled)
+            return run_research(order, market, progress, is_cancelled, strategy=strategy)
         case WindowedOrder():
-            return run_windowed(order, market, progress, is_cancelled)
+            return run_windowed(order, market, progress, is_cancelled, strategy)
         case EvolutionJob():
-            return evolve(order, market, progress, is_cancelled)
+            return evolve(order, market, progress, is_cancelled, strategy)
         case _:
             assert_never(order)
 
 
-def _answer(orders: Connection, number: int, order: Order, cancelled: Counter, market: MarketData) -> Message:
+def _answer(
+    orders: Connection, number: int, order: Order, cancelled: Counter, market: MarketData, strategy: CodedStrategy | None
+) -> Message:
     last: list[tuple[str, float]] = []
 
     def on_progress(phase: str, fraction: float) -> None:
@@ -128,11 +143,11 @@ def _answer(orders: Connection, number: int, order: Order, cancelled: Counter, m
             orders.send(Advanced(phase, fraction))
 
     try:
-        return Done(perform(order, market, on_progress, lambda: cancelled.value == number))
+        return Done(perform(order, market, on_progress, lambda: cancelled.value == number, strategy))
     except BadInput as refusal:
         kind = DataMissing if isinstance(refusal, DataMissing) else BadInput
         return Failed(kind.__name__, str(refusal), refusal.field, refusal.limit)
-    except (StrategyError, Cancelled) as ending:
+    except (StrategyError, StrategyFailed, Cancelled) as ending:
         return Failed(type(ending).__name__, str(ending))
     except Retryable as ending:
         return Failed(Retryable.__name__, str(ending))

@@ -15,7 +15,7 @@ import numpy as np
 from autonomy.errors import BadInput
 from autonomy.events import Costs as CostsDocument
 from autonomy.fleet import fingerprint_of
-from autonomy.strategies import Value, check_parameters, template
+from autonomy.strategies import Value
 from job_runner.engine.account import (
     TRADE_ENTRY_BAR,
     TRADE_ENTRY_FEE,
@@ -28,7 +28,9 @@ from job_runner.engine.account import (
     Costs,
 )
 from job_runner.engine.compiled import FloatArray
-from job_runner.engine.fills import ENGINE_VERSION, Simulation, decisions, simulate, simulate_targets, strategy_code_hash
+from job_runner.engine.fills import ENGINE_VERSION, Simulation, simulate_targets
+from job_runner.engine.programs import daily_axis
+from job_runner.engine.running import run
 from job_runner.engine.statistics import (
     BARS_PER_YEAR,
     deflated_sharpe,
@@ -49,6 +51,7 @@ from job_runner.research.report import (
     SuiteSize,
     Trade,
 )
+from job_runner.strategies.coded import CodedStrategy, by_name
 
 __all__ = ["Cancelled", "DataMissing", "ResearchOrder", "ResearchReport", "StrategyError", "SuiteSize", "run_research"]
 
@@ -121,6 +124,7 @@ def run_research(
     progress: Progress,
     is_cancelled: Callable[[], bool],
     clock: Callable[[], float] = time.perf_counter,
+    strategy: CodedStrategy | None = None,
 ) -> ResearchReport:
     """Run a backtest and its validation suite.
 
@@ -130,20 +134,22 @@ def run_research(
         progress: told phase and share of the whole done, 0 to 1, never falling.
         is_cancelled: asked at least every 50 ms of work.
         clock: seconds, monotonic; only for `elapsed_s`.
+        strategy: the one that is ordered, where it is not an installed one.
 
     Raises:
         BadInput: an order out of limits; names the field.
         DataMissing: no such symbol, or too few bars.
         StrategyError: a result that is no number.
+        StrategyFailed: the strategy's own fault.
         Cancelled: told to stop.
     """
     work = Work(progress, is_cancelled, clock)
     work.enter(DATA)
     # A walk-forward window shorter than 10 bars measures nothing.
-    bars, case = read_case(order, market, 10 * (order.suite.walk_forward_windows + 1))
-    points = validation.neighbours(order.strategy, case.parameters, order.suite.neighbourhood_steps)
+    bars, case = read_case(order, market, 10 * (order.suite.walk_forward_windows + 1), strategy)
+    points = validation.neighbours(case.strategy, case.parameters, order.suite.neighbourhood_steps)
     work.planned = _planned_bars(order.suite, len(bars), len(points))
-    fingerprint = fingerprint_in(order, bars.source_id)
+    fingerprint = fingerprint_in(order, bars.source_id, case.strategy)
     work.done(len(bars))
 
     return _researched(order, market, Found(bars, case, points, fingerprint), work)
@@ -162,9 +168,9 @@ class Found:
 def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Work) -> ResearchReport:
     bars, case = found.bars, found.case
     work.enter(BACKTEST)
-    simulation = simulate(case.program(), case.rows, case.costs, case.cash_usd)
+    simulation = run(case.program(), case.rows, case.costs, case.cash_usd)
     held = simulate_targets(np.ones(len(bars), dtype=np.int8), case.rows, case.costs, case.cash_usd)
-    if not (np.isfinite(simulation.equity).all() and np.isfinite(held.equity).all()):
+    if not (simulation.is_finite and held.is_finite):
         raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite")
     returns = returns_of(simulation.equity)
     work.done(2 * len(bars))
@@ -182,7 +188,7 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
     bootstrap = validation.bootstrap(case, returns, own_sharpe, order.suite.bootstrap_samples, seed, work)
     work.enter(LOOK_AHEAD)
     look_ahead = validation.look_ahead(
-        lambda rows: decisions(case.program(), rows),
+        case.program().decided,
         lambda day: market.bars(order.symbol, order.timeframe, day).rows(),
         case.days,
         order.suite.truncation_cuts,
@@ -217,39 +223,43 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
     )
 
 
-def read_case(order: ResearchOrder, market: MarketData, least_bars: int) -> tuple[Bars, validation.Case]:
+def read_case(
+    order: ResearchOrder, market: MarketData, least_bars: int, strategy: CodedStrategy | None = None
+) -> tuple[Bars, validation.Case]:
     """The bars an order is about, and the case to test on them.
 
     Args:
         order: what to do.
         market: where bars come from.
         least_bars: fewer measure nothing, whatever the order allows.
+        strategy: the one that is ordered; by default the installed one of that name.
 
     Raises:
         BadInput: an order out of limits; names the field.
         DataMissing: no such symbol, or too few bars.
     """
-    parameters = check_parameters(order.strategy, order.parameters)
+    coded = strategy or by_name(order.strategy)
+    parameters = coded.check(order.parameters)
     costs = Costs(_bps("fee_bps", order.fee_bps), _bps("slippage_bps", order.slippage_bps))
     cash = _cash(order.initial_cash_usd)
     if order.prior_trials < 0:
         raise BadInput("prior_trials", "a whole number from 0", order.prior_trials)
     bars = market.bars(order.symbol, order.timeframe, order.until_day)
     # The look-back must leave something to trade.
-    needed = max(order.min_bars, least_bars, template(order.strategy).look_back(parameters) + 2)
+    needed = max(order.min_bars, least_bars, coded.look_back(parameters) + 2)
     if len(bars) < needed:
         raise DataMissing("symbol", f"{order.symbol} has {len(bars)} bars, {needed} needed")
     days = bars.day.tolist()
-    return bars, validation.Case(order.strategy, parameters, bars.rows(), days, costs, cash)
+    return bars, validation.Case(coded, parameters, bars.rows(), days, costs, cash, daily_axis(order.symbol, days))
 
 
-def fingerprint_in(order: ResearchOrder, source_id: str) -> str:
-    """What evidence from this order is bound to, on bars of that source."""
+def fingerprint_in(order: ResearchOrder, source_id: str, coded: CodedStrategy) -> str:
+    """What evidence from this order is bound to, on bars of that source and by this code."""
     return fingerprint_of(
         strategy=order.strategy,
-        strategy_version=template(order.strategy).version,
-        code_hash=strategy_code_hash(order.strategy),
-        parameters=check_parameters(order.strategy, order.parameters),
+        strategy_version=coded.offer.version,
+        code_hash=coded.offer.code_hash,
+        parameters=coded.check(order.parameters),
         symbol=order.symbol,
         timeframe=order.timeframe,
         source_id=source_id,

@@ -14,14 +14,15 @@ from autonomy.errors import BadInput
 from autonomy.events import LiveWindow, WindowMetrics
 from autonomy.market_clock import day_number, day_of
 from job_runner.engine.account import Costs
-from job_runner.engine.bar_by_bar import BarByBar
-from job_runner.engine.strategies.dispatch import program
+from job_runner.engine.programs import DAY_MS, daily_axis
+from job_runner.engine.running import begin
 from job_runner.market.sources import MarketData
 from job_runner.research.backtest import Progress, run_research
 from job_runner.research.report import ResearchOrder, ResearchReport, StrategyError
+from job_runner.strategies.coded import CodedStrategy, by_name
 
 
-def window_metrics(order: ResearchOrder, window: LiveWindow, market: MarketData) -> WindowMetrics:
+def window_metrics(order: ResearchOrder, window: LiveWindow, market: MarketData, strategy: CodedStrategy | None = None) -> WindowMetrics:
     """The engine over a live window, from a fresh start: what a session on these bars should have come to.
 
     Bars up to `from_day` only warm the strategy up; those after it, up to `until_day`, are traded.
@@ -35,11 +36,13 @@ def window_metrics(order: ResearchOrder, window: LiveWindow, market: MarketData)
         raise BadInput("window.until_day", f"{window.from_day} to {day_of(order.until_day)}", window.until_day)
     bars = market.bars(order.symbol, order.timeframe, until_day)
     cash = float(order.initial_cash_usd)
-    engine = BarByBar(program(order.strategy, order.parameters), Costs(order.fee_bps, order.slippage_bps), cash)
+    program = (strategy or by_name(order.strategy)).program(order.parameters, daily_axis(order.symbol, bars.day.tolist()))
+    engine = begin(program, Costs(order.fee_bps, order.slippage_bps), cash)
     rows, first = bars.rows(), int(bars.day.searchsorted(from_day, side="right"))
-    engine.observe_all(rows[:first])
-    for row in rows[first:].tolist():
-        engine.on_bar(*row)
+    times = bars.day * DAY_MS
+    engine.observe_all(rows[:first], times[:first])
+    for row, time_ms in zip(rows[first:].tolist(), times[first:].tolist(), strict=True):
+        engine.on_bar(row[0], row[1], row[2], row[3], row[4], time_ms)
     tally = engine.tally
     if not math.isfinite(engine.equity_usd):
         raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite in the live window")
@@ -75,7 +78,9 @@ class WindowedReport:
     window: WindowMetrics
 
 
-def run_windowed(order: WindowedOrder, market: MarketData, progress: Progress, is_cancelled: Callable[[], bool]) -> WindowedReport:
+def run_windowed(
+    order: WindowedOrder, market: MarketData, progress: Progress, is_cancelled: Callable[[], bool], strategy: CodedStrategy | None = None
+) -> WindowedReport:
     """The live window first, then the research; raises what `run_research` and `window_metrics` raise."""
-    window = window_metrics(order.research, order.window, market)
-    return WindowedReport(run_research(order.research, market, progress, is_cancelled), window)
+    window = window_metrics(order.research, order.window, market, strategy)
+    return WindowedReport(run_research(order.research, market, progress, is_cancelled, strategy=strategy), window)

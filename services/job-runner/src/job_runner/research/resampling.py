@@ -10,8 +10,7 @@ import math
 
 import numpy as np
 
-from job_runner.engine.compiled import BAR_SIZE, CLOSE, FloatArray, SmallIntArray, kernel
-from job_runner.engine.fills import run_bars
+from job_runner.engine.compiled import BAR_SIZE, CLOSE, FloatArray, kernel
 from job_runner.engine.statistics import CONSTANT
 
 # Columns of a sample's outcome.
@@ -100,55 +99,24 @@ def resample_returns(returns: FloatArray, seed: np.uint64, first: int, jump_belo
 
 
 @kernel
-def resample_markets(  # noqa: PLR0913 - a kernel takes its arrays one by one
-    kind: int,
-    params: FloatArray,
-    moves: FloatArray,
-    fee: float,
-    slippage: float,
-    seed: np.uint64,
-    first: int,
-    jump_below: np.uint64,
-    rows: FloatArray,
-    state: FloatArray,
-    targets: SmallIntArray,
-    equity: FloatArray,
-    trade: FloatArray,
-    trades: FloatArray,
-    outcomes: FloatArray,
-) -> None:
-    """Build markets out of the real one's bars in another order, and run the strategy on each.
+def resample_market(moves: FloatArray, seed: np.uint64, number: int, jump_below: np.uint64, rows: FloatArray) -> None:
+    """Build a market out of the real one's bars in another order.
 
     Args:
-        kind: number of the strategy.
-        params: as in `Program`.
         moves: float64 (n, BAR_SIZE): open, high, low, close as multiples of the close before; volume as it is.
-        fee: per side, fraction.
-        slippage: per side, fraction.
         seed: of the whole run.
-        first: number of the first sample of this chunk.
+        number: of the sample.
         jump_below: see `next_place`.
-        rows: float64 (n, BAR_SIZE), scratch.
-        state: floats of the strategy's state size, scratch.
-        targets: int8 (n), scratch.
-        equity: float64 (n), scratch.
-        trade: float64 (TRADE_SIZE), scratch.
-        trades: float64 (0, TRADE_SIZE): trades are counted, not kept.
-        outcomes: float64 (samples, OUTCOME_SIZE), written.
+        rows: float64 (n, BAR_SIZE), written.
     """
     count = moves.shape[0]
-    for sample in range(outcomes.shape[0]):
-        counter = scramble(seed + np.uint64(first + sample) * _GOLDEN)
-        place = -1
-        close = 100.0
-        for i in range(count):
-            counter += _GOLDEN
-            place = next_place(scramble(counter), place, count, jump_below if i > 0 else _LOW_32)
-            for column in range(BAR_SIZE - 1):
-                rows[i, column] = close * moves[place, column]
-            rows[i, BAR_SIZE - 1] = moves[place, BAR_SIZE - 1]
-            close = rows[i, CLOSE]
-        for k in range(len(state)):
-            state[k] = 0.0
-        _, tally = run_bars(kind, params, rows, fee, slippage, 1.0, state, targets, equity, trade, trades)
-        write_outcome(outcomes[sample], tally.return_sum, tally.return_squares, count - 1, tally.equity, tally.max_drawdown)
+    counter = scramble(seed + np.uint64(number) * _GOLDEN)
+    place = -1
+    close = 100.0
+    for i in range(count):
+        counter += _GOLDEN
+        place = next_place(scramble(counter), place, count, jump_below if i > 0 else _LOW_32)
+        for column in range(BAR_SIZE - 1):
+            rows[i, column] = close * moves[place, column]
+        rows[i, BAR_SIZE - 1] = moves[place, BAR_SIZE - 1]
+        close = rows[i, CLOSE]

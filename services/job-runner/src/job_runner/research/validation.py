@@ -14,10 +14,12 @@ from typing import Protocol
 import numpy as np
 
 from autonomy.errors import BadInput
-from autonomy.strategies import Parameter, Value, canonical, check_parameters, number, template
-from job_runner.engine.account import TRADE_SIZE, Costs
-from job_runner.engine.compiled import BAR_SIZE, CLOSE, FloatArray, SmallIntArray
-from job_runner.engine.fills import simulate, simulate_targets
+from autonomy.events import NumberOffered
+from autonomy.strategies import Value, canonical, number
+from job_runner.engine.account import Costs
+from job_runner.engine.compiled import BAR_SIZE, CLOSE, FloatArray
+from job_runner.engine.programs import Axis, Decided, Program, StepProgram
+from job_runner.engine.running import flat_like, follow, run, same
 from job_runner.engine.statistics import (
     BARS_PER_YEAR,
     cagr_fraction,
@@ -27,7 +29,6 @@ from job_runner.engine.statistics import (
     sharpe_of_sums,
     simulation_metrics,
 )
-from job_runner.engine.strategies.dispatch import Program, program
 from job_runner.research.overfitting import block_edges, overfitting_probability, sums_at
 from job_runner.research.report import (
     Bootstrap,
@@ -39,10 +40,13 @@ from job_runner.research.report import (
     WalkForward,
     WalkForwardWindow,
 )
-from job_runner.research.resampling import DRAWDOWN, GROWTH, OUTCOME_SIZE, SHARPE, resample_markets, resample_returns
+from job_runner.research.resampling import DRAWDOWN, GROWTH, OUTCOME_SIZE, SHARPE, resample_market, resample_returns, write_outcome
+from job_runner.strategies.coded import CodedStrategy
 
 # Bounds memory (one byte per bar and point) and time of one job.
 MAX_NEIGHBOURS = 2_000
+# A plan takes 32 bytes per bar and point.
+MAX_NEIGHBOURS_BY_ARRAYS = 250
 # Two parameter sets of a neighbourhood differ by a tenth of the value, or by this share of the allowed range when the
 # value is 0.
 STEP_FRACTION = 0.1
@@ -51,10 +55,12 @@ STEP_OF_RANGE = 0.02
 MEAN_BLOCK_BARS = 21
 # Bars of work between two looks at the cancel flag: 5 to 25 ms on one core.
 CHUNK_BARS = 500_000
+# A strategy that decides on arrays in another process takes milliseconds for a market, not microseconds.
+MAX_MARKETS_BY_ARRAYS = 500
 # With nothing to multiply, the stress grid multiplies this.
 STRESS_BPS = 5.0
 
-Decide = Callable[[FloatArray], SmallIntArray]
+Decide = Callable[[FloatArray], Decided]
 
 
 class Work(Protocol):
@@ -67,18 +73,19 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """What is under test: a strategy with checked parameters, on bars (float64 (n, 5)), with costs and cash (USD)."""
+    """What is under test: a strategy with checked parameters, on bars (float64 (n, 5)) of a symbol, with costs and cash (USD)."""
 
-    strategy: str
+    strategy: CodedStrategy
     parameters: Mapping[str, Value]
     rows: FloatArray
     days: Sequence[int]
     costs: Costs
     cash_usd: float
+    axis: Axis
 
-    def program(self) -> Program:
-        """The strategy, ready to run."""
-        return program(self.strategy, self.parameters)
+    def program(self, parameters: Mapping[str, Value] | None = None) -> Program:
+        """The strategy, ready to run; with other parameters than the case's own where they are given."""
+        return self.strategy.program(self.parameters if parameters is None else parameters, self.axis)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,14 +94,14 @@ class Grid:
 
     Args:
         parameters: checked documents; the case's own is the first.
-        targets: int8 (g, n), decisions.
+        decided: g times what is wanted after each close, all of one kind (`running`).
         sums: float64 (g, n), running sum of returns up to each close.
         squares: float64 (g, n), running sum of their squares.
         growth: float64 (g), final over first equity.
     """
 
     parameters: tuple[dict[str, Value], ...]
-    targets: SmallIntArray
+    decided: Sequence[Decided]
     sums: FloatArray
     squares: FloatArray
     growth: FloatArray
@@ -109,10 +116,11 @@ class Grid:
 def stress(case: Case, levels: int, work: Work) -> Stress:
     """Run the strategy with 0, 1, 2 … times the fee and the slippage, in all combinations."""
     prepared = case.program()
+    decided = prepared.decided(case.rows)
     points: list[StressPoint] = []
     for fee_times, slippage_times in itertools.product(range(levels), repeat=2):
         costs = Costs((case.costs.fee_bps or STRESS_BPS) * fee_times, (case.costs.slippage_bps or STRESS_BPS) * slippage_times)
-        metrics = simulation_metrics(simulate(prepared, case.rows, costs, case.cash_usd), case.cash_usd).on_returns
+        metrics = simulation_metrics(follow(prepared, decided, case.rows, costs, case.cash_usd), case.cash_usd).on_returns
         points.append(StressPoint(costs.fee_bps, costs.slippage_bps, metrics.sharpe_annualised, metrics.total_return_fraction))
         work.done(len(case.rows))
     sharpes = [point.sharpe_annualised for point in points if point.sharpe_annualised is not None]
@@ -120,22 +128,23 @@ def stress(case: Case, levels: int, work: Work) -> Stress:
     return Stress(tuple(points), min(sharpes, default=None), gains / len(points))
 
 
-def neighbours(strategy: str, parameters: Mapping[str, Value], steps: int) -> tuple[dict[str, Value], ...]:
+def neighbours(strategy: CodedStrategy, parameters: Mapping[str, Value], steps: int) -> tuple[dict[str, Value], ...]:
     """The parameter sets around the given one that the catalogue allows; the given one first, no duplicates.
 
     Each number goes `steps` steps to both sides, in all combinations; steps are given up from outside in until at
     most MAX_NEIGHBOURS are left.
     """
-    own = dict(check_parameters(strategy, parameters))
-    numbers = template(strategy).parameters
-    while (2 * steps + 1) ** len(numbers) > MAX_NEIGHBOURS:
+    own = strategy.check(parameters)
+    numbers = strategy.offer.numbers
+    most = MAX_NEIGHBOURS if strategy.offer.form == "step" else MAX_NEIGHBOURS_BY_ARRAYS
+    while (2 * steps + 1) ** len(numbers) > most:
         steps -= 1
     around = [_values_around(parameter, number(own, parameter.name), steps) for parameter in numbers]
     found = {canonical(own): own}
     for values in itertools.product(*around):
         candidate: dict[str, object] = {**own, **dict(zip((p.name for p in numbers), values, strict=True))}
         try:
-            checked = check_parameters(strategy, candidate)
+            checked = strategy.check(candidate)
         except BadInput:
             # Outside the catalogue's limits (fast above slow): not a neighbour.
             continue
@@ -146,19 +155,20 @@ def neighbours(strategy: str, parameters: Mapping[str, Value], steps: int) -> tu
 def evaluate_grid(case: Case, points: tuple[dict[str, Value], ...], work: Work) -> Grid:
     """Run every parameter set over all bars."""
     bars = len(case.rows)
-    targets = np.zeros((len(points), bars), dtype=np.int8)
+    decided: list[Decided] = []
     sums = np.zeros((len(points), bars))
     squares = np.zeros((len(points), bars))
     growth = np.zeros(len(points))
     for place, parameters in enumerate(points):
-        simulation = simulate(program(case.strategy, parameters), case.rows, case.costs, case.cash_usd)
+        prepared = case.program(parameters)
+        decided.append(prepared.decided(case.rows))
+        simulation = follow(prepared, decided[-1], case.rows, case.costs, case.cash_usd)
         changes = returns_of(simulation.equity)
-        targets[place] = simulation.targets
         np.cumsum(changes, out=sums[place, 1:])
         np.cumsum(changes * changes, out=squares[place, 1:])
         growth[place] = simulation.tally.equity / case.cash_usd
         work.done(bars)
-    return Grid(points, targets, sums, squares, growth)
+    return Grid(points, decided, sums, squares, growth)
 
 
 def neighbourhood(grid: Grid) -> Neighbourhood:
@@ -191,15 +201,14 @@ def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForwar
     """
     bars = len(case.rows)
     seams = np.linspace(0, bars, windows + 2).astype(int)
-    inside = np.zeros(bars, dtype=np.int8)
-    outside = np.zeros(bars, dtype=np.int8)
+    inside, outside = flat_like(grid.decided[0]), flat_like(grid.decided[0])
     found: list[WalkForwardWindow] = []
     for first, seam, end in zip(seams[:-2], seams[1:-1], seams[2:], strict=True):
         scores = [grid.sharpe(point, 1, seam) for point in range(len(grid.parameters))]
         best = max(range(len(scores)), key=lambda point: (-math.inf if scores[point] is None else scores[point], -point))
         # A decision at a close is filled at the next open, so the window's first fill comes from the close before it.
-        outside[seam - 1 : end - 1] = grid.targets[best, seam - 1 : end - 1]
-        inside[max(first - 1, 0) : seam - 1] = grid.targets[best, max(first - 1, 0) : seam - 1]
+        outside[seam - 1 : end - 1] = grid.decided[best][seam - 1 : end - 1]
+        inside[max(first - 1, 0) : seam - 1] = grid.decided[best][max(first - 1, 0) : seam - 1]
         found.append(
             WalkForwardWindow(
                 first_day=case.days[seam],
@@ -210,10 +219,12 @@ def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForwar
             )
         )
         work.done(bars)
+    prepared = case.program()
     # One bar before the first window, so that its first fill has a decision.
     start, last_seam = int(seams[1]) - 1, int(seams[-2])
-    out_of_sample = simulation_metrics(simulate_targets(outside[start:], case.rows[start:], case.costs, case.cash_usd), case.cash_usd)
-    in_sample = simulation_metrics(simulate_targets(inside[:last_seam], case.rows[:last_seam], case.costs, case.cash_usd), case.cash_usd)
+    traded_after = follow(prepared, outside[start:], case.rows[start:], case.costs, case.cash_usd, start)
+    traded_before = follow(prepared, inside[:last_seam], case.rows[:last_seam], case.costs, case.cash_usd)
+    out_of_sample, in_sample = (simulation_metrics(traded, case.cash_usd) for traded in (traded_after, traded_before))
     before, after = in_sample.on_returns.sharpe_annualised, out_of_sample.on_returns.sharpe_annualised
     retained = ratio(after, before) if before is not None and before > 0.0 and after is not None else None
     return WalkForward(tuple(found), in_sample, out_of_sample, retained, windows * len(grid.parameters))
@@ -259,7 +270,7 @@ def look_ahead(decide: Decide, history: Callable[[int], FloatArray], days: Seque
     """Cut the future off and see whether any decision changes.
 
     Args:
-        decide: rows (k, 5) to decisions, int8 (k).
+        decide: rows (k, 5) to k decisions.
         history: the rows up to and including a day, asked of the source anew: data that changes with hindsight is
             caught as well.
         days: of all n bars.
@@ -271,7 +282,7 @@ def look_ahead(decide: Decide, history: Callable[[int], FloatArray], days: Seque
     ends = sorted({int(end) for end in np.linspace(1, len(days), min(cuts, len(days)) + 1)[:-1]})
     for end in ends:
         rows = history(days[end - 1])
-        if not np.array_equal(rows, whole_rows[:end]) or not np.array_equal(decide(rows), whole[:end]):
+        if not np.array_equal(rows, whole_rows[:end]) or not same(decide(rows), whole[:end]):
             return LookAhead(len(ends), days[end - 1])
         work.done(end)
     return LookAhead(len(ends), None)
@@ -286,7 +297,7 @@ def quantiles(values: FloatArray) -> Quantiles:
     return Quantiles(low, middle, high)
 
 
-def _values_around(parameter: Parameter, value: float, steps: int) -> list[float]:
+def _values_around(parameter: NumberOffered, value: float, steps: int) -> list[float]:
     size = abs(value) * STEP_FRACTION or (parameter.high - parameter.low) * STEP_OF_RANGE
     if parameter.kind == "int":
         size = max(size, 1.0)
@@ -300,28 +311,17 @@ def _markets(case: Case, samples: int, mean_block_bars: int, seed: int, work: Wo
     moves = np.ascontiguousarray(np.concatenate([case.rows[1:, : BAR_SIZE - 1] / before, case.rows[1:, BAR_SIZE - 1 :]], axis=1))
     bars = len(moves)
     prepared = case.program()
-    outcomes = np.zeros((samples, OUTCOME_SIZE))
-    scratch = (
-        np.empty((bars, BAR_SIZE)),
-        np.zeros(prepared.state_size),
-        np.empty(bars, dtype=np.int8),
-        np.empty(bars),
-        np.zeros(TRADE_SIZE),
-        np.empty((0, TRADE_SIZE)),
-    )
+    if not isinstance(prepared, StepProgram):
+        samples = min(samples, MAX_MARKETS_BY_ARRAYS)
+    outcomes, rows = np.zeros((samples, OUTCOME_SIZE)), np.empty((bars, BAR_SIZE))
     for first, end in _chunks(samples, bars):
-        resample_markets(
-            prepared.kind,
-            prepared.params,
-            moves,
-            case.costs.fee,
-            case.costs.slippage,
-            np.uint64(seed),
-            first,
-            _jump_below(mean_block_bars),
-            *scratch,
-            outcomes[first:end],
-        )
+        for sample in range(first, end):
+            resample_market(moves, np.uint64(seed), sample, _jump_below(mean_block_bars), rows)
+            # A strategy must not take one market for the one before, which stood in the same place.
+            tally = run(prepared, rows.copy(), case.costs, 1.0).tally
+            write_outcome(
+                outcomes[sample], tally.return_sum, tally.return_squares, bars - 1, tally.equity, tally.max_drawdown
+            )  # fmt: skip
         work.done((end - first) * bars)
     return outcomes
 

@@ -23,6 +23,7 @@ from job_runner.search.evaluation import SearchCase
 from job_runner.search.evolution_report import EvolutionOrder
 from job_runner.search.holdout import SealedHoldOut
 from job_runner.search.space import SearchSpace, space_around
+from job_runner.strategies.coded import CodedStrategy
 
 # Raised when the same order on the same bars would give other trials.
 SEARCH_VERSION: Final = 1
@@ -57,7 +58,7 @@ class Arena:
     identity: str
 
 
-def prepare(order: EvolutionOrder, market: MarketData) -> Arena:
+def prepare(order: EvolutionOrder, market: MarketData, strategy: CodedStrategy | None = None) -> Arena:
     """Read the bars, cut them, and bound the space by what the folds can judge.
 
     Raises:
@@ -65,10 +66,10 @@ def prepare(order: EvolutionOrder, market: MarketData) -> Arena:
         DataMissing: no such symbol, or too few bars for the plan's folds.
     """
     plan = order.plan
-    bars, case = read_case(order.research, market, 2)
+    bars, case = read_case(order.research, market, 2, strategy)
     held = max(round(len(bars) * plan.holdout_fraction), 1)
     window = len(bars) - held - plan.embargo_bars
-    space = space_around(order.research.strategy, case.parameters, window // plan.folds // LOOK_BACK_PART)
+    space = space_around(case.strategy, case.parameters, window // plan.folds // LOOK_BACK_PART)
     gap = space.longest_look_back + plan.embargo_bars
     if window // plan.folds < gap + MIN_SCORED_BARS:
         # The gap shrinks with the fold down to what the champion itself needs.
@@ -77,7 +78,8 @@ def prepare(order: EvolutionOrder, market: MarketData) -> Arena:
     seams = np.linspace(0, window, plan.folds + 1).astype(int).tolist()
     folds = tuple((first + gap, end) for first, end in itertools.pairwise(seams))
     search = SearchCase(
-        strategy=order.research.strategy,
+        strategy=case.strategy,
+        axis=case.axis,
         rows=np.ascontiguousarray(case.rows[:window]),
         costs=case.costs,
         cash_usd=case.cash_usd,
@@ -85,7 +87,7 @@ def prepare(order: EvolutionOrder, market: MarketData) -> Arena:
         compared_from=space.longest_look_back,
     )
     first = len(bars) - held
-    fingerprint = fingerprint_in(order.research, bars.source_id)
+    fingerprint = fingerprint_in(order.research, bars.source_id, case.strategy)
     identity = _identity(order, fingerprint, bars.sha256)
     return Arena(bars, case, space, search, SealedHoldOut(case, first), first, fingerprint, identity)
 

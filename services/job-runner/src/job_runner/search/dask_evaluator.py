@@ -15,8 +15,9 @@ from typing_extensions import override
 
 from autonomy.errors import BadInput, Broken, Retryable
 from autonomy.strategies import Value
-from job_runner.engine.fills import ENGINE_VERSION, strategy_code_hash
+from job_runner.engine.fills import ENGINE_VERSION
 from job_runner.search.evaluation import Scores, SearchCase, score
+from job_runner.strategies.coded import by_name
 
 # A candidate takes a tenth of a millisecond, a message to a cluster some milliseconds.
 BATCH = 32
@@ -58,7 +59,7 @@ class DaskEvaluator:
             Broken: a worker has other code.
         """
         client = self._connected()
-        code = (ENGINE_VERSION, strategy_code_hash(case.strategy))
+        code = (ENGINE_VERSION, case.strategy.offer.code_hash)
         batches = [list(candidates[first : first + BATCH]) for first in range(0, len(candidates), BATCH)]
         try:
             if self._case is not case:
@@ -104,7 +105,7 @@ def score_batch(case: SearchCase, candidates: Sequence[Mapping[str, Value]], cod
     Raises:
         Broken: this worker's are others.
     """
-    own = (ENGINE_VERSION, strategy_code_hash(case.strategy))
+    own = (ENGINE_VERSION, by_name(case.strategy.name).offer.code_hash)
     if own != code:
-        raise Broken(f"this worker's code of {case.strategy} is {own[1][:12]}, the search's is {code[1][:12]}")
+        raise Broken(f"this worker's code of {case.strategy.name} is {own[1][:12]}, the search's is {code[1][:12]}")
     return [score(case, candidate) for candidate in candidates]

@@ -8,6 +8,8 @@ walk forward is through time, fold by fold, and each fold begins with a gap of t
 whose bars count in no fold. No bar is thus read for the scores of two folds.
 """
 
+import functools
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,12 +20,13 @@ import numpy as np
 
 from autonomy.strategies import Value
 from job_runner.engine.account import Costs
-from job_runner.engine.compiled import FloatArray
-from job_runner.engine.fills import simulate
-from job_runner.engine.statistics import returns_of, sharpe_of_sums
-from job_runner.engine.strategies.dispatch import program
-from job_runner.research.overfitting import BlockSums, block_edges, sums_at
+from job_runner.engine.compiled import FloatArray, IntArray
+from job_runner.engine.programs import Axis
+from job_runner.engine.running import score as scored
+from job_runner.engine.statistics import sharpe_of_sums
+from job_runner.research.overfitting import block_edges
 from job_runner.research.report import StrategyError
+from job_runner.strategies.coded import CodedStrategy
 
 # What a ruined account scores, and one that never traded: worse than anything that is alive.
 WORST_SHARPE: Final = -10.0
@@ -35,7 +38,8 @@ class SearchCase:
     """What every parameter set of a search is judged on; plain values that cross process boundaries.
 
     Args:
-        strategy: wire name.
+        strategy: whose parameters are searched.
+        axis: which bars they are.
         rows: float64 (n, 5), bars of the search window only.
         costs: per side.
         cash_usd: at the start.
@@ -43,7 +47,8 @@ class SearchCase:
         compared_from: the first bar in which every parameter set may hold a position; comparisons between them begin here.
     """
 
-    strategy: str
+    strategy: CodedStrategy
+    axis: Axis
     rows: FloatArray
     costs: Costs
     cash_usd: float
@@ -120,34 +125,45 @@ def score(case: SearchCase, parameters: Mapping[str, Value]) -> Scores:
     Raises:
         StrategyError: an equity that is not finite.
     """
-    simulation = simulate(program(case.strategy, parameters), case.rows, case.costs, case.cash_usd)
-    if not np.isfinite(simulation.equity).all():
-        raise StrategyError(f"{case.strategy} {dict(parameters)}: equity is not finite")
-    running = running_sums(returns_of(simulation.equity))
-    by_fold = [_fold_sharpe(running, first, end) for first, end in case.folds]
-    blocks = blocks_of(case, running)
+    read = read_at(case.folds, case.compared_from, len(case.rows))
+    found = scored(case.strategy.program(parameters, case.axis), case.rows, case.costs, case.cash_usd, read.edges)
+    if not found.finite:
+        raise StrategyError(f"{case.strategy.name} {dict(parameters)}: equity is not finite")
+    sums, squares = found.sums.tolist(), found.squares.tolist()
+    by_fold = [
+        sharpe_of_sums(sums[end] - sums[first], squares[end] - squares[first], bars, squares[end]) for first, end, bars in read.folds
+    ]  # fmt: skip
     return Scores(
         folds_sharpe=tuple(sharpe or 0.0 for sharpe in by_fold),
-        sums=tuple(blocks.sums[0].tolist()),
-        squares=tuple(blocks.squares[0].tolist()),
-        usable=simulation.account.ruined == 0.0 and any(sharpe is not None for sharpe in by_fold),
+        sums=tuple(sums[end] - sums[first] for first, end in itertools.pairwise(read.blocks)),
+        squares=tuple(squares[end] - squares[first] for first, end in itertools.pairwise(read.blocks)),
+        usable=not found.ruined and any(sharpe is not None for sharpe in by_fold),
     )
 
 
-def running_sums(returns: FloatArray) -> FloatArray:
-    """Running sums of returns, and of their squares, up to each bar: float64 (2, n) of float64 (n - 1)."""
-    running = np.zeros((2, len(returns) + 1))
-    np.cumsum(returns, out=running[0, 1:])
-    np.cumsum(returns * returns, out=running[1, 1:])
-    return running
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadAt:
+    """Where the running sums of a case are read.
+
+    Args:
+        edges: int64 (k), rising bar numbers.
+        folds: places among the edges before the first bar and at the last bar of each fold, and its bars.
+        blocks: places among the edges at which the blocks of the compared bars begin, and the last one ends.
+    """
+
+    edges: IntArray
+    folds: tuple[tuple[int, int, int], ...]
+    blocks: tuple[int, ...]
 
 
-def blocks_of(case: SearchCase, running: FloatArray) -> BlockSums:
-    """The compared bars by block."""
-    edges = block_edges(case.compared_bars) + case.compared_from - 1
-    return sums_at(running[:1], running[1:], edges)
-
-
-def _fold_sharpe(running: FloatArray, first: int, end: int) -> float | None:
-    total, squares = (running[:, end - 1] - running[:, first - 1]).tolist()
-    return sharpe_of_sums(total, squares, end - first, float(running[1, end - 1]))
+@functools.lru_cache(maxsize=16)
+def read_at(folds: tuple[tuple[int, int], ...], compared_from: int, bars: int) -> ReadAt:
+    """Where the sums of a case are read: the same for each of its parameter sets."""
+    blocks = (block_edges(bars - compared_from) + compared_from - 1).tolist()
+    edges = sorted({*blocks, *(bar - 1 for fold in folds for bar in fold)})
+    place = {bar: number for number, bar in enumerate(edges)}
+    return ReadAt(
+        np.array(edges, dtype=np.int64),
+        tuple((place[first - 1], place[end - 1], end - first) for first, end in folds),
+        tuple(place[bar] for bar in blocks),
+    )

@@ -21,7 +21,7 @@ import numpy as np
 from autonomy.errors import Broken
 from autonomy.strategies import Value, canonical
 from job_runner.engine.compiled import FloatArray
-from job_runner.engine.fills import simulate
+from job_runner.engine.running import run
 from job_runner.engine.statistics import (
     BARS_PER_YEAR,
     deflated_sharpe,
@@ -30,7 +30,6 @@ from job_runner.engine.statistics import (
     sharpe_annualised,
     sharpe_of_sums,
 )
-from job_runner.engine.strategies.dispatch import program
 from job_runner.market.sources import MarketData
 from job_runner.research.backtest import DATA, Progress, Work, fingerprint_in
 from job_runner.research.overfitting import BlockSums, block_edges, overfitting_probability
@@ -40,6 +39,7 @@ from job_runner.search.evaluation import Evaluator, InProcess, Scores, SearchCas
 from job_runner.search.evolution_report import ContenderFound, EvolutionOrder, EvolutionReport, Fold, TrialFound
 from job_runner.search.generations import Attempt, Searched, search_from_checkpoint
 from job_runner.search.holdout import HoldOutResult
+from job_runner.strategies.coded import CodedStrategy
 
 SEARCH: Final = "search"
 OVERFITTING: Final = "overfitting"
@@ -57,6 +57,7 @@ def run_evolution(
     checkpoints: CheckpointStore | None = None,
     evaluator: Evaluator | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    strategy: CodedStrategy | None = None,
 ) -> EvolutionReport:
     """Search, and judge the best found on the hold-out.
 
@@ -68,6 +69,7 @@ def run_evolution(
         checkpoints: where a killed job goes on from; none, and it starts again.
         evaluator: who works out the scores; this process by default.
         clock: seconds, monotonic; for the wall-clock budget and `elapsed_s`.
+        strategy: the one that is ordered, where it is not an installed one.
 
     Raises:
         BadInput: an order out of limits; names the field.
@@ -77,7 +79,7 @@ def run_evolution(
     """
     work = Work(progress, is_cancelled, clock)
     work.enter(DATA)
-    arena = prepare(order, market)
+    arena = prepare(order, market, strategy)
     plan, window = order.plan, len(arena.search.rows)
     planned = min(plan.population * plan.generations, plan.max_evaluations)
     work.planned = len(arena.bars) + planned * window + 4 * len(arena.bars)
@@ -141,7 +143,7 @@ def _contender(attempt: Attempt, found: Searched, name: str, result: HoldOutResu
     returns = _returns(attempt.arena, document)
     research = dataclasses.replace(attempt.order.research, parameters=document)
     return ContenderFound(
-        parameters=document, fingerprint=fingerprint_in(research, attempt.arena.bars.source_id),
+        parameters=document, fingerprint=fingerprint_in(research, attempt.arena.bars.source_id, attempt.arena.case.strategy),
         folds_sharpe=scores.folds_sharpe, median_sharpe=scores.median_sharpe, dispersion=scores.dispersion,
         search_sharpe=sharpe_annualised(returns), search_psr=probabilistic_sharpe(returns),
         holdout=result.metrics, holdout_psr=result.probabilistic_sharpe,
@@ -151,7 +153,7 @@ def _contender(attempt: Attempt, found: Searched, name: str, result: HoldOutResu
 def _returns(arena: Arena, document: Mapping[str, Value]) -> FloatArray:
     """Of a parameter set over the compared bars; seen before, so no new evaluation."""
     search = arena.search
-    simulation = simulate(program(search.strategy, document), search.rows, search.costs, search.cash_usd)
+    simulation = run(search.strategy.program(document, search.axis), search.rows, search.costs, search.cash_usd)
     return returns_of(simulation.equity)[search.compared_from - 1 :]
 
 

@@ -13,6 +13,7 @@ from job_runner.research.backtest import Progress
 from job_runner.search.checkpoints import FileCheckpoints
 from job_runner.search.dask_evaluator import DaskEvaluator
 from job_runner.search.evolution_report import EvolutionOrder, EvolutionReport
+from job_runner.strategies.coded import CodedStrategy, Kept
 
 __all__ = ["EvolutionJob", "EvolutionOrder", "EvolutionReport", "Surroundings", "evolve"]
 
@@ -48,12 +49,15 @@ class EvolutionJob:
         return self.order.research.symbol
 
 
-def evolve(job: EvolutionJob, market: MarketData, progress: Progress, is_cancelled: Callable[[], bool]) -> EvolutionReport:
+def evolve(
+    job: EvolutionJob, market: MarketData, progress: Progress, is_cancelled: Callable[[], bool], strategy: CodedStrategy | None = None
+) -> EvolutionReport:
     """Search, from the job's checkpoint if an earlier attempt left one; see `evolution.run_evolution`."""
     from job_runner.search.evolution import run_evolution
 
     checkpoints = FileCheckpoints(job.around.checkpoints_url)
-    if job.around.dask_address is None:
-        return run_evolution(job.order, market, progress, is_cancelled, checkpoints)
+    if job.around.dask_address is None or (strategy is not None and isinstance(strategy.code, Kept)):
+        # Somebody's file runs here alone: a cluster has neither its copy nor the walls around it.
+        return run_evolution(job.order, market, progress, is_cancelled, checkpoints, strategy=strategy)
     with closing(DaskEvaluator(job.around.dask_address)) as cluster:
-        return run_evolution(job.order, market, progress, is_cancelled, checkpoints, cluster)
+        return run_evolution(job.order, market, progress, is_cancelled, checkpoints, cluster, strategy=strategy)

@@ -7,13 +7,10 @@ look twice could choose by what he saw.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from autonomy.errors import Broken
 from autonomy.strategies import Value
-from job_runner.engine.fills import decisions, simulate_targets
+from job_runner.engine.running import follow
 from job_runner.engine.statistics import Metrics, probabilistic_sharpe, returns_of, simulation_metrics
-from job_runner.engine.strategies.dispatch import program
 from job_runner.research.validation import Case
 
 
@@ -58,6 +55,6 @@ class SealedHoldOut:
         case = self._case
         # One bar before, so that the first fill has a decision.
         start = self._first - 1
-        targets = decisions(program(case.strategy, parameters), case.rows)[start:]
-        simulation = simulate_targets(np.ascontiguousarray(targets), case.rows[start:], case.costs, case.cash_usd)
+        program = case.program(parameters)
+        simulation = follow(program, program.decided(case.rows)[start:], case.rows[start:], case.costs, case.cash_usd, start)
         return HoldOutResult(simulation_metrics(simulation, case.cash_usd), probabilistic_sharpe(returns_of(simulation.equity)))

@@ -5,6 +5,7 @@ same tick sees what an earlier one did.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import assert_never
 
 from autonomy.errors import BadInput
@@ -40,16 +41,18 @@ from autonomy.events import (
     SetPolicy,
     SetPromotionMode,
     StageChanged,
+    StrategyOffered,
     UnpinBot,
 )
 from autonomy.fleet import BotSpec, read_bot
 from autonomy.market_clock import continued_epoch_ms
 from autonomy.policy import Policy, hash_of_document, read_policy
+from autonomy.strategies import check_parameters
 from autonomy.values import Cause, Stage, derived_id
 from planner.decide import graduation, rules, stages
 from planner.decide.endings import Say, cancel_job, cancel_jobs, close_session
 from planner.decide.refusal import Refused
-from planner.decide.view import build_view
+from planner.decide.view import build_view, offered_strategies
 from planner.fold.entities import Bot
 from planner.fold.state import State
 
@@ -84,7 +87,8 @@ def apply_command(state: State, command: Command, now_ms: int, say: Say) -> None
 def _act(state: State, command: Command, now_ms: int, say: Say) -> Answer:
     match command:
         case RegisterBots():
-            return tuple(_register(state, document, command, say) for document in command.bots), {}
+            offers = offered_strategies(state)
+            return tuple(_register(state, document, offers, command, say) for document in command.bots), {}
         case RevertToLab():
             return stages.revert(state, command, say)
         case ApprovePromotion() | RejectPromotion() | PinBot() | UnpinBot():
@@ -217,18 +221,20 @@ def _bot(state: State, bot_id: str) -> Bot:
     return bot
 
 
-def _register(state: State, document: Mapping[str, object], command: RegisterBots, say: Say) -> BotOutcome:
+def _register(
+    state: State, document: Mapping[str, object], offers: Mapping[str, StrategyOffered], command: RegisterBots, say: Say
+) -> BotOutcome:
     named = str(document.get("id", ""))[:64]
     try:
-        spec = read_bot(document)
-        _check_new(state, spec)
+        spec = read_bot(document, offers)
+        _check_new(state, spec, offers.get(spec.strategy))
     except BadInput as refusal:
         return BotOutcome(bot_id=named, outcome="REJECTED", field=refusal.field[:500], limit=refusal.limit[:500])
     if spec.id in state.bots.rows:
         return BotOutcome(bot_id=spec.id, outcome="UNCHANGED")
     origin = spec.true_origin
     say(BotRegistered(
-        bot_id=spec.id, name=spec.name or spec.id, strategy=spec.strategy, parameters=spec.checked_parameters(),
+        bot_id=spec.id, name=spec.name or spec.id, strategy=spec.strategy, parameters=spec.parameters_for(offers.get(spec.strategy)),
         symbol=spec.symbol, timeframe=spec.timeframe, stage=spec.stage, origin=origin, pinned=spec.pinned,
         pin_reason=spec.pin_reason, actor=command.actor,
     ))  # fmt: skip
@@ -240,7 +246,7 @@ def _register(state: State, document: Mapping[str, object], command: RegisterBot
     return BotOutcome(bot_id=spec.id, outcome="REGISTERED")
 
 
-def _check_new(state: State, spec: BotSpec) -> None:
+def _check_new(state: State, spec: BotSpec, offer: StrategyOffered | None) -> None:
     if spec.id in state.retired.rows:
         raise BadInput("id", "was retired, and an id is never used again", spec.id)
     known = state.bots.get(spec.id)
@@ -248,7 +254,11 @@ def _check_new(state: State, spec: BotSpec) -> None:
         if len(state.bots.rows) >= MAX_BOTS:
             raise BadInput("bots", f"the fleet holds at most {MAX_BOTS} bots")
         return
-    same = (known.strategy, dict(known.parameters), known.symbol) == (spec.strategy, spec.checked_parameters(), spec.symbol)
+    # A bot that came before its strategy was announced holds only what was written then.
+    held = dict(known.parameters)
+    with suppress(BadInput):
+        held = held if offer is None else check_parameters(offer, held)
+    same = (known.strategy, held, known.symbol) == (spec.strategy, spec.parameters_for(offer), spec.symbol)
     if not same:
         raise BadInput("id", "is taken by a bot with another strategy, parameters or symbol (ChangeBot changes it)", spec.id)
 
@@ -263,11 +273,12 @@ def _change(state: State, command: ChangeBot, say: Say) -> None:
         "id": bot.id, "strategy": strategy, "symbol": command.symbol or bot.symbol,
         "parameters": {**kept, **(command.parameters or {})},
     }  # fmt: skip
+    offers = offered_strategies(state)
     try:
-        spec = read_bot(document)
+        spec = read_bot(document, offers)
     except BadInput as refusal:
         raise Refused("BAD_INPUT", refusal.field, refusal.limit) from refusal
-    parameters = spec.checked_parameters()
+    parameters = spec.parameters_for(offers.get(spec.strategy))
     if (spec.strategy, parameters, spec.symbol) == (bot.strategy, dict(bot.parameters), bot.symbol):
         raise Refused("UNCHANGED", "botId", f"{bot.id} is this already")
     cancel_jobs(state, bot, Cause.CANCELLED_BY_CHANGE, command.actor, say)

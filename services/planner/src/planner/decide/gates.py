@@ -7,16 +7,14 @@ Source: R-A3.3, R-F3.
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import NamedTuple, assert_never
 
 from autonomy.errors import BadInput, Broken
 from autonomy.gates import GateCode, PromotionGate, Verdict
 from autonomy.market_clock import day_of
-from autonomy.strategies import check_parameters
 from autonomy.values import JobType
 from planner.decide import promotion_gates
-from planner.decide.view import Data, View
+from planner.decide.view import Data, View, whole_parameters
 from planner.fold.entities import Bot, ClassRecord
 
 
@@ -50,7 +48,8 @@ def blockers(bot: Bot, job_type: JobType, view: View) -> tuple[Code, ...]:
     # Without a live runner nothing is known of code and data either: no other gate can be clear of that.
     if job_type not in view.job_types or (view.disagreements and view.disagreements & {bot.strategy, bot.symbol, "engine"}):
         found.append(GateCode.CAPABILITIES_AGREE)
-    if bot.strategy not in view.strategies or _parameter_fault(bot.strategy, bot.parameters) is not None:
+    offer = view.strategies.get(bot.strategy)
+    if offer is None or isinstance(whole_parameters(offer.text, bot.parameters), BadInput):
         found.append(GateCode.STRATEGY_VALID)
     data = view.data.get(bot.symbol)
     if data is None or data.bars < view.policy.research.min_bars:
@@ -131,25 +130,17 @@ def _age_bars(bot: Bot, view: View) -> int | None:
 
 
 def _strategy(bot: Bot, view: View) -> Finding:
-    fault = _parameter_fault(bot.strategy, bot.parameters)
-    if bot.strategy in view.strategies and fault is not None:
-        return Finding(GateCode.STRATEGY_VALID, Verdict.FAIL, fault[0], fault[1], "the bot is changed to parameters in range")
+    offer = view.strategies.get(bot.strategy)
+    refusal = None if offer is None else whole_parameters(offer.text, bot.parameters)
+    if isinstance(refusal, BadInput):
+        required = f"{refusal.field}: {refusal.limit}"[:300]
+        return Finding(GateCode.STRATEGY_VALID, Verdict.FAIL, str(refusal)[:300], required, "the bot is changed to parameters in range")
     known = _some(view.strategies)
     return Finding(
         GateCode.STRATEGY_VALID, Verdict.INCONCLUSIVE if not view.strategies else Verdict.FAIL,
         f"{bot.strategy} is in no runner's catalogue (known: {known})", "a strategy that a runner can run",
         "a runner announces it, or the bot is changed to another strategy",
     )  # fmt: skip
-
-
-@lru_cache(maxsize=65_536)
-def _parameter_fault(strategy: str, parameters: tuple[tuple[str, int | float | str], ...]) -> tuple[str, str] | None:
-    """What was measured and what is required, when the catalogue refuses the parameters; the same bots come every tick."""
-    try:
-        check_parameters(strategy, dict(parameters))
-    except BadInput as refusal:
-        return str(refusal)[:300], f"{refusal.field}: {refusal.limit}"[:300]
-    return None
 
 
 def _some(names: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ import math
 from typing import TypedDict, assert_never
 
 from autonomy.errors import Broken
-from autonomy.events import EvolutionPlan, LiveWindow, MarketTime, PaperOrder, PaperSnapshot
+from autonomy.events import EvolutionPlan, LiveWindow, MarketTime, PaperOrder
 from autonomy.market_clock import day_of
 from autonomy.values import JobType, derived_id, instant_of_ms
 from planner.decide.view import View
@@ -67,8 +67,7 @@ def _session(bot: Bot, job_id: str, view: View) -> PaperOrder:
     rules, market, paper = view.policy.runners, view.policy.market, bot.paper
     snapshot = None
     if paper is not None and paper.snapshot is not None:
-        state, account, tally, trade, target, bars_seen = paper.snapshot
-        snapshot = PaperSnapshot(state=state, account=account, tally=tally, trade=trade, target=target, bars_seen=bars_seen)
+        snapshot = paper.snapshot.said()
     return PaperOrder(
         session_id=derived_id("session", job_id) if paper is None else paper.session_id,
         from_day=day_of(view.market_day if paper is None else paper.from_day), snapshot=snapshot,

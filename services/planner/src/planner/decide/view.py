@@ -4,15 +4,20 @@ Place in the flow: built once per tick from state, read by gates and decide. Pur
 """
 
 from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
+from autonomy.errors import BadInput
+from autonomy.events import StrategyOffered
 from autonomy.fleet import fingerprint_of
 from autonomy.gates import PromotionGate, Verdict
 from autonomy.market_clock import market_day, unpack_days, wall_ms_of_day
 from autonomy.policy import Policy
+from autonomy.strategies import Value, check_parameters
 from autonomy.values import JobStatus, JobType, Stage
-from planner.fold.entities import Bot, RunnerProcess, SymbolOffer
+from planner.fold.entities import Bot, RunnerProcess, StrategyOffer, SymbolOffer, offer_in
 from planner.fold.state import Kind, State
 
 
@@ -33,7 +38,7 @@ class View:
         market_day: the last day whose bar exists, in days since 1970-01-01.
         runners: live processes that are not stopping.
         data: by symbol, from the live offers, or from the last one known.
-        strategies: name → (version, code hash).
+        strategies: by name, from the live offers, or from the last one known.
         faults: by name what live sources of bars hold and cannot use, with the reason.
         disagreements: strategies and symbols that live processes announce differently.
         trading: bots whose runner was claimed, beats and is not about to be stopped.
@@ -51,7 +56,7 @@ class View:
     engine_version: str
     job_types: frozenset[JobType]
     data: dict[str, Data]
-    strategies: dict[str, tuple[int, str]]
+    strategies: dict[str, StrategyOffer]
     disagreements: frozenset[str]
     context: object
     faults: dict[str, str] = field(default_factory=dict)
@@ -72,15 +77,24 @@ class View:
         return known
 
     def _derive(self, bot: Bot) -> str:
-        code, data = self.strategies.get(bot.strategy), self.data.get(bot.symbol)
-        if code is None or data is None:
+        offer, data = self.strategies.get(bot.strategy), self.data.get(bot.symbol)
+        if offer is None or data is None:
             return ""  # no evidence fits what nobody knows
+        parameters = whole_parameters(offer.text, bot.parameters)
+        if isinstance(parameters, BadInput):
+            return ""  # nor what nobody would run
         research = self.policy.research
         return fingerprint_of(
-            strategy=bot.strategy, strategy_version=code[0], code_hash=code[1], parameters=dict(bot.parameters),
+            strategy=bot.strategy, strategy_version=offer.version, code_hash=offer.code_hash, parameters=parameters,
             symbol=bot.symbol, timeframe=bot.timeframe, source_id=data.offer.source_id,
             engine_version=self.engine_version, costs=research.costs, initial_cash_usd=research.initial_cash_usd,
         )  # fmt: skip
+
+    def parameters(self, bot: Bot) -> dict[str, Value]:
+        """The bot's parameters as they are ordered: with what its document leaves out, where its strategy is known."""
+        offer = self.strategies.get(bot.strategy)
+        whole = None if offer is None else whole_parameters(offer.text, bot.parameters)
+        return dict(bot.parameters) if whole is None or isinstance(whole, BadInput) else dict(whole)
 
     def bars_until(self, symbol: str, day: int) -> int:
         """How many bars of a symbol exist up to and including a day; 0 of an unknown one."""
@@ -96,21 +110,51 @@ class View:
             return found
 
 
+def offered_strategies(state: State) -> dict[str, StrategyOffered]:
+    """By name, the strategies that live runners offer, or the last one that did; what commands are checked against."""
+    live = tuple(state.runners.rows[key] for key in sorted(state.runners.rows))
+    live = tuple(process for process in live if not process.stopping and process.engine_version)
+    return {name: offer.read() for name, offer in _strategies(live or _last_offer(state)).items()}
+
+
+def _last_offer(state: State) -> tuple[RunnerProcess, ...]:
+    last = state.single.last_offer
+    return (last,) if last else ()
+
+
+def _strategies(offers: Iterable[RunnerProcess]) -> dict[str, StrategyOffer]:
+    """The first offer of each name, in the order of the processes."""
+    found: dict[str, StrategyOffer] = {}
+    for process in offers:
+        for strategy in process.strategies:
+            found.setdefault(strategy.name, strategy)
+    return found
+
+
+@lru_cache(maxsize=65_536)
+def whole_parameters(offer: str, parameters: tuple[tuple[str, Value], ...]) -> Mapping[str, Value] | BadInput:
+    """A bot's parameters with what its document leaves out, or why the offer refuses them; the same bots come every tick."""
+    try:
+        return check_parameters(offer_in(offer), dict(parameters))
+    except BadInput as refusal:
+        return refusal
+
+
 def build_view(state: State, now_ms: int) -> View:
     """Look at the state once for all bots."""
     epoch_ms = state.single.market_epoch_ms or now_ms
     day = market_day(state.policy.market, epoch_ms, now_ms)
     live = tuple(state.runners.rows[key] for key in sorted(state.runners.rows))
     live = tuple(process for process in live if not process.stopping and process.engine_version)
-    last = state.single.last_offer
-    offers = live or ((last,) if last else ())
+    offers = live or _last_offer(state)
     data: dict[str, Data] = {}
-    strategies: dict[str, tuple[int, str]] = {}
+    strategies = _strategies(offers)
     disagreements = {"engine"} if len({process.engine_version for process in offers}) > 1 else set()
     for process in offers:
-        for name, version, code_hash in process.strategies:
-            if strategies.setdefault(name, (version, code_hash)) != (version, code_hash):
-                disagreements.add(name)
+        for strategy in process.strategies:
+            first = strategies[strategy.name]
+            if (first.version, first.code_hash) != (strategy.version, strategy.code_hash):
+                disagreements.add(strategy.name)
         for offer in process.symbols:
             known = data.get(offer.symbol)
             if known is None:

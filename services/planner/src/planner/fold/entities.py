@@ -4,10 +4,12 @@ Place in the flow: rows of `state`, made by fold, read by decide. Immutable; a c
 state hash, so everything is plain values in a fixed order. Structs instead of dataclasses: a changed copy of one costs a tenth.
 """
 
+from functools import lru_cache
 from typing import ClassVar
 
 from msgspec import Struct
 
+from autonomy.events import PaperSnapshot, StrategyOffered
 from autonomy.identities import PLANNER
 from autonomy.lifecycle import Job
 from autonomy.policy import DEFAULT, Policy
@@ -72,6 +74,31 @@ class Flat(Struct, frozen=True):
     pnl_usd: float | None = None
 
 
+class HeldSnapshot(Struct, frozen=True):
+    """The engine of a session after a bar, as it was said; nothing here reads it."""
+
+    state: tuple[float, ...]
+    account: tuple[float, ...]
+    tally: tuple[float, ...]
+    trade: tuple[float, ...]
+    target: int
+    bars_seen: int
+    book: tuple[float | None, ...] = ()
+    outcomes: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, said: PaperSnapshot) -> "HeldSnapshot":
+        """As a mark said it."""
+        return cls(said.state, said.account, said.tally, said.trade, said.target, said.bars_seen, said.book, said.outcomes)
+
+    def said(self) -> PaperSnapshot:
+        """As an order says it again."""
+        return PaperSnapshot(
+            state=self.state, account=self.account, tally=self.tally, trade=self.trade, target=self.target, bars_seen=self.bars_seen,
+            book=self.book, outcomes=self.outcomes,
+        )  # fmt: skip
+
+
 class Paper(Struct, frozen=True):
     """A bot's open paper session, as the last mark that counts left it.
 
@@ -94,7 +121,7 @@ class Paper(Struct, frozen=True):
     sharpe: float | None = None
     max_drawdown: float = 0.0
     flat: Flat = Flat()
-    snapshot: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...], int, int] | None = None
+    snapshot: HeldSnapshot | None = None
     fingerprint: str = ""
 
 
@@ -243,6 +270,30 @@ class SymbolOffer(Struct, frozen=True):
     synthetic: bool
 
 
+class StrategyOffer(Struct, frozen=True):
+    """A strategy that a runner process can run; `text` is the whole offer, so that parameters are checked against what was announced."""
+
+    name: str
+    version: int
+    code_hash: str
+    text: str
+
+    @classmethod
+    def of(cls, offer: StrategyOffered) -> "StrategyOffer":
+        """As announced."""
+        return cls(offer.name, offer.version, offer.code_hash, offer.model_dump_json(by_alias=True))
+
+    def read(self) -> StrategyOffered:
+        """What was announced."""
+        return offer_in(self.text)
+
+
+@lru_cache(maxsize=4_096)
+def offer_in(text: str) -> StrategyOffered:
+    """An offer from its text; the same ones come every tick."""
+    return StrategyOffered.model_validate_json(text)
+
+
 class RunnerProcess(Struct, frozen=True):
     """A process that beats, and what it announced.
 
@@ -259,7 +310,7 @@ class RunnerProcess(Struct, frozen=True):
     runner_slots: int = 0
     engine_version: str = ""
     job_types: tuple[JobType, ...] = ()
-    strategies: tuple[tuple[str, int, str], ...] = ()
+    strategies: tuple[StrategyOffer, ...] = ()
     symbols: tuple[SymbolOffer, ...] = ()
     stopping: bool = False
     faults: tuple[tuple[str, str], ...] = ()

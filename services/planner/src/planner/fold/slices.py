@@ -33,7 +33,6 @@ from autonomy.events import (
     JobRequeued,
     JobStarted,
     JobSucceeded,
-    PaperSnapshot,
     PauseLoop,
     PinBot,
     RegisterBots,
@@ -62,9 +61,11 @@ from planner.fold.entities import (
     Failure,
     Figures,
     Flat,
+    HeldSnapshot,
     LiveJob,
     Measure,
     RunnerProcess,
+    StrategyOffer,
     SymbolOffer,
 )
 from planner.fold.inputs import Input
@@ -261,16 +262,9 @@ def fold_mark(state: State, mark: RunnerMarked) -> None:
     flat = mark.flat
     state.bots.put(bot.id, replace(bot, paper=replace(
         paper, bar=mark.bar, last_day=day, traded_bars=mark.traded_bars, trades=mark.trades, pnl_usd=mark.pnl_usd,
-        sharpe=mark.sharpe, max_drawdown=mark.max_drawdown, snapshot=snapshot_of(mark.snapshot),
+        sharpe=mark.sharpe, max_drawdown=mark.max_drawdown, snapshot=HeldSnapshot.of(mark.snapshot),
         flat=Flat(flat.units, flat.price_usd, flat.fee_usd, flat.equity_usd, flat.pnl_usd),
     )))  # fmt: skip
-
-
-def snapshot_of(
-    snapshot: PaperSnapshot,
-) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...], int, int]:
-    """An engine's snapshot as plain values."""
-    return (snapshot.state, snapshot.account, snapshot.tally, snapshot.trade, snapshot.target, snapshot.bars_seen)
 
 
 def fold_beat(state: State, beat: RunnerHeartbeat, beats: set[str]) -> None:
@@ -301,7 +295,7 @@ def fold_capabilities(state: State, said: CapabilitiesAnnounced, beats: set[str]
         runner_slots=said.runner_slots,
         engine_version=said.engine_version,
         job_types=tuple(sorted(said.job_types)),
-        strategies=tuple(sorted((code.name, code.version, code.code_hash) for code in said.strategies)),
+        strategies=tuple(StrategyOffer.of(offer) for offer in sorted(said.strategies, key=lambda offer: offer.name)),
         symbols=tuple(
             SymbolOffer(bars.symbol, day_number(bars.first), bars.days, bars.bars, bars.sha256, bars.source_id, bars.synthetic)
             for bars in sorted(said.symbols, key=lambda bars: bars.symbol)

@@ -242,7 +242,7 @@ class Model:
     def _enqueued(self, event: Ordered, seq: int, said: Said) -> None:
         job = Job(event.job_id, event.bot_id, event.job_type, event.job_class, event.tick, seq, event.partition)
         self.fold.enqueue(job)
-        self._put_job(rows.order_row(event, seq, said) | rows.columns_of(job))
+        self._put_job(rows.order_row(event, seq, said, self.bots[event.bot_id]["stage"]) | rows.columns_of(job))
         self.by_bot.setdefault(event.bot_id, set()).add(event.job_id)
         if event.whole is not None:
             self.books.opened(event.whole, said.at, self.changes)

@@ -367,10 +367,11 @@ def span_row(event: Decided, said: Said) -> Row:
     }  # fmt: skip
 
 
-def order_row(event: Ordered, seq: int, said: Said) -> Row:
-    """A job as ordered, without what its lifecycle adds; its order is the very text of its record."""
+def order_row(event: Ordered, seq: int, said: Said, stage: object) -> Row:
+    """A job as ordered, without what its lifecycle adds; its order is the very text of its record, which does not name its bot's stage."""
     return UNSET_JOB | {
         "id": event.job_id, "bot_id": event.bot_id, "job_type": event.job_type.value, "job_class": event.job_class.value,
+        "stage": stage, "strategy": event.strategy, "symbol": event.symbol,
         "tick": event.tick, "seq": seq, "partition": event.partition, "created_at": said.at, "queued_at": said.at,
         "fingerprint": event.fingerprint, "bars_until": event.bars_until.isoformat(), "spec": orjson.Fragment(bytes(event.spec)),
         "attempts": [], "event_id": said.event_id,

@@ -85,6 +85,8 @@ class Ordered(msgspec.Struct, rename="camel", gc=False):
     job_class: JobClass
     tick: int
     partition: int
+    strategy: str
+    symbol: str
     fingerprint: str
     bars_until: date
     evolution: msgspec.Raw = NOTHING

@@ -88,7 +88,8 @@ class Signs:
             "last_beat_at": at, "research_slots": said.research_slots, "evolve_slots": said.evolve_slots,
             "runner_slots": said.runner_slots, "engine_version": said.engine_version,
             "symbols": [bars.model_dump(mode="json", by_alias=True, exclude={"days"}) for bars in said.symbols],
-            "strategies": [code.model_dump(mode="json", by_alias=True) for code in said.strategies],
+            "strategies": [offer.model_dump(mode="json", by_alias=True) for offer in said.strategies],
+            "strategy_faults": [fault.model_dump(mode="json", by_alias=True) for fault in said.strategy_faults],
         })  # fmt: skip
 
     def pulse(self, received: Received, at: datetime) -> None:
@@ -152,4 +153,5 @@ def _new_process(process_id: str, at: datetime) -> Row:
     return {
         "process_id": process_id, "first_seen_at": at, "last_beat_at": at, "research_slots": 0, "evolve_slots": 0,
         "runner_slots": 0, "held": 0, "stopping": False, "engine_version": "", "symbols": [], "strategies": [],
+        "strategy_faults": [],
     }  # fmt: skip

@@ -193,8 +193,8 @@ def check_content(command: Command) -> None:
         case SetPolicy():
             read_policy(command.document)
         case RegisterBots() if len(command.bots) == 1:
-            # One bot: the answer can be given at the door. Of many, each has its own outcome.
-            read_bot(command.bots[0])
+            # One bot: what needs no catalogue can be told at the door. Of many, each has its own outcome.
+            read_bot(command.bots[0], {})
         case PinBot() if not command.reason.strip():
             raise BadInput("reason", "must say why the bot is pinned")
         case _:

@@ -188,6 +188,9 @@ def _like(text: str) -> str:
 
 
 BOT_COLUMNS: Final = tables.BOT_NOW.columns
+STRATEGIES_SQL: Final = """
+SELECT strategies, strategy_faults, stopping FROM bot_runners WHERE last_beat_at > $1::timestamptz - interval '1 minute'
+"""
 PLACE_SQL: Final = """
 SELECT j.bot_id, 1 + (SELECT count(*) FROM bot_jobs e WHERE e.status = 'QUEUED' AND e.job_class = j.job_class
        AND (e.tick, e.seq) < (j.tick, j.seq)) AS place

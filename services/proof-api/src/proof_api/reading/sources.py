@@ -1,7 +1,7 @@
-"""Which bars there are, in the words of who offers them: what live runners announced, put together by source.
+"""Which bars and strategies there are, in the words of who offers them: what live runners announced, put together.
 
-Place in the flow: `bot_runners` in the newest snapshot → **sources** → `/api/market-data` → page. Pure. Nothing here knows a source;
-a reader that wants to say "daily" or "to 2013" says what was announced, or nothing.
+Place in the flow: `bot_runners` → **sources** → `/api/market-data`, `/api/strategies` → page. Pure. Nothing here knows a source or a
+strategy; a reader that wants to say "daily" or "to 2013" says what was announced, or nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,3 +33,34 @@ def sources_of(runners: Iterable[Mapping[str, object]]) -> list[dict[str, object
         }
         for (source, timeframe, synthetic), by_symbol in sorted(found.items())
     ]  # fmt: skip
+
+
+def strategies_of(runners: Iterable[Mapping[str, object]]) -> dict[str, object]:
+    """The strategies by name, and the files that cannot be used.
+
+    Args:
+        runners: rows of `bot_runners`; one that stops offers nothing.
+    """
+    offers: dict[str, dict[str, list[Mapping[str, object]]]] = {}
+    faults: dict[tuple[str, str], list[Mapping[str, object]]] = {}
+    for runner in runners:
+        if runner.get("stopping"):
+            continue
+        for offer in _documents(runner.get("strategies")):
+            offers.setdefault(str(offer["name"]), {}).setdefault(str(offer["codeHash"]), []).append(offer)
+        for fault in _documents(runner.get("strategy_faults")):
+            faults.setdefault((str(fault["file"]), str(fault["reason"])), []).append(fault)
+    return {
+        "items": [
+            {
+                "offer": max(by_code.values(), key=len)[0], "runners": sum(len(said) for said in by_code.values()),
+                "codeHashes": sorted(by_code),
+            }
+            for _, by_code in sorted(offers.items())
+        ],
+        "faults": [{**said[0], "runners": len(said)} for _, said in sorted(faults.items())],
+    }  # fmt: skip
+
+
+def _documents(value: object) -> list[Mapping[str, object]]:
+    return value if isinstance(value, list) else []

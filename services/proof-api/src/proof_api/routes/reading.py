@@ -18,22 +18,24 @@ from autonomy.documents.answers import (
     CommandPage,
     DecisionAtTickPage,
     DecisionPage,
+    JobDetail,
     JobPage,
     MarketData,
     PolicyInForce,
     QuarantinePage,
     RunPage,
     StageEventPage,
+    StrategyCatalogue,
 )
 from autonomy.policy import DEFAULT
 from autonomy.reasons import Reason
-from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Recency, Stage, iso_of_ms
+from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Recency, Stage, instant_of_ms, iso_of_ms
 from proof_api.context import CanRead, Connected, Context, InContext
 from proof_api.http.problems import Problem, declared, giving, known_parameters
 from proof_api.proof.judging import proof_of
 from proof_api.reading import queries
 from proof_api.reading.queries import BotFilter, Where
-from proof_api.reading.sources import sources_of
+from proof_api.reading.sources import sources_of, strategies_of
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 JSON = "application/json"
@@ -177,6 +179,15 @@ async def jobs(
     return page(context, request, *await queries.JOBS.page(connection, where, limit, cursor))
 
 
+@router.get("/api/jobs/{job_id}", tags=["jobs"], summary="One job", responses=giving(JobDetail) | declared(404))
+async def job(context: InContext, _: CanRead, connection: Connected, job_id: UUID) -> Response:
+    """What it is about, who works on it, each attempt, and how it ended."""
+    found = await connection.fetchrow(f"{tables.JOB.select} WHERE id = $1", str(job_id))
+    if found is None:
+        raise Problem(404, "UNKNOWN_JOB", "No such job", f"{job_id} was not enqueued by an accepted tick, or has not been read yet")
+    return answer(context, {"job": queries.document(found)})
+
+
 @router.get("/api/policy", tags=["planner"], summary="The policy in force", responses=giving(PolicyInForce))
 async def policy(context: InContext, _: CanRead, connection: Connected) -> Response:
     """The whole document as `set-policy` takes it, since which tick, and who set it; the default one before anybody did."""
@@ -191,6 +202,16 @@ async def market_data(context: InContext, _: CanRead) -> Response:
     """Symbols, timeframe, first and last day of each source; empty while no runner has said what it can read."""
     picture = context.snapshots.picture
     return answer(context, {"items": sources_of(picture.runners) if picture else []})
+
+
+@router.get(
+    "/api/strategies", tags=["planner"], summary="Which strategies the live runners announced, with their parameters",
+    responses=giving(StrategyCatalogue),
+)  # fmt: skip
+async def strategies(context: InContext, _: CanRead, connection: Connected) -> Response:
+    """What a bot's `strategy` and `parameters` may be, and which files of strategies cannot be used, with the line."""
+    runners = await connection.fetch(queries.STRATEGIES_SQL, instant_of_ms(context.judged()[0]))
+    return answer(context, strategies_of([dict(row) for row in runners]))
 
 
 @router.get("/api/planner/runs", tags=["planner"], summary="Ticks, newest first", responses=giving(RunPage))

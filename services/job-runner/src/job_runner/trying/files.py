@@ -1,0 +1,114 @@
+"""A strategy's file, and the bars to try it on.
+
+Role: reads what a user names, as a runner would read it; the copy lies in a folder that goes away.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import numpy as np
+
+from autonomy.errors import BadInput
+from job_runner.engine.compiled import FloatArray
+from job_runner.engine.programs import Axis, daily_axis
+from job_runner.market.bar_folder import FolderMarketData
+from job_runner.market.sources import DAILY, END_OF_TIME_DAY, EmbeddedMarketData, MarketData
+from job_runner.research.backtest import run_research
+from job_runner.research.report import ResearchOrder, ResearchReport, SuiteSize
+from job_runner.strategies.arrays import There
+from job_runner.strategies.coded import CodedStrategy, Kept, by_name
+from job_runner.strategies.folder import taken
+from job_runner.strategies.guest import Guest, Spawner
+from job_runner.strategies.guests import guests
+from job_runner.trying.checking import Finding, asked_of, check_strategy
+from job_runner.trying.page import page_of
+
+__all__ = ["backtested", "bars_of", "checked", "market_of", "page_of", "strategies_in"]
+
+SEEDS: Final = ("0", "1")
+LEAST_BARS: Final = 250
+
+
+@contextmanager
+def strategies_in(path: Path) -> Iterator[Mapping[str, CodedStrategy]]:
+    """The strategies of a file or package, by name, for as long as this lasts.
+
+    Raises:
+        BadInput, StrategyFailed, SyntaxError, OSError: as `folder.taken`.
+    """
+    with TemporaryDirectory(prefix="autonomy-strategy-") as copies, guests():
+        yield {coded.name: coded for coded in taken(path, Path(copies))}
+
+
+def market_of(folder: Path | None) -> MarketData:
+    """Bars of a folder as people have them, else the embedded ones."""
+    return EmbeddedMarketData() if folder is None else FolderMarketData(folder)
+
+
+def bars_of(market: MarketData, symbol: str | None, timeframe: str = DAILY) -> tuple[FloatArray, Axis]:
+    """All bars of a symbol, or of the first there is: float64 (n, BAR_SIZE), and which they are.
+
+    Raises:
+        BadInput: no such symbol or timeframe.
+    """
+    known = market.symbols()
+    if not known:
+        raise BadInput("bars", "a folder with bars", "none")
+    bars = market.bars(symbol or known[0], timeframe, END_OF_TIME_DAY)
+    return np.ascontiguousarray(bars.rows()), daily_axis(bars.symbol, bars.day.tolist())
+
+
+def checked(path: Path, market: MarketData, symbol: str | None) -> dict[str, tuple[Finding, ...]]:
+    """The findings about each strategy of a file."""
+    rows, axis = bars_of(market, symbol)
+    with strategies_in(path) as found:
+        return {name: _checked(coded, rows, axis) for name, coded in found.items()}
+
+
+def _checked(coded: CodedStrategy, rows: FloatArray, axis: Axis) -> tuple[Finding, ...]:
+    if not isinstance(coded.code, Kept):
+        raise BadInput("file", "a strategy of a file", coded.name)
+    hosts = {seed: Guest(coded.code.folder, coded.code.module, spawner=Spawner(seed)) for seed in SEEDS}
+    try:
+        asked = {seed: asked_of(There(coded.code.folder, coded.code.module, coded.code.class_name, host)) for seed, host in hosts.items()}
+        return check_strategy(coded, rows, axis, asked)
+    finally:
+        for host in hosts.values():
+            host.close()
+            host.spawner.stop()
+
+
+def backtested(
+    strategy: CodedStrategy | str,
+    market: MarketData,
+    symbol: str | None,
+    parameters: Mapping[str, object],
+    *,
+    cash_usd: str = "100000",
+    fee_bps: float = 10.0,
+    slippage_bps: float = 5.0,
+    suite: SuiteSize | None = None,
+) -> ResearchReport:
+    """What a baseline job of the platform gives for this bot, to the last digit.
+
+    Args:
+        strategy: of a file, or the name of an installed one.
+        market: where bars come from.
+        symbol: the first there is where none is named.
+        parameters: of the strategy; keys left out take their default.
+        cash_usd: at the start, decimal text.
+        fee_bps: per side.
+        slippage_bps: per side.
+        suite: how much validation; the policy's default where none is given.
+    """
+    coded = by_name(strategy) if isinstance(strategy, str) else strategy
+    asked = ResearchOrder(
+        job_id="try", bot_id="try", strategy=coded.name, parameters=dict(parameters), symbol=symbol or market.symbols()[0], timeframe=DAILY,
+        until_day=END_OF_TIME_DAY, fee_bps=fee_bps, slippage_bps=slippage_bps, initial_cash_usd=cash_usd, min_bars=LEAST_BARS,
+        suite=suite or SuiteSize(),
+    )  # fmt: skip
+    with guests():
+        return run_research(asked, market, lambda _phase, _fraction: None, lambda: False, strategy=coded)
