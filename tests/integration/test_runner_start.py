@@ -1,6 +1,6 @@
 """A job-runner's start on a real log that a job which nobody takes has held the horizon back on.
 
-Source: S7; docs/adr/0025.
+Source: S7; docs/adr/0027.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A start at a snapshot is a start at the beginning, only quicker: the same queue, and every session goes on at the same bar.
 
-Source: S7, S8, S10; docs/adr/0025.
+Source: S7, S8, S10; docs/adr/0027.
 """
 
 import asyncio

@@ -5,7 +5,7 @@ take holds it back for as long as it waits. A snapshot holds what this process f
 each of their sessions. Any runner would have folded the same of the same records, so runners may share a folder. A snapshot needs no root
 in a seal: what a runner believes acts on nobody, since every other reader judges its claims by its own fold.
 
-Source: S7, S10; docs/adr/0025.
+Source: S7, S10; docs/adr/0027.
 """
 
 import asyncio
