@@ -34,7 +34,7 @@ def a_runner(platform: Platform, planner: HandPlanner, module: str = "job_runner
     """A runner process that has begun to beat."""
     before = {beat.process_id for beat in planner.log().beats}
     started = platform.start("job-runner", module, **PAPER_ONLY, **environment)
-    wait_for("its first beat", lambda: {beat.process_id for beat in planner.log().beats} - before, 120, every_s=0.2)
+    wait_for("its first beat", lambda: {beat.process_id for beat in planner.log().beats} - before, every_s=0.2)
     return started
 
 
