@@ -26,7 +26,7 @@ from bots_ui import build_assets
 from local_stack.postgres_server import PostgresServer
 from local_stack.supervise import Supervisor
 from local_stack.waiting import Waiting
-from support.platform import PATIENCE_S
+from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -34,7 +34,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 UP_TIMEOUT_S = 400
 """`make up` itself waits as long as its processes live."""
 PATIENT_MS, SHOWN_MS = 60_000, 30_000
-"""Playwright's bounds where a time is no promise, as `support.platform.PATIENCE_S`: until a page is there or work is done, and until
+"""Playwright's bounds where a time is no promise, as `support.patience`: until a page is there or work is done, and until
 something is shown. What the page promises in seconds has a bound of its own.
 """
 PORTS = ("KAFKA_PORT", "KAFKA_CONTROLLER_PORT", "POSTGRES_PORT", "PROOF_API_PORT", "BOTS_UI_PORT")

@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from e2e.conftest import NO_WORKERS, PATIENT_MS
-from support.platform import PATIENCE_S
+from support.patience import PATIENCE_S
 from support.wire import Wire
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]

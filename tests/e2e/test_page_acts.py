@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from autonomy.policy import DEFAULT
 from e2e.conftest import PATIENT_MS, check_accessibility, say, sign_in, tab_to
-from support.platform import PATIENCE_S
+from support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 OpenPage = Callable[..., Page]

@@ -20,7 +20,8 @@ from typing_extensions import override
 
 from bots_ui.acting.forms import router
 from e2e.conftest import NO_WORKERS, ROOT, check_accessibility, say
-from support.platform import PATIENCE_S, wait_for
+from support.patience import PATIENCE_S
+from support.platform import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 OpenPage = Callable[..., Page]

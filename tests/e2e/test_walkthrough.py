@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from e2e.conftest import ROOT, RunningStack, a_stack
-from support.platform import PATIENCE_S, wait_for
+from support.patience import PATIENCE_S
+from support.platform import wait_for
 
 
 def autonomy(stack: RunningStack, *words: str) -> "subprocess.CompletedProcess[str]":

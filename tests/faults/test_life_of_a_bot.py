@@ -56,7 +56,7 @@ def bars(tmp_path: Path) -> Path:
 
 
 def api(platform: Platform, path: str) -> Any:
-    answer = httpx.get(f"http://127.0.0.1:{platform.api_port}{path}", timeout=5)
+    answer = httpx.get(f"http://127.0.0.1:{platform.api_port}{path}", timeout=15)
     answer.raise_for_status()
     return answer.json()
 
@@ -69,9 +69,7 @@ def test_bot_graduates_trades_survives_its_runner_and_is_reverted(platform: Plat
     platform.register(a_fleet())
 
     # Through every gate, and recommended with the tree that says so.
-    found = wait_for(
-        "a recommendation", lambda: platform.sql("SELECT * FROM promotions WHERE bot_id = %s AND status = 'OPEN'", BOT), timeout_s=90
-    )[0]
+    found = wait_for("a recommendation", lambda: platform.sql("SELECT * FROM promotions WHERE bot_id = %s AND status = 'OPEN'", BOT))[0]
     assert (found["from_stage"], found["to_stage"]) == ("LAB", "PAPER")
     assert {gate["verdict"] for gate in found["gates"]} == {"PASS"}
     assert platform.one("SELECT count(*) FROM promotions WHERE bot_id <> %s", BOT) == 0

@@ -28,7 +28,7 @@ FOREIGN = [b"not of this platform", b"nor this"]
 
 def audited(bootstrap: str) -> tuple[int, str]:
     """The code and all the words of an audit."""
-    done = audit_verify(bootstrap, timeout_s=120)
+    done = audit_verify(bootstrap)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -53,9 +53,9 @@ def whole(platform: Platform) -> Api:
     return api
 
 
-def reason(api: Api, words: str, timeout_s: float = 60) -> dict[str, Any]:
+def reason(api: Api, words: str) -> dict[str, Any]:
     """The proof, once its reason has these words."""
-    api.seconds_until(lambda _, body: words in (body["proof"]["reason"] or ""), timeout_s)
+    api.seconds_until(lambda _, body: words in (body["proof"]["reason"] or ""))
     return api.autonomy()[1]["proof"]  # type: ignore[no-any-return]
 
 
@@ -173,7 +173,7 @@ def test_a_damaged_end_of_the_chain_is_said_by_those_who_cannot_even_begin(own_p
     )  # fmt: skip
     api = Api.start(platform)
     words = "autonomy.runs/0 cannot be read at offset "
-    proof = reason(api, words, 90)
+    proof = reason(api, words)
     row.notices(f"503 {proof['status']} {proof['verdict'] or 'null'}; “{proof['reason']}”, by every reader, the audit too")
     assert proof["checks"]["planner"] != "down", "its own blindness is no planner's death"
     wait_for("the runner's word", lambda: words in runner.log.read_text())

@@ -24,6 +24,7 @@ from hostile.conftest import Attacked
 from local_stack.settings import ROOT
 from support.hostile import KINDS, STREAMS_A_TURN, Attack
 from support.measuring import FaultRows
+from support.patience import PATIENCE_S
 from support.platform import wait_for
 from support.proof import TOKENS
 from support.servers import free_port
@@ -76,7 +77,7 @@ def attack(kinds: Sequence[str], *ports: int) -> Iterator[dict[str, Any]]:
     try:
         assert process.stdout.readline() == "attacking\n"
         yield got
-        told, _ = process.communicate("", timeout=30)
+        told, _ = process.communicate("", timeout=PATIENCE_S)
         got.update(json.loads(told))
     finally:
         process.kill()

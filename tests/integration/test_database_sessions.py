@@ -25,7 +25,8 @@ from local_stack.kafka_server import wait_for_port
 from projection.store.writer import Writer
 from proof_api.reading.pool import Pool
 from support.measuring import FaultRows
-from support.platform import PATIENCE_S, Platform, wait_for
+from support.patience import PATIENCE_S
+from support.platform import Platform, wait_for
 from support.proof import Api
 from support.servers import Database, free_port, own_folder
 from support.writing import MOVED, a_note

@@ -26,14 +26,10 @@ from autonomy.values import instant_of_ms
 from local_stack.settings import ROOT
 from support.builders import a_policy
 from support.log import append
+from support.patience import PATIENCE_S
 from support.servers import Broker, Database, free_port
 
 LEASE_S, BEAT_S, DEADLINE_S = 3.0, 0.4, 1.2
-PATIENCE_S = 150.0
-"""The bound of a wait whose length is no promise: a machine that others load twentyfold is slow, not broken.
-
-What is promised in seconds has a bound of its own, or is measured.
-"""
 SMALL_SUITE = {
     "bootstrap_samples": 200, "truncation_cuts": 10, "neighbourhood_steps": 1, "stress_levels": 2, "walk_forward_windows": 2,
 }  # fmt: skip
@@ -119,7 +115,7 @@ class Service:
     def thaw(self) -> None:
         self.signal(signal.SIGCONT)
 
-    def stop(self, timeout_s: float = 15.0) -> int:
+    def stop(self, timeout_s: float = PATIENCE_S) -> int:
         self.show_alive()
         self.process.terminate()
         return self.process.wait(timeout_s)

@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from support.platform import PATIENCE_S, Platform, Service
+from support.patience import PATIENCE_S
+from support.platform import Platform, Service
 
 TOKENS = {"viewer": "canary-viewer-5f1d", "operator": "canary-operator-93ab", "approver": "canary-approver-c07e"}
 SECOND_OPERATOR = "canary-second-77d0"
