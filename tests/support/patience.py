@@ -2,5 +2,5 @@
 
 from typing import Final
 
-PATIENCE_S: Final = 150.0
+PATIENCE_S: Final = 240.0
 """A machine that others load twentyfold is slow, not broken. What is promised in seconds has a bound of its own, or is measured."""
