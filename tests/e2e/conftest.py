@@ -33,7 +33,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 UP_TIMEOUT_S = 400
 """`make up` itself waits as long as its processes live."""
-PATIENT_MS, SHOWN_MS = 60_000, 30_000
+PATIENT_MS, SHOWN_MS = 1_000 * PATIENCE_S, 30_000
 """Playwright's bounds where a time is no promise, as `support.patience`: until a page is there or work is done, and until
 something is shown. What the page promises in seconds has a bound of its own.
 """

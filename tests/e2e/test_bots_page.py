@@ -37,7 +37,7 @@ def test_live_badges_change_without_a_reload(open_page: OpenPage) -> None:
     page = open_page()
     page.evaluate("window.kept = true")
     page.evaluate(WATCH_BADGES)
-    deadline = time.monotonic() + 75
+    deadline = time.monotonic() + PATIENCE_S
     seen: list[dict[str, Any]] = []
     # The policy forbids eval, and with it a browser's own waiting for an expression.
     while not {"BACKTEST_RUNNING", "IDLE"} <= {one["state"] for one in seen} and time.monotonic() < deadline:

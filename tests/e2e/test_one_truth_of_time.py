@@ -20,6 +20,7 @@ from psycopg import sql
 from autonomy.values import BotState, JobStatus, Stage
 from bots_ui.shown.words import PROMOTIONS, STARTING, STATES
 from e2e.conftest import NO_WORKERS, PATIENT_MS, say
+from support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 OpenPage = Callable[..., Page]
@@ -274,7 +275,7 @@ def test_ten_pages_of_one_browser_share_a_stream(own_browser: Callable[..., Brow
     count = "window.told = 0; document.addEventListener('autonomy:told', () => { window.told += 1; })"
     for page in context.pages:
         page.evaluate(f"() => {{ {count} }}")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while any(page.evaluate("window.told") < 2 for page in context.pages) and time.monotonic() < deadline:
         context.pages[0].wait_for_timeout(200)
     # All of them hear, also the first ones.
