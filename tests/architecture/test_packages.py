@@ -258,7 +258,6 @@ def test_the_workspace_has_the_version_of_its_packages() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_package_installs_alone_and_its_modules_import(folder: str, tmp_path: Path) -> None:
     """An environment of its own: only what the package declares is there, in the versions of the lock."""

@@ -17,18 +17,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from bots_ui import build_assets
 from local_stack.postgres_server import PostgresServer
 from local_stack.supervise import Supervisor
+from local_stack.waiting import Waiting
+from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-UP_TIMEOUT_S = 150
+UP_TIMEOUT_S = 400
+"""`make up` itself waits as long as its processes live."""
+PATIENT_MS, SHOWN_MS = 1_000 * PATIENCE_S, 30_000
+"""Playwright's bounds where a time is no promise, as `support.patience`: until a page is there or work is done, and until
+something is shown. What the page promises in seconds has a bound of its own.
+"""
 PORTS = ("KAFKA_PORT", "KAFKA_CONTROLLER_PORT", "POSTGRES_PORT", "PROOF_API_PORT", "BOTS_UI_PORT")
 
 
@@ -47,10 +55,35 @@ class RunningStack:
         Supervisor(self.folder).control("stop", name)
 
     def start(self, name: str) -> None:
+        """Start one again; returns when the stack is whole, so that no other test meets half of it."""
         Supervisor(self.folder).control("start", name)
+        self.wait_whole(name)
+
+    def freeze(self, name: str) -> None:
+        self.signal(name, "STOP")
+
+    def thaw(self, name: str) -> None:
+        """Let one go on; returns when the stack is whole."""
+        self.signal(name, "CONT")
+        self.wait_whole(name)
 
     def signal(self, name: str, word: str) -> None:
         Supervisor(self.folder).control("signal", word, name)
+
+    def wait_whole(self, name: str) -> None:
+        """Until the page is ready and the proof finds nothing wrong, as long as this process lives."""
+        Waiting(Supervisor(self.folder), PATIENCE_S).until(f"a whole stack after {name}", self.look, [name])
+
+    def look(self) -> str | None:
+        """None when all is well, else what is seen."""
+        try:
+            page, answer = httpx.get(f"{self.ui_url}/readyz", timeout=20), httpx.get(f"{self.api_url}/api/_proof/autonomy", timeout=20)
+        except httpx.TransportError as fault:
+            return f"{type(fault).__name__}: {fault}"
+        if page.status_code != 200 or answer.status_code != 200:
+            return f"the page {page.status_code}, the proof {answer.status_code}"
+        proof = answer.json()["proof"]
+        return None if (proof["status"], proof["failing"]) == ("fresh", []) else f"{proof['status']}: {proof['reason']}"
 
 
 def free_ports(count: int) -> list[int]:
@@ -92,6 +125,7 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium where there is one, else Playwright's own."""
+    expect.set_options(timeout=SHOWN_MS)
     with sync_playwright() as playwright:
         path = str(CHROMIUM) if CHROMIUM.exists() else None
         opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
@@ -143,7 +177,7 @@ def open_page(browser: Browser, running_stack: RunningStack, told: Told) -> Iter
             page.add_init_script(STAY_WARM)
         if script:
             page.add_init_script(script)
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENT_MS)
         page.on("console", lambda message: told.console.append(message.text) if message.type in {"error", "warning"} else None)
         page.on("pageerror", lambda fault: told.console.append(str(fault)))
         page.on(

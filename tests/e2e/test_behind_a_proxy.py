@@ -93,7 +93,7 @@ def proxied(nginx: str, stack: RunningStack, folder: Path, *, cut_off: bool = Fa
     with serving, proxying:
         found = Proxied(port, stack.token)
         with client(found) as http:
-            wait_for("the page behind the proxy", lambda: answers(http, f"{base or BASE}/livez"), 60, 0.1)
+            wait_for("the page behind the proxy", lambda: answers(http, f"{base or BASE}/livez"), every_s=0.1)
         yield found
 
 

@@ -13,7 +13,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from e2e.conftest import NO_WORKERS
+from e2e.conftest import NO_WORKERS, PATIENT_MS
+from support.patience import PATIENCE_S
 from support.wire import Wire
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
@@ -36,7 +37,7 @@ def test_live_badges_change_without_a_reload(open_page: OpenPage) -> None:
     page = open_page()
     page.evaluate("window.kept = true")
     page.evaluate(WATCH_BADGES)
-    deadline = time.monotonic() + 75
+    deadline = time.monotonic() + PATIENCE_S
     seen: list[dict[str, Any]] = []
     # The policy forbids eval, and with it a browser's own waiting for an expression.
     while not {"BACKTEST_RUNNING", "IDLE"} <= {one["state"] for one in seen} and time.monotonic() < deadline:
@@ -47,7 +48,7 @@ def test_live_badges_change_without_a_reload(open_page: OpenPage) -> None:
     print("badge latency from the claim's append time to the screen, ms:", latencies)
     assert latencies[0] < 2_000
     running = page.locator("tr[data-state=BACKTEST_RUNNING] .badge").first
-    expect(running).to_contain_text(re.compile(r"Backtesting\s*\d+ %"), timeout=30_000)
+    expect(running).to_contain_text(re.compile(r"Backtesting\s*\d+ %"), timeout=PATIENT_MS)
 
 
 def test_every_bot_has_a_badge_with_a_shape_and_a_word(open_page: OpenPage) -> None:
@@ -240,7 +241,7 @@ def test_a_form_from_elsewhere_is_refused(running_stack: Any) -> None:
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://elsewhere.example"}, {}):
         request = urllib.request.Request(f"{running_stack.ui_url}/loop", data=b"verb=pause", headers=headers, method="POST")
         with pytest.raises(urllib.error.HTTPError) as refusal:
-            urllib.request.urlopen(request, timeout=5)
+            urllib.request.urlopen(request, timeout=PATIENCE_S)
         assert refusal.value.code == 403
         refusal.value.close()
 
@@ -249,7 +250,7 @@ def test_silent_planner_is_said_while_rows_stay_current(open_page: OpenPage, run
     page = open_page()
     after = "(nodes) => nodes.map((node) => getComputedStyle(node, '::after').content + getComputedStyle(node).fontSize)"
     counting = page.locator("td.next .rel")
-    expect(counting.first).to_be_visible(timeout=60_000)
+    expect(counting.first).to_be_visible(timeout=PATIENT_MS)
     assert set(counting.evaluate_all(after)) == {"none12.5px"}  # the control: it counts down
     running_stack.stop("planner")
     try:
@@ -259,19 +260,19 @@ def test_silent_planner_is_said_while_rows_stay_current(open_page: OpenPage, run
         assert set(counting.evaluate_all(after)) == {'"no planner"0px'}
     finally:
         running_stack.start("planner")
-    expect(page.locator("#fact-planner")).to_contain_text("tick", timeout=30_000)
+    expect(page.locator("#fact-planner")).to_contain_text("tick")
 
 
 def test_projection_that_stands_still_takes_the_colour(open_page: OpenPage, running_stack: Any) -> None:
     page = open_page()
-    running_stack.signal("projection", "STOP")
+    running_stack.freeze("projection")
     try:
         expect(page.locator("#warning")).to_contain_text("These rows are behind", timeout=10_000)
         assert page.locator("#head").get_attribute("data-trust") == "stale"
         assert "grayscale" in page.locator("main").evaluate("(node) => getComputedStyle(node).filter")
     finally:
-        running_stack.signal("projection", "CONT")
-    expect(page.locator("#head")).to_have_attribute("data-trust", "fresh", timeout=15_000)
+        running_stack.thaw("projection")
+    expect(page.locator("#head")).to_have_attribute("data-trust", "fresh")
     expect(page.locator("#warning")).to_be_hidden()
 
 
@@ -289,8 +290,8 @@ def test_lost_api_is_said_and_comes_back_by_itself(open_page: OpenPage, running_
         expect(late.locator("#view")).to_contain_text("Nothing can be shown")
     finally:
         running_stack.start("proof-api")
-    expect(page.locator("#head")).to_have_attribute("data-trust", "fresh", timeout=30_000)
-    expect(late.locator("#rows > tr").first).to_be_visible(timeout=15_000)
+    expect(page.locator("#head")).to_have_attribute("data-trust", "fresh")
+    expect(late.locator("#rows > tr").first).to_be_visible()
     assert page.evaluate("window.kept") is True
 
 
@@ -299,13 +300,13 @@ def test_cut_network_is_another_fact_and_heals(open_page: OpenPage, running_stac
     with Wire(running_stack.ui_url) as wire:
         page = open_page("/sign-in", live=False)
         page.goto(wire.url)
-        expect(page.locator("#conn")).to_have_attribute("data-conn", "live", timeout=10_000)
+        expect(page.locator("#conn")).to_have_attribute("data-conn", "live")
         page.evaluate("window.kept = true")
         wire.freeze()  # nothing comes and nothing breaks: only silence tells
         expect(page.locator("#conn")).to_contain_text("no word for", timeout=10_000)
         assert "grayscale" in page.locator("main").evaluate("(node) => getComputedStyle(node).filter")
         wire.thaw()
-        expect(page.locator("#conn")).to_have_attribute("data-conn", "live", timeout=10_000)
+        expect(page.locator("#conn")).to_have_attribute("data-conn", "live")
         page.context.set_offline(True)
         wire.cut()
         expect(page.locator("#conn")).to_contain_text("this computer is offline", timeout=10_000)
@@ -314,8 +315,8 @@ def test_cut_network_is_another_fact_and_heals(open_page: OpenPage, running_stac
         expect(page.locator("#conn")).to_contain_text("connection lost")
         expect(page.locator("#warning")).to_be_hidden()  # the API and the data are not blamed
         wire.mend()
-        expect(page.locator("#conn")).to_have_attribute("data-conn", "live", timeout=10_000)
-        expect(page.locator("#head")).to_have_attribute("data-trust", "fresh", timeout=10_000)
+        expect(page.locator("#conn")).to_have_attribute("data-conn", "live")
+        expect(page.locator("#head")).to_have_attribute("data-trust", "fresh")
         assert page.evaluate("window.kept") is True
 
 
@@ -329,7 +330,7 @@ def test_lost_page_connection_is_another_fact(open_page: OpenPage, running_stack
         assert "grayscale" in page.locator("main").evaluate("(node) => getComputedStyle(node).filter")
     finally:
         running_stack.start("bots-ui")
-    expect(page.locator("#conn")).to_have_attribute("data-conn", "live", timeout=15_000)
-    expect(page.locator("#head")).to_have_attribute("data-trust", "fresh", timeout=10_000)
+    expect(page.locator("#conn")).to_have_attribute("data-conn", "live")
+    expect(page.locator("#head")).to_have_attribute("data-trust", "fresh")
     expect(page.locator("#rows > tr")).to_have_count(30)
     assert page.evaluate("window.kept") is True

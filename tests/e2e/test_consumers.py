@@ -95,7 +95,7 @@ def working(running_stack: RunningStack) -> RunningStack:
             found = reader.execute("SELECT count(*) FROM bot_jobs WHERE status = 'SUCCEEDED'").fetchone()
         return found is not None and int(found[0]) >= 3
 
-    wait_for("results", results, 120)
+    wait_for("results", results)
     return running_stack
 
 

@@ -8,14 +8,15 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from autonomy.policy import DEFAULT
-from e2e.conftest import check_accessibility, say, sign_in, tab_to
+from e2e.conftest import PATIENT_MS, check_accessibility, say, sign_in, tab_to
+from support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 OpenPage = Callable[..., Page]
@@ -25,14 +26,6 @@ EASY_GATES = {
     "min_sharpe": -9.0, "min_trades": 1, "min_stress_sharpe": -9.0, "max_drawdown": 1.0, "min_oos_sharpe": -9.0, "min_oos_retention": 0.0,
     "min_deflated_sharpe": 0.0, "max_overfitting": 1.0,
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def patient() -> Iterator[None]:
-    """A command waits for the planner's answer for up to five seconds, and then its page is loaded."""
-    expect.set_options(timeout=20_000)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 def test_buttons_say_why_they_are_disabled(open_page: OpenPage) -> None:
@@ -212,7 +205,7 @@ def test_approval_stands_beside_its_evidence_by_keyboard(signed_in: OpenPage, ru
     assert say(running_stack, type="set-policy", document=policy, reason="gates that pass")["status"] == "ACCEPTED"
     page = signed_in("/promotions")
     opener = page.get_by_role("button", name="Approve…").first
-    expect(opener).to_be_enabled(timeout=60_000)
+    expect(opener).to_be_enabled(timeout=PATIENT_MS)
     bot = page.locator(".recommendation h3 a").first.inner_text()
     tab_to(page, opener)
     page.keyboard.press("Enter")
@@ -268,6 +261,6 @@ def test_there_is_no_button_that_starts_a_job(signed_in: OpenPage, running_stack
         )
     for verb in ("run", "start-job"):
         with pytest.raises(urllib.error.HTTPError) as refusal:
-            urllib.request.urlopen(f"{running_stack.ui_url}/act/{verb}", timeout=5)
+            urllib.request.urlopen(f"{running_stack.ui_url}/act/{verb}", timeout=PATIENCE_S)
         assert refusal.value.code == 404
         refusal.value.close()

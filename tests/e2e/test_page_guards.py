@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from bots_ui.acting.forms import router
 from e2e.conftest import NO_WORKERS, ROOT, check_accessibility, say
+from support.patience import PATIENCE_S
 from support.platform import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
@@ -84,7 +85,7 @@ def test_markup_in_any_field_is_only_words(signed_in: OpenPage, running_stack: A
     page.goto(f"{running_stack.ui_url}/?q={BOT}")
     page.wait_for_selector("#conn[data-conn=live]")
     say(running_stack, type="release-hold", botId=BOT, reason=HOSTILE)
-    expect(page.locator(f"#bot-{BOT} td.now")).not_to_have_attribute("data-v", re.compile("ON_HOLD"), timeout=10_000)
+    expect(page.locator(f"#bot-{BOT} td.now")).not_to_have_attribute("data-v", re.compile("ON_HOLD"))
     expect(page.locator(f"#bot-{BOT} th.bot")).to_contain_text(HOSTILE)
     assert page.locator("img").count() == 0
     assert told.console == []
@@ -108,7 +109,7 @@ def test_policy_of_the_page_refuses_scripts_styles_and_other_origins(open_page: 
         return any(word in one for one in told.console)
 
     for word in ("script-src", "style-src", "img-src", "connect-src"):
-        wait_for(word, partial(refused, word), 5)
+        wait_for(word, partial(refused, word))
     expect(page).not_to_have_title("taken")
 
 
@@ -171,7 +172,7 @@ def test_every_form_is_refused_from_elsewhere(running_stack: Any) -> None:
         ):
             request = urllib.request.Request(running_stack.ui_url + path, data=b"verb=pause", headers=headers, method="POST")
             with pytest.raises(urllib.error.HTTPError) as refusal:
-                urllib.request.urlopen(request, timeout=5)
+                urllib.request.urlopen(request, timeout=PATIENCE_S)
             assert refusal.value.code == 403, (path, headers)
             refusal.value.close()
 

@@ -24,6 +24,7 @@ from autonomy.values import iso
 from bots_ui import build_assets
 from bots_ui.app import create_app
 from bots_ui.settings import UiSettings
+from e2e.conftest import PATIENT_MS
 
 pytestmark = pytest.mark.browser
 ROWS, EVERY_S, AT_ONCE = 50, 0.1, 20
@@ -127,6 +128,7 @@ def storm(tmp_path: Path) -> Iterator[tuple[Storm, str]]:
 @pytest.fixture
 def page(browser: Browser, storm: tuple[Storm, str]) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENT_MS)
     opened = context.new_page()
     opened.goto(storm[1])
     opened.wait_for_selector("#conn[data-conn=live]")

@@ -13,15 +13,14 @@ from typing import Any
 import pytest
 
 from e2e.conftest import ROOT, RunningStack, a_stack
+from support.patience import PATIENCE_S
 from support.platform import wait_for
-
-pytestmark = pytest.mark.timeout(300)
 
 
 def autonomy(stack: RunningStack, *words: str) -> "subprocess.CompletedProcess[str]":
     environment = {**stack.environment, "AUTONOMY_API": stack.api_url, "AUTONOMY_TOKEN": stack.token}
     command = [sys.executable, "-W", "ignore", "-m", "autonomy_cli.main", *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, cwd=ROOT, check=False)
 
 
 def told(stack: RunningStack, *words: str) -> Any:
@@ -33,7 +32,7 @@ def told(stack: RunningStack, *words: str) -> Any:
 def proof_pack(stack: RunningStack, folder: Path, wait_s: float) -> "subprocess.CompletedProcess[str]":
     environment = {**stack.environment, "PROOF_PACK_WAIT_S": str(wait_s)}
     command = [sys.executable, "-W", "ignore", "-m", "local_stack", "proof-pack", str(folder)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=wait_s + 60, cwd=ROOT, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=wait_s + PATIENCE_S, cwd=ROOT, check=False)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from autonomy.policy import DEFAULT
 from e2e.conftest import check_accessibility, say, tab_to
 from e2e.test_page_acts import EASY_GATES
 
-pytestmark = [pytest.mark.browser, pytest.mark.servers, pytest.mark.long, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.browser, pytest.mark.servers, pytest.mark.long]
 OpenPage = Callable[..., Page]
 SECOND_TOKEN = "s" * 43
 WAIT_MS = 240_000
@@ -60,7 +60,7 @@ def approve(page: Page, bot: str, words: str) -> None:
     tab_to(page, page.locator("#sheet-reason"))
     page.keyboard.type(words)
     page.keyboard.press("Enter")
-    expect(page.locator(".notice.done")).to_contain_text("Approval accepted", timeout=20_000)
+    expect(page.locator(".notice.done")).to_contain_text("Approval accepted")
 
 
 def test_canary_needs_another_approver(signed_in: OpenPage, running_stack: Any, second_approver: str) -> None:

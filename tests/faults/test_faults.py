@@ -49,7 +49,7 @@ def begin(platform: Platform, bots: int = 6, planners: int = 1, runners: int = 1
 
 def finish(platform: Platform, bots: int, row: FaultRow | None = None) -> None:
     """After the faults: everything is worked off, and the log keeps every promise."""
-    wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == bots, 90)
+    wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == bots)
     found = audit(platform.broker.bootstrap)
     found.check()
     assert all(found.results[job.job_id] == 1 for job in found.jobs.values() if not job.status.is_live)
@@ -60,7 +60,7 @@ def finish(platform: Platform, bots: int, row: FaultRow | None = None) -> None:
 def test_a_killed_runner_costs_one_lease_and_no_job(platform: Platform, fault_row: FaultRows) -> None:
     begin(platform, suite=LARGE_SUITE)
     api = Api.start(platform)
-    job = wait_for("work under way", lambda: running(platform), 60)
+    job = wait_for("work under way", lambda: running(platform))
     api.wait_fresh()
     next(service for service in platform.services if service.name == "job-runner").kill()
     row = fault_row(
@@ -78,19 +78,19 @@ def test_a_killed_runner_costs_one_lease_and_no_job(platform: Platform, fault_ro
     platform.set_policy(quick_policy())
     row.heals()
     platform.runner()
-    wait_for("work again", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE status = 'RUNNING'") > 0, 90)
+    wait_for("work again", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE status = 'RUNNING'") > 0)
     row.recovers()
     finish(platform, 6, row)
 
 
 def test_a_frozen_runner_loses_its_claims_and_its_late_results_count_for_nothing(platform: Platform) -> None:
     begin(platform, suite=LARGE_SUITE)
-    job = wait_for("work under way", lambda: running(platform), 60)
+    job = wait_for("work under way", lambda: running(platform))
     frozen = next(service for service in platform.services if service.name == "job-runner")
     frozen.freeze()
     wait_for("the requeue", lambda: (platform.one("SELECT attempt FROM bot_jobs WHERE id = %s", job) or 0) >= 2)
     platform.runner()
-    wait_for("somebody else finishes it", lambda: platform.one("SELECT status FROM bot_jobs WHERE id = %s", job) == "SUCCEEDED", 90)
+    wait_for("somebody else finishes it", lambda: platform.one("SELECT status FROM bot_jobs WHERE id = %s", job) == "SUCCEEDED")
     frozen.thaw()
     finish(platform, 6)
 
@@ -110,8 +110,8 @@ def test_frozen_runners_work_again_within_two_ticks_of_their_thaw(
     """What a runner says once at its start must not be needed for ever: a planner that forgot it asks again."""
     begin(platform, bots=2, runners=runners)
     api = Api.start(platform)
-    wait_for("it lives", lambda: done(platform) >= 2, 90)
-    api.wait_fresh(90)
+    wait_for("it lives", lambda: done(platform) >= 2)
+    api.wait_fresh()
     frozen = [service for service in platform.services if service.name == "job-runner"]
     for service in frozen:
         service.freeze()
@@ -121,12 +121,12 @@ def test_frozen_runners_work_again_within_two_ticks_of_their_thaw(
     # At each tick a quarter of a lease of silence accrues at the most.
     wait_for("every runner is forgotten", lambda: time.monotonic() > until and ticks(platform) >= before + 8, 60 + leases * LEASE_S)
     platform.register(fleet(4)[2:])
-    wait_for("what nobody can run is blocked", lambda: blocked_by(platform, "CAPABILITIES_AGREE") >= 2, 60)
+    wait_for("what nobody can run is blocked", lambda: blocked_by(platform, "CAPABILITIES_AGREE") >= 2)
     assert announcement_requests(platform.broker.bootstrap) == [], "nobody beats: nobody can be asked"
     for service in frozen:
         service.thaw()
     row.heals()
-    wait_for("work", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE bot_id IN ('bot-002', 'bot-003')") == 2, 30)
+    wait_for("work", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE bot_id IN ('bot-002', 'bot-003')") == 2)
     first = platform.one("SELECT min(tick) FROM bot_jobs WHERE bot_id IN ('bot-002', 'bot-003')")
     asked = announcement_requests(platform.broker.bootstrap)
     assert first <= asked[0] + 2, asked
@@ -146,7 +146,7 @@ def test_the_standby_takes_over_from_a_killed_leader(platform: Platform, fault_r
     begin(platform, planners=2)
     api = Api.start(platform)
     wait_for("ticks", lambda: ticks(platform) >= 4)
-    api.wait_fresh(90)
+    api.wait_fresh()
     leader_id = platform.one("SELECT process_id FROM autonomy_planner_runs ORDER BY tick DESC LIMIT 1")
     leader = next(s for s in platform.services if s.name == "planner" and _leads(platform, s))
     before = ticks(platform)
@@ -168,7 +168,7 @@ def test_a_frozen_leader_comes_back_and_forks_nothing(platform: Platform, fault_
     begin(platform, planners=2)
     api = Api.start(platform)
     wait_for("ticks", lambda: ticks(platform) >= 4)
-    api.wait_fresh(90)
+    api.wait_fresh()
     leader = next(s for s in platform.services if s.name == "planner" and _leads(platform, s))
     before = ticks(platform)
     leader.freeze()
@@ -191,15 +191,15 @@ def test_a_killed_broker_comes_back_with_every_acknowledged_record(database: Dat
         with a_platform(broker, database, tmp_path / "p") as platform:
             begin(platform, bots=8, suite=LARGE_SUITE)
             api = Api.start(platform)
-            wait_for("work under way", lambda: running(platform), 150)  # a new runner compiles and warms up first
-            api.wait_fresh(90)
+            wait_for("work under way", lambda: running(platform))  # a new runner compiles and warms up first
+            api.wait_fresh()
             before = ticks(platform)
             broker.kill()
             row = fault_row(
                 "kafka killed", "Servers", "the only broker is killed, and started again at once", "ticks go on by themselves", api
             )
             broker.start()
-            wait_for("ticks go on", lambda: ticks(platform) > before + 2, 60)
+            wait_for("ticks go on", lambda: ticks(platform) > before + 2)
             row.recovers()
             platform.set_policy(quick_policy())
             finish(platform, 8, row)
@@ -220,7 +220,7 @@ def test_a_projection_killed_again_and_again_loses_and_doubles_nothing(platform:
         before = applied(platform)
         projection = platform.projection(PROJECTION_BATCH="7")
         # Each one dies at work, after a few batches of its own, however long its start took.
-        wait_for(f"{commits} batches of its own", lambda: applied(platform) > before + 7 * (commits - 1), 60, every_s=0.01)  # noqa: B023
+        wait_for(f"{commits} batches of its own", lambda: applied(platform) > before + 7 * (commits - 1), every_s=0.01)  # noqa: B023
         projection.kill()
     row.heals()
     platform.projection()
@@ -235,8 +235,8 @@ def test_a_projection_killed_again_and_again_loses_and_doubles_nothing(platform:
 def test_a_killed_database_comes_back_and_the_rows_are_those_of_the_log(platform: Platform, fault_row: FaultRows) -> None:
     begin(platform, bots=6)
     api = Api.start(platform)
-    wait_for("first results", lambda: done(platform) >= 2, 60)
-    api.wait_fresh(90)
+    wait_for("first results", lambda: done(platform) >= 2)
+    api.wait_fresh()
     platform.database.kill()
     row = fault_row("postgresql killed", "Servers", "PostgreSQL is killed, and started again at once", "by itself", api)
     platform.database.start()
@@ -248,7 +248,7 @@ def test_a_killed_database_comes_back_and_the_rows_are_those_of_the_log(platform
 
 def test_a_drained_runner_gives_its_work_back_without_a_failure(platform: Platform) -> None:
     begin(platform, suite=LARGE_SUITE)
-    job = wait_for("work under way", lambda: running(platform), 60)
+    job = wait_for("work under way", lambda: running(platform))
     assert next(service for service in platform.services if service.name == "job-runner").stop() == 0
     row = wait_for(
         "the release", lambda: platform.sql("SELECT * FROM bot_jobs WHERE id = %s AND (attempt = 2 OR status = 'SUCCEEDED')", job)
@@ -264,7 +264,7 @@ def test_a_job_that_always_loses_its_runner_ends_dead_and_not_for_ever(platform:
     """S9, S11: failures are bounded, and the cause says so."""
     begin(platform, bots=1, suite=LARGE_SUITE, failures_limit=2)
     for _ in range(2):
-        wait_for("work under way", lambda: running(platform), 150)  # a new runner compiles and warms up first
+        wait_for("work under way", lambda: running(platform))  # a new runner compiles and warms up first
         current = [service for service in platform.services if service.name == "job-runner" and service.alive][-1]
         current.kill()
         wait_for("the expiry", lambda: running(platform) is None)

@@ -35,7 +35,7 @@ def working(platform: Platform) -> Api:
     platform.runner()
     platform.set_policy(quick_policy())
     platform.register(fleet(8))
-    wait_for("work under way", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE status = 'RUNNING'"), 90)
+    wait_for("work under way", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE status = 'RUNNING'"))
     api.wait_fresh()
     return api
 
@@ -48,7 +48,7 @@ def test_all_producers_are_refused_and_everything_goes_on(working: Api, fault_ro
             "each producer is replaced", working,
         )  # fmt: skip
         for name in ("planner", "job-runner", "proof-api"):
-            wait_for(f"the {name} is refused", lambda name=name: refused(platform, name), 30)  # type: ignore[misc]
+            wait_for(f"the {name} is refused", lambda name=name: refused(platform, name))  # type: ignore[misc]
     row.heals()
     begun = time.monotonic()
     before = working.wait_fresh(HEALED_WITHIN_S)["proof"]["head"]["tick"]
@@ -60,7 +60,7 @@ def test_all_producers_are_refused_and_everything_goes_on(working: Api, fault_ro
     )
     assert accepted
     assert working.command({"type": "resume-loop"}).status_code in {200, 202}
-    wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == 8, 90)
+    wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == 8)
     found = audit(platform.broker.bootstrap)
     found.check()
     assert all(found.results[job.job_id] == 1 for job in found.jobs.values() if not job.status.is_live)
@@ -81,7 +81,7 @@ def test_a_broker_that_was_away_for_long(tmp_path: Path, database: Database, fau
             platform.runner()
             platform.set_policy(quick_policy())
             platform.register(fleet(4))
-            api.wait_fresh(60)
+            api.wait_fresh()
             broker.stop()
             stopped = time.monotonic()
             row = fault_row(
@@ -93,7 +93,7 @@ def test_a_broker_that_was_away_for_long(tmp_path: Path, database: Database, fau
             broker.start()
             row.recovers(120)
             assert all(service.alive for service in platform.services)
-            wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == 4, 90)
+            wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == 4)
             found = audit(broker.bootstrap)
             found.check()
             row.keeps(found)

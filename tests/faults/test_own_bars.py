@@ -61,7 +61,7 @@ def baselines(platform: Platform, bot: str) -> int:
 
 def more_ticks(platform: Platform, count: int = TICKS) -> None:
     before = platform.one("SELECT max(tick) FROM autonomy_planner_runs")
-    wait_for(f"{count} more ticks", lambda: platform.one("SELECT max(tick) FROM autonomy_planner_runs") >= before + count, 60)
+    wait_for(f"{count} more ticks", lambda: platform.one("SELECT max(tick) FROM autonomy_planner_runs") >= before + count)
 
 
 def a_bot(bot_id: str, symbol: str) -> dict[str, Any]:
@@ -88,25 +88,25 @@ def test_a_live_folder_that_grows_breaks_and_heals(platform: Platform, tmp_path:
     # A bar comes: announced within seconds, researched once, however many ticks follow.
     write(bars, "ABC", rows_until(today - 1, 402))
     platform.register([a_bot("abc-2", "ABC")])
-    wait_for("the new bar", lambda: offered(platform).get("ABC") == day_of(today - 1).isoformat(), 20)
-    wait_for("its baseline", lambda: baselines(platform, "abc-2"), 60)
+    wait_for("the new bar", lambda: offered(platform).get("ABC") == day_of(today - 1).isoformat())
+    wait_for("its baseline", lambda: baselines(platform, "abc-2"))
     # A symbol comes.
     assert baselines(platform, "new") == 0
     write(bars, "NEW", rows_until(today - 1))
-    wait_for("the new symbol's baseline", lambda: baselines(platform, "new"), 60)
+    wait_for("the new symbol's baseline", lambda: baselines(platform, "new"))
     # A file breaks while bars of it are in use: its last good ones stay, and everybody else goes on.
     path = write(bars, "XYZ", [*rows_until(today - 3), "2026-01"])
     row = fault_row(
         "bar file half-written", "Clients, files and people", "a line of a bar file is half-written while its bars are in use",
         "the last good edition stays, everybody else goes on; taken when it is right again",
     )  # fmt: skip
-    wait_for("the fault in the log", lambda: "XYZ stays in use as it was" in runner.log.read_text(), 20)
+    wait_for("the fault in the log", lambda: "XYZ stays in use as it was" in runner.log.read_text())
     row.notices("that symbol's fault, by name, in the runner's log: “XYZ stays in use as it was”")
     platform.register([a_bot("xyz", "XYZ"), a_bot("abc-3", "ABC")])
-    wait_for("baselines beside it", lambda: baselines(platform, "xyz") and baselines(platform, "abc-3"), 60)
+    wait_for("baselines beside it", lambda: baselines(platform, "xyz") and baselines(platform, "abc-3"))
     path.write_text(path.read_text().replace("2026-01\n", ""))
     row.heals()
-    wait_for("that it is right again", lambda: "XYZ can be read again" in runner.log.read_text(), 20)
+    wait_for("that it is right again", lambda: "XYZ can be read again" in runner.log.read_text())
     row.recovers()
     more_ticks(platform)
     assert repeated(platform) == []
@@ -120,7 +120,7 @@ def until(planner: HandPlanner, what: str, condition: Any) -> PaperLog:
         log = planner.log()
         return log if condition(log) else None
 
-    found: PaperLog = wait_for(what, look, 90, every_s=0.15)
+    found: PaperLog = wait_for(what, look, every_s=0.15)
     return found
 
 
@@ -137,13 +137,13 @@ def test_a_half_written_line_stops_no_session(platform: Platform, tmp_path: Path
     until(planner, "40 bars", lambda log: len(log.marks(order)) >= 40)
     whole = path.read_text()
     path.write_text(whole + "2013-10-23,1")
-    wait_for("the fault in the log", lambda: "AAPL stays in use as it was" in runner.log.read_text(), 20)
+    wait_for("the fault in the log", lambda: "AAPL stays in use as it was" in runner.log.read_text())
     seen = until(
         planner, "that the session says so", lambda log: any("cannot be read" in job.phase for beat in log.beats for job in beat.jobs)
     )
     until(planner, "40 more bars", lambda log: len(log.marks(order)) >= len(seen.marks(order)) + 40)
     path.write_text(whole)
-    wait_for("that it is right again", lambda: "AAPL can be read again" in runner.log.read_text(), 20)
+    wait_for("that it is right again", lambda: "AAPL can be read again" in runner.log.read_text())
     beats = len(planner.log().beats)
     after = until(
         planner, "that the session says so too", lambda log: any(job.phase == "trading" for beat in log.beats[beats:] for job in beat.jobs)

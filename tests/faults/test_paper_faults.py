@@ -34,23 +34,23 @@ def a_runner(platform: Platform, planner: HandPlanner, module: str = "job_runner
     """A runner process that has begun to beat."""
     before = {beat.process_id for beat in planner.log().beats}
     started = platform.start("job-runner", module, **PAPER_ONLY, **environment)
-    wait_for("its first beat", lambda: {beat.process_id for beat in planner.log().beats} - before, 120, every_s=0.2)
+    wait_for("its first beat", lambda: {beat.process_id for beat in planner.log().beats} - before, every_s=0.2)
     return started
 
 
-def until(planner: HandPlanner, what: str, condition: Callable[[PaperLog], Any], timeout_s: float = 60.0) -> PaperLog:
+def until(planner: HandPlanner, what: str, condition: Callable[[PaperLog], Any]) -> PaperLog:
     """The log as soon as a condition holds of it."""
 
     def look() -> PaperLog | None:
         log = planner.log()
         return log if condition(log) else None
 
-    found: PaperLog = wait_for(what, look, timeout_s, every_s=0.15)
+    found: PaperLog = wait_for(what, look, every_s=0.15)
     return found
 
 
-def until_bars(planner: HandPlanner, order: JobEnqueued, count: int, timeout_s: float = 60.0) -> PaperLog:
-    return until(planner, f"{count} bars", lambda log: len(log.marks(order)) >= count, timeout_s)
+def until_bars(planner: HandPlanner, order: JobEnqueued, count: int) -> PaperLog:
+    return until(planner, f"{count} bars", lambda log: len(log.marks(order)) >= count)
 
 
 def until_beats(planner: HandPlanner, count: int) -> PaperLog:
@@ -149,7 +149,7 @@ def test_an_outage_of_the_broker_costs_delay_and_not_the_claim(database: Databas
             down_until = time.monotonic() + LEASE_S
             wait_for("an outage of a lease", lambda: time.monotonic() >= down_until)
             broker.start()
-            after = until_bars(planner, order, len(before.marks(order)) + 80, 90)
+            after = until_bars(planner, order, len(before.marks(order)) + 80)
             marks = after.check(order)
             assert {mark.claim_id for mark in marks} == {marks[0].claim_id}
             assert after.jobs[order.job_id].attempt == 1
@@ -233,7 +233,7 @@ def test_a_hung_session_stops_beating_while_its_neighbour_goes_on(platform: Plat
 def test_many_sessions_in_one_process_keep_up_with_their_clock(platform: Platform, planner: HandPlanner) -> None:
     a_runner(platform, planner)
     orders = planner.say(*(a_paper_order(f"bot-{n:02}", seq=n, seconds_per_bar=0.5) for n in range(1, 31)))
-    log = until(planner, "20 bars each", lambda log: all(len(log.marks(order)) >= 20 for order in orders), 90)
+    log = until(planner, "20 bars each", lambda log: all(len(log.marks(order)) >= 20 for order in orders))
     for order in orders:
         log.check(order)
     epoch_ms = round(orders[0].paper.market.epoch.timestamp() * 1000) if orders[0].paper else 0

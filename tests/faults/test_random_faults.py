@@ -38,7 +38,7 @@ def test_random_faults_lose_and_double_nothing(platform: Platform, fault_row: Fa
     platform.projection()
     platform.set_policy(quick_policy(suite=LARGE_SUITE, seconds_per_bar=1.0, failures_limit=20))
     platform.register(fleet(BOTS))
-    wait_for("work", lambda: platform.one("SELECT count(*) FROM bot_jobs") > 0, 60)
+    wait_for("work", lambda: platform.one("SELECT count(*) FROM bot_jobs") > 0)
     words = f"planners, runners and the projection are killed or frozen at random for {FAULTY_S:g} s"
     row = fault_row("random faults", "Processes", words, "every bot has evidence and no job is open")
     deadline, faults = time.monotonic() + FAULTY_S, 0
@@ -55,10 +55,10 @@ def test_random_faults_lose_and_double_nothing(platform: Platform, fault_row: Fa
         time.sleep(chance.uniform(0.5, 4.0))
     row.heals()
     platform.set_policy(quick_policy(seconds_per_bar=86_400.0, failures_limit=20))
-    wait_for("every bot has evidence", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == BOTS, 120)
-    wait_for("nothing live", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE status IN ('QUEUED', 'RUNNING')") == 0, 60)
+    wait_for("every bot has evidence", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == BOTS)
+    wait_for("nothing live", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE status IN ('QUEUED', 'RUNNING')") == 0)
     # The rows may be at rest between the old policy's last job and the new one's first.
-    found = wait_for("nothing live in the log", lambda: audited_at_rest(platform), 60)
+    found = wait_for("nothing live in the log", lambda: audited_at_rest(platform))
     row.recovers()
     found.check()
     compared = asyncio.run(rebuild(platform.database.owner_url, platform.database.url(), platform.broker.bootstrap))

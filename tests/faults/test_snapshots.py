@@ -25,12 +25,12 @@ def restarted(platform: Platform, planner: Service, folder: Path, said: str, row
     assert planner.alive
     planner.kill()
     again = platform.planner(PLANNER_SNAPSHOTS=str(folder))
-    wait_for(said, lambda: said in again.log.read_text(), 60)
+    wait_for(said, lambda: said in again.log.read_text())
     if row is not None:
         line = next(line for line in again.log.read_text().splitlines() if said in line)
         row.notices(f"one line of the planner's log: “{words_in(line)}”")
     before = ticks(platform)
-    wait_for("ticks", lambda: ticks(platform) > before + 2, 60)
+    wait_for("ticks", lambda: ticks(platform) > before + 2)
     return again
 
 
@@ -41,7 +41,7 @@ def test_a_killed_planner_begins_at_its_snapshot(platform: Platform, tmp_path: P
     platform.runner()
     platform.set_policy(quick_policy() | {"tick_interval_s": 0.2})
     platform.register(fleet(4))
-    wait_for("a snapshot", lambda: list(folder.glob("tick-*.json")), 120)
+    wait_for("a snapshot", lambda: list(folder.glob("tick-*.json")))
     planner = restarted(platform, planner, folder, "begins at a snapshot")
     verified = audit_verify(platform.broker.bootstrap, "--from-snapshot", str(folder))
     assert verified.returncode == Outcome.CLEAN_IN_PART, verified.stdout + verified.stderr
@@ -55,7 +55,7 @@ def test_a_killed_planner_begins_at_its_snapshot(platform: Platform, tmp_path: P
     )
     restarted(platform, planner, folder, "it is damaged", row)
     row.recovers()
-    wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == 4, 90)
+    wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == 4)
     found = audit(platform.broker.bootstrap)
     found.check()
     row.keeps(found)

@@ -28,7 +28,7 @@ FOREIGN = [b"not of this platform", b"nor this"]
 
 def audited(bootstrap: str) -> tuple[int, str]:
     """The code and all the words of an audit."""
-    done = audit_verify(bootstrap, timeout_s=120)
+    done = audit_verify(bootstrap)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -38,7 +38,7 @@ def ticks(platform: Platform) -> int:
 
 def more_ticks(platform: Platform, count: int = 3) -> None:
     before = ticks(platform)
-    wait_for("more ticks", lambda: ticks(platform) >= before + count, 60)
+    wait_for("more ticks", lambda: ticks(platform) >= before + count)
 
 
 def whole(platform: Platform) -> Api:
@@ -49,13 +49,13 @@ def whole(platform: Platform) -> Api:
     platform.register(fleet(2))
     platform.runner()
     api = Api.start(platform)
-    api.wait_fresh(90)
+    api.wait_fresh()
     return api
 
 
-def reason(api: Api, words: str, timeout_s: float = 60) -> dict[str, Any]:
+def reason(api: Api, words: str) -> dict[str, Any]:
     """The proof, once its reason has these words."""
-    api.seconds_until(lambda _, body: words in (body["proof"]["reason"] or ""), timeout_s)
+    api.seconds_until(lambda _, body: words in (body["proof"]["reason"] or ""))
     return api.autonomy()[1]["proof"]  # type: ignore[no-any-return]
 
 
@@ -89,7 +89,7 @@ def test_any_codec_of_a_foreign_producer_and_of_the_broker_is_read(platform: Pla
     for codec in CODECS:
         append_packed(platform.broker.bootstrap, COMMANDS, 0, FOREIGN, codec)
         append_packed(platform.broker.bootstrap, JOBS, 3, FOREIGN, codec)
-    wait_for("all are in quarantine", lambda: platform.one("SELECT count(*) FROM quarantine") == 2 * len(CODECS) * len(FOREIGN), 60)
+    wait_for("all are in quarantine", lambda: platform.one("SELECT count(*) FROM quarantine") == 2 * len(CODECS) * len(FOREIGN))
     more_ticks(platform)
     api.wait_fresh()
     assert all(service.alive for service in platform.services)
@@ -117,10 +117,10 @@ def test_a_damaged_batch_halts_with_one_sentence_that_every_part_says_until_it_i
     )  # fmt: skip
     api = Api.start(platform)
     assert (
-        wait_for("a halted planner", lambda: platform.one("SELECT problem FROM pulses WHERE source = 'planner' AND role = 'halted'"), 60)
+        wait_for("a halted planner", lambda: platform.one("SELECT problem FROM pulses WHERE source = 'planner' AND role = 'halted'"))
         == sentence
     )
-    assert wait_for("the projection's word", lambda: platform.one("SELECT problem FROM pulses WHERE role = 'stuck'"), 60) == sentence
+    assert wait_for("the projection's word", lambda: platform.one("SELECT problem FROM pulses WHERE role = 'stuck'")) == sentence
     proof = reason(api, sentence)
     row.notices(f"503 {proof['status']} {proof['verdict'] or 'null'}; “{proof['reason']}”, by every reader, the audit too")
     assert (proof["status"], proof["verdict"]) == ("unavailable", None)
@@ -133,7 +133,7 @@ def test_a_damaged_batch_halts_with_one_sentence_that_every_part_says_until_it_i
     assert sorted(living) == ["job-runner", "planner", "projection", "proof-api"]
     stopped(broker, lambda: damage(broker, JOBS, 3, 0, flip))
     row.heals()
-    api.wait_fresh(90)
+    api.wait_fresh()
     row.recovers()
     more_ticks(platform)
     code, words = audited(broker.bootstrap)
@@ -173,10 +173,10 @@ def test_a_damaged_end_of_the_chain_is_said_by_those_who_cannot_even_begin(own_p
     )  # fmt: skip
     api = Api.start(platform)
     words = "autonomy.runs/0 cannot be read at offset "
-    proof = reason(api, words, 90)
+    proof = reason(api, words)
     row.notices(f"503 {proof['status']} {proof['verdict'] or 'null'}; “{proof['reason']}”, by every reader, the audit too")
     assert proof["checks"]["planner"] != "down", "its own blindness is no planner's death"
-    wait_for("the runner's word", lambda: words in runner.log.read_text(), 60)
+    wait_for("the runner's word", lambda: words in runner.log.read_text())
     assert wait_for(
         "a halted planner", lambda: platform.one("SELECT problem FROM pulses WHERE source = 'planner' AND role = 'halted'"), 60
     ).startswith(words)
@@ -208,7 +208,7 @@ def test_a_truncated_log_is_said_by_every_part_as_the_audit_says_it(platform: Pl
     next(service for service in platform.services if service.name == "planner").stop()
     planner = platform.planner()
     assert (
-        wait_for("a halted planner", lambda: platform.one("SELECT problem FROM pulses WHERE source = 'planner' AND role = 'halted'"), 60)
+        wait_for("a halted planner", lambda: platform.one("SELECT problem FROM pulses WHERE source = 'planner' AND role = 'halted'"))
         == sentence
     )
     assert planner.alive
@@ -226,7 +226,7 @@ def test_a_topic_of_record_that_is_made_anew_is_said_and_nobody_loops(platform: 
     )
     made_anew(platform.broker.bootstrap, JOBS)
     sentence = "autonomy.jobs/3 ends at 0, it was read up to 6: the log lost records"
-    assert wait_for("the projection's word", lambda: platform.one("SELECT problem FROM pulses WHERE role = 'stuck'"), 60)
+    assert wait_for("the projection's word", lambda: platform.one("SELECT problem FROM pulses WHERE role = 'stuck'"))
     assert "the log lost records" in reason(api, "the log lost records")["reason"]
     row.is_told()
     said = str(platform.one("SELECT problem FROM pulses WHERE role = 'stuck'"))
@@ -236,7 +236,7 @@ def test_a_topic_of_record_that_is_made_anew_is_said_and_nobody_loops(platform: 
     for service in platform.services:
         assert service.alive, service.name
         if service.name != "proof-api":  # it reads the chain and the pulses alone
-            wait_for(f"the word of the {service.name}", lambda service=service: sentence in service.log.read_text(), 30)  # type: ignore[misc]
+            wait_for(f"the word of the {service.name}", lambda service=service: sentence in service.log.read_text())  # type: ignore[misc]
     row.keeps()
 
 
@@ -265,7 +265,7 @@ def test_a_pulse_that_is_made_anew_costs_moments_and_no_restart(platform: Platfo
     assert projection.stop() == 0
     made_anew(platform.broker.bootstrap, PULSE)
     platform.projection()
-    api.wait_fresh(60)
+    api.wait_fresh()
     code, words = audited(platform.broker.bootstrap)
     assert code == 0, words
     row.keeps(audit(platform.broker.bootstrap))

@@ -51,10 +51,10 @@ def attacked(broker: Broker, database: Database, tmp_path_factory: pytest.TempPa
         platform.planner()
         platform.set_policy(quick_policy())
         platform.register(fleet(50))
-        wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bot_now") == 50, 60)
-        api.wait_fresh(60, "STALLED")  # a fleet without a runner, on purpose
+        wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bot_now") == 50)
+        api.wait_fresh(verdict="STALLED")  # a fleet without a runner, on purpose
         attacked = Attacked(platform, api, page, url)
-        wait_for("both ready", attacked.is_ready, 60)
+        wait_for("both ready", attacked.is_ready)
         yield attacked
 
 
@@ -74,5 +74,5 @@ def start_page(platform: Platform, folder: Path) -> tuple[Service, str]:
         except httpx.HTTPError:
             return False
 
-    wait_for("the page", is_up, 60)
+    page.wait_until("the page", is_up)
     return page, url

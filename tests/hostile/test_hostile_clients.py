@@ -24,6 +24,7 @@ from hostile.conftest import Attacked
 from local_stack.settings import ROOT
 from support.hostile import KINDS, STREAMS_A_TURN, Attack
 from support.measuring import FaultRows
+from support.patience import PATIENCE_S
 from support.platform import wait_for
 from support.proof import TOKENS
 from support.servers import free_port
@@ -76,7 +77,7 @@ def attack(kinds: Sequence[str], *ports: int) -> Iterator[dict[str, Any]]:
     try:
         assert process.stdout.readline() == "attacking\n"
         yield got
-        told, _ = process.communicate("", timeout=30)
+        told, _ = process.communicate("", timeout=PATIENCE_S)
         got.update(json.loads(told))
     finally:
         process.kill()
@@ -136,7 +137,7 @@ def test_500_streams_are_cut_and_the_proof_is_ready(attacked: Attacked, fault_ro
         return int(attacked.api.get("/api/_proof/autonomy").headers["x-as-of-tick"])
 
     tick = applied()
-    wait_for("the proof goes on", lambda: applied() > tick + 1, 30)
+    wait_for("the proof goes on", lambda: applied() > tick + 1)
     assert attacked.is_ready()
     row.recovers()
     row.said = f"to them: {told(attack.got)}"
@@ -149,7 +150,7 @@ def test_the_proof_blames_nobody_while_many_attack_at_once(attacked: Attacked) -
     assert got["turns"] >= len(AT_ONCE), "they attacked"
     assert watching.faults == [], "it blames nobody"
     print(f"ratio {ratio:.2f}: judged in the long list, where the machine is not shared with other tests")
-    wait_for("both ready", attacked.is_ready, 30)
+    wait_for("both ready", attacked.is_ready)
     assert attacked.platform.one("SELECT count(*) FROM commands WHERE actor = 'anonymous'") == 0, "strangers leave nothing on the log"
     assert attacked.api.autonomy()[1]["loopEnabled"] is True, "no page of another origin acted"
 
@@ -157,11 +158,11 @@ def test_the_proof_blames_nobody_while_many_attack_at_once(attacked: Attacked) -
 def test_the_page_answers_while_it_is_attacked(attacked: Attacked) -> None:
     watching = Watching(attacked.page_url, ("/", "/readyz"))
     with attack(["tabs", "half open", "endless headers", "other origin"], port_of(attacked.page_url)) as got:
-        wait_for("an answer of each", lambda: watching.window(1.0) >= 0 and len(watching.answers) >= 20, 30)
+        wait_for("an answer of each", lambda: watching.window(1.0) >= 0 and len(watching.answers) >= 20)
     assert got["turns"] >= 4, "they attacked"
     assert "64 MB taken" not in got
     assert watching.faults == []
-    wait_for("both ready", attacked.is_ready, 30)
+    wait_for("both ready", attacked.is_ready)
 
 
 def test_wrong_tokens_lock_nobody_out(attacked: Attacked) -> None:
@@ -182,7 +183,7 @@ def test_the_proof_stays_quick_under_each_attack(attacked: Attacked, fault_row: 
     assert watching.faults == []
     assert ratio <= RATIO
     row.heals()
-    wait_for("both ready", attacked.is_ready, 30)
+    wait_for("both ready", attacked.is_ready)
     row.recovers()
     row.said = f"p99 of the proof {ratio:.2f} times that of an attacked decoy, no 5xx; to them: {told(got)}"
     row.keeps()
@@ -209,7 +210,7 @@ def test_negative_control_a_plain_server_is_stopped_by_one_header_without_end(at
                 return httpx.get(f"{url}/readyz").status_code == 200
             return False
 
-        wait_for("the plain server", is_ready, 60)
+        wait_for("the plain server", is_ready)
         watching = Watching(url)
         alone = watching.window(1.0)
         with attack(["endless headers"], port), contextlib.suppress(httpx.HTTPError):

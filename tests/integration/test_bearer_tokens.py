@@ -175,7 +175,7 @@ def ended(bearer: BearerBroker, access: KafkaAccess) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kafka, "CONNECT_TIMEOUT_S", 0)
-        wait_for("the token's end", refused, 60, 0.5)
+        wait_for("the token's end", refused, every_s=0.5)
 
 
 @contextmanager

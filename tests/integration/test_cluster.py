@@ -93,7 +93,7 @@ def test_topics_that_somebody_else_made_stop_every_part_that_stands_on_them(topi
     started = [platform.planner(), platform.runner(), platform.projection()]
     api = platform.proof_api()
     for service in started:
-        wait_for(f"the end of {service.name}", lambda: not service.alive, 90)  # noqa: B023
+        wait_for(f"the end of {service.name}", lambda: not service.alive)  # noqa: B023
         assert service.process.returncode == 1
         log = service.log.read_text()
         assert words in log, service.name
@@ -105,7 +105,7 @@ def test_topics_that_somebody_else_made_stop_every_part_that_stands_on_them(topi
         answer = httpx.get(f"http://127.0.0.1:{platform.api_port}/api/_proof/autonomy")
         return answer.status_code == 503 and words in answer.text
 
-    wait_for("the proof says it", lambda: asked(told), 60)
+    wait_for("the proof says it", lambda: asked(told))
     assert api.alive
     audited = audit_verify(topics)
     assert audited.returncode == 2
@@ -130,9 +130,9 @@ def test_a_service_waits_for_topics_without_a_line_of_error(broker: Broker, plat
 
     asyncio.run(gone())
     planner = platform.planner()
-    wait_for("it says what it waits for", lambda: "waiting for topics that do not exist yet" in planner.log.read_text(), 60)
+    wait_for("it says what it waits for", lambda: "waiting for topics that do not exist yet" in planner.log.read_text())
     fresh_topics(broker.bootstrap)
-    wait_for("it begins", lambda: "leader" in pulses(broker), 60, every_s=0.5)
+    wait_for("it begins", lambda: "leader" in pulses(broker), every_s=0.5)
     assert planner.alive
     assert '"level": "error"' not in planner.log.read_text()
 

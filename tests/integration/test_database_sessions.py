@@ -25,6 +25,7 @@ from local_stack.kafka_server import wait_for_port
 from projection.store.writer import Writer
 from proof_api.reading.pool import Pool
 from support.measuring import FaultRows
+from support.patience import PATIENCE_S
 from support.platform import Platform, wait_for
 from support.proof import Api
 from support.servers import Database, free_port, own_folder
@@ -123,7 +124,7 @@ def test_a_refusal_is_told_from_an_outage_with_the_servers_own_words(platform: P
         projection = platform.start("projection", "projection", DATABASE_URL=url)
         platform.start("proof-api", "proof_api", DATABASE_URL=url, PROOF_API_PORT=str(platform.api_port))
         api = Api(platform, platform.services[-1], Api.client(platform))
-        wait_for("the API", api.is_up, 60)
+        api.service.wait_until("the API", api.is_up)
         row = fault_row(
             "postgresql refuses",
             "Servers",
@@ -135,7 +136,7 @@ def test_a_refusal_is_told_from_an_outage_with_the_servers_own_words(platform: P
         row.notices(f"503 unavailable; “{reason}”")
         assert reason.startswith(f"PostgreSQL refuses: {REFUSAL}")
         assert "connection pooler" in reason
-        wait_for("the projection's word", lambda: f"PostgreSQL refuses: {REFUSAL}" in projection.log.read_text(), 60)
+        wait_for("the projection's word", lambda: f"PostgreSQL refuses: {REFUSAL}" in projection.log.read_text())
         assert projection.alive
         row.keeps()
 
@@ -165,29 +166,26 @@ def a_pooler(database: Database, **settings: str) -> Iterator[str]:
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
         pytest.skip("no PgBouncer on this machine")
-    address, port, folder = urlsplit(database.url()), free_port(), own_folder("pooler")
     user = "nobody" if os.getuid() == 0 else None
-    (folder / "users").write_text(
-        "".join(f'"{role}" "{urlsplit(database.url(role)).password}"\n' for role in ("autonomy_projection", "autonomy_reader"))
-    )
-    lines = {
-        "listen_addr": "127.0.0.1", "listen_port": str(port), "unix_socket_dir": "", "auth_type": "plain",
-        "auth_file": str(folder / "users"), **settings,
-    }  # fmt: skip
-    document = f"[databases]\n* = host=127.0.0.1 port={address.port}\n[pgbouncer]\n" + "".join(f"{k} = {v}\n" for k, v in lines.items())
-    (folder / "pgbouncer.ini").write_text(document)
-    for path in (folder, *folder.iterdir()):
-        if user:
-            shutil.chown(path, user)
-    with (folder / "out.log").open("wb") as out:
-        process = subprocess.Popen([program, str(folder / "pgbouncer.ini")], user=user, stdout=out, stderr=out)
-    try:
-        wait_for_port(port, 30, "PgBouncer")
-        yield database.url("autonomy_reader").replace(f":{address.port}/", f":{port}/")
-    finally:
-        process.terminate()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+    address, port = urlsplit(database.url()), free_port()
+    lines = {"listen_addr": "127.0.0.1", "listen_port": str(port), "unix_socket_dir": "", "auth_type": "plain", **settings}
+    with own_folder("pooler") as folder:
+        (folder / "users").write_text(
+            "".join(f'"{role}" "{urlsplit(database.url(role)).password}"\n' for role in ("autonomy_projection", "autonomy_reader"))
+        )
+        document = f"[databases]\n* = host=127.0.0.1 port={address.port}\n[pgbouncer]\nauth_file = {folder / 'users'}\n"
+        (folder / "pgbouncer.ini").write_text(document + "".join(f"{name} = {value}\n" for name, value in lines.items()))
+        for path in (folder, *folder.iterdir()):
+            if user:
+                shutil.chown(path, user)
+        with (folder / "out.log").open("wb") as out:
+            process = subprocess.Popen([program, str(folder / "pgbouncer.ini")], user=user, stdout=out, stderr=out)
+        try:
+            wait_for_port(port, PATIENCE_S, "PgBouncer")
+            yield database.url("autonomy_reader").replace(f":{address.port}/", f":{port}/")
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def test_a_pooler_that_knows_no_schema_of_a_session_is_refused(database: Database) -> None:

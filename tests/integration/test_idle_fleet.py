@@ -35,7 +35,7 @@ def test_an_idle_fleet_adds_one_record_a_tick_to_the_audited_log(platform: Platf
     platform.runner()
     platform.set_policy(quick_policy(seconds_per_bar=86_400))
     platform.register(fleet(BOTS))
-    wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == BOTS, 150)
+    wait_for("all baselines", lambda: platform.one("SELECT count(DISTINCT bot_id) FROM bot_backtests") == BOTS)
     idle = "SELECT count(*) FROM autonomy_planner_runs WHERE tick > %s AND zero_jobs_reason = 'NO_CANDIDATES_MATCH_POLICY'"
     wait_for("nothing due", lambda: platform.one(idle, (platform.one("SELECT max(tick) FROM autonomy_planner_runs") or 0) - 3) == 3)
 

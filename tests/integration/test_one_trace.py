@@ -397,7 +397,7 @@ def an_open_page(platform: Platform, *bots: str) -> Iterator[None]:
     port, key = free_port(), platform.folder / "session.key"
     key.write_text("k" * 64)
     key.chmod(0o600)
-    platform.start(
+    page = platform.start(
         "bots-ui", "bots_ui", PROOF_API_URL=f"http://127.0.0.1:{platform.api_port}", BOTS_UI_PORT=str(port), SESSION_KEY_FILE=str(key)
     )
     address, stopping = f"http://127.0.0.1:{port}", threading.Event()
@@ -413,7 +413,7 @@ def an_open_page(platform: Platform, *bots: str) -> Iterator[None]:
                 if stopping.is_set():
                     return
 
-    wait_for("the page's process", is_ready, 40)
+    page.wait_until("the page's process", is_ready)
     reading = threading.Thread(target=read, daemon=True)
     reading.start()
     yield
@@ -432,9 +432,9 @@ def test_real_processes_tell_one_trace(platform: Platform, collector: Collector)
     with an_open_page(platform, *[str(bot["id"]) for bot in bots]):
         platform.register(bots)
         wanted = Counter({("planner", "tick"): 1, ("job-runner", "job"): 1, ("projection", "rows"): 2, ("bots-ui", "badge"): 1})
-        wait_for("results", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE status = 'SUCCEEDED'") >= 2, 60)
+        wait_for("results", lambda: platform.one("SELECT count(*) FROM bot_jobs WHERE status = 'SUCCEEDED'") >= 2)
         jobs = [row["id"] for row in platform.sql("SELECT id FROM bot_jobs WHERE status = 'SUCCEEDED'")][:2]
-        wait_for("both traces whole", lambda: all(collector.told(job_id) >= wanted for job_id in jobs), 60)
+        wait_for("both traces whole", lambda: all(collector.told(job_id) >= wanted for job_id in jobs))
     for job_id in jobs:
         spans = collector.traces[job_id.replace("-", "")]
         (root,) = [span for span in spans if span[1] == "tick"]

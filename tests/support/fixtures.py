@@ -3,7 +3,6 @@
 A folder's conftest imports these fixtures by name, and so has servers of its own.
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +15,8 @@ from support.servers import Broker, Database, a_broker, a_database, own_folder
 
 @pytest.fixture(scope="session")
 def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = own_folder(tmp_path_factory.mktemp("servers").name)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with own_folder(tmp_path_factory.mktemp("servers").name) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +34,8 @@ def database(servers_folder: Path) -> Iterator[Database]:
 @pytest.fixture(scope="module")
 def own_servers(request: pytest.FixtureRequest) -> Iterator[tuple[Broker, Database]]:
     """For a module that stops or hurts its servers."""
-    folder = own_folder(request.module.__name__.rpartition(".")[2].removeprefix("test_"))
-    with a_broker(folder) as broker, a_database(folder) as database:
+    name = request.module.__name__.rpartition(".")[2].removeprefix("test_")
+    with own_folder(name) as folder, a_broker(folder) as broker, a_database(folder) as database:
         yield broker, database
 
 

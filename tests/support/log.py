@@ -21,6 +21,7 @@ from autonomy.kafka_clients import client_options
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.log_reader import LogReader
 from autonomy.topics import JOBS, RUNS, TOPICS
+from support.patience import PATIENCE_S
 from support.stored_log import Stored
 
 BATCH = 500
@@ -42,7 +43,7 @@ def append(bootstrap: str, topic: str, partition: int, values: Sequence[bytes], 
     asyncio.run(run())
 
 
-def audit_verify(bootstrap: str, *words: str, timeout_s: float = 60) -> "subprocess.CompletedProcess[str]":
+def audit_verify(bootstrap: str, *words: str, timeout_s: float = PATIENCE_S) -> "subprocess.CompletedProcess[str]":
     """The command, as an auditor gives it."""
     return subprocess.run(
         [sys.executable, "-m", "autonomy_cli.main", "audit", "verify", "--bootstrap", bootstrap, *words],

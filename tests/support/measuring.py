@@ -22,6 +22,7 @@ from autonomy import clock
 from bots_ui.shown.facts import Link, facts_of
 from support.log import Audit
 from support.matrix import Part, Row, record
+from support.patience import PATIENCE_S
 from support.platform import wait_for
 from support.proof import Api
 
@@ -160,7 +161,7 @@ class FaultRow:
         wait_for("a proof that is not well", lambda: any(not look.is_well for look in watch.looks), timeout_s)
         self.stop_watching()
 
-    def recovers(self, timeout_s: float = 90.0) -> None:
+    def recovers(self, timeout_s: float = PATIENCE_S) -> None:
         """Work goes on again: the proof says that all is well to a question from now on, and asking ends. Without one: now."""
         if self.watch is not None:
             watch, now_s = self.watch, time.monotonic()

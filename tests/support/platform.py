@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import psutil
 import psycopg
 from psycopg.rows import dict_row
@@ -25,6 +26,7 @@ from autonomy.values import instant_of_ms
 from local_stack.settings import ROOT
 from support.builders import a_policy
 from support.log import append
+from support.patience import PATIENCE_S
 from support.servers import Broker, Database, free_port
 
 LEASE_S, BEAT_S, DEADLINE_S = 3.0, 0.4, 1.2
@@ -61,15 +63,17 @@ def fleet(count: int, symbols: tuple[str, ...] = ("AAPL", "GOOG", "IBM", "MSFT")
     ]  # fmt: skip
 
 
-def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = 60.0, every_s: float = 0.05) -> Any:
-    """Wait until a condition holds and return its value; a test never sleeps for a guess."""
+def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = PATIENCE_S, every_s: float = 0.05) -> Any:
+    """Wait until a condition holds and return its value; a test never sleeps for a guess. A look whose own connection broke is no look."""
     deadline = time.monotonic() + timeout_s
     last: Any = None
     while time.monotonic() < deadline:
-        with contextlib.suppress(psycopg.Error, OSError):
+        try:
             last = condition()
             if last:
                 return last
+        except (psycopg.Error, OSError, httpx.TransportError) as fault:
+            last = fault
         time.sleep(every_s)
     raise AssertionError(f"waited {timeout_s:.0f} s for {what}; last seen: {last!r}")
 
@@ -89,6 +93,15 @@ class Service:
         """A fault needs a subject: what ended by itself before is neither killed, nor frozen, nor stopped."""
         assert self.alive, f"{self.name} had ended by itself with {self.process.returncode}:\n{self.log.read_text()[-1500:]}"
 
+    def wait_until(self, what: str, condition: Callable[[], Any]) -> Any:
+        """Wait for what this process is about to do, and no longer than it lives."""
+
+        def look() -> Any:
+            self.show_alive()
+            return condition()
+
+        return wait_for(what, look)
+
     def kill(self) -> None:
         self.show_alive()
         self.process.kill()
@@ -102,7 +115,7 @@ class Service:
     def thaw(self) -> None:
         self.signal(signal.SIGCONT)
 
-    def stop(self, timeout_s: float = 15.0) -> int:
+    def stop(self, timeout_s: float = PATIENCE_S) -> int:
         self.show_alive()
         self.process.terminate()
         return self.process.wait(timeout_s)

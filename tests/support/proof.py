@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from support.platform import Platform, Service, wait_for
+from support.patience import PATIENCE_S
+from support.platform import Platform, Service
 
 TOKENS = {"viewer": "canary-viewer-5f1d", "operator": "canary-operator-93ab", "approver": "canary-approver-c07e"}
 SECOND_OPERATOR = "canary-second-77d0"
@@ -37,7 +38,7 @@ class Api:
     def start(cls, platform: Platform, **environment: str) -> "Api":
         service = platform.proof_api(OPERATORS_FILE=str(operators_file(platform.folder)), **environment)
         api = cls(platform, service, cls.client(platform))
-        wait_for("the API", api.is_up, 40)
+        service.wait_until("the API", api.is_up)
         return api
 
     @staticmethod
@@ -64,16 +65,18 @@ class Api:
             sent["Idempotency-Key"] = key
         return self.http.post("/api/commands", json=document, headers=sent)
 
-    def wait_fresh(self, timeout_s: float = 40, verdict: str = "TICKING") -> dict[str, Any]:
-        """Until the proof trusts its answers and a planner ticks; STALLED, where a fleet has no runner on purpose."""
+    def wait_fresh(self, timeout_s: float = PATIENCE_S, verdict: str = "TICKING") -> dict[str, Any]:
+        """The first answer that the proof trusts while a planner ticks; STALLED, where a fleet has no runner on purpose."""
+        found: dict[str, Any] = {}
 
         def shown(code: int, body: dict[str, Any]) -> bool:
+            found.update(body)  # every answer has the same keys
             return code == 200 and (body["proof"]["status"], body["proof"]["verdict"]) == ("fresh", verdict)
 
         self.seconds_until(shown, timeout_s)
-        return self.autonomy()[1]
+        return found
 
-    def seconds_until(self, condition: Callable[[int, dict[str, Any]], bool], timeout_s: float = 15) -> float:
+    def seconds_until(self, condition: Callable[[int, dict[str, Any]], bool], timeout_s: float = PATIENCE_S) -> float:
         """How long it takes from now until an answer of the proof shows something."""
         begun = time.monotonic()
         last: Any = None

@@ -184,9 +184,13 @@ def make_topics(bootstrap: str) -> None:
     asyncio.run(ensure_topics(bootstrap, TOPICS))
 
 
-def own_folder(name: str) -> Path:
-    """A folder of this run, short enough for sockets, that PostgreSQL's own user can reach."""
+@contextlib.contextmanager
+def own_folder(name: str) -> Iterator[Path]:
+    """A folder of this run, short enough for sockets, that PostgreSQL's own user can reach; it goes with its block."""
     base = ROOT / ".data" / "tests" / f"{name}-{os.getpid()}"
     shutil.rmtree(base, ignore_errors=True)
     base.mkdir(parents=True)
-    return base
+    try:
+        yield base
+    finally:
+        shutil.rmtree(base, ignore_errors=True)

@@ -12,12 +12,12 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import MessageSizeTooLargeError
 
 from autonomy.topics import RUNNERS, TOPICS
+from support.patience import PATIENCE_S
 
 SETTINGS = {topic.name: topic.settings() for topic in TOPICS}
 PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
 SMALLEST = {"max.message.bytes": "50"}
 """Less than any batch has."""
-PATIENCE_S = 30
 
 
 @contextmanager

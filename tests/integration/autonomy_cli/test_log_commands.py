@@ -14,6 +14,7 @@ from autonomy.topics import COMMANDS
 from support.builders import a_digest
 from support.histories import live_through, written_history
 from support.log import fresh_topics, store
+from support.patience import PATIENCE_S
 from support.servers import Broker
 from support.stored_log import Stored, stored_log
 from support.ticks import TickDriver
@@ -23,7 +24,9 @@ pytestmark = pytest.mark.servers
 
 def autonomy(*words: str) -> "subprocess.CompletedProcess[str]":
     """Run the command."""
-    return subprocess.run([sys.executable, "-m", "autonomy_cli.main", *words], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "autonomy_cli.main", *words], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +83,17 @@ def test_head_that_was_written_down_must_be_in_the_chain(empty_log: str, history
 
 
 def test_without_kafka_it_cannot_run_and_says_so_soon() -> None:
-    started = time.monotonic()
+    """Soon is measured from where the program runs: a busy machine starts it slowly, and that is taken from one that asks nobody."""
+    begun = time.monotonic()
+    refused = autonomy("audit", "verify", "--bootstrap", "127.0.0.1:1", "--head", "nonsense")
+    start_s = time.monotonic() - begun
+    assert (refused.returncode, "Kafka" in refused.stderr) == (2, False)
+    begun = time.monotonic()
     done = autonomy("audit", "verify", "--bootstrap", "127.0.0.1:1")
+    took_s = time.monotonic() - begun
     assert done.returncode == 2
     assert "Kafka does not answer" in done.stderr
-    assert time.monotonic() - started < 20
+    assert took_s < 18 + 2 * start_s
 
 
 def test_tail_hides_void_tries_unless_raw(empty_log: str) -> None:

@@ -5,7 +5,6 @@ Source: R-G1, R-G2.
 
 import asyncio
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -50,9 +49,8 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
 @pytest.fixture
 def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A folder that PostgreSQL's own user can reach."""
-    made = own_folder(f"starting-{abs(hash(request.node.name)) % 10_000}")
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
+    with own_folder(f"starting-{abs(hash(request.node.name)) % 10_000}") as made:
+        yield made
 
 
 def begin(supervisor: Supervisor, *words: str, name: str = "planner", start_s: int = 0) -> None:
@@ -105,7 +103,7 @@ def test_a_server_that_cannot_start_is_never_called_running(supervisor: Supervis
         return len(pids) > 1
 
     pids = set[int]()
-    wait_for("a second try", lambda: tried_twice() or "BACKOFF" in seen, 60)
+    wait_for("a second try", lambda: tried_twice() or "BACKOFF" in seen)
     assert "RUNNING" not in seen
     assert "RUNNING" not in supervisor.control("status").stdout
 
@@ -223,7 +221,7 @@ def test_a_stacks_folder_is_nobody_elses(tmp_path: Path) -> None:
         assert (stack.folder / name).stat().st_mode & 0o777 == 0o700, name
     begin(stack.supervisor, "import pathlib; pathlib.Path('made').touch(); import time; time.sleep(600)")
     log = stack.folder / "logs" / "planner.log"
-    wait_for("its log", log.exists, 60)
+    wait_for("its log", log.exists)
     assert log.stat().st_mode & 0o077 == 0
     stack.supervisor.stop()
 

@@ -67,7 +67,7 @@ def test_two_projection_processes_do_the_work_once(platform: Platform) -> None:
     platform.planner()
     platform.set_policy()
     platform.register(fleet(3))
-    wait_for("one is left", lambda: sum(service.alive for service in services) == 1, 30)
+    wait_for("one is left", lambda: sum(service.alive for service in services) == 1)
     loser = next(service for service in services if not service.alive)
     assert loser.process.returncode == 1
     assert "another projection is writing" in loser.log.read_text()

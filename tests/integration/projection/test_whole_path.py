@@ -29,7 +29,7 @@ def test_bots_get_baselines_without_anybody_starting_a_job(platform: Platform) -
     platform.runner()
     platform.set_policy()
     platform.register([*fleet(6), {"id": "fb", "strategy": "sma-cross", "symbol": "FB"}])
-    wait_for("six baselines", lambda: platform.one("SELECT count(*) FROM bot_backtests") >= 6, 60)
+    wait_for("six baselines", lambda: platform.one("SELECT count(*) FROM bot_backtests") >= 6)
     runs = platform.sql("SELECT * FROM autonomy_planner_runs ORDER BY tick")
     assert [run["tick"] for run in runs] == list(range(1, len(runs) + 1))
     for run in runs:
@@ -50,7 +50,7 @@ def test_refreshes_follow_the_market_and_never_repeat_the_same_bytes(platform: P
     platform.runner()
     platform.set_policy(quick_policy(seconds_per_bar=0.2))
     platform.register(fleet(4))
-    wait_for("refreshes", lambda: (platform.one("SELECT count(*) FROM bot_backtests WHERE job_type = 'BACKTEST_REFRESH'") or 0) >= 8, 60)
+    wait_for("refreshes", lambda: (platform.one("SELECT count(*) FROM bot_backtests WHERE job_type = 'BACKTEST_REFRESH'") or 0) >= 8)
     repeated = platform.sql("SELECT bot_id, fingerprint, data_sha256, count(*) FROM bot_backtests GROUP BY 1, 2, 3 HAVING count(*) > 1")
     assert repeated == []
 
@@ -68,7 +68,7 @@ def test_a_rebuild_equals_the_live_read_models(platform: Platform) -> None:
     platform.say(RetireBot, bot_id="bot-002")
     append(platform.broker.bootstrap, "autonomy.jobs", 3, [b"{", b"not json"])
     wait_for("the cancel", lambda: platform.one("SELECT status FROM bot_jobs WHERE id = %s", job) == "CANCELLED")
-    wait_for("results", lambda: succeeded(platform) >= 3, 60)
+    wait_for("results", lambda: succeeded(platform) >= 3)
     found = asyncio.run(rebuild(platform.database.owner_url, platform.database.url(), platform.broker.bootstrap))
     assert found.differing == []
     assert found.live["bot_jobs"] != found.live["bots"], "hashes of different tables differ: the comparison can fail"
@@ -143,7 +143,7 @@ def test_poison_on_every_topic_is_quarantined_and_nothing_stops(platform: Platfo
     for topic in ("autonomy.commands", "autonomy.runs", "autonomy.jobs", "autonomy.runners", "autonomy.pulse"):
         append(platform.broker.bootstrap, topic, 0, corpus)
     platform.register(fleet(3))
-    wait_for("baselines in spite of poison", lambda: succeeded(platform) >= 3, 60)
+    wait_for("baselines in spite of poison", lambda: succeeded(platform) >= 3)
     counts = {row["topic"]: row["n"] for row in platform.sql("SELECT topic, count(*) AS n FROM quarantine GROUP BY 1")}
     for topic in ("autonomy.commands", "autonomy.runs", "autonomy.jobs", "autonomy.runners"):
         assert counts[topic] == len(corpus), counts
@@ -164,7 +164,7 @@ def test_foreign_headers_and_counts_in_the_chain_stop_no_reader(platform: Platfo
         append(platform.broker.bootstrap, RUNS, 0, [seal.value], headers)
     append(platform.broker.bootstrap, RUNS, 0, [seal.value], seal.headers())
     platform.register(fleet(2))
-    wait_for("baselines in spite of poison", lambda: succeeded(platform) >= 2, 60)
+    wait_for("baselines in spite of poison", lambda: succeeded(platform) >= 2)
     wait_for("a fresh proof", lambda: api.autonomy()[1]["proof"]["status"] == "fresh")
     assert platform.one("SELECT count(*) FROM quarantine WHERE topic = 'autonomy.runs'") == 4
     assert [service.name for service in (*services, api.service) if not service.alive] == []

@@ -25,6 +25,6 @@ def running(broker: Broker, database: Database, tmp_path_factory: pytest.TempPat
         platform.runner()
         platform.set_policy()
         platform.register([*fleet(6), {"id": "fb", "strategy": "sma-cross", "symbol": "FB"}])
-        wait_for("three baselines", lambda: (platform.one("SELECT count(*) FROM bot_backtests") or 0) >= 3, 120)
+        wait_for("three baselines", lambda: (platform.one("SELECT count(*) FROM bot_backtests") or 0) >= 3)
         api.wait_fresh()
         yield api

@@ -40,7 +40,7 @@ def ticking(own_servers: tuple[Broker, Database], tmp_path_factory: pytest.TempP
         api = Api.start(platform)
         platform.planner()
         platform.set_policy(quick_policy())
-        wait_for("the quick policy", lambda: api.autonomy()[1]["tickIntervalSec"] == 1.0, 40)
+        wait_for("the quick policy", lambda: api.autonomy()[1]["tickIntervalSec"] == 1.0)
         yield api
 
 
@@ -190,7 +190,7 @@ def test_a_wrong_clock_of_the_proof_apis_own_machine(api: Api, wrong_ms: int) ->
     )  # fmt: skip
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=15) as http:
         wrong = Api(replace(platform, api_port=port), service, http)
-        wait_for("the API", wrong.is_up, 40)
+        service.wait_until("the API", wrong.is_up)
         seen = watched(
             wrong, lambda proof: (proof["status"], proof["verdict"], proof["failing"]) == ("fresh", "TICKING", ["clock"]), HEALED_S
         )
@@ -214,12 +214,12 @@ def test_a_fleet_that_nobody_can_work_for_is_stalled(api: Api) -> None:
     assert "no runner process lives, nothing can run for 3 bots" in found["reason"]
     assert api.get("/api/_proof/autonomy", params={"require": "ticking"}).status_code == 503
     runner = api.platform.runner()
-    api.wait_fresh(90)
+    api.wait_fresh()
     assert api.get("/api/_proof/autonomy", params={"require": "ticking"}).status_code == 200
-    wait_for("work", lambda: api.platform.one("SELECT count(*) FROM bot_jobs WHERE status = 'RUNNING'"), 60)
+    wait_for("work", lambda: api.platform.one("SELECT count(*) FROM bot_jobs WHERE status = 'RUNNING'"))
     runner.freeze()
     found = watched(api, lambda proof: proof["verdict"] == "STALLED", LEASE_S + SHOWN_S)[-1]
     assert found["failing"] == ["runners"]
     runner.thaw()
     api.platform.runner()
-    api.wait_fresh(90)
+    api.wait_fresh()

@@ -87,7 +87,7 @@ def told(broker: Broker, database: Database, tmp_path_factory: pytest.TempPathFa
     with a_platform(broker, database, tmp_path_factory.mktemp("careers")) as platform:
         platform.projection()
         api = Api.start(platform)
-        wait_for("the story", lambda: platform.one("SELECT tick FROM projection_head") == story.chain.head.tick, 40)
+        wait_for("the story", lambda: platform.one("SELECT tick FROM projection_head") == story.chain.head.tick)
         api.seconds_until(lambda code, body: code == 200 and body["proof"]["status"] == "fresh", 40)
         yield api, story, done
 
@@ -299,4 +299,4 @@ def test_a_dry_run_over_old_rows_is_refused(told: tuple[Api, Careers, Any]) -> N
     )
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "STALE_DATA", "2")
     projection.thaw()
-    wait_for("a plan again", lambda: api.get("/api/revert/plan").status_code == 200, 30, every_s=0.3)
+    wait_for("a plan again", lambda: api.get("/api/revert/plan").status_code == 200, every_s=0.3)

@@ -36,7 +36,7 @@ def api(broker: Broker, database: Database, tmp_path_factory: pytest.TempPathFac
         platform.planner()
         platform.set_policy(quick_policy())
         platform.register(fleet(2))
-        wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bots") == 2, 60)
+        wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bots") == 2)
         api.wait_fresh(verdict="STALLED")
         yield api
 

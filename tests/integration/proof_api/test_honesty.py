@@ -48,8 +48,8 @@ def api(unticked: Api) -> Api:
     if not any(service.name == "planner" and service.alive for service in unticked.platform.services):
         unticked.platform.planner()
         unticked.platform.set_policy(quick_policy())
-        wait_for("the quick policy", lambda: unticked.autonomy()[1]["tickIntervalSec"] == 1.0, 40)
-    unticked.wait_fresh(60)
+        wait_for("the quick policy", lambda: unticked.autonomy()[1]["tickIntervalSec"] == 1.0)
+    unticked.wait_fresh()
     return unticked
 
 
@@ -221,8 +221,8 @@ def test_a_dead_broker(api: Api, own_servers: tuple[Broker, Database]) -> None:
     broker.start()
     if not service(api.platform, "planner").alive:
         api.platform.planner()  # it may end when Kafka is away for over 10 s; a process manager starts it again
-    api.wait_fresh(60)
-    accepted = wait_for("an operator acts again", lambda: api.command({"type": "pause-loop"}, key="after").status_code in {200, 202}, 30)
+    api.wait_fresh()
+    accepted = wait_for("an operator acts again", lambda: api.command({"type": "pause-loop"}, key="after").status_code in {200, 202})
     assert accepted
     shown_within(api, lambda code, body: (code, body["loopEnabled"], body["proof"]["verdict"]) == (200, False, "PAUSED"), 10)
     _, body = api.autonomy()
@@ -250,5 +250,5 @@ def test_a_dead_database(api: Api, own_servers: tuple[Broker, Database]) -> None
         assert (lost.status_code, lost.json()["code"], lost.headers["retry-after"]) == (503, "DATABASE_DOWN", "2"), path
     assert api.get("/livez").status_code == 200
     database.start()
-    api.wait_fresh(60)
+    api.wait_fresh()
     assert api.get("/api/bots").status_code == 200

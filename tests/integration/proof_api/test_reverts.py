@@ -34,7 +34,7 @@ def api(broker: Broker, database: Database, tmp_path_factory: pytest.TempPathFac
         platform.register(
             [{**bot, "stage": "PAPER", "pinned": number == 3, "pin_reason": "kept"} for number, bot in enumerate(fleet(BOTS))]
         )
-        wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bots") == BOTS, 25)
+        wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bots") == BOTS)
         api.wait_fresh(verdict="STALLED")
         yield api
 
@@ -99,7 +99,7 @@ def test_an_api_killed_in_the_middle_of_the_request_and_asked_again_with_the_sam
     lost.join(15)
     planner.thaw()
     second = Api.start(api.platform)
-    answer = wait_for("an answer", lambda: _answered(second, body), 40, every_s=0.3)
+    answer = wait_for("an answer", lambda: _answered(second, body), every_s=0.3)
     assert answer.json()["status"] == "ACCEPTED"
     assert api.platform.one("SELECT count(*) FROM commands WHERE command = 'revert-to-lab.v1'") == 1
     assert moved(second) == sorted(entry["botId"] for entry in answer.json()["outcomes"] if entry["outcome"] == "REVERTED")

@@ -33,7 +33,7 @@ def api(broker: Broker, database: Database, tmp_path_factory: pytest.TempPathFac
         platform.planner()
         platform.set_policy(quick_policy())
         platform.register(fleet(3))
-        wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bot_now") == 3, 60)
+        wait_for("the fleet", lambda: platform.one("SELECT count(*) FROM bot_now") == 3)
         api.wait_fresh(verdict="STALLED")
         yield api
 

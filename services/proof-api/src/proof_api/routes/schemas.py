@@ -1,10 +1,14 @@
-"""The contract of the log, for readers in other languages."""
+"""The contracts of the log and of HTTP, for readers in other languages.
 
+Both are large, the same for everybody, and made when they are first asked for: beside the loop, on which every proof waits.
+"""
+
+import asyncio
 from functools import cache
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, FastAPI, Path, Request
 from fastapi.responses import JSONResponse, Response
 from typing_extensions import override
 
@@ -34,13 +38,26 @@ Wire = Annotated[str, Path(max_length=100, description="a record's `type`, as bo
 @router.get("/asyncapi.json", tags=["contract"], summary="AsyncAPI 3 of all topics of the log", responses=giving(AsyncApi) | declared(503))
 async def asyncapi() -> Response:
     """Which records stand where, who writes them, and the JSON Schema of each whole record."""
-    return Response(asyncapi_bytes(), media_type=JSON)
+    return Response(await asyncio.to_thread(asyncapi_bytes), media_type=JSON)
 
 
 @cache
 def asyncapi_bytes() -> bytes:
-    """The document as it is sent: large, and the same for everybody."""
+    """The document as it is sent."""
     return orjson.dumps(asyncapi_document())
+
+
+async def openapi(request: Request) -> Response:
+    """OpenAPI of this API; whoever asks while it is being made waits for the same one."""
+    state = request.app.state
+    if not hasattr(state, "openapi"):
+        state.openapi = asyncio.create_task(asyncio.to_thread(openapi_bytes, request.app))
+    return Response(await asyncio.shield(state.openapi), media_type=JSON)
+
+
+def openapi_bytes(app: FastAPI) -> bytes:
+    """The document as it is sent."""
+    return orjson.dumps(app.openapi())
 
 
 @router.get(
