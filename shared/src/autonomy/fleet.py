@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 
 from autonomy.errors import BadInput
 from autonomy.events import Costs, StrategyOffered, Text
+from autonomy.events.offers import StrategyName
 from autonomy.strategies import Value, canonical, check_parameters, plain_parameters
 from autonomy.values import BotId, Origin, Stage, Symbol
 
@@ -28,7 +29,7 @@ class BotSpec(BaseModel):
 
     id: BotId
     name: str = Field(default="", max_length=MAX_NAME)
-    strategy: Text
+    strategy: StrategyName
     parameters: dict[str, JsonValue] = Field(default_factory=dict, max_length=32)
     symbol: Symbol
     timeframe: Literal["1d"] = "1d"

@@ -174,6 +174,8 @@ def test_foreign_headers_and_counts_in_the_chain_stop_no_reader(platform: Platfo
 def test_bad_bots_get_a_field_and_a_limit_each_and_good_ones_live(platform: Platform) -> None:
     platform.planner()
     platform.projection()
+    platform.runner()
+    wait_for("announced strategies", lambda: platform.one("SELECT count(*) FROM bot_runners WHERE strategies @> '[{\"name\": \"macd\"}]'"))
     said = platform.say(RegisterBots, bots=(
         {"id": "good", "strategy": "sma-cross", "symbol": "AAPL"},
         {"id": "good", "strategy": "macd", "symbol": "AAPL"},
@@ -186,7 +188,6 @@ def test_bad_bots_get_a_field_and_a_limit_each_and_good_ones_live(platform: Plat
     outcomes = platform.command_status(said)["outcomes"]
     assert [entry["outcome"] for entry in outcomes] == ["REGISTERED", *["REJECTED"] * 5, "REGISTERED"]
     assert all(entry["field"] and entry["limit"] for entry in outcomes if entry["outcome"] == "REJECTED")
-    platform.runner()
     wait_for(
         "a named gate", lambda: platform.one("SELECT measured FROM bot_blockers WHERE bot_id = 'unknown-symbol' AND code = 'MARKET_DATA'")
     )
