@@ -136,6 +136,7 @@ def test_a_strategy_comes_changes_breaks_and_goes_under_a_running_stack(platform
     clean(platform)
 
 
+@pytest.mark.long
 def test_hostile_strategies_fail_by_themselves_and_everybody_else_goes_on(platform: Platform, tmp_path: Path) -> None:
     folder = tmp_path / "strategies"
     folder.mkdir()

@@ -61,6 +61,7 @@ def test_a_killed_planner_begins_at_its_snapshot(platform: Platform, tmp_path: P
     row.keeps(found)
 
 
+@pytest.mark.long
 def test_a_killed_runner_begins_at_its_snapshot(platform: Platform, tmp_path: Path) -> None:
     """While jobs that nobody took yet hold the horizon back: the one where all would be read that came since they were ordered."""
     folder = tmp_path / "kept"
