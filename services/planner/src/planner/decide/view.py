@@ -112,9 +112,13 @@ class View:
 
 def offered_strategies(state: State) -> dict[str, StrategyOffered]:
     """By name, the strategies that live runners offer, or the last one that did; what commands are checked against."""
-    live = tuple(state.runners.rows[key] for key in sorted(state.runners.rows))
-    live = tuple(process for process in live if not process.stopping and process.engine_version)
-    return {name: offer.read() for name, offer in _strategies(live or _last_offer(state)).items()}
+    return {name: offer.read() for name, offer in _strategies(_live(state) or _last_offer(state)).items()}
+
+
+def _live(state: State) -> tuple[RunnerProcess, ...]:
+    """Processes that said what they can do and are not stopping, by id."""
+    known = (state.runners.rows[key] for key in sorted(state.runners.rows))
+    return tuple(process for process in known if not process.stopping and process.engine_version)
 
 
 def _last_offer(state: State) -> tuple[RunnerProcess, ...]:
@@ -144,8 +148,7 @@ def build_view(state: State, now_ms: int) -> View:
     """Look at the state once for all bots."""
     epoch_ms = state.single.market_epoch_ms or now_ms
     day = market_day(state.policy.market, epoch_ms, now_ms)
-    live = tuple(state.runners.rows[key] for key in sorted(state.runners.rows))
-    live = tuple(process for process in live if not process.stopping and process.engine_version)
+    live = _live(state)
     offers = live or _last_offer(state)
     data: dict[str, Data] = {}
     strategies = _strategies(offers)
