@@ -175,7 +175,7 @@ def test_bad_bots_get_a_field_and_a_limit_each_and_good_ones_live(platform: Plat
     platform.planner()
     platform.projection()
     platform.runner()
-    wait_for("announced strategies", lambda: platform.one("SELECT count(*) FROM bot_runners WHERE strategies @> '[{\"name\": \"macd\"}]'"))
+    wait_for("announced strategies", lambda: platform.one('SELECT count(*) FROM bot_runners WHERE strategies @> \'[{"name": "macd"}]\''))
     said = platform.say(RegisterBots, bots=(
         {"id": "good", "strategy": "sma-cross", "symbol": "AAPL"},
         {"id": "good", "strategy": "macd", "symbol": "AAPL"},
