@@ -17,8 +17,8 @@ from job_runner.engine.compiled import Bar, FloatArray, IntArray, SmallIntArray,
 from job_runner.engine.fills import USUAL_TRADES, are_finite, checked_bars, checked_cash, tally_close, tally_trade
 from job_runner.engine.orders import leave
 from job_runner.engine.plans import ENDS, OURS, ExitRules, Outcome, Plan, Switches, Terms
+from job_runner.engine.programs import DAY_MS
 
-DAY_MS: Final = 86_400_000
 USUAL_FILLS: Final = 2 * USUAL_TRADES
 _LAST_OPEN: Final = float(ENDS.index("last_open"))
 _MARK: Final = float(ENDS.index("mark"))

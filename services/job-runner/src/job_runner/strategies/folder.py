@@ -20,7 +20,7 @@ from typing import Final
 
 from autonomy.errors import BadInput
 from autonomy.events import MAX_STRATEGIES, MAX_STRATEGY_FAULTS, StrategyFault
-from job_runner.engine.code_path import OWN, CodePath, behind
+from job_runner.engine.code_path import OWN, CodePath, behind, in_folders
 from job_runner.engine.code_path import installed as installed_source
 from job_runner.strategies.coded import DOCUMENTS, DRIVERS, CodedStrategy, Found, Kept, installed, offer_of
 from job_runner.strategies.guest import Guest, StrategyFailed
@@ -160,12 +160,13 @@ def taken(
     """
     module = path.stem
     files = _files_of(path)
-    path_behind = _path_of(path)
     content = hashlib.sha256()
     for name, body in sorted(files.items()):
         content.update(f"{name} {len(body)}\0".encode() + body)
     copy = copies / content.hexdigest()[:32]
     _keep(copy, files)
+    # Of the copy, as all that follows: the file itself may be another one by now.
+    path_behind = _path_of(copy / path.name)
     declared = (inspect or _declared)(copy, module)
     if not declared:
         raise BadInput("file", "one that defines a subclass of autonomy.strategy.Strategy with a name", path.name)
@@ -193,14 +194,8 @@ def _path_of(path: Path) -> CodePath:
     beside = path.parent
 
     def source_of(name: str) -> Path | None:
-        first, *inner = name.split(".")
-        if first in OWN:
-            return installed_source(name)
-        place = beside.joinpath(first, *inner)
-        for found in (place / "__init__.py", place.with_suffix(".py")):
-            if found.is_file():
-                return found
-        return None
+        parts = name.split(".")
+        return installed_source(name) if parts[0] in OWN else in_folders([beside], parts)
 
     whole = behind([*DRIVERS, top], DOCUMENTS, source_of)
     # Its own files are in the content's hash already, whatever folder they come from.
