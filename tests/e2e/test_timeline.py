@@ -15,6 +15,7 @@ import yaml
 from playwright.sync_api import Page, expect
 
 from e2e.conftest import ROOT, check_accessibility, say, tab_to
+from support.patience import PATIENCE_S
 from support.platform import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
@@ -24,6 +25,10 @@ DRAWN = """() => Object.fromEntries([...document.querySelectorAll('[data-block]'
 SQL_JOBS = """
 SELECT id || '/' || attempt, CASE status WHEN 'SUCCEEDED' THEN 'done' WHEN 'FAILED' THEN 'failed' WHEN 'CANCELLED' THEN 'cancelled' ELSE 'live' END
 FROM autonomy.bot_jobs WHERE finished_at IS NULL OR finished_at > now() - interval '50 minutes'
+"""
+TICKED_QUICKLY = """
+SELECT 1 FROM autonomy.autonomy_policy p JOIN autonomy.autonomy_planner_runs r ON r.tick > p.tick
+WHERE p.tick = (SELECT max(tick) FROM autonomy.autonomy_policy) AND p.document->>'name' = 'quick' LIMIT 1
 """
 
 
@@ -73,13 +78,13 @@ def test_every_job_and_tick_of_the_rows_is_drawn_and_goes_on_without_a_reload(op
 
 @pytest.fixture
 def a_tick_a_second(running_stack: Any) -> Iterator[None]:
-    """A grid on which three ticks are missed in seconds."""
-    say(
-        running_stack,
-        type="set-policy",
-        document={**POLICY, "name": "quick", "tick_interval_s": 1.0},
-        reason="ticks that can be missed soon",
-    )
+    """A grid on which three ticks are missed in seconds.
+
+    A policy that is accepted rules from the next tick on; a planner stopped before it would be missed on the old grid.
+    """
+    quick = {**POLICY, "name": "quick", "tick_interval_s": 1.0}
+    assert say(running_stack, type="set-policy", document=quick, reason="ticks that can be missed soon")["status"] == "ACCEPTED"
+    wait_for("ticks on the quick grid", lambda: rows(running_stack, TICKED_QUICKLY), PATIENCE_S)
     yield
     say(running_stack, type="set-policy", document=POLICY, reason="as it was")
 
