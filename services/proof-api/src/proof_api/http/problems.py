@@ -26,6 +26,11 @@ MEANINGS: Final = {
     429: "Too many attempts without a valid token; Retry-After says when to try again",
     503: "It cannot be answered now; Retry-After says when to ask again", 504: "It is unknown whether the command landed",
 }  # fmt: skip
+AT_THE_DOOR: Final = {
+    408: "The request did not come to its end in time",
+    431: "The request's line and headers are too many bytes",
+}
+"""What the server itself answers, in plain words, before any route is asked (`autonomy.http_server`)."""
 RETRY_AFTER_S: Final = {429: "60", 503: "2"}
 
 
@@ -108,6 +113,11 @@ def install(app: FastAPI) -> None:
         parts = document.setdefault("components", {}).setdefault("schemas", {})
         for name, schema in schemas_of(ProblemDocument, BotsEvent, ProofEvent).items():
             parts.setdefault(name, schema)  # what a route's model has brought already
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                for code, words in AT_THE_DOOR.items():
+                    plain_words = {"description": words, "content": {"text/plain": {"schema": {"type": "string"}}}}
+                    operation["responses"].setdefault(str(code), plain_words)
         return document
 
     app.openapi = with_parts  # type: ignore[method-assign] # FastAPI's own way to extend the document
