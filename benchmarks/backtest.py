@@ -96,7 +96,7 @@ async def trips(count: int) -> float:
     smallest = SuiteSize(10, 1, 0, 1, 2)
     spent = []
     for number in range(count):
-        order = ResearchOrder(f"job-{number}", "bench", "sma-cross", {}, "BENCH", "1d", 10**6, 10.0, 5.0, "1000", 250, smallest)
+        order = ResearchOrder(f"job-{number}", "bench", "sma-cross", {}, "BENCH", "1d", 10**14, 10.0, 5.0, "1000", 250, smallest)
         started = time.perf_counter()
         await pool.run(order, lambda _phase, _share: None)
         spent.append(time.perf_counter() - started)

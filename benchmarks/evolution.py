@@ -37,7 +37,7 @@ def run(ctx: Context) -> list[Measure]:
     warm_up()
     market = EmbeddedMarketData()
     plan = plan_of(EvolutionPolicy())
-    research = ResearchOrder("bench", "bench", "sma-cross", {}, "AAPL", "1d", 10**6, 10.0, 5.0, "100000")
+    research = ResearchOrder("bench", "bench", "sma-cross", {}, "AAPL", "1d", 10**14, 10.0, 5.0, "100000")
     order = EvolutionOrder(research, plan)
     store = FileCheckpoints(str(ctx.folder / "checkpoints"))
     trials = plan.population * plan.generations

@@ -6,12 +6,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from autonomy.bar_times import pack_times
 from autonomy.events import CapabilitiesAnnounced, SymbolBars
 from autonomy.lifecycle import Job
-from autonomy.market_clock import day_number, pack_days
+from autonomy.market_clock import ms_of_day
 from autonomy.policy import Policy, read_policy
 from autonomy.reasons import Ended
-from autonomy.values import JobClass, JobStatus, JobType, Origin, Stage, derived_id, partition_of
+from autonomy.values import JobClass, JobStatus, JobType, Origin, Stage, derived_id, instant_of_ms, partition_of
 from job_runner.strategies.coded import installed
 from planner.decide.view import View, build_view
 from planner.fold.entities import Bot, ClassRecord, Evidence, Figures, LiveJob
@@ -57,11 +58,12 @@ def bench_policy(**research: object) -> Policy:
 
 
 def _symbol(name: str, first: date) -> SymbolBars:
-    days = tuple(
-        day_number(day) for day in (first + timedelta(days=n) for n in range((LAST - first).days + 1)) if day.weekday() < 5
+    starts = tuple(
+        ms_of_day(day) for day in (first + timedelta(days=n) for n in range((LAST - first).days + 1)) if day.weekday() < 5
     )  # fmt: skip
     return SymbolBars(
-        symbol=name, timeframe="1d", first=first, last=LAST, bars=len(days), days=pack_days(days), sha256=digest(name),
+        symbol=name, timeframe="1d", first=instant_of_ms(starts[0]), last=instant_of_ms(starts[-1]), bars=len(starts),
+        times=pack_times(starts, "1d"), bars_per_year=252, sha256=digest(name),
         source_id="bench", synthetic=True,
     )  # fmt: skip
 
@@ -121,7 +123,7 @@ def _in_situation(number: int, state: State, view: View) -> Bot:
                 an_id(f"job/{number}"), bot.id, JobType.BACKTEST_BASELINE, JobClass.RESEARCH, 1, number,
                 partition_of(bot.id, 12), JobStatus.RUNNING, claim_id=an_id(f"claim/{number}"), process_id=an_id("runner"),
             )  # fmt: skip
-            live = LiveJob(job, digest("fingerprint"), digest(bot.symbol), view.market_day, NOON_MS, failures_limit=3)
+            live = LiveJob(job, digest("fingerprint"), digest(bot.symbol), view.market_ms, NOON_MS, failures_limit=3)
             state.jobs.put(job.job_id, live)
             return replace(bot, research=ClassRecord(job_id=job.job_id))
         case 8:
@@ -139,7 +141,7 @@ FIGURES = Figures(
 
 def fresh(bot: Bot, view: View) -> Bot:
     """The bot with evidence on the bars of the day before."""
-    bars = view.data[bot.symbol].bars
-    until = view.data[bot.symbol].days[bars - 1]
+    bars = view.data[bot.symbol, bot.timeframe].bars
+    until = view.data[bot.symbol, bot.timeframe].times.at(bars - 1)
     evidence = Evidence(an_id(f"job/{bot.id}"), view.fingerprint(bot), digest(bot.symbol), until, bars, NOON_MS - 600_000, FIGURES)
     return replace(bot, evidence=evidence, research=ClassRecord(ended_ms=NOON_MS - 600_000, ended=Ended.SUCCEEDED))

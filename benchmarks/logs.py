@@ -7,7 +7,6 @@ shares that a fleet in steady state has.
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import date
 from typing import Final
 
 from autonomy.chain import GENESIS, AcceptedTick, Chain, RunRecord
@@ -29,8 +28,8 @@ from autonomy.events import (
     SetPolicy,
 )
 from autonomy.kafka import Outgoing, append_batch, build_producer
-from autonomy.market_clock import day_of
 from autonomy.policy import Policy, read_policy
+from autonomy.timeframes import DAY_MS
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, INPUTS, JOBS, PULSE, RUNNERS, RUNS
 from autonomy.values import TickCause, instant_of_ms, partition_of
 from benchmarks.fleet import NOON_MS, STRATEGIES, SYMBOLS, an_id, bot_id, capabilities, digest
@@ -65,14 +64,14 @@ def _metrics() -> BacktestMetrics:
     )  # fmt: skip
 
 
-CURVE: Final = EquityCurve.of(date(2000, 3, 1), [(day_of(11_017 + 7 * n), 1 + n * 0.00513, 1 + n * 0.00317) for n in range(120)])
+CURVE: Final = EquityCurve.of(11_017 * DAY_MS, [((11_017 + 7 * n) * DAY_MS, 1 + n * 0.00513, 1 + n * 0.00317) for n in range(120)])
 
 
 def result_of(order: JobEnqueued) -> ResearchSummary:
     """A result of the usual size."""
     return ResearchSummary(
         fingerprint=order.fingerprint, data_sha256=digest("bars"), source_id="bench", synthetic=True, bars=order.min_bars + 300,
-        first_day=date(2000, 3, 1), last_day=order.bars_until, metrics=_metrics(), in_sample=_metrics(),
+        first_bar=instant_of_ms(11_017 * DAY_MS), last_bar=order.bars_until, metrics=_metrics(), in_sample=_metrics(),
         out_of_sample=_metrics(), buy_and_hold=_metrics(), look_ahead_ok=True, look_ahead_cuts=60, psr=0.9, dsr=0.4,
         trials=25, stress_worst_sharpe=0.3, neighbourhood_median_sharpe=0.6, bootstrap_sharpe_p05=-0.1, curve=CURVE,
         artifact="sha256/" + digest("artifact"), elapsed_s=3.25,
@@ -188,7 +187,7 @@ class Log:
 
 
 def _bars(state: State, order: JobEnqueued) -> int:
-    return build_view(state, 0).data[order.symbol].bars
+    return build_view(state, 0).data[order.symbol, order.timeframe.value].bars
 
 
 def busy_log(bots: int, wanted: int) -> Log:

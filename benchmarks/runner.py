@@ -14,7 +14,6 @@ from autonomy.envelope import encode
 from autonomy.events import Costs, JobEnqueued, MarketTime, PaperOrder, PlannerRun, SuiteSizes
 from autonomy.kafka import Outgoing, append_batch, build_producer, ensure_topics
 from autonomy.log_reader import LogReader
-from autonomy.market_clock import market_instant
 from autonomy.policy import DEFAULT
 from autonomy.topics import DEFAULT_PARTITIONS, RUNNERS, RUNS, Topic
 from autonomy.values import JobType, TickCause, derived_id, instant_of_ms, partition_of
@@ -24,10 +23,10 @@ from benchmarks.measure import Context, Measure, absolute, at_least, at_most, re
 from benchmarks.servers import Platform, platform
 from job_runner.claims.queue import Claim
 from job_runner.engine.account import Costs as EngineCosts
-from job_runner.engine.programs import daily_axis
+from job_runner.engine.programs import Axis
 from job_runner.engine.running import begin
 from job_runner.market.sources import EmbeddedMarketData
-from job_runner.paper.session import DayBar, PaperSession
+from job_runner.paper.session import PaperSession, TimedBar
 from job_runner.research.backtest import fingerprint_in
 from job_runner.research.orders import order_of
 from job_runner.strategies.coded import by_name
@@ -52,14 +51,15 @@ def an_id(name: str) -> str:
 def an_order(bot_id: str, bars: int) -> JobEnqueued:
     """A session over the last so many of the embedded bars, all of them released long ago."""
     market = EmbeddedMarketData()
-    found = market.bars(SYMBOL, "1d", 2**31)
-    days = [market_instant(int(day)).date() for day in found.day[[-bars - 1, -1]]]
-    time_of = MarketTime(mode="REPLAY", start=days[0], end=days[1], seconds_per_bar=0.001, epoch=instant_of_ms(0))
-    paper = PaperOrder(session_id=an_id(f"session/{bot_id}"), from_day=days[0], market=time_of, session_s=86_400, stop="FLATTEN")
+    found = market.bars(SYMBOL, "1d", 2**60)
+    ends = [instant_of_ms(int(start)) for start in found.time[[-bars - 1, -1]]]
+    time_of = MarketTime(mode="REPLAY", start=ends[0].date(), end=ends[1].date(), seconds_per_bar=0.001, epoch=instant_of_ms(0))
+    paper = PaperOrder(session_id=an_id(f"session/{bot_id}"), from_bar=ends[0], market=time_of, session_s=86_400, stop="FLATTEN")
     order = JobEnqueued(
         job_id=an_id(f"job/{bot_id}"), bot_id=bot_id, job_type=JobType.RUNNER_START, job_class=class_of(JobType.RUNNER_START), tick=1,
         partition=partition_of(bot_id, DEFAULT_PARTITIONS), strategy="sma-cross", parameters=PARAMETERS, symbol=SYMBOL, timeframe="1d",
-        bars_until=days[1], min_bars=250, costs=Costs(fee_bps=10.0, slippage_bps=5.0), initial_cash_usd="100000.00", suite=SuiteSizes(),
+        bars_until=ends[1], bars_per_year=252, min_bars=250,
+        costs=Costs(fee_bps=10.0, slippage_bps=5.0), initial_cash_usd="100000.00", suite=SuiteSizes(),
         fingerprint="0" * 64, timeout_s=600, lease_s=15.0, failures_limit=3, paper=paper,
     )  # fmt: skip
     return order.model_copy(update={"fingerprint": fingerprint_in(order_of(order), found.source_id, by_name(order.strategy))})
@@ -73,7 +73,7 @@ async def seal(bootstrap: str, orders: list[JobEnqueued]) -> None:
     run = PlannerRun(
         run_id=an_id("run"), tick=1, prev_hash=GENESIS.hash, try_id=try_id, process_id=an_id("planner"), count=len(records),
         root=root_of(records), cut={}, inputs=0, input_root=digest, cause=TickCause.SCHEDULED, due_at=instant_of_ms(now_ms),
-        now=instant_of_ms(now_ms), elapsed_ms=0, market_now=market_instant(0), state_hash=digest, horizon=GENESIS,
+        now=instant_of_ms(now_ms), elapsed_ms=0, market_now=instant_of_ms(0), state_hash=digest, horizon=GENESIS,
         policy_hash=DEFAULT.hash(), decider="bench", registered=0, evaluated=0, jobs_enqueued=len(records), blocked=0,
         reason_counts={}, blocker_counts={}, zero_jobs=None, live_jobs=0, loop_enabled=True, errors=(), digest=digest, hash="",
     )  # fmt: skip
@@ -120,12 +120,12 @@ def stepping(rounds: int) -> tuple[list[float], list[float], list[float]]:
     """Microseconds per bar: of the engine bar by bar, of the session with its records made and encoded, of the bare calls; in turns."""
     warm_installed()
     order = an_order("bench", SESSION_BARS)
-    found = EmbeddedMarketData().bars(SYMBOL, "1d", 2**31)
+    found = EmbeddedMarketData().bars(SYMBOL, "1d", 2**60)
     first = len(found) - SESSION_BARS
-    bars = [DayBar.at(found, number) for number in range(first, len(found))]
+    bars = [TimedBar.at(found, number) for number in range(first, len(found))]
     rows = [bar.prices_and_volume for bar in bars]
     limit = bar_calls.ready([(bar.open, bar.close) for bar in bars])
-    sma = by_name("sma-cross").program(PARAMETERS, daily_axis(SYMBOL, found.day.tolist()))
+    sma = by_name("sma-cross").program(PARAMETERS, Axis(SYMBOL, "1d", found.time))
     costs, claim = EngineCosts(10.0, 5.0), Claim(order, 1, an_id("claim"), 0.0)
     engine_us, session_us, bare_us = [], [], []
     per_bar = 1e6 / len(bars)

@@ -4,16 +4,19 @@
 """
 
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
+
+from autonomy.timeframes import Timeframe
+from support.days import utc, utc_ms
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from autonomy import events as e
+from autonomy.bar_times import pack_times
 from autonomy.chain import write_seal
 from autonomy.envelope import encode
 from autonomy.gates import Verdict
-from autonomy.market_clock import pack_days
 from autonomy.reasons import Reason, ZeroJobs
 from autonomy.values import Cause, JobClass, JobType, Origin, Stage, TickCause, derived_id, ms_of
 from contract.life_examples import GATE, LIVE, PAPER, PLAN, WINDOW, a_paper_result, a_search_result, life_commands, life_facts, life_signs
@@ -84,7 +87,7 @@ def tick_facts() -> tuple[e.Event, ...]:
             **place, name="AAPL trend", strategy="sma-cross", parameters={"fast": 20, "ratio": 0.5, "direction": "long"}, symbol="AAPL",
             timeframe="1d", stage=Stage.PAPER, origin=Origin.IMPORTED, pinned=True, pin_reason="reviewed",
         ),
-        e.BotChanged(**place, version=2, strategy="macd", parameters={"fast": 12}, symbol="IBM", evolved_by=an_id("search")),
+        e.BotChanged(**place, version=2, strategy="macd", parameters={"fast": 12}, symbol="IBM", timeframe="1d", evolved_by=an_id("search")),
         e.BotRetired(**place),
         e.StageChanged(
             **place, event_id=an_id("stage"), from_stage=Stage.PAPER, to_stage=Stage.LAB, reason_code="BULK_REVERT_REBASELINE",
@@ -109,7 +112,7 @@ def tick_facts() -> tuple[e.Event, ...]:
         ),
         e.JobEnqueued(
             job_id=an_id("job"), bot_id="aapl-sma", job_type=JobType.BACKTEST_BASELINE, job_class=JobClass.RESEARCH, tick=7, partition=3,
-            strategy="sma-cross", parameters={"fast": 20, "slow": 50}, symbol="AAPL", timeframe="1d", bars_until=date(2010, 1, 4),
+            strategy="sma-cross", parameters={"fast": 20, "slow": 50}, symbol="AAPL", timeframe="1d", bars_until=utc(2010, 1, 4), bars_per_year=252,
             min_bars=250, costs=e.Costs(fee_bps=10.0, slippage_bps=5.0), initial_cash_usd="100000.00", suite=e.SuiteSizes(),
             fingerprint=a_digest("fingerprint"), timeout_s=600, lease_s=15.0, failures_limit=3, prior_trials=192, evolution=PLAN,
             paper=PAPER, window=LIVE,
@@ -137,10 +140,10 @@ def job_steps() -> tuple[e.Event, ...]:
     """What became of a job."""
     result = e.ResearchSummary(
         fingerprint=a_digest("fingerprint"), data_sha256=a_digest("data"), source_id="us-stocks-2013", synthetic=False, bars=2477,
-        first_day=date(2000, 3, 1), last_day=date(2010, 1, 4), metrics=METRICS, in_sample=METRICS, out_of_sample=NO_METRICS,
+        first_bar=utc(2000, 3, 1), last_bar=utc(2010, 1, 4), metrics=METRICS, in_sample=METRICS, out_of_sample=NO_METRICS,
         buy_and_hold=METRICS, look_ahead_ok=True, look_ahead_cuts=250, psr=0.81, dsr=0.4, trials=9, stress_worst_sharpe=0.2,
         neighbourhood_median_sharpe=0.5, bootstrap_sharpe_p05=-0.1, pbo=0.4, window=WINDOW,
-        curve=e.EquityCurve.of(date(2000, 3, 1), [(date(2000, 3, 1), 1.0, 1.0), (date(2010, 1, 4), 1.71, 2.5)]),
+        curve=e.EquityCurve.of(utc_ms(2000, 3, 1), [(utc_ms(2000, 3, 1), 1.0, 1.0), (utc_ms(2010, 1, 4), 1.71, 2.5)]),
         artifact="sha256-00/report.json", elapsed_s=4.25,
     )  # fmt: skip
     return (
@@ -158,7 +161,7 @@ def signs_of_life() -> tuple[e.Event, ...]:
     """Beats, abilities, pulses, quarantine."""
     held = e.HeldJob(**{key: CLAIM[key] for key in ("job_id", "bot_id", "tick", "attempt", "claim_id")}, phase="bootstrap", progress=0.5)
     bars = e.SymbolBars(
-        symbol="AAPL", timeframe="1d", first=date(2010, 1, 4), last=date(2010, 1, 6), bars=3, days=pack_days((14613, 14614, 14615)),
+        symbol="AAPL", timeframe="1d", first=utc(2010, 1, 4), last=utc(2010, 1, 6), bars=3, times=pack_times([utc_ms(2010, 1, day) for day in (4, 5, 6)], "1d"), bars_per_year=252,
         sha256=a_digest("AAPL"), source_id="us-stocks-2013", synthetic=False,
     )  # fmt: skip
     return (
@@ -193,6 +196,7 @@ def later_examples() -> tuple[e.Event, ...]:
         e.RunnerHeartbeat: {"announcement": a_digest("announcement")},
         e.ProbePulse: {"applied": lost},
         e.JobFailed: {"may_pass": True},
+        e.ChangeBot: {"timeframe": Timeframe.H1},
         e.CapabilitiesAnnounced: {
             "faults": (e.SourceFault(name="ES=F", reason="its name is no symbol", in_use=False),),
             "strategy_faults": (e.StrategyFault(file="ema_atr.py", line=12, reason="NameError: name 'k' is not defined", in_use=True),),

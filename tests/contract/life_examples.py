@@ -1,12 +1,13 @@
 """Examples of what is said about a bot's life: searches, paper sessions, promotions. See `examples`."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from autonomy import events as e
 from autonomy.gates import Verdict
 from autonomy.values import Cause, Drift, Stage
 from support.builders import a_digest, an_id
+from support.days import utc
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 LATER = datetime(2026, 11, 22, 12, 1, tzinfo=UTC)
@@ -25,17 +26,17 @@ CONTENDER = e.Contender(
 )  # fmt: skip
 SNAPSHOT = e.PaperSnapshot(state=(0.5, 1.25), account=(100.0, 2.5), tally=(3.0,), trade=(-1.0, 0.1), target=-1, bars_seen=2_478)
 PAPER = e.PaperOrder(
-    session_id=an_id("session"), from_day=date(2010, 1, 4), snapshot=SNAPSHOT, last_day=date(2010, 1, 5),
-    market=e.MarketTime(mode="REPLAY", start=date(2010, 1, 4), end=date(2013, 3, 1), seconds_per_bar=15.0, epoch=NOON),
+    session_id=an_id("session"), from_bar=utc(2010, 1, 4), snapshot=SNAPSHOT, last_bar=utc(2010, 1, 5),
+    market=e.MarketTime(mode="REPLAY", start=utc(2010, 1, 4), end=utc(2013, 3, 1), seconds_per_bar=15.0, epoch=NOON),
     session_s=21_600, stop="FLATTEN",
 )  # fmt: skip
-LIVE = e.LiveWindow(session_id=an_id("session"), from_day=date(2010, 1, 4), until_day=date(2010, 3, 5))
+LIVE = e.LiveWindow(session_id=an_id("session"), from_bar=utc(2010, 1, 4), until_bar=utc(2010, 3, 5))
 WINDOW = e.WindowMetrics(
-    from_day=date(2010, 1, 4), until_day=date(2010, 3, 5), bars=42, trades=11, pnl_usd=812.5, sharpe=None, max_drawdown=0.03
+    from_bar=utc(2010, 1, 4), until_bar=utc(2010, 3, 5), bars=42, trades=11, pnl_usd=812.5, sharpe=None, max_drawdown=0.03
 )
 BAR: dict[str, Any] = {
     "session_id": an_id("session"), "bot_id": "aapl-sma", "job_id": an_id("job"), "tick": 7, "attempt": 2, "claim_id": an_id("claim"),
-    "process_id": an_id("runner-1"), "day": date(2010, 1, 5), "bar": 2_477,
+    "process_id": an_id("runner-1"), "bar_start": utc(2010, 1, 5), "bar": 2_477,
 }  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def life_facts() -> tuple[e.Event, ...]:
             challenger=CONTENDER,
         ),
         e.SessionClosed(
-            session_id=an_id("session"), bot_id="aapl-sma", cause=Cause.CANCELLED_BY_REVERT, actor="ada", last_day=date(2010, 1, 5),
+            session_id=an_id("session"), bot_id="aapl-sma", cause=Cause.CANCELLED_BY_REVERT, actor="ada", last_bar=utc(2010, 1, 5),
             bar=2_477, units=-1.5, price_usd=31.2, fee_usd=0.05, equity_usd=100_012.25, pnl_usd=12.25,
         ),
         e.BotPinned(bot_id="aapl-sma", actor="ada", reason="quarter end", until=LATER),
@@ -99,7 +100,7 @@ def a_search_result() -> e.EvolutionSummary:
     """What a search found."""
     return e.EvolutionSummary(
         fingerprint=a_digest("fingerprint"), data_sha256=a_digest("data"), source_id="us-stocks-2013", synthetic=False, bars=2_477,
-        first_day=date(2000, 3, 1), last_day=date(2010, 1, 4), holdout_from=date(2007, 7, 2), seed=4_026_531_841, generations=8,
+        first_bar=utc(2000, 3, 1), last_bar=utc(2010, 1, 4), holdout_from=utc(2007, 7, 2), seed=4_026_531_841, generations=8,
         evaluations=192, stop_reason="GENERATIONS_DONE", champion=CONTENDER, challenger=CONTENDER, dsr=0.6, pbo=0.3,
         trials_sha256=a_digest("trials"), artifact="sha256-00/search.json", elapsed_s=2.5,
     )  # fmt: skip
@@ -108,5 +109,5 @@ def a_search_result() -> e.EvolutionSummary:
 def a_paper_result() -> e.PaperSummary:
     """What a session's job had done."""
     return e.PaperSummary(
-        session_id=an_id("session"), last_day=date(2010, 1, 5), traded_bars=42, trades=11, equity_usd=100_012.25, ended="SESSION_TIME"
+        session_id=an_id("session"), last_bar=utc(2010, 1, 5), traded_bars=42, trades=11, equity_usd=100_012.25, ended="SESSION_TIME"
     )

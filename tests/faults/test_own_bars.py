@@ -12,10 +12,11 @@ import pytest
 from pyarrow import parquet
 
 from autonomy.clock import now_ms
-from autonomy.market_clock import DAY_MS, day_of
+from autonomy.market_clock import day_of
+from autonomy.timeframes import DAY_MS
 from autonomy.values import JobStatus
 from job_runner.market.bar_folder import FolderMarketData
-from job_runner.market.sources import END_OF_TIME_DAY
+from job_runner.market.sources import END_OF_TIME_MS
 from support.log import audit
 from support.measuring import FaultRows
 from support.paper import HandPlanner, PaperLog, a_paper_order
@@ -46,9 +47,9 @@ def parquet_with(folder: Path, symbol: str, days: list[str], **extra: Any) -> No
 
 
 def offered(platform: Platform) -> dict[str, str]:
-    """The last day of each symbol, as the live runner announced it."""
+    """The start of the last bar of each symbol, as the live runner announced it."""
     rows = platform.sql("SELECT symbols FROM bot_runners WHERE NOT stopping")
-    return {bars["symbol"]: bars["last"] for row in rows for bars in row["symbols"]}
+    return {bars["symbol"]: bars["last"][:10] for row in rows for bars in row["symbols"]}
 
 
 def repeated(platform: Platform) -> list[dict[str, Any]]:
@@ -84,7 +85,7 @@ def test_a_live_folder_that_grows_breaks_and_heals(platform: Platform, tmp_path:
     platform.register([a_bot("abc", "ABC"), a_bot("unused", "UNUSED"), a_bot("far", "FAR"), a_bot("new", "NEW")])
     wait_for("baselines", lambda: baselines(platform, "abc") and baselines(platform, "unused"), 300)
     blocked = platform.sql("SELECT measured FROM bot_blockers WHERE bot_id = 'far' AND code = 'MARKET_DATA'")
-    assert "FAR/1d.parquet column date: cells that can be read" in blocked[0]["measured"]
+    assert "FAR/1d.parquet row 1 column date: a time of the years 1 to 9999" in blocked[0]["measured"]
     # A bar comes: announced within seconds, researched once, however many ticks follow.
     write(bars, "ABC", rows_until(today - 1, 402))
     platform.register([a_bot("abc-2", "ABC")])
@@ -100,13 +101,13 @@ def test_a_live_folder_that_grows_breaks_and_heals(platform: Platform, tmp_path:
         "bar file half-written", "Clients, files and people", "a line of a bar file is half-written while its bars are in use",
         "the last good edition stays, everybody else goes on; taken when it is right again",
     )  # fmt: skip
-    wait_for("the fault in the log", lambda: "XYZ stays in use as it was" in runner.log.read_text())
-    row.notices("that symbol's fault, by name, in the runner's log: “XYZ stays in use as it was”")
+    wait_for("the fault in the log", lambda: "XYZ 1d stays in use as it was" in runner.log.read_text())
+    row.notices("that symbol's fault, by name, in the runner's log: “XYZ 1d stays in use as it was”")
     platform.register([a_bot("xyz", "XYZ"), a_bot("abc-3", "ABC")])
     wait_for("baselines beside it", lambda: baselines(platform, "xyz") and baselines(platform, "abc-3"))
     path.write_text(path.read_text().replace("2026-01\n", ""))
     row.heals()
-    wait_for("that it is right again", lambda: "XYZ can be read again" in runner.log.read_text())
+    wait_for("that it is right again", lambda: "XYZ 1d can be read again" in runner.log.read_text())
     row.recovers()
     more_ticks(platform)
     assert repeated(platform) == []
@@ -137,13 +138,13 @@ def test_a_half_written_line_stops_no_session(platform: Platform, tmp_path: Path
     until(planner, "40 bars", lambda log: len(log.marks(order)) >= 40)
     whole = path.read_text()
     path.write_text(whole + "2013-10-23,1")
-    wait_for("the fault in the log", lambda: "AAPL stays in use as it was" in runner.log.read_text())
+    wait_for("the fault in the log", lambda: "AAPL 1d stays in use as it was" in runner.log.read_text())
     seen = until(
         planner, "that the session says so", lambda log: any("cannot be read" in job.phase for beat in log.beats for job in beat.jobs)
     )
     until(planner, "40 more bars", lambda log: len(log.marks(order)) >= len(seen.marks(order)) + 40)
     path.write_text(whole)
-    wait_for("that it is right again", lambda: "AAPL can be read again" in runner.log.read_text())
+    wait_for("that it is right again", lambda: "AAPL 1d can be read again" in runner.log.read_text())
     beats = len(planner.log().beats)
     after = until(
         planner, "that the session says so too", lambda log: any(job.phase == "trading" for beat in log.beats[beats:] for job in beat.jobs)
@@ -151,4 +152,4 @@ def test_a_half_written_line_stops_no_session(platform: Platform, tmp_path: Path
     marks = after.check(order, market)
     assert after.jobs[order.job_id].status is JobStatus.RUNNING
     assert marks
-    assert market.bars("AAPL", "1d", END_OF_TIME_DAY).day[-1] == last
+    assert market.bars("AAPL", "1d", END_OF_TIME_MS).time[-1] == last * DAY_MS

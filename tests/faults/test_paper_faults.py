@@ -75,7 +75,7 @@ def test_a_session_trades_every_bar_once_and_ends_with_its_time(platform: Platfo
     assert len(ended.all_marks(order)) == len(marks), "a bar was said twice without a fault"
     (result,) = (step for step in ended.steps if isinstance(step, JobSucceeded))
     assert result.paper is not None
-    assert (result.paper.last_day, result.paper.traded_bars) == (marks[-1].day, len(marks))
+    assert (result.paper.last_bar, result.paper.traded_bars) == (marks[-1].bar_start, len(marks))
     assert {mark.replay for mark in marks} == {True}
 
 
@@ -194,7 +194,7 @@ def test_a_renewed_session_goes_on_from_its_order_in_a_process_that_never_saw_it
     planner.horizon = planner.chain.head
     last: RunnerMarked = ended.marks(order)[-1]
     assert order.paper is not None
-    paper = order.paper.model_copy(update={"snapshot": last.snapshot, "last_day": last.day})
+    paper = order.paper.model_copy(update={"snapshot": last.snapshot, "last_bar": last.bar_start})
     renewed = order.model_copy(update={"paper": paper, "job_id": a_paper_order(order.bot_id, seq=9).job_id})
     a_runner(platform, planner)
     planner.say(renewed)

@@ -5,11 +5,12 @@ Everything is derived from names, so the same test has the same ids, days and ha
 
 import hashlib
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from autonomy import lifecycle
+from autonomy.bar_times import pack_times
 from autonomy.events import (
     BacktestMetrics,
     CapabilitiesAnnounced,
@@ -22,10 +23,10 @@ from autonomy.events import (
     SymbolBars,
 )
 from autonomy.identities import PLANNER
-from autonomy.market_clock import day_number, pack_days
+from autonomy.market_clock import ms_of_day
 from autonomy.policy import Policy, read_policy
 from autonomy.reasons import Ended
-from autonomy.values import Cause, JobClass, JobStatus, JobType, Origin, Stage, derived_id, partition_of
+from autonomy.values import Cause, JobClass, JobStatus, JobType, Origin, Stage, derived_id, instant_of_ms, ms_of, partition_of
 from autonomy.work import class_of
 from planner.decide.plan import Plan, decide
 from planner.decide.view import View, build_view
@@ -33,6 +34,7 @@ from planner.fold.entities import Bot, ClassRecord, Figures, LiveJob
 from planner.fold.slices import fold_capabilities
 from planner.fold.state import State
 from support.changes import replace
+from support.days import utc, utc_ms
 from support.offers import OFFERS, checked, offer
 
 NOON_MS = 1_795_348_800_000
@@ -48,6 +50,7 @@ FIRST_DAYS = {
     "FB": date(2012, 5, 18),
 }
 LAST_DAY = date(2013, 3, 1)
+LAST_SHOWN = utc(2010, 1, 4)
 
 
 def an_id(name: str) -> str:
@@ -74,19 +77,19 @@ def _is_trading_day(day: date) -> bool:
 
 
 @lru_cache(maxsize=64)
-def trading_days(first: date, last: date = LAST_DAY) -> tuple[int, ...]:
-    """Day numbers with a bar, rising."""
+def bar_starts(first: date, last: date = LAST_DAY) -> tuple[int, ...]:
+    """Starts of daily bars, ms, rising."""
     span = (last - first).days + 1
-    return tuple(day_number(day) for day in (first + timedelta(days=n) for n in range(span)) if _is_trading_day(day))
+    return tuple(ms_of_day(day) for day in (first + timedelta(days=n) for n in range(span)) if _is_trading_day(day))
 
 
 @lru_cache(maxsize=64)
 def a_symbol(symbol: str, content: str = "") -> SymbolBars:
     """A symbol's bars as announced; `content` tells apart two sets of data."""
-    days = trading_days(FIRST_DAYS[symbol])
+    starts = bar_starts(FIRST_DAYS[symbol])
     return SymbolBars(
-        symbol=symbol, timeframe="1d", first=date.fromordinal(days[0] + 719_163),
-        last=date.fromordinal(days[-1] + 719_163), bars=len(days), days=pack_days(days),
+        symbol=symbol, timeframe="1d", first=instant_of_ms(starts[0]),
+        last=instant_of_ms(starts[-1]), bars=len(starts), times=pack_times(starts, "1d"), bars_per_year=252,
         sha256=a_digest(content or symbol), source_id="us-stocks-2013", synthetic=False,
     )  # fmt: skip
 
@@ -166,7 +169,7 @@ def an_order(bot_id: str = "aapl-sma", *, tick: int = 1, seq: int = 1, **changes
         "job_id": an_id(f"job/{bot_id}/{tick}/{seq}"), "bot_id": bot_id, "job_type": job_type,
         "job_class": class_of(job_type), "tick": tick, "partition": partition_of(bot_id, 12), "strategy": "sma-cross",
         "parameters": {"fast": 20, "slow": 50, "direction": "long"}, "symbol": "AAPL", "timeframe": "1d",
-        "bars_until": date(2010, 1, 4), "min_bars": 250, "costs": policy.research.costs,
+        "bars_until": utc(2010, 1, 4), "bars_per_year": 252, "min_bars": 250, "costs": policy.research.costs,
         "initial_cash_usd": "100000.00", "suite": policy.research.suite, "fingerprint": a_digest("fingerprint"),
         "timeout_s": 600, "lease_s": 15.0, "failures_limit": 3,
     }  # fmt: skip
@@ -185,7 +188,7 @@ def a_live_job(
         claim_id=an_id(f"claim/{name}") if running else None, process_id=an_id("runner-1") if running else None,
     )  # fmt: skip
     live = LiveJob(
-        job, a_digest("fingerprint"), a_digest("AAPL"), day_number(date(2010, 1, 4)), NOON_MS, failures_limit=3,
+        job, a_digest("fingerprint"), a_digest("AAPL"), utc_ms(2010, 1, 4), NOON_MS, failures_limit=3,
         silent_ms=silent_ms, cancel=cancel,
     )  # fmt: skip
     state.jobs.put(job.job_id, live)
@@ -228,15 +231,15 @@ def metrics(**changes: Any) -> BacktestMetrics:
     return BacktestMetrics(**{**plain, **changes})
 
 
-def a_summary(fingerprint: str, *, bars: int = 2500, last_day: date = date(2010, 1, 4), **changes: Any) -> ResearchSummary:
+def a_summary(fingerprint: str, *, bars: int = 2500, last_bar: datetime = LAST_SHOWN, **changes: Any) -> ResearchSummary:
     """What a finished baseline found."""
     plain: dict[str, Any] = {
         "fingerprint": fingerprint, "data_sha256": a_digest("bars"), "source_id": "us-stocks-2013", "synthetic": False,
-        "bars": bars, "first_day": date(2000, 3, 1), "last_day": last_day, "metrics": metrics(), "in_sample": metrics(),
+        "bars": bars, "first_bar": utc(2000, 3, 1), "last_bar": last_bar, "metrics": metrics(), "in_sample": metrics(),
         "out_of_sample": metrics(sharpe=None), "buy_and_hold": metrics(trades=1), "look_ahead_ok": True,
         "look_ahead_cuts": 60, "psr": 0.9, "dsr": 0.4, "trials": 25, "stress_worst_sharpe": 0.3,
         "neighbourhood_median_sharpe": 0.6, "bootstrap_sharpe_p05": -0.1,
-        "curve": EquityCurve.of(date(2000, 3, 1), [(date(2000, 3, 1), 1.0, 1.0), (last_day, 1.63, 1.2)]), "artifact": None, "elapsed_s": 3.25,
+        "curve": EquityCurve.of(utc_ms(2000, 3, 1), [(utc_ms(2000, 3, 1), 1.0, 1.0), (ms_of(last_bar), 1.63, 1.2)]), "artifact": None, "elapsed_s": 3.25,
     }  # fmt: skip
     return ResearchSummary(**{**plain, **changes})
 

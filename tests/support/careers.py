@@ -56,11 +56,12 @@ from autonomy.reasons import Reason
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, INPUTS, JOBS, RUNNERS, RUNS
 from autonomy.values import Cause, Drift, JobType, Origin, Stage, instant_of_ms, partition_of
 from support.builders import NOON_MS, a_beat, a_command, a_digest, a_summary, an_id, an_order
+from support.days import utc
 from support.read_models import Log, Stored
 from support.ticks import a_seal
 
 PARTITIONS = {COMMANDS: 1, JOBS: DEFAULT_PARTITIONS, RUNNERS: DEFAULT_PARTITIONS}
-FIRST_DAY = date(2010, 1, 4)
+FIRST_BAR = utc(2010, 1, 4)
 BOTS = ("ada", "bob", "cyd", "dan", "eve")
 Step = tuple[int, int]
 FACTS = (
@@ -69,7 +70,7 @@ FACTS = (
     StageChanged,
 )  # fmt: skip
 """What a whole enough set of careers says in its ticks."""
-MARKET = MarketTime(mode="REPLAY", start=FIRST_DAY, end=date(2013, 3, 1), seconds_per_bar=1.0, epoch=instant_of_ms(NOON_MS))
+MARKET = MarketTime(mode="REPLAY", start=FIRST_BAR.date(), end=date(2013, 3, 1), seconds_per_bar=1.0, epoch=instant_of_ms(NOON_MS))
 
 
 @dataclass
@@ -241,7 +242,7 @@ class Careers:
             self.close(bot, Cause.CANCELLED_BY_CHANGE)
             bot.version += 1
             self.fact(BotChanged(
-                bot_id=bot.bot_id, version=bot.version, strategy="macd", parameters={"fast": number % 9 + 2}, symbol="IBM", actor="planner",
+                bot_id=bot.bot_id, version=bot.version, strategy="macd", parameters={"fast": number % 9 + 2}, timeframe="1d", symbol="IBM", actor="planner",
                 evolved_by=order.job_id,
             ))  # fmt: skip
 
@@ -297,7 +298,7 @@ class Careers:
         """A bar of the bot's session; the first one orders the session, some are taken twice, or by a process that lost its claim."""
         session = bot.session
         if session is None:
-            paper = PaperOrder(session_id=self.drawn(), from_day=FIRST_DAY, market=MARKET, session_s=60, stop="FLATTEN")
+            paper = PaperOrder(session_id=self.drawn(), from_bar=FIRST_BAR, market=MARKET, session_s=60, stop="FLATTEN")
             order = an_order(bot.bot_id, tick=self.tick, seq=901, job_type=JobType.RUNNER_START, paper=paper, job_id=self.drawn())
             bot.session = Session(paper.session_id, order)
             self.fact(order)
@@ -321,7 +322,7 @@ class Careers:
 
     def take(self, session: Session, bar: int, *, again: bool = False) -> None:
         """What a runner says of one bar, the same whoever says it."""
-        where = {**claim_of(session), "session_id": session.session_id, "day": FIRST_DAY + timedelta(days=bar - 90), "bar": bar}
+        where = {**claim_of(session), "session_id": session.session_id, "bar_start": FIRST_BAR + timedelta(days=bar - 90), "bar": bar}
         key = session.order.bot_id
         if bar % 2:
             self.say(RunnerTraded(
@@ -366,14 +367,14 @@ class Careers:
         if session is None or session.last is None:
             return
         summary = PaperSummary(
-            session_id=session.session_id, last_day=session.last.day, traded_bars=1, trades=0, equity_usd=1.0, ended="SESSION_TIME"
+            session_id=session.session_id, last_bar=session.last.bar_start, traded_bars=1, trades=0, equity_usd=1.0, ended="SESSION_TIME"
         )
         self.say(JobSucceeded(**claim_of(session), paper=summary), bot.bot_id, session.order.partition)
         paper = session.order.paper
         assert paper is not None
         session.order = an_order(
             bot.bot_id, tick=self.tick, seq=901, job_type=JobType.RUNNER_START, job_id=self.drawn(),
-            paper=paper.model_copy(update={"snapshot": session.last.snapshot, "last_day": session.last.day}),
+            paper=paper.model_copy(update={"snapshot": session.last.snapshot, "last_bar": session.last.bar_start}),
         )  # fmt: skip
         session.attempt = 1
         self.fact(session.order)
@@ -408,7 +409,7 @@ def closing(session: Session, cause: Cause) -> SessionClosed:
     flat = session.last.flat if session.last else FlatValue(units=0.0, price_usd=0.0, fee_usd=0.0, equity_usd=0.0)
     return SessionClosed(
         session_id=session.session_id, bot_id=session.order.bot_id, cause=cause, actor="ada",
-        last_day=session.last.day if session.last else None, bar=session.bar, units=flat.units, price_usd=flat.price_usd,
+        last_bar=session.last.bar_start if session.last else None, bar=session.bar, units=flat.units, price_usd=flat.price_usd,
         fee_usd=flat.fee_usd, equity_usd=flat.equity_usd if session.last else None, pnl_usd=flat.pnl_usd,
     )  # fmt: skip
 
@@ -429,8 +430,8 @@ def an_evolution(number: int) -> EvolutionSummary:
         holdout_trades=5, holdout_max_drawdown=0.1,
     )  # fmt: skip
     return EvolutionSummary(
-        fingerprint=a_digest("f"), data_sha256=a_digest("d"), source_id="us", synthetic=False, bars=900, first_day=FIRST_DAY,
-        last_day=date(2012, 1, 1), holdout_from=date(2011, 6, 1), seed=number, generations=2, evaluations=8,
+        fingerprint=a_digest("f"), data_sha256=a_digest("d"), source_id="us", synthetic=False, bars=900, first_bar=FIRST_BAR,
+        last_bar=utc(2012, 1, 1), holdout_from=utc(2011, 6, 1), seed=number, generations=2, evaluations=8,
         stop_reason="GENERATIONS_DONE", champion=contender, challenger=contender if number % 2 else None, dsr=0.6, pbo=0.2,
         trials_sha256=a_digest("t"), elapsed_s=1.0,
     )  # fmt: skip

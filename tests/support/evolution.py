@@ -1,16 +1,17 @@
 """Markets and orders for the tests of evolutions."""
 
-import hashlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from autonomy.events import EvolutionPlan
 from autonomy.policy import EvolutionPolicy
+from autonomy.timeframes import DAY_MS
 from job_runner.engine.compiled import FloatArray
 from job_runner.market.sources import Bars
 from job_runner.search.evolution import run_evolution
 from job_runner.search.evolution_report import EvolutionOrder, EvolutionReport
+from support.days import day_ms
 from support.research import an_order
 
 DEFAULTS = EvolutionPolicy()
@@ -25,17 +26,16 @@ class MemoryMarket:
     synthetic: bool = False
     asked: list[int] = field(default_factory=list)
 
-    def symbols(self) -> tuple[str, ...]:
-        return ("TEST",)
+    def markets(self) -> tuple[tuple[str, str], ...]:
+        return (("TEST", "1d"),)
 
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
         self.asked.append(until)
-        day = np.arange(10_000, 10_000 + len(self.rows), dtype=np.int64)
-        count = int(np.searchsorted(day, until, side="right"))
+        time = np.arange(10_000, 10_000 + len(self.rows), dtype=np.int64) * DAY_MS
+        count = int(np.searchsorted(time, until, side="right"))
         columns = [np.ascontiguousarray(self.rows[:count, place]) for place in range(5)]
         opened, high, low, close, volume = columns
-        digest = hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest()
-        return Bars(symbol, timeframe, day[:count], opened, high, low, close, volume, "memory/test", digest, synthetic=self.synthetic)
+        return Bars(symbol, timeframe, time[:count], opened, high, low, close, volume, "memory/test", synthetic=self.synthetic)
 
     def changed_at(self, bar: int) -> "MemoryMarket":
         """The same market with one bar 3 % higher."""
@@ -79,7 +79,7 @@ SMALL_SEARCH = {"population": 8, "generations": 4}
 
 def a_search(plan: EvolutionPlan | None = None, **changes: object) -> EvolutionOrder:
     """A search on TEST for the champion ts-momentum with its default window of 120 bars."""
-    order = an_order(**{"strategy": "ts-momentum", "symbol": "TEST", "until_day": 10**6, **changes})
+    order = an_order(**{"strategy": "ts-momentum", "symbol": "TEST", "until_ms": day_ms(10**6), **changes})
     return EvolutionOrder(order, plan or a_plan(**SMALL_SEARCH))
 
 

@@ -22,8 +22,8 @@ class HangingMarket:
     symbol: str
     file: Path
 
-    def symbols(self) -> tuple[str, ...]:
-        return EmbeddedMarketData().symbols()
+    def markets(self) -> tuple[tuple[str, str], ...]:
+        return EmbeddedMarketData().markets()
 
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
         while symbol == self.symbol and self.file.exists():

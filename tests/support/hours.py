@@ -16,6 +16,7 @@ from autonomy.reasons import ZeroJobs
 from autonomy.values import Cause, JobStatus, JobType, Stage, TickCause
 from projection.store.batches import UPSERTS
 from support.builders import a_digest, an_id
+from support.days import utc
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STRATEGIES = ("sma-cross", "macd", "rsi-reversion")
@@ -80,7 +81,7 @@ class Hours:
             cause=Cause.TIMEOUT.value if status is JobStatus.FAILED else None, stage=draw.choice(tuple(Stage)).value, strategy=draw.choice(STRATEGIES),
             symbol=draw.choice(SYMBOLS), tick=self.tick, seq=seq, partition=0, attempt=len(attempts) + 1, failures=0,
             process_id=an_id(f"worker {draw.randint(1, 3)}") if claimed else None, created_at=at, queued_at=queued, started_at=began,
-            finished_at=over, fingerprint=a_digest("f"), bars_until="2012-01-02", spec={}, attempts=attempts,
+            finished_at=over, fingerprint=a_digest("f"), bars_until=utc(2012, 1, 2), spec={}, attempts=attempts,
         )  # fmt: skip
 
     def add_move(self, number: int, at: datetime, *, revert: bool) -> None:

@@ -31,15 +31,14 @@ from autonomy.events import (
     WindowMetrics,
 )
 from autonomy.gates import PromotionGate, Verdict
-from autonomy.market_clock import day_of
 from autonomy.revert_plan import revert_plan
-from autonomy.values import JobStatus, JobType, Stage
+from autonomy.values import JobStatus, JobType, Stage, instant_of_ms
 from planner.decide import promotion_gates
 from planner.decide.stages import standing
 from planner.decide.view import build_view
 from planner.fold.entities import Bot, LiveJob
 from planner.tick import Try
-from support.builders import FIRST_DAYS, a_digest, a_policy, an_id, metrics, trading_days
+from support.builders import FIRST_DAYS, a_digest, a_policy, an_id, bar_starts, metrics
 from support.ticks import TickDriver, events_of, jobs_of
 
 ALL_TYPES = tuple(JobType)
@@ -124,17 +123,21 @@ def research(driver: TickDriver, bot_id: str, **result: Any) -> Any:
 
 
 def until_live(driver: TickDriver, bot_id: str, job_type: JobType, *, after_ms: int = 15_000, marks: int = 0) -> LiveJob:
-    """Let ticks pass until the bot has a live job of the type, its runner taking `marks` bars before each; searches lose."""
+    """Let ticks pass until the bot has a live job of the type, its runner taking `marks` bars before each; searches lose, backtests succeed."""
     for _ in range(80):
         for live in driver.live():
             if live.job.bot_id != bot_id:
                 continue
             if live.job.job_type is job_type:
                 return live
-            if live.job.job_type is JobType.EVOLVE and live.job.status is JobStatus.RUNNING:
-                driver.finish(live, evolution=a_search(live, order_of(driver, live), challenger=None))
-            elif live.job.job_type is JobType.EVOLVE:
+            if live.job.job_type is JobType.RUNNER_START:
+                continue
+            if live.job.status is JobStatus.QUEUED:
                 driver.claim(live)
+            elif live.job.job_type is JobType.EVOLVE:
+                driver.finish(live, evolution=a_search(live, order_of(driver, live), challenger=None))
+            else:
+                driver.succeed(live, **STRONG)
         if marks:
             mark(driver, bot_id, marks)
         step(driver, after_ms=after_ms)
@@ -256,12 +259,12 @@ def mark(driver: TickDriver, bot_id: str, bars: int = 1, *, units: float = 1.0, 
     live = job_of(driver, bot_id, JobType.RUNNER_START)
     bot = bot_of(driver, bot_id)
     assert bot.paper is not None
-    days = [day for day in trading_days(FIRST_DAYS[bot.symbol]) if day > (bot.paper.last_day or bot.paper.from_day)]
-    for number, day in enumerate(days[:bars], start=1):
+    starts = [start for start in bar_starts(FIRST_DAYS[bot.symbol]) if start > (bot.paper.last_ms or bot.paper.from_ms)]
+    for number, start in enumerate(starts[:bars], start=1):
         bar = (bot.paper.bar if bot.paper.bar is not None else 2_000) + number
         plain: dict[str, Any] = {
             "session_id": bot.paper.session_id, "bot_id": bot_id, "job_id": live.job.job_id, "tick": live.job.tick,
-            "attempt": live.job.attempt, "claim_id": live.job.claim_id, "process_id": live.job.process_id, "day": day_of(day),
+            "attempt": live.job.attempt, "claim_id": live.job.claim_id, "process_id": live.job.process_id, "bar_start": instant_of_ms(start),
             "bar": bar, "close_usd": 100.0, "equity_usd": 100_100.0, "cash_usd": 50_000.0, "units": units,
             "trades": 12, "traded_bars": bot.paper.traded_bars + number, "pnl_usd": 100.0, "max_drawdown": 0.02, "sharpe": 0.9,
             "replay": True,
@@ -277,7 +280,7 @@ def engine_window(driver: TickDriver, live: LiveJob, **changes: Any) -> WindowMe
     assert order.window is not None
     assert live.measure is not None
     plain: dict[str, Any] = {
-        "from_day": order.window.from_day, "until_day": order.window.until_day, "bars": live.measure.bars,
+        "from_bar": order.window.from_bar, "until_bar": order.window.until_bar, "bars": live.measure.bars,
         "trades": live.measure.trades, "pnl_usd": live.measure.pnl_usd, "sharpe": live.measure.sharpe,
         "max_drawdown": live.measure.max_drawdown,
     }  # fmt: skip
@@ -314,7 +317,7 @@ def a_search(live: LiveJob, order: JobEnqueued, **changes: Any) -> EvolutionSumm
     assert plan is not None
     plain: dict[str, Any] = {
         "fingerprint": live.fingerprint, "data_sha256": a_digest("bars"), "source_id": "us-stocks-2013", "synthetic": False,
-        "bars": 2_480, "first_day": order.bars_until - timedelta(days=3_500), "last_day": order.bars_until,
+        "bars": 2_480, "first_bar": order.bars_until - timedelta(days=3_500), "last_bar": order.bars_until,
         "holdout_from": order.bars_until - timedelta(days=900), "seed": plan.seed, "generations": plan.generations,
         "evaluations": 192, "stop_reason": "GENERATIONS_DONE", "champion": Contender(**contender),
         "challenger": Contender(**better), "dsr": 0.9, "pbo": 0.2, "trials_sha256": a_digest("trials"), "elapsed_s": 1.0,

@@ -1,9 +1,8 @@
 """Paper sessions for tests: orders, made-up bars, and a planner's part played by hand on a real log."""
 
 import asyncio
-import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -26,16 +25,18 @@ from autonomy.events import (
 from autonomy.kafka import Outgoing, append_batch, build_producer
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.log_reader import LogReader
-from autonomy.market_clock import day_number, day_of_weekday_index, weekday_index
+from autonomy.market_clock import day_of_weekday_index, weekday_index
+from autonomy.timeframes import DAY_MS
 from autonomy.topics import JOBS, PULSE, RUNNERS, RUNS, TOPICS
-from autonomy.values import Cause, JobType, instant_of_ms, partition_of
+from autonomy.values import Cause, JobType, instant_of_ms, ms_of, partition_of
 from job_runner.claims.queue import Claim
 from job_runner.engine.account import Costs
 from job_runner.engine.bar_by_bar import BarByBar
 from job_runner.engine.compiled import FloatArray, IntArray
-from job_runner.market.sources import Bars, EmbeddedMarketData, MarketData
+from job_runner.market.sources import END_OF_TIME_MS, Bars, EmbeddedMarketData, MarketData
 from job_runner.research.orders import order_of
 from support.builders import an_id, an_order
+from support.days import utc
 from support.strategies import fingerprint_of_order, program
 from support.ticks import a_seal
 
@@ -43,13 +44,16 @@ PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
 QUICK = {"fast": 2, "slow": 6, "direction": "long-short"}
 
 
+FROM_BAR = utc(2010, 1, 4)
+
+
 def a_paper_order(
     bot_id: str = "aapl-sma", *, market: MarketData | None = None, seconds_per_bar: float = 0.05, epoch_ms: int = 0, session_s: int = 3600,
-    start: str = "2010-01-04", from_day: date | str = "2010-01-04", session: str = "", end: str = "2013-03-01", **changes: Any,
+    start: str = "2010-01-04", from_bar: datetime = FROM_BAR, session: str = "", end: str = "2013-03-01", **changes: Any,
 ) -> JobEnqueued:  # fmt: skip
     """A RUNNER_START job on the embedded bars; it trades often."""
     paper = PaperOrder(
-        session_id=an_id(session or f"session/{bot_id}"), from_day=from_day,
+        session_id=an_id(session or f"session/{bot_id}"), from_bar=from_bar,
         market=MarketTime(
             mode="REPLAY", start=start, end=end, seconds_per_bar=seconds_per_bar, epoch=instant_of_ms(epoch_ms or clock.now_ms())
         ),
@@ -58,7 +62,7 @@ def a_paper_order(
     made = an_order(
         bot_id, **{"job_type": JobType.RUNNER_START, "parameters": QUICK, "paper": paper, "partition": partition_of(bot_id, 12), **changes}
     )  # fmt: skip
-    source_id = (market or EmbeddedMarketData()).bars(made.symbol, "1d", 20_000).source_id
+    source_id = (market or EmbeddedMarketData()).bars(made.symbol, "1d", END_OF_TIME_MS).source_id
     return made.model_copy(update={"fingerprint": fingerprint_of_order(order_of(made), source_id)})
 
 
@@ -69,21 +73,20 @@ class RowsMarket:
     rows: FloatArray
     first_day: int = 10_960
     ahead: int = 0
-    """Bars that it hands out beyond the day it was asked for: a broken source."""
+    """Bars that it hands out beyond the instant it was asked for: a broken source."""
 
-    def symbols(self) -> tuple[str, ...]:
-        return ("AAPL",)
+    def markets(self) -> tuple[tuple[str, str], ...]:
+        return (("AAPL", "1d"),)
 
-    def days(self) -> IntArray:
+    def starts(self) -> IntArray:
         start = weekday_index(self.first_day)
-        return np.array([day_of_weekday_index(start + number) for number in range(len(self.rows))], dtype=np.int64)
+        return np.array([day_of_weekday_index(start + number) for number in range(len(self.rows))], dtype=np.int64) * DAY_MS
 
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
-        day = self.days()
-        count = min(len(day), int(np.searchsorted(day, until, side="right")) + self.ahead)
+        time = self.starts()
+        count = min(len(time), int(np.searchsorted(time, until, side="right")) + self.ahead)
         opened, high, low, close, volume = [np.ascontiguousarray(self.rows[:count, column]) for column in range(5)]
-        digest = hashlib.sha256(self.rows[:count].tobytes()).hexdigest()
-        return Bars(symbol, timeframe, day[:count], opened, high, low, close, volume, "rows", digest, synthetic=False)
+        return Bars(symbol, timeframe, time[:count], opened, high, low, close, volume, "rows", synthetic=False)
 
 
 def a_claim(order: JobEnqueued, name: str = "claim", attempt: int = 1) -> Claim:
@@ -92,11 +95,11 @@ def a_claim(order: JobEnqueued, name: str = "claim", attempt: int = 1) -> Claim:
 
 
 def expected(order: JobEnqueued, until: RunnerMarked, market: MarketData | None = None) -> BarByBar:
-    """The engine after the bars up to a mark's day, by itself and in one go."""
+    """The engine after the bars up to a mark's, by itself and in one go."""
     assert order.paper is not None
-    bars = (market or EmbeddedMarketData()).bars(order.symbol, "1d", day_number(until.day))
+    bars = (market or EmbeddedMarketData()).bars(order.symbol, "1d", ms_of(until.bar_start))
     engine = BarByBar(program(order.strategy, order.parameters), Costs(order.costs.fee_bps, order.costs.slippage_bps), 100_000.0)
-    warm = int(np.searchsorted(bars.day, day_number(order.paper.from_day), side="right"))
+    warm = int(np.searchsorted(bars.time, ms_of(order.paper.from_bar), side="right"))
     engine.observe_all(bars.rows()[:warm])
     for row in bars.rows()[warm:].tolist():
         engine.on_bar(*row)

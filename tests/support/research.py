@@ -10,6 +10,7 @@ from job_runner.claims.outcome import Outcome
 from job_runner.engine.compiled import FloatArray
 from job_runner.research.report import ResearchOrder, SuiteSize
 from support.builders import capabilities
+from support.days import day_ms
 
 SMALL = SuiteSize(bootstrap_samples=60, truncation_cuts=5, neighbourhood_steps=1, stress_levels=2, walk_forward_windows=2)
 
@@ -33,7 +34,7 @@ def an_order(**changes: object) -> ResearchOrder:
         "parameters": {},
         "symbol": "AAPL",
         "timeframe": "1d",
-        "until_day": 14_000,
+        "until_ms": day_ms(14_000),
         "fee_bps": 10.0,
         "slippage_bps": 5.0,
         "initial_cash_usd": "100000.00",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autonomy import chain as chains
+from autonomy.bar_times import unpack_times
 from autonomy.chain import GENESIS, AcceptedTick, Chain, RunRecord
 from autonomy.envelope import Received, decode, encode
 from autonomy.events import (
@@ -25,7 +26,6 @@ from autonomy.events import (
     RegisterBots,
 )
 from autonomy.lifecycle import JobStep
-from autonomy.market_clock import market_instant, unpack_days
 from autonomy.topics import COMMANDS, DEFAULT_PARTITIONS, INPUTS, JOBS, RUNNERS
 from autonomy.values import Cause, JobStatus, TickCause, derived_id, instant_of_ms, partition_of
 from planner.decide.plan import DECIDER
@@ -141,9 +141,9 @@ class TickDriver:
 
     def succeed(self, live: LiveJob, **changes: Any) -> None:
         """Append the result of the current claim."""
-        until = market_instant(live.until_day).date()
+        until = instant_of_ms(live.until_ms)
         bars = _bars_until(self.state, live)
-        self.say(JobSucceeded(**_claimed(live), result=a_summary(live.fingerprint, **{"bars": bars, "last_day": until, **changes})))
+        self.say(JobSucceeded(**_claimed(live), result=a_summary(live.fingerprint, **{"bars": bars, "last_bar": until, **changes})))
 
     def finish(self, live: LiveJob, **parts: Any) -> None:
         """Append any other success of the current claim: `evolution=`, `paper=`."""
@@ -255,7 +255,7 @@ def _bars_until(state: State, live: LiveJob) -> int:
     packed = next((entry for entry in offer.symbols if bot and entry.symbol == bot.symbol), None) if offer else None
     if packed is None:
         return 1
-    return sum(1 for day in unpack_days(packed.first, packed.packed_days) if day <= live.until_day)
+    return unpack_times(packed.first_ms, packed.timeframe, packed.packed_times).count_until(live.until_ms)
 
 
 # ── a chain by hand ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -270,7 +270,7 @@ def a_seal(head: Head, records: Sequence[RunRecord], try_name: str, *, now_ms: i
         "run_id": derived_id("run", tick, try_id), "tick": tick, "prev_hash": head.hash, "try_id": try_id,
         "process_id": an_id("planner-1"), "count": len(records), "root": chains.root_of(records), "cut": {}, "inputs": 0, "input_root": a_digest("no inputs"),
         "cause": TickCause.SCHEDULED, "due_at": instant_of_ms(now_ms), "now": instant_of_ms(now_ms), "elapsed_ms": 0,
-        "market_now": market_instant(0), "state_hash": a_digest("state"), "horizon": GENESIS,
+        "market_now": instant_of_ms(0), "state_hash": a_digest("state"), "horizon": GENESIS,
         "policy_hash": policy.hash(), "decider": DECIDER, "registered": 0, "evaluated": 0, "jobs_enqueued": 0,
         "blocked": 0, "reason_counts": {}, "blocker_counts": {}, "zero_jobs": None, "live_jobs": 0,
         "loop_enabled": True, "errors": (), "digest": a_digest("decisions"), "hash": "",

@@ -11,6 +11,7 @@ import typer
 
 from autonomy.errors import AutonomyError
 from autonomy.events.offers import NAME_PATTERN
+from autonomy.timeframes import MS
 from autonomy_cli import options as o
 from autonomy_cli.api import reader
 from autonomy_cli.exits import Exit, fail
@@ -84,10 +85,11 @@ def new(
         print(f"{path}\nnext: autonomy strategy check {path}")
 
 
-def check(file: Source, bars: Bars = None, symbol: Symbol = None, as_json: o.Json = False) -> None:
+def check(file: Source, bars: Bars = None, symbol: Symbol = None, timeframe: Timeframe = "1d", as_json: o.Json = False) -> None:
     """Look-ahead, determinism, recursion, range and speed of each strategy in a file. Exit 1: one of them does not pass."""
+    _check_timeframe(timeframe)
     files = _engine()
-    found = _said(lambda: files.checked(file, files.market_of(bars), symbol))
+    found = _said(lambda: files.checked(file, files.market_of(bars), symbol, timeframe))
     if as_json:
         print_json({name: [dataclasses.asdict(finding) for finding in findings] for name, findings in found.items()})
     else:
@@ -114,11 +116,10 @@ def backtest(  # noqa: PLR0913 (one argument per option)
     as_json: o.Json = False,
 ) -> None:
     """Run what a baseline job runs, without a stack: the same code, the same numbers."""
-    if timeframe != "1d":
-        fail(Exit.CANNOT_RUN, f"timeframe: 1d, got {timeframe!r}")
+    _check_timeframe(timeframe)
     files = _engine()
     parameters = dict(_value_of(text) for text in values or ())
-    order = {"cash_usd": cash, "fee_bps": fee_bps, "slippage_bps": slippage_bps}
+    order: dict[str, object] = {"timeframe": timeframe, "cash_usd": cash, "fee_bps": fee_bps, "slippage_bps": slippage_bps}
     market = _said(lambda: files.market_of(bars))
     path = Path(strategy)
 
@@ -162,6 +163,11 @@ def show(api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
 
 def _range_of(number: Mapping[str, object]) -> str:
     return f"{number.get('name')} {number.get('default'):g} ({number.get('low'):g} to {number.get('high'):g})"
+
+
+def _check_timeframe(timeframe: str) -> None:
+    if timeframe not in MS:
+        fail(Exit.CANNOT_RUN, f"--timeframe: one of {', '.join(MS)}, got {timeframe[:20]!r}")
 
 
 def _engine() -> Any:  # noqa: ANN401 (the extra `strategies`)

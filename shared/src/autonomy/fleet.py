@@ -9,7 +9,7 @@ Source: R-F7.
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
@@ -17,6 +17,7 @@ from autonomy.errors import BadInput
 from autonomy.events import Costs, StrategyOffered, Text
 from autonomy.events.offers import StrategyName
 from autonomy.strategies import Value, canonical, check_parameters, plain_parameters
+from autonomy.timeframes import Timeframe
 from autonomy.values import BotId, Origin, Stage, Symbol
 
 MAX_NAME: Final = 80
@@ -32,7 +33,7 @@ class BotSpec(BaseModel):
     strategy: StrategyName
     parameters: dict[str, JsonValue] = Field(default_factory=dict, max_length=32)
     symbol: Symbol
-    timeframe: Literal["1d"] = "1d"
+    timeframe: Timeframe = Timeframe.D1
     stage: Stage = Stage.LAB
     origin: Origin | None = None
     pinned: bool = False

@@ -74,7 +74,7 @@ def judge_drift(live: WindowMetrics, engine: WindowMetrics | None, rules: DriftP
     """
     if engine is None:
         return DriftFound(Drift.INCONCLUSIVE, ("the engine gave no result for the window",))
-    if (live.from_day, live.until_day) != (engine.from_day, engine.until_day):
+    if (live.from_bar, live.until_bar) != (engine.from_bar, engine.until_bar):
         return DriftFound(Drift.INCONCLUSIVE, ("the engine ran over another window",))
     short: list[str] = []
     if min(live.bars, engine.bars) < rules.min_bars:

@@ -1,23 +1,20 @@
-"""The market clock: which day it is for every gate, job and runner, and when a later day comes.
+"""The market clock: which instant it is for every gate, job and runner, and when a later one comes.
 
-Pure functions of the policy, the epoch (recorded at the first tick) and a tick's `now`. Days are counted from 1970-01-01.
+Pure functions of the policy, the epoch (recorded at the first tick) and a tick's `now`. Instants are milliseconds since 1970-01-01 UTC; a
+bar is named by its start and shown from start + length on. A replay goes through weekdays only: what recorded markets did at a weekend is
+shown with the first moment of Monday.
 
 Source: docs/architecture.md, "Market clock".
 """
 
-import base64
-from bisect import bisect_right
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import date, timedelta
 from typing import Final
 
 from autonomy.errors import BadInput
-from autonomy.events import SymbolBars
 from autonomy.policy import MarketPolicy
+from autonomy.timeframes import DAY_MS, WEEKDAYS, bar_words
 
 EPOCH_DAY: Final = date(1970, 1, 1)
-DAY_MS: Final = 86_400_000
-WEEKDAYS: Final = 5
 
 
 def day_number(day: date) -> int:
@@ -30,23 +27,34 @@ def day_of(number: int) -> date:
     return EPOCH_DAY + timedelta(days=min(number, (date.max - EPOCH_DAY).days))
 
 
-def market_day(policy: MarketPolicy, epoch_ms: int, now_ms: int) -> int:
-    """The last day whose bar the market has shown at `now_ms`."""
-    if policy.mode == "LIVE":
-        return now_ms // DAY_MS - 1
-    steps = max(0, (now_ms - epoch_ms) * 1000 // _us_per_bar(policy))
-    return min(_add_weekdays(day_number(policy.start), steps), day_number(policy.end))
+def ms_of_day(day: date) -> int:
+    """The first instant of a day."""
+    return day_number(day) * DAY_MS
 
 
-def wall_ms_of_day(policy: MarketPolicy, epoch_ms: int, day: int) -> int | None:
-    """When the market clock reaches a day; None when it never does."""
+def market_ms(policy: MarketPolicy, epoch_ms: int, now_ms: int) -> int:
+    """Up to which instant the market has been shown at `now_ms`."""
     if policy.mode == "LIVE":
-        return (day + 1) * DAY_MS
-    if day > day_number(policy.end):
+        return now_ms
+    end_ms = ms_of_day(policy.end) + DAY_MS
+    days, rest_us = divmod(max(0, (now_ms - epoch_ms) * 1000), _us_per_day(policy))
+    # The first day of a replay has been shown when it begins.
+    return min(_add_weekdays(day_number(policy.start), days + 1) * DAY_MS + rest_us * DAY_MS // _us_per_day(policy), end_ms)
+
+
+def wall_ms_of(policy: MarketPolicy, epoch_ms: int, instant_ms: int) -> int | None:
+    """When the market clock reaches an instant; None when it never does."""
+    if policy.mode == "LIVE":
+        return instant_ms
+    if instant_ms > ms_of_day(policy.end) + DAY_MS:
         return None
-    steps = _weekdays_between(day_number(policy.start), day)
+    first = _add_weekdays(day_number(policy.start), 1)
+    # Of the last moment before it: what ends with a Friday is there before Monday begins, at one and the same wall time.
+    day, rest_ms = divmod(instant_ms - 1, DAY_MS)
+    steps, us = _weekdays_between(first, day), _us_per_day(policy)
+    into_us = -(-(rest_ms + 1) * us // DAY_MS) if weekday_index(day + 1) > weekday_index(day) else 0
     # Rounded up: at the promised instant the bar is there, never a moment later.
-    return epoch_ms - (-steps * _us_per_bar(policy) // 1000)
+    return epoch_ms + (0 if instant_ms <= first * DAY_MS else -(-(steps * us + into_us) // 1000))
 
 
 def continued_epoch_ms(before: MarketPolicy, after: MarketPolicy, epoch_ms: int, now_ms: int) -> int:
@@ -57,35 +65,26 @@ def continued_epoch_ms(before: MarketPolicy, after: MarketPolicy, epoch_ms: int,
     """
     if after == before:
         return epoch_ms
-    stands = market_day(before, epoch_ms, now_ms)
+    stands = market_ms(before, epoch_ms, now_ms)
     if after.mode == "LIVE":
-        if market_day(after, epoch_ms, now_ms) < stands:
-            raise BadInput("market.mode", f"LIVE is before {day_of(stands)}, where the market stands: it never goes back", after.mode)
+        if now_ms < stands:
+            raise BadInput("market.mode", f"LIVE is before {bar_words(stands)}, where the market stands: it never goes back", after.mode)
         return epoch_ms
-    if day_number(after.end) < stands:
-        raise BadInput("market.end", f"must not be before {day_of(stands)}, where the market stands: it never goes back", after.end)
-    if day_number(after.start) > stands:
+    if ms_of_day(after.end) + DAY_MS < stands:
+        raise BadInput("market.end", f"must not be before {bar_words(stands)}, where the market stands: it never goes back", after.end)
+    if (day_number(after.start) + 1) * DAY_MS > stands:
         return now_ms
-    part_us = 0
-    if before.mode == "REPLAY" and stands < day_number(before.end):
-        part_us = (now_ms - epoch_ms) * 1000 % _us_per_bar(before) * _us_per_bar(after) // _us_per_bar(before)
-    shown_us = _weekdays_between(day_number(after.start), stands) * _us_per_bar(after)
-    # Whole milliseconds: never so few that the market would stand a bar earlier.
-    return now_ms - max((shown_us + part_us) // 1000, -(-shown_us // 1000))
+    reached = wall_ms_of(after, 0, stands)
+    return now_ms - (reached or 0)
 
 
-def _us_per_bar(policy: MarketPolicy) -> int:
-    """Whole microseconds, so that both directions of the clock agree exactly."""
+def _us_per_day(policy: MarketPolicy) -> int:
+    """Whole microseconds of wall time per weekday, so that both directions of the clock agree exactly."""
     return max(1, round(policy.seconds_per_bar * 1_000_000))
 
 
-def market_instant(day: int) -> datetime:
-    """A day of the market clock as an instant, for documents."""
-    return datetime.fromtimestamp(day * 86_400, UTC)
-
-
 def weekday_index(day: int) -> int:
-    """How many weekdays lie between 1970-01-01 and a day: the grid on which refreshes are spread."""
+    """How many weekdays lie between 1970-01-01 and a day."""
     weeks, rest = divmod(day + 3, 7)
     return weeks * WEEKDAYS + min(rest, WEEKDAYS)
 
@@ -102,28 +101,3 @@ def _add_weekdays(day: int, steps: int) -> int:
 
 def _weekdays_between(start: int, day: int) -> int:
     return max(0, weekday_index(day) - weekday_index(start))
-
-
-def pack_days(days: tuple[int, ...]) -> str:
-    """Days as a bitmap from the first one, base64: 13 years of bars are 800 characters."""
-    bits = bytearray((days[-1] - days[0]) // 8 + 1)
-    for day in days:
-        bits[(day - days[0]) // 8] |= 1 << ((day - days[0]) % 8)
-    return base64.b64encode(bytes(bits)).decode()
-
-
-@lru_cache(maxsize=4096)
-def unpack_days(first: int, packed: str) -> tuple[int, ...]:
-    """The days of a bitmap that starts at day `first`, rising."""
-    bits = base64.b64decode(packed)
-    return tuple(first + number for number in range(len(bits) * 8) if bits[number // 8] >> (number % 8) & 1)
-
-
-def days_of(bars: SymbolBars) -> tuple[int, ...]:
-    """The days that have a bar, rising."""
-    return unpack_days(day_number(bars.first), bars.days)
-
-
-def bars_until(bars: SymbolBars, day: int) -> int:
-    """How many bars the market has shown up to and including a day."""
-    return bisect_right(days_of(bars), day)

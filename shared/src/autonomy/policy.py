@@ -30,7 +30,7 @@ class MarketPolicy(Section):
 
     Attributes:
         mode: LIVE (= now), or REPLAY of recorded bars.
-        start, end: first and last day of a replay.
+        start, end: first and last day of a replay; the first has been shown when it begins.
         seconds_per_bar: wall time per weekday of a replay. With another value the market goes on from where it stands, at that speed.
     """
 
@@ -101,7 +101,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class GateThresholds(Section):
-    """What a bot must show to leave a stage; Sharpe ratios annualised with 252 days.
+    """What a bot must show to leave a stage; Sharpe ratios annualised with the bars a year of their market.
 
     Attributes:
         max_evidence_age_bars: older evidence is INCONCLUSIVE; in new bars of the symbol.

@@ -19,22 +19,16 @@ class Cross(Strategy):
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Self, overload
+from typing import Any, ClassVar, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from autonomy.timeframes import MONDAY_MS, MS
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
-MS: Final = {
-    "1m": 60_000, "3m": 180_000, "5m": 300_000, "15m": 900_000, "30m": 1_800_000, "1h": 3_600_000, "2h": 7_200_000, "4h": 14_400_000,
-    "1d": 86_400_000, "1w": 604_800_000,
-}  # fmt: skip
-"""Milliseconds of each timeframe."""
-MONDAY_MS: Final = 4 * MS["1d"]
-"""The first Monday after 1970-01-01, a Thursday: weeks begin there."""
 
 
 @dataclass(frozen=True, slots=True)

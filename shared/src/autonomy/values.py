@@ -15,7 +15,7 @@ from typing import Annotated, Final
 from pydantic import PlainSerializer, StringConstraints
 
 BOT_ID_PATTERN: Final = r"^[a-z0-9-]{1,64}$"
-SYMBOL_PATTERN: Final = r"^[A-Z0-9.\-]{1,16}$"
+SYMBOL_PATTERN: Final = r"^[A-Z0-9.\-^=/:]{1,64}$"
 NAMESPACE: Final = uuid.UUID("6f0c3b52-6a5e-5d0e-9d39-0f5d1a1f7a10")
 _NAMESPACE_BYTES: Final = NAMESPACE.bytes
 _VARIANT: Final = {f"{digit:x}": "89ab"[digit & 3] for digit in range(16)}

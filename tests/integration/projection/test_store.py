@@ -25,6 +25,7 @@ from projection.settings import ProjectionSettings
 from projection.store.batches import UPSERTS, Progress
 from projection.store.writer import Writer
 from support.builders import an_id
+from support.days import utc
 from support.platform import Platform, fleet, wait_for
 from support.servers import Database
 
@@ -118,7 +119,7 @@ def evidence(number: int) -> Changes:
     """A part of a batch: a row of evidence."""
     row: Row = dict.fromkeys(UPSERTS["bot_backtests"].columns) | {
         "job_id": an_id(f"job-{number}"), "bot_id": "bot-1", "job_type": "BACKTEST_BASELINE", "fingerprint": "0" * 64, "data_sha256": "0" * 64,
-        "source_id": "test", "synthetic": True, "bars": 1, "first_day": "2020-01-01", "last_day": "2020-01-02", "trades": 0,
+        "source_id": "test", "synthetic": True, "bars": 1, "first_bar": utc(2020, 1, 1), "last_bar": utc(2020, 1, 2), "trades": 0,
         "look_ahead_ok": True, "summary": {}, "created_at": clock.now(),
     }  # fmt: skip
     changes = Changes()

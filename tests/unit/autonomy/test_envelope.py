@@ -5,7 +5,7 @@ Source: R-G2.
 
 import json
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from autonomy.events import BY_WIRE, CATALOGUE, Event, SetPolicy
 from autonomy.values import JobClass, instant_of_ms, iso
 from contract.examples import examples
 from support.builders import NOON_MS, a_command, an_id, an_order, capabilities
+from support.days import utc
 
 NOON = instant_of_ms(NOON_MS)
 SAID = {"command_id": an_id("command"), "actor": "ada", "role": "operator", "reason": 'Prüfung ✓ " \\ \u2028'}
@@ -261,6 +262,6 @@ def test_any_json_as_data_is_an_event_or_a_reason(data: object, number: int) -> 
     assert isinstance(decode(json.dumps(document).encode(), event.topic), Received | Undecodable)
 
 
-def test_days_are_written_as_days() -> None:
-    data = json.loads(data_bytes(an_order(bars_until=date(2010, 1, 4))))
-    assert (data["barsUntil"], data["jobClass"]) == ("2010-01-04", JobClass.RESEARCH.value)
+def test_a_bars_start_is_written_as_an_instant() -> None:
+    data = json.loads(data_bytes(an_order(bars_until=utc(2010, 1, 4, 9, 30))))
+    assert (data["barsUntil"], data["jobClass"]) == ("2010-01-04T09:30:00.000Z", JobClass.RESEARCH.value)

@@ -1,130 +1,128 @@
-"""The market clock: a day for every instant, an instant for every day, and the two agree."""
+"""The market clock: an instant of the market for every instant of the wall, and back, and the two agree."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autonomy.events import SymbolBars
+from autonomy.errors import BadInput
 from autonomy.market_clock import (
-    DAY_MS,
-    bars_until,
+    continued_epoch_ms,
     day_number,
     day_of,
     day_of_weekday_index,
-    days_of,
-    market_day,
-    market_instant,
-    pack_days,
-    unpack_days,
-    wall_ms_of_day,
+    market_ms,
+    ms_of_day,
+    wall_ms_of,
     weekday_index,
 )
 from autonomy.policy import MarketPolicy
-from support.builders import NOON_MS, a_symbol, trading_days
+from autonomy.timeframes import DAY_MS, MS
+from support.builders import NOON_MS
+from support.days import utc_ms
 
 REPLAY = MarketPolicy()
-START, END = day_number(date(2010, 1, 4)), day_number(date(2013, 3, 1))
+HOUR_MS = MS["1h"]
+END_MS = ms_of_day(date(2013, 3, 1)) + DAY_MS
 LIVE = MarketPolicy(mode="LIVE")
-DAYS = st.integers(day_number(date(1990, 1, 1)), day_number(date(2040, 1, 1)))
+INSTANTS = st.one_of(
+    st.integers(day_number(date(1990, 1, 1)), day_number(date(2040, 1, 1))).map(lambda day: day * DAY_MS),
+    st.integers(utc_ms(1990, 1, 1), utc_ms(2040, 1, 1)),
+)
+SPEEDS = st.sampled_from([1.0, 15.0, 0.1, 0.0333, 1.1, 86_400.0, 0.000007, 7.77])
 
 
-def at(seconds: float, policy: MarketPolicy = REPLAY) -> date:
-    """The market day after so many seconds of a replay."""
-    return day_of(market_day(policy, NOON_MS, NOON_MS + round(seconds * 1000)))
+def shown(seconds: float, policy: MarketPolicy = REPLAY) -> date:
+    """The last day whose bar is shown after so many seconds of a replay."""
+    return day_of((market_ms(policy, NOON_MS, NOON_MS + round(seconds * 1000)) - DAY_MS) // DAY_MS)
+
+
+def last_weekday(seconds: float, policy: MarketPolicy = REPLAY) -> date:
+    """The same of a market that is closed at weekends."""
+    day = shown(seconds, policy)
+    return day_of(day_number(day) - max(0, day.weekday() - 4))
 
 
 def test_replay_begins_at_its_start_and_shows_one_weekday_per_step() -> None:
-    assert at(0) == at(14.999) == date(2010, 1, 4)
-    assert at(15) == date(2010, 1, 5)
-    assert at(4 * 15) == date(2010, 1, 8)
+    assert shown(0) == shown(14.999) == date(2010, 1, 4)
+    assert shown(15) == date(2010, 1, 5)
+    assert last_weekday(4 * 15) == date(2010, 1, 8)
 
 
-def test_replay_skips_weekends() -> None:
-    assert at(5 * 15) == date(2010, 1, 11)
+def test_replay_goes_through_a_day_evenly() -> None:
+    assert market_ms(REPLAY, NOON_MS, NOON_MS) == utc_ms(2010, 1, 5)
+    assert market_ms(REPLAY, NOON_MS, NOON_MS + 7_500) == utc_ms(2010, 1, 5, 12)
+
+
+def test_what_a_weekend_had_is_shown_when_monday_begins() -> None:
+    assert market_ms(REPLAY, NOON_MS, NOON_MS + 4 * 15_000 - 1) < utc_ms(2010, 1, 9)
+    assert market_ms(REPLAY, NOON_MS, NOON_MS + 4 * 15_000) == utc_ms(2010, 1, 11)
+    assert wall_ms_of(REPLAY, NOON_MS, utc_ms(2010, 1, 10)) == NOON_MS + 4 * 15_000
+    assert last_weekday(5 * 15) == date(2010, 1, 11)
 
 
 def test_replay_stops_at_its_end() -> None:
-    assert at(10_000_000) == date(2013, 3, 1)
-    assert wall_ms_of_day(REPLAY, NOON_MS, END + 1) is None
+    assert shown(10_000_000) == date(2013, 3, 1)
+    assert wall_ms_of(REPLAY, NOON_MS, END_MS + 1) is None
 
 
 def test_replay_before_its_epoch_shows_its_start() -> None:
-    assert at(-3600) == date(2010, 1, 4)
+    assert shown(-3600) == date(2010, 1, 4)
 
 
-def test_live_shows_the_day_before() -> None:
-    midnight = day_number(date(2026, 11, 22)) * DAY_MS
-    assert day_of(market_day(LIVE, 0, midnight)) == date(2026, 11, 21)
-    assert day_of(market_day(LIVE, 0, midnight - 1)) == date(2026, 11, 20)
-
-
-@given(DAYS, st.sampled_from([1.0, 15.0, 0.1, 0.0333, 1.1, 86_400.0, 0.000007, 7.77]))
-def test_promised_instant_is_the_first_that_shows_the_day(day: int, seconds_per_bar: float) -> None:
+@given(INSTANTS, SPEEDS)
+def test_promised_instant_is_the_first_that_shows_it(instant: int, seconds_per_bar: float) -> None:
     """One millisecond too early, and a refresh would run on bytes that were tested already."""
     policy = MarketPolicy(seconds_per_bar=seconds_per_bar)
-    wall = wall_ms_of_day(policy, NOON_MS, day)
+    wall = wall_ms_of(policy, NOON_MS, instant)
     if wall is None:
-        assert day > END
+        assert instant > END_MS
         return
-    # A weekend day is shown by the Monday after it, the end by itself.
-    assert market_day(policy, NOON_MS, wall) >= min(day, END)
+    assert market_ms(policy, NOON_MS, wall) >= instant
     if wall > NOON_MS:
-        assert market_day(policy, NOON_MS, wall - 1) < day
+        assert market_ms(policy, NOON_MS, wall - 1) < instant
 
 
-@given(DAYS)
-def test_live_promise_is_the_first_instant_that_shows_the_day(day: int) -> None:
-    wall = wall_ms_of_day(LIVE, 0, day)
-    assert wall is not None
-    assert (market_day(LIVE, 0, wall), market_day(LIVE, 0, wall - 1)) == (day, day - 1)
+@given(INSTANTS)
+def test_live_is_now(instant: int) -> None:
+    assert market_ms(LIVE, 0, instant) == wall_ms_of(LIVE, 0, instant) == instant
 
 
 @given(st.floats(0, 10**9), st.floats(0, 10**6))
 def test_market_never_goes_back(seconds: float, more: float) -> None:
-    assert at(seconds) <= at(seconds + more)
+    assert shown(seconds) <= shown(seconds + more)
+
+
+@given(st.integers(0, 40_000_000), SPEEDS, SPEEDS)
+def test_another_speed_goes_on_from_where_the_market_stands(elapsed_ms: int, before: float, after: float) -> None:
+    old, new, now_ms = MarketPolicy(seconds_per_bar=before), MarketPolicy(seconds_per_bar=after), NOON_MS + elapsed_ms
+    stood = market_ms(old, NOON_MS, now_ms)
+    epoch_ms = continued_epoch_ms(old, new, NOON_MS, now_ms)
+    assert market_ms(new, epoch_ms, now_ms) >= stood
+    # Never further than the ms of the wall into which it is rounded up.
+    assert market_ms(new, epoch_ms, now_ms - 1) <= stood
+
+
+def test_the_market_is_never_taken_back() -> None:
+    now_ms = NOON_MS + 3_600_000
+    with pytest.raises(BadInput, match=r"market\.end.*2010-12-0"):
+        continued_epoch_ms(REPLAY, MarketPolicy(end=date(2010, 11, 1)), NOON_MS, now_ms)
 
 
 @pytest.mark.parametrize("seconds_per_bar", [5e-324, 1e-9, 86_400.0])
-def test_any_allowed_speed_has_a_day(seconds_per_bar: float) -> None:
+def test_any_allowed_speed_has_an_instant(seconds_per_bar: float) -> None:
     policy = MarketPolicy(seconds_per_bar=seconds_per_bar)
-    assert START <= market_day(policy, NOON_MS, NOON_MS + 10**9) <= END
+    assert utc_ms(2010, 1, 4) <= market_ms(policy, NOON_MS, NOON_MS + 10**9) <= END_MS
 
 
 def test_start_on_a_weekend_begins_on_monday() -> None:
-    policy = MarketPolicy(start=date(2010, 1, 2))
-    assert at(0, policy) == date(2010, 1, 4)
+    assert shown(0, MarketPolicy(start=date(2010, 1, 2))) == date(2010, 1, 4)
 
 
-@given(DAYS)
+@given(st.integers(day_number(date(1990, 1, 1)), day_number(date(2040, 1, 1))))
 def test_weekday_index_counts_weekdays(day: int) -> None:
     is_weekday = day_of(day).weekday() < 5
     assert weekday_index(day + 1) - weekday_index(day) == is_weekday
     if is_weekday:
         assert day_of_weekday_index(weekday_index(day)) == day
-
-
-@given(st.sets(st.integers(-20_000, 20_000), min_size=1, max_size=300))
-def test_bitmap_gives_back_its_days(days: set[int]) -> None:
-    rising = tuple(sorted(days))
-    assert unpack_days(rising[0], pack_days(rising)) == rising
-
-
-def test_packed_bitmap_is_what_a_record_may_hold() -> None:
-    bars = a_symbol("IBM")
-    assert SymbolBars.model_validate_json(bars.model_dump_json(by_alias=True)) == bars
-    assert len(bars.days) < 1_000
-
-
-def test_bars_until_counts_the_day_itself_and_no_later_one() -> None:
-    bars = a_symbol("FB")
-    days = trading_days(date(2012, 5, 18))
-    assert days_of(bars) == days
-    assert bars_until(bars, days[0] - 1) == 0
-    assert bars_until(bars, days[0]) == 1
-    assert bars_until(bars, days[-1] + 50) == len(days)
-
-
-def test_market_day_as_an_instant() -> None:
-    assert market_instant(START) == datetime(2010, 1, 4, tzinfo=UTC)

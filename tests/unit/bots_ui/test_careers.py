@@ -44,7 +44,7 @@ NOW = {
     "stage": "SHADOW", "strategy": "sma-cross", "symbol": "AAPL", "rev": 3, "jobId": JOB, "jobType": "RUNNER_START",
     "jobStatus": "RUNNING", "promotionTo": "CANARY", "promotionGates": 9, "promotionBlockers": [DRIFT_GATE], "recommendationId": JOB,
     "recommendationStatus": "OPEN", "sessionId": JOB, "sessionEquity": 99_000.0, "sessionPnl": -1_000.0, "sessionTrades": 3,
-    "sessionUnits": 5.0, "sessionReplay": True, "lastMarkAt": AT, "lastMarkDay": "2010-02-03", "drift": "MAJOR", "demote": True,
+    "sessionUnits": 5.0, "sessionReplay": True, "lastMarkAt": AT, "lastMarkBar": "2010-02-03T00:00:00Z", "drift": "MAJOR", "demote": True,
     "pinned": True, "pinReason": "kept", "pinnedBy": "bea", "pinnedUntil": AT, "blockers": [GATE],
 }  # fmt: skip
 ANSWERS: dict[str, Any] = {
@@ -54,11 +54,11 @@ ANSWERS: dict[str, Any] = {
         "bot": {"id": "aapl-sma", "name": "aapl-sma", "stage": "SHADOW", "strategy": "sma-cross", "parameters": {"fast": 5}, "symbol": "AAPL",
                 "version": 2, "pinned": True, "pinReason": "kept", "pinnedBy": "bea", "holdReason": "a look", "holdActor": "cleo"},
         "decision": {"reasonCode": "ACTIVE_JOB", "fromTick": 4, "detail": "d", "eventId": JOB, "blockers": [GATE], "limitName": "x"},
-        "latestBacktest": {"firstDay": "2000-01-03", "lastDay": "2010-01-04", "bars": 10, "sharpe": 1.0, "summary": {}, "jobId": JOB,
+        "latestBacktest": {"firstBar": "2000-01-03T00:00:00Z", "lastBar": "2010-01-04T00:00:00Z", "bars": 10, "sharpe": 1.0, "summary": {}, "jobId": JOB,
                            "dataSha256": "d" * 64, "fingerprint": "f" * 64, "sourceId": "s"},
         "jobs": [{"id": JOB, "jobType": "RUNNER_START", "status": "RUNNING", "cause": "LEASE_EXPIRED", "detail": "d", "attempt": 2,
                   "attempts": [{"cause": "RUNNER_LOST", "processId": JOB}], "barsUntil": "2010-01-04"}],
-        "latestSession": {"id": JOB, "state": "OPEN", "openedAt": AT, "openedTick": 3, "fromDay": "2010-01-04", "replay": True, "pnl": -5.0,
+        "latestSession": {"id": JOB, "state": "OPEN", "openedAt": AT, "openedTick": 3, "fromBar": "2010-01-04T00:00:00Z", "replay": True, "pnl": -5.0,
                           "equity": 99_995.0, "units": -2.0, "trades": 1},
         "latestDrift": {"sessionId": JOB, "verdict": "MAJOR", "findings": ["trades 5, engine 2"], "demote": True, "tick": 9, "judgedAt": AT},
         "latestPromotion": PROMOTION,
@@ -68,13 +68,13 @@ ANSWERS: dict[str, Any] = {
     "/api/bots/aapl-sma/decisions": {"items": [{"fromTick": 4, "toTick": None, "reasonCode": "ACTIVE_JOB", "blockers": [GATE], "detail": "d"}]},
     "/api/bots/aapl-sma/timeline": {"items": [{"at": AT, "kind": "job", "what": "w", "actor": "planner", "detail": "d", "eventId": JOB}]},
     "/api/bots/aapl-sma/versions": {"items": [{"version": 2, "parameters": {"fast": 5}, "actor": "planner", "evolvedBy": JOB, "tick": 6,
-                                    "createdAt": AT, "evidence": [{"fingerprint": "f" * 64, "results": 3, "lastDay": "2010-01-04"}]}]},
+                                    "createdAt": AT, "evidence": [{"fingerprint": "f" * 64, "results": 3, "lastBar": "2010-01-04T00:00:00Z"}]}]},
     "/api/bots/aapl-sma/evolutions": {"items": [{"jobId": JOB, "why": "WEAK", "verdict": "LOSES", "champion": CONTENDER, "applied": False,
                                       "challenger": CONTENDER, "findings": ["hold-out PSR 0.4"], "stopReason": "TIME_SPENT", "enqueuedAt": AT}]},
-    "/api/bots/aapl-sma/trades": {"items": [{"orderId": JOB, "sessionId": JOB, "day": "2010-01-05", "kind": "ENTRY", "side": "BUY",
+    "/api/bots/aapl-sma/trades": {"items": [{"orderId": JOB, "sessionId": JOB, "barStart": "2010-01-05T00:00:00Z", "kind": "ENTRY", "side": "BUY",
                                   "units": 2.0, "price": 9.5, "fee": 0.1, "pnl": None}]},
     "/api/bots/aapl-sma/equity": {"items": [
-        {"sessionId": JOB, "day": day, "equity": equity, "close": close, "pnl": 0.0}
+        {"sessionId": JOB, "barStart": f"{day}T00:00:00Z", "equity": equity, "close": close, "pnl": 0.0}
         for day, equity, close in (("2010-02-03", 99_000.0, 11.0), ("2010-01-05", 100_000.0, 10.0))
     ]},
     "/api/promotions": {"items": [PROMOTION], "nextCursor": None},
@@ -245,11 +245,13 @@ def test_session_is_shown_only_while_open() -> None:
 
 
 def test_paper_chart_takes_the_newest_session_only_and_begins_at_one() -> None:
-    marks = [{"sessionId": "b", "day": f"2010-01-{day:02}", "equity": 100.0 + day, "close": 10.0 + day} for day in (9, 8, 7)]
-    marks += [{"sessionId": "a", "day": "2010-01-06", "equity": 1.0, "close": 1.0}]
-    chart = paper_chart(marks, [{"sessionId": "b", "day": "2010-01-08"}, {"sessionId": "a", "day": "2010-01-09"}])
+    marks = [{"sessionId": "b", "barStart": f"2010-01-{day:02}T00:00:00Z", "equity": 100.0 + day, "close": 10.0 + day} for day in (9, 8, 7)]
+    marks += [{"sessionId": "a", "barStart": "2010-01-06T00:00:00Z", "equity": 1.0, "close": 1.0}]
+    chart = paper_chart(
+        marks, [{"sessionId": "b", "barStart": "2010-01-08T00:00:00Z"}, {"sessionId": "a", "barStart": "2010-01-09T00:00:00Z"}]
+    )
     assert chart is not None
-    assert (chart.points, chart.first_day, chart.last_day, len(chart.ticks)) == (3, "2010-01-07", "2010-01-09", 1)
+    assert (chart.points, chart.first_bar, chart.last_bar, len(chart.ticks)) == (3, "2010-01-07", "2010-01-09", 1)
     assert chart.last_strategy == pytest.approx(109 / 107)
     assert paper_chart([], []) is None
 

@@ -15,8 +15,8 @@ from bots_ui.shown.facts import Facts, Link, facts_of
 
 TEMPLATES = build_environment(Assets({}, ()))
 SHIPPED = {
-    "sourceId": "bokeh-sampledata/stocks.csv.gz@5abadf99b2d394f9", "timeframe": "1d", "synthetic": False, "firstDay": "2000-03-01",
-    "lastDay": "2013-03-01", "bars": 12_154, "symbols": ["AAPL", "FB", "GOOG", "IBM", "MSFT"],
+    "sourceId": "bokeh-sampledata/stocks.csv.gz@5abadf99b2d394f9", "timeframe": "1d", "synthetic": False, "firstBar": "2000-03-01T00:00:00Z",
+    "lastBar": "2013-03-01T00:00:00Z", "bars": 12_154, "symbols": ["AAPL", "FB", "GOOG", "IBM", "MSFT"],
 }  # fmt: skip
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -185,7 +185,7 @@ def test_a_pause_says_who_and_why_if_that_was_said(reason: str, words: str) -> N
 
 def test_every_word_about_data_is_announced() -> None:
     """Of a folder of somebody's own the header says what the folder announced, and nothing of the bars that were shipped."""
-    own = {"sourceId": "folder:prices@0f", "timeframe": "1h", "synthetic": True, "lastDay": "2026-11-28", "symbols": ["BTC-USDT"]}
+    own = {"sourceId": "folder:prices@0f", "timeframe": "1h", "synthetic": True, "lastBar": "2026-11-28T00:00:00Z", "symbols": ["BTC-USDT"]}
     html = header(facts(a_document(), sources=(own,)))
     assert "1 symbol, 1h, made up, to 2026-11-28" in html
     assert "source: folder:prices" in html

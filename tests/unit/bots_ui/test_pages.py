@@ -195,11 +195,11 @@ def test_flat_line_stays_inside_its_box() -> None:
 
 
 def test_a_results_curve_becomes_points_or_nothing() -> None:
-    curve = {"days": "0,366", "strategy": "1.0000,1.2346", "buyAndHold": "1.0000,0.9000"}
-    assert curve_of({"firstDay": "2000-01-03", "curve": curve}) == [["2000-01-03", 1.0, 1.0], ["2001-01-03", 1.2346, 0.9]]
+    curve = {"minutes": "0,527040", "strategy": "1.0000,1.2346", "buyAndHold": "1.0000,0.9000"}
+    assert curve_of({"firstBar": "2000-01-03T00:00:00Z", "curve": curve}) == [["2000-01-03", 1.0, 1.0], ["2001-01-03", 1.2346, 0.9]]
     for summary in (
-        {}, {"curve": None}, {"curve": curve}, {"firstDay": "soon", "curve": curve}, {"firstDay": "9999-12-31", "curve": curve},
-        {"firstDay": "2000-01-03", "curve": curve | {"days": "0"}}, {"firstDay": "2000-01-03", "curve": {}},
+        {}, {"curve": None}, {"curve": curve}, {"firstBar": "soon", "curve": curve}, {"firstBar": "9999-12-31T00:00:00Z", "curve": curve},
+        {"firstBar": "2000-01-03T00:00:00Z", "curve": curve | {"minutes": "0"}}, {"firstBar": "2000-01-03T00:00:00Z", "curve": {}},
     ):  # fmt: skip
         assert curve_of(summary) == []
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from job_runner.engine.compiled import FloatArray
-from job_runner.market.sources import EmbeddedMarketData
+from job_runner.market.sources import END_OF_TIME_MS, EmbeddedMarketData
 
 # The oracle engine asks a registry for newer versions of itself at import; tests open no sockets.
 os.environ["RAPTORBT_NO_VERSION_CHECK"] = "1"
@@ -33,4 +33,4 @@ def embedded() -> EmbeddedMarketData:
 @pytest.fixture(scope="session")
 def apple(embedded: EmbeddedMarketData) -> FloatArray:
     """All bars of AAPL, float64 (3270, 5)."""
-    return embedded.bars("AAPL", "1d", 20_000).rows()
+    return embedded.bars("AAPL", "1d", END_OF_TIME_MS).rows()

@@ -47,6 +47,7 @@ from job_runner.paper.session import Marks
 from job_runner.paper.trader import PaperTrader
 from job_runner.settings import RunnerSettings
 from support.builders import NOON_MS, a_symbol, an_id
+from support.days import utc
 from support.paper import RowsMarket, a_paper_order
 from support.research import NoWorker, some_rows
 from support.ticks import a_seal, stored
@@ -130,7 +131,7 @@ def a_runner(*orders: JobEnqueued, beat_s: float = 0.1) -> tuple[Runner, Log]:
 
 def an_order(bot_id: str = "aapl-sma", seq: int = 1) -> JobEnqueued:
     return a_paper_order(
-        bot_id, market=RowsMarket(some_rows(400)), seq=seq, start="2000-01-04", from_day="1999-01-01", seconds_per_bar=0.01
+        bot_id, market=RowsMarket(some_rows(400)), seq=seq, start="2000-01-04", from_bar=utc(1999, 1, 1), seconds_per_bar=0.01
     )
 
 
@@ -316,7 +317,7 @@ async def test_what_a_process_offers_follows_its_source_while_it_runs(tmp_path: 
     put(tmp_path, "NEW", 1)
     await until_offered({"ABC": 3, "NEW": 1}, {})
     put(tmp_path, "ABC", 3, "half a li")
-    await until_offered({"ABC": 3, "NEW": 1}, {"ABC": True})
+    await until_offered({"ABC": 3, "NEW": 1}, {"ABC 1d": True})
     put(tmp_path, "ABC", 3)
     await until_offered({"ABC": 3, "NEW": 1}, {})
     before, beats = len(log.of(CapabilitiesAnnounced)), len(log.of(RunnerPulse))

@@ -183,7 +183,7 @@ def a_graduate(stage: Stage = Stage.LAB, age_bars: int = 0, measures: Mapping[st
     measured = {**measures, **measured}
     state = a_state(a_bot(stage=stage))
     view = build_view(state, NOON_MS)
-    fingerprint, bars = view.fingerprint(state.bots.rows["aapl-sma"]), view.data["AAPL"].bars
+    fingerprint, bars = view.fingerprint(state.bots.rows["aapl-sma"]), view.data["AAPL", "1d"].bars
     evidence = Evidence(an_id("refresh"), fingerprint, a_digest("AAPL"), 0, bars - age_bars, NOON_MS, figures(**measured))
     put_bot(state, "aapl-sma", evidence=evidence)
     return state
@@ -275,9 +275,11 @@ def on_trial(traded: int = 20, behind: int = 5, session: str = "session", drift:
     """A bot in PAPER whose session trades, as compared with the engine."""
     state = a_graduate(Stage.PAPER)
     a_live_job(state, "aapl-sma", status=JobStatus.RUNNING, job_type=JobType.RUNNER_START)
-    data = build_view(state, NOON_MS).data["AAPL"]
+    data = build_view(state, NOON_MS).data["AAPL", "1d"]
     last = data.bars - 1 - behind
-    paper = Paper(an_id("session"), data.days[last - traded], bar=traded, last_day=data.days[last], traded_bars=traded + 7, counted_from=7)
+    paper = Paper(
+        an_id("session"), data.times.at(last - traded), bar=traded, last_ms=data.times.at(last), traded_bars=traded + 7, counted_from=7
+    )
     put_bot(state, "aapl-sma", paper=paper, drift=Drifted(an_id("refresh"), an_id(session), drift, ()))
     return state
 

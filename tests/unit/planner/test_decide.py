@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autonomy.gates import GateCode, Verdict
-from autonomy.market_clock import day_number
 from autonomy.reasons import Reason, ZeroJobs
 from autonomy.values import Cause, JobClass, JobStatus, JobType, Stage
 from planner.check.plans import check
@@ -32,24 +31,25 @@ from support.builders import (
     a_policy,
     a_state,
     an_id,
+    bar_starts,
     by_bot,
     capabilities,
     ended,
     figures,
     plan_at,
-    trading_days,
 )
 from support.changes import replace
+from support.days import utc_ms
 
-START = day_number(date(2010, 1, 4))
+START_MS = utc_ms(2010, 1, 4)
 MINUTE_MS = 60_000
 
 
-def evidence_of(state: State, bot: Bot, *, until_day: int = START, bars: int | None = None, ended_ms: int = NOON_MS) -> Evidence:
+def evidence_of(state: State, bot: Bot, *, until_ms: int = START_MS, bars: int | None = None, ended_ms: int = NOON_MS) -> Evidence:
     """Evidence that is right for the bot as it is."""
     view = build_view(state, NOON_MS)
-    shown = view.data[bot.symbol].bars if bars is None else bars
-    return Evidence(an_id("evidence"), view.fingerprint(bot), a_digest("bars"), until_day, shown, ended_ms, figures(deflated_sharpe=0.4))
+    shown = view.data[bot.symbol, bot.timeframe].bars if bars is None else bars
+    return Evidence(an_id("evidence"), view.fingerprint(bot), a_digest("bars"), until_ms, shown, ended_ms, figures(deflated_sharpe=0.4))
 
 
 def with_baseline(state: State, bot_id: str, **changes: Any) -> Bot:
@@ -161,8 +161,8 @@ def test_nothing_due_says_what_is_next_and_when() -> None:
 
 def test_replay_that_ended_has_nothing_due() -> None:
     state = a_state(a_bot())
-    last = trading_days(date(2000, 3, 1))[-1]
-    with_baseline(state, "aapl-sma", until_day=last, bars=len(trading_days(date(2000, 3, 1))))
+    last = bar_starts(date(2000, 3, 1))[-1]
+    with_baseline(state, "aapl-sma", until_ms=last, bars=len(bar_starts(date(2000, 3, 1))))
     decision = only(state, NOON_MS + 1000 * HOUR_MS)
     assert (decision.reason, decision.detail, decision.next_due_ms) == (Reason.NOTHING_DUE, "REPLAY_ENDED", None)
 
@@ -188,7 +188,9 @@ def test_refreshes_are_one_grid_apart_whatever_the_phase(phase: int, grid: int) 
     with_baseline(state, "aapl-sma")
     due_ms = only(state).next_due_ms
     assert due_ms is not None
-    assert 0 < due_ms - NOON_MS <= (grid + 1) * 15_000
+    now, then = (build_view(state, at_ms).data["AAPL", "1d"].bars for at_ms in (NOON_MS, due_ms))
+    assert 0 < then - now <= grid
+    assert (then + phase) % grid == 0
     assert only(state, due_ms).reason is Reason.SCHEDULED
     assert only(state, due_ms - 1).reason is Reason.NOTHING_DUE
 
@@ -237,7 +239,7 @@ def test_short_history_is_blocked_and_says_what_would_clear_it() -> None:
     assert len(decision.blockers) == 1
     (blocker,) = findings(state.bots.rows[decision.bot_id], JobType.BACKTEST_BASELINE, build_view(state, NOON_MS + 1000 * HOUR_MS))
     assert (decision.reason, blocker.code, blocker.verdict) == (Reason.BLOCKED_BY_GATES, GateCode.MARKET_DATA, Verdict.FAIL)
-    assert (blocker.measured, blocker.required) == ("196 bars of FB until 2013-03-01", "250 bars")
+    assert (blocker.measured, blocker.required) == ("196 bars of FB 1d until 2013-03-01", "250 bars")
     assert blocker.clears_when.startswith("never with this data: it has 196 bars in all")
 
 

@@ -64,13 +64,13 @@ def test_parameters_out_of_the_catalogues_range_fail(*, two_runners: bool) -> No
 def test_unknown_symbol_fails_and_names_the_known_ones() -> None:
     finding = found(a_state(a_bot(symbol="TSLA")))[GateCode.MARKET_DATA]
     assert finding.verdict is Verdict.FAIL
-    assert finding.measured == "no bars of TSLA (known: AAPL, FB, GOOG, IBM, MSFT)"
+    assert finding.measured == "no bars of TSLA 1d (known: AAPL 1d, FB 1d, GOOG 1d, IBM 1d, MSFT 1d)"
 
 
 def test_history_that_is_still_too_short_says_when_it_suffices() -> None:
     state = a_state(a_bot(symbol="GOOG"), policy=a_policy(market={"start": "2005-01-03"}))
     finding = found(state)[GateCode.MARKET_DATA]
-    assert finding.clears_when.startswith("the market clock reaches 2005-08-")
+    assert finding.clears_when.startswith("the market clock shows the bar of 2005-08-")
     reached = date.fromisoformat(finding.clears_when.rsplit(" ", 1)[1])
     start = day_number(date(2005, 1, 3))
     weekdays = sum(1 for n in range(start, day_number(reached)) if (date(1970, 1, 1) + timedelta(days=n)).weekday() < 5)
@@ -80,7 +80,7 @@ def test_history_that_is_still_too_short_says_when_it_suffices() -> None:
 
 def test_history_that_never_suffices_says_so() -> None:
     finding = found(a_state(a_bot(symbol="FB")), now_ms=NOON_MS + 10**10)[GateCode.MARKET_DATA]
-    assert (finding.measured, finding.required) == ("196 bars of FB until 2013-03-01", "250 bars")
+    assert (finding.measured, finding.required) == ("196 bars of FB 1d until 2013-03-01", "250 bars")
     assert finding.clears_when.startswith("never with this data: it has 196 bars in all")
 
 
@@ -162,7 +162,7 @@ def test_imported_stage_blocks_its_runner_and_names_the_way_out() -> None:
     evidence = Evidence(an_id("old"), a_digest("f"), a_digest("d"), 0, 2400, NOON_MS, figures())
     aged = found(state, JobType.RUNNER_START, bot=replace(bot, evidence=evidence))[GateCode.UNVERIFIED_IMPORT]
     assert aged.evidence_job == an_id("old")
-    assert aged.evidence_age_bars == build_view(state, NOON_MS).data["AAPL"].bars - 2400
+    assert aged.evidence_age_bars == build_view(state, NOON_MS).data["AAPL", "1d"].bars - 2400
 
 
 def test_imported_stage_does_not_block_research() -> None:

@@ -396,7 +396,7 @@ def test_revert_of_another_fleet_than_the_dry_run_changes_nothing() -> None:
 def test_revert_stops_and_flattens_the_runner_and_voids_the_evidence() -> None:
     driver = on_paper()
     mark(driver, BOT, 2)
-    step(driver, after_ms=30_000)
+    step(driver)
     runner = job_of(driver, BOT, JobType.RUNNER_START)
     attempt = revert(driver)
     assert [event.cause for event in said(attempt, CancelRequested) if event.bot_id == BOT and event.job_id == runner.job.job_id] == [

@@ -31,6 +31,7 @@ from autonomy.events import (
 from autonomy.gates import PromotionGate, Verdict
 from autonomy.reasons import Reason
 from autonomy.revert_plan import Standing, revert_plan
+from autonomy.timeframes import DAY_MS
 from autonomy.values import Cause, Drift, JobStatus, JobType, Stage
 from planner.check import step_up as check
 from planner.decide import gates, promotion_gates
@@ -331,11 +332,11 @@ def test_released_quarantine_does_not_stop_the_planner() -> None:
     assert driver.now_ms - started >= 40_000  # the rest after one crash, from the end of the last
 
 
-@pytest.mark.parametrize(("number", "said_last"), [(200, " and 192 more)"), (9, " and 1 more)"), (8, "SYMBOL-00000007)")])
+@pytest.mark.parametrize(("number", "said_last"), [(200, " and 192 more)"), (9, " and 1 more)"), (8, "SYMBOL-00000007 1d)")])
 def test_many_symbols_do_not_burst_the_words_of_a_gate(number: int, said_last: str) -> None:
     driver = a_fleet()
     view = build_view(driver.state, driver.now_ms)
-    many = {f"SYMBOL-{each:08d}": next(iter(view.data.values())) for each in range(number)}
+    many = {(f"SYMBOL-{each:08d}", "1d"): next(iter(view.data.values())) for each in range(number)}
     view.data.clear()
     view.data.update(many)
     bot = next(iter(a_fleet(BOT).state.bots.rows.values()))
@@ -376,7 +377,7 @@ def test_check_measures_the_live_gates_itself(fault: str, lack: str, monkeypatch
         case "runner":
             state.jobs.drop(job_of(driver, BOT, JobType.RUNNER_START).job.job_id)
         case _:
-            state.bots.put(BOT, replace(bot, paper=replace(bot.paper, last_day=(bot.paper.last_day or 0) - 400)))
+            state.bots.put(BOT, replace(bot, paper=replace(bot.paper, last_ms=(bot.paper.last_ms or 0) - 400 * DAY_MS)))
     monkeypatch.setattr(promotion_gates, "all_pass", lambda *_: True)  # the planted fault
     say_approve(driver)
     with pytest.raises(Exception, match=lack):

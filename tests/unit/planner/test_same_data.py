@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from autonomy.bar_times import pack_times
 from autonomy.events import (
     CapabilitiesAnnounced,
     CommandRejected,
@@ -18,9 +19,9 @@ from autonomy.events import (
     TickRecord,
 )
 from autonomy.gates import GateCode
-from autonomy.market_clock import day_number, pack_days
 from autonomy.reasons import Reason
-from autonomy.values import Cause, JobStatus, JobType
+from autonomy.timeframes import DAY_MS
+from autonomy.values import Cause, JobStatus, JobType, instant_of_ms
 from planner.check.plans import check
 from planner.decide import wishes
 from planner.decide.commands import apply_command
@@ -44,8 +45,8 @@ from support.builders import (
     a_summary,
     a_symbol,
     an_id,
+    bar_starts,
     capabilities,
-    trading_days,
 )
 from support.changes import replace
 
@@ -57,9 +58,9 @@ HERE = capabilities("runner-1")
 
 def offered(last: date, content: str = "AAPL") -> CapabilitiesAnnounced:
     """A runner that offers AAPL up to a day."""
-    days = trading_days(FIRST_DAYS["AAPL"], last)
+    starts = bar_starts(FIRST_DAYS["AAPL"], last)
     bars = a_symbol("AAPL", content).model_copy(
-        update={"bars": len(days), "days": pack_days(days), "last": date(1970, 1, 1) + timedelta(days=days[-1])}
+        update={"bars": len(starts), "times": pack_times(starts, "1d"), "last": instant_of_ms(starts[-1])}
     )
     return HERE.model_copy(update={"symbols": (bars,)})
 
@@ -74,7 +75,7 @@ def order(state: State, view: View, name: str, job_type: JobType = JobType.BACKT
     bot = state.bots.rows["aapl-sma"]
     live = a_live_job(state, bot.id, name, status=JobStatus.RUNNING, job_type=job_type)
     state.jobs.put(live.job.job_id, replace(
-        live, fingerprint=view.fingerprint(bot), content=view.data["AAPL"].offer.content, until_day=view.market_day,
+        live, fingerprint=view.fingerprint(bot), content=view.data["AAPL", "1d"].offer.content, until_ms=view.market_ms - DAY_MS,
     ))  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def researched(state: State, now_ms: int, name: str, more_bars: int, job_type: J
     """A job ordered and done now, by a runner that read more bars than were announced, or fewer."""
     view = build_view(state, now_ms)
     order(state, view, name, job_type)
-    finish(state, view, name, view.data["AAPL"].bars + more_bars)
+    finish(state, view, name, view.data["AAPL", "1d"].bars + more_bars)
 
 
 @pytest.mark.parametrize("market", [LIVE, REPLAY], ids=["live", "replay"])
@@ -211,13 +212,13 @@ def test_an_operator_frees_a_bot_of_a_failure_that_was_of_another_input() -> Non
 
 
 def test_a_symbol_that_cannot_be_read_says_why() -> None:
-    fault = SourceFault(name="AAPL", reason="AAPL/1d.csv row 3: 6 cells, got '3'", in_use=False)
+    fault = SourceFault(name="AAPL 1d", reason="AAPL/1d.csv row 3: 6 cells, got '3'", in_use=False)
     said = HERE.model_copy(update={"symbols": tuple(bars for bars in HERE.symbols if bars.symbol != "AAPL"), "faults": (fault,)})
     state = a_state(a_bot(), runners=(said,))
     listed = findings(state.bots.rows["aapl-sma"], JobType.BACKTEST_BASELINE, build_view(state, NOON_MS))
     found = next(finding for finding in listed if finding.code is GateCode.MARKET_DATA)
-    assert found.measured == "the bars of AAPL cannot be read: AAPL/1d.csv row 3: 6 cells, got '3'"
+    assert found.measured == "the bars of AAPL 1d cannot be read: AAPL/1d.csv row 3: 6 cells, got '3'"
 
 
 def test_days_of_these_tests() -> None:
-    assert build_view(a_state(policy=a_policy(market=LIVE)), NOON_MS).market_day == day_number(TODAY) - 1
+    assert instant_of_ms(build_view(a_state(policy=a_policy(market=LIVE)), NOON_MS).market_ms).date() == TODAY

@@ -25,8 +25,8 @@ def a_runner(name: str, *symbols: dict[str, Any], stopping: bool = False) -> dic
 def test_symbols_of_one_source_are_one_entry() -> None:
     found = sources_of([a_runner("a", bars("MSFT", first="1999-01-04"), bars("AAPL", last="2026-11-27")), a_runner("b", bars("AAPL"))])
     assert found == [{
-        "sourceId": "folder:prices@0f", "timeframe": "1d", "synthetic": False, "symbols": ["AAPL", "MSFT"], "firstDay": "1999-01-04",
-        "lastDay": "2026-11-20", "bars": 20, "runners": 2,
+        "sourceId": "folder:prices@0f", "timeframe": "1d", "synthetic": False, "symbols": ["AAPL", "MSFT"], "firstBar": "1999-01-04",
+        "lastBar": "2026-11-20", "bars": 20, "runners": 2,
     }]  # fmt: skip
 
 

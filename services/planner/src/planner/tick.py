@@ -17,9 +17,9 @@ from autonomy.envelope import Ready
 from autonomy.errors import Broken
 from autonomy.events import AnnouncementRequested, BotDecision, Head, JobEnqueued, PlannerRun, StageChanged, TickRecord
 from autonomy.identities import PLANNER
-from autonomy.market_clock import day_of, market_instant
 from autonomy.policy import DEFAULT
 from autonomy.reasons import Reason
+from autonomy.timeframes import Timeframe
 from autonomy.topics import DEFAULT_PARTITIONS
 from autonomy.values import NEXT_STAGE, TickCause, instant_of_ms, job_id_of, partition_of, run_id_of
 from autonomy.work import class_of
@@ -30,7 +30,7 @@ from planner.decide.decision_json import decision_bytes
 from planner.decide.endings import Say
 from planner.decide.gates import findings
 from planner.decide.life import give_verdicts, live_on
-from planner.decide.orders import extras_of, timeout_s_of
+from planner.decide.orders import bars_per_year, extras_of, last_shown_ms, timeout_s_of
 from planner.decide.plan import DECIDER, Plan, decide, with_job
 from planner.decide.promotion_gates import Gate, tree
 from planner.decide.view import View, build_view
@@ -253,7 +253,8 @@ def job_of(decision: Decision, job_id: str, state: State, view: View, inputs: Ti
     return JobEnqueued(
         job_id=job_id, bot_id=bot.id, job_type=decision.job_type, job_class=class_of(decision.job_type),
         tick=inputs.tick, partition=partition_of(bot.id, inputs.jobs_partitions), strategy=bot.strategy,
-        parameters=view.parameters(bot), symbol=bot.symbol, timeframe="1d", bars_until=day_of(view.market_day),
+        parameters=view.parameters(bot), symbol=bot.symbol, timeframe=Timeframe(bot.timeframe),
+        bars_until=instant_of_ms(last_shown_ms(bot, view)), bars_per_year=bars_per_year(bot, view),
         min_bars=research.min_bars, costs=research.costs, initial_cash_usd=research.initial_cash_usd,
         suite=research.suite, fingerprint=view.fingerprint(bot), timeout_s=timeout_s_of(decision.job_type, view),
         lease_s=view.policy.leases.lease_s,
@@ -288,7 +289,7 @@ def seal_of(drafted: Draft) -> PlannerRun:
         try_id=inputs.try_id, process_id=inputs.process_id, count=len(drafted.written), root=drafted.root,
         cut=dict(inputs.cut), inputs=len(slice_), input_root=input_root(slice_),
         input_marks=input_marks(slice_), cause=inputs.cause, due_at=instant_of_ms(inputs.due_at_ms),
-        now=instant_of_ms(inputs.now_ms), elapsed_ms=inputs.elapsed_ms, market_now=market_instant(drafted.view.market_day),
+        now=instant_of_ms(inputs.now_ms), elapsed_ms=inputs.elapsed_ms, market_now=instant_of_ms(drafted.view.market_ms),
         state_hash=state.hash(), horizon=inputs.horizon, policy_hash=state.policy_hash, decider=DECIDER,
         registered=drafted.registered, evaluated=len(plan.decisions), jobs_enqueued=len(plan.granted),
         blocked=plan.reason_counts.get(Reason.BLOCKED_BY_GATES, 0), reason_counts=plan.reason_counts,

@@ -3,7 +3,7 @@
 Place in the flow: **answers** → routes of proof-api, OpenAPI. Each has its proof (`Proved`).
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum, unique
 from typing import Final, Literal
 from uuid import UUID
@@ -185,8 +185,8 @@ class EvidenceOfVersion(Shown):
     """closed trades of the newest"""
     max_drawdown: float | None
     """of the newest, fraction"""
-    last_day: date
-    """last day of bars of any of them"""
+    last_bar: datetime
+    """start of the last bar of any of them"""
 
 
 VersionTested: Final = made_of(
@@ -222,10 +222,10 @@ class Source(Shown):
     """made-up bars never count for a promotion"""
     symbols: list[str]
     """of which there are bars, sorted"""
-    first_day: date
-    """first bar of any symbol"""
-    last_day: date
-    """last bar of any symbol"""
+    first_bar: datetime
+    """start of the first bar of any symbol"""
+    last_bar: datetime
+    """start of the last bar of any symbol"""
     bars: int
     """of all symbols together"""
     runners: int

@@ -14,8 +14,8 @@ AsyncApiInfoKey = Literal["description", "title", "version"]
 AsyncApiPartsKey = Literal["messages"]
 AutonomyProofKey = Literal["chainRepairs", "lastDecisionSummary", "lastTickAt", "latestEnqueuedJobs", "latestPlannerRuns",
     "loopEnabled", "marketNow", "now", "pausedBy", "promotionMode", "proof", "tickIntervalSec"]
-BacktestKey = Literal["artifact", "bars", "botId", "cagr", "createdAt", "dataSha256", "dsr", "fingerprint", "firstDay", "jobId",
-    "jobType", "lastDay", "lookAheadOk", "maxDrawdown", "oosSharpe", "sharpe", "sourceId", "summary", "synthetic", "trades"]
+BacktestKey = Literal["artifact", "bars", "botId", "cagr", "createdAt", "dataSha256", "dsr", "fingerprint", "firstBar", "jobId",
+    "jobType", "lastBar", "lookAheadOk", "maxDrawdown", "oosSharpe", "sharpe", "sourceId", "summary", "synthetic", "trades"]
 BacktestMetricsKey = Literal["barsPerTrade", "cagr", "costsUsd", "exposure", "finalEquityUsd", "maxDrawdown", "profitFactor", "sharpe",
     "sortino", "trades", "turnoverPerYear", "winRate"]
 BacktestPageKey = Literal["items", "nextCursor", "now", "proof"]
@@ -28,22 +28,22 @@ BotKey = Literal["holdActor", "holdReason", "id", "name", "origin", "parameters"
 BotDetailKey = Literal["bot", "botNow", "decision", "jobs", "latestBacktest", "latestDrift", "latestPromotion", "latestSession", "now",
     "proof"]
 BotListedKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", "detail", "drift", "driftAt", "evidenceAt",
-    "evidenceUntil", "jobId", "jobStatus", "jobType", "jobWhy", "lastBeatAt", "lastMarkAt", "lastMarkDay", "leaseSec", "maxDrawdown",
+    "evidenceUntil", "jobId", "jobStatus", "jobType", "jobWhy", "lastBeatAt", "lastMarkAt", "lastMarkBar", "leaseSec", "maxDrawdown",
     "name", "nextDueAt", "origin", "parameters", "phase", "pinReason", "pinned", "pinnedBy", "pinnedUntil", "place", "progress",
     "promotionBlockers", "promotionGates", "promotionTo", "reasonCode", "recency", "recommendationId", "recommendationStatus", "rev",
     "runnerBeatAt", "runnerJobId", "runnerStale", "runnerStarting", "runnerStatus", "sessionEquity", "sessionId", "sessionPnl",
-    "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "trades",
-    "untilAt", "version", "would"]
+    "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "timeframe",
+    "trades", "untilAt", "version", "would"]
 BotOutcomeKey = Literal["botId", "field", "limit", "outcome"]
 BotPageKey = Literal["counts", "items", "matching", "nextCursor", "now", "proof", "rev", "total"]
 BotRevertedKey = Literal["botId", "eventId", "fromStage", "outcome", "reasonCode", "toStage"]
 BotShownKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", "detail", "drift", "driftAt", "evidenceAt",
-    "evidenceUntil", "jobId", "jobStatus", "jobType", "jobWhy", "lastBeatAt", "lastMarkAt", "lastMarkDay", "leaseSec", "maxDrawdown",
+    "evidenceUntil", "jobId", "jobStatus", "jobType", "jobWhy", "lastBeatAt", "lastMarkAt", "lastMarkBar", "leaseSec", "maxDrawdown",
     "name", "nextDueAt", "origin", "parameters", "phase", "pinReason", "pinned", "pinnedBy", "pinnedUntil", "progress",
     "promotionBlockers", "promotionGates", "promotionTo", "reasonCode", "recency", "recommendationId", "recommendationStatus", "rev",
     "runnerBeatAt", "runnerJobId", "runnerStale", "runnerStarting", "runnerStatus", "sessionEquity", "sessionId", "sessionPnl",
-    "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "trades",
-    "untilAt", "version", "would"]
+    "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "timeframe",
+    "trades", "untilAt", "version", "would"]
 BotsEventKey = Literal["items", "more", "rev"]
 ChecksKey = Literal["canary", "chain", "clock", "kafka", "planner", "postgres", "probe", "projection", "runners"]
 ChoiceOfferedKey = Literal["allowed", "default", "meaning", "name"]
@@ -72,11 +72,11 @@ DriftFoundKey = Literal["botId", "demote", "eventId", "findings", "jobId", "judg
 DriftFoundPageKey = Literal["items", "nextCursor", "now", "proof"]
 DriftPolicyKey = Literal["max_drawdown_ratio", "max_pnl_change", "max_sharpe_change", "max_trade_count_change", "min_bars",
     "min_trades"]
-EquityCurveKey = Literal["buyAndHold", "days", "strategy"]
-EquityPointKey = Literal["at", "bar", "botId", "cash", "close", "day", "equity", "maxDrawdown", "pnl", "replay", "sessionId", "sharpe",
-    "tradedBars", "trades", "units"]
+EquityCurveKey = Literal["buyAndHold", "minutes", "strategy"]
+EquityPointKey = Literal["at", "bar", "barStart", "botId", "cash", "close", "equity", "maxDrawdown", "pnl", "replay", "sessionId",
+    "sharpe", "tradedBars", "trades", "units"]
 EquityPointPageKey = Literal["items", "nextCursor", "now", "proof"]
-EvidenceOfVersionKey = Literal["dsr", "fingerprint", "jobId", "lastDay", "maxDrawdown", "newestAt", "results", "sharpe", "trades"]
+EvidenceOfVersionKey = Literal["dsr", "fingerprint", "jobId", "lastBar", "maxDrawdown", "newestAt", "results", "sharpe", "trades"]
 EvolutionKey = Literal["applied", "artifact", "botId", "challenger", "champion", "dsr", "enqueuedAt", "evaluations", "eventId",
     "findings", "finishedAt", "generations", "jobId", "judgedAt", "pbo", "priorTrials", "seed", "stopReason", "trialsSha256", "verdict",
     "why"]
@@ -119,7 +119,7 @@ MarketNowKey = Literal["at", "end", "ended", "mode"]
 MarketPolicyKey = Literal["end", "mode", "seconds_per_bar", "start"]
 MissedGateKey = Literal["clearsWhen", "code", "measured", "required"]
 NumberOfferedKey = Literal["default", "high", "kind", "low", "meaning", "name", "unit"]
-OpenPositionKey = Literal["botId", "equity", "lastDay", "pnl", "replay", "sessionId", "units"]
+OpenPositionKey = Literal["botId", "equity", "lastBar", "pnl", "replay", "sessionId", "units"]
 OperatorKey = Literal["name", "role"]
 OrderingOfferedKey = Literal["greater", "lesser"]
 PauseKey = Literal["actor", "reason", "scope", "since", "target"]
@@ -154,7 +154,7 @@ ReasonCountKey = Literal["count", "reasonCode"]
 ReasonOfferedKey = Literal["code", "words"]
 RepairKey = Literal["actor", "atTick", "reason", "tick"]
 ResearchSummaryKey = Literal["artifact", "bars", "bootstrapSharpeP05", "buyAndHold", "curve", "dataFindings", "dataSha256", "dsr",
-    "elapsedS", "fingerprint", "firstDay", "inSample", "lastDay", "lookAheadCuts", "lookAheadOk", "metrics",
+    "elapsedS", "fingerprint", "firstBar", "inSample", "lastBar", "lookAheadCuts", "lookAheadOk", "metrics",
     "neighbourhoodMedianSharpe", "outOfSample", "pbo", "psr", "sourceId", "stressWorstSharpe", "synthetic", "trials", "window"]
 RevertCommandKey = Literal["botIds", "expectedCount", "planHash", "stages", "strategies", "symbols", "type"]
 RevertPlanKey = Literal["baselines", "botIds", "byStage", "command", "expectedCount", "loopPaused", "now", "pausedBy", "pinned",
@@ -162,12 +162,12 @@ RevertPlanKey = Literal["baselines", "botIds", "byStage", "command", "expectedCo
 RunnerPolicyKey = Literal["max_runners", "session_s", "stop"]
 SchemaEntryKey = Literal["dataschema", "href", "producer", "topic", "type"]
 SchemaListKey = Literal["items"]
-SessionKey = Literal["actor", "bar", "botId", "cash", "cause", "closedAt", "closedTick", "equity", "eventId", "fingerprint", "fromDay",
-    "id", "jobId", "lastDay", "lastMarkAt", "maxDrawdown", "openedAt", "openedTick", "pnl", "replay", "sharpe", "state", "tradedBars",
+SessionKey = Literal["actor", "bar", "botId", "cash", "cause", "closedAt", "closedTick", "equity", "eventId", "fingerprint", "fromBar",
+    "id", "jobId", "lastBar", "lastMarkAt", "maxDrawdown", "openedAt", "openedTick", "pnl", "replay", "sharpe", "state", "tradedBars",
     "trades", "units"]
 SessionPageKey = Literal["items", "nextCursor", "now", "proof"]
 SilenceKey = Literal["afterTick", "beforeTick", "fromAt", "intervalSec", "missing", "toAt"]
-SourceKey = Literal["bars", "firstDay", "lastDay", "runners", "sourceId", "symbols", "synthetic", "timeframe"]
+SourceKey = Literal["bars", "firstBar", "lastBar", "runners", "sourceId", "symbols", "synthetic", "timeframe"]
 StageEventKey = Literal["actor", "approvedBy", "botId", "commandId", "createdAt", "evidenceJob", "fromStage", "id", "reasonCode",
     "recommendationId", "tick", "toStage"]
 StageEventPageKey = Literal["items", "nextCursor", "now", "proof"]
@@ -185,10 +185,10 @@ TicksOfCauseKey = Literal["cause", "enqueued", "ticks"]
 TimelineEntryKey = Literal["actor", "at", "detail", "eventId", "kind", "ref", "what"]
 TimelinePageKey = Literal["items", "nextCursor", "now", "proof"]
 TimelineTotalsKey = Literal["enqueued", "failed", "jobs", "missing", "moved", "succeeded", "ticks"]
-TradeKey = Literal["at", "bar", "botId", "day", "fee", "kind", "orderId", "pnl", "price", "sessionId", "side", "units"]
+TradeKey = Literal["at", "bar", "barStart", "botId", "fee", "kind", "orderId", "pnl", "price", "sessionId", "side", "units"]
 TradePageKey = Literal["items", "nextCursor", "now", "proof"]
 VersionPageKey = Literal["items", "nextCursor", "now", "proof"]
 VersionTestedKey = Literal["actor", "botId", "createdAt", "eventId", "evidence", "evolvedBy", "parameters", "strategy", "symbol",
-    "tick", "version"]
-WindowMetricsKey = Literal["bars", "fromDay", "maxDrawdown", "pnlUsd", "sharpe", "trades", "untilDay"]
+    "tick", "timeframe", "version"]
+WindowMetricsKey = Literal["bars", "fromBar", "maxDrawdown", "pnlUsd", "sharpe", "trades", "untilBar"]
 ZeroJobsToldKey = Literal["blockersTop", "counts", "reason"]

@@ -56,7 +56,7 @@ JOB_TOLD: Final = row_form(
 DECISION_TOLD: Final = row_form("DecisionTold", planning.DECISION_SPANS, only=("from_tick", "reason_code", "job_type", "event_id"))
 PINNED: Final = row_form("PinnedBot", fleet.BOTS, only=("id", "stage", "pinned_by", "pin_reason", "pinned_until"), renamed={"id": "bot_id"})
 POSITION: Final = row_form(
-    "OpenPosition", paper.SESSIONS, only=("id", "bot_id", "units", "equity", "pnl", "last_day", "replay"), renamed={"id": "session_id"}
+    "OpenPosition", paper.SESSIONS, only=("id", "bot_id", "units", "equity", "pnl", "last_bar", "replay"), renamed={"id": "session_id"}
 )
 MOVED: Final = row_form(
     "BotMoved", fleet.STAGE_EVENTS, only=("id", "bot_id", "from_stage", "to_stage", "reason_code"), renamed={"id": "event_id"}

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 from autonomy import topics
 from autonomy.events.document import MAX_BOTS_PER_COMMAND, Count, Digest, Event, Identifier, Text, Tick, later
 from autonomy.events.tick import Head
+from autonomy.timeframes import Timeframe
 from autonomy.values import BotId, Instant, Stage
 
 
@@ -38,13 +39,14 @@ class RegisterBots(Command):
 
 
 class ChangeBot(Command):
-    """Give a LAB bot another strategy, parameters or symbol: a new version, whose evidence starts at nothing."""
+    """Give a LAB bot another strategy, parameters, symbol or timeframe: a new version, whose evidence starts at nothing."""
 
     wire = "change-bot.v1"
     bot_id: BotId
     strategy: Text | None = None
     parameters: dict[str, JsonValue] | None = None
     symbol: Text | None = None
+    timeframe: Timeframe | None = later(None)
 
 
 class RetireBot(Command):

@@ -1,11 +1,11 @@
 """Evolution: what a search is told, and what it found."""
 
-from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from autonomy.events.document import Count, Digest, Document, Text
+from autonomy.values import Instant
 
 
 class EvolutionPlan(Document):
@@ -33,7 +33,7 @@ class EvolutionPlan(Document):
 
 
 class Contender(Document):
-    """One parameter set of a search; Sharpe ratios annualised with 252 days, None where undefined.
+    """One parameter set of a search; Sharpe ratios annualised, None where undefined.
 
     Attributes:
         fingerprint: of the bot with these parameters.
@@ -65,9 +65,9 @@ class EvolutionSummary(Document):
     source_id: Text
     synthetic: bool
     bars: Count
-    first_day: date
-    last_day: date
-    holdout_from: date
+    first_bar: Instant
+    last_bar: Instant
+    holdout_from: Instant
     seed: Count
     generations: Count
     evaluations: Count

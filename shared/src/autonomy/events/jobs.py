@@ -1,7 +1,6 @@
 """Jobs: what became of a job (producers: job-runner, planner)."""
 
 from collections.abc import Iterable
-from datetime import date
 from decimal import Decimal
 from typing import Annotated, Final, cast
 
@@ -12,10 +11,11 @@ from autonomy import topics
 from autonomy.events.document import Count, Digest, Document, Event, Identifier, Money, Text, Tick, later
 from autonomy.events.evolution import EvolutionSummary
 from autonomy.events.paper import PaperSummary, WindowMetrics
-from autonomy.values import BotId, Cause
+from autonomy.timeframes import MINUTE_MS
+from autonomy.values import BotId, Cause, Instant
 
 MAX_CURVE_POINTS: Final = 120
-DAYS_PATTERN: Final = r"^[0-9]{1,7}(,[0-9]{1,7})*$"
+MINUTES_PATTERN: Final = r"^[0-9]{1,9}(,[0-9]{1,9})*$"
 MULTIPLES_PATTERN: Final = r"^-?[0-9]{1,15}\.[0-9]{4}(,-?[0-9]{1,15}\.[0-9]{4})*$"
 
 
@@ -56,7 +56,7 @@ class JobReleased(ClaimEvent):
 
 
 class BacktestMetrics(Document):
-    """Results of one backtest; ratios annualised with 252 days; None where they are not defined."""
+    """Results of one backtest; ratios annualised with the order's `bars_per_year`; None where they are not defined."""
 
     sharpe: float | None
     sortino: float | None
@@ -78,20 +78,20 @@ class EquityCurve(Document):
     A result has 120 points: as lists they cost every reader more than all the rest of the result.
 
     Attributes:
-        days: whole days since the summary's `first_day`.
+        minutes: since the summary's `first_bar`.
         strategy, buy_and_hold: multiples of the initial cash, four decimals.
     """
 
-    days: Annotated[str, Field(max_length=1000, pattern=DAYS_PATTERN)]
+    minutes: Annotated[str, Field(max_length=1300, pattern=MINUTES_PATTERN)]
     strategy: Annotated[str, Field(max_length=3000, pattern=MULTIPLES_PATTERN)]
     buy_and_hold: Annotated[str, Field(max_length=3000, pattern=MULTIPLES_PATTERN)]
 
     @model_validator(mode="after")
     def is_a_table(self) -> "EquityCurve":
         """A column that is shorter than another would shift the curve."""
-        points = self.days.count(",") + 1
+        points = self.minutes.count(",") + 1
         if points > MAX_CURVE_POINTS or {self.strategy.count(","), self.buy_and_hold.count(",")} != {points - 1}:
-            raise ValueError(f"days, strategy and buyAndHold must have the same number of values, at most {MAX_CURVE_POINTS}")
+            raise ValueError(f"minutes, strategy and buyAndHold must have the same number of values, at most {MAX_CURVE_POINTS}")
         return self
 
     def strategy_sampled(self, points: int) -> list[float]:
@@ -103,15 +103,15 @@ class EquityCurve(Document):
         return cast("list[float]", values[:: max(1, len(values) // points)])
 
     @classmethod
-    def of(cls, first_day: date, points: Iterable[tuple[date, float, float]]) -> "EquityCurve":
-        """The curve through points of day, strategy and buy and hold.
+    def of(cls, first_ms: int, points: Iterable[tuple[int, float, float]]) -> "EquityCurve":
+        """The curve through points of a bar's start (ms), strategy and buy and hold.
 
         Raises:
             pydantic.ValidationError: no points, too many, or a number that is none.
         """
-        days, strategy, held = zip(*points, strict=True)
+        starts, strategy, held = zip(*points, strict=True)
         return cls(
-            days=",".join(str((day - first_day).days) for day in days),
+            minutes=",".join(str((start - first_ms) // MINUTE_MS) for start in starts),
             strategy=",".join(f"{value:.4f}" for value in strategy), buy_and_hold=",".join(f"{value:.4f}" for value in held),
         )  # fmt: skip
 
@@ -135,8 +135,8 @@ class ResearchSummary(Document):
     source_id: Text
     synthetic: bool
     bars: Count
-    first_day: date
-    last_day: date
+    first_bar: Instant
+    last_bar: Instant
     metrics: BacktestMetrics
     in_sample: BacktestMetrics
     out_of_sample: BacktestMetrics

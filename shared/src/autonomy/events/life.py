@@ -1,6 +1,5 @@
 """The life of a bot as ticks record it: promotions, verdicts, the end of a paper session, pins (producer: planner)."""
 
-from datetime import date
 from typing import Literal
 
 from autonomy.events.document import Count, Digest, Identifier, Text
@@ -97,7 +96,7 @@ class SessionClosed(TickRecord):
     """A paper session ended for good: its position is closed at the last bar that the tick knew; later bars of it are void.
 
     Attributes:
-        last_day, bar: of the last mark that counts; None when it never took a bar.
+        last_bar, bar: of the last mark that counts; None when it never took a bar.
         units: signed, of the position that was closed; 0 when there was none.
         equity_usd: after flattening; None when it never took a bar.
         pnl_usd: of the trade that the flattening closes; None when there was no position.
@@ -108,7 +107,7 @@ class SessionClosed(TickRecord):
     bot_id: BotId
     cause: Cause
     actor: Text
-    last_day: date | None
+    last_bar: Instant | None
     bar: Count | None
     units: float
     price_usd: float

@@ -49,17 +49,17 @@ class PaperOrder(Document):
     """What a RUNNER_START job trades.
 
     Attributes:
-        from_day: bars of later days are traded; this one and earlier ones only warm the strategy up.
-        snapshot, last_day: where the session stood when the job was enqueued, after the bar of `last_day`; a newer
+        from_bar: bars that start later are traded; this one and earlier ones only warm the strategy up.
+        snapshot, last_bar: where the session stood when the job was enqueued, after the bar that starts at `last_bar`; a newer
             RunnerMarked of the same session replaces it.
         session_s: after this long the job ends SUCCEEDED and the session goes on as a new job.
         stop: what becomes of an open position when the runner is stopped by its gates.
     """
 
     session_id: Identifier
-    from_day: date
+    from_bar: Instant
     snapshot: PaperSnapshot | None = None
-    last_day: date | None = None
+    last_bar: Instant | None = None
     market: MarketTime
     session_s: Annotated[int, Field(ge=1, le=604_800)]
     stop: Literal["FLATTEN", "HOLD"]
@@ -70,7 +70,7 @@ class RunnerBar(Event):
 
     Attributes:
         attempt, claim_id: of the claim under which the bar was taken.
-        day: of the bar.
+        bar_start: of the bar.
         bar: 0-based number of the bar, those of the warm-up included.
     """
 
@@ -83,7 +83,7 @@ class RunnerBar(Event):
     attempt: Annotated[int, Field(ge=1)]
     claim_id: Identifier
     process_id: Identifier
-    day: date
+    bar_start: Instant
     bar: Count
 
 
@@ -130,7 +130,7 @@ class RunnerMarked(RunnerBar):
         units: signed.
         trades: closed trades of the session.
         max_drawdown: of the session, fraction.
-        sharpe: of the session's traded bars, annualised with 252 days; None while undefined.
+        sharpe: of the session's traded bars, annualised; None while undefined.
         replay: the bars are recorded ones, released by the replay clock.
     """
 
@@ -153,7 +153,7 @@ class PaperSummary(Document):
     """What a RUNNER_START job that reached its session time had done."""
 
     session_id: Identifier
-    last_day: date | None
+    last_bar: Instant | None
     traded_bars: Count
     trades: Count
     equity_usd: float | None
@@ -161,11 +161,11 @@ class PaperSummary(Document):
 
 
 class LiveWindow(Document):
-    """The bars over which a paper session is compared with the engine: after `from_day` up to `until_day`."""
+    """The bars over which a paper session is compared with the engine: those that start after `from_bar`, up to `until_bar`."""
 
     session_id: Identifier
-    from_day: date
-    until_day: date
+    from_bar: Instant
+    until_bar: Instant
 
 
 class WindowMetrics(Document):
@@ -173,12 +173,12 @@ class WindowMetrics(Document):
 
     Attributes:
         pnl_usd: after costs.
-        sharpe: annualised with 252 days; None while undefined.
+        sharpe: annualised; None while undefined.
         max_drawdown: fraction.
     """
 
-    from_day: date
-    until_day: date
+    from_bar: Instant
+    until_bar: Instant
     bars: Count
     trades: Count
     pnl_usd: float

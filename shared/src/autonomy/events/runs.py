@@ -1,6 +1,5 @@
 """Runs: what a tick decided (producer: planner)."""
 
-from datetime import date
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, JsonValue
@@ -10,6 +9,7 @@ from autonomy.events.evolution import EvolutionPlan
 from autonomy.events.paper import LiveWindow, PaperOrder
 from autonomy.events.tick import Blocker, GateResult, Head, TickRecord
 from autonomy.reasons import Reason, ZeroJobs
+from autonomy.timeframes import Timeframe
 from autonomy.values import BotId, Cause, Instant, JobClass, JobType, Origin, Stage, Symbol, TickCause
 
 MAX_MARKS: Final = 200_000
@@ -61,7 +61,7 @@ class BotRegistered(TickRecord):
     strategy: Text
     parameters: dict[str, int | float | str]
     symbol: Symbol
-    timeframe: Literal["1d"]
+    timeframe: Timeframe
     stage: Stage
     origin: Origin
     pinned: bool
@@ -78,6 +78,7 @@ class BotChanged(TickRecord):
     strategy: Text
     parameters: dict[str, int | float | str]
     symbol: Symbol
+    timeframe: Timeframe
     actor: Text
     evolved_by: Identifier | None = None
 
@@ -295,8 +296,9 @@ class JobEnqueued(TickRecord):
     strategy: Text
     parameters: dict[str, int | float | str]
     symbol: Symbol
-    timeframe: Literal["1d"]
-    bars_until: date
+    timeframe: Timeframe
+    bars_until: Instant
+    bars_per_year: Annotated[int, Field(ge=1, le=1_000_000)]
     min_bars: Count
     costs: Costs
     initial_cash_usd: Money

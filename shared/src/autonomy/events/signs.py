@@ -1,15 +1,19 @@
 """Runners, pulse, quarantine: signs of life and abilities, and what could not be read."""
 
-from datetime import date
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from autonomy import topics
+from autonomy.bar_times import unpack_times
 from autonomy.events.document import BASE64_PATTERN, Count, Digest, Document, Event, Identifier, Text, Tick, later
 from autonomy.events.offers import MAX_STRATEGIES, MAX_STRATEGY_FAULTS, StrategyFault, StrategyOffered
 from autonomy.events.tick import Head
-from autonomy.values import BotId, Instant, JobType, Symbol
+from autonomy.timeframes import Timeframe
+from autonomy.values import BotId, Instant, JobType, Symbol, ms_of
+
+MAX_TIMES: Final = 200_000
+"""Characters of a packed bitmap: four million minutes of an exchange with hours need 30,000."""
 
 
 class HeldJob(Document):
@@ -58,21 +62,32 @@ class RunnerPulse(RunnerSign):
 
 
 class SymbolBars(Document):
-    """The bars a runner can read of one symbol.
+    """The bars a runner can read of one symbol in one timeframe.
 
     Attributes:
-        days: a bit per day since `first`, base64, little-endian: which days have a bar.
+        first, last: starts of the first and the last bar.
+        times: which instants have a bar: a bit for each step of the timeframe's grid since `first`, little-endian, deflated, base64.
+        bars_per_year: how many there are in a year of this market: what ratios are annualised with.
     """
 
     symbol: Symbol
-    timeframe: Literal["1d"]
-    first: date
-    last: date
+    timeframe: Timeframe
+    first: Instant
+    last: Instant
     bars: Count
-    days: Annotated[str, Field(max_length=20_000, pattern=BASE64_PATTERN)]
+    times: Annotated[str, Field(max_length=MAX_TIMES, pattern=BASE64_PATTERN)]
     sha256: Digest
     source_id: Text
     synthetic: bool
+    bars_per_year: Annotated[int, Field(ge=1, le=1_000_000)]
+
+    @model_validator(mode="after")
+    def counts_its_times(self) -> "SymbolBars":
+        """Whoever counts bars up to an instant counts these; a bitmap that cannot be read would stop the planner."""
+        times = unpack_times(ms_of(self.first), self.timeframe, self.times)
+        if len(times) != self.bars or times.at(0) != ms_of(self.first) or times.at(len(times) - 1) != ms_of(self.last):
+            raise ValueError("times must hold as many bars as `bars` says, from `first` to `last`")
+        return self
 
 
 MAX_SOURCE_FAULTS: Final = 50

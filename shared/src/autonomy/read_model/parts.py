@@ -68,7 +68,7 @@ class LeftAttempt(Document):
 
 
 class BarsOffered(Document):
-    """The bars of one symbol that a runner announced, without the days themselves; all days as ISO text."""
+    """The bars of one symbol and timeframe that a runner announced, without the times themselves; first and last start as ISO text."""
 
     symbol: Text
     timeframe: Text
@@ -78,3 +78,4 @@ class BarsOffered(Document):
     sha256: Text
     source_id: Text
     synthetic: bool
+    bars_per_year: int

@@ -39,11 +39,12 @@ WHERE s.to_tick IS NULL
 """
 BACKTEST_EQUITY_VIEW: Final = """
 CREATE VIEW bot_backtest_equity AS
-SELECT b.bot_id, b.job_id, b.created_at, (b.summary->>'firstDay')::date + c.days::integer AS day, c.strategy::float8 AS equity,
-       c.held::float8 AS buy_and_hold
+SELECT b.bot_id, b.job_id, b.created_at,
+       (b.summary->>'firstBar')::timestamptz + c.minutes::integer * interval '1 minute' AS bar_start,
+       c.strategy::float8 AS equity, c.held::float8 AS buy_and_hold
 FROM bot_backtests b CROSS JOIN LATERAL unnest(
-    string_to_array(b.summary->'curve'->>'days', ','), string_to_array(b.summary->'curve'->>'strategy', ','),
-    string_to_array(b.summary->'curve'->>'buyAndHold', ',')) AS c(days, strategy, held)
+    string_to_array(b.summary->'curve'->>'minutes', ','), string_to_array(b.summary->'curve'->>'strategy', ','),
+    string_to_array(b.summary->'curve'->>'buyAndHold', ',')) AS c(minutes, strategy, held)
 """
 VIEWS: Final = {
     "autonomy_bot_decisions": (DECISIONS_VIEW, "One row per bot and planner run: why it was scheduled or skipped"),

@@ -18,7 +18,7 @@ class Uncounted:
 
 def check(decide: object, rows: FloatArray, cuts: int = 60) -> int | None:
     days = list(range(len(rows)))
-    return look_ahead(decide, lambda day: rows[: day + 1].copy(), days, cuts, Uncounted()).first_bad_day  # type: ignore[arg-type]
+    return look_ahead(decide, lambda day: rows[: day + 1].copy(), days, cuts, Uncounted()).first_bad_ms  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("strategy", strategy_names())

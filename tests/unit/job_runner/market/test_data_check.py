@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from autonomy.timeframes import DAY_MS
 from job_runner.market.bar_files import checked_columns
 from job_runner.market.data_check import findings_of
-from job_runner.market.sources import END_OF_TIME_DAY, Bars, EmbeddedMarketData, bars_until
+from job_runner.market.sources import END_OF_TIME_MS, Bars, EmbeddedMarketData, bars_until
 from support.research import some_rows
 
 
@@ -14,13 +15,13 @@ def some_bars(*, jump: float = 1.0, gap_days: int = 0) -> Bars:
     rows[150:, :4] *= jump
     day = 14_613 + np.arange(300)
     day[200:] += gap_days
-    table = {"day": day, **dict(zip(("open", "high", "low", "close", "volume"), rows.T, strict=True))}
-    return bars_until("ABC", checked_columns("ABC", table), END_OF_TIME_DAY, "test", synthetic=False)
+    table = {"time": day * DAY_MS, **dict(zip(("open", "high", "low", "close", "volume"), rows.T, strict=True))}
+    return bars_until("ABC", "1d", checked_columns("ABC", table, "1d"), END_OF_TIME_MS, "test", synthetic=False)
 
 
-@pytest.mark.parametrize("symbol", EmbeddedMarketData().symbols())
+@pytest.mark.parametrize("symbol", [symbol for symbol, _ in EmbeddedMarketData().markets()])
 def test_adjusted_bars_of_real_stocks_have_no_findings(symbol: str) -> None:
-    assert findings_of(EmbeddedMarketData().bars(symbol, "1d", END_OF_TIME_DAY)) == ()
+    assert findings_of(EmbeddedMarketData().bars(symbol, "1d", END_OF_TIME_MS)) == ()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_many_of_a_kind_are_counted() -> None:
     rows = some_rows(300)
     for bar in range(10, 300, 10):
         rows[bar:, :4] *= 20.0 if bar % 20 else 1 / 20
-    table = {"day": 14_613 + np.arange(300), **dict(zip(("open", "high", "low", "close", "volume"), rows.T, strict=True))}
-    found = findings_of(bars_until("ABC", checked_columns("ABC", table), END_OF_TIME_DAY, "test", synthetic=False))
+    table = {"time": (14_613 + np.arange(300)) * DAY_MS, **dict(zip(("open", "high", "low", "close", "volume"), rows.T, strict=True))}
+    found = findings_of(bars_until("ABC", "1d", checked_columns("ABC", table, "1d"), END_OF_TIME_MS, "test", synthetic=False))
     assert len(found) == 4
     assert found[-1] == "and 26 more like the last"

@@ -21,7 +21,7 @@ from autonomy.values import instant_of_ms
 from job_runner.market import editions as editions_module
 from job_runner.market.bar_folder import FolderMarketData
 from job_runner.market.editions import Editions, handed
-from job_runner.market.sources import END_OF_TIME_DAY, Bars, EmbeddedMarketData, NotOffered, Survey
+from job_runner.market.sources import END_OF_TIME_MS, Bars, EmbeddedMarketData, NotOffered, Survey
 from job_runner.threads import in_thread
 from support.builders import an_id
 
@@ -81,12 +81,12 @@ def test_what_did_not_change_is_neither_read_nor_said_again(bench: Bench, monkey
 
 
 def test_a_new_bar_a_new_symbol_and_a_withdrawn_one_are_found(bench: Bench) -> None:
-    before = bench.editions.offered.bars["ABC"].sha256
+    before = bench.editions.offered.bars["ABC", "1d"].sha256
     bench.put("ABC", ROWS)
     bench.put("NEW", ROWS[:1])
     assert bench.look()
     assert bench.bars() == {"ABC": 3, "NEW": 1, "XYZ": 3}
-    assert bench.editions.offered.bars["ABC"].sha256 != before
+    assert bench.editions.offered.bars["ABC", "1d"].sha256 != before
     (bench.folder / "XYZ" / "1d.csv").unlink()
     (bench.folder / "XYZ").rmdir()
     assert bench.look()
@@ -118,22 +118,22 @@ def test_a_file_that_is_being_written_is_left_alone(bench: Bench) -> None:
 
 def test_a_broken_file_is_its_symbols_fault_its_last_good_bars_stay_and_it_heals(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    good = bench.editions.offered.bars["ABC"]
+    good = bench.editions.offered.bars["ABC", "1d"]
     bench.put("ABC", [*ROWS[:2], "2010-01-06,12,14"])
     assert bench.look()
     assert bench.bars() == {"ABC": 2, "XYZ": 3}
     (fault,) = bench.editions.offered.faults
-    assert (fault.name, fault.in_use) == ("ABC", True)
+    assert (fault.name, fault.in_use) == ("ABC 1d", True)
     assert fault.reason.startswith("ABC/1d.csv row 3: 6 cells")
-    assert bench.editions.bars("ABC", "1d", END_OF_TIME_DAY).sha256 == good.sha256
+    assert bench.editions.bars("ABC", "1d", END_OF_TIME_MS).sha256 == good.sha256
     for _ in range(3):
         assert not bench.look()
     said = [record.getMessage() for record in caplog.records if "ABC/1d.csv" in record.getMessage()]
-    assert said == ["ABC stays in use as it was, up to 2010-01-05: ABC/1d.csv row 3: 6 cells, got '3'"]
+    assert said == ["ABC 1d stays in use as it was, up to 2010-01-05: ABC/1d.csv row 3: 6 cells, got '3'"]
     bench.put("ABC", ROWS[:2])
     assert bench.look(), "that the fault is gone is news, though the bars are as they were"
     assert bench.faults() == {}
-    assert "ABC can be read again" in caplog.text
+    assert "ABC 1d can be read again" in caplog.text
 
 
 def a_parquet(path: Path, **extra: object) -> None:
@@ -165,10 +165,10 @@ def test_cells_that_cannot_be_converted_are_named(bench: Bench) -> None:
     assert bench.look()
     assert bench.bars() == {"ABC": 2, "OK": 1, "XYZ": 3}
     faults = bench.faults()
-    assert faults["TZ"].startswith("TZ/1d.parquet column date: cells that can be read")
-    assert "Mars/Olympus" in faults["TZ"]
-    assert faults["FAR"].startswith("FAR/1d.parquet column date: cells that can be read")
-    assert faults["BAD"] == "BAD/1d.parquet: a Parquet file"
+    assert faults["TZ 1d"].startswith("TZ/1d.parquet column date: cells that can be read")
+    assert "Mars/Olympus" in faults["TZ 1d"]
+    assert faults["FAR 1d"].startswith("FAR/1d.parquet row 1 column date: a time of the years 1 to 9999")
+    assert faults["BAD 1d"] == "BAD/1d.parquet: a Parquet file"
 
 
 @pytest.mark.parametrize("fault", [PermissionError(13, "Permission denied"), MemoryError(), RuntimeError("of a library")])
@@ -189,7 +189,7 @@ def test_whatever_reading_raises_is_that_symbols_fault_and_is_tried_again(
         bench.put("NEW", ROWS)
         assert bench.look()
         assert bench.bars() == {"ABC": 2, "NEW": 3, "XYZ": 3}
-        assert type(fault).__name__ in bench.faults()["ABC"]
+        assert type(fault).__name__ in bench.faults()["ABC 1d"]
         before = asked.count("ABC")
         for _ in range(5):
             assert not bench.look()
@@ -208,7 +208,7 @@ def test_a_file_of_another_user_is_named_and_read_once_it_may_be(bench: Bench) -
     path = bench.put("ABC", ROWS)
     path.chmod(0)
     assert bench.look()
-    assert "Permission denied" in bench.faults()["ABC"]
+    assert "Permission denied" in bench.faults()["ABC 1d"]
     path.chmod(0o600)
     bench.now_s += 10.0
     assert bench.look()
@@ -216,19 +216,20 @@ def test_a_file_of_another_user_is_named_and_read_once_it_may_be(bench: Bench) -
 
 
 NAMES = {
-    "ES=F": "its name is no symbol", "^GSPC": "its name is no symbol", "BTC_USDT": "its name is no symbol",
-    "btc-usdt": "its name is no symbol", "A" * 17: "its name is no symbol", "AAPL.csv": "not a folder",
-    "ABC/1D.CSV": "not one of 1d.csv, 1d.parquet", "ABC/1h.csv": "not one of 1d.csv, 1d.parquet", "DIR/1d.parquet": "a folder, not a file",
-    "OLD/1d.parquet": "older than 1d.csv", "EMPTY": "an empty folder",
+    "btc-usdt": "its name is no symbol", "A" * 65: "its name is no symbol", "AAPL.csv": "not bars by its name",
+    "AAPL-1d.txt": "not bars by its name", "ABC/1D.CSV": "not TIMEFRAME.csv", "ABC/7h.csv": "not TIMEFRAME.csv",
+    "DIR/1d.parquet": "a folder, not a file", "OLD/1d.parquet": "older than 1d.csv", "EMPTY": "an empty folder",
+    "BTC_USDT-1h-mark.feather": "not bars by its name",
 }  # fmt: skip
 
 
 def test_every_name_that_is_not_used_is_said_once_with_its_reason(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("ES=F", "^GSPC", "BTC_USDT", "btc-usdt", "A" * 17):
+    for name in ("btc-usdt", "A" * 65):
         bench.put(name, ROWS)
-    (bench.folder / "AAPL.csv").write_text(HEADER)
+    for name in ("AAPL.csv", "AAPL-1d.txt", "BTC_USDT-1h-mark.feather"):
+        (bench.folder / name).write_text(HEADER)
     bench.put("ABC", ROWS, "1D.CSV")
-    bench.put("ABC", ROWS, "1h.csv")
+    bench.put("ABC", ROWS, "7h.csv")
     (bench.folder / "DIR" / "1d.parquet").mkdir(parents=True)
     a_parquet(bench.folder / "OLD" / "1d.parquet")
     os.utime(bench.folder / "OLD" / "1d.parquet", (1.0, 1.0))
@@ -238,7 +239,7 @@ def test_every_name_that_is_not_used_is_said_once_with_its_reason(bench: Bench, 
     caplog.clear()
     assert bench.look()
     assert bench.bars() == {"ABC": 2, "OLD": 3, "XYZ": 3}, "the newer file of two counts"
-    assert bench.editions.offered.bars["OLD"].source_id == "folder/OLD/1d.csv"
+    assert bench.editions.offered.bars["OLD", "1d"].source_id == "folder/OLD/1d.csv"
     assert set(bench.faults()) == set(NAMES)
     for _ in range(3):
         bench.look()
@@ -257,7 +258,7 @@ def test_names_that_no_text_can_hold_and_links_to_themselves_are_named_and_stop_
     assert b"\0" in path.read_bytes()
     assert bench.look()
     assert bench.bars() == {"ABC": 2, "XYZ": 3}
-    assert {"LOOP", "IN/1d.csv", "NUL", "\\udcff\\n"} <= set(bench.faults())
+    assert {"LOOP", "IN 1d", "NUL 1d", "\\udcff\\n"} <= set(bench.faults())
     said = CapabilitiesAnnounced(
         process_id=an_id("runner-1"), engine_version="1", job_types=(), strategies=(), symbols=(), research_slots=1,
         faults=bench.editions.offered.faults,
@@ -275,7 +276,7 @@ def test_two_files_of_one_age_are_refused_both_named(bench: Bench) -> None:
         os.utime(bench.folder / "TWO" / name, (5.0, 5.0))
     bench.look()
     assert "TWO" not in bench.bars()
-    assert "1d.csv and 1d.parquet are of the same time" in bench.faults()["TWO"]
+    assert "1d.csv and 1d.parquet are of the same time" in bench.faults()["TWO 1d"]
 
 
 def test_a_link_that_leads_out_is_its_symbols_fault(bench: Bench) -> None:
@@ -285,7 +286,7 @@ def test_a_link_that_leads_out_is_its_symbols_fault(bench: Bench) -> None:
     (bench.folder / "OUT" / "1d.csv").symlink_to(outside)
     bench.look()
     assert "OUT" not in bench.bars()
-    assert bench.faults()["OUT"].startswith("OUT/1d.csv: a file inside the folder")
+    assert bench.faults()["OUT 1d"].startswith("OUT/1d.csv: a file inside the folder")
 
 
 def test_a_folder_that_goes_away_takes_nothing_with_it(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -304,7 +305,7 @@ def test_a_source_without_bars_says_which_layout_it_needs(tmp_path: Path) -> Non
     empty = Bench(tmp_path)
     assert empty.look()
     assert empty.bars() == {}
-    assert "SYMBOL/1d.csv" in empty.faults()["(all)"]
+    assert "SYMBOL/TIMEFRAME.csv" in empty.faults()["(all)"]
     empty.put("ABC", ROWS)
     assert empty.look()
     assert (empty.bars(), empty.faults()) == ({"ABC": 3}, {})
@@ -327,22 +328,22 @@ def test_a_symbol_without_an_edition_is_refused_with_the_reason(bench: Bench) ->
     with pytest.raises(NotOffered, match=r"NEW/1d\.csv row 1"):
         bench.editions.bars("NEW", "1d", 1)
     with pytest.raises(NotOffered, match="one of those offered"):
-        bench.editions.handed("NOPE")
+        bench.editions.handed("NOPE", "1d")
     with pytest.raises(BadInput, match="timeframe"):
         bench.editions.bars("ABC", "1h", 1)
 
 
 def test_a_worker_is_handed_the_edition_of_its_symbol_and_no_path_to_any_other(bench: Bench) -> None:
-    market = handed(bench.editions, "ABC")
+    market = handed(bench.editions, "ABC", "1d")
     bench.put("ABC", ["broken"])
-    assert market.symbols() == ("ABC",)
-    whole = market.bars("ABC", "1d", END_OF_TIME_DAY)
-    assert whole.sha256 == bench.editions.bars("ABC", "1d", END_OF_TIME_DAY).sha256
-    assert len(market.bars("ABC", "1d", int(whole.day[0]))) == 1
+    assert market.markets() == (("ABC", "1d"),)
+    whole = market.bars("ABC", "1d", END_OF_TIME_MS)
+    assert whole.sha256 == bench.editions.bars("ABC", "1d", END_OF_TIME_MS).sha256
+    assert len(market.bars("ABC", "1d", int(whole.time[0]))) == 1
     with pytest.raises(BadInput):
-        market.bars("XYZ", "1d", END_OF_TIME_DAY)
+        market.bars("XYZ", "1d", END_OF_TIME_MS)
     embedded = EmbeddedMarketData()
-    assert handed(embedded, "AAPL") is embedded
+    assert handed(embedded, "AAPL", "1d") is embedded
 
 
 @dataclass
@@ -353,11 +354,11 @@ class Slow:
     read: list[str] = field(default_factory=list)
     longest_rest_s: float = 600.0
 
-    def symbols(self) -> tuple[str, ...]:
-        return tuple(f"S{number:02d}" for number in range(20))
+    def markets(self) -> tuple[tuple[str, str], ...]:
+        return tuple((f"S{number:02d}", "1d") for number in range(20))
 
     def survey(self) -> Survey:
-        return Survey(dict[str, Hashable].fromkeys(self.symbols(), len(self.read) // 1000), {})
+        return Survey(dict[tuple[str, str], Hashable].fromkeys(self.markets(), len(self.read) // 1000), {})
 
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
         self.bench_s[0] += 1.0
@@ -372,13 +373,13 @@ def test_a_look_has_an_end_and_the_next_goes_on_and_rests_grow_up_to_a_limit(mon
     found = Editions(slow, lambda: now_s[0])
     for _ in range(6):
         found.look()
-    assert set(slow.read) == set(slow.symbols()), "the last ones had their turn"
+    assert set(slow.read) == {symbol for symbol, _ in slow.markets()}, "the last ones had their turn"
     gaps: list[float] = []
     last = now_s[0]
     before = slow.read.count("S00")
     while len(gaps) < 14:
         now_s[0] += 1.0
-        found._read_what_changed(Survey({"S00": 0}, {}))
+        found._read_what_changed(Survey({("S00", "1d"): 0}, {}))
         if slow.read.count("S00") > before:
             before, gaps, last = slow.read.count("S00"), [*gaps, now_s[0] - last], now_s[0]
     assert gaps[-1] <= 602

@@ -10,12 +10,13 @@ import pytest
 
 from autonomy import clock
 from autonomy.errors import BadInput
+from autonomy.timeframes import DAY_MS
 from job_runner.__main__ import market_of
 from job_runner.market import exchange_bars
 from job_runner.market.bar_folder import FolderMarketData
 from job_runner.market.editions import Editions
-from job_runner.market.exchange_bars import DAY_MS, PAGE_BARS, ExchangeMarketData
-from job_runner.market.sources import END_OF_TIME_DAY, DataMissing, EmbeddedMarketData
+from job_runner.market.exchange_bars import PAGE_BARS, ExchangeMarketData
+from job_runner.market.sources import END_OF_TIME_MS, DataMissing, EmbeddedMarketData
 from job_runner.settings import RunnerSettings
 
 FIRST = 17_532
@@ -55,31 +56,31 @@ MARKET = ExchangeMarketData.of("somewhere", "BTC/USDT")
 
 
 def test_all_pages_are_read_and_the_running_day_is_left_out(exchange: Exchange) -> None:
-    bars = MARKET.bars("BTC-USDT", "1d", END_OF_TIME_DAY)
-    assert bars.day.tolist() == list(range(FIRST, FIRST + 1_200))
+    bars = MARKET.bars("BTC-USDT", "1d", END_OF_TIME_MS)
+    assert bars.time.tolist() == [day * DAY_MS for day in range(FIRST, FIRST + 1_200)]
     assert len(exchange.asked) == 3
     assert bars.source_id == "ccxt/somewhere/BTC/USDT"
     assert not bars.synthetic
 
 
 def test_ended_days_are_asked_for_once(exchange: Exchange) -> None:
-    MARKET.bars("BTC-USDT", "1d", END_OF_TIME_DAY)
+    MARKET.bars("BTC-USDT", "1d", END_OF_TIME_MS)
     before = len(exchange.asked)
-    MARKET.bars("BTC-USDT", "1d", END_OF_TIME_DAY)
+    MARKET.bars("BTC-USDT", "1d", END_OF_TIME_MS)
     assert len(exchange.asked) == before
     exchange.now_ms += DAY_MS
-    assert len(MARKET.bars("BTC-USDT", "1d", END_OF_TIME_DAY)) == 1_201
+    assert len(MARKET.bars("BTC-USDT", "1d", END_OF_TIME_MS)) == 1_201
     assert exchange.asked[before:] == [(FIRST + 1_200) * DAY_MS]
 
 
 def test_no_bar_after_the_day_asked_for(exchange: Exchange) -> None:
-    assert MARKET.bars("BTC-USDT", "1d", FIRST + 9).day.tolist() == list(range(FIRST, FIRST + 10))
+    assert MARKET.bars("BTC-USDT", "1d", (FIRST + 9) * DAY_MS).time.tolist() == [day * DAY_MS for day in range(FIRST, FIRST + 10)]
 
 
 def test_candles_that_are_no_bars_are_refused(exchange: Exchange) -> None:
     exchange.bad = True
     with pytest.raises(BadInput, match="between low and high"):
-        MARKET.bars("BTC-USDT", "1d", END_OF_TIME_DAY)
+        MARKET.bars("BTC-USDT", "1d", END_OF_TIME_MS)
 
 
 class BadSymbol(Exception):
@@ -99,9 +100,9 @@ def test_a_pair_that_cannot_be_asked_for_is_its_own_fault_rests_and_heals(
     editions = Editions(ExchangeMarketData.of("somewhere", "BTC/USDT, ETH/USDT"), lambda: now_s[0], seed="a process")
     exchange.fault["ETH/USDT"] = fault
     assert editions.look()
-    assert editions.symbols() == ("BTC-USDT",)
+    assert editions.markets() == (("BTC-USDT", "1d"),)
     (said,) = editions.offered.faults
-    assert (said.name, said.in_use) == ("ETH-USDT", False)
+    assert (said.name, said.in_use) == ("ETH-USDT 1d", False)
     assert type(fault).__name__ in said.reason
     asked = []
     for _ in range(3_000):
@@ -119,7 +120,7 @@ def test_a_pair_that_cannot_be_asked_for_is_its_own_fault_rests_and_heals(
     exchange.fault.clear()
     now_s[0] += 601.0
     assert editions.look()
-    assert (editions.symbols(), editions.offered.faults) == (("BTC-USDT", "ETH-USDT"), ())
+    assert (editions.markets(), editions.offered.faults) == ((("BTC-USDT", "1d"), ("ETH-USDT", "1d")), ())
 
 
 def test_without_network_the_last_good_bars_stay_and_the_new_ones_come_with_it(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,14 +136,14 @@ def test_without_network_the_last_good_bars_stay_and_the_new_ones_come_with_it(e
         editions.look()
         editions.look()
     (said,) = editions.offered.faults
-    assert (said.name, said.in_use) == ("BTC-USDT", True)
-    assert len(editions.bars("BTC-USDT", "1d", END_OF_TIME_DAY)) == 1_200
+    assert (said.name, said.in_use) == ("BTC-USDT 1d", True)
+    assert len(editions.bars("BTC-USDT", "1d", END_OF_TIME_MS)) == 1_200
     exchange.fault.clear()
     now_s[0] += 601.0
     exchange.now_ms += 60_000
     editions.look()
     editions.look()
-    assert (len(editions.bars("BTC-USDT", "1d", END_OF_TIME_DAY)), editions.offered.faults) == (1_201, ())
+    assert (len(editions.bars("BTC-USDT", "1d", END_OF_TIME_MS)), editions.offered.faults) == (1_201, ())
 
 
 def test_a_late_bar_is_asked_for_again_each_minute_and_no_more_once_it_is_there(
@@ -192,6 +193,6 @@ def test_settings_name_one_source_of_bars(tmp_path: Path) -> None:
     assert isinstance(market_of(RunnerSettings()), EmbeddedMarketData)
     assert market_of(RunnerSettings(bars_folder=str(tmp_path))) == FolderMarketData(tmp_path)
     exchange = market_of(RunnerSettings(bars_exchange="somewhere", bars_pairs="BTC/USDT, ETH/USDT"))
-    assert exchange.symbols() == ("BTC-USDT", "ETH-USDT")
+    assert exchange.markets() == (("BTC-USDT", "1d"), ("ETH-USDT", "1d"))
     with pytest.raises(ValueError, match="exclude each other"):
         RunnerSettings(bars_folder=str(tmp_path), bars_exchange="somewhere")

@@ -1,4 +1,4 @@
-"""The feed: bars in order, as the market's clock shows them, and never one beyond its day."""
+"""The feed: bars in order, as the market's clock shows them, and never one that has not ended."""
 
 import asyncio
 import time
@@ -13,17 +13,18 @@ from typing_extensions import override
 
 from autonomy.errors import BadInput
 from autonomy.events import MarketTime
-from autonomy.market_clock import day_number, day_of, market_day
+from autonomy.market_clock import day_number, market_ms, ms_of_day
 from autonomy.policy import MarketPolicy
+from autonomy.timeframes import DAY_MS
 from autonomy.values import instant_of_ms
 from job_runner.market.sources import Bars
 from job_runner.paper.feed import LIVE_ASKS_EVERY_MS, BarFeed, LiveFeed, ReplayFeed, build_feed
+from support.days import utc_ms
 from support.paper import RowsMarket, a_paper_order
 from support.research import some_rows
 
 EPOCH_MS = 1_795_000_000_000
 FIRST = date(2000, 1, 4)
-DAY_MS = 86_400_000
 
 
 class Wall:
@@ -46,11 +47,11 @@ def a_market(bars: int = 60, **changes: Any) -> RowsMarket:
     return replace(RowsMarket(some_rows(bars), first_day=day_number(FIRST)), **changes)
 
 
-async def taken(feed: BarFeed, day: int | None = None) -> list[int]:
-    """The days of all bars that can be had without waiting."""
+async def taken(feed: BarFeed, start_ms: int | None = None) -> list[int]:
+    """The starts of all bars that can be had without waiting."""
     found: list[int] = []
-    while (bar := await feed.next_after(found[-1] if found else day, 0.0)) is not None:
-        found.append(bar.day)
+    while (bar := await feed.next_after(found[-1] if found else start_ms, 0.0)) is not None:
+        found.append(bar.time_ms)
     return found
 
 
@@ -60,12 +61,12 @@ def test_no_bar_is_ever_beyond_the_market_day_and_none_is_left_out(steps: list[i
     async def run() -> None:
         wall, market, time_of = Wall(), a_market(80), a_time(seconds_per_bar=seconds)
         policy = MarketPolicy(mode="REPLAY", start=time_of.start, end=time_of.end, seconds_per_bar=seconds)
-        feed, days, last = ReplayFeed(market, "AAPL", "1d", time_of, wall), market.days().tolist(), None
+        feed, starts, last = ReplayFeed(market, "AAPL", "1d", time_of, wall), market.starts().tolist(), None
         for step in steps:
             wall.at_ms += step
-            until = market_day(policy, EPOCH_MS, wall.at_ms)
+            until = market_ms(policy, EPOCH_MS, wall.at_ms) - DAY_MS
             new = await taken(feed, last)
-            assert new == [day for day in days if (last is None or day > last) and day <= until]
+            assert new == [start for start in starts if (last is None or start > last) and start <= until]
             last = new[-1] if new else last
 
     asyncio.run(run())
@@ -74,7 +75,7 @@ def test_no_bar_is_ever_beyond_the_market_day_and_none_is_left_out(steps: list[i
 async def test_source_that_hands_out_a_later_bar_is_refused() -> None:
     """Negative control of the guard against look-ahead: a source that breaks its promise."""
     feed = ReplayFeed(a_market(ahead=1), "AAPL", "1d", a_time(), Wall())
-    with pytest.raises(BadInput, match="the market's day"):
+    with pytest.raises(BadInput, match="the last that has ended"):
         await feed.next_after(None, 0.0)
     assert await ReplayFeed(a_market(), "AAPL", "1d", a_time(), Wall()).next_after(None, 0.0) is not None
 
@@ -89,11 +90,11 @@ async def test_wait_ends_when_the_next_day_comes_and_not_later_than_asked() -> N
     feed = ReplayFeed(a_market(), "AAPL", "1d", a_time(), now_ms)
     first = await feed.next_after(None, 0.0)
     assert first is not None
-    assert first.day == day_number(FIRST)
-    assert await feed.next_after(first.day, 0.01) is None
-    second = await asyncio.wait_for(feed.next_after(first.day, 60.0), 5)
+    assert first.time_ms == ms_of_day(FIRST)
+    assert await feed.next_after(first.time_ms, 0.01) is None
+    second = await asyncio.wait_for(feed.next_after(first.time_ms, 60.0), 5)
     assert second is not None
-    assert second.day == first.day + 1
+    assert second.time_ms == first.time_ms + DAY_MS
 
 
 async def test_replay_is_over_only_when_its_clock_and_its_bars_are() -> None:
@@ -104,7 +105,7 @@ async def test_replay_is_over_only_when_its_clock_and_its_bars_are() -> None:
     wall.at_ms += 3_600_000
     assert not feed.is_over(None)
     days += await taken(feed, days[-1])
-    assert day_of(days[-1]) == date(2000, 1, 10)
+    assert days[-1] == utc_ms(2000, 1, 10)
     assert feed.is_over(days[-1])
     assert not feed.is_over(days[-2])
 
@@ -128,7 +129,7 @@ async def test_source_is_asked_only_when_the_clock_has_moved_on() -> None:
 
 
 async def test_live_feed_shows_yesterday_at_most_and_asks_again_for_a_late_bar() -> None:
-    market, wall = a_market(200), Wall(day_number(date(2000, 3, 1)) * DAY_MS + 1)
+    market, wall = a_market(200), Wall(utc_ms(2000, 3, 1) + 1)
     late = replace(market, rows=market.rows[:30])
     feed = LiveFeed(late, "AAPL", "1d", a_time("LIVE"), wall)
     days = await taken(feed)
@@ -138,7 +139,7 @@ async def test_live_feed_shows_yesterday_at_most_and_asks_again_for_a_late_bar()
     assert await taken(feed, days[-1]) == []
     wall.at_ms += LIVE_ASKS_EVERY_MS
     days += await taken(feed, days[-1])
-    assert day_of(days[-1]) == date(2000, 2, 29)
+    assert days[-1] == utc_ms(2000, 2, 29)
 
 
 def test_order_names_its_feed_and_replay_is_labelled() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -14,24 +14,25 @@ from autonomy.clock import now
 from autonomy.envelope import Received, decode, encode
 from autonomy.errors import BadInput
 from autonomy.events import Costs, JobEnqueued, LiveWindow, RunnerMarked, RunnerTraded
-from autonomy.market_clock import day_of
+from autonomy.values import instant_of_ms
 from job_runner.engine import account
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import Simulation, simulate, simulate_targets
 from job_runner.engine.programs import StepProgram
 from job_runner.engine.statistics import simulation_metrics
-from job_runner.market.sources import MarketData
-from job_runner.paper.session import MAX_SESSIONS, DayBar, Marks, PaperSession, Said
+from job_runner.market.sources import END_OF_TIME_MS, MarketData
+from job_runner.paper.session import MAX_SESSIONS, Marks, PaperSession, Said, TimedBar
 from job_runner.research.live_window import window_metrics
 from job_runner.research.orders import order_of
 from job_runner.research.report import StrategyError
 from support.builders import an_id
+from support.days import utc
 from support.paper import QUICK, RowsMarket, a_claim, a_paper_order
 from support.research import some_rows
 from support.strategies import LONG_SHORT, program, strategy_names
 
 CASH = 100_000.0
-BEFORE_ALL = date(1999, 1, 1)
+BEFORE_ALL = utc(1999, 1, 1)
 SHORT: dict[str, dict[str, object]] = {
     "sma-cross": {"fast": 2, "slow": 5},
     "macd": {"fast": 2, "slow": 5, "signal": 2},
@@ -53,15 +54,15 @@ def through_the_log(said: RunnerTraded | RunnerMarked) -> Any:
 def trade_all(order: JobEnqueued, market: MarketData, restarts: frozenset[int] = frozenset()) -> list[Said]:
     """Every bar of a market; before each bar named, the session goes on in a new process with nothing but the log."""
     session, mark, taken = PaperSession.resumed(order, None), None, list[Said]()
-    bars = market.bars(order.symbol, "1d", 100_000)
+    bars = market.bars(order.symbol, "1d", END_OF_TIME_MS)
     session.warm_up(bars)
     for number in range(len(bars)):
         if number in restarts:
             session = PaperSession.resumed(order, mark)
             session.warm_up(bars)
-        if session.last_day is not None and bars.day[number] <= session.last_day:
+        if session.last_ms is not None and bars.time[number] <= session.last_ms:
             continue
-        said = session.take(DayBar.at(bars, number), a_claim(order, f"claim-{len(restarts)}"), an_id("runner-1"))
+        said = session.take(TimedBar.at(bars, number), a_claim(order, f"claim-{len(restarts)}"), an_id("runner-1"))
         if said:
             mark = through_the_log(said[-1])
         taken.append(tuple(through_the_log(event) for event in said))
@@ -80,7 +81,7 @@ def prepared(order: JobEnqueued) -> StepProgram:
     return program(order.strategy, order.parameters)
 
 
-def assert_same(taken: Sequence[Said], found: Simulation, days: Sequence[int]) -> None:
+def assert_same(taken: Sequence[Said], found: Simulation, starts: Sequence[int]) -> None:
     """Equity after every bar, every fill and the account at the end: equal to the last bit."""
     marks, fills = marks_of(taken), fills_of(taken)
     assert [mark.equity_usd for mark in marks] == found.equity.tolist()
@@ -101,7 +102,7 @@ def assert_same(taken: Sequence[Said], found: Simulation, days: Sequence[int]) -
             row[[account.TRADE_ENTRY_BAR, account.TRADE_ENTRY_PRICE, account.TRADE_ENTRY_FEE][n]] for n in range(3)
         )
         assert fill.units * (1 if fill.side == "BUY" else -1) == row[account.TRADE_UNITS]
-    assert all(fill.day == day_of(days[fill.bar]) for fill in fills)
+    assert all(fill.bar_start == instant_of_ms(starts[fill.bar]) for fill in fills)
 
 
 @pytest.mark.parametrize("strategy", strategy_names())
@@ -112,12 +113,12 @@ def test_session_equals_the_backtest_bit_for_bit_over_any_restarts(strategy: str
     parameters = {**data.draw(st.sampled_from([{}, SHORT[strategy]])), "direction": data.draw(st.sampled_from(["long", LONG_SHORT]))}
     costs = Costs(fee_bps=data.draw(st.floats(0, 200)), slippage_bps=data.draw(st.floats(0, 200)))
     market = RowsMarket(rows)
-    order = a_paper_order(market=market, strategy=strategy, parameters=parameters, costs=costs, from_day=BEFORE_ALL)
+    order = a_paper_order(market=market, strategy=strategy, parameters=parameters, costs=costs, from_bar=BEFORE_ALL)
     restarts = data.draw(st.frozensets(st.integers(0, len(rows) - 1), max_size=10))
     taken = trade_all(order, market, restarts)
     engine_costs = account.Costs(costs.fee_bps, costs.slippage_bps)
     found = simulate(prepared(order), rows, engine_costs, CASH)
-    assert_same(taken, found, market.days().tolist())
+    assert_same(taken, found, market.starts().tolist())
     told, metrics = marks_of(taken)[-1], simulation_metrics(found, CASH)
     assert (told.sharpe, told.max_drawdown, told.trades) == (
         metrics.on_returns.sharpe_annualised, metrics.on_returns.max_drawdown_fraction, metrics.trades,
@@ -133,9 +134,9 @@ def test_warmed_up_session_equals_the_engine_that_saw_the_bars_before(strategy: 
     rows = some_rows(data.draw(st.integers(20, 150)), data.draw(st.integers(0, 2**32)))
     market = RowsMarket(rows)
     warm = data.draw(st.integers(1, len(rows) - 1))
-    days = market.days().tolist()
+    starts = market.starts().tolist()
     order = a_paper_order(
-        market=market, strategy=strategy, parameters={**SHORT[strategy], "direction": LONG_SHORT}, from_day=day_of(days[warm - 1])
+        market=market, strategy=strategy, parameters={**SHORT[strategy], "direction": LONG_SHORT}, from_bar=instant_of_ms(starts[warm - 1])
     )  # fmt: skip
     taken = trade_all(order, market, data.draw(st.frozensets(st.integers(0, len(rows) - 1), max_size=5)))
     costs = account.Costs(order.costs.fee_bps, order.costs.slippage_bps)
@@ -145,8 +146,8 @@ def test_warmed_up_session_equals_the_engine_that_saw_the_bars_before(strategy: 
     assert [mark.bar for mark in marks] == list(range(warm, len(rows)))
     assert [mark.equity_usd for mark in marks] == alone.equity[1:].tolist()
     assert [mark.snapshot.target for mark in marks] == whole.targets[warm:].tolist()
-    until = LiveWindow(session_id=an_id("s"), from_day=order.paper.from_day, until_day=marks[-1].day)  # type: ignore[union-attr]
-    found = window_metrics(order_of(order.model_copy(update={"bars_until": day_of(days[-1])})), until, market)
+    until = LiveWindow(session_id=an_id("s"), from_bar=order.paper.from_bar, until_bar=marks[-1].bar_start)  # type: ignore[union-attr]
+    found = window_metrics(order_of(order.model_copy(update={"bars_until": instant_of_ms(starts[-1])})), until, market)
     told = marks[-1]
     assert (found.bars, found.trades, found.pnl_usd, found.sharpe, found.max_drawdown) == (
         told.traded_bars, told.trades, told.pnl_usd, told.sharpe, told.max_drawdown,
@@ -158,9 +159,9 @@ def test_each_part_of_the_snapshot_is_needed(broken: str) -> None:
     """Negative control: a restart that loses one part of it gives other trades."""
     rows = some_rows(200)
     market = RowsMarket(rows)
-    order = a_paper_order(market=market, from_day=BEFORE_ALL)
+    order = a_paper_order(market=market, from_bar=BEFORE_ALL)
     whole = trade_all(order, market)
-    bars = market.bars("AAPL", "1d", 100_000)
+    bars = market.bars("AAPL", "1d", END_OF_TIME_MS)
     differs = False
     for cut in range(20, 60):
         mark = marks_of(whole)[cut]
@@ -177,19 +178,21 @@ def test_each_part_of_the_snapshot_is_needed(broken: str) -> None:
                 *snapshot[broken][account.TRADE_EXIT_BAR + 1 :],
             )
         session = PaperSession.resumed(order, mark.model_copy(update={"snapshot": mark.snapshot.model_validate(snapshot)}))
-        said = session.take(DayBar.at(bars, cut + 1), a_claim(order, "claim-0"), an_id("runner-1"))
+        said = session.take(TimedBar.at(bars, cut + 1), a_claim(order, "claim-0"), an_id("runner-1"))
         for number in range(cut + 2, len(rows)):
-            said = session.take(DayBar.at(bars, number), a_claim(order, "claim-0"), an_id("runner-1"))
+            said = session.take(TimedBar.at(bars, number), a_claim(order, "claim-0"), an_id("runner-1"))
         differs = differs or through_the_log(said[-1]) != whole[-1][-1]
     assert differs
 
 
 def test_newer_mark_replaces_the_orders_snapshot_and_an_older_one_does_not() -> None:
     market = RowsMarket(some_rows(40))
-    order = a_paper_order(market=market, from_day=BEFORE_ALL)
+    order = a_paper_order(market=market, from_bar=BEFORE_ALL)
     marks = marks_of(trade_all(order, market))
     assert order.paper is not None
-    renewed = order.model_copy(update={"paper": order.paper.model_copy(update={"snapshot": marks[20].snapshot, "last_day": marks[20].day})})
+    renewed = order.model_copy(
+        update={"paper": order.paper.model_copy(update={"snapshot": marks[20].snapshot, "last_bar": marks[20].bar_start})}
+    )
     assert PaperSession.resumed(renewed, None).engine.bars_seen == 21
     assert PaperSession.resumed(renewed, marks[25]).engine.bars_seen == 26
     assert PaperSession.resumed(renewed, marks[15]).engine.bars_seen == 21
@@ -198,7 +201,7 @@ def test_newer_mark_replaces_the_orders_snapshot_and_an_older_one_does_not() -> 
 def test_marks_keep_the_highest_bar_of_each_session_whatever_the_attempt() -> None:
     """Attempts begin at 1 again with each job of a session."""
     market = RowsMarket(some_rows(12))
-    order = a_paper_order(market=market, from_day=BEFORE_ALL)
+    order = a_paper_order(market=market, from_bar=BEFORE_ALL)
     found, marks = marks_of(trade_all(order, market)), Marks()
     marks.take(found[5].model_copy(update={"attempt": 7}))
     marks.take(found[6])
@@ -214,7 +217,7 @@ def test_flat_is_what_the_engine_would_have_filled_and_changes_nothing() -> None
     """Priced by a run that is told to be flat at that very price."""
     rows = some_rows(60)
     market = RowsMarket(rows)
-    order = a_paper_order(market=market, from_day=BEFORE_ALL)
+    order = a_paper_order(market=market, from_bar=BEFORE_ALL)
     costs = account.Costs(order.costs.fee_bps, order.costs.slippage_bps)
     targets = simulate(prepared(order), rows, costs, CASH).targets
     seen = set()
@@ -238,9 +241,9 @@ def test_flat_is_what_the_engine_would_have_filled_and_changes_nothing() -> None
 
 def test_bar_said_again_has_the_same_orders_and_another_session_has_others() -> None:
     market = RowsMarket(some_rows(60))
-    order = a_paper_order(market=market, from_day=BEFORE_ALL)
+    order = a_paper_order(market=market, from_bar=BEFORE_ALL)
     once, again = (fills_of(trade_all(order, market, restarts)) for restarts in (frozenset(), frozenset({30})))
-    other = fills_of(trade_all(a_paper_order(market=market, from_day=BEFORE_ALL, session="other"), market))
+    other = fills_of(trade_all(a_paper_order(market=market, from_bar=BEFORE_ALL, session="other"), market))
     assert len(once) > 5
     assert [fill.order_id for fill in once] == [fill.order_id for fill in again]
     assert len({fill.order_id for fill in (*once, *other)}) == 2 * len(once)
@@ -248,17 +251,17 @@ def test_bar_said_again_has_the_same_orders_and_another_session_has_others() -> 
 
 def test_bar_that_is_not_later_is_refused() -> None:
     market = RowsMarket(some_rows(10))
-    order = a_paper_order(market=market, from_day=BEFORE_ALL)
-    bars, session = market.bars("AAPL", "1d", 100_000), PaperSession.resumed(order, None)
-    session.take(DayBar.at(bars, 3), a_claim(order), an_id("runner-1"))
+    order = a_paper_order(market=market, from_bar=BEFORE_ALL)
+    bars, session = market.bars("AAPL", "1d", END_OF_TIME_MS), PaperSession.resumed(order, None)
+    session.take(TimedBar.at(bars, 3), a_claim(order), an_id("runner-1"))
     for number in (3, 2):
-        with pytest.raises(BadInput, match="days after"):
-            session.take(DayBar.at(bars, number), a_claim(order), an_id("runner-1"))
+        with pytest.raises(BadInput, match="starts after"):
+            session.take(TimedBar.at(bars, number), a_claim(order), an_id("runner-1"))
 
 
 def test_snapshot_of_another_program_is_refused() -> None:
     market = RowsMarket(some_rows(30))
-    order = a_paper_order(market=market, from_day=BEFORE_ALL)
+    order = a_paper_order(market=market, from_bar=BEFORE_ALL)
     mark = marks_of(trade_all(order, market))[-1]
     slower = order.model_copy(update={"parameters": {**QUICK, "slow": 50}})
     with pytest.raises(BadInput, match="snapshot"):
@@ -267,7 +270,7 @@ def test_snapshot_of_another_program_is_refused() -> None:
     with pytest.raises(BadInput, match="snapshot"):
         PaperSession.resumed(order, short)
     torn = order.model_copy(update={"paper": order.paper.model_copy(update={"snapshot": mark.snapshot})})  # type: ignore[union-attr]
-    with pytest.raises(BadInput, match="last_day"):
+    with pytest.raises(BadInput, match="last_bar"):
         PaperSession.resumed(torn, None)
     with pytest.raises(BadInput, match="paper"):
         PaperSession.resumed(order.model_copy(update={"paper": None}), None)
@@ -275,27 +278,27 @@ def test_snapshot_of_another_program_is_refused() -> None:
 
 def test_result_that_is_no_number_is_a_strategy_error_and_no_event() -> None:
     market = RowsMarket(some_rows(10))
-    order = a_paper_order(market=market, from_day=BEFORE_ALL)
+    order = a_paper_order(market=market, from_bar=BEFORE_ALL)
     session = PaperSession.resumed(order, None)
-    bar = DayBar.at(market.bars("AAPL", "1d", 100_000), 0)
+    bar = TimedBar.at(market.bars("AAPL", "1d", END_OF_TIME_MS), 0)
     with pytest.raises(StrategyError, match="bar 0"):
         session.take(replace(bar, close=float("nan")), a_claim(order), an_id("runner-1"))
 
 
-@pytest.mark.parametrize("until", [date(1990, 1, 1), date(2030, 1, 1)])
-def test_window_beyond_the_bars_of_its_order_is_refused(until: date) -> None:
+@pytest.mark.parametrize("until", [utc(1990, 1, 1), utc(2030, 1, 1)])
+def test_window_beyond_the_bars_of_its_order_is_refused(until: datetime) -> None:
     market = RowsMarket(some_rows(30))
-    order = order_of(a_paper_order(market=market).model_copy(update={"bars_until": date(2000, 6, 1)}))
-    window = LiveWindow(session_id=an_id("s"), from_day=date(2000, 1, 10), until_day=until)
-    with pytest.raises(BadInput, match="until_day"):
+    order = order_of(a_paper_order(market=market).model_copy(update={"bars_until": utc(2000, 6, 1)}))
+    window = LiveWindow(session_id=an_id("s"), from_bar=utc(2000, 1, 10), until_bar=until)
+    with pytest.raises(BadInput, match="until_bar"):
         window_metrics(order, window, market)
 
 
-def test_window_ends_with_its_last_day() -> None:
+def test_window_ends_with_its_last_bar() -> None:
     market = RowsMarket(some_rows(100))
-    days = [day_of(day) for day in market.days().tolist()]
+    days = [instant_of_ms(start) for start in market.starts().tolist()]
     order = order_of(a_paper_order(market=market).model_copy(update={"bars_until": days[-1]}))
-    window = LiveWindow(session_id=an_id("s"), from_day=days[39], until_day=days[79] + timedelta(days=0))
+    window = LiveWindow(session_id=an_id("s"), from_bar=days[39], until_bar=days[79])
     assert window_metrics(order, window, market).bars == 40
 
 
@@ -305,7 +308,7 @@ def test_rows_of_the_tests_trade() -> None:
     market = RowsMarket(rows)
     for strategy in strategy_names():
         order = a_paper_order(
-            market=market, strategy=strategy, parameters={**SHORT[strategy], "direction": LONG_SHORT}, from_day=BEFORE_ALL
+            market=market, strategy=strategy, parameters={**SHORT[strategy], "direction": LONG_SHORT}, from_bar=BEFORE_ALL
         )
         fills = fills_of(trade_all(order, market))
         assert len(fills) > 4

@@ -26,12 +26,13 @@ from job_runner.claims.barrier import Barrier
 from job_runner.claims.outbox import Outbox
 from job_runner.claims.outcome import Outcome
 from job_runner.claims.queue import Claim, Queue, Rules
-from job_runner.market.sources import Bars, DataMissing, MarketData, NotOffered
+from job_runner.market.sources import END_OF_TIME_MS, Bars, DataMissing, MarketData, NotOffered
 from job_runner.paper.feed import BarFeed, ReplayFeed
-from job_runner.paper.session import DayBar, Marks, PaperSession
+from job_runner.paper.session import Marks, PaperSession, TimedBar
 from job_runner.paper.trader import PaperTrader
 from job_runner.research.report import StrategyError
 from support.builders import NOON_MS, an_id
+from support.days import utc
 from support.paper import RowsMarket, a_paper_order
 from support.research import some_rows
 from support.ticks import a_seal, feed_all, stored
@@ -134,7 +135,7 @@ def a_bench(*, released: int = 20, market: RowsMarket | None = None, **changes: 
     """Bars on a replay clock that stands still at `released` bars."""
     source = market or RowsMarket(some_rows(60))
     order = a_paper_order(
-        market=source, epoch_ms=NOON_MS, seconds_per_bar=10.0, start="2000-01-04", from_day="1999-01-01", session_s=changes.pop("session_s", 3600),
+        market=source, epoch_ms=NOON_MS, seconds_per_bar=10.0, start="2000-01-04", from_bar=utc(1999, 1, 1), session_s=changes.pop("session_s", 3600),
         tick=1, lease_s=LEASE_S, **changes,
     )  # fmt: skip
     records = write_records([order], [order.bot_id], 1, an_id("t1"), NOON_MS)
@@ -216,7 +217,7 @@ async def test_session_begins_only_when_the_log_is_read_to_the_ends_taken_after_
     other = PaperSession.resumed(bench.order, None)
     said = None
     for number in range(8):
-        said = other.take(DayBar.at(bench.trader.market.bars("AAPL", "1d", 99_999), number), bench.claim, ME)
+        said = other.take(TimedBar.at(bench.trader.market.bars("AAPL", "1d", END_OF_TIME_MS), number), bench.claim, ME)
     assert said is not None
     bench.trader.marks.take(cast("RunnerMarked", said[-1]))
     bench.log.folded = True
@@ -345,7 +346,7 @@ async def test_session_time_ends_the_job_with_its_summary() -> None:
     assert isinstance(result, JobSucceeded)
     assert result.paper is not None
     last = bench.log.marks()[-1]
-    assert (result.paper.last_day, result.paper.traded_bars, result.paper.trades) == (last.day, last.traded_bars, last.trades)
+    assert (result.paper.last_bar, result.paper.traded_bars, result.paper.trades) == (last.bar_start, last.traded_bars, last.trades)
     assert result.paper.equity_usd == last.equity_usd
     bench.close()
 
@@ -459,10 +460,10 @@ async def test_what_network_or_machine_did_is_a_crash_and_what_the_strategy_did_
 
     class Failing(ReplayFeed):
         @override
-        async def next_after(self, day: int | None, wait_s: float) -> DayBar | None:
+        async def next_after(self, start_ms: int | None, wait_s: float) -> TimedBar | None:
             if len(bench.log.said) == 10:
                 raise fault
-            return await super().next_after(day, wait_s)
+            return await super().next_after(start_ms, wait_s)
 
     def failing(order: JobEnqueued, market: MarketData, now_ms: Callable[[], int]) -> BarFeed:
         assert order.paper is not None

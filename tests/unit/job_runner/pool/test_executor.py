@@ -23,6 +23,7 @@ from job_runner.pool.endings import ExecutorStopped, JobCrashed, JobTimeout, Wor
 from job_runner.pool.executor import PoolExecutor
 from job_runner.research.backtest import run_research
 from job_runner.research.report import Cancelled, ResearchOrder, SuiteSize
+from support.days import day_ms
 from support.research import SMALL, an_order
 
 LONG = replace(SMALL, bootstrap_samples=1_000_000)
@@ -36,7 +37,7 @@ from job_runner.research.report import ResearchOrder, SuiteSize
 async def main():
     pool = PoolExecutor(2, EmbeddedMarketData())
     await pool.start()
-    order = ResearchOrder("j", "b", "sma-cross", {}, "AAPL", "1d", 20000, 10.0, 5.0, "1000", 250, SuiteSize(1000000))
+    order = ResearchOrder("j", "b", "sma-cross", {}, "AAPL", "1d", 20_000 * 86_400_000, 10.0, 5.0, "1000", 250, SuiteSize(1000000))
     busy = asyncio.create_task(pool.run(order, lambda phase, fraction: None))
     await asyncio.sleep(0.3)
     print(*pool.worker_pids(), flush=True)
@@ -160,7 +161,7 @@ def test_a_job_over_its_time_is_killed_and_said_so() -> None:
 def test_typed_failures_cross_the_pipe() -> None:
     async def test(pool: PoolExecutor) -> None:
         with pytest.raises(DataMissing, match="196 bars, 250 needed"):
-            await pool.run(an_order(symbol="FB", until_day=20_000), ignore)
+            await pool.run(an_order(symbol="FB", until_ms=day_ms(20_000)), ignore)
         with pytest.raises(BadInput) as refusal:
             await pool.run(an_order(parameters={"fast": True}), ignore)
         assert refusal.value.field == "parameters.fast"
@@ -293,11 +294,13 @@ def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(ORPHAN_SCRIPT)
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pids = [int(word) for word in parent.stdout.readline().split()]
-        assert len(pids) == 2
-        assert all(is_alive(pid) for pid in pids)
-        parent.kill()
+        try:
+            assert parent.stdout is not None
+            pids = [int(word) for word in parent.stdout.readline().split()]
+            assert len(pids) == 2
+            assert all(is_alive(pid) for pid in pids)
+        finally:
+            parent.kill()  # else a test that fails here waits for it for ever
     deadline = time.monotonic() + 5
     while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.02)

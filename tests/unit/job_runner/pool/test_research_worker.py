@@ -13,16 +13,16 @@ import orjson
 import pytest
 
 from autonomy.events import EvolutionPlan, EvolutionSummary, JobEnqueued, JobFailed, JobSucceeded, LiveWindow, SuiteSizes
-from autonomy.market_clock import day_number, day_of
-from autonomy.values import Cause, JobType
+from autonomy.values import Cause, JobType, instant_of_ms
 from job_runner.claims.outcome import Outcome, Result
-from job_runner.market.sources import EmbeddedMarketData
-from job_runner.paper.session import DayBar, PaperSession
+from job_runner.market.sources import END_OF_TIME_MS, EmbeddedMarketData
+from job_runner.paper.session import PaperSession, TimedBar
 from job_runner.pool.artifacts import ArtifactStore
 from job_runner.pool.research_worker import ResearchWorker
 from job_runner.research.orders import order_of
 from job_runner.search.evolution_job import Surroundings
 from support.builders import an_id, an_order
+from support.days import utc, utc_ms
 from support.paper import QUICK, a_claim, a_paper_order
 from support.servers import free_port
 from support.strategies import fingerprint_of_order
@@ -42,7 +42,7 @@ def a_plan(**changes: Any) -> EvolutionPlan:
 def a_job(job_type: JobType, **changes: Any) -> JobEnqueued:
     """A job on the embedded bars, under the fingerprint of this very code."""
     made = an_order("aapl-sma", **{"job_type": job_type, "suite": SMALL, "parameters": QUICK, **changes})
-    source_id = EmbeddedMarketData().bars(made.symbol, "1d", 20_000).source_id
+    source_id = EmbeddedMarketData().bars(made.symbol, "1d", END_OF_TIME_MS).source_id
     return made.model_copy(update={"fingerprint": fingerprint_of_order(order_of(made), source_id)})
 
 
@@ -160,16 +160,16 @@ async def test_process_without_search_slots_announces_none(tmp_path: Path) -> No
 
 async def test_refresh_with_a_live_window_returns_what_the_session_came_to(tmp_path: Path) -> None:
     """The engine's re-run and the runner's own marks: the same bars, the same numbers, to the last bit."""
-    session_order = a_paper_order(from_day=date(2010, 1, 4))
-    session, bars = PaperSession.resumed(session_order, None), EmbeddedMarketData().bars("AAPL", "1d", day_number(date(2010, 9, 1)))
+    session_order = a_paper_order(from_bar=utc(2010, 1, 4))
+    session, bars = PaperSession.resumed(session_order, None), EmbeddedMarketData().bars("AAPL", "1d", utc_ms(2010, 9, 1))
     session.warm_up(bars)
     said = [
-        session.take(DayBar.at(bars, number), a_claim(session_order), ME)
+        session.take(TimedBar.at(bars, number), a_claim(session_order), ME)
         for number in range(len(bars))
-        if bars.day[number] > day_number(date(2010, 1, 4))
+        if bars.time[number] > utc_ms(2010, 1, 4)
     ]
     mark: Any = said[-1][-1]
-    window = LiveWindow(session_id=mark.session_id, from_day=date(2010, 1, 4), until_day=mark.day)
+    window = LiveWindow(session_id=mark.session_id, from_bar=utc(2010, 1, 4), until_bar=mark.bar_start)
     order = a_job(JobType.BACKTEST_REFRESH, window=window, bars_until=date(2010, 12, 1))
     async with a_worker(tmp_path) as worker:
         result = result_of(await asyncio.wait_for(worker.run(order, ignore), 60), order)
@@ -183,7 +183,7 @@ async def test_refresh_with_a_live_window_returns_what_the_session_came_to(tmp_p
         mark.traded_bars, mark.trades, mark.pnl_usd, mark.sharpe, mark.max_drawdown,
     )  # fmt: skip
     assert found.trades > 5
-    assert (found.from_day, found.until_day) == (window.from_day, day_of(int(bars.day[-1])))
+    assert (found.from_bar, found.until_bar) == (window.from_bar, instant_of_ms(int(bars.time[-1])))
     assert isinstance(without, JobSucceeded)
     assert without.result is not None
     assert without.result.window is None

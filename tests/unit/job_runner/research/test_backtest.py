@@ -21,6 +21,7 @@ from job_runner.research.overfitting import block_edges
 from job_runner.research.report import Cancelled, ResearchOrder, ResearchReport, SuiteSize
 from job_runner.research.validation import MAX_NEIGHBOURS, neighbours
 from job_runner.strategies.coded import by_name
+from support.days import day_ms
 from support.paper import RowsMarket
 from support.research import SMALL, an_order, some_rows
 from support.strategies import program, strategy_names
@@ -45,7 +46,7 @@ def test_the_neighbourhood_is_judged_for_overfitting_as_purgedcv_does(
     # Sixteen blocks take the oracle minutes.
     monkeypatch.setattr("job_runner.research.validation.block_edges", lambda bars: block_edges(bars, 6))
     order = an_order()
-    bars = embedded.bars(order.symbol, order.timeframe, order.until_day).rows()
+    bars = embedded.bars(order.symbol, order.timeframe, order.until_ms).rows()
     matrix = [
         returns_of(simulate(program(order.strategy, point), bars, Costs(order.fee_bps, order.slippage_bps), 1e5).equity)
         for point in neighbours(by_name(order.strategy), {}, order.suite.neighbourhood_steps)
@@ -75,7 +76,7 @@ def test_results_do_not_depend_on_how_the_work_is_cut(embedded: EmbeddedMarketDa
 
 def test_the_fingerprint_is_of_the_question_and_not_of_the_day(embedded: EmbeddedMarketData) -> None:
     first = run(an_order(), embedded)
-    later = run(an_order(until_day=14_100), embedded)
+    later = run(an_order(until_ms=day_ms(14_100)), embedded)
     assert later.fingerprint == first.fingerprint
     assert later.data_sha256 != first.data_sha256
     for change in ({"parameters": {"fast": 21}}, {"fee_bps": 11.0}, {"symbol": "IBM"}, {"strategy": "macd"}):
@@ -83,9 +84,9 @@ def test_the_fingerprint_is_of_the_question_and_not_of_the_day(embedded: Embedde
 
 
 def test_no_bar_after_the_last_day_is_used(embedded: EmbeddedMarketData) -> None:
-    report = run(an_order(until_day=13_500), embedded)
-    assert report.last_day <= 13_500
-    assert report.equity[-1].day == report.last_day
+    report = run(an_order(until_ms=day_ms(13_500)), embedded)
+    assert report.last_ms <= day_ms(13_500)
+    assert report.equity[-1].time_ms == report.last_ms
     assert len(report.equity) == 400
 
 
@@ -120,7 +121,7 @@ def test_a_cancelled_job_stops_at_the_next_question(asked: int, embedded: Embedd
 
 def test_too_few_bars_says_how_many(embedded: EmbeddedMarketData) -> None:
     with pytest.raises(DataMissing, match="196 bars, 250 needed"):
-        run(an_order(symbol="FB", until_day=20_000), embedded)
+        run(an_order(symbol="FB", until_ms=day_ms(20_000)), embedded)
 
 
 @pytest.mark.parametrize(

@@ -291,7 +291,7 @@ def test_the_summary_says_what_was_found() -> None:
     changed = replace(order.research, parameters=summary.challenger.parameters)
     assert summary.challenger.fingerprint == fingerprint_of_order(changed, "memory/test")
     assert summary.champion.parameters == {"window": 120, "threshold": 0.0, "direction": "long"}
-    assert (summary.holdout_from - summary.first_day).days == round(BARS * 0.75)
+    assert (summary.holdout_from - summary.first_bar).days == round(BARS * 0.75)
     assert (summary.evaluations, summary.generations, summary.seed) == (192, 8, 1)
     assert summary.pbo is not None
     assert summary.dsr is not None

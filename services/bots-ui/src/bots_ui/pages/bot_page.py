@@ -15,7 +15,7 @@ from bots_ui.pages.lists import LIMIT, shown
 from bots_ui.shown import words
 from bots_ui.shown.charts import Equity, curve_of, equity_chart
 from bots_ui.shown.rows import blockers_of, row_of
-from bots_ui.shown.words import TIMELINE_KINDS
+from bots_ui.shown.words import TIMELINE_KINDS, bar_of
 from bots_ui.stream.hub import Hub
 from bots_ui.stream.open_page import View
 
@@ -101,8 +101,11 @@ def paper_chart(marks: Sequence[Document], trades: Iterable[Document]) -> Equity
     equity, close = number_of(points[0], "equity"), number_of(points[0], "close")
     if not equity or not close:
         return None
-    rows = [[text_of(mark, "day"), (number_of(mark, "equity") or 0) / equity, (number_of(mark, "close") or 0) / close] for mark in points]
-    return equity_chart(rows, [text_of(trade, "day") for trade in trades if trade.get("sessionId") == session])
+    rows = [
+        [bar_of(mark.get("barStart")), (number_of(mark, "equity") or 0) / equity, (number_of(mark, "close") or 0) / close]
+        for mark in points
+    ]
+    return equity_chart(rows, [bar_of(trade.get("barStart")) for trade in trades if trade.get("sessionId") == session])
 
 
 async def timeline(api: ProofApi, bot_id: str, query: Query) -> tuple[Context, int]:

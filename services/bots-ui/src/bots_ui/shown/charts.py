@@ -7,8 +7,10 @@ but the drawdown of the very points that are drawn. At most `MAX_POINTS` points 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from typing import Final
+
+from bots_ui.shown.words import bar_of
 
 MAX_POINTS: Final = 600
 SPARK_WIDTH: Final = 72
@@ -59,8 +61,8 @@ class Equity:
     last_strategy: float
     last_holding: float
     logarithmic: bool
-    first_day: str
-    last_day: str
+    first_bar: str
+    last_bar: str
     ticks: tuple[float, ...] = ()
 
 
@@ -87,23 +89,23 @@ def curve_of(summary: Mapping[str, object]) -> list[list[object]]:
     curve = summary.get("curve")
     if not isinstance(curve, Mapping):
         return []
-    columns = [str(curve.get(name)).split(",") for name in ("days", "strategy", "buyAndHold")]
+    columns = [str(curve.get(name)).split(",") for name in ("minutes", "strategy", "buyAndHold")]
     try:
-        start = date.fromisoformat(str(summary.get("firstDay")))
+        start = datetime.fromisoformat(str(summary.get("firstBar")))
         return [
-            [(start + timedelta(days=int(days))).isoformat(), float(strategy), float(held)]
-            for days, strategy, held in zip(*columns, strict=True)
+            [bar_of((start + timedelta(minutes=int(minutes))).isoformat()), float(strategy), float(held)]
+            for minutes, strategy, held in zip(*columns, strict=True)
         ]
     except (ValueError, OverflowError):
         return []
 
 
-def equity_chart(points: object, trade_days: Iterable[str] = ()) -> Equity | None:
-    """The chart of rows of day, equity and buy-and-hold, both as multiples of the start; None without two usable rows.
+def equity_chart(points: object, fills: Iterable[str] = ()) -> Equity | None:
+    """The chart of rows of a bar's start, equity and buy-and-hold, both as multiples of the start; None without two usable rows.
 
     Args:
         points: as `curve_of` a result, or the marks of a paper session.
-        trade_days: days of fills, drawn as ticks where such a day is among the points.
+        fills: bars of fills, drawn as ticks where such a bar is among the points.
     """
     rows = usable(points)
     if len(rows) < 2:
@@ -122,8 +124,8 @@ def equity_chart(points: object, trade_days: Iterable[str] = ()) -> Equity | Non
         drawdown=f"M0 0 {path(under).replace('M', 'L')} L{WIDTH} 0 Z", grid=scale.grid,
         drawdown_grid=(Grid(0, "0 %"), Grid(DRAWDOWN_HEIGHT, f"−{floor * 100:.0f} %")),
         years=years_of([row[0] for row in rows], step), deepest=deepest, points=len(rows), last_strategy=strategy[-1],
-        last_holding=holding[-1], logarithmic=scale.logarithmic, first_day=rows[0][0], last_day=rows[-1][0],
-        ticks=tuple(sorted({round(places[day], 1) for day in trade_days if day in places})),
+        last_holding=holding[-1], logarithmic=scale.logarithmic, first_bar=rows[0][0], last_bar=rows[-1][0],
+        ticks=tuple(sorted({round(places[bar], 1) for bar in fills if bar in places})),
     )  # fmt: skip
 
 
@@ -168,7 +170,7 @@ def _distance(mark: float, step: float) -> str:
 
 
 def usable(points: object) -> list[tuple[str, float, float]]:
-    """Rows with a day and two positive numbers; others cannot be drawn on this scale."""
+    """Rows with a bar's start and two positive numbers; others cannot be drawn on this scale."""
     if not isinstance(points, Sequence):
         return []
     rows: list[tuple[str, float, float]] = []

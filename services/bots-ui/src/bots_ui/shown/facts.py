@@ -15,7 +15,7 @@ from autonomy.reasons import WITH_JOB, Reason
 from bots_ui.api.documents import number_of, text_of
 from bots_ui.shown import words
 from bots_ui.shown.moments import NOT_KNOWN, Moments
-from bots_ui.shown.words import clock_words, instant_of, span_words, word_of
+from bots_ui.shown.words import bar_of, clock_words, instant_of, span_words, word_of
 
 Tone = Literal["ok", "warn", "bad", "unknown"]
 Trust = Literal["fresh", "stale", "unverified", "unavailable", "unreachable", "starting"]
@@ -321,5 +321,5 @@ def source_of(source: Document) -> Source:
     count = len(symbols) if isinstance(symbols, list) else 0
     bars = word_of(words.TIMEFRAMES, text_of(source, "timeframe"))
     made_up = ", made up" if source.get("synthetic") is True else ""
-    said = f"{count} {'symbol' if count == 1 else 'symbols'}, {bars}{made_up}, to {text_of(source, 'lastDay')}"
+    said = f"{count} {'symbol' if count == 1 else 'symbols'}, {bars}{made_up}, to {bar_of(source.get('lastBar'))}"
     return Source(said, source_id.partition("@")[0])

@@ -20,7 +20,7 @@ from bots_ui.shown import words
 from bots_ui.shown.charts import spark_path
 from bots_ui.shown.columns import cells_of
 from bots_ui.shown.moments import NOT_KNOWN, Moments
-from bots_ui.shown.words import MISSING, NOT_RECORDED, instant_of, word_of
+from bots_ui.shown.words import MISSING, NOT_RECORDED, bar_of, instant_of, word_of
 
 LEASE_S: Final = 15.0
 """Shown limit of a beat's age while the API does not tell the lease in force."""
@@ -97,7 +97,7 @@ class SessionNow:
     trades: str
     units: float
     replay: bool
-    day: str
+    bar: str
     marked_at: datetime | None
     drift: str
     demote: bool
@@ -209,7 +209,8 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
         pin_reason=text_of(document, "pinReason"), pinned_by=text_of(document, "pinnedBy"),
         pinned_until=instant_of(document.get("pinnedUntil")), promotion=promotion_of(document), session=session_of(document),
         strategy=words.strategy_words(text_of(document, "strategy"), document.get("parameters")),
-        symbol=text_of(document, "symbol"), result=result_of(document), next_at=next_at, next_words=next_words, reason=reason,
+        symbol=words.market_words(text_of(document, "symbol"), text_of(document, "timeframe")),
+        result=result_of(document), next_at=next_at, next_words=next_words, reason=reason,
         reason_words=word_of(words.REASON_WORDS, reason) if reason else NOT_RECORDED,
         reason_meaning=word_of(words.REASON_MEANINGS, reason) if reason in words.REASON_MEANINGS else "",
         detail=word_of(words.DETAIL_WORDS, text_of(document, "detail")), would=text_of(document, "would"), blockers=blockers,
@@ -274,7 +275,7 @@ def session_of(document: Document) -> SessionNow | None:
     return SessionNow(
         words.money_words(number_of(document, "sessionEquity")), words.money_words(number_of(document, "sessionPnl"), sign=True),
         words.figure_words(number_of(document, "sessionTrades"), 0), number_of(document, "sessionUnits") or 0.0,
-        document.get("sessionReplay") is True, text_of(document, "lastMarkDay"), instant_of(document.get("lastMarkAt")),
+        document.get("sessionReplay") is True, bar_of(document.get("lastMarkBar")), instant_of(document.get("lastMarkAt")),
         text_of(document, "drift"), document.get("demote") is True,
     )  # fmt: skip
 
@@ -358,7 +359,7 @@ def result_of(document: Document) -> Result | None:
     """The newest evidence; None before the first."""
     if instant_of(document.get("evidenceAt")) is None:
         return None
-    return Result(spark_path(document.get("spark")), text_of(document, "evidenceUntil"))
+    return Result(spark_path(document.get("spark")), bar_of(document.get("evidenceUntil")))
 
 
 def next_of(document: Document, blockers: Sequence[Blocker]) -> tuple[datetime | None, str]:

@@ -10,7 +10,8 @@ from typing import Final
 from autonomy.gates import GATES, Act, Verdict, act_of, by_text, complete
 from autonomy.reasons import DETAILS, ENDINGS, REASONS, ZERO_JOBS
 from autonomy.strategies import describe
-from autonomy.values import FOUR_EYES, BotState, Drift, JobStatus, Recency, TickCause
+from autonomy.timeframes import Timeframe, bar_words
+from autonomy.values import FOUR_EYES, BotState, Drift, JobStatus, Recency, TickCause, ms_of
 from autonomy.work import JOB_KINDS
 
 NOT_RECORDED: Final = "reason not recorded"
@@ -159,6 +160,17 @@ def instant_of(value: object) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def market_words(symbol: str, timeframe: str) -> str:
+    """What a bot looks at: the symbol, and the length of its bars where that is not a day."""
+    return symbol if timeframe in {"", Timeframe.D1} else f"{symbol} {timeframe}"
+
+
+def bar_of(value: object) -> str:
+    """A bar by its start: a day, or to the minute where it is not a day's first; empty of no instant."""
+    start = instant_of(value)
+    return "" if start is None else bar_words(ms_of(start))
 
 
 def clock_words(instant: datetime) -> str:

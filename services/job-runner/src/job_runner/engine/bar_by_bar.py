@@ -175,10 +175,9 @@ class BarByBar:
         """Account value at the last close that was traded; before the first, the cash."""
         return self.tally.equity if self.tally.bars else self.account.cash
 
-    @property
-    def sharpe_annualised(self) -> float | None:
+    def annualised_sharpe(self, bars_per_year: int) -> float | None:
         """Of the bars that were traded, by the backtest's own formula; None while undefined."""
-        return sharpe_of_sums(self.tally.return_sum, self.tally.return_squares, int(self.tally.bars) - 1)
+        return sharpe_of_sums(self.tally.return_sum, self.tally.return_squares, int(self.tally.bars) - 1, bars_per_year=bars_per_year)
 
     @property
     def last_trade(self) -> FloatArray:

@@ -182,10 +182,9 @@ class PlannedBars:
         """Account value at the last close that was traded; before the first, the cash."""
         return self._fills.equity_usd
 
-    @property
-    def sharpe_annualised(self) -> float | None:
+    def annualised_sharpe(self, bars_per_year: int) -> float | None:
         """Of the bars that were traded, by the backtest's own formula; None while undefined."""
-        return self._fills.sharpe_annualised
+        return self._fills.annualised_sharpe(bars_per_year)
 
     @property
     def last_trade(self) -> FloatArray:

@@ -1,6 +1,6 @@
 """Performance statistics: from returns or from a finished simulation to numbers with units.
 
-Role: pure functions. A year has 252 bars everywhere; deviations are those of a sample (ddof = 1) unless said
+Role: pure functions. How many bars a year has is the market's to say; deviations are those of a sample (ddof = 1) unless said
 otherwise. A statistic that does not exist (no trades, no losses, no variance) is None, never NaN or infinity: those
 have no place on the wire.
 """
@@ -15,6 +15,7 @@ from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import Simulation
 
 BARS_PER_YEAR = 252
+"""Of daily bars of an exchange; other markets and timeframes name their own."""
 
 # Returns whose variance is below this share of their mean square do not vary: what is left of it is rounding, and a series that does not
 # vary has no Sharpe ratio. Sums of 100,000 numbers are good to some 1e-12 of their size; a Sharpe ratio of 100,000 a bar is none.
@@ -27,12 +28,12 @@ _NO_SPREAD = 1e-15
 
 @dataclass(frozen=True, slots=True)
 class ReturnMetrics:
-    """Statistics of a series of returns; a year is 252 bars.
+    """Statistics of a series of returns.
 
     Args:
         returns: how many.
-        sharpe_annualised: mean over sample deviation, times the root of 252; risk-free rate 0.
-        sortino_annualised: mean over root mean square of the losses, times the root of 252.
+        sharpe_annualised: mean over sample deviation, times the root of the bars a year; risk-free rate 0.
+        sortino_annualised: mean over root mean square of the losses, times that root.
         cagr_fraction: growth per year, compounded.
         total_return_fraction: growth over the whole series.
         max_drawdown_fraction: deepest fall below the peak so far, 0 to 1.
@@ -118,27 +119,28 @@ def sharpe_per_bar(returns: FloatArray) -> float | None:
     return ratio(mean, math.sqrt(left / (len(returns) - 1))) if varies(left, float(returns @ returns), len(returns)) else None
 
 
-def sharpe_annualised(returns: FloatArray) -> float | None:
-    """Sharpe ratio, annualised by the root of 252, ddof = 1, risk-free rate 0."""
+def sharpe_annualised(returns: FloatArray, bars_per_year: int = BARS_PER_YEAR) -> float | None:
+    """Sharpe ratio, annualised by the root of the bars a year, ddof = 1, risk-free rate 0."""
     per_bar = sharpe_per_bar(returns)
-    return None if per_bar is None else per_bar * math.sqrt(BARS_PER_YEAR)
+    return None if per_bar is None else per_bar * math.sqrt(bars_per_year)
 
 
-def sortino_annualised(returns: FloatArray) -> float | None:
-    """Sortino ratio, annualised by the root of 252: the mean over all bars of the squared losses is the risk.
+def sortino_annualised(returns: FloatArray, bars_per_year: int = BARS_PER_YEAR) -> float | None:
+    """Sortino ratio, annualised by the root of the bars a year: the mean over all bars of the squared losses is the risk.
 
     None of returns that do not vary, and of those without a loss beyond rounding.
     """
     losses, off = np.minimum(returns, 0.0), returns - (returns.mean() if len(returns) else 0.0)
-    return _sortino(float(returns.sum()), float(returns @ returns), float(off @ off), float(losses @ losses), len(returns))
+    return _sortino(float(returns.sum()), float(returns @ returns), float(off @ off), float(losses @ losses), len(returns), bars_per_year)
 
 
-def cagr_fraction(growth: float, returns: int) -> float | None:
-    """Growth per year of 252 bars.
+def cagr_fraction(growth: float, returns: int, bars_per_year: int = BARS_PER_YEAR) -> float | None:
+    """Growth per year.
 
     Args:
         growth: final over first value.
         returns: bars it took.
+        bars_per_year: of the market.
 
     Returns:
         A fraction, or None where there is none: no bars, a negative growth, or more than a float holds.
@@ -146,7 +148,7 @@ def cagr_fraction(growth: float, returns: int) -> float | None:
     if returns < 1 or not growth >= 0.0:
         return None
     try:
-        return finite(growth ** (BARS_PER_YEAR / returns) - 1.0)
+        return finite(growth ** (bars_per_year / returns) - 1.0)
     except OverflowError:
         return None  # twenty times in a bar, for a year of bars, is no number
 
@@ -159,24 +161,24 @@ def max_drawdown_fraction(returns: FloatArray) -> float | None:
     return finite(float(np.max(1.0 - wealth / np.maximum.accumulate(wealth))))
 
 
-def return_metrics(returns: FloatArray) -> ReturnMetrics:
+def return_metrics(returns: FloatArray, bars_per_year: int = BARS_PER_YEAR) -> ReturnMetrics:
     """All statistics of a series of returns (fractions, one per bar)."""
     growth = float(np.prod(1.0 + returns))
     return ReturnMetrics(
         returns=len(returns),
-        sharpe_annualised=sharpe_annualised(returns),
-        sortino_annualised=sortino_annualised(returns),
-        cagr_fraction=cagr_fraction(growth, len(returns)),
+        sharpe_annualised=sharpe_annualised(returns, bars_per_year),
+        sortino_annualised=sortino_annualised(returns, bars_per_year),
+        cagr_fraction=cagr_fraction(growth, len(returns), bars_per_year),
         total_return_fraction=finite(growth - 1.0) if len(returns) else None,
         max_drawdown_fraction=max_drawdown_fraction(returns),
     )
 
 
-def simulation_metrics(simulation: Simulation, initial_cash_usd: float) -> Metrics:
+def simulation_metrics(simulation: Simulation, initial_cash_usd: float, bars_per_year: int = BARS_PER_YEAR) -> Metrics:
     """All statistics of a simulation, from the sums its pass has kept (those over its returns, up to rounding)."""
     tally, account = simulation.tally, simulation.account
     returns = int(tally.bars) - 1
-    years = returns / BARS_PER_YEAR
+    years = returns / bars_per_year
     left = tally.return_squares - tally.return_sum**2 / max(returns, 1)
     growth = tally.equity / initial_cash_usd
     mean_equity = tally.equity_sum / tally.bars if tally.bars else 0.0
@@ -184,9 +186,9 @@ def simulation_metrics(simulation: Simulation, initial_cash_usd: float) -> Metri
     return Metrics(
         on_returns=ReturnMetrics(
             returns=max(returns, 0),
-            sharpe_annualised=sharpe_of_sums(tally.return_sum, tally.return_squares, returns),
-            sortino_annualised=_sortino(tally.return_sum, tally.return_squares, left, tally.downside_squares, returns),
-            cagr_fraction=cagr_fraction(growth, returns),
+            sharpe_annualised=sharpe_of_sums(tally.return_sum, tally.return_squares, returns, bars_per_year=bars_per_year),
+            sortino_annualised=_sortino(tally.return_sum, tally.return_squares, left, tally.downside_squares, returns, bars_per_year),
+            cagr_fraction=cagr_fraction(growth, returns, bars_per_year),
             total_return_fraction=finite(growth - 1.0),
             max_drawdown_fraction=finite(tally.max_drawdown),
         ),
@@ -204,14 +206,15 @@ def simulation_metrics(simulation: Simulation, initial_cash_usd: float) -> Metri
     )
 
 
-def sharpe_of_sums(total: float, squares: float, returns: int, running: float = 0.0) -> float | None:
-    """Annualised Sharpe ratio (252, ddof = 1) from the sum and the sum of squares of that many returns; None if they do not vary.
+def sharpe_of_sums(total: float, squares: float, returns: int, running: float = 0.0, bars_per_year: int = BARS_PER_YEAR) -> float | None:
+    """Annualised Sharpe ratio (ddof = 1) from the sum and the sum of squares of that many returns; None if they do not vary.
 
     Args:
         total: of the returns.
         squares: of their squares.
         returns: how many.
         running: the running sum of squares that `squares` was cut out of, at its end: its rounding is theirs.
+        bars_per_year: of the market; 1 gives the ratio per bar.
     """
     if returns < 2:
         return None
@@ -219,13 +222,13 @@ def sharpe_of_sums(total: float, squares: float, returns: int, running: float = 
     left = squares - total * mean
     if not varies(left, max(squares, ROUNDING_OF_SUMS / CONSTANT * running), returns):
         return None
-    return finite(mean / math.sqrt(left / (returns - 1)) * math.sqrt(BARS_PER_YEAR))
+    return finite(mean / math.sqrt(left / (returns - 1)) * math.sqrt(bars_per_year))
 
 
-def _sortino(total: float, squares: float, left: float, downside_squares: float, returns: int) -> float | None:
+def _sortino(total: float, squares: float, left: float, downside_squares: float, returns: int, bars_per_year: int) -> float | None:
     if returns < 2 or not varies(left, squares, returns) or downside_squares <= CONSTANT * squares:
         return None
-    return finite(total / returns / math.sqrt(downside_squares / returns) * math.sqrt(BARS_PER_YEAR))
+    return finite(total / returns / math.sqrt(downside_squares / returns) * math.sqrt(bars_per_year))
 
 
 def probabilistic_sharpe(returns: FloatArray, benchmark_per_bar: float = 0.0) -> float | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from autonomy.market_clock import day_of
+from autonomy.timeframes import DAY_MS, bar_words
 from job_runner.market.sources import Bars
 
 LARGEST_STEP: Final = 1.9
@@ -37,7 +37,7 @@ def _jumps(bars: Bars) -> list[str]:
         for place in np.flatnonzero(_is_far(inside))
     ]  # fmt: skip
     return _shown(
-        [f"{day_of(int(bars.day[place])).isoformat()} jumps {_times(step)} ({where}){_split(step)}" for place, step, where in sorted(found)]
+        [f"{bar_words(int(bars.time[place]))} jumps {_times(step)} ({where}){_split(step)}" for place, step, where in sorted(found)]
     )
 
 
@@ -56,9 +56,9 @@ def _split(step: float) -> str:
 
 
 def _gaps(bars: Bars) -> list[str]:
-    days = np.diff(bars.day)
+    days = np.diff(bars.time) / DAY_MS
     return _shown([
-        f"no bars for {int(days[place])} days, from {day_of(int(bars.day[place]))} to {day_of(int(bars.day[place + 1]))}"
+        f"no bars for {int(days[place])} days, from {bar_words(int(bars.time[place]))} to {bar_words(int(bars.time[place + 1]))}"
         for place in np.flatnonzero(days > LONGEST_GAP_DAYS)
     ])  # fmt: skip
 

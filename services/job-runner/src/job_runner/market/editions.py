@@ -17,22 +17,23 @@ from typing import Final, cast
 
 from prometheus_client import Gauge
 
+from autonomy.bar_times import pack_times
 from autonomy.errors import BadInput
 from autonomy.events import MAX_SOURCE_FAULTS, SourceFault, SymbolBars
-from autonomy.market_clock import day_of, pack_days
+from autonomy.timeframes import Timeframe, bar_words, bars_name
+from autonomy.values import instant_of_ms
 from job_runner.market.bar_folder import LAYOUT
 from job_runner.market.data_check import findings_of
 from job_runner.market.sources import (
-    DAILY,
-    END_OF_TIME_DAY,
+    END_OF_TIME_MS,
     Bars,
     ChangingMarketData,
+    Key,
     MarketData,
     NotOffered,
     OneSymbol,
     Survey,
     Unsettled,
-    check_timeframe,
     up_to,
 )
 
@@ -54,19 +55,19 @@ class Offered:
     """What there is at one moment.
 
     Attributes:
-        bars: by symbol, the last good ones.
-        said: the same as announced, by symbol.
+        bars: by symbol and timeframe, the last good ones.
+        said: the same as announced, in that order.
         faults: what cannot be used as it is now, by name.
     """
 
-    bars: Mapping[str, Bars]
+    bars: Mapping[Key, Bars]
     said: tuple[SymbolBars, ...]
     faults: tuple[SourceFault, ...]
 
 
 @dataclass(slots=True)
 class _Held:
-    """What is remembered of one symbol.
+    """What is remembered of one symbol's bars of one timeframe.
 
     Attributes:
         seen: its sign at the last look.
@@ -103,11 +104,11 @@ class Editions:
     def __init__(self, source: MarketData, mono_s: Callable[[], float] = time.monotonic, seed: str = "") -> None:
         self.source = source
         self._mono_s, self._seed = mono_s, seed
-        self._held: dict[str, _Held] = {}
+        self._held: dict[Key, _Held] = {}
         self._skipped: Mapping[str, str] = {}
         self._seen_skipped: Mapping[str, str] = {}
         self._fault = ""
-        self._next: str | None = None
+        self._next: Key | None = None
         self._looking = threading.Lock()
         self._looked = False
         self.offered = NOTHING
@@ -132,8 +133,8 @@ class Editions:
             FAULTS.set(len(self.offered.faults))
             return (before.said, before.faults) != (self.offered.said, self.offered.faults)
 
-    def symbols(self) -> tuple[str, ...]:
-        """All symbols there are good bars of, sorted."""
+    def markets(self) -> tuple[Key, ...]:
+        """All symbols and timeframes there are good bars of, sorted."""
         return tuple(sorted(self.offered.bars))
 
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
@@ -142,84 +143,88 @@ class Editions:
         Raises:
             NotOffered: no good bars of the symbol; says why, where that is known.
         """
-        check_timeframe(timeframe)
-        return up_to(self._whole(symbol), until)
+        return up_to(self._whole((symbol, timeframe)), until)
 
-    def handed(self, symbol: str) -> MarketData:
-        """The bars of one symbol as a worker process gets them.
+    def handed(self, symbol: str, timeframe: str) -> MarketData:
+        """The bars of one symbol and timeframe as a worker process gets them.
 
         Raises:
             NotOffered: as `bars`.
         """
-        return OneSymbol(self._whole(symbol))
+        return OneSymbol(self._whole((symbol, timeframe)))
 
-    def _whole(self, symbol: str) -> Bars:
-        whole = self.offered.bars.get(symbol)
-        if whole is None:
-            known = ", ".join(self.symbols()[:NAMES_SHOWN]) or "none"
-            raise NotOffered("symbol", self.fault_of(symbol) or f"one of those offered ({known})", symbol)
-        return whole
+    def _whole(self, key: Key) -> Bars:
+        whole = self.offered.bars.get(key)
+        if whole is not None:
+            return whole
+        if fault := self.fault_of(*key):
+            raise NotOffered("symbol", fault, bars_name(*key))
+        known = ", ".join(bars_name(*each) for each in self.markets()[:NAMES_SHOWN]) or "none"
+        field = "timeframe" if any(symbol == key[0] for symbol, _ in self.offered.bars) else "symbol"
+        raise NotOffered(field, f"one of those offered ({known})", bars_name(*key))
 
-    def fault_of(self, symbol: str) -> str:
-        """Why a symbol cannot be read as it is now; empty when it can."""
-        held = self._held.get(symbol)
+    def fault_of(self, symbol: str, timeframe: str) -> str:
+        """Why bars cannot be read as they are now; empty when they can."""
+        held = self._held.get((symbol, timeframe))
         return held.fault if held is not None and held.fault else self._fault
 
     def _survey(self) -> Survey:
         if hasattr(self.source, "survey"):
             return cast("ChangingMarketData", self.source).survey()
-        return Survey(dict.fromkeys(self.source.symbols(), True), {})
+        return Survey(dict.fromkeys(self.source.markets(), True), {})
 
     def _read_what_changed(self, survey: Survey) -> None:
         ends_s = self._mono_s() + (LOOK_S if self._looked else FIRST_LOOK_S)
         names = sorted(survey.signs)
         begin = names.index(self._next) if self._next is not None and self._next in survey.signs else 0
         self._next = None
-        for symbol in (*names[begin:], *names[:begin]):
+        for key in (*names[begin:], *names[:begin]):
             if self._mono_s() > ends_s:
-                self._next = symbol
+                self._next = key
                 return
-            sign, held = survey.signs[symbol], self._held.setdefault(symbol, _Held())
+            sign, held = survey.signs[key], self._held.setdefault(key, _Held())
             settled, held.seen = held.seen == sign or not self._looked, sign
             if held.read == sign and not held.passing:
                 continue
             if settled and (not held.passing or self._mono_s() >= held.again_s):
-                self._read(symbol, held, sign)
+                self._read(key, held, sign)
 
-    def _read(self, symbol: str, held: _Held, sign: Hashable) -> None:
+    def _read(self, key: Key, held: _Held, sign: Hashable) -> None:
         try:
-            bars = self.source.bars(symbol, DAILY, END_OF_TIME_DAY)
+            bars = self.source.bars(*key, END_OF_TIME_MS)
             said = _as_announced(bars)
         except Unsettled:
             held.seen = None
         except BadInput as refusal:
             held.read = sign
-            self._set_fault(symbol, held, str(refusal), passing=False)
+            self._set_fault(key, held, str(refusal), passing=False)
         except Exception as fault:  # noqa: BLE001 (a source's fault of any kind is that symbol's alone)
             held.read = sign
-            self._set_fault(symbol, held, _words(fault), passing=True)
+            self._set_fault(key, held, _words(fault), passing=True)
         else:
             held.read = sign
-            self._set_good(symbol, held, bars, said)
+            self._set_good(key, held, bars, said)
 
-    def _set_good(self, symbol: str, held: _Held, bars: Bars, said: SymbolBars) -> None:
+    def _set_good(self, key: Key, held: _Held, bars: Bars, said: SymbolBars) -> None:
+        name = bars_name(*key)
         if held.fault:
-            log.info("%s can be read again", symbol)
+            log.info("%s can be read again", name)
         held.fault, held.passing, held.tries = "", False, 0
         if held.said == said:
             return
         held.bars, held.said = bars, said
-        log.info("%s: %d bars up to %s", symbol, len(bars), said.last.isoformat())
+        log.info("%s: %d bars up to %s", name, len(bars), bar_words(int(bars.time[-1])))
         for finding in findings_of(bars):
-            log.warning("%s: %s", symbol, finding)
+            log.warning("%s: %s", name, finding)
 
-    def _set_fault(self, symbol: str, held: _Held, words: str, *, passing: bool) -> None:
+    def _set_fault(self, key: Key, held: _Held, words: str, *, passing: bool) -> None:
+        name = bars_name(*key)
         if words != held.fault:
-            use = "is not offered" if held.bars is None else f"stays in use as it was, up to {day_of(int(held.bars.day[-1])).isoformat()}"
-            log.warning("%s %s: %s", symbol, use, _short(words))
+            use = "is not offered" if held.bars is None else f"stays in use as it was, up to {bar_words(int(held.bars.time[-1]))}"
+            log.warning("%s %s: %s", name, use, _short(words))
         rest_s = min(FIRST_REST_S * 2.0 ** min(held.tries, 30), getattr(self.source, "longest_rest_s", FIRST_REST_S))
         held.fault, held.passing, held.tries = words, passing, held.tries + 1
-        drawn = hashlib.sha256(f"{self._seed} {symbol} {held.tries}".encode()).digest()[0] / 255
+        drawn = hashlib.sha256(f"{self._seed} {name} {held.tries}".encode()).digest()[0] / 255
         held.again_s = self._mono_s() + rest_s * (0.5 + 0.5 * drawn)
 
     def _set_whole_fault(self, words: str) -> None:
@@ -242,46 +247,49 @@ class Editions:
 
     def _withdraw(self, survey: Survey) -> None:
         """Forget what two looks in a row did not find: a file that is replaced may be gone for a moment."""
-        for symbol in [symbol for symbol in self._held if symbol not in survey.signs]:
-            held = self._held[symbol]
+        for key in [key for key in self._held if key not in survey.signs]:
+            held = self._held[key]
             held.missing += 1
             if held.missing >= 2:
-                del self._held[symbol]
-                log.warning("%s is withdrawn: the source has it no more", symbol)
-        for symbol in survey.signs:
-            if symbol in self._held:
-                self._held[symbol].missing = 0
+                del self._held[key]
+                log.warning("%s is withdrawn: the source has it no more", bars_name(*key))
+        for key in survey.signs:
+            if key in self._held:
+                self._held[key].missing = 0
 
     def _offered(self) -> Offered:
-        held = {symbol: self._held[symbol] for symbol in sorted(self._held)}
+        held = {key: self._held[key] for key in sorted(self._held)}
         faults = [SourceFault(name=WHOLE_SOURCE, reason=_short(self._fault), in_use=bool(held))] if self._fault else []
         faults += [
-            SourceFault(name=symbol, reason=_short(each.fault), in_use=each.bars is not None) for symbol, each in held.items() if each.fault
+            SourceFault(name=bars_name(*key), reason=_short(each.fault), in_use=each.bars is not None)
+            for key, each in held.items()
+            if each.fault
         ]
         faults += [SourceFault(name=_short(name), reason=_short(why), in_use=False) for name, why in sorted(self._skipped.items())]
         if len(faults) > MAX_SOURCE_FAULTS:
             rest = len(faults) - MAX_SOURCE_FAULTS + 1
             faults = [*faults[: MAX_SOURCE_FAULTS - 1], SourceFault(name="…", reason=f"{rest} more", in_use=False)]
         return Offered(
-            {symbol: each.bars for symbol, each in held.items() if each.bars is not None},
+            {key: each.bars for key, each in held.items() if each.bars is not None},
             tuple(each.said for each in held.values() if each.said is not None), tuple(faults),
         )  # fmt: skip
 
 
-def handed(market: MarketData, symbol: str) -> MarketData:
+def handed(market: MarketData, symbol: str, timeframe: str) -> MarketData:
     """What a worker process gets for a job on a symbol: its edition, or a source that every process can read for itself."""
-    return market.handed(symbol) if isinstance(market, Editions) else market
+    return market.handed(symbol, timeframe) if isinstance(market, Editions) else market
 
 
-def fault_of(market: MarketData, symbol: str) -> str:
-    """Why a symbol cannot be read as it is now, as far as the market can say."""
-    return market.fault_of(symbol) if isinstance(market, Editions) else ""
+def fault_of(market: MarketData, symbol: str, timeframe: str) -> str:
+    """Why bars cannot be read as they are now, as far as the market can say."""
+    return market.fault_of(symbol, timeframe) if isinstance(market, Editions) else ""
 
 
 def _as_announced(bars: Bars) -> SymbolBars:
     return SymbolBars(
-        symbol=bars.symbol, timeframe="1d", first=day_of(int(bars.day[0])), last=day_of(int(bars.day[-1])), bars=len(bars),
-        days=pack_days(tuple(bars.day.tolist())), sha256=bars.sha256, source_id=bars.source_id, synthetic=bars.synthetic,
+        symbol=bars.symbol, timeframe=Timeframe(bars.timeframe), first=instant_of_ms(int(bars.time[0])),
+        last=instant_of_ms(int(bars.time[-1])), bars=len(bars), times=pack_times(bars.time.tolist(), bars.timeframe),
+        sha256=bars.sha256, source_id=bars.source_id, synthetic=bars.synthetic, bars_per_year=bars.bars_per_year,
     )  # fmt: skip
 
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from autonomy import clock
 from autonomy.errors import BadInput
+from autonomy.timeframes import DAY_MS
 from job_runner.market.bar_files import MAX_BARS, checked_columns
-from job_runner.market.sources import DAILY, Bars, DataMissing, Survey, bars_until
+from job_runner.market.sources import DAILY, Bars, DataMissing, Key, Survey, bars_until
 
-DAY_MS = 86_400_000
 PAGE_BARS = 500
 MAX_PAIRS = 50
 LATE_EVERY_MS = 60_000
@@ -67,13 +67,13 @@ class ExchangeMarketData:
             raise BadInput("BARS_PAIRS", f"1 to {MAX_PAIRS} pairs between commas", pairs)
         return cls(exchange, named)
 
-    def symbols(self) -> tuple[str, ...]:
-        """All symbols it has bars of, sorted."""
-        return tuple(sorted(pair.replace("/", "-") for pair in self.pairs))
+    def markets(self) -> tuple[Key, ...]:
+        """All symbols it has bars of, sorted; daily ones."""
+        return tuple((symbol, DAILY) for symbol in sorted(pair.replace("/", "-") for pair in self.pairs))
 
     def survey(self) -> Survey:
         """See `ChangingMarketData.survey`: a pair changes once a day; while yesterday's bar is late it is asked for each minute."""
-        return Survey({pair.replace("/", "-"): self._sign_of(pair) for pair in self.pairs}, {})
+        return Survey({(pair.replace("/", "-"), DAILY): self._sign_of(pair) for pair in self.pairs}, {})
 
     def _sign_of(self, pair: str) -> Hashable:
         now_ms = clock.now_ms()
@@ -91,12 +91,14 @@ class ExchangeMarketData:
             raise BadInput("timeframe", f"{DAILY} (daily bars are all there is)", timeframe)
         pair = next((pair for pair in self.pairs if pair.replace("/", "-") == symbol), None)
         if pair is None:
-            raise DataMissing("symbol", f"one of {', '.join(self.symbols())}", symbol)
+            raise DataMissing("symbol", f"one of {', '.join(known for known, _ in self.markets())}", symbol)
         candles = _ended_candles(client_of(self.exchange), _kept(self.exchange, pair, self.first_day), pair, self.first_day)
         numbers = np.array(candles, dtype=np.float64).reshape(-1, 6)
         columns = dict(zip(("open", "high", "low", "close", "volume"), numbers.T[1:], strict=True))
-        table = {"day": (numbers[:, 0] // DAY_MS).astype(np.int64), **columns}
-        return bars_until(symbol, checked_columns(f"{self.exchange} {pair}", table), until, f"ccxt/{self.exchange}/{pair}", synthetic=False)
+        table = {"time": numbers[:, 0].astype(np.int64), **columns}
+        return bars_until(
+            symbol, DAILY, checked_columns(f"{self.exchange} {pair}", table, DAILY), until, f"ccxt/{self.exchange}/{pair}", synthetic=False
+        )
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """Where bars come from: the port, and the two sources that need nothing from outside.
 
-Role: hands out columns of daily bars up to a day, never a later one, with the identity of the source and the hash of
+Role: hands out columns of bars up to an instant, never a later one, with the identity of the source and the hash of
 exactly what was handed out. Everything a strategy, a gate or a paper runner sees of the market passes here.
 """
 
@@ -17,12 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autonomy.errors import BadInput, Broken, Retryable
+from autonomy.timeframes import DAY_MS, WEEKDAYS, YEAR_DAYS, Timeframe
 from job_runner.engine.compiled import FloatArray, IntArray
 from job_runner.market.bar_files import MAX_BARS, Columns, Table, checked_columns
 
-DAILY = "1d"
+DAILY = Timeframe.D1.value
 # Later than any bar: "everything there is".
-END_OF_TIME_DAY = 2**31
+END_OF_TIME_MS = 2**60
+MAX_SHOWN = 8
+WEEKS = 52
+Key = tuple[str, str]
+"""A symbol and a timeframe."""
 
 _EMBEDDED_SHA256 = "5abadf99b2d394f920120a27de6f0df129859d71d4cfb0bf661bcc99446ab1fd"
 _EMBEDDED_SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
@@ -36,41 +41,65 @@ class DataMissing(BadInput):
     """There is no such symbol, or fewer bars than needed."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Bars:
-    """Daily bars of one symbol, oldest first, read-only.
+    """Bars of one symbol and timeframe, oldest first, read-only.
 
     Args:
         symbol: such as AAPL.
-        timeframe: `1d`.
-        day: int64 (n), days since 1970-01-01, strictly increasing.
+        timeframe: such as `1d`.
+        time: int64 (n), start of each bar, milliseconds since 1970-01-01 UTC, strictly increasing.
         open: float64 (n), USD; likewise high, low, close.
         high: see open.
         low: see open.
         close: see open.
         volume: float64 (n), shares.
         source_id: which source, and which edition of it.
-        sha256: hex, over the bytes of exactly these columns; a new bar makes a new hash.
         synthetic: made up, and never evidence for a promotion.
         notes: what of the source is not in the columns and a reader of results should know, such as an unused column.
     """
 
     symbol: str
     timeframe: str
-    day: IntArray
+    time: IntArray
     open: FloatArray
     high: FloatArray
     low: FloatArray
     close: FloatArray
     volume: FloatArray
     source_id: str
-    sha256: str
     synthetic: bool
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of bars."""
-        return len(self.day)
+        return len(self.time)
+
+    @property
+    def key(self) -> Key:
+        """Whose bars, and of which length."""
+        return self.symbol, self.timeframe
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Hex, over the bytes of exactly these columns; a new bar makes a new hash."""
+        digest = hashlib.sha256(f"{self.symbol} {self.timeframe} {len(self)}\n".encode())
+        for column in (self.time, self.open, self.high, self.low, self.close, self.volume):
+            digest.update(np.ascontiguousarray(column.astype(column.dtype.newbyteorder("<"), copy=False)).data)
+        return digest.hexdigest()
+
+    @functools.cached_property
+    def bars_per_year(self) -> int:
+        """How many bars a year of this market has: what ratios are annualised with.
+
+        Days that trade (365 where any bar starts at a weekend, else 252) times the usual number of bars of such a day; 52 weeks.
+        """
+        if self.timeframe == Timeframe.W1:
+            return WEEKS
+        days, counts = np.unique(self.time // DAY_MS, return_counts=True)
+        # Day 0, 1970-01-01, was a Thursday: (day + 3) % 7 is 5 and 6 at weekends.
+        at_weekends = bool(np.any((days + 3) % 7 >= WEEKDAYS))
+        return YEAR_DAYS[at_weekends] * max(1, int(np.median(counts)))
 
     def rows(self) -> FloatArray:
         """The engine's view: float64 (n, 5), open, high, low, close, volume; a copy."""
@@ -84,21 +113,21 @@ class NotOffered(DataMissing):
 class MarketData(Protocol):
     """A source of bars. Small and picklable: workers get their own."""
 
-    def symbols(self) -> tuple[str, ...]:
-        """All symbols it has bars of, sorted."""
+    def markets(self) -> tuple[Key, ...]:
+        """All symbols and timeframes it has bars of, sorted."""
         ...
 
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
-        """Bars of a symbol up to and including a day.
+        """Bars of a symbol up to and including the one that starts at an instant.
 
         Args:
-            symbol: one of `symbols()`.
-            timeframe: `1d`.
-            until: days since 1970-01-01; no later bar is ever returned.
+            symbol: with its timeframe one of `markets()`.
+            timeframe: such as `1d`.
+            until: milliseconds since 1970-01-01 UTC; no bar that starts later is ever returned.
 
         Raises:
-            DataMissing: no such symbol.
-            BadInput: another timeframe, or a source whose content is not valid.
+            DataMissing: no such symbol or timeframe.
+            BadInput: a source whose content is not valid.
         """
         ...
 
@@ -108,11 +137,11 @@ class Survey:
     """A first, cheap look at a source: what there is, without reading any bars.
 
     Args:
-        signs: by symbol something that changes whenever its bars may have changed, such as a file's time and size.
+        signs: by symbol and timeframe something that changes whenever these bars may have changed, such as a file's time and size.
         skipped: by name what is there and is not used, with the reason.
     """
 
-    signs: Mapping[str, Hashable]
+    signs: Mapping[Key, Hashable]
     skipped: Mapping[str, str]
 
 
@@ -138,7 +167,7 @@ class Unsettled(Retryable):
 
 @dataclass(frozen=True, slots=True)
 class OneSymbol:
-    """The bars of one symbol and of nothing else: what a worker process is handed for its job.
+    """The bars of one symbol and timeframe and of nothing else: what a worker process is handed for its job.
 
     Args:
         whole: all its bars.
@@ -146,13 +175,13 @@ class OneSymbol:
 
     whole: Bars
 
-    def symbols(self) -> tuple[str, ...]:
-        """The one symbol."""
-        return (self.whole.symbol,)
+    def markets(self) -> tuple[Key, ...]:
+        """The one symbol and timeframe."""
+        return (self.whole.key,)
 
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
         """See `MarketData.bars`."""
-        _check_request(symbol, timeframe, self.symbols())
+        check_key(symbol, timeframe, self.markets())
         return up_to(self.whole, until)
 
 
@@ -165,15 +194,15 @@ class EmbeddedMarketData:
     day.
     """
 
-    def symbols(self) -> tuple[str, ...]:
-        """All symbols it has bars of, sorted."""
-        return _EMBEDDED_SYMBOLS
+    def markets(self) -> tuple[Key, ...]:
+        """All symbols it has bars of, sorted; daily ones."""
+        return tuple((symbol, DAILY) for symbol in _EMBEDDED_SYMBOLS)
 
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
         """See `MarketData.bars`."""
-        _check_request(symbol, timeframe, self.symbols())
+        check_key(symbol, timeframe, self.markets())
         source_id = f"bokeh-sampledata/stocks.csv.gz@{_EMBEDDED_SHA256[:16]}"
-        return bars_until(symbol, _embedded()[symbol], until, source_id, synthetic=False)
+        return bars_until(symbol, DAILY, _embedded()[symbol], until, source_id, synthetic=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,49 +225,44 @@ class SyntheticMarketData:
     drift: float = 0.0002
     volatility: float = 0.015
 
-    def symbols(self) -> tuple[str, ...]:
-        """All symbols it makes, sorted."""
-        return tuple(sorted(self.names))
+    def markets(self) -> tuple[Key, ...]:
+        """All symbols it makes, sorted; daily bars."""
+        return tuple((symbol, DAILY) for symbol in sorted(self.names))
 
     def bars(self, symbol: str, timeframe: str, until: int) -> Bars:
         """See `MarketData.bars`."""
-        _check_request(symbol, timeframe, self.symbols())
+        check_key(symbol, timeframe, self.markets())
         columns = _walk(self.seed, symbol, self.count, self.first_day, self.drift, self.volatility)
         source_id = f"synthetic/gbm/{self.seed}/{self.count}/{self.first_day}/{self.drift:g}/{self.volatility:g}"
-        return bars_until(symbol, columns, until, source_id, synthetic=True)
+        return bars_until(symbol, DAILY, columns, until, source_id, synthetic=True)
 
 
-def _check_request(symbol: str, timeframe: str, known: Sequence[str]) -> None:
-    check_timeframe(timeframe)
-    if symbol not in known:
-        raise DataMissing("symbol", f"one of {', '.join(known)}", symbol)
-
-
-def check_timeframe(timeframe: str) -> None:
-    """Refuse what is not daily.
+def check_key(symbol: str, timeframe: str, known: Sequence[Key]) -> None:
+    """Refuse what a source does not have.
 
     Raises:
-        BadInput: another timeframe.
+        DataMissing: names what there is.
     """
-    if timeframe != DAILY:
-        raise BadInput("timeframe", f"{DAILY} (daily bars are all there is)", timeframe)
+    if (symbol, timeframe) in known:
+        return
+    if lengths := [length for name, length in known if name == symbol]:
+        raise DataMissing("timeframe", f"one of those that {symbol} has ({', '.join(lengths)})", timeframe)
+    shown = ", ".join(sorted({name for name, _ in known})[:MAX_SHOWN]) or "none"
+    raise DataMissing("symbol", f"one of {shown}", symbol)
 
 
-def bars_until(symbol: str, columns: Columns, until: int, source_id: str, *, synthetic: bool) -> Bars:
-    """The bars of a source up to a day, read-only, with the hash of exactly these."""
-    count = int(np.searchsorted(columns.day, until, side="right"))
-    day = _frozen(columns.day[:count])
+def bars_until(symbol: str, timeframe: str, columns: Columns, until: int, source_id: str, *, synthetic: bool) -> Bars:
+    """The bars of a source that start at an instant or before, read-only."""
+    count = int(np.searchsorted(columns.time, until, side="right"))
+    time = _frozen(columns.time[:count])
     open_, high, low, close, volume = (_frozen(column[:count]) for column in columns.prices_and_volume)
-    digest = hashlib.sha256(f"{symbol} {DAILY} {count}\n".encode())
-    for column in (day, open_, high, low, close, volume):
-        digest.update(column.astype(column.dtype.newbyteorder("<"), copy=False).tobytes())
-    return Bars(symbol, DAILY, day, open_, high, low, close, volume, source_id, digest.hexdigest(), synthetic, columns.notes)
+    return Bars(symbol, timeframe, time, open_, high, low, close, volume, source_id, synthetic, columns.notes)
 
 
 def up_to(whole: Bars, until: int) -> Bars:
-    """The bars up to and including a day, with the hash of exactly these."""
-    columns = Columns(whole.day, (whole.open, whole.high, whole.low, whole.close, whole.volume), whole.notes)
-    return bars_until(whole.symbol, columns, until, whole.source_id, synthetic=whole.synthetic)
+    """The bars that start at an instant or before."""
+    columns = Columns(whole.time, (whole.open, whole.high, whole.low, whole.close, whole.volume), whole.notes)
+    return bars_until(whole.symbol, whole.timeframe, columns, until, whole.source_id, synthetic=whole.synthetic)
 
 
 def _frozen(column: NDArray[_Number]) -> NDArray[_Number]:
@@ -271,14 +295,14 @@ def _adjusted(symbol: str, rows: Sequence[Sequence[str]]) -> Columns:
     numbers = np.array([[float(cell) for cell in row[2:]] for row in rows])
     factor = numbers[:, 5] / numbers[:, 3]
     table: Table = {
-        "day": day - date(1970, 1, 1).toordinal(),
+        "time": (day - date(1970, 1, 1).toordinal()) * DAY_MS,
         "open": numbers[:, 0] * factor,
         "high": numbers[:, 1] * factor,
         "low": numbers[:, 2] * factor,
         "close": numbers[:, 3] * factor,
         "volume": numbers[:, 4] / factor,
     }
-    return checked_columns(f"embedded {symbol}", table)
+    return checked_columns(f"embedded {symbol}", table, DAILY)
 
 
 @functools.lru_cache(maxsize=64)
@@ -295,11 +319,11 @@ def _walk(seed: int, symbol: str, count: int, first_day: int, drift: float, vola
     # Day 0, 1970-01-01, was a Thursday: (day + 3) % 7 is 0 on Mondays.
     weekdays = days[(days + 3) % 7 < 5][:count].astype(np.int64)
     table: Table = {
-        "day": weekdays,
+        "time": weekdays * DAY_MS,
         "open": open_,
         "high": np.maximum(open_, close) * reach[0],
         "low": np.minimum(open_, close) / reach[1],
         "close": close,
         "volume": np.round(numbers.lognormal(13.0, 0.5, count)),
     }
-    return checked_columns(f"synthetic {symbol}", table)
+    return checked_columns(f"synthetic {symbol}", table, DAILY)

@@ -1,7 +1,7 @@
 """Where a paper session's bars come from, one after the other, as the market shows them.
 
-Place in the flow: market data + market clock → **feed** → paper session. The feed never hands out a bar beyond the market's day: not
-of a replay that runs ahead of its clock, not of a day that has not ended.
+Place in the flow: market data + market clock → **feed** → paper session. The feed never hands out a bar that has not
+ended: not of a replay that runs ahead of its clock, not one that an exchange is still writing.
 """
 
 import asyncio
@@ -11,12 +11,13 @@ from typing import ClassVar, Protocol
 
 from autonomy.errors import BadInput, Retryable
 from autonomy.events import JobEnqueued, MarketTime
-from autonomy.market_clock import day_number, day_of, market_day, wall_ms_of_day
+from autonomy.market_clock import market_ms, ms_of_day, wall_ms_of
 from autonomy.policy import MarketPolicy
+from autonomy.timeframes import DAY_MS, MS, bar_words
 from autonomy.values import ms_of
 from job_runner.market.editions import fault_of
 from job_runner.market.sources import Bars, MarketData
-from job_runner.paper.session import DayBar
+from job_runner.paper.session import TimedBar
 from job_runner.threads import in_thread
 
 SHORTEST_WAIT_S = 0.005
@@ -45,12 +46,12 @@ class BarFeed(Protocol):
         """
         ...
 
-    async def next_after(self, day: int | None, wait_s: float) -> DayBar | None:
-        """The first bar after a day (None: the first of all); waits for it, but no longer than `wait_s`."""
+    async def next_after(self, start_ms: int | None, wait_s: float) -> TimedBar | None:
+        """The first bar that starts after an instant (None: the first of all); waits for it, but no longer than `wait_s`."""
         ...
 
-    def is_over(self, day: int | None) -> bool:
-        """Whether no bar after this day will ever come."""
+    def is_over(self, start_ms: int | None) -> bool:
+        """Whether no bar after this one will ever come."""
         ...
 
 
@@ -60,7 +61,7 @@ class ReplayFeed:
     Args:
         market: the source of all bars; asked again only when the clock has moved on.
         symbol: such as AAPL.
-        timeframe: `1d`.
+        timeframe: such as `1d`.
         time: which time the market is at, as the order says.
         now_ms: the wall clock.
     """
@@ -86,7 +87,7 @@ class ReplayFeed:
             BadInput: the source handed out a bar that the market has not shown yet.
         """
         now_ms = self._now_ms()
-        until = market_day(self._policy, self._epoch_ms, now_ms)
+        until = market_ms(self._policy, self._epoch_ms, now_ms) - MS[self._timeframe]
         if now_ms >= self._again_ms and (self._bars is None or until > self._asked_until or self._is_due(now_ms)):
             await self._ask(until, now_ms)
         if self._bars is None:
@@ -101,26 +102,28 @@ class ReplayFeed:
         except Exception as fault:  # noqa: BLE001 (whatever a source's fault is, it is no end of the session)
             self.fault, self._again_ms = _words(fault), now_ms + AGAIN_MS
             return
-        if len(bars) and int(bars.day[-1]) > until:
-            raise BadInput("bars", f"none after {day_of(until)}, the market's day", day_of(int(bars.day[-1])))
+        if len(bars) and int(bars.time[-1]) > until:
+            raise BadInput("bars", f"none after {bar_words(until)}, the last that has ended", bar_words(int(bars.time[-1])))
         self._bars, self._asked_until, self._asked_ms = bars, until, now_ms
-        self.fault = fault_of(self._market, self._symbol)
+        self.fault = fault_of(self._market, self._symbol, self._timeframe)
 
-    async def next_after(self, day: int | None, wait_s: float) -> DayBar | None:
+    async def next_after(self, start_ms: int | None, wait_s: float) -> TimedBar | None:
         """See `BarFeed.next_after`."""
-        bar = _first_after(await self.shown(), day)
+        bar = _first_after(await self.shown(), start_ms)
         if bar is None:
-            await asyncio.sleep(max(SHORTEST_WAIT_S, min(wait_s, self._until_next_day_s())))
-            bar = _first_after(await self.shown(), day)
+            await asyncio.sleep(max(SHORTEST_WAIT_S, min(wait_s, self._until_next_bar_s())))
+            bar = _first_after(await self.shown(), start_ms)
         return bar
 
-    def is_over(self, day: int | None) -> bool:
+    def is_over(self, start_ms: int | None) -> bool:
         """See `BarFeed.is_over`."""
-        ended = self.replay and self._asked_until >= day_number(self._policy.end)
-        return ended and self._bars is not None and _first_after(self._bars, day) is None
+        ended = self.replay and self._asked_until >= ms_of_day(self._policy.end) + DAY_MS - MS[self._timeframe]
+        return ended and self._bars is not None and _first_after(self._bars, start_ms) is None
 
-    def _until_next_day_s(self) -> float:
-        wall_ms = wall_ms_of_day(self._policy, self._epoch_ms, self._asked_until + 1)
+    def _until_next_bar_s(self) -> float:
+        """Until the market shows another bar, as far as the grid of the timeframe tells."""
+        length = MS[self._timeframe]
+        wall_ms = wall_ms_of(self._policy, self._epoch_ms, (self._asked_until // length + 2) * length)
         return float("inf") if wall_ms is None else (wall_ms - self._now_ms()) / 1000
 
     def _is_due(self, now_ms: int) -> bool:
@@ -128,7 +131,7 @@ class ReplayFeed:
 
 
 class LiveFeed(ReplayFeed):
-    """Bars as their source has them up to yesterday by UTC; a day's bar may come late, so the source is asked again each minute."""
+    """Bars as their source has them, those that have ended; a bar may come late, so the source is asked again and again."""
 
     replay = False
     asks_every_ms = LIVE_ASKS_EVERY_MS
@@ -150,6 +153,6 @@ def _words(fault: Exception) -> str:
     return str(fault) if isinstance(fault, BadInput) else f"{type(fault).__name__}: {fault}"
 
 
-def _first_after(bars: Bars, day: int | None) -> DayBar | None:
-    number = 0 if day is None else int(bars.day.searchsorted(day, side="right"))
-    return DayBar.at(bars, number) if number < len(bars) else None
+def _first_after(bars: Bars, start_ms: int | None) -> TimedBar | None:
+    number = 0 if start_ms is None else int(bars.time.searchsorted(start_ms, side="right"))
+    return TimedBar.at(bars, number) if number < len(bars) else None

@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
 from pydantic import ValidationError
 
 from autonomy.errors import BadInput
@@ -23,13 +24,13 @@ from autonomy.events import (
     RunnerMarked,
     RunnerTraded,
 )
-from autonomy.market_clock import day_number, day_of
-from autonomy.values import derived_id
+from autonomy.timeframes import bar_words
+from autonomy.values import derived_id, instant_of_ms, ms_of
 from job_runner.claims.outcome import named
 from job_runner.claims.queue import Claim
 from job_runner.engine.account import Costs
 from job_runner.engine.bar_by_bar import BarByBar, Snapshot
-from job_runner.engine.programs import DAY_MS, daily_axis
+from job_runner.engine.programs import Axis
 from job_runner.engine.running import PlannedBars, begin
 from job_runner.market.sources import Bars
 from job_runner.research.report import StrategyError
@@ -43,10 +44,10 @@ Said = tuple[RunnerTraded | RunnerMarked, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class DayBar:
-    """One bar that has ended: its day since 1970-01-01, prices in USD, volume in shares."""
+class TimedBar:
+    """One bar that has ended: its start in ms since 1970-01-01 UTC, prices in USD, volume in shares."""
 
-    day: int
+    time_ms: int
     open: float
     high: float
     low: float
@@ -54,10 +55,10 @@ class DayBar:
     volume: float
 
     @classmethod
-    def at(cls, bars: Bars, number: int) -> "DayBar":
+    def at(cls, bars: Bars, number: int) -> "TimedBar":
         """One of a source's bars."""
         columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
-        return cls(int(bars.day[number]), *(float(column[number]) for column in columns))
+        return cls(int(bars.time[number]), *(float(column[number]) for column in columns))
 
     @property
     def prices_and_volume(self) -> tuple[float, float, float, float, float]:
@@ -108,13 +109,13 @@ class PaperSession:
         order: of the job that carries it.
         paper: the order's own section.
         engine: holds strategy, account and statistics.
-        last_day: of the bar taken last; None before the first.
+        last_ms: start of the bar taken last; None before the first.
     """
 
     order: JobEnqueued
     paper: PaperOrder
     engine: BarByBar | PlannedBars
-    last_day: int | None = None
+    last_ms: int | None = None
 
     @classmethod
     def resumed(cls, order: JobEnqueued, mark: RunnerMarked | None, strategy: CodedStrategy | None = None) -> "PaperSession":
@@ -126,29 +127,29 @@ class PaperSession:
         paper = order.paper
         if paper is None:
             raise BadInput("paper", "what to trade, for a RUNNER_START job")
-        snapshot, last_day = paper.snapshot, paper.last_day
+        snapshot, last_bar = paper.snapshot, paper.last_bar
         if mark is not None and (snapshot is None or mark.snapshot.bars_seen > snapshot.bars_seen):
-            snapshot, last_day = mark.snapshot, mark.day
-        if snapshot is not None and last_day is None:
-            raise BadInput("paper.last_day", "the day of the snapshot's last bar")
+            snapshot, last_bar = mark.snapshot, mark.bar_start
+        if snapshot is not None and last_bar is None:
+            raise BadInput("paper.last_bar", "the start of the snapshot's last bar")
         engine = an_engine(order, snapshot, strategy)
-        return cls(order, paper, engine, None if last_day is None else day_number(last_day))
+        return cls(order, paper, engine, None if last_bar is None else ms_of(last_bar))
 
     def warm_up(self, bars: Bars) -> None:
-        """Let the strategy see the bars up to `from_day` that it has not seen; nothing is traded, nothing is said.
+        """Let the strategy see the bars up to `from_bar` that it has not seen; nothing is traded, nothing is said.
 
         After a snapshot it gets back those that it had seen.
         """
-        until = day_number(self.paper.from_day) if self.last_day is None else self.last_day
-        count = int(bars.day.searchsorted(until, side="right"))
-        rows, times = bars.rows()[:count], bars.day[:count] * DAY_MS
-        if self.last_day is not None:
+        until = ms_of(self.paper.from_bar) if self.last_ms is None else self.last_ms
+        count = int(bars.time.searchsorted(until, side="right"))
+        rows, times = bars.rows()[:count], bars.time[:count]
+        if self.last_ms is not None:
             self.engine.recall(rows, times)
         elif count:
             self.engine.observe_all(rows, times)
-            self.last_day = int(bars.day[count - 1])
+            self.last_ms = int(bars.time[count - 1])
 
-    def take(self, bar: DayBar, claim: Claim, process_id: str) -> Said:
+    def take(self, bar: TimedBar, claim: Claim, process_id: str) -> Said:
         """Take the next bar: fill the last decision at its open, mark at its close, decide anew.
 
         Returns:
@@ -158,11 +159,11 @@ class PaperSession:
             BadInput: a bar that is not later than the last one.
             StrategyError: a result that is no number.
         """
-        if self.last_day is not None and bar.day <= self.last_day:
-            raise BadInput("bars", f"days after {day_of(self.last_day)}", day_of(bar.day))
-        self.last_day = bar.day
-        if bar.day <= day_number(self.paper.from_day):
-            self.engine.observe(*bar.prices_and_volume, bar.day * DAY_MS)
+        if self.last_ms is not None and bar.time_ms <= self.last_ms:
+            raise BadInput("bars", f"starts after {bar_words(self.last_ms)}", bar_words(bar.time_ms))
+        self.last_ms = bar.time_ms
+        if bar.time_ms <= ms_of(self.paper.from_bar):
+            self.engine.observe(*bar.prices_and_volume, bar.time_ms)
             return ()
         number = self.engine.bars_seen
         try:
@@ -171,10 +172,10 @@ class PaperSession:
             fault = _fault(refusal) if isinstance(refusal, ValidationError) else repr(refusal)
             raise StrategyError(f"{self.order.strategy} on {self.order.symbol}, bar {number}: {fault}") from refusal
 
-    def _traded(self, bar: DayBar, claim: Claim, process_id: str) -> Said:
+    def _traded(self, bar: TimedBar, claim: Claim, process_id: str) -> Said:
         number = self.engine.bars_seen
-        fills = self.engine.on_bar(*bar.prices_and_volume, bar.day * DAY_MS)
-        place = {**named(claim, process_id), "session_id": self.paper.session_id, "day": day_of(bar.day), "bar": number}
+        fills = self.engine.on_bar(*bar.prices_and_volume, bar.time_ms)
+        place = {**named(claim, process_id), "session_id": self.paper.session_id, "bar_start": instant_of_ms(bar.time_ms), "bar": number}
         said: list[RunnerTraded | RunnerMarked] = []
         kinds: Counter[str] = Counter()
         for fill in fills:
@@ -195,7 +196,8 @@ class PaperSession:
         return RunnerMarked(
             **place, close_usd=close, equity_usd=tally.equity, cash_usd=account.cash, units=account.units,
             trades=int(tally.trades), traded_bars=int(tally.bars), pnl_usd=tally.equity - _cash(self.order),
-            max_drawdown=tally.max_drawdown, sharpe=engine.sharpe_annualised, replay=self.paper.market.mode == "REPLAY",
+            max_drawdown=tally.max_drawdown, sharpe=engine.annualised_sharpe(self.order.bars_per_year),
+            replay=self.paper.market.mode == "REPLAY",
             snapshot=snapshot_of(engine),
             flat=FlatValue(
                 units=flat.units, price_usd=flat.price_usd, fee_usd=flat.fee_usd, equity_usd=flat.equity_usd, pnl_usd=flat.pnl_usd
@@ -206,7 +208,7 @@ class PaperSession:
         """What the session's job had done when its time was over."""
         tally = self.engine.tally
         return PaperSummary(
-            session_id=self.paper.session_id, last_day=None if self.last_day is None else day_of(self.last_day),
+            session_id=self.paper.session_id, last_bar=None if self.last_ms is None else instant_of_ms(self.last_ms),
             traded_bars=int(tally.bars), trades=int(tally.trades),
             equity_usd=self.engine.equity_usd if tally.bars else None, ended="SESSION_TIME",
         )  # fmt: skip
@@ -225,7 +227,9 @@ def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None, strategy: Code
             snapshot.state, snapshot.account, snapshot.tally, snapshot.trade, snapshot.target, snapshot.bars_seen, snapshot.book,
             snapshot.outcomes,
         )  # fmt: skip
-    program = (strategy or by_name(order.strategy)).program(order.parameters, daily_axis(order.symbol, ()))
+    program = (strategy or by_name(order.strategy)).program(
+        order.parameters, Axis(order.symbol, order.timeframe, np.zeros(0, dtype=np.int64))
+    )
     return begin(program, costs, _cash(order), held)
 
 

@@ -80,7 +80,7 @@ def may_pass(fault: BaseException) -> bool:
 
 def phase_of(feed: BarFeed, session: PaperSession) -> str:
     """What a session does, in words, as its beats say it."""
-    phase = "replay ended" if feed.is_over(session.last_day) else "trading"
+    phase = "replay ended" if feed.is_over(session.last_ms) else "trading"
     return f"{phase}; the bars cannot be read as they are now: {feed.fault}" if feed.fault else phase
 
 
@@ -163,7 +163,7 @@ class PaperTrader:
         session_ms = session.paper.session_s * 1000
         while not self.stopping:
             await self._unless_fenced(claim)
-            bar = await feed.next_after(session.last_day, self.turn_s)
+            bar = await feed.next_after(session.last_ms, self.turn_s)
             if bar is not None:
                 # The wait may have been long: what was true before it is asked again.
                 await self._unless_fenced(claim)

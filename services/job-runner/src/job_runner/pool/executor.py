@@ -154,7 +154,7 @@ class PoolExecutor:
         running = self._jobs[order.job_id] = _Running()
         self._empty.clear()
         try:
-            market = handed(self.market, order.symbol)
+            market = handed(self.market, order.symbol, order.timeframe)
             slot = await self._free_slot(order.job_id, running)
             whole = (order, market, strategy)
             return await self._converse(slot, whole, running, on_progress, timeout_s or self.timeout_s)

@@ -26,8 +26,7 @@ from autonomy.events import (
     WindowMetrics,
     usd,
 )
-from autonomy.market_clock import day_of
-from autonomy.values import Cause, JobType
+from autonomy.values import Cause, JobType, instant_of_ms
 from autonomy.work import Work, types_of
 from job_runner.claims import outcome
 from job_runner.claims.outcome import Outcome, failed
@@ -221,20 +220,19 @@ def summary_of(report: ResearchReport, artifact: str) -> ResearchSummary:
     points = report.equity[::stride]
     if points and points[-1] is not report.equity[-1]:
         points = (*points[: MAX_CURVE_POINTS - 1], report.equity[-1])
-    first_day = day_of(report.first_day)
-    curve = [(day_of(point.day), point.strategy_usd / cash, point.buy_and_hold_usd / cash) for point in points]
+    curve = [(point.time_ms, point.strategy_usd / cash, point.buy_and_hold_usd / cash) for point in points]
     is_shown = bool(curve) and max(max(strategy, held) for _, strategy, held in curve) < MOST_TOLD
     return ResearchSummary(
         fingerprint=report.fingerprint, data_sha256=report.data_sha256, source_id=report.source_id,
-        synthetic=report.synthetic, bars=report.bars, first_day=first_day,
-        last_day=day_of(report.last_day), metrics=metrics_of(report.metrics),
+        synthetic=report.synthetic, bars=report.bars, first_bar=instant_of_ms(report.first_ms),
+        last_bar=instant_of_ms(report.last_ms), metrics=metrics_of(report.metrics),
         in_sample=metrics_of(report.walk_forward.in_sample), out_of_sample=metrics_of(report.walk_forward.out_of_sample),
         buy_and_hold=metrics_of(report.buy_and_hold), look_ahead_ok=report.look_ahead.ok,
         look_ahead_cuts=report.look_ahead.cuts_checked, psr=report.probabilistic_sharpe, dsr=report.deflated_sharpe,
         trials=report.trials_counted, stress_worst_sharpe=report.stress.worst_sharpe_annualised,
         neighbourhood_median_sharpe=report.neighbourhood.sharpe_annualised.p50,
         bootstrap_sharpe_p05=report.bootstrap.sharpe_annualised.p05, pbo=report.overfitting_probability,
-        curve=EquityCurve.of(first_day, curve) if is_shown else None,
+        curve=EquityCurve.of(report.first_ms, curve) if is_shown else None,
         artifact=artifact, elapsed_s=round(sum(seconds for _, seconds in report.elapsed_s), 3),
         data_findings=tuple(finding[:500] for finding in report.data_findings),
     )  # fmt: skip

@@ -29,10 +29,9 @@ from job_runner.engine.account import (
 )
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import ENGINE_VERSION, Simulation, simulate_targets
-from job_runner.engine.programs import daily_axis
+from job_runner.engine.programs import Axis
 from job_runner.engine.running import run
 from job_runner.engine.statistics import (
-    BARS_PER_YEAR,
     deflated_sharpe,
     probabilistic_sharpe,
     returns_of,
@@ -184,13 +183,13 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
     walk_forward = validation.walk_forward(case, grid, order.suite.walk_forward_windows, work)
     work.enter(BOOTSTRAP)
     seed = int(found.fingerprint[:15], 16)
-    own_sharpe = sharpe_annualised(returns)
+    own_sharpe = sharpe_annualised(returns, case.bars_per_year)
     bootstrap = validation.bootstrap(case, returns, own_sharpe, order.suite.bootstrap_samples, seed, work)
     work.enter(LOOK_AHEAD)
     look_ahead = validation.look_ahead(
         case.program().decided,
-        lambda day: market.bars(order.symbol, order.timeframe, day).rows(),
-        case.days,
+        lambda until_ms: market.bars(order.symbol, order.timeframe, until_ms).rows(),
+        case.times,
         order.suite.truncation_cuts,
         work,
     )
@@ -203,10 +202,10 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
         source_id=bars.source_id,
         synthetic=bars.synthetic,
         bars=len(bars),
-        first_day=case.days[0],
-        last_day=case.days[-1],
-        metrics=simulation_metrics(simulation, case.cash_usd),
-        buy_and_hold=simulation_metrics(held, case.cash_usd),
+        first_ms=case.times[0],
+        last_ms=case.times[-1],
+        metrics=simulation_metrics(simulation, case.cash_usd, case.bars_per_year),
+        buy_and_hold=simulation_metrics(held, case.cash_usd, case.bars_per_year),
         stress=stress,
         neighbourhood=neighbourhood,
         walk_forward=walk_forward,
@@ -244,13 +243,13 @@ def read_case(
     cash = _cash(order.initial_cash_usd)
     if order.prior_trials < 0:
         raise BadInput("prior_trials", "a whole number from 0", order.prior_trials)
-    bars = market.bars(order.symbol, order.timeframe, order.until_day)
+    bars = market.bars(order.symbol, order.timeframe, order.until_ms)
     # The look-back must leave something to trade.
     needed = max(order.min_bars, least_bars, coded.look_back(parameters) + 2)
     if len(bars) < needed:
         raise DataMissing("symbol", f"{order.symbol} has {len(bars)} bars, {needed} needed")
-    days = bars.day.tolist()
-    return bars, validation.Case(coded, parameters, bars.rows(), days, costs, cash, daily_axis(order.symbol, days))
+    axis = Axis(order.symbol, order.timeframe, bars.time)
+    return bars, validation.Case(coded, parameters, bars.rows(), bars.time.tolist(), costs, cash, axis, order.bars_per_year)
 
 
 def fingerprint_in(order: ResearchOrder, source_id: str, coded: CodedStrategy) -> str:
@@ -281,7 +280,7 @@ def _trial_sharpes(grid: validation.Grid) -> FloatArray:
     """Sharpe ratios per bar of all parameter sets over all bars: the trials that can be compared with one another."""
     bars = grid.sums.shape[1]
     sharpes = (grid.sharpe(point, 1, bars) for point in range(len(grid.parameters)))
-    return np.array([sharpe / math.sqrt(BARS_PER_YEAR) for sharpe in sharpes if sharpe is not None])
+    return np.array([sharpe / math.sqrt(grid.bars_per_year) for sharpe in sharpes if sharpe is not None])
 
 
 def _trades(simulation: Simulation, case: validation.Case) -> tuple[Trade, ...]:
@@ -291,8 +290,8 @@ def _trades(simulation: Simulation, case: validation.Case) -> tuple[Trade, ...]:
 def _trade(row: FloatArray, case: validation.Case) -> Trade:
     entry, leave = int(row[TRADE_ENTRY_BAR]), int(row[TRADE_EXIT_BAR])
     return Trade(
-        entry_day=case.days[entry],
-        exit_day=case.days[leave],
+        entry_ms=case.times[entry],
+        exit_ms=case.times[leave],
         bars=leave - entry,
         units=float(row[TRADE_UNITS]),
         entry_price_usd=float(row[TRADE_ENTRY_PRICE]),
@@ -304,9 +303,11 @@ def _trade(row: FloatArray, case: validation.Case) -> Trade:
 
 
 def _equity(simulation: Simulation, held: Simulation, case: validation.Case) -> tuple[EquityPoint, ...]:
-    places = np.unique(np.linspace(0, len(case.days) - 1, min(MAX_EQUITY_POINTS, len(case.days))).astype(int))
+    places = np.unique(np.linspace(0, len(case.times) - 1, min(MAX_EQUITY_POINTS, len(case.times))).astype(int))
     drawdown = 1.0 - simulation.equity / np.maximum.accumulate(simulation.equity)
-    return tuple(EquityPoint(case.days[i], float(simulation.equity[i]), float(held.equity[i]), float(drawdown[i])) for i in places.tolist())
+    return tuple(
+        EquityPoint(case.times[i], float(simulation.equity[i]), float(held.equity[i]), float(drawdown[i])) for i in places.tolist()
+    )
 
 
 def _bps(name: str, value: object) -> float:

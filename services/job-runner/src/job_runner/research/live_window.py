@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from autonomy.errors import BadInput
 from autonomy.events import LiveWindow, WindowMetrics
-from autonomy.market_clock import day_number, day_of
+from autonomy.timeframes import bar_words
+from autonomy.values import ms_of
 from job_runner.engine.account import Costs
-from job_runner.engine.programs import DAY_MS, daily_axis
+from job_runner.engine.programs import Axis
 from job_runner.engine.running import begin
 from job_runner.market.sources import MarketData
 from job_runner.research.backtest import Progress, run_research
@@ -25,21 +26,21 @@ from job_runner.strategies.coded import CodedStrategy, by_name
 def window_metrics(order: ResearchOrder, window: LiveWindow, market: MarketData, strategy: CodedStrategy | None = None) -> WindowMetrics:
     """The engine over a live window, from a fresh start: what a session on these bars should have come to.
 
-    Bars up to `from_day` only warm the strategy up; those after it, up to `until_day`, are traded.
+    Bars up to `from_bar` only warm the strategy up; those after it, up to `until_bar`, are traded.
 
     Raises:
         BadInput: a window that reaches beyond the bars which the order may read, or anything else out of limits.
         DataMissing: no such symbol.
     """
-    from_day, until_day = day_number(window.from_day), day_number(window.until_day)
-    if not from_day <= until_day <= order.until_day:
-        raise BadInput("window.until_day", f"{window.from_day} to {day_of(order.until_day)}", window.until_day)
-    bars = market.bars(order.symbol, order.timeframe, until_day)
+    from_ms, until_ms = ms_of(window.from_bar), ms_of(window.until_bar)
+    if not from_ms <= until_ms <= order.until_ms:
+        raise BadInput("window.until_bar", f"{bar_words(from_ms)} to {bar_words(order.until_ms)}", bar_words(until_ms))
+    bars = market.bars(order.symbol, order.timeframe, until_ms)
     cash = float(order.initial_cash_usd)
-    program = (strategy or by_name(order.strategy)).program(order.parameters, daily_axis(order.symbol, bars.day.tolist()))
+    program = (strategy or by_name(order.strategy)).program(order.parameters, Axis(order.symbol, order.timeframe, bars.time))
     engine = begin(program, Costs(order.fee_bps, order.slippage_bps), cash)
-    rows, first = bars.rows(), int(bars.day.searchsorted(from_day, side="right"))
-    times = bars.day * DAY_MS
+    rows, first = bars.rows(), int(bars.time.searchsorted(from_ms, side="right"))
+    times = bars.time
     engine.observe_all(rows[:first], times[:first])
     for row, time_ms in zip(rows[first:].tolist(), times[first:].tolist(), strict=True):
         engine.on_bar(row[0], row[1], row[2], row[3], row[4], time_ms)
@@ -47,8 +48,8 @@ def window_metrics(order: ResearchOrder, window: LiveWindow, market: MarketData,
     if not math.isfinite(engine.equity_usd):
         raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite in the live window")
     return WindowMetrics(
-        from_day=window.from_day, until_day=window.until_day, bars=int(tally.bars), trades=int(tally.trades),
-        pnl_usd=engine.equity_usd - cash, sharpe=engine.sharpe_annualised, max_drawdown=tally.max_drawdown,
+        from_bar=window.from_bar, until_bar=window.until_bar, bars=int(tally.bars), trades=int(tally.trades),
+        pnl_usd=engine.equity_usd - cash, sharpe=engine.annualised_sharpe(order.bars_per_year), max_drawdown=tally.max_drawdown,
     )  # fmt: skip
 
 
@@ -68,6 +69,11 @@ class WindowedOrder:
     def symbol(self) -> str:
         """Whose bars it reads."""
         return self.research.symbol
+
+    @property
+    def timeframe(self) -> str:
+        """Of these bars."""
+        return self.research.timeframe
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Place in the flow: claim → **order** → backtest, search or paper session, wh
 """
 
 from autonomy.events import JobEnqueued
-from autonomy.market_clock import day_number
+from autonomy.values import ms_of
 from job_runner.research.report import ResearchOrder, SuiteSize
 
 
@@ -12,7 +12,8 @@ def order_of(order: JobEnqueued) -> ResearchOrder:
     """The engine's order of a job."""
     return ResearchOrder(
         job_id=order.job_id, bot_id=order.bot_id, strategy=order.strategy, parameters=dict(order.parameters),
-        symbol=order.symbol, timeframe=order.timeframe, until_day=day_number(order.bars_until),
+        symbol=order.symbol, timeframe=order.timeframe, until_ms=ms_of(order.bars_until),
         fee_bps=order.costs.fee_bps, slippage_bps=order.costs.slippage_bps, initial_cash_usd=order.initial_cash_usd,
         min_bars=order.min_bars, suite=SuiteSize(**order.suite.model_dump()), prior_trials=order.prior_trials,
+        bars_per_year=order.bars_per_year,
     )  # fmt: skip

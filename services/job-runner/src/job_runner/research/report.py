@@ -1,14 +1,14 @@
 """What goes into a research job, and what comes out: plain frozen values that cross a process boundary.
 
 Role: the vocabulary of `backtest` and `validation`. Fractions are 0.01 for 1 %; Sharpe and Sortino are annualised
-with 252 bars; days count from 1970-01-01.
+with the bars a year of the order; instants are starts of bars, ms since 1970-01-01 UTC.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from autonomy.errors import AutonomyError, BadInput, Poison
-from job_runner.engine.statistics import Metrics
+from job_runner.engine.statistics import BARS_PER_YEAR, Metrics
 
 
 class OtherFingerprint(BadInput):
@@ -66,13 +66,14 @@ class ResearchOrder:
         strategy: wire name in the catalogue.
         parameters: document for the catalogue's check.
         symbol: such as AAPL.
-        timeframe: `1d`.
-        until_day: last day whose bar may be read, days since 1970-01-01.
+        timeframe: such as `1d`.
+        until_ms: start of the last bar that may be read.
         fee_bps: per side, 0 to 1000.
         slippage_bps: per side, 0 to 1000.
         initial_cash_usd: decimal text, above 0, as in the fingerprint.
         min_bars: fewer bars are refused.
         suite: how much validation.
+        bars_per_year: what ratios are annualised with.
         prior_trials: evaluations already spent on this bot's line, counted against its deflated Sharpe ratio too.
     """
 
@@ -82,21 +83,22 @@ class ResearchOrder:
     parameters: Mapping[str, object]
     symbol: str
     timeframe: str
-    until_day: int
+    until_ms: int
     fee_bps: float
     slippage_bps: float
     initial_cash_usd: str
     min_bars: int = 250
     suite: SuiteSize = field(default_factory=SuiteSize)
     prior_trials: int = 0
+    bars_per_year: int = BARS_PER_YEAR
 
 
 @dataclass(frozen=True, slots=True)
 class Trade:
     """One closed trade; `units` in shares, negative for a short; `return_fraction` after costs, of the entry value."""
 
-    entry_day: int
-    exit_day: int
+    entry_ms: int
+    exit_ms: int
     bars: int
     units: float
     entry_price_usd: float
@@ -110,7 +112,7 @@ class Trade:
 class EquityPoint:
     """One close: account values in USD, drawdown of the strategy as a fraction of its peak."""
 
-    day: int
+    time_ms: int
     strategy_usd: float
     buy_and_hold_usd: float
     drawdown_fraction: float
@@ -172,8 +174,8 @@ class Neighbourhood:
 class WalkForwardWindow:
     """One window: the best parameters of all bars before it, and how they did in it."""
 
-    first_day: int
-    last_day: int
+    first_ms: int
+    last_ms: int
     parameters: str
     in_sample_sharpe_annualised: float | None
     out_of_sample_sharpe_annualised: float | None
@@ -234,16 +236,16 @@ class LookAhead:
 
     Args:
         cuts_checked: ends of history tried.
-        first_bad_day: last day of the shortest history whose decisions differ; None when there is none.
+        first_bad_ms: last bar of the shortest history whose decisions differ; None when there is none.
     """
 
     cuts_checked: int
-    first_bad_day: int | None
+    first_bad_ms: int | None
 
     @property
     def ok(self) -> bool:
         """No decision knew of a later bar."""
-        return self.first_bad_day is None
+        return self.first_bad_ms is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +259,8 @@ class ResearchReport:
         source_id: where they came from.
         synthetic: made-up bars, never evidence for a promotion.
         bars: how many.
-        first_day: of the bars.
-        last_day: of the bars.
+        first_ms: of the bars.
+        last_ms: of the bars.
         metrics: of the strategy over all bars.
         buy_and_hold: bought at the second open, with the same costs, and kept.
         stress: other costs.
@@ -283,8 +285,8 @@ class ResearchReport:
     source_id: str
     synthetic: bool
     bars: int
-    first_day: int
-    last_day: int
+    first_ms: int
+    last_ms: int
     metrics: Metrics
     buy_and_hold: Metrics
     stress: Stress

@@ -21,7 +21,6 @@ from job_runner.engine.compiled import BAR_SIZE, CLOSE, FloatArray
 from job_runner.engine.programs import Axis, Decided, Program, StepProgram
 from job_runner.engine.running import flat_like, follow, run, same
 from job_runner.engine.statistics import (
-    BARS_PER_YEAR,
     cagr_fraction,
     finite,
     ratio,
@@ -78,10 +77,11 @@ class Case:
     strategy: CodedStrategy
     parameters: Mapping[str, Value]
     rows: FloatArray
-    days: Sequence[int]
+    times: Sequence[int]
     costs: Costs
     cash_usd: float
     axis: Axis
+    bars_per_year: int
 
     def program(self, parameters: Mapping[str, Value] | None = None) -> Program:
         """The strategy, ready to run; with other parameters than the case's own where they are given."""
@@ -98,6 +98,7 @@ class Grid:
         sums: float64 (g, n), running sum of returns up to each close.
         squares: float64 (g, n), running sum of their squares.
         growth: float64 (g), final over first equity.
+        bars_per_year: of the market.
     """
 
     parameters: tuple[dict[str, Value], ...]
@@ -105,12 +106,13 @@ class Grid:
     sums: FloatArray
     squares: FloatArray
     growth: FloatArray
+    bars_per_year: int
 
     def sharpe(self, point: int, first: int, end: int) -> float | None:
         """Annualised Sharpe ratio of one point over the returns of bars first … end-1 (first ≥ 1)."""
         total = float(self.sums[point, end - 1] - self.sums[point, first - 1])
         squares = float(self.squares[point, end - 1] - self.squares[point, first - 1])
-        return sharpe_of_sums(total, squares, end - first, float(self.squares[point, end - 1]))
+        return sharpe_of_sums(total, squares, end - first, float(self.squares[point, end - 1]), self.bars_per_year)
 
 
 def stress(case: Case, levels: int, work: Work) -> Stress:
@@ -120,7 +122,9 @@ def stress(case: Case, levels: int, work: Work) -> Stress:
     points: list[StressPoint] = []
     for fee_times, slippage_times in itertools.product(range(levels), repeat=2):
         costs = Costs((case.costs.fee_bps or STRESS_BPS) * fee_times, (case.costs.slippage_bps or STRESS_BPS) * slippage_times)
-        metrics = simulation_metrics(follow(prepared, decided, case.rows, costs, case.cash_usd), case.cash_usd).on_returns
+        metrics = simulation_metrics(
+            follow(prepared, decided, case.rows, costs, case.cash_usd), case.cash_usd, case.bars_per_year
+        ).on_returns
         points.append(StressPoint(costs.fee_bps, costs.slippage_bps, metrics.sharpe_annualised, metrics.total_return_fraction))
         work.done(len(case.rows))
     sharpes = [point.sharpe_annualised for point in points if point.sharpe_annualised is not None]
@@ -168,7 +172,7 @@ def evaluate_grid(case: Case, points: tuple[dict[str, Value], ...], work: Work) 
         np.cumsum(changes * changes, out=squares[place, 1:])
         growth[place] = simulation.tally.equity / case.cash_usd
         work.done(bars)
-    return Grid(points, decided, sums, squares, growth)
+    return Grid(points, decided, sums, squares, growth, case.bars_per_year)
 
 
 def neighbourhood(grid: Grid) -> Neighbourhood:
@@ -211,8 +215,8 @@ def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForwar
         inside[max(first - 1, 0) : seam - 1] = grid.decided[best][max(first - 1, 0) : seam - 1]
         found.append(
             WalkForwardWindow(
-                first_day=case.days[seam],
-                last_day=case.days[end - 1],
+                first_ms=case.times[seam],
+                last_ms=case.times[end - 1],
                 parameters=canonical(grid.parameters[best]),
                 in_sample_sharpe_annualised=scores[best],
                 out_of_sample_sharpe_annualised=grid.sharpe(best, seam, end),
@@ -224,7 +228,7 @@ def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForwar
     start, last_seam = int(seams[1]) - 1, int(seams[-2])
     traded_after = follow(prepared, outside[start:], case.rows[start:], case.costs, case.cash_usd, start)
     traded_before = follow(prepared, inside[:last_seam], case.rows[:last_seam], case.costs, case.cash_usd)
-    out_of_sample, in_sample = (simulation_metrics(traded, case.cash_usd) for traded in (traded_after, traded_before))
+    out_of_sample, in_sample = (simulation_metrics(traded, case.cash_usd, case.bars_per_year) for traded in (traded_after, traded_before))
     before, after = in_sample.on_returns.sharpe_annualised, out_of_sample.on_returns.sharpe_annualised
     retained = ratio(after, before) if before is not None and before > 0.0 and after is not None else None
     return WalkForward(tuple(found), in_sample, out_of_sample, retained, windows * len(grid.parameters))
@@ -248,8 +252,8 @@ def bootstrap(case: Case, returns: FloatArray, own_sharpe: float | None, samples
         work.done((end - first) * len(returns) // 5)
     markets = _markets(case, max(samples // 2, 1), MEAN_BLOCK_BARS, seed + 1, work)
     shuffled = _markets(case, max(samples // 2, 1), 1, seed + 2, work)
-    annual = math.sqrt(BARS_PER_YEAR)
-    growth_per_year = np.array([cagr_fraction(float(growth), len(returns)) or 0.0 for growth in outcomes[:, GROWTH]])
+    annual = math.sqrt(case.bars_per_year)
+    growth_per_year = np.array([cagr_fraction(float(growth), len(returns), case.bars_per_year) or 0.0 for growth in outcomes[:, GROWTH]])
     as_good = np.count_nonzero(shuffled[:, SHARPE] * annual >= (own_sharpe or 0.0))
     return Bootstrap(
         samples=samples,
@@ -266,24 +270,24 @@ def bootstrap(case: Case, returns: FloatArray, own_sharpe: float | None, samples
     )
 
 
-def look_ahead(decide: Decide, history: Callable[[int], FloatArray], days: Sequence[int], cuts: int, work: Work) -> LookAhead:
+def look_ahead(decide: Decide, history: Callable[[int], FloatArray], times: Sequence[int], cuts: int, work: Work) -> LookAhead:
     """Cut the future off and see whether any decision changes.
 
     Args:
         decide: rows (k, 5) to k decisions.
-        history: the rows up to and including a day, asked of the source anew: data that changes with hindsight is
-            caught as well.
-        days: of all n bars.
+        history: the rows up to and including the bar that starts at an instant, asked of the source anew: data that changes
+            with hindsight is found too.
+        times: starts of all n bars, ms UTC.
         cuts: how many ends to try, evenly spread over the bars.
         work: told of every cut.
     """
-    whole_rows = history(days[-1])
+    whole_rows = history(times[-1])
     whole = decide(whole_rows)
-    ends = sorted({int(end) for end in np.linspace(1, len(days), min(cuts, len(days)) + 1)[:-1]})
+    ends = sorted({int(end) for end in np.linspace(1, len(times), min(cuts, len(times)) + 1)[:-1]})
     for end in ends:
-        rows = history(days[end - 1])
+        rows = history(times[end - 1])
         if not np.array_equal(rows, whole_rows[:end]) or not same(decide(rows), whole[:end]):
-            return LookAhead(len(ends), days[end - 1])
+            return LookAhead(len(ends), times[end - 1])
         work.done(end)
     return LookAhead(len(ends), None)
 

@@ -85,6 +85,7 @@ def prepare(order: EvolutionOrder, market: MarketData, strategy: CodedStrategy |
         cash_usd=case.cash_usd,
         folds=folds,
         compared_from=space.longest_look_back,
+        bars_per_year=case.bars_per_year,
     )
     first = len(bars) - held
     fingerprint = fingerprint_in(order.research, bars.source_id, case.strategy)

@@ -45,6 +45,7 @@ class SearchCase:
         cash_usd: at the start.
         folds: first and end bar of the scored part of each fold, oldest first.
         compared_from: the first bar in which every parameter set may hold a position; comparisons between them begin here.
+        bars_per_year: what ratios are annualised with.
     """
 
     strategy: CodedStrategy
@@ -54,6 +55,7 @@ class SearchCase:
     cash_usd: float
     folds: tuple[tuple[int, int], ...]
     compared_from: int
+    bars_per_year: int
 
     @property
     def compared_bars(self) -> int:
@@ -131,7 +133,8 @@ def score(case: SearchCase, parameters: Mapping[str, Value]) -> Scores:
         raise StrategyError(f"{case.strategy.name} {dict(parameters)}: equity is not finite")
     sums, squares = found.sums.tolist(), found.squares.tolist()
     by_fold = [
-        sharpe_of_sums(sums[end] - sums[first], squares[end] - squares[first], bars, squares[end]) for first, end, bars in read.folds
+        sharpe_of_sums(sums[end] - sums[first], squares[end] - squares[first], bars, squares[end], case.bars_per_year)
+        for first, end, bars in read.folds
     ]  # fmt: skip
     return Scores(
         folds_sharpe=tuple(sharpe or 0.0 for sharpe in by_fold),

@@ -11,7 +11,6 @@ Source: Bailey and Lopez de Prado (2014), "The Deflated Sharpe Ratio"; `overfitt
 
 import dataclasses
 import hashlib
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
@@ -23,7 +22,6 @@ from autonomy.strategies import Value, canonical
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.running import run
 from job_runner.engine.statistics import (
-    BARS_PER_YEAR,
     deflated_sharpe,
     probabilistic_sharpe,
     returns_of,
@@ -119,9 +117,9 @@ def _report(attempt: Attempt, found: Searched, overfitting: float | None) -> Evo
     trials = tuple(_trials(found))
     return EvolutionReport(
         order=attempt.order, fingerprint=arena.fingerprint, data_sha256=bars.sha256, source_id=bars.source_id,
-        synthetic=bars.synthetic, bars=len(bars), first_day=int(bars.day[0]), last_day=int(bars.day[-1]),
-        holdout_from=int(bars.day[arena.holdout_first]), longest_look_back=arena.space.longest_look_back,
-        folds=tuple(Fold(int(bars.day[first]), int(bars.day[end - 1]), end - first) for first, end in arena.search.folds),
+        synthetic=bars.synthetic, bars=len(bars), first_ms=int(bars.time[0]), last_ms=int(bars.time[-1]),
+        holdout_from=int(bars.time[arena.holdout_first]), longest_look_back=arena.space.longest_look_back,
+        folds=tuple(Fold(int(bars.time[first]), int(bars.time[end - 1]), end - first) for first, end in arena.search.folds),
         generations=len(found.generations), evaluations=found.evaluations, distinct=len(found.known),
         stop_reason=found.stop_reason, champion=contenders[0], challenger=challenger,
         deflated_sharpe=None if challenger is None else deflated_sharpe(
@@ -145,7 +143,7 @@ def _contender(attempt: Attempt, found: Searched, name: str, result: HoldOutResu
     return ContenderFound(
         parameters=document, fingerprint=fingerprint_in(research, attempt.arena.bars.source_id, attempt.arena.case.strategy),
         folds_sharpe=scores.folds_sharpe, median_sharpe=scores.median_sharpe, dispersion=scores.dispersion,
-        search_sharpe=sharpe_annualised(returns), search_psr=probabilistic_sharpe(returns),
+        search_sharpe=sharpe_annualised(returns, attempt.arena.case.bars_per_year), search_psr=probabilistic_sharpe(returns),
         holdout=result.metrics, holdout_psr=result.probabilistic_sharpe,
     )  # fmt: skip
 
@@ -161,8 +159,8 @@ def _trial_sharpes(arena: Arena, found: Searched) -> FloatArray:
     """Sharpe ratios per bar of the distinct parameter sets over the compared bars."""
     blocks = _blocks(arena.search, found.known.values())
     totals = zip(blocks.sums.sum(axis=1).tolist(), blocks.squares.sum(axis=1).tolist(), strict=True)
-    sharpes = (sharpe_of_sums(total, squares, arena.search.compared_bars) for total, squares in totals)
-    return np.array([sharpe / math.sqrt(BARS_PER_YEAR) for sharpe in sharpes if sharpe is not None])
+    sharpes = (sharpe_of_sums(total, squares, arena.search.compared_bars, bars_per_year=1) for total, squares in totals)
+    return np.array([sharpe for sharpe in sharpes if sharpe is not None])
 
 
 def _trials(found: Searched) -> Iterator[TrialFound]:

@@ -48,6 +48,11 @@ class EvolutionJob:
         """Whose bars it reads."""
         return self.order.research.symbol
 
+    @property
+    def timeframe(self) -> str:
+        """Of these bars."""
+        return self.order.research.timeframe
+
 
 def evolve(
     job: EvolutionJob, market: MarketData, progress: Progress, is_cancelled: Callable[[], bool], strategy: CodedStrategy | None = None

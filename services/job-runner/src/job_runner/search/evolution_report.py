@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from autonomy.events import Contender, EvolutionPlan, EvolutionSummary
-from autonomy.market_clock import day_of
 from autonomy.strategies import Value
+from autonomy.values import instant_of_ms
 from job_runner.engine.statistics import Metrics
 from job_runner.research.report import ResearchOrder
 
@@ -67,10 +67,10 @@ class ContenderFound:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """The scored part of one fold: first and last day, since 1970-01-01, and how many bars."""
+    """The scored part of one fold: first and last start, ms since 1970-01-01 UTC, and how many bars."""
 
-    first_day: int
-    last_day: int
+    first_ms: int
+    last_ms: int
     bars: int
 
 
@@ -85,9 +85,9 @@ class EvolutionReport:
         source_id: where they came from.
         synthetic: made-up bars, never evidence for a promotion.
         bars: how many.
-        first_day: of the bars.
-        last_day: of the bars.
-        holdout_from: first day of the hold-out.
+        first_ms: of the bars.
+        last_ms: of the bars.
+        holdout_from: first bar of the hold-out.
         longest_look_back: bars; of any parameter set searched; each fold's gap is this and the embargo.
         folds: oldest first.
         generations: begun and finished; the last may be smaller than the population.
@@ -113,8 +113,8 @@ class EvolutionReport:
     source_id: str
     synthetic: bool
     bars: int
-    first_day: int
-    last_day: int
+    first_ms: int
+    last_ms: int
     holdout_from: int
     longest_look_back: int
     folds: tuple[Fold, ...]
@@ -141,8 +141,8 @@ def summary_of_evolution(report: EvolutionReport, artifact: str | None = None) -
     this_attempt = sum(seconds for _, seconds in report.elapsed_s)
     return EvolutionSummary(
         fingerprint=report.fingerprint, data_sha256=report.data_sha256, source_id=report.source_id,
-        synthetic=report.synthetic, bars=report.bars, first_day=day_of(report.first_day),
-        last_day=day_of(report.last_day), holdout_from=day_of(report.holdout_from), seed=report.order.plan.seed,
+        synthetic=report.synthetic, bars=report.bars, first_bar=instant_of_ms(report.first_ms),
+        last_bar=instant_of_ms(report.last_ms), holdout_from=instant_of_ms(report.holdout_from), seed=report.order.plan.seed,
         generations=report.generations, evaluations=report.evaluations, stop_reason=report.stop_reason,
         champion=_contender(report.champion),
         challenger=None if report.challenger is None else _contender(report.challenger),

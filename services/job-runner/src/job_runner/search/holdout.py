@@ -57,4 +57,6 @@ class SealedHoldOut:
         start = self._first - 1
         program = case.program(parameters)
         simulation = follow(program, program.decided(case.rows)[start:], case.rows[start:], case.costs, case.cash_usd, start)
-        return HoldOutResult(simulation_metrics(simulation, case.cash_usd), probabilistic_sharpe(returns_of(simulation.equity)))
+        return HoldOutResult(
+            simulation_metrics(simulation, case.cash_usd, case.bars_per_year), probabilistic_sharpe(returns_of(simulation.equity))
+        )

@@ -13,9 +13,9 @@ import numpy as np
 
 from autonomy.errors import BadInput
 from job_runner.engine.compiled import FloatArray
-from job_runner.engine.programs import Axis, daily_axis
+from job_runner.engine.programs import Axis
 from job_runner.market.bar_folder import FolderMarketData
-from job_runner.market.sources import DAILY, END_OF_TIME_DAY, EmbeddedMarketData, MarketData
+from job_runner.market.sources import DAILY, END_OF_TIME_MS, EmbeddedMarketData, MarketData
 from job_runner.research.backtest import run_research
 from job_runner.research.report import ResearchOrder, ResearchReport, SuiteSize
 from job_runner.strategies.arrays import There
@@ -54,16 +54,24 @@ def bars_of(market: MarketData, symbol: str | None, timeframe: str = DAILY) -> t
     Raises:
         BadInput: no such symbol or timeframe.
     """
-    known = market.symbols()
+    bars = market.bars(symbol or _first(market, timeframe), timeframe, END_OF_TIME_MS)
+    return np.ascontiguousarray(bars.rows()), Axis(bars.symbol, bars.timeframe, bars.time)
+
+
+def _first(market: MarketData, timeframe: str) -> str:
+    """The first symbol that there are bars of a timeframe of."""
+    known = market.markets()
     if not known:
         raise BadInput("bars", "a folder with bars", "none")
-    bars = market.bars(symbol or known[0], timeframe, END_OF_TIME_DAY)
-    return np.ascontiguousarray(bars.rows()), daily_axis(bars.symbol, bars.day.tolist())
+    found = [symbol for symbol, length in known if length == timeframe]
+    if not found:
+        raise BadInput("timeframe", f"one that there are bars of ({', '.join(sorted({length for _, length in known}))})", timeframe)
+    return found[0]
 
 
-def checked(path: Path, market: MarketData, symbol: str | None) -> dict[str, tuple[Finding, ...]]:
+def checked(path: Path, market: MarketData, symbol: str | None, timeframe: str = DAILY) -> dict[str, tuple[Finding, ...]]:
     """The findings about each strategy of a file."""
-    rows, axis = bars_of(market, symbol)
+    rows, axis = bars_of(market, symbol, timeframe)
     with strategies_in(path) as found:
         return {name: _checked(coded, rows, axis) for name, coded in found.items()}
 
@@ -81,12 +89,13 @@ def _checked(coded: CodedStrategy, rows: FloatArray, axis: Axis) -> tuple[Findin
             host.spawner.stop()
 
 
-def backtested(
+def backtested(  # noqa: PLR0913 (what a bot is, and what an order adds)
     strategy: CodedStrategy | str,
     market: MarketData,
     symbol: str | None,
     parameters: Mapping[str, object],
     *,
+    timeframe: str = DAILY,
     cash_usd: str = "100000",
     fee_bps: float = 10.0,
     slippage_bps: float = 5.0,
@@ -99,16 +108,18 @@ def backtested(
         market: where bars come from.
         symbol: the first there is where none is named.
         parameters: of the strategy; keys left out take their default.
+        timeframe: of the bars.
         cash_usd: at the start, decimal text.
         fee_bps: per side.
         slippage_bps: per side.
         suite: how much validation; the policy's default where none is given.
     """
     coded = by_name(strategy) if isinstance(strategy, str) else strategy
+    bars = market.bars(symbol or _first(market, timeframe), timeframe, END_OF_TIME_MS)
     asked = ResearchOrder(
-        job_id="try", bot_id="try", strategy=coded.name, parameters=dict(parameters), symbol=symbol or market.symbols()[0], timeframe=DAILY,
-        until_day=END_OF_TIME_DAY, fee_bps=fee_bps, slippage_bps=slippage_bps, initial_cash_usd=cash_usd, min_bars=LEAST_BARS,
-        suite=suite or SuiteSize(),
+        job_id="try", bot_id="try", strategy=coded.name, parameters=dict(parameters), symbol=bars.symbol, timeframe=timeframe,
+        bars_per_year=bars.bars_per_year, until_ms=END_OF_TIME_MS, fee_bps=fee_bps, slippage_bps=slippage_bps, initial_cash_usd=cash_usd,
+        min_bars=LEAST_BARS, suite=suite or SuiteSize(),
     )  # fmt: skip
     with guests():
         return run_research(asked, market, lambda _phase, _fraction: None, lambda: False, strategy=coded)

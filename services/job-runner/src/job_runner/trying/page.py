@@ -3,7 +3,7 @@
 from html import escape
 from typing import Final
 
-from autonomy.market_clock import day_of
+from autonomy.timeframes import bar_words
 from job_runner.research.report import ResearchReport
 
 WIDTH: Final = 900
@@ -30,7 +30,7 @@ def page_of(report: ResearchReport) -> str:
     )  # fmt: skip
     parameters = ", ".join(f"{name} {value}" for name, value in order.parameters.items()) or "default parameters"
     trades = "".join(
-        f"<tr><td>{day_of(trade.entry_day)}</td><td>{day_of(trade.exit_day)}</td><td>{trade.units:,.4f}</td><td>{trade.entry_price_usd:,.4f}</td>"
+        f"<tr><td>{bar_words(trade.entry_ms)}</td><td>{bar_words(trade.exit_ms)}</td><td>{trade.units:,.4f}</td><td>{trade.entry_price_usd:,.4f}</td>"
         f"<td>{trade.exit_price_usd:,.4f}</td><td>{trade.fees_usd:,.2f}</td><td>{trade.pnl_usd:,.2f}</td></tr>"
         for trade in report.trades
     )
@@ -38,8 +38,8 @@ def page_of(report: ResearchReport) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}'
         "</title>"
-        f"<style>{STYLE}</style><h1>{escape(title)}</h1><p>{escape(parameters)}. {report.bars} bars, {day_of(report.first_day)} to "
-        f"{day_of(report.last_day)}, {order.fee_bps:g} bp fee and {order.slippage_bps:g} bp slippage a side.{made_up} Fingerprint "
+        f"<style>{STYLE}</style><h1>{escape(title)}</h1><p>{escape(parameters)}. {report.bars} bars, {bar_words(report.first_ms)} to "
+        f"{bar_words(report.last_ms)}, {order.fee_bps:g} bp fee and {order.slippage_bps:g} bp slippage a side.{made_up} Fingerprint "
         f"<code>{report.fingerprint[:16]}</code>.</p>{_curve(report)}<table>"
         + "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in figures)
         + "</table><h2>Trades</h2><table><tr><th>entry</th><th>exit</th><th>units</th><th>in at</th><th>out at</th><th>fees</th>"

@@ -6,7 +6,6 @@ Place in the flow: decide → **check** → seal. Pure. It recounts from the row
 Source: R-A3.3, R-A3.4, R-A4.
 """
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from typing import assert_never
@@ -153,7 +152,7 @@ def _grant_of(decision: Decision, bot: Bot, state: State, view: View) -> Iterato
         yield f"{bot.id}: scheduled in its cooldown"
     if record.crashes >= view.policy.quarantine_after_crashes:
         yield f"{bot.id}: scheduled in quarantine"
-    data = view.data.get(bot.symbol)
+    data = view.data_of(bot)
     if data is None or data.bars < view.policy.research.min_bars:
         yield f"{bot.id}: scheduled without enough bars"
     if decision.job_type is JobType.RUNNER_START and not bot.verified:
@@ -172,7 +171,7 @@ def _same_input(decision: Decision, bot: Bot, data: Data | None, view: View) -> 
     if bot.failure is not None and (bot.failure.fingerprint, bot.failure.content) == now:
         yield f"{bot.id}: scheduled on the input that failed"
     if done is not None and done.offered and decision.job_type in {JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH}:
-        shown = bisect_right(data.days, done.until_day)
+        shown = data.times.count_until(done.until_ms)
         if (done.fingerprint, done.offered, shown) == (*now, data.bars):
             yield f"{bot.id}: research that its evidence was ordered for already, on the same program and data"
 

@@ -51,7 +51,7 @@ def check_step_up(fact: StageChanged, state: State, now_ms: int) -> list[str]:
 
 
 def _lacks(bot: Bot, limits: GateThresholds, state: State, view: View) -> Iterator[str]:
-    evidence, data = bot.evidence, view.data.get(bot.symbol)
+    evidence, data = bot.evidence, view.data_of(bot)
     if evidence is None or data is None or bot.strategy not in view.strategies or evidence.fingerprint != view.fingerprint(bot):
         yield "evidence of its present fingerprint"
         return
@@ -105,8 +105,10 @@ def _lack_of_runner(bot: Bot, limits: GateThresholds, state: State, data: Data) 
         return "a live paper session"
     if paper.traded_bars - paper.counted_from < limits.min_live_bars:
         return f"{limits.min_live_bars} traded bars"
-    behind = sum(1 for day in data.days[: data.bars] if day > (paper.last_day or paper.from_day))
-    return "a runner that keeps up" if behind > limits.max_bars_behind else ""
+    # One bar at a time from the newest back, which is not how the gate counts: the first that may not be missing must have been taken.
+    oldest = data.bars - 1 - limits.max_bars_behind
+    is_behind = oldest >= 0 and data.times.at(oldest) > (paper.last_ms or paper.from_ms)
+    return "a runner that keeps up" if is_behind else ""
 
 
 def _lack_of_likeness(bot: Bot, _: GateThresholds, __: State, ___: Data) -> str:

@@ -258,9 +258,9 @@ def _check_new(state: State, spec: BotSpec, offer: StrategyOffered | None) -> No
     held = dict(known.parameters)
     with suppress(BadInput):
         held = held if offer is None else check_parameters(offer, held)
-    same = (known.strategy, held, known.symbol) == (spec.strategy, spec.parameters_for(offer), spec.symbol)
+    same = (known.strategy, held, known.symbol, known.timeframe) == (spec.strategy, spec.parameters_for(offer), spec.symbol, spec.timeframe)
     if not same:
-        raise BadInput("id", "is taken by a bot with another strategy, parameters or symbol (ChangeBot changes it)", spec.id)
+        raise BadInput("id", "is taken by a bot with another strategy, parameters, symbol or timeframe (ChangeBot changes it)", spec.id)
 
 
 def _change(state: State, command: ChangeBot, say: Say) -> None:
@@ -270,7 +270,7 @@ def _change(state: State, command: ChangeBot, say: Say) -> None:
     strategy = command.strategy or bot.strategy
     kept = dict(bot.parameters) if strategy == bot.strategy else {}
     document = {
-        "id": bot.id, "strategy": strategy, "symbol": command.symbol or bot.symbol,
+        "id": bot.id, "strategy": strategy, "symbol": command.symbol or bot.symbol, "timeframe": command.timeframe or bot.timeframe,
         "parameters": {**kept, **(command.parameters or {})},
     }  # fmt: skip
     offers = offered_strategies(state)
@@ -279,14 +279,14 @@ def _change(state: State, command: ChangeBot, say: Say) -> None:
     except BadInput as refusal:
         raise Refused("BAD_INPUT", refusal.field, refusal.limit) from refusal
     parameters = spec.parameters_for(offers.get(spec.strategy))
-    if (spec.strategy, parameters, spec.symbol) == (bot.strategy, dict(bot.parameters), bot.symbol):
+    if (spec.strategy, parameters, spec.symbol, spec.timeframe) == (bot.strategy, dict(bot.parameters), bot.symbol, bot.timeframe):
         raise Refused("UNCHANGED", "botId", f"{bot.id} is this already")
     cancel_jobs(state, bot, Cause.CANCELLED_BY_CHANGE, command.actor, say)
     close_session(bot, Cause.CANCELLED_BY_CHANGE, command.actor, say)
     graduation.withdraw(bot, "BOT_CHANGED", command.actor, say)
     say(BotChanged(
         bot_id=bot.id, version=bot.version + 1, strategy=spec.strategy, parameters=parameters, symbol=spec.symbol,
-        actor=command.actor,
+        timeframe=spec.timeframe, actor=command.actor,
     ))  # fmt: skip
 
 

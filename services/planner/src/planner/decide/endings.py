@@ -10,8 +10,7 @@ Source: R-A3.6, R-C2.1.
 from collections.abc import Callable
 
 from autonomy.events import CancelRequested, SessionClosed, TickRecord
-from autonomy.market_clock import day_of
-from autonomy.values import Cause
+from autonomy.values import Cause, instant_of_ms
 from planner.fold.entities import Bot, ClassRecord
 from planner.fold.state import State
 
@@ -40,7 +39,7 @@ def close_session(bot: Bot, cause: Cause, actor: str, say: Say) -> bool:
     flat = paper.flat
     say(SessionClosed(
         session_id=paper.session_id, bot_id=bot.id, cause=cause, actor=actor,
-        last_day=None if paper.last_day is None else day_of(paper.last_day), bar=paper.bar, units=flat.units,
+        last_bar=None if paper.last_ms is None else instant_of_ms(paper.last_ms), bar=paper.bar, units=flat.units,
         price_usd=flat.price_usd, fee_usd=flat.fee_usd, equity_usd=flat.equity_usd, pnl_usd=flat.pnl_usd,
     ))  # fmt: skip
     return True

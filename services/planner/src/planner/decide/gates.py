@@ -11,7 +11,7 @@ from typing import NamedTuple, assert_never
 
 from autonomy.errors import BadInput, Broken
 from autonomy.gates import GateCode, PromotionGate, Verdict
-from autonomy.market_clock import day_of
+from autonomy.timeframes import bar_words, bars_name
 from autonomy.values import JobType
 from planner.decide import promotion_gates
 from planner.decide.view import Data, View, whole_parameters
@@ -46,12 +46,14 @@ def blockers(bot: Bot, job_type: JobType, view: View) -> tuple[Code, ...]:
         else:
             found.append(GateCode.UNVERIFIED_IMPORT)
     # Without a live runner nothing is known of code and data either: no other gate can be clear of that.
-    if job_type not in view.job_types or (view.disagreements and view.disagreements & {bot.strategy, bot.symbol, "engine"}):
+    if job_type not in view.job_types or (
+        view.disagreements and view.disagreements & {bot.strategy, bars_name(bot.symbol, bot.timeframe), "engine"}
+    ):
         found.append(GateCode.CAPABILITIES_AGREE)
     offer = view.strategies.get(bot.strategy)
     if offer is None or isinstance(whole_parameters(offer.text, bot.parameters), BadInput):
         found.append(GateCode.STRATEGY_VALID)
-    data = view.data.get(bot.symbol)
+    data = view.data_of(bot)
     if data is None or data.bars < view.policy.research.min_bars:
         found.append(GateCode.MARKET_DATA)
     if bot.failure is not None and fails_again(bot, data, view):
@@ -75,7 +77,7 @@ def failing_runner_gates(bot: Bot, view: View) -> tuple[PromotionGate, ...]:
 
 def findings(bot: Bot, job_type: JobType, view: View) -> tuple[Finding, ...]:
     """Every gate before a job of this type that does not pass, in words."""
-    data = view.data.get(bot.symbol)
+    data = view.data_of(bot)
     record = bot.runner if job_type is JobType.RUNNER_START else bot.research
     found: list[Finding] = []
     for code in blockers(bot, job_type, view):
@@ -125,7 +127,7 @@ def _unverified(bot: Bot, view: View) -> Finding:
 
 
 def _age_bars(bot: Bot, view: View) -> int | None:
-    data = view.data.get(bot.symbol)
+    data = view.data_of(bot)
     return max(0, data.bars - bot.evidence.bars) if bot.evidence and data else None
 
 
@@ -153,21 +155,23 @@ def _some(names: Iterable[str]) -> str:
 def _market_data(bot: Bot, data: Data | None, view: View) -> Finding:
     needed = view.policy.research.min_bars
     if data is None:
-        known = _some(view.data)
-        fault = view.faults.get(bot.symbol)
-        why = f"no bars of {bot.symbol} (known: {known})" if fault is None else f"the bars of {bot.symbol} cannot be read: {fault}"
+        name = bars_name(bot.symbol, bot.timeframe)
+        known = _some(bars_name(*key) for key in view.data)
+        fault = view.faults.get(name)
+        why = f"no bars of {name} (known: {known})" if fault is None else f"the bars of {name} cannot be read: {fault}"
         return Finding(
             GateCode.MARKET_DATA, Verdict.FAIL if view.data else Verdict.INCONCLUSIVE, why[:300], f"{needed} bars",
-            "a runner announces bars of it, or the bot is changed to another symbol",
+            "a runner announces bars of it, or the bot is changed to another symbol or timeframe",
         )  # fmt: skip
-    today = day_of(view.market_day).isoformat()
-    ahead = data.days[needed - 1] if len(data.days) >= needed else None
+    is_coming = view.shown_ms(bot, needed - 1) is not None
     clears = (
-        f"the market clock reaches {day_of(ahead).isoformat()}"
-        if ahead is not None and view.wall_ms(ahead) is not None
-        else f"never with this data: it has {len(data.days)} bars in all; more bars of {bot.symbol}, or another symbol"
+        f"the market clock shows the bar of {bar_words(data.times.at(needed - 1))}"
+        if is_coming
+        else f"never with this data: it has {len(data.times)} bars in all; more bars of {bot.symbol}, or another symbol"
     )
-    return Finding(GateCode.MARKET_DATA, Verdict.FAIL, f"{data.bars} bars of {bot.symbol} until {today}", f"{needed} bars", clears)
+    until = "" if data.last_ms is None else f" until {bar_words(data.last_ms)}"
+    measured = f"{data.bars} bars of {bars_name(bot.symbol, bot.timeframe)}{until}"
+    return Finding(GateCode.MARKET_DATA, Verdict.FAIL, measured, f"{needed} bars", clears)
 
 
 def _capabilities(bot: Bot, job_type: JobType, view: View) -> Finding:
@@ -181,7 +185,7 @@ def _capabilities(bot: Bot, job_type: JobType, view: View) -> Finding:
             GateCode.CAPABILITIES_AGREE, Verdict.FAIL, f"no live runner offers {job_type.value}", "at least 1",
             "a runner that offers it starts",
         )  # fmt: skip
-    about = view.disagreements & {bot.strategy, bot.symbol, "engine"}
+    about = view.disagreements & {bot.strategy, bars_name(bot.symbol, bot.timeframe), "engine"}
     return Finding(
         GateCode.CAPABILITIES_AGREE, Verdict.INCONCLUSIVE,
         f"live runners announce different {', '.join(sorted(about))}", "the same code and data on all live runners",

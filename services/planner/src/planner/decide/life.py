@@ -10,8 +10,8 @@ from collections import Counter
 from autonomy.events import BotChanged, BotUnpinned, ChallengerJudged, DriftJudged, WindowMetrics
 from autonomy.identities import PLANNER
 from autonomy.judgement import judge_challenger, judge_drift
-from autonomy.market_clock import day_of
-from autonomy.values import Cause, Drift, JobClass, Stage
+from autonomy.timeframes import Timeframe, bars_name
+from autonomy.values import Cause, Drift, JobClass, Stage, instant_of_ms
 from planner.decide import graduation
 from planner.decide.endings import Say, cancel_job, close_session
 from planner.decide.gates import failing_runner_gates, fails_again
@@ -42,7 +42,7 @@ def _judge_drift(state: State, rerun: Rerun, say: Say) -> None:
 
 def _metrics(live: Measure) -> WindowMetrics:
     return WindowMetrics(
-        from_day=day_of(live.from_day), until_day=day_of(live.until_day), bars=live.bars, trades=live.trades,
+        from_bar=instant_of_ms(live.from_ms), until_bar=instant_of_ms(live.until_ms), bars=live.bars, trades=live.trades,
         pnl_usd=live.pnl_usd, sharpe=live.sharpe, max_drawdown=live.max_drawdown,
     )  # fmt: skip
 
@@ -62,7 +62,7 @@ def _judge_search(state: State, search: Search, say: Say) -> None:
     if applied and found.challenger is not None:
         say(BotChanged(
             bot_id=bot.id, version=bot.version + 1, strategy=bot.strategy, parameters=found.challenger.parameters,
-            symbol=bot.symbol, actor=PLANNER, evolved_by=search.job_id,
+            symbol=bot.symbol, timeframe=Timeframe(bot.timeframe), actor=PLANNER, evolved_by=search.job_id,
         ))  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def _stop_runner(state: State, bot: Bot, view: View, say: Say) -> bool:
     A position without a trader is closed too, whatever became of its runner: when the gates fail, and when the session met a failure that
     it would meet again. A session of another code, data or costs is over, held or not: it would mix two of them.
     """
-    if view.disagreements & {bot.strategy, bot.symbol, "engine"}:
+    if view.disagreements & {bot.strategy, bars_name(bot.symbol, bot.timeframe), "engine"}:
         # While live runners disagree about its code or data nobody knows which fingerprint, and so which evidence, is the present one:
         # nothing new starts, and what trades goes on until they agree.
         return False
@@ -109,12 +109,7 @@ def _stop_runner(state: State, bot: Bot, view: View, say: Say) -> bool:
         stopped = cancel_job(state, bot, bot.runner, Cause.CANCELLED_BY_GATES, PLANNER, say)
         return (flattens and close_session(bot, Cause.CANCELLED_BY_GATES, PLANNER, say)) or stopped
     failure = bot.failure
-    if (
-        flattens
-        and failure is not None
-        and state.live_job(bot, JobClass.RUNNER) is None
-        and fails_again(bot, view.data.get(bot.symbol), view)
-    ):
+    if flattens and failure is not None and state.live_job(bot, JobClass.RUNNER) is None and fails_again(bot, view.data_of(bot), view):
         return close_session(bot, failure.cause, PLANNER, say)
     return False
 

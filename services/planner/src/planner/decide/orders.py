@@ -8,7 +8,7 @@ from typing import TypedDict, assert_never
 
 from autonomy.errors import Broken
 from autonomy.events import EvolutionPlan, LiveWindow, MarketTime, PaperOrder
-from autonomy.market_clock import day_of
+from autonomy.timeframes import MS, YEAR_DAYS
 from autonomy.values import JobType, derived_id, instant_of_ms
 from planner.decide.view import View
 from planner.decide.wishes import evolution_reason
@@ -42,10 +42,10 @@ def extras_of(bot: Bot, job_type: JobType, job_id: str, view: View) -> Extras:
             return Extras(paper=_session(bot, job_id, view))
         case JobType.BACKTEST_BASELINE | JobType.BACKTEST_REFRESH:
             paper = bot.paper
-            if paper is None or paper.last_day is None:
+            if paper is None or paper.last_ms is None:
                 return Extras()
             return Extras(window=LiveWindow(
-                session_id=paper.session_id, from_day=day_of(paper.from_day), until_day=day_of(paper.last_day),
+                session_id=paper.session_id, from_bar=instant_of_ms(paper.from_ms), until_bar=instant_of_ms(paper.last_ms),
             ))  # fmt: skip
         case _:
             assert_never(job_type)
@@ -63,18 +63,31 @@ def _plan(bot: Bot, job_id: str, view: View) -> EvolutionPlan:
 
 
 def _session(bot: Bot, job_id: str, view: View) -> PaperOrder:
-    """The bot's open session goes on; without one a new session begins, flat, with the bar after today's."""
+    """The bot's open session goes on; without one a new session begins, flat, with the first bar that is not shown yet."""
     rules, market, paper = view.policy.runners, view.policy.market, bot.paper
     snapshot = None
     if paper is not None and paper.snapshot is not None:
         snapshot = paper.snapshot.said()
     return PaperOrder(
         session_id=derived_id("session", job_id) if paper is None else paper.session_id,
-        from_day=day_of(view.market_day if paper is None else paper.from_day), snapshot=snapshot,
-        last_day=None if paper is None or paper.last_day is None else day_of(paper.last_day),
+        from_bar=instant_of_ms(last_shown_ms(bot, view) if paper is None else paper.from_ms), snapshot=snapshot,
+        last_bar=None if paper is None or paper.last_ms is None else instant_of_ms(paper.last_ms),
         market=MarketTime(
             mode=market.mode, start=market.start, end=market.end, seconds_per_bar=market.seconds_per_bar,
             epoch=instant_of_ms(view.epoch_ms),
         ),
         session_s=rules.session_s, stop=rules.stop,
     )  # fmt: skip
+
+
+def last_shown_ms(bot: Bot, view: View) -> int:
+    """The start of the last bar that the market shows of a bot's symbol; without any, of the last that it could have shown."""
+    data = view.data_of(bot)
+    last_ms = None if data is None else data.last_ms
+    return view.market_ms - MS[bot.timeframe] if last_ms is None else last_ms
+
+
+def bars_per_year(bot: Bot, view: View) -> int:
+    """What the bot's ratios are annualised with, as announced with its bars."""
+    data = view.data_of(bot)
+    return YEAR_DAYS[False] if data is None else data.offer.bars_per_year

@@ -159,21 +159,19 @@ def valid_evidence(bot: Bot, view: View) -> Evidence | None:
     evidence = bot.evidence
     if evidence is None or evidence.fingerprint != view.fingerprint(bot):
         return None
-    data = view.data.get(bot.symbol)
+    data = view.data_of(bot)
     return None if data is not None and evidence.bars > data.bars else evidence
 
 
 def is_expired(bot: Bot, evidence: Evidence, view: View, limits: GateThresholds) -> bool:
     """Whether the evidence is older than the stage allows, in new bars; unknown data counts as expired."""
-    data = view.data.get(bot.symbol)
+    data = view.data_of(bot)
     return data is None or data.bars - evidence.bars > limits.max_evidence_age_bars
 
 
 def expires_ms(bot: Bot, evidence: Evidence, view: View, limits: GateThresholds) -> int | None:
     """When the market shows the bar that makes the evidence too old; None when no such bar is known."""
-    data = view.data.get(bot.symbol)
-    place = evidence.bars + limits.max_evidence_age_bars
-    return None if data is None or place >= len(data.days) else view.wall_ms(data.days[place])
+    return view.shown_ms(bot, evidence.bars + limits.max_evidence_age_bars)
 
 
 def _at_least(value: float | None, limit: float) -> Verdict:
@@ -267,7 +265,7 @@ class _EvidenceStatus(NamedTuple):
 
 
 def _evidence_status(bot: Bot, view: View, limits: GateThresholds) -> _EvidenceStatus:
-    found, standing, data = bot.evidence, valid_evidence(bot, view), view.data.get(bot.symbol)
+    found, standing, data = bot.evidence, valid_evidence(bot, view), view.data_of(bot)
     age = max(0, data.bars - found.bars) if data is not None and found is not None else None
     if found is None:
         return _EvidenceStatus(None, ("no evidence of this version", "its baseline succeeds"), None, age, None)

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple, assert_never
 
 from autonomy.errors import Broken
 from autonomy.gates import SESSION_GATES, PromotionGate, Verdict
-from autonomy.market_clock import day_of
 from autonomy.policy import GateThresholds
+from autonomy.timeframes import bar_words
 from autonomy.values import Drift
 from planner.decide.view import View
 from planner.fold.entities import Bot, Paper
@@ -28,10 +28,10 @@ def session_verdict(code: PromotionGate, bot: Bot, view: View, limits: GateThres
 
 def bars_behind(bot: Bot, view: View) -> int | None:
     """How many released bars the paper session has not taken yet; None while nothing is known."""
-    data, paper = view.data.get(bot.symbol), bot.paper
+    data, paper = view.data_of(bot), bot.paper
     if data is None or paper is None:
         return None
-    return max(0, data.bars - view.bars_until(bot.symbol, paper.from_day if paper.last_day is None else paper.last_day))
+    return max(0, data.bars - data.times.count_until(paper.from_ms if paper.last_ms is None else paper.last_ms))
 
 
 def _healthy(bot: Bot, paper: Paper, view: View, limits: GateThresholds) -> Verdict:
@@ -66,7 +66,7 @@ def _healthy_words(bot: Bot, view: View, limits: GateThresholds) -> tuple[str, s
         return "no paper session", required, "its runner starts and trades"
     behind = bars_behind(bot, view)
     shown = "unknown" if behind is None else str(behind)
-    until = "before its first bar" if paper.last_day is None else f"up to {day_of(paper.last_day).isoformat()}"
+    until = "before its first bar" if paper.last_ms is None else f"up to {bar_words(paper.last_ms)}"
     alive = "" if bot.id in view.trading else ", and no live runner now"
     clears = "the runner takes more bars" if not alive else "a runner claims the session and beats"
     return f"{paper.traded_bars - paper.counted_from} bars {until}, {shown} behind{alive}", required, clears

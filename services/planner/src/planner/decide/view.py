@@ -3,31 +3,37 @@
 Place in the flow: built once per tick from state, read by gates and decide. Pure.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from autonomy.bar_times import BarTimes, unpack_times
 from autonomy.errors import BadInput
 from autonomy.events import StrategyOffered
 from autonomy.fleet import fingerprint_of
 from autonomy.gates import PromotionGate, Verdict
-from autonomy.market_clock import market_day, unpack_days, wall_ms_of_day
+from autonomy.market_clock import market_ms, wall_ms_of
 from autonomy.policy import Policy
 from autonomy.strategies import Value, check_parameters
+from autonomy.timeframes import MS, bars_name
 from autonomy.values import JobStatus, JobType, Stage
 from planner.fold.entities import Bot, RunnerProcess, StrategyOffer, SymbolOffer, offer_in
 from planner.fold.state import Kind, State
 
 
 class Data(NamedTuple):
-    """A symbol's bars as seen at one market day."""
+    """A symbol's bars of one timeframe as seen at one instant of the market: `bars` of them are shown, `times` are those of all."""
 
     offer: SymbolOffer
     bars: int
-    days: tuple[int, ...]
+    times: BarTimes
     agreed: bool
+
+    @property
+    def last_ms(self) -> int | None:
+        """The start of the last bar that is shown."""
+        return self.times.at(self.bars - 1) if self.bars else None
 
 
 @dataclass(slots=True)
@@ -35,9 +41,9 @@ class View:
     """One tick's surroundings.
 
     Attributes:
-        market_day: the last day whose bar exists, in days since 1970-01-01.
+        market_ms: up to which instant the market has been shown.
         runners: live processes that are not stopping.
-        data: by symbol, from the live offers, or from the last one known.
+        data: by symbol and timeframe, from the live offers, or from the last one known.
         strategies: by name, from the live offers, or from the last one known.
         faults: by name what live sources of bars hold and cannot use, with the reason.
         disagreements: strategies and symbols that live processes announce differently.
@@ -50,12 +56,12 @@ class View:
 
     policy: Policy
     now_ms: int
-    market_day: int
+    market_ms: int
     epoch_ms: int
     runners: tuple[RunnerProcess, ...]
     engine_version: str
     job_types: frozenset[JobType]
-    data: dict[str, Data]
+    data: dict[tuple[str, str], Data]
     strategies: dict[str, StrategyOffer]
     disagreements: frozenset[str]
     context: object
@@ -72,12 +78,12 @@ class View:
         known = self.fingerprints.get(key)
         if known is None:
             known = self._derive(bot)
-            if bot.strategy in self.strategies and bot.symbol in self.data:
+            if bot.strategy in self.strategies and self.data_of(bot) is not None:
                 self.fingerprints[key] = known
         return known
 
     def _derive(self, bot: Bot) -> str:
-        offer, data = self.strategies.get(bot.strategy), self.data.get(bot.symbol)
+        offer, data = self.strategies.get(bot.strategy), self.data_of(bot)
         if offer is None or data is None:
             return ""  # no evidence fits what nobody knows
         parameters = whole_parameters(offer.text, bot.parameters)
@@ -96,17 +102,21 @@ class View:
         whole = None if offer is None else whole_parameters(offer.text, bot.parameters)
         return dict(bot.parameters) if whole is None or isinstance(whole, BadInput) else dict(whole)
 
-    def bars_until(self, symbol: str, day: int) -> int:
-        """How many bars of a symbol exist up to and including a day; 0 of an unknown one."""
-        data = self.data.get(symbol)
-        return 0 if data is None else bisect_right(data.days, day)
+    def data_of(self, bot: Bot) -> Data | None:
+        """The bars that a bot looks at, if any are known."""
+        return self.data.get((bot.symbol, bot.timeframe))
 
-    def wall_ms(self, day: int) -> int | None:
-        """When the market reaches a day; worked out once per day, since many bots ask for the same ones."""
+    def shown_ms(self, bot: Bot, number: int) -> int | None:
+        """When the market shows a bar of a bot's by its 0-based number, which is when it has ended; None when it never does."""
+        data = self.data_of(bot)
+        if data is None or number >= len(data.times):
+            return None
+        end_ms = data.times.at(number) + MS[bot.timeframe]
+        # Worked out once per instant, since many bots ask for the same ones.
         try:
-            return self.walls[day]
+            return self.walls[end_ms]
         except KeyError:
-            found = self.walls[day] = wall_ms_of_day(self.policy.market, self.epoch_ms, day)
+            found = self.walls[end_ms] = wall_ms_of(self.policy.market, self.epoch_ms, end_ms)
             return found
 
 
@@ -147,10 +157,10 @@ def whole_parameters(offer: str, parameters: tuple[tuple[str, Value], ...]) -> M
 def build_view(state: State, now_ms: int) -> View:
     """Look at the state once for all bots."""
     epoch_ms = state.single.market_epoch_ms or now_ms
-    day = market_day(state.policy.market, epoch_ms, now_ms)
+    shown_ms = market_ms(state.policy.market, epoch_ms, now_ms)
     live = _live(state)
     offers = live or _last_offer(state)
-    data: dict[str, Data] = {}
+    data: dict[tuple[str, str], Data] = {}
     strategies = _strategies(offers)
     disagreements = {"engine"} if len({process.engine_version for process in offers}) > 1 else set()
     for process in offers:
@@ -159,21 +169,22 @@ def build_view(state: State, now_ms: int) -> View:
             if (first.version, first.code_hash) != (strategy.version, strategy.code_hash):
                 disagreements.add(strategy.name)
         for offer in process.symbols:
-            known = data.get(offer.symbol)
+            key = (offer.symbol, offer.timeframe)
+            known = data.get(key)
             if known is None:
-                days = unpack_days(offer.first, offer.packed_days)
-                data[offer.symbol] = Data(offer, bisect_right(days, day), days, agreed=True)
+                times = unpack_times(offer.first_ms, offer.timeframe, offer.packed_times)
+                data[key] = Data(offer, times.count_until(shown_ms - MS[offer.timeframe]), times, agreed=True)
             elif (known.offer.content, known.offer.source_id) != (offer.content, offer.source_id):
-                disagreements.add(offer.symbol)
-    offered = tuple((symbol, seen.offer.content, seen.offer.packed_days, seen.offer.first) for symbol, seen in data.items())
-    sources = tuple((symbol, seen.offer.source_id) for symbol, seen in data.items())
+                disagreements.add(bars_name(*key))
+    offered = tuple((key, seen.offer.content, seen.offer.packed_times, seen.offer.first_ms) for key, seen in data.items())
+    sources = tuple((key, seen.offer.source_id) for key, seen in data.items())
     job_types = frozenset(kind for process in live for kind in process.job_types)
     engine = offers[0].engine_version if offers else ""
     research = state.policy.research
     faults = {name: why for process in reversed(offers) for name, why in process.faults}
     context = (tuple(strategies.items()), sources, engine, research.costs, research.initial_cash_usd)
     return View(
-        policy=state.policy, now_ms=now_ms, market_day=day, epoch_ms=epoch_ms, runners=live,
+        policy=state.policy, now_ms=now_ms, market_ms=shown_ms, epoch_ms=epoch_ms, runners=live,
         engine_version=engine,
         job_types=job_types,
         data=data, faults=faults, strategies=strategies, disagreements=frozenset(disagreements),

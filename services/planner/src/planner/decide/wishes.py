@@ -6,11 +6,9 @@ answer holds: before that instant time alone cannot make another wish of the sam
 Source: R-A3.2, R-A3.3, R-A3.5 to R-A3.7.
 """
 
-from functools import lru_cache
 from typing import Final, Literal, NamedTuple, assert_never
 
 from autonomy.gates import GateCode
-from autonomy.market_clock import day_of_weekday_index, weekday_index
 from autonomy.policy import StagePolicy
 from autonomy.reasons import Detail, Ended, Reason
 from autonomy.values import JobClass, JobType, Stage
@@ -141,13 +139,13 @@ def other_bytes_ms(bot: Bot, view: View) -> int:
 
     Source: R-A5.
     """
-    evidence, data = bot.evidence, view.data.get(bot.symbol)
+    evidence, data = bot.evidence, view.data_of(bot)
     if evidence is None or data is None or not evidence.offered:
         return 0
-    before = (evidence.fingerprint, evidence.offered, view.bars_until(bot.symbol, evidence.until_day))
+    before = (evidence.fingerprint, evidence.offered, data.times.count_until(evidence.until_ms))
     if before != (view.fingerprint(bot), data.offer.content, data.bars):
         return 0
-    next_bar_ms = view.wall_ms(data.days[data.bars]) if data.bars < len(data.days) else None
+    next_bar_ms = view.shown_ms(bot, data.bars)
     return NEVER if next_bar_ms is None else next_bar_ms
 
 
@@ -192,28 +190,19 @@ def judge(bot: Bot, want: JobType, record: ClassRecord, live: LiveJob | None, vi
 
 
 def refresh_due_ms(bot: Bot, stage: StagePolicy, view: View) -> int:
-    """When evidence about the very bot is stale: its slot on the grid has passed, or it is too old, and a new bar exists.
+    """When evidence about the very bot is stale: its slot on the grid of bars has passed, or it is too old, and a new bar exists.
 
-    Never on the same bytes: without a new bar nothing is due, whatever the age.
+    Never on the same bytes: without a new bar nothing is due, whatever the age. Many bots on one symbol are spread by their phases.
     """
-    evidence, data = bot.evidence, view.data.get(bot.symbol)
-    if evidence is None or data is None or evidence.bars >= len(data.days):
+    evidence = bot.evidence
+    new_bar_ms = None if evidence is None else view.shown_ms(bot, evidence.bars)
+    if evidence is None or new_bar_ms is None:
         return NEVER
-    new_bar_day = data.days[evidence.bars]
-    grid = stage.refresh_after_bars
-    by_grid_ms = view.wall_ms(max(new_bar_day, day_after_slot(evidence.until_day, bot.phase % grid, grid)))
-    new_bar_ms = view.wall_ms(new_bar_day)
-    if new_bar_ms is None:
-        return NEVER
+    grid, phase = stage.refresh_after_bars, bot.phase % stage.refresh_after_bars
+    next_slot = ((evidence.bars + phase) // grid + 1) * grid - phase
+    by_grid_ms = view.shown_ms(bot, next_slot - 1)
     by_age_ms = max(new_bar_ms, evidence.ended_ms + round(stage.refresh_after_hours * 3_600_000))
     return by_age_ms if by_grid_ms is None else min(by_grid_ms, by_age_ms)
-
-
-@lru_cache(maxsize=65_536)
-def day_after_slot(until_day: int, phase: int, grid: int) -> int:
-    """The first day of the slot after that of a day, on a grid of so many bars shifted by a phase; few days are ever asked for."""
-    slot = (weekday_index(until_day) + phase) // grid
-    return day_of_weekday_index((slot + 1) * grid - phase)
 
 
 def cooldown_until_ms(bot: Bot, job_class: JobClass, view: View) -> int:
@@ -255,14 +244,13 @@ def holds_until_ms(bot: Bot, wish: Decision, next_due_ms: int, view: View) -> in
     if bot.paper is not None:
         return 0
     until_ms = next_due_ms if wish.until_ms is None else min(next_due_ms, wish.until_ms)
-    data = view.data.get(bot.symbol)
-    if GateCode.MARKET_DATA in wish.blockers and data is not None:
-        needed = view.policy.research.min_bars
-        enough_ms = view.wall_ms(data.days[needed - 1]) if needed <= len(data.days) else None
+    data = view.data_of(bot)
+    if GateCode.MARKET_DATA in wish.blockers:
+        enough_ms = view.shown_ms(bot, view.policy.research.min_bars - 1)
         until_ms = until_ms if enough_ms is None else min(until_ms, enough_ms)
     evidence, limits = bot.evidence, promotion_gates.thresholds_of(bot, view)
-    if evidence is not None and data is not None and data.bars < evidence.bars <= len(data.days):
-        shown_ms = view.wall_ms(data.days[evidence.bars - 1])  # from then on the market shows all that the evidence knows
+    if evidence is not None and data is not None and data.bars < evidence.bars:
+        shown_ms = view.shown_ms(bot, evidence.bars - 1)  # from then on the market shows all that the evidence knows
         until_ms = until_ms if shown_ms is None else min(until_ms, shown_ms)
     if evidence is not None and limits is not None and data is not None and not promotion_gates.is_expired(bot, evidence, view, limits):
         expiry_ms = promotion_gates.expires_ms(bot, evidence, view, limits)

@@ -49,7 +49,7 @@ class Evidence(Struct, frozen=True):
     job_id: str
     fingerprint: str
     data_sha256: str
-    until_day: int
+    until_ms: int
     bars: int
     ended_ms: int
     figures: Figures
@@ -103,17 +103,17 @@ class Paper(Struct, frozen=True):
     """A bot's open paper session, as the last mark that counts left it.
 
     Attributes:
-        from_day: the bars after it are traded.
-        bar, last_day: of the last mark; None before the first.
+        from_ms: bars that start later are traded.
+        bar, last_ms: number and start of the last mark's bar; None before the first.
         counted_from: traded bars at which the bot's stage began: its health is counted from there.
         snapshot: of the engine, as it goes into the next order.
         fingerprint: of the session, and with another one it cannot go on.
     """
 
     session_id: str
-    from_day: int
+    from_ms: int
     bar: int | None = None
-    last_day: int | None = None
+    last_ms: int | None = None
     traded_bars: int = 0
     counted_from: int = 0
     trades: int = 0
@@ -129,8 +129,8 @@ class Measure(Struct, frozen=True):
     """A paper session over a window, kept with the job that runs the window again."""
 
     session_id: str
-    from_day: int
-    until_day: int
+    from_ms: int
+    until_ms: int
     bars: int
     trades: int
     pnl_usd: float
@@ -248,7 +248,7 @@ class LiveJob(Struct, frozen=True):
     job: Job
     fingerprint: str
     content: str
-    until_day: int
+    until_ms: int
     enqueued_ms: int
     failures_limit: int
     silent_ms: int = 0
@@ -259,15 +259,17 @@ class LiveJob(Struct, frozen=True):
 
 
 class SymbolOffer(Struct, frozen=True):
-    """The bars that a runner process can read of a symbol."""
+    """The bars that a runner process can read of a symbol in one timeframe."""
 
     symbol: str
-    first: int
-    packed_days: str
+    timeframe: str
+    first_ms: int
+    packed_times: str
     bars: int
     content: str
     source_id: str
     synthetic: bool
+    bars_per_year: int
 
 
 class StrategyOffer(Struct, frozen=True):

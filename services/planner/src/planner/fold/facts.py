@@ -49,7 +49,7 @@ from autonomy.events import (
     StageChanged,
 )
 from autonomy.gates import PromotionGate, Verdict
-from autonomy.market_clock import continued_epoch_ms, day_number
+from autonomy.market_clock import continued_epoch_ms
 from autonomy.policy import GateThresholds, Policy, hash_of_document, read_policy
 from autonomy.values import JobClass, JobType, Stage, ms_of
 from planner.fold.entities import Bot, Drifted, LiveJob, Measure, Paper, Pause, Recommendation, Vote
@@ -189,7 +189,7 @@ def _register(state: State, event: BotRegistered, now_ms: int) -> None:
         event.bot_id,
         Bot(
             id=event.bot_id, name=event.name, strategy=event.strategy,
-            parameters=tuple(sorted(event.parameters.items())), symbol=event.symbol, timeframe=event.timeframe,
+            parameters=tuple(sorted(event.parameters.items())), symbol=event.symbol, timeframe=event.timeframe.value,
             stage=event.stage, stage_version=1, origin=event.origin,
             verified=event.origin.value == "NEW" or event.stage is Stage.LAB,
             pinned=event.pinned, version=1, eligible_ms=now_ms, phase=zlib.crc32(event.bot_id.encode()),
@@ -213,8 +213,9 @@ def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None
         case BotChanged():
             parameters = tuple(sorted(event.parameters.items()))
             state.bots.put(bot.id, replace(
-                bot, strategy=event.strategy, parameters=parameters, symbol=event.symbol, version=event.version,
-                eligible_ms=now_ms, failure=None, evidence=None, epoch=bot.epoch + 1, recommendation=None, drift=None,
+                bot, strategy=event.strategy, parameters=parameters, symbol=event.symbol, timeframe=event.timeframe.value,
+                version=event.version, eligible_ms=now_ms, failure=None,
+                evidence=None, epoch=bot.epoch + 1, recommendation=None, drift=None,
             ))  # fmt: skip
         case PromotionRecommended() | PromotionRequested() | PromotionWithdrawn():
             state.bots.put(bot.id, _recommended(bot, event, state))
@@ -288,7 +289,7 @@ def _enqueue(state: State, event: JobEnqueued, seq: int, now_ms: int) -> None:
         raise Broken(f"job {event.job_id} of {event.bot_id}, which is not in the fleet")
     job = lifecycle.enqueued(event, seq)
     live = LiveJob(
-        job, event.fingerprint, content_of(state, event.symbol), day_number(event.bars_until), now_ms, event.failures_limit,
+        job, event.fingerprint, content_of(state, event.symbol, event.timeframe), ms_of(event.bars_until), now_ms, event.failures_limit,
         epoch=bot.epoch, costs_bps=event.costs.fee_bps + event.costs.slippage_bps, measure=_measure(bot, event),
     )  # fmt: skip
     state.jobs.put(job.job_id, live)
@@ -307,16 +308,16 @@ def _enqueue(state: State, event: JobEnqueued, seq: int, now_ms: int) -> None:
 def _session(bot: Bot, order: PaperOrder, fingerprint: str) -> Paper:
     if bot.paper is not None and bot.paper.session_id == order.session_id:
         return bot.paper
-    return Paper(order.session_id, day_number(order.from_day), fingerprint=fingerprint)
+    return Paper(order.session_id, ms_of(order.from_bar), fingerprint=fingerprint)
 
 
 def _measure(bot: Bot, event: JobEnqueued) -> Measure | None:
     """What the session showed over the window, fixed when the job is enqueued: the session goes on meanwhile."""
     paper, window = bot.paper, event.window
-    if window is None or paper is None or paper.last_day is None:
+    if window is None or paper is None or paper.last_ms is None:
         return None
     return Measure(
-        paper.session_id, paper.from_day, paper.last_day, paper.traded_bars, paper.trades, paper.pnl_usd, paper.sharpe, paper.max_drawdown
+        paper.session_id, paper.from_ms, paper.last_ms, paper.traded_bars, paper.trades, paper.pnl_usd, paper.sharpe, paper.max_drawdown
     )
 
 
@@ -332,8 +333,8 @@ def within_hour(entries: tuple[tuple[int, int], ...], now_ms: int) -> int:
     return sum(count for at_ms, count in entries if at_ms > now_ms - ENQUEUE_WINDOW_MS)
 
 
-def content_of(state: State, symbol: str) -> str:
+def content_of(state: State, symbol: str, timeframe: str) -> str:
     """What the newest offer says about a symbol's data."""
     offer = state.single.last_offer
-    found = [entry.content for entry in offer.symbols if entry.symbol == symbol] if offer else []
+    found = [entry.content for entry in offer.symbols if (entry.symbol, entry.timeframe) == (symbol, timeframe)] if offer else []
     return found[0] if found else ""

@@ -50,9 +50,8 @@ from autonomy.events import (
     UnpinBot,
     WindowMetrics,
 )
-from autonomy.market_clock import day_number
 from autonomy.reasons import Ended
-from autonomy.values import CRASHES, FINAL_FAILURES, Cause, JobClass, JobStatus, JobType
+from autonomy.values import CRASHES, FINAL_FAILURES, Cause, JobClass, JobStatus, JobType, ms_of
 from planner.fold.entities import (
     Bot,
     ClassRecord,
@@ -244,7 +243,7 @@ def evidence_of(job_id: str, found: ResearchSummary, live: LiveJob, now_ms: int)
         stress_worst_sharpe=found.stress_worst_sharpe, look_ahead_ok=found.look_ahead_ok, synthetic=found.synthetic,
         costs_bps=live.costs_bps,
     )  # fmt: skip
-    return Evidence(job_id, found.fingerprint, found.data_sha256, live.until_day, found.bars, now_ms, figures, live.content)
+    return Evidence(job_id, found.fingerprint, found.data_sha256, live.until_ms, found.bars, now_ms, figures, live.content)
 
 
 def fold_mark(state: State, mark: RunnerMarked) -> None:
@@ -256,12 +255,12 @@ def fold_mark(state: State, mark: RunnerMarked) -> None:
     paper = bot.paper if bot is not None else None
     if bot is None or paper is None or paper.session_id != mark.session_id:
         return
-    day = day_number(mark.day)
-    if day <= paper.from_day or (paper.bar is not None and (mark.bar <= paper.bar or day <= (paper.last_day or 0))):
+    start_ms = ms_of(mark.bar_start)
+    if start_ms <= paper.from_ms or (paper.bar is not None and (mark.bar <= paper.bar or start_ms <= (paper.last_ms or 0))):
         return
     flat = mark.flat
     state.bots.put(bot.id, replace(bot, paper=replace(
-        paper, bar=mark.bar, last_day=day, traded_bars=mark.traded_bars, trades=mark.trades, pnl_usd=mark.pnl_usd,
+        paper, bar=mark.bar, last_ms=start_ms, traded_bars=mark.traded_bars, trades=mark.trades, pnl_usd=mark.pnl_usd,
         sharpe=mark.sharpe, max_drawdown=mark.max_drawdown, snapshot=HeldSnapshot.of(mark.snapshot),
         flat=Flat(flat.units, flat.price_usd, flat.fee_usd, flat.equity_usd, flat.pnl_usd),
     )))  # fmt: skip
@@ -297,8 +296,18 @@ def fold_capabilities(state: State, said: CapabilitiesAnnounced, beats: set[str]
         job_types=tuple(sorted(said.job_types)),
         strategies=tuple(StrategyOffer.of(offer) for offer in sorted(said.strategies, key=lambda offer: offer.name)),
         symbols=tuple(
-            SymbolOffer(bars.symbol, day_number(bars.first), bars.days, bars.bars, bars.sha256, bars.source_id, bars.synthetic)
-            for bars in sorted(said.symbols, key=lambda bars: bars.symbol)
+            SymbolOffer(
+                bars.symbol,
+                bars.timeframe.value,
+                ms_of(bars.first),
+                bars.times,
+                bars.bars,
+                bars.sha256,
+                bars.source_id,
+                bars.synthetic,
+                bars.bars_per_year,
+            )
+            for bars in sorted(said.symbols, key=lambda bars: (bars.symbol, bars.timeframe))
         ),
         faults=tuple((fault.name, fault.reason) for fault in said.faults),
     )

@@ -321,7 +321,7 @@ class Model:
         job_type = str(self.jobs[step.job_id]["job_type"])
         self.changes.put("bot_backtests", (step.job_id,), rows.backtest_row(step, found, job_type, at))
         self._remember(step.bot_id, {
-            "evidence_until": found.last_day.isoformat(), "evidence_at": at, "evidence_job": step.job_id,
+            "evidence_until": found.last_bar, "evidence_at": at, "evidence_job": step.job_id,
             "sharpe": metrics.sharpe, "max_drawdown": metrics.max_drawdown, "trades": metrics.trades,
             "spark": found.curve,
         })  # fmt: skip

@@ -43,7 +43,7 @@ class Books:
         if order is None:
             return
         known = self.rows.get(order.session_id)
-        row: Row = (known or _new_session(event, order.session_id, order.from_day.isoformat(), at)) | {"job_id": event.job_id}
+        row: Row = (known or _new_session(event, order.session_id, order.from_bar, at)) | {"job_id": event.job_id}
         self._put(row, changes)
         self.by_bot[event.bot_id] = order.session_id
 
@@ -56,14 +56,14 @@ class Books:
         changes.put("bot_sessions", (event.session_id,), row | {
             "state": "CLOSED", "closed_at": said.at, "closed_tick": said.tick, "cause": event.cause.value, "actor": event.actor,
             "event_id": said.event_id, "units": None if event.bar is None else 0.0, "cash": event.equity_usd,
-            "equity": event.equity_usd, "bar": event.bar, "last_day": event.last_day.isoformat() if event.last_day else None,
+            "equity": event.equity_usd, "bar": event.bar, "last_bar": event.last_bar,
         })  # fmt: skip
         changes.settled[event.session_id] = (-1 if event.bar is None else event.bar, bool(event.units))
         if event.bar is not None and event.units:
             order_id = derived_id("flatten", event.session_id)
             changes.put("bot_trades", (order_id,), {
                 "order_id": order_id, "bot_id": event.bot_id, "session_id": event.session_id,
-                "day": event.last_day.isoformat() if event.last_day else "", "bar": event.bar, "kind": "FLATTEN",
+                "bar_start": event.last_bar, "bar": event.bar, "kind": "FLATTEN",
                 "side": "SELL" if event.units > 0 else "BUY", "units": abs(event.units), "price": event.price_usd,
                 "fee": event.fee_usd, "pnl": event.pnl_usd, "at": said.at,
             })  # fmt: skip
@@ -103,7 +103,7 @@ class Books:
         match bar:
             case RunnerTraded():
                 changes.put("bot_trades", (bar.order_id,), {
-                    "order_id": bar.order_id, "bot_id": bar.bot_id, "session_id": bar.session_id, "day": bar.day.isoformat(),
+                    "order_id": bar.order_id, "bot_id": bar.bot_id, "session_id": bar.session_id, "bar_start": bar.bar_start,
                     "bar": bar.bar, "kind": bar.kind, "side": bar.side, "units": bar.units, "price": bar.price_usd,
                     "fee": bar.fee_usd, "pnl": bar.pnl_usd, "at": at,
                 })  # fmt: skip
@@ -118,11 +118,11 @@ class Books:
             "units": mark.units, "cash": mark.cash_usd, "equity": mark.equity_usd, "pnl": mark.pnl_usd, "trades": mark.trades,
             "traded_bars": mark.traded_bars, "sharpe": mark.sharpe, "max_drawdown": mark.max_drawdown, "replay": mark.replay,
         }  # fmt: skip
-        day = mark.day.isoformat()
         changes.put("bot_equity", (mark.session_id, mark.bar), figures | {
-            "session_id": mark.session_id, "bar": mark.bar, "bot_id": mark.bot_id, "day": day, "close": mark.close_usd, "at": at,
+            "session_id": mark.session_id, "bar": mark.bar, "bot_id": mark.bot_id, "bar_start": mark.bar_start,
+            "close": mark.close_usd, "at": at,
         })  # fmt: skip
-        self._put(row | figures | {"last_day": day, "bar": mark.bar, "last_mark_at": at}, changes)
+        self._put(row | figures | {"last_bar": mark.bar_start, "bar": mark.bar, "last_mark_at": at}, changes)
 
     def _put(self, row: Row, changes: Changes) -> None:
         self.rows[str(row["id"])] = row
@@ -134,26 +134,26 @@ class Books:
         if row is None:
             return dict.fromkeys((
                 "session_id", "session_equity", "session_pnl", "session_trades", "session_units", "session_replay",
-                "last_mark_at", "last_mark_day",
+                "last_mark_at", "last_mark_bar",
             ))  # fmt: skip
         return {
             "session_id": row["id"], "session_equity": row["equity"], "session_pnl": row["pnl"], "session_trades": row["trades"],
             "session_units": row["units"], "session_replay": row["replay"], "last_mark_at": row["last_mark_at"],
-            "last_mark_day": row["last_day"],
+            "last_mark_bar": row["last_bar"],
         }  # fmt: skip
 
 
-def _new_session(event: JobEnqueued, session_id: str, from_day: str, at: datetime) -> Row:
-    empty = dict.fromkeys((*FIGURES, "last_day", "bar", "last_mark_at", "closed_at", "closed_tick", "cause", "actor", "event_id"))
+def _new_session(event: JobEnqueued, session_id: str, from_bar: datetime, at: datetime) -> Row:
+    empty = dict.fromkeys((*FIGURES, "last_bar", "bar", "last_mark_at", "closed_at", "closed_tick", "cause", "actor", "event_id"))
     return empty | {
-        "id": session_id, "bot_id": event.bot_id, "fingerprint": event.fingerprint, "state": "OPEN", "from_day": from_day,
+        "id": session_id, "bot_id": event.bot_id, "fingerprint": event.fingerprint, "state": "OPEN", "from_bar": from_bar,
         "opened_at": at, "opened_tick": event.tick,
     }  # fmt: skip
 
 
 def _is_new(row: Row, bar: RunnerBar) -> bool:
-    """A traded bar after the last one; days only rise with bars."""
-    day, last = bar.day.isoformat(), row["bar"]
-    if day <= str(row["from_day"]):
+    """A traded bar after the last one; times only rise with bars."""
+    last, from_bar, last_bar = row["bar"], row["from_bar"], row["last_bar"]
+    if isinstance(from_bar, datetime) and bar.bar_start <= from_bar:
         return False
-    return not isinstance(last, int) or (bar.bar > last and day > str(row["last_day"]))
+    return not isinstance(last, int) or (bar.bar > last and isinstance(last_bar, datetime) and bar.bar_start > last_bar)

@@ -16,7 +16,8 @@ from autonomy.work import Work, types_of
 
 Row = dict[str, object]
 COPIED = (
-    "stage", "name", "strategy", "symbol", "parameters", "origin", "pinned", "pin_reason", "pinned_by", "pinned_until", "version",
+    "stage", "name", "strategy", "symbol", "timeframe", "parameters", "origin", "pinned", "pin_reason", "pinned_by", "pinned_until",
+    "version",
 )  # fmt: skip
 """What a badge row repeats of the bot's own, for filters and search."""
 _copied = itemgetter(*COPIED)

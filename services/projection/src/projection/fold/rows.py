@@ -150,7 +150,7 @@ def bot_row(event: BotRegistered, at: datetime) -> Row:
         "id": event.bot_id, "name": event.name, "stage": event.stage.value, "stage_updated_at": at,
         "stage_reason_code": "REGISTERED", "stage_version": 1, "origin": event.origin.value,
         "strategy": event.strategy, "parameters": event.parameters, "symbol": event.symbol,
-        "timeframe": event.timeframe, "version": 1, "pinned": event.pinned, "pin_reason": event.pin_reason,
+        "timeframe": event.timeframe.value, "version": 1, "pinned": event.pinned, "pin_reason": event.pin_reason,
         "pinned_by": event.actor if event.pinned else None, "pinned_until": None,
         "hold_reason": None, "hold_actor": None, "registered_at": at, "retired_at": None,
     }  # fmt: skip
@@ -165,6 +165,7 @@ def bot_after(row: Row, event: BotFact, at: datetime) -> Row:
         case BotChanged():
             changed: Row = {
                 "version": event.version, "strategy": event.strategy, "parameters": event.parameters, "symbol": event.symbol,
+                "timeframe": event.timeframe.value,
             }  # fmt: skip
         case StageChanged():
             changed = {"stage": event.to_stage.value, "stage_updated_at": at, "stage_reason_code": event.reason_code}
@@ -198,7 +199,7 @@ def version_row(event: BotRegistered | BotChanged, said: Said) -> Row:
     version, evolved_by = (event.version, event.evolved_by) if isinstance(event, BotChanged) else (1, None)
     return {
         "bot_id": event.bot_id, "version": version, "strategy": event.strategy,
-        "parameters": event.parameters, "symbol": event.symbol, "actor": event.actor,
+        "parameters": event.parameters, "symbol": event.symbol, "timeframe": event.timeframe.value, "actor": event.actor,
         "evolved_by": evolved_by, "tick": said.tick, "created_at": said.at, "event_id": said.event_id,
     }  # fmt: skip
 
@@ -237,8 +238,8 @@ def backtest_row(step: JobSucceeded, found: ResearchSummary, job_type: str, at: 
     return {
         "job_id": step.job_id, "bot_id": step.bot_id, "job_type": job_type,
         "fingerprint": found.fingerprint, "data_sha256": found.data_sha256, "source_id": found.source_id,
-        "synthetic": found.synthetic, "bars": found.bars, "first_day": found.first_day.isoformat(),
-        "last_day": found.last_day.isoformat(), "sharpe": metrics.sharpe, "oos_sharpe": found.out_of_sample.sharpe,
+        "synthetic": found.synthetic, "bars": found.bars, "first_bar": found.first_bar,
+        "last_bar": found.last_bar, "sharpe": metrics.sharpe, "oos_sharpe": found.out_of_sample.sharpe,
         "max_drawdown": metrics.max_drawdown, "cagr": metrics.cagr, "trades": metrics.trades, "dsr": found.dsr,
         "look_ahead_ok": found.look_ahead_ok, "summary": json_of(found), "artifact": found.artifact, "created_at": at,
     }  # fmt: skip
@@ -373,7 +374,7 @@ def order_row(event: Ordered, seq: int, said: Said, stage: object) -> Row:
         "id": event.job_id, "bot_id": event.bot_id, "job_type": event.job_type.value, "job_class": event.job_class.value,
         "stage": stage, "strategy": event.strategy, "symbol": event.symbol,
         "tick": event.tick, "seq": seq, "partition": event.partition, "created_at": said.at, "queued_at": said.at,
-        "fingerprint": event.fingerprint, "bars_until": event.bars_until.isoformat(), "spec": orjson.Fragment(bytes(event.spec)),
+        "fingerprint": event.fingerprint, "bars_until": event.bars_until, "spec": orjson.Fragment(bytes(event.spec)),
         "attempts": [], "event_id": said.event_id,
     }  # fmt: skip
 

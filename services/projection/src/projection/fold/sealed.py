@@ -7,7 +7,7 @@ cannot be read, or is another kind of record than its place says, still stops th
 Source: S3; docs/architecture.md, "Read models".
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -88,7 +88,7 @@ class Ordered(msgspec.Struct, rename="camel", gc=False):
     strategy: str
     symbol: str
     fingerprint: str
-    bars_until: date
+    bars_until: datetime
     evolution: msgspec.Raw = NOTHING
     paper: msgspec.Raw = NOTHING
     spec: msgspec.Raw = NOTHING

@@ -87,7 +87,7 @@ class Signs:
         self._process(said.process_id, at).update({
             "last_beat_at": at, "research_slots": said.research_slots, "evolve_slots": said.evolve_slots,
             "runner_slots": said.runner_slots, "engine_version": said.engine_version,
-            "symbols": [bars.model_dump(mode="json", by_alias=True, exclude={"days"}) for bars in said.symbols],
+            "symbols": [bars.model_dump(mode="json", by_alias=True, exclude={"times"}) for bars in said.symbols],
             "strategies": [offer.model_dump(mode="json", by_alias=True) for offer in said.strategies],
             "strategy_faults": [fault.model_dump(mode="json", by_alias=True) for fault in said.strategy_faults],
         })  # fmt: skip

@@ -66,7 +66,8 @@ SELECT at, kind, what, actor, detail, ref, event_id, kind || '/' || ref || '/' |
            SELECT coalesce(string_agg(found, '; '), '') FROM jsonb_array_elements_text(findings) found), job_id::text, event_id::text
   FROM bot_drift WHERE bot_id = $1
   UNION ALL
-  SELECT opened_at, 'session', 'opened', 'planner', 'from ' || from_day, id::text, NULL FROM bot_sessions WHERE bot_id = $1
+  SELECT opened_at, 'session', 'opened', 'planner', 'after ' || to_char(from_bar AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), id::text, NULL
+  FROM bot_sessions WHERE bot_id = $1
   UNION ALL
   SELECT closed_at, 'session', 'closed', actor, cause || coalesce(', PnL ' || round(pnl::numeric, 2) || ' USD', ''), id::text,
          event_id::text
@@ -82,7 +83,7 @@ CROSS JOIN LATERAL (
   SELECT b.fingerprint, count(*) AS results, max(b.created_at) AS newest_at,
          (array_agg(b.job_id ORDER BY b.created_at DESC))[1] AS job_id, (array_agg(b.sharpe ORDER BY b.created_at DESC))[1] AS sharpe,
          (array_agg(b.dsr ORDER BY b.created_at DESC))[1] AS dsr, (array_agg(b.trades ORDER BY b.created_at DESC))[1] AS trades,
-         (array_agg(b.max_drawdown ORDER BY b.created_at DESC))[1] AS max_drawdown, max(b.last_day) AS last_day
+         (array_agg(b.max_drawdown ORDER BY b.created_at DESC))[1] AS max_drawdown, max(b.last_bar) AS last_bar
   FROM bot_jobs j JOIN bot_backtests b ON b.job_id = j.id
   WHERE j.bot_id = $1 AND j.tick >= v.from_tick AND (v.to_tick IS NULL OR j.tick < v.to_tick)
   GROUP BY b.fingerprint ORDER BY max(b.created_at) DESC LIMIT $5

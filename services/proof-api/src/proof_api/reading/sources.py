@@ -14,7 +14,7 @@ def sources_of(runners: Iterable[Mapping[str, object]]) -> list[dict[str, object
         runners: rows of `bot_runners`; one that stops offers nothing.
 
     Returns:
-        `sourceId`, `timeframe`, `synthetic`, `symbols` (sorted), `firstDay`, `lastDay`, `bars` (of all symbols), `runners` (how many).
+        `sourceId`, `timeframe`, `synthetic`, `symbols` (sorted), `firstBar`, `lastBar`, `bars` (of all symbols), `runners` (how many).
     """
     found: dict[tuple[str, str, bool], dict[str, Mapping[str, object]]] = {}
     offered: dict[tuple[str, str, bool], set[object]] = {}
@@ -27,8 +27,8 @@ def sources_of(runners: Iterable[Mapping[str, object]]) -> list[dict[str, object
     return [
         {
             "sourceId": source, "timeframe": timeframe, "synthetic": synthetic, "symbols": sorted(by_symbol),
-            "firstDay": min(str(one["first"]) for one in by_symbol.values()),
-            "lastDay": max(str(one["last"]) for one in by_symbol.values()),
+            "firstBar": min(str(one["first"]) for one in by_symbol.values()),
+            "lastBar": max(str(one["last"]) for one in by_symbol.values()),
             "bars": sum(int(str(one["bars"])) for one in by_symbol.values()), "runners": len(offered[source, timeframe, synthetic]),
         }
         for (source, timeframe, synthetic), by_symbol in sorted(found.items())

@@ -199,7 +199,7 @@ async def policy(context: InContext, _: CanRead, connection: Connected) -> Respo
 
 @router.get("/api/market-data", tags=["planner"], summary="Which bars the live runners announced, by source", responses=giving(MarketData))
 async def market_data(context: InContext, _: CanRead) -> Response:
-    """Symbols, timeframe, first and last day of each source; empty while no runner has said what it can read."""
+    """Symbols, timeframe, first and last bar of each source; empty while no runner has said what it can read."""
     picture = context.snapshots.picture
     return answer(context, {"items": sources_of(picture.runners) if picture else []})
 
