@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from autonomy.version import VERSION
-from autonomy_cli import acting, careers, doctor, kafka_rules, operators, reading, reading_log, strategies
+from autonomy_cli import acting, applying, careers, doctor, kafka_rules, operators, reading, reading_log, strategies
 from autonomy_cli.exits import EPILOG
 
 Command = Callable[..., None]
@@ -22,7 +22,7 @@ def plain_commands() -> dict[str, Command]:
         "resume": acting.resume, "hold": acting.hold, "release": acting.release, "change": acting.change, "retire": acting.retire,
         "cancel-job": acting.cancel_job, "revert": careers.revert, "promotions": careers.promotions, "approve": careers.approve,
         "reject": careers.reject, "pin": careers.pin, "unpin": careers.unpin, "promotion-mode": careers.promotion_mode,
-        "gates": careers.gates, "doctor": doctor.doctor, "backtest": strategies.backtest,
+        "gates": careers.gates, "apply": applying.apply, "doctor": doctor.doctor, "backtest": strategies.backtest,
     }  # fmt: skip
 
 

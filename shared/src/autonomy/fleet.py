@@ -17,13 +17,17 @@ from autonomy.errors import BadInput
 from autonomy.events import Costs, StrategyOffered, Text
 from autonomy.events.offers import StrategyName
 from autonomy.strategies import Value, canonical, check_parameters, plain_parameters
-from autonomy.values import BotId, Origin, Stage, Symbol
+from autonomy.values import BotId, Evolve, Origin, Stage, Symbol
 
 MAX_NAME: Final = 80
 
 
 class BotSpec(BaseModel):
-    """One bot as the operator writes it."""
+    """One bot as the operator writes it.
+
+    Attributes:
+        evolve: what may become of a search's winner. In a fleet's file, left out, it is "propose"; else the policy says it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -37,6 +41,7 @@ class BotSpec(BaseModel):
     origin: Origin | None = None
     pinned: bool = False
     pin_reason: Text = ""
+    evolve: Evolve = ""
 
     @field_validator("name")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Literal
 # fmt: off
 AliveKey = Literal["status", "version"]
 AppliedKey = Literal["hash", "tick"]
+ApplyPlannedKey = Literal["counts", "items", "now", "planHash", "proof"]
 AsyncApiKey = Literal["asyncapi", "channels", "components", "defaultContentType", "info", "operations"]
 AsyncApiInfoKey = Literal["description", "title", "version"]
 AsyncApiPartsKey = Literal["messages"]
@@ -22,9 +23,9 @@ BacktestPageKey = Literal["items", "nextCursor", "now", "proof"]
 BlockerKey = Literal["clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "measured", "required", "verdict"]
 BlockerOfBotKey = Literal["botId", "clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "jobType", "measured",
     "required", "sinceTick", "verdict"]
-BotKey = Literal["holdActor", "holdReason", "id", "name", "origin", "parameters", "pinReason", "pinned", "pinnedBy", "pinnedUntil",
-    "registeredAt", "retiredAt", "stage", "stageReasonCode", "stageUpdatedAt", "stageVersion", "strategy", "symbol", "timeframe",
-    "version"]
+BotKey = Literal["evolve", "fleet", "holdActor", "holdReason", "id", "name", "origin", "parameters", "pinReason", "pinned", "pinnedBy",
+    "pinnedUntil", "registeredAt", "retiredAt", "stage", "stageReasonCode", "stageUpdatedAt", "stageVersion", "strategy", "symbol",
+    "timeframe", "version"]
 BotDetailKey = Literal["bot", "botNow", "decision", "jobs", "latestBacktest", "latestDrift", "latestPromotion", "latestSession", "now",
     "proof"]
 BotListedKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", "detail", "drift", "driftAt", "evidenceAt",
@@ -44,6 +45,7 @@ BotShownKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", 
     "runnerBeatAt", "runnerJobId", "runnerStale", "runnerStarting", "runnerStatus", "sessionEquity", "sessionId", "sessionPnl",
     "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "trades",
     "untilAt", "version", "would"]
+BotStepKey = Literal["botId", "changes", "field", "limit", "outcome", "version"]
 BotsEventKey = Literal["items", "more", "rev"]
 ChecksKey = Literal["canary", "chain", "clock", "kafka", "planner", "postgres", "probe", "projection", "runners"]
 ChoiceOfferedKey = Literal["allowed", "default", "meaning", "name"]
@@ -85,7 +87,9 @@ EvolutionPolicyKey = Literal["concurrency", "embargo_bars", "false_positive_leve
     "max_evaluations", "max_overfitting", "max_wall_s", "min_deflated_sharpe", "min_holdout_trades", "min_improvement",
     "per_bot_every_bars", "per_hour", "population", "weak_below_sharpe", "winners"]
 ExitsOfferedKey = Literal["rebalance", "reentry", "stopLoss", "takeProfitAfter", "trailing", "trailingOffset"]
+FieldChangedKey = Literal["after", "before", "field"]
 FieldFaultKey = Literal["field", "limit"]
+FleetMembersKey = Literal["items", "next", "now", "proof"]
 FleetTimelineKey = Literal["bars", "by", "firstTickAt", "fromAt", "knownUntil", "lanes", "moves", "now", "proof", "silences", "stepSec",
     "steps", "ticksFolded", "toAt", "totals"]
 GainAfterKey = Literal["gain", "minutes"]

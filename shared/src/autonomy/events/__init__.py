@@ -8,6 +8,7 @@ from typing import Final
 
 from autonomy.events.commands import (
     AcceptDivergence,
+    ApplyFleet,
     ApprovePromotion,
     AttemptRefused,
     CancelJob,
@@ -28,8 +29,10 @@ from autonomy.events.commands import (
 )
 from autonomy.events.document import (
     BASE64_PATTERN,
+    MAX_BOTS_PER_APPLY,
     MAX_BOTS_PER_COMMAND,
     MAX_NUMBER,
+    MAX_RETIRED_PER_APPLY,
     MAX_TEXT,
     Count,
     Digest,
@@ -94,6 +97,7 @@ from autonomy.events.paper import (
 )
 from autonomy.events.runs import (
     AnnouncementRequested,
+    BotAmended,
     BotChanged,
     BotDecision,
     BotOutcome,
@@ -136,9 +140,9 @@ from autonomy.events.tick import (
 )
 
 CATALOGUE: Final[tuple[type[Event], ...]] = (
-    RegisterBots, ChangeBot, RetireBot, RevertToLab, ApprovePromotion, RejectPromotion, PinBot, UnpinBot, PauseLoop, ResumeLoop,
+    RegisterBots, ApplyFleet, ChangeBot, RetireBot, RevertToLab, ApprovePromotion, RejectPromotion, PinBot, UnpinBot, PauseLoop, ResumeLoop,
     HoldBot, ReleaseHold, SetPromotionMode, SetPolicy, CancelJob, AcceptDivergence, AttemptRefused, CommandAccepted,
-    CommandRejected, BotRegistered, BotChanged, BotRetired, StageChanged, PromotionRecommended, PromotionRequested,
+    CommandRejected, BotRegistered, BotAmended, BotChanged, BotRetired, StageChanged, PromotionRecommended, PromotionRequested,
     PromotionWithdrawn, DriftJudged, ChallengerJudged, SessionClosed, BotPinned, BotUnpinned, LoopPaused, LoopResumed,
     PolicyChanged, HoldPlaced, HoldReleased, CancelRequested, RuleVote, ChainRepaired, AnnouncementRequested, BotDecision, JobEnqueued,
     PlannerRun, JobStarted, JobReleased, JobSucceeded, JobFailed, JobRequeued, JobCancelled, JobDead, RunnerHeartbeat, RunnerPulse,
@@ -149,20 +153,24 @@ __all__ = [
     "BASE64_PATTERN",
     "BY_WIRE",
     "CATALOGUE",
+    "MAX_BOTS_PER_APPLY",
     "MAX_BOTS_PER_COMMAND",
     "MAX_CURVE_POINTS",
     "MAX_NUMBER",
     "MAX_PARAMETERS",
+    "MAX_RETIRED_PER_APPLY",
     "MAX_SOURCE_FAULTS",
     "MAX_STRATEGIES",
     "MAX_STRATEGY_FAULTS",
     "MAX_TEXT",
     "AcceptDivergence",
     "AnnouncementRequested",
+    "ApplyFleet",
     "ApprovePromotion",
     "AttemptRefused",
     "BacktestMetrics",
     "Blocker",
+    "BotAmended",
     "BotChanged",
     "BotDecision",
     "BotOutcome",

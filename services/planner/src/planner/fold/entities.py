@@ -14,7 +14,7 @@ from autonomy.identities import PLANNER
 from autonomy.lifecycle import Job
 from autonomy.policy import DEFAULT, Policy
 from autonomy.reasons import Ended
-from autonomy.values import Cause, Drift, JobClass, JobType, Origin, Stage
+from autonomy.values import Cause, Drift, Evolve, JobClass, JobType, Origin, Stage
 
 
 class Figures(Struct, frozen=True):
@@ -200,6 +200,8 @@ class Bot(Struct, frozen=True):
         epoch: rises when older evidence becomes void (revert, change); research of an older epoch counts for nothing.
         trials: evaluations that searches spent on this bot.
         rejected_evidence: what an operator refused to promote on.
+        fleet: whose files it comes from; empty: nobody's.
+        evolve: what may become of a search's winner; empty: as the policy says.
     """
 
     id: str
@@ -227,6 +229,8 @@ class Bot(Struct, frozen=True):
     drift: Drifted | None = None
     recommendation: Recommendation | None = None
     rejected_evidence: str = ""
+    fleet: str = ""
+    evolve: Evolve = ""
     research: ClassRecord = ClassRecord()
     runner: ClassRecord = ClassRecord()
 

@@ -16,6 +16,7 @@ from autonomy import lifecycle
 from autonomy.errors import Broken
 from autonomy.events import (
     AnnouncementRequested,
+    BotAmended,
     BotChanged,
     BotDecision,
     BotPinned,
@@ -56,7 +57,7 @@ from planner.fold.entities import Bot, Drifted, LiveJob, Measure, Paper, Pause, 
 from planner.fold.state import ENQUEUE_WINDOW_MS, State
 
 BotFact = (
-    BotChanged | BotRetired | StageChanged | HoldPlaced | HoldReleased | BotDecision | BotPinned | BotUnpinned
+    BotAmended | BotChanged | BotRetired | StageChanged | HoldPlaced | HoldReleased | BotDecision | BotPinned | BotUnpinned
     | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | SessionClosed
 )  # fmt: skip
 AUTO_PROMOTED = "AUTO_PROMOTED"
@@ -74,7 +75,7 @@ def fold_fact(state: State, event: Event, tick: int, seq: int, now_ms: int) -> N
         case BotDecision():
             _decided(state, event)
         case (
-            BotChanged() | BotRetired() | StageChanged() | HoldPlaced() | HoldReleased() | BotPinned() | BotUnpinned()
+            BotAmended() | BotChanged() | BotRetired() | StageChanged() | HoldPlaced() | HoldReleased() | BotPinned() | BotUnpinned()
             | PromotionRecommended() | PromotionRequested() | PromotionWithdrawn() | DriftJudged() | ChallengerJudged()
             | SessionClosed()
         ):  # fmt: skip
@@ -192,7 +193,8 @@ def _register(state: State, event: BotRegistered, now_ms: int) -> None:
             parameters=tuple(sorted(event.parameters.items())), symbol=event.symbol, timeframe=event.timeframe,
             stage=event.stage, stage_version=1, origin=event.origin,
             verified=event.origin.value == "NEW" or event.stage is Stage.LAB,
-            pinned=event.pinned, version=1, eligible_ms=now_ms, phase=zlib.crc32(event.bot_id.encode()),
+            pinned=event.pinned, version=1, eligible_ms=now_ms, phase=zlib.crc32(event.bot_id.encode()), fleet=event.fleet,
+            evolve=event.evolve,
         ),
     )  # fmt: skip
 
@@ -224,8 +226,12 @@ def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None
             state.bots.put(bot.id, _marked(bot, event))
 
 
-def _marked(bot: Bot, event: HoldPlaced | HoldReleased | BotPinned | BotUnpinned | DriftJudged | ChallengerJudged | SessionClosed) -> Bot:
+def _marked(
+    bot: Bot, event: BotAmended | HoldPlaced | HoldReleased | BotPinned | BotUnpinned | DriftJudged | ChallengerJudged | SessionClosed
+) -> Bot:
     match event:
+        case BotAmended():
+            return replace(bot, name=event.name, fleet=event.fleet, evolve=event.evolve)
         case HoldPlaced():
             return replace(bot, hold=event.reason or event.actor)
         case HoldReleased():
