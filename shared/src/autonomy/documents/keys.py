@@ -20,6 +20,7 @@ BacktestKey = Literal["artifact", "bars", "botId", "cagr", "createdAt", "dataSha
 BacktestMetricsKey = Literal["barsPerTrade", "cagr", "costsUsd", "exposure", "finalEquityUsd", "maxDrawdown", "profitFactor", "sharpe",
     "sortino", "trades", "turnoverPerYear", "winRate"]
 BacktestPageKey = Literal["items", "nextCursor", "now", "proof"]
+BacktestResultKey = Literal["backtest", "equity", "now", "proof", "trades"]
 BlockerKey = Literal["clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "measured", "required", "verdict"]
 BlockerOfBotKey = Literal["botId", "clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "jobType", "measured",
     "required", "sinceTick", "verdict"]
@@ -49,6 +50,7 @@ BotStepKey = Literal["botId", "changes", "field", "limit", "outcome", "version"]
 BotsEventKey = Literal["items", "more", "rev"]
 ChecksKey = Literal["canary", "chain", "clock", "kafka", "planner", "postgres", "probe", "projection", "runners"]
 ChoiceOfferedKey = Literal["allowed", "default", "meaning", "name"]
+ClosedTradeKey = Literal["bars", "entryDay", "entryPriceUsd", "exitDay", "exitPriceUsd", "feesUsd", "pnlUsd", "returnFraction", "units"]
 CommandKey = Literal["actor", "botId", "code", "command", "counts", "field", "id", "limitText", "outcomes", "reason", "role", "saidAt",
     "status", "tick"]
 CommandAnsweredKey = Literal["actor", "body", "botId", "code", "command", "commandId", "counts", "field", "limitText", "outcomes",
@@ -74,6 +76,7 @@ DriftFoundKey = Literal["botId", "demote", "eventId", "findings", "jobId", "judg
 DriftFoundPageKey = Literal["items", "nextCursor", "now", "proof"]
 DriftPolicyKey = Literal["max_drawdown_ratio", "max_pnl_change", "max_sharpe_change", "max_trade_count_change", "min_bars",
     "min_trades"]
+EquityAtCloseKey = Literal["buyAndHoldUsd", "day", "drawdownFraction", "strategyUsd"]
 EquityCurveKey = Literal["buyAndHold", "days", "strategy"]
 EquityPointKey = Literal["at", "bar", "botId", "cash", "close", "day", "equity", "maxDrawdown", "pnl", "replay", "sessionId", "sharpe",
     "tradedBars", "trades", "units"]

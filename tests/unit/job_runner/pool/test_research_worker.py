@@ -12,13 +12,13 @@ from typing import Any
 import orjson
 import pytest
 
+from autonomy.artifacts import ArtifactStore
 from autonomy.events import EvolutionPlan, EvolutionSummary, JobEnqueued, JobFailed, JobSucceeded, LiveWindow, SuiteSizes
 from autonomy.market_clock import day_number, day_of
 from autonomy.values import Cause, JobType
 from job_runner.claims.outcome import Outcome, Result
 from job_runner.market.sources import EmbeddedMarketData
 from job_runner.paper.session import DayBar, PaperSession
-from job_runner.pool.artifacts import ArtifactStore
 from job_runner.pool.research_worker import ResearchWorker
 from job_runner.research.orders import order_of
 from job_runner.search.evolution_job import Surroundings
