@@ -7,12 +7,15 @@ from typing import Any
 
 from autonomy.apply_plan import ApplyPlan, apply_plan
 from autonomy.chain import GENESIS_HASH
-from autonomy.events import ApplyFleet
+from autonomy.events import ApplyFleet, ApproveChallenger, RejectChallenger
+from autonomy.values import JobType
 from planner.decide.applying import standing
-from planner.decide.view import offered_strategies
+from planner.decide.view import build_view, offered_strategies
 from planner.fold.state import State
 from planner.tick import Try
-from support.builders import a_bot_document
+from support.builders import a_bot_document, metrics
+from support.changes import replace
+from support.lives import a_fleet, a_search, bot_of, job_of, order_of, research, step
 from support.ticks import MINUTE_MS, TickDriver
 
 
@@ -38,19 +41,44 @@ def apply(driver: TickDriver, *documents: dict[str, Any], fleet: str = "stocks",
     return driver.tick(after_ms=1000)
 
 
+def weakened(driver: TickDriver, bot_id: str, **document: Any) -> None:
+    """A bot of a file whose evidence calls for a search."""
+    apply(driver, a_bot_document(bot_id, **document))
+    research(driver, bot_id, metrics=metrics(sharpe=0.1), dsr=0.2)
+
+
+def searched(driver: TickDriver, bot_id: str) -> Try:
+    """The tick in which a search's winner is judged; its fingerprint is that of the very bot with those parameters."""
+    driver.claim(job_of(driver, bot_id, JobType.EVOLVE))
+    step(driver)
+    live = job_of(driver, bot_id, JobType.EVOLVE)
+    found = a_search(live, order_of(driver, live))
+    assert found.challenger is not None
+    bot = replace(bot_of(driver, bot_id), parameters=tuple(sorted(found.challenger.parameters.items())))
+    fingerprint = build_view(driver.state, driver.now_ms).fingerprint(bot)
+    driver.finish(live, evolution=found.model_copy(update={"challenger": found.challenger.model_copy(update={"fingerprint": fingerprint})}))
+    judged: Try = step(driver)
+    return judged
+
+
 def two_fleets() -> TickDriver:
-    """A recorded log: new, changed, amended, unchanged, retired and refused bots of two fleets, and work between."""
-    driver = TickDriver()
-    driver.runner()
-    driver.tick()
+    """A recorded log: new, changed, amended, unchanged, retired and refused bots of two fleets, proposals of searches, and work between."""
+    driver = a_fleet(searches=True)
+    for bot_id, word in (("aapl-sma", ApproveChallenger), ("ibm-a", RejectChallenger)):
+        weakened(driver, bot_id)
+        searched(driver, bot_id)
+        proposal = bot_of(driver, bot_id).proposal
+        assert proposal is not None
+        driver.command(word, bot_id=bot_id, job_id=proposal.job_id)
+        step(driver)
     driver.register("nobodys", "taken-over")
-    for number in range(5):
+    for number in range(3):
         stocks = [a_bot_document(f"stock-{one}", symbol=("AAPL", "IBM")[(one + number) % 2 if one == 0 else 0]) for one in range(2)]
         apply(driver, *stocks, a_bot_document("taken-over", name=f"Turn {number}", evolve=("never", "apply")[number % 2]))
         apply(driver, a_bot_document(f"coin-{number}"), a_bot_document("stock-1"), fleet="crypto",
               retire=(f"coin-{number - 1}", "nobodys"))  # fmt: skip
         for live in driver.live():
-            if live.job.claim_id is None:
+            if live.job.claim_id is None and live.job.job_type is not JobType.EVOLVE:
                 driver.claim(live)
         driver.tick(after_ms=MINUTE_MS)
         for live in driver.live():

@@ -12,6 +12,7 @@ from autonomy_cli.exits import EPILOG
 
 Command = Callable[..., None]
 FILES = "Strategies of your own: write, check, see what the runners offer."
+WINNERS = "Winners of searches that wait for a word."
 WHO = "Who may act, in the file that proof-api reads."
 
 
@@ -36,6 +37,8 @@ def grouped_commands() -> dict[tuple[str, str], tuple[str, Command]]:
         ("strategy", "new"): (FILES, strategies.new),
         ("strategy", "check"): (FILES, strategies.check),
         ("strategy", "list"): (FILES, strategies.show),
+        ("challenger", "approve"): (WINNERS, careers.approve_challenger),
+        ("challenger", "reject"): (WINNERS, careers.reject_challenger),
         ("operator", "add"): (WHO, operators.add),
         ("operator", "list"): (WHO, operators.show),
         ("operator", "revoke"): (WHO, operators.revoke),

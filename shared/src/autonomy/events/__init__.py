@@ -9,6 +9,7 @@ from typing import Final
 from autonomy.events.commands import (
     AcceptDivergence,
     ApplyFleet,
+    ApproveChallenger,
     ApprovePromotion,
     AttemptRefused,
     CancelJob,
@@ -18,6 +19,7 @@ from autonomy.events.commands import (
     PauseLoop,
     PinBot,
     RegisterBots,
+    RejectChallenger,
     RejectPromotion,
     ReleaseHold,
     ResumeLoop,
@@ -63,6 +65,7 @@ from autonomy.events.jobs import (
 from autonomy.events.life import (
     BotPinned,
     BotUnpinned,
+    ChallengerDeclined,
     ChallengerJudged,
     DriftJudged,
     PromotionRecommended,
@@ -140,13 +143,14 @@ from autonomy.events.tick import (
 )
 
 CATALOGUE: Final[tuple[type[Event], ...]] = (
-    RegisterBots, ApplyFleet, ChangeBot, RetireBot, RevertToLab, ApprovePromotion, RejectPromotion, PinBot, UnpinBot, PauseLoop, ResumeLoop,
-    HoldBot, ReleaseHold, SetPromotionMode, SetPolicy, CancelJob, AcceptDivergence, AttemptRefused, CommandAccepted,
-    CommandRejected, BotRegistered, BotAmended, BotChanged, BotRetired, StageChanged, PromotionRecommended, PromotionRequested,
-    PromotionWithdrawn, DriftJudged, ChallengerJudged, SessionClosed, BotPinned, BotUnpinned, LoopPaused, LoopResumed,
-    PolicyChanged, HoldPlaced, HoldReleased, CancelRequested, RuleVote, ChainRepaired, AnnouncementRequested, BotDecision, JobEnqueued,
-    PlannerRun, JobStarted, JobReleased, JobSucceeded, JobFailed, JobRequeued, JobCancelled, JobDead, RunnerHeartbeat, RunnerPulse,
-    CapabilitiesAnnounced, RunnerTraded, RunnerMarked, PlannerPulse, ProbePulse, RecordQuarantined,
+    RegisterBots, ApplyFleet, ChangeBot, RetireBot, RevertToLab, ApprovePromotion, RejectPromotion, ApproveChallenger,
+    RejectChallenger, PinBot, UnpinBot, PauseLoop, ResumeLoop, HoldBot, ReleaseHold, SetPromotionMode, SetPolicy, CancelJob,
+    AcceptDivergence, AttemptRefused, CommandAccepted, CommandRejected, BotRegistered, BotAmended, BotChanged, BotRetired,
+    StageChanged, PromotionRecommended, PromotionRequested, PromotionWithdrawn, DriftJudged, ChallengerJudged, ChallengerDeclined,
+    SessionClosed, BotPinned, BotUnpinned, LoopPaused, LoopResumed, PolicyChanged, HoldPlaced, HoldReleased, CancelRequested,
+    RuleVote, ChainRepaired, AnnouncementRequested, BotDecision, JobEnqueued, PlannerRun, JobStarted, JobReleased, JobSucceeded,
+    JobFailed, JobRequeued, JobCancelled, JobDead, RunnerHeartbeat, RunnerPulse, CapabilitiesAnnounced, RunnerTraded, RunnerMarked,
+    PlannerPulse, ProbePulse, RecordQuarantined,
 )  # fmt: skip
 BY_WIRE: Final[dict[str, type[Event]]] = {event.wire: event for event in CATALOGUE}
 __all__ = [
@@ -166,6 +170,7 @@ __all__ = [
     "AcceptDivergence",
     "AnnouncementRequested",
     "ApplyFleet",
+    "ApproveChallenger",
     "ApprovePromotion",
     "AttemptRefused",
     "BacktestMetrics",
@@ -182,6 +187,7 @@ __all__ = [
     "CancelRequested",
     "CapabilitiesAnnounced",
     "ChainRepaired",
+    "ChallengerDeclined",
     "ChallengerJudged",
     "ChangeBot",
     "ChoiceOffered",
@@ -240,6 +246,7 @@ __all__ = [
     "ReasonOffered",
     "RecordQuarantined",
     "RegisterBots",
+    "RejectChallenger",
     "RejectPromotion",
     "ReleaseHold",
     "ResearchSummary",

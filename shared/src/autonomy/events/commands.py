@@ -164,6 +164,22 @@ class RejectPromotion(Command):
     recommendation_id: Identifier
 
 
+class ApproveChallenger(Command):
+    """Make the winner of a search the LAB bot's next version; refused where code, data or costs are no longer those of the search."""
+
+    wire = "approve-challenger.v1"
+    bot_id: BotId
+    job_id: Identifier
+
+
+class RejectChallenger(Command):
+    """Close the proposal of a search; the bot stays as it is."""
+
+    wire = "reject-challenger.v1"
+    bot_id: BotId
+    job_id: Identifier
+
+
 class PinBot(Command):
     """Exempt a bot from bulk reverts, until an instant or for good; `reason` is required."""
 

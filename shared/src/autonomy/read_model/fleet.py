@@ -38,6 +38,7 @@ BOTS: Final = Table(
     column("fleet", Text(), "whose files it comes from; empty: nobody's", null=False),
     column("evolve", Text(), "what may become of a search's winner: never, propose or apply; empty: as the policy says", null=False,
            holds=Evolve),
+    column("proposal_job", ID, "search whose winner waits for approval"),
     Index("bots_by_fleet", "fleet", "id", postgresql_where=text("fleet <> '' AND retired_at IS NULL")),
     comment="The fleet: one row per bot that was ever registered",
 )  # fmt: skip
@@ -152,7 +153,7 @@ BOT_NOTES: Final = Table(
     "bot_notes", METADATA,
     column("event_id", ID, "record that says it", key=True),
     column("bot_id", Text(), "about which bot", null=False),
-    column("kind", Text(), "PINNED, UNPINNED, HELD, RELEASED, RETIRED, PAUSED, RESUMED or AMENDED", null=False),
+    column("kind", Text(), "PINNED, UNPINNED, HELD, RELEASED, RETIRED, PAUSED, RESUMED, AMENDED or DECLINED", null=False),
     column("actor", Text(), "who", null=False),
     column("detail", Text(), "why, or until when", null=False),
     column("tick", BigInteger(), "tick that recorded it", null=False),

@@ -13,6 +13,7 @@ from autonomy.errors import BadInput
 from autonomy.events import (
     AcceptDivergence,
     ApplyFleet,
+    ApproveChallenger,
     ApprovePromotion,
     BotOutcome,
     BotUnpinned,
@@ -32,6 +33,7 @@ from autonomy.events import (
     PinBot,
     PolicyChanged,
     RegisterBots,
+    RejectChallenger,
     RejectPromotion,
     ReleaseHold,
     ResumeLoop,
@@ -47,7 +49,7 @@ from autonomy.market_clock import continued_epoch_ms
 from autonomy.policy import Policy, hash_of_document, read_policy
 from autonomy.strategies import check_parameters
 from autonomy.values import Cause, Stage
-from planner.decide import applying, membership, rules, stages
+from planner.decide import applying, challengers, membership, rules, stages
 from planner.decide.endings import Say, cancel_job
 from planner.decide.refusal import Refused
 from planner.decide.view import build_view, offered_strategies
@@ -90,7 +92,7 @@ def _act(state: State, command: Command, now_ms: int, say: Say) -> Answer:
             return applying.apply_fleet(state, command, offered_strategies(state), say)
         case RevertToLab():
             return stages.revert(state, command, say)
-        case ApprovePromotion() | RejectPromotion() | PinBot() | UnpinBot():
+        case ApprovePromotion() | RejectPromotion() | ApproveChallenger() | RejectChallenger() | PinBot() | UnpinBot():
             _act_on_stage(state, command, now_ms, say)
         case PauseLoop() | ResumeLoop() | SetPolicy() | SetPromotionMode() | AcceptDivergence():
             return (), _act_on_fleet(state, command, now_ms, say)
@@ -99,13 +101,20 @@ def _act(state: State, command: Command, now_ms: int, say: Say) -> Answer:
     return (), {}
 
 
-def _act_on_stage(state: State, command: ApprovePromotion | RejectPromotion | PinBot | UnpinBot, now_ms: int, say: Say) -> None:
+def _act_on_stage(
+    state: State, command: ApprovePromotion | RejectPromotion | ApproveChallenger | RejectChallenger | PinBot | UnpinBot, now_ms: int,
+    say: Say,
+) -> None:  # fmt: skip
     bot = _bot(state, command.bot_id)
     match command:
         case ApprovePromotion():
             stages.approve(state, bot, command, build_view(state, now_ms), say)
         case RejectPromotion():
             stages.reject(bot, command, say)
+        case ApproveChallenger():
+            challengers.approve(state, bot, command, build_view(state, now_ms), say)
+        case RejectChallenger():
+            challengers.reject(bot, command, say)
         case PinBot():
             stages.pin(bot, command, now_ms, say)
         case UnpinBot():

@@ -30,13 +30,26 @@ def enter(spec: BotSpec, parameters: Mapping[str, Value], command: Command, say:
     ))  # fmt: skip
 
 
-def change(state: State, bot: Bot, spec: BotSpec, parameters: Mapping[str, Value], actor: str, say: Say) -> None:
-    """Make a LAB bot another one; what it has under way ends, its evidence is void."""
+def change(
+    state: State, bot: Bot, what: BotSpec | Bot, parameters: Mapping[str, Value], actor: str, say: Say, by: str | None = None
+) -> None:
+    """Make a LAB bot another one; what it has under way ends, its evidence is void.
+
+    Args:
+        state: that the bot is in.
+        bot: which.
+        what: has the strategy and the symbol that it gets; itself where they stay.
+        parameters: checked.
+        actor: who says so.
+        say: takes the facts.
+        by: the search whose winner it becomes.
+    """
     cancel_jobs(state, bot, Cause.CANCELLED_BY_CHANGE, actor, say)
     close_session(bot, Cause.CANCELLED_BY_CHANGE, actor, say)
     graduation.withdraw(bot, "BOT_CHANGED", actor, say)
     say(BotChanged(
-        bot_id=bot.id, version=bot.version + 1, strategy=spec.strategy, parameters=dict(parameters), symbol=spec.symbol, actor=actor,
+        bot_id=bot.id, version=bot.version + 1, strategy=what.strategy, parameters=dict(parameters), symbol=what.symbol, actor=actor,
+        evolved_by=by,
     ))  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from autonomy.events import (
     CancelRequested,
     CapabilitiesAnnounced,
     ChainRepaired,
+    ChallengerDeclined,
     ChallengerJudged,
     ClaimEvent,
     Command,
@@ -67,7 +68,8 @@ from projection.fold.signs import Signs
 TickFact = (
     CommandAccepted | CommandRejected | BotRegistered | BotAmended | BotChanged | BotRetired | StageChanged | LoopPaused | LoopResumed
     | PolicyChanged | HoldPlaced | HoldReleased | CancelRequested | RuleVote | AnnouncementRequested | ChainRepaired | BotPinned
-    | BotUnpinned | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | SessionClosed
+    | BotUnpinned | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | ChallengerDeclined
+    | SessionClosed
 )  # fmt: skip
 NO_DRIFT: Row = {"drift": None, "drift_at": None, "demote": None}
 
@@ -138,7 +140,7 @@ class Model:
             case PromotionRecommended() | PromotionRequested() | PromotionWithdrawn():
                 self.careers.promotion(event, said, self.changes)
                 self.touched.add(event.bot_id)
-            case DriftJudged() | ChallengerJudged() | SessionClosed():
+            case DriftJudged() | ChallengerJudged() | ChallengerDeclined() | SessionClosed():
                 self._judged(event, said)
             case CommandAccepted() | CommandRejected():
                 # The reader applies a tick only after all commands below its cut: an answer without its command is a foreign one.
@@ -174,13 +176,18 @@ class Model:
     def _note(self, event: bot_rows.Noted, bot_id: str, said: Said) -> None:
         self.changes.put("bot_notes", (said.event_id,), bot_rows.note_row(event, bot_id, said))
 
-    def _judged(self, event: DriftJudged | ChallengerJudged | SessionClosed, said: Said) -> None:
+    def _judged(self, event: DriftJudged | ChallengerJudged | ChallengerDeclined | SessionClosed, said: Said) -> None:
         match event:
             case DriftJudged():
                 self.changes.put("bot_drift", (event.job_id,), drift_row(event, said))
                 self._remember(event.bot_id, {"drift": event.verdict.value, "drift_at": said.at, "demote": event.demote})
             case ChallengerJudged():
                 self.careers.judged(event, said, self.changes)
+                if self.bots[event.bot_id]["evolve"] and event.verdict == "WINS" and not event.applied:
+                    self._put_bot(self.bots[event.bot_id] | {"proposal_job": event.job_id})
+            case ChallengerDeclined():
+                self._put_bot(self.bots[event.bot_id] | {"proposal_job": None})
+                self._note(event, event.bot_id, said)
             case SessionClosed():
                 self.books.closed(event, said, self.changes)
                 self._remember(event.bot_id, NO_DRIFT)
@@ -194,9 +201,8 @@ class Model:
 
     def _bot_fact(self, event: BotRegistered | BotRetired | bot_rows.BotFact, said: Said) -> None:
         if isinstance(event, BotRegistered | BotChanged):
-            self.changes.put(
-                "bot_versions", (event.bot_id, 1 if isinstance(event, BotRegistered) else event.version), bot_rows.version_row(event, said)
-            )
+            version = 1 if isinstance(event, BotRegistered) else event.version
+            self.changes.put("bot_versions", (event.bot_id, version), bot_rows.version_row(event, said))
         if isinstance(event, BotAmended | BotPinned | BotUnpinned | HoldPlaced | HoldReleased | BotRetired):
             self._note(event, event.bot_id, said)
         if isinstance(event, BotRegistered):
@@ -219,8 +225,7 @@ class Model:
         self.heard.pop(bot_id, None)
         self.touched.discard(bot_id)
         self.changes.drop("bot_now", (bot_id,))
-        span = self.spans.pop(bot_id, None)
-        if span is not None:
+        if (span := self.spans.pop(bot_id, None)) is not None:
             self.changes.end_span(span, tick)
 
     def _decided(self, event: Decided, said: Said) -> None:

@@ -13,6 +13,7 @@ from autonomy.events import (
     BotRegistered,
     BotRetired,
     BotUnpinned,
+    ChallengerDeclined,
     HoldPlaced,
     HoldReleased,
     LoopPaused,
@@ -33,7 +34,7 @@ def bot_row(event: BotRegistered, at: datetime) -> Row:
         "timeframe": event.timeframe, "version": 1, "pinned": event.pinned, "pin_reason": event.pin_reason,
         "pinned_by": event.actor if event.pinned else None, "pinned_until": None,
         "hold_reason": None, "hold_actor": None, "registered_at": at, "retired_at": None,
-        "fleet": event.fleet, "evolve": event.evolve,
+        "fleet": event.fleet, "evolve": event.evolve, "proposal_job": None,
     }  # fmt: skip
 
 
@@ -48,6 +49,7 @@ def bot_after(row: Row, event: BotFact, at: datetime) -> Row:
         case BotChanged():
             changed = {
                 "version": event.version, "strategy": event.strategy, "parameters": event.parameters, "symbol": event.symbol,
+                "proposal_job": None,
             }  # fmt: skip
         case StageChanged():
             changed = {"stage": event.to_stage.value, "stage_updated_at": at, "stage_reason_code": event.reason_code}
@@ -86,7 +88,7 @@ def version_row(event: BotRegistered | BotChanged, said: Said) -> Row:
     }  # fmt: skip
 
 
-Noted = BotAmended | BotPinned | BotUnpinned | HoldPlaced | HoldReleased | BotRetired | LoopPaused | LoopResumed
+Noted = BotAmended | ChallengerDeclined | BotPinned | BotUnpinned | HoldPlaced | HoldReleased | BotRetired | LoopPaused | LoopResumed
 
 
 def note_row(event: Noted, bot_id: str, said: Said) -> Row:
@@ -95,6 +97,8 @@ def note_row(event: Noted, bot_id: str, said: Said) -> Row:
         case BotAmended():
             said_of = (("name", event.name), ("fleet", event.fleet), ("evolve", event.evolve))
             kind, detail = "AMENDED", ", ".join(f"{name} {value}" for name, value in said_of if value)
+        case ChallengerDeclined():
+            kind, detail = "DECLINED", f"challenger of {event.job_id}" + (f": {event.reason}" if event.reason else "")
         case BotPinned():
             kind, detail = "PINNED", event.reason + (f" (until {iso(event.until)})" if event.until else "")
         case BotUnpinned():
