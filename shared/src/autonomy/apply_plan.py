@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 from autonomy.errors import BadInput
 from autonomy.events import ApplyFleet, StrategyOffered
-from autonomy.fleet import BotSpec, read_bot
+from autonomy.fleet import BotSpec, read_whole_bot
 from autonomy.strategies import Value, check_parameters
 from autonomy.values import Evolve, Stage
 
@@ -126,7 +126,7 @@ def _steps(
             if named in seen:
                 raise BadInput("id", "is there twice", named)
             seen.add(named)
-            step = _step(read_bot(document, offers), command.fleet, held, retired, offers)
+            step = _step(*read_whole_bot(document, offers), command.fleet, held, retired, offers)
             if step.outcome == "REGISTERED":
                 bots += 1
                 if bots > MAX_BOTS:
@@ -144,9 +144,11 @@ def _steps(
             yield Step(bot_id, "REJECTED", field=refusal.field, limit=refusal.limit)
 
 
-def _step(spec: BotSpec, fleet: str, held: Mapping[str, Held], retired: Container[str], offers: Mapping[str, StrategyOffered]) -> Step:
-    bot, offer = held.get(spec.id), offers.get(spec.strategy)
-    parameters = spec.parameters_for(offer)
+def _step(
+    spec: BotSpec, parameters: Mapping[str, Value], fleet: str, held: Mapping[str, Held], retired: Container[str],
+    offers: Mapping[str, StrategyOffered],
+) -> Step:  # fmt: skip
+    bot = held.get(spec.id)
     if bot is None:
         if spec.id in retired:
             raise BadInput("id", "was retired, and an id is never used again", spec.id)

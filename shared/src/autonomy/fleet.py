@@ -66,7 +66,16 @@ class BotSpec(BaseModel):
 
 
 def read_bot(document: Mapping[str, object], offers: Mapping[str, StrategyOffered]) -> BotSpec:
-    """Validate one bot.
+    """Validate one bot: `read_whole_bot` without its parameters.
+
+    Raises:
+        BadInput: names the field and the limit.
+    """
+    return read_whole_bot(document, offers)[0]
+
+
+def read_whole_bot(document: Mapping[str, object], offers: Mapping[str, StrategyOffered]) -> tuple[BotSpec, dict[str, Value]]:
+    """Validate one bot, and give it with its parameters as `BotSpec.parameters_for` has them.
 
     Args:
         document: as the operator wrote it.
@@ -84,8 +93,7 @@ def read_bot(document: Mapping[str, object], offers: Mapping[str, StrategyOffere
     if offers and spec.strategy not in offers:
         # The planner's answer stands in the log: it must not depend on which other strategies there are.
         raise BadInput("strategy", "must be a strategy that a runner offers (`autonomy strategy list`)", spec.strategy)
-    spec.parameters_for(offers.get(spec.strategy))
-    return spec
+    return spec, spec.parameters_for(offers.get(spec.strategy))
 
 
 def fingerprint_of(  # noqa: PLR0913 (the fingerprint is exactly this list)
