@@ -36,26 +36,58 @@ class Place:
         return f"{self.file}:{self.line}"
 
 
+@dataclass(slots=True)
+class Text:
+    """One document of a file.
+
+    Attributes:
+        node: its node tree with the lines; None until it is asked for: of a large JSON file that costs ten times what its values do.
+    """
+
+    file: Path
+    text: str = ""
+    node: Any = None
+
+    def nodes(self) -> Any:  # noqa: ANN401 (a YAML node)
+        """The node tree."""
+        if self.node is None:
+            self.node = LOADER(self.text).get_single_node()
+        return self.node
+
+    def line_of(self, name: str) -> int:
+        """The line of a field at its top; that of the document where it is not there."""
+        node = self.nodes()
+        return next((int(key.start_mark.line) for key, _ in node.value if key.value == name), int(node.start_mark.line)) + 1
+
+    def bot(self, index: int) -> Any:  # noqa: ANN401 (a YAML node)
+        """The node of a bot."""
+        return next(value for key, value in self.nodes().value if key.value == "bots").value[index]
+
+    def place(self, index: int) -> Place:
+        """Where a bot begins."""
+        return Place(self.file, self.bot(index).start_mark.line + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """One bot's document, and where it stands."""
 
     bot_id: str
     document: dict[str, object]
-    file: Path
-    node: Any
+    text: Text
+    index: int
 
     def place(self, path: str = "") -> Place:
         """Where a field stands, such as `parameters.fast`; a field that is not there: where the bot begins."""
-        line = self.node.start_mark.line
-        node = self.node
+        node = self.text.bot(self.index)
+        line = node.start_mark.line
         for name in path.split(".") if path else ():
             pairs = node.value if isinstance(node, yaml.MappingNode) else ()
             found = next(((key, value) for key, value in pairs if key.value == name), None)
             if found is None:
                 break
             line, node = found[0].start_mark.line, found[1]
-        return Place(self.file, line + 1)
+        return Place(self.text.file, line + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,66 +132,67 @@ def read_files(path: Path, fleet: str = "") -> FleetFiles:
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in ENDINGS and file.is_file())
     if not files:
         raise BadInput(str(path), f"must be a file of bots, or a folder with some ({', '.join(sorted(ENDINGS))})")
-    found, said = FleetFiles(fleet), dict[str, Place]()
+    found, said = FleetFiles(fleet), dict[str, Text]()
     twice: dict[str, list[Place]] = {}
     for file in files:
-        for document, node in _documents(file):
-            _check_form(document, node, file)
+        for document, text in _documents(file):
+            _check_form(document, text)
             name = document.get("fleet")
-            if name is not None:
-                said.setdefault(str(name), Place(file, _line_of(node, "fleet")))
-            _take(document, node, file, found, twice)
+            if name is not None and str(name) not in said:
+                said[str(name)] = text
+            _take(document, text, found, twice)
     for bot_id, places in sorted(twice.items()):
         found.refused.append(Refusal(bot_id, "id", "is there twice", tuple(places)))
     _name(found, fleet, said)
     return found
 
 
-def _take(document: Mapping[str, Any], node: Any, file: Path, found: FleetFiles, twice: dict[str, list[Place]]) -> None:  # noqa: ANN401 (a YAML node)
-    nodes = next(value for key, value in node.value if key.value == "bots").value
-    for bot, bot_node in zip(document["bots"], nodes, strict=True):
-        place = Place(file, bot_node.start_mark.line + 1)
+def _take(document: Mapping[str, Any], text: Text, found: FleetFiles, twice: dict[str, list[Place]]) -> None:
+    for index, bot in enumerate(document["bots"]):
         if not isinstance(bot, dict):
-            raise BadInput(place.words, "must be a bot, with id, strategy and symbol")
+            raise BadInput(text.place(index).words, "must be a bot, with id, strategy and symbol")
         if (fault := _not_json(bot)) is not None:
-            raise BadInput(place.words, f"{fault} must be a finite number, a text, true, false, a list or an object")
+            raise BadInput(text.place(index).words, f"{fault} must be a finite number, a text, true, false, a list or an object")
         bot_id = bot.get("id")
         if not isinstance(bot_id, str) or BOT_ID.fullmatch(bot_id) is None:
-            found.refused.append(Refusal(str(bot_id)[:64], "id", f"must match {BOT_ID_PATTERN}", (place,)))
+            found.refused.append(Refusal(str(bot_id)[:64], "id", f"must match {BOT_ID_PATTERN}", (text.place(index),)))
         elif bot_id in twice:
-            twice[bot_id].append(place)
+            twice[bot_id].append(text.place(index))
         elif (first := found.bots.pop(bot_id, None)) is not None:
-            twice[bot_id] = [first.place(), place]
+            twice[bot_id] = [first.place(), text.place(index)]
         else:
-            found.bots[bot_id] = Placed(bot_id, bot, file, bot_node)
+            found.bots[bot_id] = Placed(bot_id, bot, text, index)
 
 
-def _name(found: FleetFiles, fleet: str, said: Mapping[str, Place]) -> None:
-    names = {name: place.words for name, place in said.items()} | ({fleet: "--fleet"} if fleet else {})
+def _name(found: FleetFiles, fleet: str, said: Mapping[str, Text]) -> None:
+    def at(name: str) -> str:
+        return f"{said[name].file}:{said[name].line_of('fleet')}" if name in said else "--fleet"
+
+    names = sorted({*said, fleet} - {""})
     if len(names) > 1:
-        raise BadInput("fleet", "must be one: " + ", ".join(f"{name} ({where})" for name, where in sorted(names.items())))
-    for name, where in names.items():
+        raise BadInput("fleet", "must be one: " + ", ".join(f"{name} ({at(name)})" for name in names))
+    for name in names:
         if BOT_ID.fullmatch(name) is None:
-            raise BadInput(f"fleet ({where})", f"must match {BOT_ID_PATTERN}", name)
+            raise BadInput(f"fleet ({at(name)})", f"must match {BOT_ID_PATTERN}", name)
         found.fleet = name
 
 
-def _documents(file: Path) -> Iterator[tuple[Any, Any]]:
-    """Each document of a file with its node tree.
+def _documents(file: Path) -> Iterator[tuple[Any, Text]]:
+    """Each document of a file, and its text with the lines.
 
     Raises:
         BadInput: it cannot be read, with its line.
     """
     try:
         text = file.read_text()
-        loader = LOADER(text)
         if file.suffix == ".json":
             # The values as JSON means them; YAML takes 1e5 for a word. The lines are the same.
-            yield json.loads(text), loader.get_single_node()
+            yield json.loads(text), Text(file, text)
             return
+        loader = LOADER(text)
         while loader.check_node():
             node = loader.get_node()
-            yield loader.construct_document(node), node
+            yield loader.construct_document(node), Text(file, node=node)
     except yaml.MarkedYAMLError as refusal:
         line = refusal.problem_mark.line + 1 if refusal.problem_mark else 1
         raise BadInput(f"{file}:{line}", f"is no YAML or JSON: {refusal.problem}") from refusal
@@ -169,17 +202,13 @@ def _documents(file: Path) -> Iterator[tuple[Any, Any]]:
         raise BadInput(str(file), f"cannot be read: {str(refusal).splitlines()[0]}") from refusal
 
 
-def _check_form(document: object, node: Any, file: Path) -> None:  # noqa: ANN401 (a YAML node)
-    line = 1 if node is None else node.start_mark.line + 1
+def _check_form(document: object, text: Text) -> None:
     if not isinstance(document, dict) or not isinstance(document.get("bots"), list):
-        raise BadInput(f"{file}:{line}", "must be an object with a list `bots`")
+        line = text.node.start_mark.line + 1 if text.node is not None else 1
+        raise BadInput(f"{text.file}:{line}", "must be an object with a list `bots`")
     unknown = sorted(str(name) for name in document.keys() - {"bots", "fleet"})
     if unknown:
-        raise BadInput(f"{file}:{_line_of(node, unknown[0])}", f"`{unknown[0]}` is unknown beside `bots` and `fleet`")
-
-
-def _line_of(node: Any, name: str) -> int:  # noqa: ANN401 (a YAML node)
-    return next((int(key.start_mark.line) + 1 for key, _ in node.value if key.value == name), int(node.start_mark.line) + 1)
+        raise BadInput(f"{text.file}:{text.line_of(unknown[0])}", f"`{unknown[0]}` is unknown beside `bots` and `fleet`")
 
 
 def _not_json(value: object, place: str = "") -> str | None:
