@@ -139,6 +139,9 @@ def test_ten_thousand_bots_by_one_file_and_half_of_them_retired_by_one_command(a
         "SELECT extract(epoch FROM finished_at - started_at)::float AS took FROM autonomy_planner_runs ORDER BY 1 DESC"
     )]  # fmt: skip
     print(f"dry run {shown_s:.1f} s, applied {applied_s:.1f} s, half retired {retired_s:.1f} s, longest ticks {took[:5]} s")
-    assert shown_s <= 5.0
-    assert applied_s <= 30.0
+    # The limits are those of a machine of one's own: where others work on it too, each second takes as many as they share it by.
+    shared_by = max(1.0, max(os.getloadavg()) / (os.cpu_count() or 1))
+    assert shown_s <= 5.0 * shared_by
+    assert applied_s <= 30.0 * shared_by
+    assert took[0] <= 1.0 * shared_by, "no tick takes seconds because thousands of bots come at once"
     audit(api.platform.broker.bootstrap).check()
