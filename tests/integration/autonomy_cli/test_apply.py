@@ -112,6 +112,9 @@ def test_what_changed_since_the_dry_run_is_left_alone(api: Api, tmp_path: Path) 
     refused = api.command({"type": "apply-fleet", **wanted, "planHash": plan["planHash"]})
     assert (refused.status_code, refused.json()["code"]) == (409, "PLAN_CHANGED")
     assert members(api, "stocks") == {"bot-000": 2, "bot-001": 1}
+    for wrong, field in (({"bots": 1}, "bots"), ({"planHash": plan["planHash"]}, "planHash"), ({"colour": 1}, "colour")):
+        answer = api.http.post("/api/apply/plan", json={**wanted, **wrong}, headers=headers)
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
     for role, code in ((None, 401), ("viewer", 403)):
         asked = api.http.post("/api/apply/plan", json=wanted, headers={"Authorization": f"Bearer {TOKENS[role]}"} if role else {})
         assert asked.status_code == code

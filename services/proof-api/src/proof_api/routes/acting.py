@@ -38,6 +38,7 @@ MAX_VALUES = 20_000
 MAX_FIELDS = 50
 """Of a command itself; the largest has eight."""
 MAX_KEY = 200
+NOT_OF_A_PLAN = ("type", "planHash", "reason")
 # The limits are described here and checked by `check_key`: a refusal before the route would be recorded by nobody.
 Key = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_KEY})]
 IdempotencyKey = Annotated[Key | None, Header(alias="Idempotency-Key")]
@@ -181,20 +182,22 @@ async def command(
 @router.post(
     "/api/apply/plan", tags=["commands"], summary="What a fleet's files would do; nothing is changed",
     responses=giving(ApplyPlanned) | declared(401, 403, 413, 415, 422, 503),
-    openapi_extra={"requestBody": request_body([ApplyFleet], without=("type", "planHash", "reason"))},
+    openapi_extra={"requestBody": request_body([ApplyFleet], without=NOT_OF_A_PLAN)},
 )  # fmt: skip
 async def apply_plan(request: Request, context: InContext, operator: MayPlan, connection: Connected) -> Response:
     """Plan hash for the command `apply-fleet` with this body, the counts, and every bot that does not stay as it is.
 
     Refused while the read models are not fresh: a plan over old rows would be rejected as PLAN_CHANGED, or worse, be believed.
     """
-    judgement = context.judged()[1]
-    if judgement.status != "fresh":
-        raise Problem(503, "STALE_DATA", "A plan needs fresh data", judgement.reason or judgement.status)
     document = await body_of(request)
+    if given := set(NOT_OF_A_PLAN) & set(document):
+        raise Problem(422, "BAD_INPUT", "A value is refused", f"{min(given)}: of the command, not of its plan", field=min(given))
     wanted = context.desk.read({**document, "type": ApplyFleet.wire, "planHash": GENESIS_HASH}, operator, None)
     if not isinstance(wanted, ApplyFleet):
         raise Broken(f"{wanted.wire} is no plan")
+    judgement = context.judged()[1]
+    if judgement.status != "fresh":
+        raise Problem(503, "STALE_DATA", "A plan needs fresh data", judgement.reason or judgement.status)
     return answer(context, await dry_run(connection, wanted, instant_of_ms(context.judged()[0])))
 
 
