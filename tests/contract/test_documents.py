@@ -20,6 +20,7 @@ from autonomy.read_model import METADATA
 from autonomy.read_model.columns import ID, INSTANT, column
 from autonomy_cli import reading
 from autonomy_cli.careers import PROMOTION_COLUMNS
+from proof_api.http.problems import AT_THE_DOOR
 from support.documented import DOCUMENT, PROBLEM, Undocumented, event_faults, every_answer_looked_at, faults, is_json
 
 FORMS = {name: form for name, form in vars(tables).items() if isinstance(form, RowForm)}
@@ -90,7 +91,9 @@ def test_every_answer_of_an_operation_has_a_form(method: str, path: str, operati
             schema = said.get("schema")
             assert schema, f"{status} {media} has an empty form"
             assert schema["$ref"] if is_json(media) else schema == {"type": "string"}
-        if int(status) in range(400, 600) and PROBLEM not in answer["content"]:
+        if int(status) in AT_THE_DOOR:
+            assert list(answer["content"]) == ["text/plain"], f"{status} comes from the server, before any route"
+        elif int(status) in range(400, 600) and PROBLEM not in answer["content"]:
             assert path in {"/readyz", "/api/commands"}, f"{status} is a refusal without a problem"
 
 
