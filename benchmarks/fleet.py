@@ -63,7 +63,7 @@ def _symbol(name: str, first: date) -> SymbolBars:
     )  # fmt: skip
     return SymbolBars(
         symbol=name, timeframe="1d", first=instant_of_ms(starts[0]), last=instant_of_ms(starts[-1]), bars=len(starts),
-        times=pack_times(starts, "1d"), bars_per_year=252, sha256=digest(name),
+        times=pack_times(starts, "1d"), bars_per_year=252, live=False, sha256=digest(name),
         source_id="bench", synthetic=True,
     )  # fmt: skip
 

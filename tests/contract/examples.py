@@ -166,7 +166,7 @@ def signs_of_life() -> tuple[e.Event, ...]:
     """Beats, abilities, pulses, quarantine."""
     held = e.HeldJob(**{key: CLAIM[key] for key in ("job_id", "bot_id", "tick", "attempt", "claim_id")}, phase="bootstrap", progress=0.5)
     bars = e.SymbolBars(
-        symbol="AAPL", timeframe="1d", first=utc(2010, 1, 4), last=utc(2010, 1, 6), bars=3, times=pack_times([utc_ms(2010, 1, day) for day in (4, 5, 6)], "1d"), bars_per_year=252,
+        symbol="AAPL", timeframe="1d", first=utc(2010, 1, 4), last=utc(2010, 1, 6), bars=3, times=pack_times([utc_ms(2010, 1, day) for day in (4, 5, 6)], "1d"), bars_per_year=252, live=True,
         sha256=a_digest("AAPL"), source_id="us-stocks-2013", synthetic=False,
     )  # fmt: skip
     return (

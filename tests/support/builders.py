@@ -89,7 +89,7 @@ def a_symbol(symbol: str, content: str = "") -> SymbolBars:
     starts = bar_starts(FIRST_DAYS[symbol])
     return SymbolBars(
         symbol=symbol, timeframe="1d", first=instant_of_ms(starts[0]),
-        last=instant_of_ms(starts[-1]), bars=len(starts), times=pack_times(starts, "1d"), bars_per_year=252,
+        last=instant_of_ms(starts[-1]), bars=len(starts), times=pack_times(starts, "1d"), bars_per_year=252, live=False,
         sha256=a_digest(content or symbol), source_id="us-stocks-2013", synthetic=False,
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ from autonomy.kafka import Outgoing, append_batch, build_producer
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.log_reader import LogReader
 from autonomy.market_clock import day_of_weekday_index, weekday_index
-from autonomy.timeframes import DAY_MS
+from autonomy.timeframes import DAY_MS, MS
 from autonomy.topics import JOBS, PULSE, RUNNERS, RUNS, TOPICS
 from autonomy.values import Cause, JobType, instant_of_ms, ms_of, partition_of
 from job_runner.claims.queue import Claim
@@ -62,7 +62,7 @@ def a_paper_order(
     made = an_order(
         bot_id, **{"job_type": JobType.RUNNER_START, "parameters": QUICK, "paper": paper, "partition": partition_of(bot_id, 12), **changes}
     )  # fmt: skip
-    source_id = (market or EmbeddedMarketData()).bars(made.symbol, "1d", END_OF_TIME_MS).source_id
+    source_id = (market or EmbeddedMarketData()).bars(made.symbol, made.timeframe, END_OF_TIME_MS).source_id
     return made.model_copy(update={"fingerprint": fingerprint_of_order(order_of(made), source_id)})
 
 
@@ -72,13 +72,17 @@ class RowsMarket:
 
     rows: FloatArray
     first_day: int = 10_960
+    timeframe: str = "1d"
+    """Of daily bars one a weekday, else one after the other."""
     ahead: int = 0
     """Bars that it hands out beyond the instant it was asked for: a broken source."""
 
     def markets(self) -> tuple[tuple[str, str], ...]:
-        return (("AAPL", "1d"),)
+        return (("AAPL", self.timeframe),)
 
     def starts(self) -> IntArray:
+        if self.timeframe != "1d":
+            return self.first_day * DAY_MS + np.arange(len(self.rows), dtype=np.int64) * MS[self.timeframe]
         start = weekday_index(self.first_day)
         return np.array([day_of_weekday_index(start + number) for number in range(len(self.rows))], dtype=np.int64) * DAY_MS
 

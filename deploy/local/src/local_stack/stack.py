@@ -39,7 +39,7 @@ SERVICE_START_S = 2
 """A process that ends sooner is started again more and more slowly; it is never called running."""
 PRIVATE = ("kafka", "logs", "artifacts")
 PASSED_ON = (
-    "OTEL_", "LOG_LEVEL", "BARS_FOLDER", "RUNNER_", "EVOLUTION_", "ALLOWED_HOSTS", "AUTH_MODE", "BASE_PATH", "COOKIE_SECURE",
+    "OTEL_", "LOG_LEVEL", "BARS_", "RUNNER_", "EVOLUTION_", "ALLOWED_HOSTS", "AUTH_MODE", "BASE_PATH", "COOKIE_SECURE",
 )  # fmt: skip
 """Settings of the services that the environment of `make up` gives them, by how they begin."""
 PAGE_CREDENTIAL = "bots-ui.token"
@@ -262,10 +262,13 @@ class Stack:
             "STRATEGIES_FOLDER": os.environ.get("STRATEGIES_FOLDER", str(self.folder.parent / "strategies")),
             "STRATEGY_COPIES": str(self.folder / "strategies"),
         }
+        bars = self.folder.parent / "bars"
+        bars.mkdir(exist_ok=True)
+        own_bars = {} if {"BARS_FOLDER", "BARS_EXCHANGE"} & set(os.environ) else {"BARS_FOLDER": str(bars), "BARS_DEMO": "1"}
         runners = [
             service(
                 "job-runner" + (f"-{number}" if number else ""), "job_runner", 30, ARTIFACTS_URL=artifacts,
-                RUNNER_SNAPSHOTS=str(self.folder / "runner-snapshots"), **strategies,
+                RUNNER_SNAPSHOTS=str(self.folder / "runner-snapshots"), **strategies, **own_bars,
             )
             for number in range(self.settings.job_runners)
         ]  # fmt: skip

@@ -12,6 +12,7 @@ from job_runner.app import run_runner
 from job_runner.market.bar_folder import FolderMarketData
 from job_runner.market.editions import Editions
 from job_runner.market.exchange_bars import ExchangeMarketData
+from job_runner.market.joined import JoinedMarketData
 from job_runner.market.sources import EmbeddedMarketData, MarketData
 from job_runner.pool.research_worker import ResearchWorker
 from job_runner.search.evolution_job import Surroundings
@@ -20,7 +21,10 @@ from job_runner.strategies.folder import StrategyFolders
 
 
 def market_of(settings: RunnerSettings) -> MarketData:
-    """The one source of bars that the settings name."""
+    """The source of bars that the settings name; beside the demo's, a folder's bars are of now, whatever the demo replays."""
+    if settings.bars_folder and settings.bars_demo:
+        own = FolderMarketData(Path(settings.bars_folder), live=True)
+        return JoinedMarketData(((settings.bars_folder, own), ("demo", EmbeddedMarketData())))
     if settings.bars_folder:
         return FolderMarketData(Path(settings.bars_folder))
     if settings.bars_exchange:

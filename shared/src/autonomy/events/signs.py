@@ -68,6 +68,7 @@ class SymbolBars(Document):
         first, last: starts of the first and the last bar.
         times: which instants have a bar: a bit for each step of the timeframe's grid since `first`, little-endian, deflated, base64.
         bars_per_year: how many there are in a year of this market: what ratios are annualised with.
+        live: bars of now: shown as soon as they have ended, also while the policy replays the others.
     """
 
     symbol: Symbol
@@ -80,6 +81,7 @@ class SymbolBars(Document):
     source_id: Text
     synthetic: bool
     bars_per_year: Annotated[int, Field(ge=1, le=1_000_000)]
+    live: bool
 
     @model_validator(mode="after")
     def counts_its_times(self) -> "SymbolBars":

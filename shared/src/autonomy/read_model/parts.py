@@ -79,3 +79,4 @@ class BarsOffered(Document):
     source_id: Text
     synthetic: bool
     bars_per_year: int
+    live: bool

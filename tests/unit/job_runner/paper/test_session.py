@@ -54,7 +54,7 @@ def through_the_log(said: RunnerTraded | RunnerMarked) -> Any:
 def trade_all(order: JobEnqueued, market: MarketData, restarts: frozenset[int] = frozenset()) -> list[Said]:
     """Every bar of a market; before each bar named, the session goes on in a new process with nothing but the log."""
     session, mark, taken = PaperSession.resumed(order, None), None, list[Said]()
-    bars = market.bars(order.symbol, "1d", END_OF_TIME_MS)
+    bars = market.bars(order.symbol, order.timeframe, END_OF_TIME_MS)
     session.warm_up(bars)
     for number in range(len(bars)):
         if number in restarts:
@@ -112,14 +112,18 @@ def test_session_equals_the_backtest_bit_for_bit_over_any_restarts(strategy: str
     rows = some_rows(data.draw(st.integers(1, 120)), data.draw(st.integers(0, 2**32)), data.draw(st.sampled_from([0.0, 0.01, 0.3])))
     parameters = {**data.draw(st.sampled_from([{}, SHORT[strategy]])), "direction": data.draw(st.sampled_from(["long", LONG_SHORT]))}
     costs = Costs(fee_bps=data.draw(st.floats(0, 200)), slippage_bps=data.draw(st.floats(0, 200)))
-    market = RowsMarket(rows)
-    order = a_paper_order(market=market, strategy=strategy, parameters=parameters, costs=costs, from_bar=BEFORE_ALL)
+    timeframe, bars_per_year = data.draw(st.sampled_from([("1d", 252), ("1h", 8_760), ("1m", 525_600)]))
+    market = RowsMarket(rows, timeframe=timeframe)
+    order = a_paper_order(
+        market=market, strategy=strategy, parameters=parameters, costs=costs, from_bar=BEFORE_ALL, timeframe=timeframe,
+        bars_per_year=bars_per_year,
+    )  # fmt: skip
     restarts = data.draw(st.frozensets(st.integers(0, len(rows) - 1), max_size=10))
     taken = trade_all(order, market, restarts)
     engine_costs = account.Costs(costs.fee_bps, costs.slippage_bps)
     found = simulate(prepared(order), rows, engine_costs, CASH)
     assert_same(taken, found, market.starts().tolist())
-    told, metrics = marks_of(taken)[-1], simulation_metrics(found, CASH)
+    told, metrics = marks_of(taken)[-1], simulation_metrics(found, CASH, bars_per_year)
     assert (told.sharpe, told.max_drawdown, told.trades) == (
         metrics.on_returns.sharpe_annualised, metrics.on_returns.max_drawdown_fraction, metrics.trades,
     )  # fmt: skip

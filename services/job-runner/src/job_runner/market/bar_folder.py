@@ -58,9 +58,11 @@ class FolderMarketData:
 
     Args:
         folder: its path.
+        live: see `Bars.live`.
     """
 
     folder: Path
+    live: bool = False
     longest_rest_s: ClassVar[float] = 10.0
 
     def markets(self) -> tuple[Key, ...]:
@@ -109,7 +111,7 @@ class FolderMarketData:
             _refuse_if_changed(path, before)
             raise
         _refuse_if_changed(path, before)
-        return bars_until(symbol, timeframe, columns, until, f"folder/{name}", synthetic=False)
+        return bars_until(symbol, timeframe, columns, until, f"folder/{name}", synthetic=False, live=self.live)
 
     def _files(self, skipped: dict[str, str]) -> dict[Key, list[Path]]:
         """Files by what they hold; what is none of them goes into `skipped`, with the reason."""

@@ -57,6 +57,7 @@ class Bars:
         source_id: which source, and which edition of it.
         synthetic: made up, and never evidence for a promotion.
         notes: what of the source is not in the columns and a reader of results should know, such as an unused column.
+        live: bars of now, which the replay of a demo does not hold back.
     """
 
     symbol: str
@@ -70,6 +71,7 @@ class Bars:
     source_id: str
     synthetic: bool
     notes: tuple[str, ...] = ()
+    live: bool = False
 
     def __len__(self) -> int:
         """Number of bars."""
@@ -251,18 +253,18 @@ def check_key(symbol: str, timeframe: str, known: Sequence[Key]) -> None:
     raise DataMissing("symbol", f"one of {shown}", symbol)
 
 
-def bars_until(symbol: str, timeframe: str, columns: Columns, until: int, source_id: str, *, synthetic: bool) -> Bars:
+def bars_until(symbol: str, timeframe: str, columns: Columns, until: int, source_id: str, *, synthetic: bool, live: bool = False) -> Bars:
     """The bars of a source that start at an instant or before, read-only."""
     count = int(np.searchsorted(columns.time, until, side="right"))
     time = _frozen(columns.time[:count])
     open_, high, low, close, volume = (_frozen(column[:count]) for column in columns.prices_and_volume)
-    return Bars(symbol, timeframe, time, open_, high, low, close, volume, source_id, synthetic, columns.notes)
+    return Bars(symbol, timeframe, time, open_, high, low, close, volume, source_id, synthetic, columns.notes, live)
 
 
 def up_to(whole: Bars, until: int) -> Bars:
     """The bars that start at an instant or before."""
     columns = Columns(whole.time, (whole.open, whole.high, whole.low, whole.close, whole.volume), whole.notes)
-    return bars_until(whole.symbol, whole.timeframe, columns, until, whole.source_id, synthetic=whole.synthetic)
+    return bars_until(whole.symbol, whole.timeframe, columns, until, whole.source_id, synthetic=whole.synthetic, live=whole.live)
 
 
 def _frozen(column: NDArray[_Number]) -> NDArray[_Number]:

@@ -112,6 +112,8 @@ class View:
         if data is None or number >= len(data.times):
             return None
         end_ms = data.times.at(number) + MS[bot.timeframe]
+        if data.offer.live:
+            return end_ms
         # Worked out once per instant, since many bots ask for the same ones.
         try:
             return self.walls[end_ms]
@@ -173,7 +175,7 @@ def build_view(state: State, now_ms: int) -> View:
             known = data.get(key)
             if known is None:
                 times = unpack_times(offer.first_ms, offer.timeframe, offer.packed_times)
-                data[key] = Data(offer, times.count_until(shown_ms - MS[offer.timeframe]), times, agreed=True)
+                data[key] = Data(offer, times.count_until((now_ms if offer.live else shown_ms) - MS[offer.timeframe]), times, agreed=True)
             elif (known.offer.content, known.offer.source_id) != (offer.content, offer.source_id):
                 disagreements.add(bars_name(*key))
     offered = tuple((key, seen.offer.content, seen.offer.packed_times, seen.offer.first_ms) for key, seen in data.items())

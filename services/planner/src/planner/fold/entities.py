@@ -289,6 +289,7 @@ class SymbolOffer(Struct, frozen=True):
     source_id: str
     synthetic: bool
     bars_per_year: int
+    live: bool
 
 
 class StrategyOffer(Struct, frozen=True):

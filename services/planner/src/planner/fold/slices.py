@@ -286,6 +286,7 @@ def fold_capabilities(state: State, said: CapabilitiesAnnounced, beats: set[str]
                 bars.source_id,
                 bars.synthetic,
                 bars.bars_per_year,
+                bars.live,
             )
             for bars in sorted(said.symbols, key=lambda bars: (bars.symbol, bars.timeframe))
         ),
