@@ -17,7 +17,8 @@ class RunnerSettings(ServiceSettings):
     process each, paper sessions a task; 0 evolve or paper slots leave those jobs to others), RUNNER_BEAT_S,
     RUNNER_CLAIM_DEADLINE_S, RUNNER_LEASE_S (the policy's, checked against beat and deadline), RUNNER_DRAIN_S, ARTIFACTS_URL
     (fsspec), STRATEGIES_FOLDER (where people put their strategies; several between `:`), STRATEGY_COPIES (where they are kept by
-    content, and run from), BARS_FOLDER (CSV, Parquet or Feather instead of the embedded bars; with BARS_DEMO beside them), BARS_EXCHANGE and BARS_PAIRS (an exchange's daily
+    content, and run from), BARS_FOLDER (CSV, Parquet or Feather instead of the embedded bars; with BARS_DEMO beside
+    them), BARS_EXCHANGE and BARS_PAIRS (an exchange's daily
     bars through ccxt instead, and its pairs between commas; not verified here), EVOLUTION_DASK_ADDRESS (scheduler of a Dask
     cluster that works out evolutions; needs the extra `dask`), RUNNER_SNAPSHOTS (a folder for snapshots of what it folded, which runners
     may share; none when empty).

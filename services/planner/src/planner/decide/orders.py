@@ -73,7 +73,8 @@ def _session(bot: Bot, job_id: str, view: View) -> PaperOrder:
         from_bar=instant_of_ms(last_shown_ms(bot, view) if paper is None else paper.from_ms), snapshot=snapshot,
         last_bar=None if paper is None or paper.last_ms is None else instant_of_ms(paper.last_ms),
         market=MarketTime(
-            mode="LIVE" if data is not None and data.offer.live else market.mode, start=market.start, end=market.end, seconds_per_bar=market.seconds_per_bar,
+            mode="LIVE" if data is not None and data.offer.live else market.mode,
+            start=market.start, end=market.end, seconds_per_bar=market.seconds_per_bar,
             epoch=instant_of_ms(view.epoch_ms),
         ),
         session_s=rules.session_s, stop=rules.stop,
