@@ -47,6 +47,7 @@ class Detail(StrEnum):
 
     NEXT_REFRESH = "NEXT_REFRESH"
     REPLAY_ENDED = "REPLAY_ENDED"
+    AWAITS_BARS = "AWAITS_BARS"
     NO_POLICY_FOR_STAGE = "NO_POLICY_FOR_STAGE"
     CANCEL_UNDER_WAY = "CANCEL_UNDER_WAY"
 
@@ -134,6 +135,7 @@ ZERO_JOBS: Final[Mapping[ZeroJobs, str]] = complete(ZeroJobs, {
 DETAILS: Final[Mapping[Detail, str]] = complete(Detail, {
     Detail.NEXT_REFRESH: "next refresh",
     Detail.REPLAY_ENDED: "the replay has ended",
+    Detail.AWAITS_BARS: "until more bars come",
     Detail.NO_POLICY_FOR_STAGE: "the policy wants nothing of this stage",
     Detail.CANCEL_UNDER_WAY: "a cancellation is under way",
 })  # fmt: skip

@@ -10,14 +10,14 @@ import pytest
 from autonomy.bar_times import pack_times
 from autonomy.events import CapabilitiesAnnounced, SymbolBars
 from autonomy.gates import GateCode
-from autonomy.reasons import Reason
+from autonomy.reasons import Detail, Reason
 from autonomy.timeframes import MS, Timeframe
 from autonomy.values import JobType, Stage, instant_of_ms
 from planner.decide.gates import findings
 from planner.decide.orders import _session
 from planner.decide.view import build_view
-from planner.fold.entities import Bot
-from support.builders import NOON_MS, a_bot, a_digest, a_policy, a_state, an_id, capabilities, plan_at
+from planner.fold.entities import Bot, Evidence
+from support.builders import NOON_MS, a_bot, a_digest, a_policy, a_state, an_id, capabilities, figures, plan_at
 from support.changes import replace
 from support.ticks import TickDriver, jobs_of
 
@@ -103,3 +103,24 @@ def test_bars_of_now_are_shown_beside_a_replay_of_years_ago() -> None:
     order = _session(replace(bots[0], stage=Stage.PAPER), an_id("job"), view)
     assert (order.market.mode, order.from_bar) == ("LIVE", instant_of_ms(last_ms))
     assert _session(replace(bots[1], stage=Stage.PAPER), an_id("job"), view).market.mode == "REPLAY"
+
+
+def test_who_waits_for_bars_of_now_is_not_told_that_a_replay_ended() -> None:
+    last_ms = NOON_MS // MS["1h"] * MS["1h"] - MS["1h"]
+    lab = {"LAB": {"wants": ["BACKTEST_BASELINE", "BACKTEST_REFRESH"]}}
+    state = a_state(a_trader("1h"), policy=a_policy(stages=lab), runners=(offered(bars_of("1h", 400, last_ms, live=True)),))
+    view = build_view(state, NOON_MS)
+    bot = state.bots.rows["btc"]
+    found = Evidence(
+        an_id("job"),
+        view.fingerprint(bot),
+        a_digest("bars"),
+        last_ms,
+        400,
+        NOON_MS,
+        figures(),
+        offered=view.data["BTC/USDT", "1h"].offer.content,
+    )
+    state.bots.put("btc", replace(bot, evidence=found))
+    (decision,) = plan_at(state)[0].decisions
+    assert (decision.reason, decision.detail) == (Reason.NOTHING_DUE, Detail.AWAITS_BARS)

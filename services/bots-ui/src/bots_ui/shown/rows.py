@@ -311,7 +311,7 @@ def idle_words(document: Document, *, due: bool = False) -> str:
         return NOT_RECORDED
     if reason in WITH_JOB:
         return "job just ended"
-    if reason == Reason.NOTHING_DUE and detail in {Detail.REPLAY_ENDED, Detail.NO_POLICY_FOR_STAGE}:
+    if reason == Reason.NOTHING_DUE and detail in {Detail.REPLAY_ENDED, Detail.AWAITS_BARS, Detail.NO_POLICY_FOR_STAGE}:
         return words.DETAIL_WORDS[detail]
     if reason == Reason.NOTHING_DUE and due:
         return "due at the next tick"

@@ -64,7 +64,7 @@ def _plan(bot: Bot, job_id: str, view: View) -> EvolutionPlan:
 
 def _session(bot: Bot, job_id: str, view: View) -> PaperOrder:
     """The bot's open session goes on; without one a new session begins, flat, with the first bar that is not shown yet."""
-    rules, market, paper, data = view.policy.runners, view.policy.market, bot.paper, view.data_of(bot)
+    rules, market, paper = view.policy.runners, view.policy.market, bot.paper
     snapshot = None
     if paper is not None and paper.snapshot is not None:
         snapshot = paper.snapshot.said()
@@ -73,7 +73,7 @@ def _session(bot: Bot, job_id: str, view: View) -> PaperOrder:
         from_bar=instant_of_ms(last_shown_ms(bot, view) if paper is None else paper.from_ms), snapshot=snapshot,
         last_bar=None if paper is None or paper.last_ms is None else instant_of_ms(paper.last_ms),
         market=MarketTime(
-            mode="LIVE" if data is not None and data.offer.live else market.mode,
+            mode="LIVE" if view.is_live(bot) else market.mode,
             start=market.start, end=market.end, seconds_per_bar=market.seconds_per_bar,
             epoch=instant_of_ms(view.epoch_ms),
         ),

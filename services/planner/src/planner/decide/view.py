@@ -106,6 +106,11 @@ class View:
         """The bars that a bot looks at, if any are known."""
         return self.data.get((bot.symbol, bot.timeframe))
 
+    def is_live(self, bot: Bot) -> bool:
+        """Whether the bot's bars are those of now: they come as they end, and nobody can say when the next one is announced."""
+        data = self.data_of(bot)
+        return self.policy.market.mode == "LIVE" or (data is not None and data.offer.live)
+
     def shown_ms(self, bot: Bot, number: int) -> int | None:
         """When the market shows a bar of a bot's by its 0-based number, which is when it has ended; None when it never does."""
         data = self.data_of(bot)

@@ -99,7 +99,8 @@ def _wish_of(bot: Bot, state: State, view: View) -> tuple[Decision, int]:
         active = state.live_job(bot, JobClass.RESEARCH)
     if active is not None:
         return Decision(bot.id, Reason.ACTIVE_JOB, active.job.job_type, NOTHING, "", active.job.job_id, next_due_ms=upcoming), next_due
-    detail = Detail.REPLAY_ENDED if upcoming is None else Detail.NEXT_REFRESH
+    ended = Detail.AWAITS_BARS if view.is_live(bot) else Detail.REPLAY_ENDED
+    detail = ended if upcoming is None else Detail.NEXT_REFRESH
     return Decision(bot.id, Reason.NOTHING_DUE, None, NOTHING, detail, next_due_ms=upcoming), next_due
 
 
