@@ -12,6 +12,9 @@ AppliedKey = Literal["hash", "tick"]
 AsyncApiKey = Literal["asyncapi", "channels", "components", "defaultContentType", "info", "operations"]
 AsyncApiInfoKey = Literal["description", "title", "version"]
 AsyncApiPartsKey = Literal["messages"]
+AttentionFoundKey = Literal["blocked", "items", "needed", "now", "proof", "rev"]
+AttentionItemKey = Literal["bots", "code", "count", "kind", "needs", "since", "todo", "unit", "what"]
+AttentionToldKey = Literal["blocked", "items", "needed", "rev"]
 AutonomyProofKey = Literal["chainRepairs", "lastDecisionSummary", "lastTickAt", "latestEnqueuedJobs", "latestPlannerRuns",
     "loopEnabled", "marketNow", "now", "pausedBy", "promotionMode", "proof", "tickIntervalSec"]
 BacktestKey = Literal["artifact", "bars", "botId", "cagr", "createdAt", "dataSha256", "dsr", "fingerprint", "firstBar", "jobId",
@@ -19,6 +22,7 @@ BacktestKey = Literal["artifact", "bars", "botId", "cagr", "createdAt", "dataSha
 BacktestMetricsKey = Literal["barsPerTrade", "cagr", "costsUsd", "exposure", "finalEquityUsd", "maxDrawdown", "profitFactor", "sharpe",
     "sortino", "trades", "turnoverPerYear", "winRate"]
 BacktestPageKey = Literal["items", "nextCursor", "now", "proof"]
+BlockedBotsKey = Literal["developer", "nobody", "operator"]
 BlockerKey = Literal["clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "measured", "required", "verdict"]
 BlockerOfBotKey = Literal["botId", "clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "jobType", "measured",
     "required", "sinceTick", "verdict"]
@@ -35,7 +39,7 @@ BotListedKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote",
     "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "timeframe",
     "trades", "untilAt", "version", "would"]
 BotOutcomeKey = Literal["botId", "field", "limit", "outcome"]
-BotPageKey = Literal["counts", "items", "matching", "nextCursor", "now", "proof", "rev", "total"]
+BotPageKey = Literal["counts", "groups", "items", "matching", "nextCursor", "now", "proof", "rev", "total"]
 BotRevertedKey = Literal["botId", "eventId", "fromStage", "outcome", "reasonCode", "toStage"]
 BotShownKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", "detail", "drift", "driftAt", "evidenceAt",
     "evidenceUntil", "jobId", "jobStatus", "jobType", "jobWhy", "lastBeatAt", "lastMarkAt", "lastMarkBar", "leaseSec", "maxDrawdown",
@@ -57,7 +61,7 @@ CommandOpenKey = Literal["commandId", "status"]
 CommandPageKey = Literal["items", "nextCursor", "now", "proof"]
 ContenderKey = Literal["fingerprint", "foldsSharpe", "holdoutMaxDrawdown", "holdoutPsr", "holdoutSharpe", "holdoutTrades", "parameters"]
 CooldownPolicyKey = Literal["after_cancel_s", "after_crash_s", "after_success_s", "max_s"]
-CountsKey = Literal["reason", "recency", "recommended", "stage", "state"]
+CountsKey = Literal["needs", "reason", "recency", "recommended", "stage", "state"]
 DecisionKey = Literal["blockers", "botId", "detail", "dueSince", "eventId", "fromTick", "jobId", "jobType", "limitName", "limitValue",
     "nextDueAt", "place", "promotion", "promotionTo", "reasonCode", "toTick", "untilAt", "would"]
 DecisionAtTickKey = Literal["blockers", "botId", "changed", "decidedAt", "detail", "dueSince", "eventId", "jobId", "jobType",
@@ -98,6 +102,7 @@ GateThresholdsKey = Literal["max_bars_behind", "max_drawdown", "max_evidence_age
     "min_bars_per_trade", "min_deflated_sharpe", "min_exposure", "min_live_bars", "min_oos_retention", "min_oos_sharpe", "min_sharpe",
     "min_stress_sharpe", "min_trades", "shadow"]
 GatesKey = Literal["blockers", "decision", "eventId", "items", "now", "promotionTo", "proof", "sinceTick"]
+GroupOfBotsKey = Literal["bots", "key"]
 HeadSeenKey = Literal["hash", "runsEnd", "seenAt", "tick"]
 JobKey = Literal["attempt", "attempts", "barsUntil", "botId", "cause", "createdAt", "detail", "failures", "fingerprint", "finishedAt",
     "id", "jobClass", "jobType", "lastBeatAt", "phase", "processId", "progress", "queuedAt", "seq", "stage", "startedAt", "status",
@@ -146,7 +151,7 @@ PromotionPageKey = Literal["items", "nextCursor", "now", "proof"]
 PromotionPolicyKey = Literal["auto_per_hour", "auto_stages", "max_share"]
 ProofKey = Literal["applied", "asOf", "checks", "failing", "head", "lagRecords", "nextTickAt", "plannerPulseAgeMs", "projectionLagMs",
     "reason", "status", "tickAgeMs", "verdict"]
-ProofEventKey = Literal["counts", "proof", "summary"]
+ProofEventKey = Literal["attention", "counts", "proof", "summary"]
 QuarantinedRecordKey = Literal["excerpt", "logOffset", "partition", "reason", "seenAt", "sha256", "sizeBytes", "topic"]
 QuarantinedRecordPageKey = Literal["items", "nextCursor", "now", "proof"]
 ReadyKey = Literal["checks", "reason", "status"]

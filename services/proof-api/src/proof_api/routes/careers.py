@@ -23,14 +23,13 @@ from autonomy.documents.answers import (
 from autonomy.documents.commands import RevertPlanned
 from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
 from autonomy.read_model.parts import PromotionStatus
-from autonomy.reasons import Reason
-from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, BotState, Recency, Stage, derived_id
+from autonomy.values import BOT_ID_PATTERN, Stage, derived_id
 from proof_api.commands.revert import dry_run, shown_by
 from proof_api.context import CanRead, Connected, InContext
 from proof_api.http.problems import Problem, declared, giving, known_parameters
 from proof_api.reading import history, queries
-from proof_api.reading.queries import BotFilter, Listing, Where, document
-from proof_api.routes.reading import Cursor, KnownBot, Limit, answer, page, words_of
+from proof_api.reading.queries import Listing, Where, document
+from proof_api.routes.reading import Cursor, FleetFilter, KnownBot, Limit, answer, page
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 UNKNOWN = declared(404)
@@ -60,38 +59,22 @@ async def promotions(
 @router.get(
     "/api/revert/plan", tags=["commands"], summary="What a revert to LAB would do; changes nothing", responses=giving(RevertPlanned)
 )
-async def revert_plan(  # noqa: PLR0913 (one argument per filter)
-    context: InContext, _: CanRead, connection: Connected,
-    stage: Annotated[list[Stage] | None, Query(max_length=5)] = None,
+async def revert_plan(
+    context: InContext, _: CanRead, connection: Connected, shown: FleetFilter,
     bot: Annotated[list[Annotated[str, Query(pattern=BOT_ID_PATTERN)]] | None, Query(max_length=MAX_BOTS_PER_COMMAND)] = None,
-    strategy: Annotated[list[Annotated[str, Query(pattern="^[a-z0-9-]{1,64}$")]] | None, Query(max_length=100)] = None,
-    symbol: Annotated[list[Annotated[str, Query(pattern=SYMBOL_PATTERN)]] | None, Query(max_length=1000)] = None,
-    state: Annotated[list[BotState] | None, Query(max_length=7, description="as in `/api/bots`")] = None,
-    reason: Annotated[list[Reason] | None, Query(max_length=12, description="as in `/api/bots`")] = None,
-    recency: Annotated[list[Recency] | None, Query(max_length=3, description="as in `/api/bots`")] = None,
-    recommended: Annotated[bool | None, Query(description="as in `/api/bots`")] = None,
-    q: Annotated[str, Query(max_length=queries.MAX_TEXT, description="as in `/api/bots`")] = "",
 ) -> Response:  # fmt: skip
     """Plan hash and expected count for the command, what stops, who stays, and whether baselines wait for a resume.
 
-    Filters of the fleet's list are resolved now: the plan, and its command, name the bots that they show, at most 500.
+    Filters of the fleet's list that a command has no words for are resolved now: the plan, and its command, name the bots that they show,
+    at most 500.
 
     Refused while the read models are not fresh: a plan over old rows would be rejected as PLAN_CHANGED, or worse, be believed.
     """
     judgement = context.judged()[1]
     if judgement.status != "fresh":
         raise Problem(503, "STALE_DATA", "A plan needs fresh data", judgement.reason or judgement.status)
-    shown = BotFilter(
-        words_of(state),
-        words_of(stage),
-        words_of(reason),
-        words_of(recency),
-        q.replace("\x00", ""),
-        context.ages().silent_before,
-        recommended,
-    )
-    filtered = bool(state or reason or recency or q) or recommended is not None
-    bots, stages = tuple(bot or ()), tuple(stage or ())
+    filtered = bool(shown.state or shown.reason or shown.recency or shown.needs or shown.text) or shown.recommended is not None
+    bots, stages = tuple(bot or ()), tuple(Stage(word) for word in shown.stage)
     if filtered:
         stages = stages or BEYOND_LAB  # a filter is a bulk revert, also where it shows one bot: a pinned one stays
         found = await shown_by(connection, shown)
@@ -102,7 +85,7 @@ async def revert_plan(  # noqa: PLR0913 (one argument per filter)
     try:
         wanted = RevertToLab(
             command_id=derived_id("dry run"), actor="dry-run", role="viewer", stages=stages, bot_ids=bots,
-            strategies=tuple(strategy or ()), symbols=tuple(symbol or ()), plan_hash=GENESIS_HASH, expected_count=0,
+            strategies=shown.strategy, symbols=shown.symbol, plan_hash=GENESIS_HASH, expected_count=0,
         )  # fmt: skip
     except ValidationError as refusal:
         fault = refusal.errors(include_url=False)[0]
