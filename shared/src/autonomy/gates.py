@@ -297,7 +297,7 @@ def act_of(code: str, verdict: str, clears_when: str = "") -> Act:
     gate = GATES.get(code)
     if gate is None or (isinstance(gate, EvidenceGate) and verdict != Verdict.FAIL) or clears_when.startswith(BY_THE_CLOCK):
         return Act.NONE
-    return Act.DEVELOPER if clears_when.startswith(NEVER) else gate.act
+    return Act.DEVELOPER if clears_when.startswith(NEVER) and gate.act is Act.OPERATOR else gate.act
 
 
 NEEDED: Final[Mapping[Act, Needs]] = complete(Act, {
