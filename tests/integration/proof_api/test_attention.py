@@ -123,12 +123,7 @@ def test_the_filter_shows_whom_the_queue_counts(written: Database) -> None:
     assert sum(counts.values()) == sum(bool(row["blockers"]) for row in rows) > 0
     for needs in Needs:
         wanted = BotFilter(needs=(needs.value,))
-        items, following = asked(
-            written,
-            lambda connection, wanted=wanted: a_page(
-                connection, wanted, order_of(SortBy.BOT, None, falls=False, silent_before=SILENT), BOTS
-            ),
-        )
+        items, following = paged(written, wanted, order_of(SortBy.BOT, None, falls=False, silent_before=SILENT), BOTS)
         assert [item["botId"] for item in items] == [row["bot_id"] for row in rows if waits_for(row) is needs]
         assert (len(items), following) == (counts[needs.value], None) == (wanted.counted({"needs": counts}), None)
 
@@ -168,6 +163,13 @@ async def a_page(
 ) -> tuple[list[dict[str, Any]], str | None]:
     items, following = await Shelf().page(connection, wanted, order, AGES, limit, cursor)
     return [orjson.loads(orjson.dumps(item)) for item in items], following
+
+
+def paged(
+    database: Database, wanted: BotFilter, order: Order, limit: int, cursor: str | None = None
+) -> tuple[list[dict[str, Any]], str | None]:
+    found: tuple[list[dict[str, Any]], str | None] = asked(database, lambda connection: a_page(connection, wanted, order, limit, cursor))
+    return found
 
 
 async def every_page(connection: Any, wanted: BotFilter, order: Order, limit: int) -> list[dict[str, Any]]:
@@ -216,11 +218,15 @@ def test_pages_in_any_order_hold_every_row_once_and_in_place(written: Database, 
     assert len({item["botId"] for item in items}) == len(items) == BOTS
 
 
+def grouping(wanted: BotFilter, column: str) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+    return lambda connection: queries.groups_of(connection, wanted, column)
+
+
 def test_groups_count_what_the_filter_shows(written: Database) -> None:
     wanted = BotFilter(stage=("LAB", "PAPER"), text="bot")
     for group in GroupBy:
-        found = asked(written, lambda connection, group=group: queries.groups_of(connection, wanted, group.value))
         column = group.value
+        found = asked(written, grouping(wanted, column))
         expected = sql(
             written, f"SELECT {column} AS key, count(*) AS bots FROM bot_now WHERE stage IN ('LAB', 'PAPER') GROUP BY 1 ORDER BY 1"
         )
@@ -234,7 +240,7 @@ def test_a_cursor_belongs_to_its_order(written: Database) -> None:
     plain = order_of(SortBy.BOT, None, falls=False, silent_before=SILENT)
     for other in (by_trades, order_of(SortBy.SHARPE, None, falls=False, silent_before=SILENT), plain):
         with pytest.raises(BadInput, match="cursor"):
-            asked(written, lambda connection, other=other: a_page(connection, BotFilter(), other, 5, cursor))
+            paged(written, BotFilter(), other, 5, cursor)
     for broken in (
         "x",
         by_sharpe.cursor([True, "bot-1"]),
@@ -243,7 +249,7 @@ def test_a_cursor_belongs_to_its_order(written: Database) -> None:
         by_sharpe.cursor(["1", "b"]),
     ):
         with pytest.raises(BadInput, match="cursor"):
-            asked(written, lambda connection, broken=broken: a_page(connection, BotFilter(), by_sharpe, 5, broken))
+            paged(written, BotFilter(), by_sharpe, 5, broken)
 
 
 # ── the file ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -101,7 +101,7 @@ PATHS = {
     ],
     "/bots/aapl-sma/timeline": ["planner", JOB[:8]],
     "/bots/aapl-sma/trades": ["ENTRY", "9.50"],
-    "/promotions": ["aapl-sma", "SHADOW → CANARY", "first of two approvals", "DRAWDOWN"],
+    "/promotions": ["aapl-sma", 'data-code="SHADOW">SHADOW</span> → <span class="mono stage-name" data-code="CANARY">CANARY</span> <span class="tag paper">execution: PAPER</span>', "first of two approvals", "DRAWDOWN"],
     "/runs/7": ["BLOCKED_BY_GATES", "Tick 7", "MIXED", "without the pause"],
     f"/commands/{JOB}": ["Revert to LAB", "REVERTED", "PINNED", "BULK_REVERT_REBASELINE", "aapl-sma"],
     "/quarantine": ["no JSON", "autonomy.jobs"],

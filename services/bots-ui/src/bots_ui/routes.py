@@ -120,6 +120,12 @@ async def stages(request: Request) -> Response:
     return render(request, "stages.html", await lists.stages(shared_of(request).api, query))
 
 
+@router.get("/attention")
+async def attention(request: Request) -> Response:
+    """What needs a person."""
+    return render(request, "attention.html", await lists.attention(shared_of(request).api))
+
+
 @router.get("/promotions")
 async def promotions(request: Request) -> Response:
     """Recommendations and what became of them."""

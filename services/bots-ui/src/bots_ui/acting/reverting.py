@@ -66,7 +66,12 @@ class Wanted:
     def words(self) -> str:
         """The page's filter, as a person says it."""
         asked = asked_of(parse_qsl(self.shown), CHOICES)
-        tables: Mapping[str, Mapping[str, str]] = {"state": words.FILTERS, "reason": words.REASON_WORDS, "recency": words.RECENCIES}
+        tables: Mapping[str, Mapping[str, str]] = {
+            "state": words.FILTERS,
+            "reason": words.REASON_WORDS,
+            "recency": words.RECENCIES,
+            "needs": words.NEEDS,
+        }
         said = [
             ", ".join(words.word_of(tables.get(name, {}), value) for value in values)
             for name, values in asked.chosen.items()

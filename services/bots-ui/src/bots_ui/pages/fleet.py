@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from autonomy.client import Answer, Found
+from autonomy.gates import Needs
 from autonomy.reasons import Reason
 from autonomy.values import BotState, LanesBy, Recency, Stage
 from bots_ui.api.client import ProofApi
@@ -30,7 +31,7 @@ MAX_VIEWS: Final = 32
 """Visible pages of one browser that share a stream; a browser with more opens another."""
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "state": tuple(BotState), "stage": tuple(Stage), "reason": tuple(Reason), "recency": tuple(Recency),
-    "recommended": ("true",),
+    "recommended": ("true",), "needs": tuple(Needs),
 }  # fmt: skip
 Context = dict[str, object]
 Query = Sequence[tuple[str, str]]
@@ -88,7 +89,6 @@ def with_query(path: str, params: Query) -> str:
 async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
     """The Bots page: a filtered page of rows with the counts that filter."""
     params = [*asked.params(), ("limit", str(PAGE_SIZE))]
-    params = [*asked.params(), ("limit", str(PAGE_SIZE))]
     answer, hour = await asyncio.gather(api.get("/api/bots", params), hub.hours.told(api, LanesBy.FLEET))
     now, facts = hub.now(), hub.facts()
     document = answer.document if isinstance(answer, Found) else {}
@@ -105,7 +105,7 @@ async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
         "counts": {name: part(counts, name) for name in CHOICES}, "choices": CHOICES, "total": number_of(document, "total"),
         "matching": number_of(document, "matching"), "waiting": hub.waiting_words(),
         "next": asked.address(cursor=following) if following else "",
-        "picture": picture_of(hour, small=True), "live": live_address(view), "lost": lost_words(answer),
+        "picture": picture_of(hour, small=True), "queue": facts.queue, "live": live_address(view), "lost": lost_words(answer),
         "lag": number_of(part(document, "proof"), "lagRecords"),
     }  # fmt: skip
 

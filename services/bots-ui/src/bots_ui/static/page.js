@@ -82,6 +82,14 @@
     put(document.getElementById("silence-age"), `, ${span((serverNow() - from) / 1000)} ago`);
   }
 
+  // How much needs a person, where a tab is seen from elsewhere.
+  function needed() {
+    const count = Number(document.getElementById("head").dataset.needed), words = count ? count.toLocaleString("en") : "";
+    put(document.getElementById("n-needed"), words);
+    const title = (words && `(${words}) `) + document.title.replace(/^\([\d,]+\) /, "");
+    if (document.title !== title) document.title = title;
+  }
+
   // What the server tells, in order; pages of this browser share its stream.
   let turn = Promise.resolve();
   async function take(told) {
@@ -97,6 +105,7 @@
     }
     connection();
     acts();
+    needed();
     comeBack();
     document.dispatchEvent(new CustomEvent("autonomy:told", { detail: told }));
   }
@@ -164,15 +173,15 @@
     announce();
   });
 
-  // Acting needs current data.
+  // Acting needs current data, and somebody who answers.
   function acts() {
-    const fresh = document.getElementById("head").dataset.trust === "fresh" && root.dataset.conn !== "lost";
+    const cannot = root.dataset.conn === "lost" ? "Not available while nothing is heard from the server." : document.getElementById("head").dataset.cannot;
     for (const button of document.querySelectorAll("[data-acts]")) {
-      const disabled = !fresh || button.dataset.denied === "1";
+      const disabled = cannot !== "" || button.dataset.denied === "1";
       if (button.disabled !== disabled) button.disabled = disabled;
     }
     for (const why of document.querySelectorAll(".act-why")) {
-      const text = why.dataset.why || (fresh ? "" : "Not while the data is not current.");
+      const text = why.dataset.why || cannot;
       if (why.textContent !== text) why.textContent = text;
     }
   }

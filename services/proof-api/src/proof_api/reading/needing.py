@@ -37,6 +37,8 @@ BLOCKERS: Final = (
 )
 NEEDS_OF_ROW: Final = f"(SELECT min({RANK}) FROM {BLOCKERS})"  # noqa: S608 (words of the gates)
 """Of a row of `bot_now`, whom the bot waits for; null without a blocker."""
+FIRST_OF_ROW: Final = f"(SELECT code FROM {BLOCKERS} ORDER BY {RANK}, place LIMIT 1)"  # noqa: S608 (words of the gates)
+"""Of a row of `bot_now`, the blocker by which it is counted."""
 IS_STARTING: Final = "runner_beat_at IS NULL AND since > $1::timestamptz - $3::float8 * interval '1 second'"
 
 SQL: Final = f"""

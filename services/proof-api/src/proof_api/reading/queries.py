@@ -23,7 +23,7 @@ from autonomy.errors import BadInput
 from autonomy.gates import Needs
 from autonomy.values import iso
 from proof_api.proof.attention import RANKS
-from proof_api.reading.needing import NEEDS_OF_ROW
+from proof_api.reading.needing import FIRST_OF_ROW, NEEDS_OF_ROW
 
 MAX_LIMIT: Final = 200
 DEFAULT_LIMIT: Final = 50
@@ -122,6 +122,7 @@ class BotFilter:
         silent_before: a runner whose last beat is older is stale; None: as the rows say.
         recommended: whether a recommendation of the bot waits for people; None: either.
         needs: whom bots with a blocker wait for.
+        blocker: the blocker by which these are counted: of those that need the same, the first.
         strategy, symbol: exactly.
     """
 
@@ -135,6 +136,7 @@ class BotFilter:
     needs: tuple[str, ...] = ()
     strategy: tuple[str, ...] = ()
     symbol: tuple[str, ...] = ()
+    blocker: tuple[str, ...] = ()
 
     def where(self) -> Where:
         """The condition; a state means what the reader's clock makes of it."""
@@ -152,6 +154,8 @@ class BotFilter:
             where.add(f"recommendation_id IS {'NOT ' if self.recommended else ''}NULL")
         if self.needs:
             where.add(f"{NEEDS_OF_ROW} = ANY({{}}::int[])", [RANKS[Needs(word)] for word in self.needs])
+        if self.blocker:
+            where.add(f"{FIRST_OF_ROW} = ANY({{}}::text[])", list(self.blocker))
         if self.text:
             where.add(
                 "(bot_id LIKE {} OR lower(name) LIKE {} OR lower(symbol) LIKE {} OR strategy LIKE {})", *[f"%{_like(self.text)}%"] * 4
@@ -182,7 +186,7 @@ class BotFilter:
         asked = {"state": self.state, "stage": self.stage, "reason": self.reason, "recency": self.recency, "recommended": self._waits(),
                  "needs": self.needs}  # fmt: skip
         narrowed = [name for name, words in asked.items() if words]
-        if self.text or self.strategy or self.symbol or len(narrowed) > 1 or not counts:
+        if self.text or self.strategy or self.symbol or self.blocker or len(narrowed) > 1 or not counts:
             return None
         if not narrowed:
             return sum(counts["state"].values())

@@ -102,6 +102,10 @@ async def fleet_filter(  # noqa: PLR0913 (one argument per filter)
     recency: Annotated[list[Recency] | None, Query(max_length=3)] = None,
     recommended: Annotated[bool | None, Query(description="whether a recommendation of the bot waits for approval")] = None,
     needs: Annotated[list[Needs] | None, Query(max_length=3, description="whom bots with a blocker wait for")] = None,
+    blocker: Annotated[
+        list[Annotated[str, Query(pattern="^[A-Z_]{1,64}$")]] | None,
+        Query(max_length=20, description="the gate by which a bot is counted in `/api/attention`"),
+    ] = None,
     strategy: Annotated[list[Annotated[str, Query(pattern="^[a-z0-9-]{1,64}$")]] | None, Query(max_length=100)] = None,
     symbol: Annotated[list[Annotated[str, Query(pattern=SYMBOL_PATTERN)]] | None, Query(max_length=1000)] = None,
     q: Annotated[str, Query(max_length=queries.MAX_TEXT, description="text in a bot's id, name, symbol or strategy")] = "",
@@ -109,7 +113,7 @@ async def fleet_filter(  # noqa: PLR0913 (one argument per filter)
     """What the fleet's list is narrowed by, wherever it is."""
     return BotFilter(
         words_of(state), words_of(stage), words_of(reason), words_of(recency), q.replace("\x00", ""), context.ages().silent_before,
-        recommended, words_of(needs), tuple(strategy or ()), tuple(symbol or ()),
+        recommended, words_of(needs), tuple(strategy or ()), tuple(symbol or ()), tuple(blocker or ()),
     )  # fmt: skip
 
 
