@@ -34,7 +34,7 @@ from proof_api.proof.now import Ages
 from proof_api.reading import export, needing, queries
 from proof_api.reading.ordering import URGENCY, GroupBy, Order, SortBy, order_of
 from proof_api.reading.queries import BotFilter
-from proof_api.reading.shelf import Shelf
+from proof_api.reading.shelf import Shelf, neighbours
 from support.drawn_fleet import LEASE_S, drawn_fleet
 from support.hours import NOON
 from support.servers import Database
@@ -126,6 +126,16 @@ def test_the_filter_shows_whom_the_queue_counts(written: Database) -> None:
         items, following = paged(written, wanted, order_of(SortBy.BOT, None, falls=False, silent_before=SILENT), BOTS)
         assert [item["botId"] for item in items] == [row["bot_id"] for row in rows if waits_for(row) is needs]
         assert (len(items), following) == (counts[needs.value], None) == (wanted.counted({"needs": counts}), None)
+
+
+def test_a_cause_shows_the_bots_that_it_counts(written: Database) -> None:
+    for group in groups(written):
+        if group.kind in {AttentionKind.BLOCKED, AttentionKind.DEVELOPER}:
+            needs = Needs.OPERATOR if group.kind is AttentionKind.BLOCKED else Needs.DEVELOPER
+            wanted = BotFilter(needs=(needs.value,), blocker=(group.code,))
+            items, _ = paged(written, wanted, order_of(SortBy.BOT, None, falls=False, silent_before=SILENT), BOTS)
+            assert len(items) == group.count, group
+            assert set(group.bots) <= {item["botId"] for item in items}
 
 
 def test_a_row_that_changes_changes_the_queue(database: Database) -> None:
@@ -231,6 +241,27 @@ def test_groups_count_what_the_filter_shows(written: Database) -> None:
             written, f"SELECT {column} AS key, count(*) AS bots FROM bot_now WHERE stage IN ('LAB', 'PAPER') GROUP BY 1 ORDER BY 1"
         )
         assert found == expected
+
+
+@pytest.mark.parametrize("falls", [False, True])
+@pytest.mark.parametrize("by", [SortBy.BOT, SortBy.STATE, SortBy.SHARPE, SortBy.NEXT])
+def test_neighbours_are_those_of_the_list(written: Database, by: SortBy, falls: bool) -> None:
+    """Also beside a bot that the filter does not show: where it would stand."""
+    order, wanted = order_of(by, None, falls=falls, silent_before=SILENT), BotFilter(stage=("LAB", "LIVE"), silent_before=SILENT)
+    whole = [item["botId"] for item in asked(written, lambda connection: every_page(connection, BotFilter(), order, 200))]
+    shown = {item["botId"] for item in asked(written, lambda connection: every_page(connection, wanted, order, 200))}
+
+    async def all_of_them(connection: Any) -> list[Any]:
+        return [await neighbours(connection, wanted, order, bot) for bot in whole[::7]]
+
+    expected = [
+        {
+            "previous": next((bot for bot in reversed(whole[:place]) if bot in shown), None),
+            "next": next((bot for bot in whole[place + 1 :] if bot in shown), None),
+        }
+        for place in range(0, len(whole), 7)
+    ]  # fmt: skip
+    assert asked(written, all_of_them) == expected
 
 
 def test_a_cursor_belongs_to_its_order(written: Database) -> None:

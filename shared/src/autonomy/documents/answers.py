@@ -140,6 +140,15 @@ Gates: Final = made_of(
 )  # fmt: skip
 
 
+class Neighbours(Proved):
+    """The bots beside one in the fleet's list."""
+
+    previous: str | None
+    """the one before it; null where it is the first"""
+    next: str | None
+    """the one after it; null where it is the last"""
+
+
 @unique
 class TimelineKind(StrEnum):
     """What an entry of the timeline tells of."""

@@ -107,30 +107,35 @@ class Order:
                 found.append(term.sql)
         return found
 
-    def sorted_by(self, keys: Sequence[str]) -> str:
-        """What stands after ORDER BY."""
+    def sorted_by(self, keys: Sequence[str], *, back: bool = False) -> str:
+        """What stands after ORDER BY; `back` from the end to the beginning."""
+        nulls = " NULLS FIRST" if back else " NULLS LAST"
         return ", ".join(
-            f"{key}{' DESC' if term.falls else ''}{' NULLS LAST' if term.has_null else ''}"
+            f"{key}{' DESC' if term.falls is not back else ''}{nulls if term.has_null else ''}"
             for key, term in zip(keys, self.terms, strict=True)
         )
 
     def after(self, where: Where, keys: Sequence[str], cursor: str) -> None:
-        """Narrow to what comes after a row.
+        """Narrow to what comes after the row of a cursor.
 
         Raises:
             BadInput: the cursor is not one of this order.
         """
-        values = self._decoded(cursor)
+        self.beyond(where, keys, self._decoded(cursor))
+
+    def beyond(self, where: Where, keys: Sequence[str], values: Sequence[object], *, back: bool = False) -> None:
+        """Narrow to what comes after a row with these values, or before it."""
         choices: list[str] = []
         same: list[str] = []
         for term, key, value in zip(self.terms, keys, values, strict=True):
             if value is None:
+                choices += [" AND ".join([*same, f"{key} IS NOT NULL"])] if back else []
                 same.append(f"{key} IS NULL")
                 continue
             where.values.append(value)
             place = f"${len(where.values)}"
-            beyond = f"{key} {'<' if term.falls else '>'} {place}"
-            choices.append(" AND ".join([*same, f"({beyond} OR {key} IS NULL)" if term.has_null else beyond]))
+            passed = f"{key} {'<' if term.falls is not back else '>'} {place}"
+            choices.append(" AND ".join([*same, f"({passed} OR {key} IS NULL)" if term.has_null and not back else passed]))
             same.append(f"{key} = {place}")
         where.parts.append(f"({' OR '.join(choices)})")
 

@@ -15,7 +15,7 @@ import orjson
 from autonomy.values import JobStatus
 from proof_api.proof.now import Ages, dressed
 from proof_api.reading.ordering import Order
-from proof_api.reading.queries import BOT_COLUMNS, PLACE_SQL, BotFilter, document
+from proof_api.reading.queries import BOT_COLUMNS, PLACE_SQL, BotFilter, Where, document
 
 MAX_ROWS: Final = 20_000
 """About 2 kB each; the row that was not asked for longest goes first."""
@@ -83,6 +83,34 @@ class Shelf:
         if not queued:
             return {}
         return {row["bot_id"]: row["place"] for row in await connection.fetch(PLACE_SQL, queued)}
+
+
+async def neighbours(
+    connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter, order: Order, bot_id: str
+) -> dict[str, object] | None:
+    """The bots before and after one in a list, whether or not the list shows that one; None of a bot that is not in the fleet.
+
+    Args:
+        connection: in a transaction, so that all of it is of one moment.
+        wanted: which bots the list shows.
+        order: theirs.
+        bot_id: the one in between.
+    """
+    own = Where()
+    terms = order.begin(own)
+    own.add("bot_id = {}", bot_id)
+    told = ", ".join(f"{term} AS key_{place}" for place, term in enumerate(terms))
+    row = await connection.fetchrow(f"SELECT {told} FROM bot_now WHERE {own.sql}", *own.values)  # noqa: S608 (conditions are ours)
+    if row is None:
+        return None
+    found: dict[str, object] = {}
+    for name, back in (("previous", True), ("next", False)):
+        where = wanted.where()
+        keys = order.begin(where)
+        order.beyond(where, keys, list(row.values()), back=back)
+        sql = f"SELECT bot_id FROM bot_now WHERE {where.sql} ORDER BY {order.sorted_by(keys, back=back)} LIMIT 1"  # noqa: S608 (as above)
+        found[name] = await connection.fetchval(sql, *where.values)
+    return found
 
 
 def row_of(item: dict[str, object]) -> Row:

@@ -13,6 +13,7 @@ from autonomy.documents.answers import (
     EquityPage,
     EvolutionPage,
     Gates,
+    Neighbours,
     PromotionPage,
     SessionPage,
     TimelineKind,
@@ -28,8 +29,10 @@ from proof_api.commands.revert import dry_run, shown_by
 from proof_api.context import CanRead, Connected, InContext
 from proof_api.http.problems import Problem, declared, giving, known_parameters
 from proof_api.reading import history, queries
+from proof_api.reading.ordering import SortBy, order_of
 from proof_api.reading.queries import Listing, Where, document
-from proof_api.routes.reading import Cursor, FleetFilter, KnownBot, Limit, answer, page
+from proof_api.reading.shelf import neighbours
+from proof_api.routes.reading import Cursor, Falls, FleetFilter, KnownBot, Limit, Sorted, answer, page
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 UNKNOWN = declared(404)
@@ -54,6 +57,21 @@ async def promotions(
     if bot:
         where.add("bot_id = {}", bot)
     return page(context, request, *await queries.PROMOTIONS.page(connection, where, limit, cursor))
+
+
+@router.get(
+    "/api/bots/{bot_id}/neighbours", tags=["bots"], summary="The bots before and after one in the fleet's list",
+    responses=giving(Neighbours) | UNKNOWN,
+)  # fmt: skip
+async def bot_neighbours(
+    context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, wanted: FleetFilter, sort: Sorted = SortBy.BOT,
+    order: Falls = "asc",
+) -> Response:  # fmt: skip
+    """In the order and by the filter of `/api/bots`; also of a bot that the filter does not show."""
+    ordered = order_of(sort, None, falls=order == "desc", silent_before=wanted.silent_before)
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        found = await neighbours(connection, wanted, ordered, bot_id)
+    return answer(context, found or {"previous": None, "next": None})
 
 
 @router.get(
