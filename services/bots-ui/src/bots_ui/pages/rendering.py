@@ -10,7 +10,7 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from autonomy.values import LanesBy
-from bots_ui.pages.fleet import CHOICES
+from bots_ui.pages.asked import CHOICES
 from bots_ui.shown.facts import Facts
 from bots_ui.shown.picture import picture_of
 from bots_ui.shown.rows import Document, row_of

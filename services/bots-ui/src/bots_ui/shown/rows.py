@@ -159,6 +159,7 @@ class BotRow:
     left: bool = False
     cells: Mapping[str, str] = field(default_factory=dict)
     needs: str = ""
+    strategy_name: str = ""
 
     @property
     def signature(self) -> str:
@@ -219,7 +220,7 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
         due=due_of(document, now), runner_stale=document.get("runnerStale") is True,
         runner_starting=text_of(document, "runnerJobId") != "" and instant_of(document.get("runnerBeatAt")) is None,
         trading=trading_words(document), why=words.WHY_EVOLVED.get(text_of(document, "jobWhy"), ""), moments=moments, left=left,
-        cells=cells_of(document), needs=needs_word(document),
+        cells=cells_of(document), needs=needs_word(document), strategy_name=text_of(document, "strategy"),
     )  # fmt: skip
 
 
@@ -384,7 +385,9 @@ def next_of(document: Document, blockers: Sequence[Blocker]) -> tuple[datetime |
 
 def matches(document: Document, wanted: Mapping[str, Sequence[str]], text: str) -> bool:
     """Whether a changed bot still belongs to a filtered view; the words are those of the URL."""
-    columns: Mapping[str, BotListedKey] = {"state": "state", "stage": "stage", "reason": "reasonCode", "recency": "recency"}
+    columns: Mapping[str, BotListedKey] = {
+        "state": "state", "stage": "stage", "reason": "reasonCode", "recency": "recency", "strategy": "strategy", "symbol": "symbol",
+    }  # fmt: skip
     for name, column in columns.items():
         chosen = wanted.get(name, ())
         if chosen and text_of(document, column) not in chosen:
