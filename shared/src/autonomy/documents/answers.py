@@ -110,7 +110,7 @@ class FleetFigures(Shown):
     matching: int
     """bots that the filter shows"""
     groups: list[GroupOfBots] | None
-    """all groups that the filter shows, by name; null where none were asked for"""
+    """all groups that the filter shows, in their order; null where none were asked for"""
     rev: int
     """revision of the read models, from which `/api/stream` goes on"""
 

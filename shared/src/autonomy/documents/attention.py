@@ -25,7 +25,7 @@ class AttentionItem(Shown):
     count: int
     """how many, in the kind's unit"""
     since: datetime | None
-    """of the oldest; null where nothing says it"""
+    """of the oldest, of a blocker since when the standing decision names it; null where nothing says it"""
     unit: str
     """what is counted, as many as there are"""
     what: str

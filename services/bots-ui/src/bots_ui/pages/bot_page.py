@@ -78,7 +78,7 @@ async def card(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
 async def beside(api: ProofApi, bot_id: str, asked: Asked) -> Context:
     """The bots before and after one in the list that this browser showed last."""
     found = document_of(await api.get(bot_path(bot_id, "/neighbours"), asked.of_list))
-    return {"previous": text_of(found, "previous"), "following": text_of(found, "next"), "last_list": asked}
+    return {"before": text_of(found, "previous"), "after": text_of(found, "next"), "last_list": asked}
 
 
 def timeframe_of(hub: Hub, symbol: str, source_id: str) -> str:

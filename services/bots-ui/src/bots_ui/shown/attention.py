@@ -55,6 +55,11 @@ class Entry:
     shown: str = ""
     resumes: bool = False
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether a gate is the cause: then an age is only that of the decision that names it."""
+        return self.kind in GATES_OF_BOTS
+
 
 @dataclass(frozen=True, slots=True)
 class Queue:

@@ -51,7 +51,8 @@ found AS (
   SELECT CASE rank WHEN {RANKS[Needs.OPERATOR]} THEN 'BLOCKED' WHEN {RANKS[Needs.DEVELOPER]} THEN 'DEVELOPER' END AS kind, code,
          clears AS more, bot_id, decided_at AS since FROM blocked
   UNION ALL
-  SELECT 'PAUSE', scope, concat_ws(' ', scope, nullif(target, ''), 'by', actor) || coalesce(': ' || nullif(reason, ''), ''),
+  SELECT 'PAUSE', scope, CASE scope WHEN 'fleet' THEN 'the fleet' ELSE scope || ' ' || target END || ', by ' || actor
+         || coalesce(': ' || nullif(reason, ''), ''),
          CASE scope WHEN 'bot' THEN target END, since FROM autonomy_loop
   UNION ALL
   SELECT 'APPROVAL', to_stage, to_stage, bot_id, recommended_at FROM promotions WHERE status IN ('OPEN', 'REQUESTED')

@@ -214,16 +214,19 @@ FROM bot_jobs j WHERE j.status = 'QUEUED' AND j.bot_id = ANY($1::text[])
 """
 
 
-async def groups_of(connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter, column: str) -> list[dict[str, object]]:
-    """How many bots match in each group, by group.
+async def groups_of(
+    connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter, column: str, place: str
+) -> list[dict[str, object]]:
+    """How many bots match in each group, in the order of the groups.
 
     Args:
         connection: of the role reader.
         wanted: what they are narrowed by.
         column: of `bot_now`, ours.
+        place: by which groups are ordered.
     """
     where = wanted.where()
-    sql = f"SELECT {column} AS key, count(*)::int AS bots FROM bot_now WHERE {where.sql} GROUP BY 1 ORDER BY 1"  # noqa: S608 (as above)
+    sql = f"SELECT {column} AS key, count(*)::int AS bots FROM bot_now WHERE {where.sql} GROUP BY 1 ORDER BY min({place}), 1"  # noqa: S608 (as above)
     return [dict(row) for row in await connection.fetch(sql, *where.values)]
 
 

@@ -35,7 +35,7 @@ from proof_api.context import CanRead, Connected, Context, InContext
 from proof_api.http.problems import Problem, declared, giving, known_parameters
 from proof_api.proof.judging import proof_of
 from proof_api.reading import queries
-from proof_api.reading.ordering import GroupBy, SortBy, order_of
+from proof_api.reading.ordering import COLUMNS, GroupBy, SortBy, order_of
 from proof_api.reading.queries import BotFilter, Where
 from proof_api.reading.sources import sources_of, strategies_of
 
@@ -134,7 +134,7 @@ async def bots(  # noqa: PLR0913 (one argument per part of the address)
     rev = revision(context)
     ordered = order_of(sort, group, falls=order == "desc", silent_before=wanted.silent_before)
     items, following = await context.shelf.page(connection, wanted, ordered, ages, limit, cursor)
-    groups = await queries.groups_of(connection, wanted, group.value) if group else None
+    groups = await queries.groups_of(connection, wanted, group.value, COLUMNS[group.value].sql) if group else None
     picture = context.snapshots.picture
     counts = picture.counts if picture else {}
     total = sum(counts.get("state", {}).values())
