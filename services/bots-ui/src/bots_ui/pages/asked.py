@@ -66,18 +66,20 @@ class Look:
         return tuple(key for key in CHOOSABLE if key not in shown)
 
     def order(self) -> list[tuple[str, str]]:
-        """The order alone, as the API and the address say it."""
-        return ([("sort", self.sort)] if self.sort != "bot" else []) + ([("order", "desc")] if self.falls else [])
+        """The order with its groups, as the API and the address say it."""
+        found = [("sort", self.sort)] if self.sort != "bot" else []
+        found += [("order", "desc")] if self.falls else []
+        return found + ([("group", self.group)] if self.group else [])
 
     def params(self) -> list[tuple[str, str]]:
         """As the address says it."""
-        found = self.order() + ([("group", self.group)] if self.group else [])
+        found = self.order()
         found += [("size", str(self.size))] if self.size != PAGE_SIZE else []
         return found + [("columns", key) for key in (self.columns or (("none",) if self.columns == () else ()))]
 
     def asked(self) -> list[tuple[str, str]]:
         """As the API is asked."""
-        return [*self.order(), *([("group", self.group)] if self.group else []), ("limit", str(self.size))]
+        return [*self.order(), ("limit", str(self.size))]
 
 
 USUAL_LOOK: Final = Look()

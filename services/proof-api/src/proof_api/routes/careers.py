@@ -32,7 +32,7 @@ from proof_api.reading import history, queries
 from proof_api.reading.ordering import SortBy, order_of
 from proof_api.reading.queries import Listing, Where, document
 from proof_api.reading.shelf import neighbours
-from proof_api.routes.reading import Cursor, Falls, FleetFilter, KnownBot, Limit, Sorted, answer, page
+from proof_api.routes.reading import Cursor, Falls, FleetFilter, Grouped, KnownBot, Limit, Sorted, answer, page
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 UNKNOWN = declared(404)
@@ -65,10 +65,10 @@ async def promotions(
 )  # fmt: skip
 async def bot_neighbours(
     context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, wanted: FleetFilter, sort: Sorted = SortBy.BOT,
-    order: Falls = "asc",
+    order: Falls = "asc", group: Grouped = None,
 ) -> Response:  # fmt: skip
     """In the order and by the filter of `/api/bots`; also of a bot that the filter does not show."""
-    ordered = order_of(sort, None, falls=order == "desc", silent_before=wanted.silent_before)
+    ordered = order_of(sort, group, falls=order == "desc", silent_before=wanted.silent_before)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         found = await neighbours(connection, wanted, ordered, bot_id)
     return answer(context, found or {"previous": None, "next": None})

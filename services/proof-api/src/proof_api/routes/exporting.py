@@ -15,7 +15,7 @@ from proof_api.context import CanRead, Context, InContext, unanswered
 from proof_api.http.problems import Problem, declared, known_parameters
 from proof_api.reading import export
 from proof_api.reading.ordering import SortBy, order_of
-from proof_api.routes.reading import Falls, FleetFilter, Sorted
+from proof_api.routes.reading import Falls, FleetFilter, Grouped, Sorted
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 MAX_EXPORTS: Final = 2
@@ -52,14 +52,14 @@ class CsvFile(StreamingResponse):
     responses={200: {"description": "A line with the names, and one for each bot"}},
 )  # fmt: skip
 async def bots_as_csv(
-    context: InContext, _: CanRead, wanted: FleetFilter, sort: Sorted = SortBy.BOT, order: Falls = "asc"
+    context: InContext, _: CanRead, wanted: FleetFilter, sort: Sorted = SortBy.BOT, order: Falls = "asc", group: Grouped = None
 ) -> StreamingResponse:
     """All pages, sent as they are read; refused while two others are under way."""
     if context.exports >= MAX_EXPORTS:
         raise Problem(503, "TOO_MANY_EXPORTS", "Too many files are being sent", f"at most {MAX_EXPORTS} at once")
     if context.pool is None:
         raise Problem(503, "DATABASE_DOWN", "PostgreSQL does not answer", context.snapshots.problem)
-    ordered = order_of(sort, None, falls=order == "desc", silent_before=wanted.silent_before)
+    ordered = order_of(sort, group, falls=order == "desc", silent_before=wanted.silent_before)
     parts = export.lines(context.pool.connection, wanted, ordered)
     context.exports += 1
     try:
