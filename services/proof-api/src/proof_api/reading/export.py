@@ -21,7 +21,7 @@ from proof_api.reading.needing import NEEDS_OF_ROW
 from proof_api.reading.ordering import Order
 from proof_api.reading.queries import BotFilter
 
-MEDIA: Final = "text/csv; charset=utf-8"
+MEDIA: Final = "text/csv"
 AT_ONCE: Final = 500
 LONGEST_S: Final = 60
 COLUMNS: Final = (
