@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 
 from autonomy.attention import AttentionKind
-from autonomy.gates import BY_THE_CLOCK, GATES, NEEDED, NEVER, Act, Needs, Verdict, act_of
+from autonomy.gates import BY_THE_CLOCK, GATES, NEVER, Act, Needs, Verdict, act_of
 from proof_api.proof.attention import RANKS, Group
 
 NAMED: Final = 5
@@ -25,10 +25,10 @@ def _pairs(act: Act) -> str:
 
 
 RANK: Final = (
-    f"CASE WHEN code || '/' || verdict IN ({_pairs(Act.NONE)}) OR code || '/' || verdict NOT IN ({_pairs(Act.OPERATOR)}, "
-    f"{_pairs(Act.DEVELOPER)}) OR clears LIKE '{BY_THE_CLOCK}%' THEN {RANKS[NEEDED[Act.NONE]]} "
-    f"WHEN clears LIKE '{NEVER}%' OR code || '/' || verdict IN ({_pairs(Act.DEVELOPER)}) THEN {RANKS[NEEDED[Act.DEVELOPER]]} "
-    f"ELSE {RANKS[NEEDED[Act.OPERATOR]]} END"
+    f"CASE WHEN code || '/' || verdict IN ({_pairs(Act.OPERATOR)}) THEN CASE WHEN clears LIKE '{BY_THE_CLOCK}%' "
+    f"THEN {RANKS[Needs.NOBODY]} WHEN clears LIKE '{NEVER}%' THEN {RANKS[Needs.DEVELOPER]} ELSE {RANKS[Needs.OPERATOR]} END "
+    f"WHEN code || '/' || verdict IN ({_pairs(Act.DEVELOPER)}) AND clears NOT LIKE '{BY_THE_CLOCK}%' THEN {RANKS[Needs.DEVELOPER]} "
+    f"ELSE {RANKS[Needs.NOBODY]} END"
 )
 """Of a blocker, whom it waits for, as `autonomy.gates` says it."""
 BLOCKERS: Final = (
@@ -77,7 +77,7 @@ found AS (
   UNION ALL
   SELECT 'QUARANTINE', topic, topic, NULL, seen_at FROM quarantine WHERE seen_at > $1::timestamptz - interval '1 day')
 SELECT kind, code, count(*)::int AS count, min(since) AS since, (array_agg(more ORDER BY since, bot_id, more))[1] AS more,
-       (array_agg(bot_id ORDER BY since, bot_id) FILTER (WHERE bot_id IS NOT NULL))[1:{NAMED}] AS bots
+       array_remove((array_agg(bot_id ORDER BY since, bot_id, more))[1:{NAMED}], NULL) AS bots
 FROM found GROUP BY kind, code ORDER BY kind, count DESC, code
 """  # noqa: S608 (words of the gates)
 """Parameters: now, the last instant of silence, the lease in seconds. A job-runner that another one followed is no longer missed."""
