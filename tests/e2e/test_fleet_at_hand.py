@@ -180,8 +180,8 @@ def test_groups_have_their_counts_and_open(open_page: OpenPage, stack: Any) -> N
 def test_columns_are_chosen_and_stay_while_rows_change(open_page: OpenPage, stack: Any) -> None:
     page = open_page()
     page.locator("details.look summary").click()
-    page.get_by_label("equity").uncheck()
-    page.get_by_label("version").check()
+    page.get_by_role("checkbox", name="equity").uncheck()
+    page.get_by_role("checkbox", name="version").check()
     page.get_by_role("button", name="Show so").click()
     expect(page.locator("thead th.version")).to_be_visible()
     expect(page.locator("thead th.spark")).to_be_hidden()
