@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, TypeVar
 from autonomy.errors import Broken
 
 BETTER: Final = "a refresh with more bars reaches it, or the bot becomes another version"
-BY_THE_CLOCK: Final = "the market clock reaches"
+BY_THE_CLOCK: Final = "the market clock "
 """How what clears a blocker begins where it clears by itself."""
 NEVER: Final = "never"
 """How it begins where nothing clears it but other data or another version."""
