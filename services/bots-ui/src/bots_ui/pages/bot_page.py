@@ -5,7 +5,6 @@ Place in the flow: route → **bot page** → template. Reads by HTTP only; draw
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from http import HTTPStatus
 from typing import Final
 
 from autonomy.client import Answer, Document, Found, Refused, Unreachable, bot_path
@@ -63,7 +62,7 @@ async def bot(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
 
 async def card(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
     """What stands behind a bot's badge, with the HTTP status; as the open pages know it, else as the API says it."""
-    lost, status = "", HTTPStatus.OK.value
+    lost, status = "", 200
     if bot_id not in hub.rows:
         answer = await api.get(bot_path(bot_id))
         item = told_part(document_of(answer), "botNow")
@@ -71,8 +70,7 @@ async def card(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
         hub.learn([item] if item else [])
     facts, known = hub.facts(), hub.rows.get(bot_id)
     row = row_of(known, facts.now, fresh=facts.fresh, moments=facts.moments) if known else None
-    context: Context = {"bot_id": bot_id, "row": row, "now": facts.now, "lost": lost}
-    return context, HTTPStatus.OK.value if row else status if status != HTTPStatus.OK else HTTPStatus.NOT_FOUND.value
+    return {"bot_id": bot_id, "row": row, "now": facts.now, "lost": lost}, status
 
 
 async def beside(api: ProofApi, bot_id: str, asked: Asked) -> Context:
