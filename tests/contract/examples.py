@@ -52,6 +52,10 @@ def commands() -> tuple[e.Event, ...]:
     """What operators ask for."""
     return (
         e.RegisterBots(**SAID, bots=({"id": "aapl-sma", "strategy": "sma-cross", "symbol": "AAPL", "parameters": {"fast": 20}},)),
+        e.ApplyFleet(
+            **SAID, fleet="crypto", bots=({"id": "aapl-sma", "strategy": "sma-cross", "symbol": "AAPL", "evolve": "never"},),
+            retire=("ibm-macd",), plan_hash=a_digest("plan"),
+        ),
         e.ChangeBot(**SAID, bot_id="aapl-sma", strategy="macd", parameters={"fast": 12}, symbol="IBM"),
         e.RetireBot(**SAID, bot_id="aapl-sma"),
         *life_commands(SAID),
@@ -87,6 +91,7 @@ def tick_facts() -> tuple[e.Event, ...]:
             **place, name="AAPL trend", strategy="sma-cross", parameters={"fast": 20, "ratio": 0.5, "direction": "long"}, symbol="AAPL",
             timeframe="1d", stage=Stage.PAPER, origin=Origin.IMPORTED, pinned=True, pin_reason="reviewed",
         ),
+        e.BotAmended(**place, name="AAPL by two means", fleet="stocks", evolve="propose"),
         e.BotChanged(**place, version=2, strategy="macd", parameters={"fast": 12}, symbol="IBM", timeframe="1d", evolved_by=an_id("search")),
         e.BotRetired(**place),
         e.StageChanged(
@@ -195,6 +200,7 @@ def later_examples() -> tuple[e.Event, ...]:
         e.RunnerPulse: {"announcement": a_digest("announcement")},
         e.RunnerHeartbeat: {"announcement": a_digest("announcement")},
         e.ProbePulse: {"applied": lost},
+        e.BotRegistered: {"fleet": "stocks", "evolve": "never"},
         e.JobFailed: {"may_pass": True},
         e.ChangeBot: {"timeframe": Timeframe.H1},
         e.CapabilitiesAnnounced: {

@@ -50,6 +50,8 @@ def life_commands(said: dict[str, Any]) -> tuple[e.Event, ...]:
         ),
         e.ApprovePromotion(**one, recommendation_id=an_id("recommendation")),
         e.RejectPromotion(**one, recommendation_id=an_id("recommendation")),
+        e.ApproveChallenger(**one, job_id=an_id("job")),
+        e.RejectChallenger(**one, job_id=an_id("job")),
         e.PinBot(**one, until=LATER),
         e.UnpinBot(**one),
     )  # fmt: skip
@@ -73,6 +75,7 @@ def life_facts() -> tuple[e.Event, ...]:
             bot_id="aapl-sma", job_id=an_id("job"), verdict="LOSES", applied=False, findings=("deflated Sharpe 0.2, at least 0.5",),
             challenger=CONTENDER,
         ),
+        e.ChallengerDeclined(bot_id="aapl-sma", job_id=an_id("job"), actor="ada", reason="too few trades"),
         e.SessionClosed(
             session_id=an_id("session"), bot_id="aapl-sma", cause=Cause.CANCELLED_BY_REVERT, actor="ada", last_bar=utc(2010, 1, 5),
             bar=2_477, units=-1.5, price_usd=31.2, fee_usd=0.05, equity_usd=100_012.25, pnl_usd=12.25,

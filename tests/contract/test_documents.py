@@ -91,9 +91,10 @@ def test_every_answer_of_an_operation_has_a_form(method: str, path: str, operati
             schema = said.get("schema")
             assert schema, f"{status} {media} has an empty form"
             assert schema["$ref"] if is_json(media) else schema == {"type": "string"}
-        if int(status) in range(400, 600) and PROBLEM not in answer["content"]:
-            # What the server says at its door, before any route, is plain words.
-            assert path in {"/readyz", "/api/commands"} or int(status) in AT_THE_DOOR, f"{status} is a refusal without a problem"
+        if int(status) in AT_THE_DOOR:
+            assert list(answer["content"]) == ["text/plain"], f"{status} comes from the server, before any route"
+        elif int(status) in range(400, 600) and PROBLEM not in answer["content"]:
+            assert path in {"/readyz", "/api/commands"}, f"{status} is a refusal without a problem"
 
 
 def open_parts(schema: Any) -> bool:

@@ -1,7 +1,7 @@
 """Recorded logs are decided again: same facts, same seals, same states, same rows, byte for byte.
 
-The records of a decider's version are never edited: one of a fleet with every mishap, and one of a whole life. A change that alters a
-replay adds a version to `planner.decide.plan.DECIDER` and its records, beside those of the released ones, which have to stay readable:
+The records of a decider's version are never edited: one of a fleet with every mishap, one of a whole life, one of fleets as
+files. A change that alters a replay adds a version to `planner.decide.plan.DECIDER` and its records, beside those of the released ones, which have to stay readable:
 `python tests/replay/test_replay.py` writes those of the current version, and refuses to write over one. Only the rows may be recorded again, by
 `--rows`, when the read models get another shape: they stand in a file of their own, one hash a table, so that the difference names it.
 
@@ -25,6 +25,7 @@ from autonomy.events import CATALOGUE
 from autonomy.topics import JOBS, RUNS
 from planner.decide.plan import DECIDER
 from projection.fold.rows import instant
+from support.fleet_files import two_fleets
 from support.histories import live_through, written_history
 from support.lives import a_whole_life
 from support.read_models import Log, Stored, log_of, read_whole, table_hashes
@@ -34,7 +35,7 @@ FOLDER = Path(__file__).parent / "fixtures"
 STEPS = 146
 MAX_BYTES = 600_000
 RECORDS: dict[str, Callable[[], TickDriver]] = {
-    "mishaps": lambda: live_through(TickDriver(), written_history(STEPS)), "life": a_whole_life,
+    "mishaps": lambda: live_through(TickDriver(), written_history(STEPS)), "life": a_whole_life, "fleets": two_fleets,
 }  # fmt: skip
 
 
@@ -224,10 +225,11 @@ def test_a_changed_result_shows_in_the_rows_too(current: Recorded) -> None:
 
 def record() -> None:
     """Write the records of the current version of the decider, or only what rows each log leads to."""
-    for name, history in RECORDS.items() if "--rows" not in sys.argv else ():
+    missing = {name: history for name, history in RECORDS.items() if not path_of(name).exists()}
+    if not missing and "--rows" not in sys.argv:
+        sys.exit("every history has its record, which is never written over: raise planner.decide.plan.DECIDER first")
+    for name, history in missing.items() if "--rows" not in sys.argv else ():
         path = path_of(name)
-        if path.exists():
-            sys.exit(f"{path.name} is a record and is never written over: raise planner.decide.plan.DECIDER first")
         log = log_of(history())
         lines = [json.dumps(row_of(record), separators=(",", ":")) for key in sorted(log) for record in log[key]]
         path.write_text("\n".join([json.dumps(replay(log), separators=(",", ":")), *lines]) + "\n")

@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from autonomy.artifacts import ArtifactStore
 from autonomy.telemetry import set_up
 from job_runner.app import run_runner
 from job_runner.market.sources import Bars, EmbeddedMarketData
-from job_runner.pool.artifacts import ArtifactStore
 from job_runner.pool.research_worker import ResearchWorker
 from job_runner.settings import RunnerSettings
 

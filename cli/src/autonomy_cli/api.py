@@ -37,6 +37,10 @@ class ProofApi:
             rows = found_in(self._answered(page)).get("items")
             yield from rows if isinstance(rows, list) else []
 
+    def post(self, path: str, document: Document) -> Answer:
+        """Ask with a document."""
+        return self._answered(self.asking.post(path, document))
+
     def command(self, document: Document, key: str) -> Answer:
         """Say a command."""
         answer = self.asking.command(document, key)

@@ -129,6 +129,26 @@ def reject(
     answer("reject-promotion", operator(api), bot, recommendation, reason, key, as_json=as_json)
 
 
+def waiting_search(client: ProofApi, bot: str) -> str:
+    """The search whose winner waits for approval at a bot; none ends the command."""
+    found = part(client.found(bot_path(bot)), "bot").get("proposalJob")
+    if found is None:
+        fail(Exit.REFUSED, f"no winner of a search waits at {safe(bot)}")
+    return str(found)
+
+
+def approve_challenger(bot: o.Bot, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """Make the winner of a search a LAB bot's next version; `autonomy why BOT` and its evolutions show the evidence."""
+    client = operator(api)
+    say(client, {"type": "approve-challenger", "botId": bot, "jobId": waiting_search(client, bot), "reason": reason}, key, as_json=as_json)
+
+
+def reject_challenger(bot: o.Bot, reason: o.Why = "", key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """Close the proposal of a search; the bot stays as it is."""
+    client = operator(api)
+    say(client, {"type": "reject-challenger", "botId": bot, "jobId": waiting_search(client, bot), "reason": reason}, key, as_json=as_json)
+
+
 def pin(bot: o.Bot, reason: o.Why, until: Until = None, key: o.Key = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
     """Exempt a bot from bulk reverts; says why, and until when."""
     if not reason.strip():

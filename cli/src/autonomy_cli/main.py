@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from autonomy.version import VERSION
-from autonomy_cli import acting, careers, doctor, kafka_rules, operators, reading, reading_log, strategies
+from autonomy_cli import acting, applying, careers, doctor, kafka_rules, operators, reading, reading_log, strategies
 from autonomy_cli.exits import EPILOG
 
 Command = Callable[..., None]
 FILES = "Strategies of your own: write, check, see what the runners offer."
+WINNERS = "Winners of searches that wait for a word."
 WHO = "Who may act, in the file that proof-api reads."
 
 
@@ -22,7 +23,7 @@ def plain_commands() -> dict[str, Command]:
         "resume": acting.resume, "hold": acting.hold, "release": acting.release, "change": acting.change, "retire": acting.retire,
         "cancel-job": acting.cancel_job, "revert": careers.revert, "promotions": careers.promotions, "approve": careers.approve,
         "reject": careers.reject, "pin": careers.pin, "unpin": careers.unpin, "promotion-mode": careers.promotion_mode,
-        "gates": careers.gates, "doctor": doctor.doctor, "backtest": strategies.backtest,
+        "gates": careers.gates, "apply": applying.apply, "doctor": doctor.doctor, "backtest": strategies.backtest,
     }  # fmt: skip
 
 
@@ -36,6 +37,8 @@ def grouped_commands() -> dict[tuple[str, str], tuple[str, Command]]:
         ("strategy", "new"): (FILES, strategies.new),
         ("strategy", "check"): (FILES, strategies.check),
         ("strategy", "list"): (FILES, strategies.show),
+        ("challenger", "approve"): (WINNERS, careers.approve_challenger),
+        ("challenger", "reject"): (WINNERS, careers.reject_challenger),
         ("operator", "add"): (WHO, operators.add),
         ("operator", "list"): (WHO, operators.show),
         ("operator", "revoke"): (WHO, operators.revoke),

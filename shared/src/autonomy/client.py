@@ -126,8 +126,12 @@ class Asked:
 
 def command_of(document: Document, key: str, token: str | None) -> Asked:
     """The question that says a command; the same key says it once."""
-    content = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-    return Asked("POST", "/api/commands", COMMAND_TIMEOUT_S, token=token, content=content, key=key)
+    return Asked("POST", "/api/commands", COMMAND_TIMEOUT_S, token=token, content=content_of(document), key=key)
+
+
+def content_of(document: Document) -> bytes:
+    """A document as the body of a question."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def bot_path(bot_id: str, rest: str = "") -> str:
@@ -185,6 +189,10 @@ class ProofApi:
     def get(self, path: str, params: Params = ()) -> Answer:
         """A document."""
         return self._ask(Asked("GET", path, self.timeout_s, params, self.token))
+
+    def post(self, path: str, document: Document) -> Answer:
+        """Ask with a document, where an address would be too long."""
+        return self._ask(Asked("POST", path, COMMAND_TIMEOUT_S, token=self.token, content=content_of(document)))
 
     def command(self, document: Document, key: str) -> Answer:
         """Say a command; the same key says it once."""

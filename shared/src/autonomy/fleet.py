@@ -18,13 +18,17 @@ from autonomy.events import Costs, StrategyOffered, Text
 from autonomy.events.offers import StrategyName
 from autonomy.strategies import Value, canonical, check_parameters, plain_parameters
 from autonomy.timeframes import Timeframe
-from autonomy.values import BotId, Origin, Stage, Symbol
+from autonomy.values import BotId, Evolve, Origin, Stage, Symbol
 
 MAX_NAME: Final = 80
 
 
 class BotSpec(BaseModel):
-    """One bot as the operator writes it."""
+    """One bot as the operator writes it.
+
+    Attributes:
+        evolve: what may become of a search's winner. In a fleet's file, left out, it is "propose"; else the policy says it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -38,6 +42,7 @@ class BotSpec(BaseModel):
     origin: Origin | None = None
     pinned: bool = False
     pin_reason: Text = ""
+    evolve: Evolve = ""
 
     @field_validator("name")
     @classmethod
@@ -62,7 +67,16 @@ class BotSpec(BaseModel):
 
 
 def read_bot(document: Mapping[str, object], offers: Mapping[str, StrategyOffered]) -> BotSpec:
-    """Validate one bot.
+    """Validate one bot: `read_whole_bot` without its parameters.
+
+    Raises:
+        BadInput: names the field and the limit.
+    """
+    return read_whole_bot(document, offers)[0]
+
+
+def read_whole_bot(document: Mapping[str, object], offers: Mapping[str, StrategyOffered]) -> tuple[BotSpec, dict[str, Value]]:
+    """Validate one bot, and give it with its parameters as `BotSpec.parameters_for` has them.
 
     Args:
         document: as the operator wrote it.
@@ -80,8 +94,7 @@ def read_bot(document: Mapping[str, object], offers: Mapping[str, StrategyOffere
     if offers and spec.strategy not in offers:
         # The planner's answer stands in the log: it must not depend on which other strategies there are.
         raise BadInput("strategy", "must be a strategy that a runner offers (`autonomy strategy list`)", spec.strategy)
-    spec.parameters_for(offers.get(spec.strategy))
-    return spec
+    return spec, spec.parameters_for(offers.get(spec.strategy))
 
 
 def fingerprint_of(  # noqa: PLR0913 (the fingerprint is exactly this list)

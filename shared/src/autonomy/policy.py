@@ -180,7 +180,7 @@ class EvolutionPolicy(Section):
         false_positive_level: how often pure noise may yield a winner: the hold-out PSR must reach 1 minus this.
         min_improvement: of the hold-out Sharpe ratio over the champion's.
         winners: PROPOSE: a better parameter set is recorded, and an operator changes the bot; APPLY: it becomes the next version of a LAB
-            bot by itself, unless a recommendation for that bot is open.
+            bot by itself, unless a recommendation for that bot is open. A bot that says `evolve` goes by its own word.
     """
 
     weak_below_sharpe: Ratio = 0.3

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum, unique
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import PlainSerializer, StringConstraints
 
@@ -24,6 +24,10 @@ BOT_ID: Final = re.compile(BOT_ID_PATTERN)
 
 
 BotId = Annotated[str, StringConstraints(pattern=BOT_ID_PATTERN)]
+FleetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{0,64}$")]
+"""Whose files a bot comes from; empty: nobody's."""
+Evolve = Literal["", "never", "propose", "apply"]
+"""What may become of a search's winner; empty: as the policy says."""
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 
 

@@ -112,6 +112,8 @@ NEEDED = {
     ("/api/commands", "post", "revert-to-lab.v1"): "operator", ("/api/commands", "post", "approve-promotion.v1"): "operator",
     ("/api/commands", "post", "reject-promotion.v1"): "operator", ("/api/commands", "post", "pin-bot.v1"): "operator",
     ("/api/commands", "post", "unpin-bot.v1"): "operator", ("/api/commands", "post", "set-promotion-mode.v1"): "approver",
+    ("/api/commands", "post", "apply-fleet.v1"): "operator", ("/api/apply/plan", "post", "apply-fleet.v1"): "operator",
+    ("/api/commands", "post", "approve-challenger.v1"): "operator", ("/api/commands", "post", "reject-challenger.v1"): "operator",
 }  # fmt: skip
 
 
@@ -143,6 +145,8 @@ def test_each_role_may_what_its_row_says_and_no_more(api: Api) -> None:
     ({"type": "register-bots", "bots": [{"id": "a", "strategy": "__import__('os')", "symbol": "AAPL"}]}, "strategy"),
     ({"type": "register-bots", "bots": [{"id": "a", "strategy": "sma-cross", "symbol": "AAPL", "parameters": {"fast": 10**40}}]}, "parameters"),
     ({"type": "cancel-job", "jobId": "x"}, "jobId"),
+    ({"type": "apply-fleet", "fleet": "A B", "planHash": "0" * 64}, "fleet"),
+    ({"type": "apply-fleet", "retire": ["a"] * 5001, "planHash": "0" * 64}, "retire"),
 ])  # fmt: skip
 def test_a_refused_value_is_named_with_its_limit(api: Api, document: dict[str, Any], field: str) -> None:
     answer = api.http.post(

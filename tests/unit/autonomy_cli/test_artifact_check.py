@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from autonomy.artifacts import ArtifactStore
 from autonomy_cli.artifact_check import StoreUnreadable, differing_artifacts
 from autonomy_cli.findings import Kind
-from job_runner.pool.artifacts import ArtifactStore
 from support.builders import a_digest
 
 

@@ -55,6 +55,8 @@ FORMS: list[tuple[str, dict[str, str], dict[str, object]]] = [
     ("hold", {"bot": "a", "reason": "r"}, {"type": "hold-bot.v1", "reason": "r", "botId": "a"}),
     ("release", {"bot": "a", "reason": "r"}, {"type": "release-hold.v1", "reason": "r", "botId": "a"}),
     ("cancel", {"job": COMMAND, "reason": "r"}, {"type": "cancel-job.v1", "reason": "r", "jobId": COMMAND}),
+    ("take", {"bot": "a", "job": COMMAND}, {"type": "approve-challenger.v1", "reason": "", "botId": "a", "jobId": COMMAND}),
+    ("decline", {"bot": "a", "job": COMMAND, "reason": "r"}, {"type": "reject-challenger.v1", "reason": "r", "botId": "a", "jobId": COMMAND}),
     ("mode", {"mode": "AUTO", "reason": "r"}, {"type": "set-promotion-mode.v1", "reason": "r", "mode": "AUTO"}),
 ]  # fmt: skip
 
@@ -70,6 +72,7 @@ def test_form_becomes_its_command(verb: str, form: Mapping[str, str], command: M
         ("pin", {"bot": "a"}), ("pin", {"bot": "a", "reason": "x" * 201}), ("pin", {"bot": "No Bot", "reason": "r"}),
         ("pin", {"bot": "a", "reason": "r", "until": "soon"}), ("hold", {"reason": "r"}), ("cancel", {"reason": "r", "job": "1"}),
         ("mode", {"reason": "r", "mode": "SOMETIMES"}), ("approve", {"bot": "a", "recommendation": "that one"}),
+        ("take", {"bot": "a", "job": "that one"}), ("decline", {"bot": "a", "job": COMMAND}),
     ],
 )  # fmt: skip
 def test_unfit_form_is_no_command(verb: str, form: Mapping[str, str]) -> None:

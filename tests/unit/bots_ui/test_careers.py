@@ -52,7 +52,8 @@ ANSWERS: dict[str, Any] = {
     "/api/bots/aapl-sma": {
         "botNow": NOW,
         "bot": {"id": "aapl-sma", "name": "aapl-sma", "stage": "SHADOW", "strategy": "sma-cross", "parameters": {"fast": 5}, "symbol": "AAPL",
-                "version": 2, "pinned": True, "pinReason": "kept", "pinnedBy": "bea", "holdReason": "a look", "holdActor": "cleo"},
+                "version": 2, "pinned": True, "pinReason": "kept", "pinnedBy": "bea", "holdReason": "a look", "holdActor": "cleo", "fleet": "stocks", "evolve": "propose",
+                "proposalJob": JOB},
         "decision": {"reasonCode": "ACTIVE_JOB", "fromTick": 4, "detail": "d", "eventId": JOB, "blockers": [GATE], "limitName": "x"},
         "latestBacktest": {"firstBar": "2000-01-03T00:00:00Z", "lastBar": "2010-01-04T00:00:00Z", "bars": 10, "sharpe": 1.0, "summary": {}, "jobId": JOB,
                            "dataSha256": "d" * 64, "fingerprint": "f" * 64, "sourceId": "s"},
@@ -98,7 +99,8 @@ PATHS = {
     "/bots/aapl-sma": [
         "Execution: PAPER", "REPLAY", "Drift MAJOR", "trades 5, engine 2", "shadow: no say", "drawdown 0.5", "at most 0.35", "another version",
         "challenger of job", "LOSES", "hold-out PSR 0.4", "time spent", "RUNNER_LOST", "First approval", "first of two approvals",
-        "Revert to LAB", "Unpin", "Release hold", "pinned by bea",
+        "Revert to LAB", "Unpin", "Release hold", "pinned by bea", "of the fleet stocks, searches: propose", "The challenger waits for a word",
+        "Take over", "Decline", "Only a LAB bot changes",
     ],
     "/bots/aapl-sma/timeline": ["planner", JOB[:8]],
     "/bots/aapl-sma/trades": ["ENTRY", "9.50"],
@@ -107,6 +109,8 @@ PATHS = {
     f"/commands/{JOB}": ["Revert to LAB", "REVERTED", "PINNED", "BULK_REVERT_REBASELINE", "aapl-sma"],
     "/quarantine": ["no JSON", "autonomy.jobs"],
     "/stages": ["ada, bea", "PROMOTED", f"/commands/{JOB}"],
+    f"/act/take?bot=aapl-sma&job={JOB}": ["Take over: aapl-sma", "Code, data and costs must still be those"],
+    f"/act/decline?bot=aapl-sma&job={JOB}": ["Decline: aapl-sma", "the bot stays as it is"],
     f"/act/approve?bot=aapl-sma&recommendation={JOB}": ["first of two approvals", "another approver applies it", "drawdown 0.5"],
 }  # fmt: skip
 
@@ -201,7 +205,7 @@ async def test_forms_of_stage_history_reach_the_api(site: Site) -> None:
 async def test_buttons_are_disabled_with_the_reason_written(site: Site) -> None:
     site.be_fresh()
     html = await show(site, ANSWERS, "/bots/aapl-sma")
-    assert html.count("data-sheet") == html.count('data-sheet data-denied="1" disabled>') == 7
+    assert html.count("data-sheet") == html.count('data-sheet data-denied="1" disabled>') == 9
     assert "Sign in to act on this bot." in html
     site.sign_in(role="operator")
     html = await show(site, ANSWERS, "/bots/aapl-sma")

@@ -281,6 +281,7 @@ class Stack:
             service(
                 "proof-api", "proof_api", 20, DATABASE_URL=self.database("autonomy_reader"),
                 PROOF_API_PORT=str(self.settings.proof_api_port), OPERATORS_FILE=str(self.folder / "operators.json"),
+                ARTIFACTS_URL=artifacts,
             ),
             service(
                 "bots-ui", "bots_ui", 40, PROOF_API_URL=self.api, BOTS_UI_PORT=str(self.settings.bots_ui_port),

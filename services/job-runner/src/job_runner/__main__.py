@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from autonomy import clock
+from autonomy.artifacts import ArtifactStore
 from autonomy.cluster import run_on_log
 from autonomy.telemetry import set_up
 from job_runner.app import run_runner
@@ -12,7 +13,6 @@ from job_runner.market.bar_folder import FolderMarketData
 from job_runner.market.editions import Editions
 from job_runner.market.exchange_bars import ExchangeMarketData
 from job_runner.market.sources import EmbeddedMarketData, MarketData
-from job_runner.pool.artifacts import ArtifactStore
 from job_runner.pool.research_worker import ResearchWorker
 from job_runner.search.evolution_job import Surroundings
 from job_runner.settings import RunnerSettings

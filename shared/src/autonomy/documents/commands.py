@@ -120,3 +120,51 @@ RevertPlanned: Final = made_of(
     pinned=(PinsNamed, "who stays because of a pin"), stops=(Stops, "what would stop"),
     paused_by=(many(PAUSE.model), "the pauses that hold the baselines back"),
 )  # fmt: skip
+
+
+class FieldChanged(Shown):
+    """A field of a bot that becomes another."""
+
+    field: str
+    """which; a parameter as `parameters.NAME`"""
+    before: int | float | str | None
+    """as it stands; null: it is not there"""
+    after: int | float | str | None
+    """as it would be; null: it goes"""
+
+
+class BotStep(Shown):
+    """What would become of one bot."""
+
+    bot_id: str
+    """which"""
+    outcome: Literal["REGISTERED", "CHANGED", "AMENDED", "RETIRED", "REJECTED"]
+    """CHANGED makes a new version; AMENDED changes name, fleet or evolve alone"""
+    version: int
+    """as it stands; 0 of a new bot"""
+    changes: list[FieldChanged]
+    """every field that becomes another, of a bot that is there"""
+    field: str | None
+    """of a refusal: which field"""
+    limit: str | None
+    """of a refusal: what it must be"""
+
+
+class ApplyPlanned(Proved):
+    """What a fleet's files would do; nothing is changed."""
+
+    plan_hash: str
+    """over every step: the command is refused where it comes out differently by then"""
+    counts: dict[str, int]
+    """bots by outcome, UNCHANGED among them"""
+    items: list[BotStep]
+    """every bot that does not stay as it is, in the order of the body, those to retire last"""
+
+
+class FleetMembers(Proved):
+    """Bots that a fleet's files own."""
+
+    items: list[str]
+    """their ids, sorted"""
+    next: str | None
+    """the `after` of the next page; null on the last one"""

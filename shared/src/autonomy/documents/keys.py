@@ -9,6 +9,7 @@ from typing import Literal
 # fmt: off
 AliveKey = Literal["status", "version"]
 AppliedKey = Literal["hash", "tick"]
+ApplyPlannedKey = Literal["counts", "items", "now", "planHash", "proof"]
 AsyncApiKey = Literal["asyncapi", "channels", "components", "defaultContentType", "info", "operations"]
 AsyncApiInfoKey = Literal["description", "title", "version"]
 AsyncApiPartsKey = Literal["messages"]
@@ -22,13 +23,14 @@ BacktestKey = Literal["artifact", "bars", "botId", "cagr", "createdAt", "dataSha
 BacktestMetricsKey = Literal["barsPerTrade", "cagr", "costsUsd", "exposure", "finalEquityUsd", "maxDrawdown", "profitFactor", "sharpe",
     "sortino", "trades", "turnoverPerYear", "winRate"]
 BacktestPageKey = Literal["items", "nextCursor", "now", "proof"]
+BacktestResultKey = Literal["backtest", "equity", "now", "proof", "trades"]
 BlockedBotsKey = Literal["developer", "nobody", "operator"]
 BlockerKey = Literal["clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "measured", "required", "verdict"]
 BlockerOfBotKey = Literal["botId", "clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "jobType", "measured",
     "required", "sinceTick", "verdict"]
-BotKey = Literal["holdActor", "holdReason", "id", "name", "origin", "parameters", "pinReason", "pinned", "pinnedBy", "pinnedUntil",
-    "registeredAt", "retiredAt", "stage", "stageReasonCode", "stageUpdatedAt", "stageVersion", "strategy", "symbol", "timeframe",
-    "version"]
+BotKey = Literal["evolve", "fleet", "holdActor", "holdReason", "id", "name", "origin", "parameters", "pinReason", "pinned", "pinnedBy",
+    "pinnedUntil", "proposalJob", "registeredAt", "retiredAt", "stage", "stageReasonCode", "stageUpdatedAt", "stageVersion", "strategy",
+    "symbol", "timeframe", "version"]
 BotDetailKey = Literal["bot", "botNow", "decision", "jobs", "latestBacktest", "latestDrift", "latestPromotion", "latestSession", "now",
     "proof"]
 BotListedKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", "detail", "drift", "driftAt", "evidenceAt",
@@ -48,9 +50,11 @@ BotShownKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", 
     "runnerBeatAt", "runnerJobId", "runnerStale", "runnerStarting", "runnerStatus", "sessionEquity", "sessionId", "sessionPnl",
     "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "timeframe",
     "trades", "untilAt", "version", "would"]
+BotStepKey = Literal["botId", "changes", "field", "limit", "outcome", "version"]
 BotsEventKey = Literal["items", "more", "rev"]
 ChecksKey = Literal["canary", "chain", "clock", "kafka", "planner", "postgres", "probe", "projection", "runners"]
 ChoiceOfferedKey = Literal["allowed", "default", "meaning", "name"]
+ClosedTradeKey = Literal["bars", "entryBar", "entryPriceUsd", "exitBar", "exitPriceUsd", "feesUsd", "pnlUsd", "returnFraction", "units"]
 CommandKey = Literal["actor", "botId", "code", "command", "counts", "field", "id", "limitText", "outcomes", "reason", "role", "saidAt",
     "status", "tick"]
 CommandAnsweredKey = Literal["actor", "body", "botId", "code", "command", "commandId", "counts", "field", "limitText", "outcomes",
@@ -76,6 +80,7 @@ DriftFoundKey = Literal["botId", "demote", "eventId", "findings", "jobId", "judg
 DriftFoundPageKey = Literal["items", "nextCursor", "now", "proof"]
 DriftPolicyKey = Literal["max_drawdown_ratio", "max_pnl_change", "max_sharpe_change", "max_trade_count_change", "min_bars",
     "min_trades"]
+EquityAtCloseKey = Literal["barStart", "buyAndHoldUsd", "drawdownFraction", "strategyUsd"]
 EquityCurveKey = Literal["buyAndHold", "minutes", "strategy"]
 EquityPointKey = Literal["at", "bar", "barStart", "botId", "cash", "close", "equity", "maxDrawdown", "pnl", "replay", "sessionId",
     "sharpe", "tradedBars", "trades", "units"]
@@ -89,7 +94,9 @@ EvolutionPolicyKey = Literal["concurrency", "embargo_bars", "false_positive_leve
     "max_evaluations", "max_overfitting", "max_wall_s", "min_deflated_sharpe", "min_holdout_trades", "min_improvement",
     "per_bot_every_bars", "per_hour", "population", "weak_below_sharpe", "winners"]
 ExitsOfferedKey = Literal["rebalance", "reentry", "stopLoss", "takeProfitAfter", "trailing", "trailingOffset"]
+FieldChangedKey = Literal["after", "before", "field"]
 FieldFaultKey = Literal["field", "limit"]
+FleetMembersKey = Literal["items", "next", "now", "proof"]
 FleetTimelineKey = Literal["bars", "by", "firstTickAt", "fromAt", "knownUntil", "lanes", "moves", "now", "proof", "silences", "stepSec",
     "steps", "ticksFolded", "toAt", "totals"]
 GainAfterKey = Literal["gain", "minutes"]

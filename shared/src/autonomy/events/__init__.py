@@ -8,6 +8,8 @@ from typing import Final
 
 from autonomy.events.commands import (
     AcceptDivergence,
+    ApplyFleet,
+    ApproveChallenger,
     ApprovePromotion,
     AttemptRefused,
     CancelJob,
@@ -17,6 +19,7 @@ from autonomy.events.commands import (
     PauseLoop,
     PinBot,
     RegisterBots,
+    RejectChallenger,
     RejectPromotion,
     ReleaseHold,
     ResumeLoop,
@@ -28,8 +31,10 @@ from autonomy.events.commands import (
 )
 from autonomy.events.document import (
     BASE64_PATTERN,
+    MAX_BOTS_PER_APPLY,
     MAX_BOTS_PER_COMMAND,
     MAX_NUMBER,
+    MAX_RETIRED_PER_APPLY,
     MAX_TEXT,
     Count,
     Digest,
@@ -60,6 +65,7 @@ from autonomy.events.jobs import (
 from autonomy.events.life import (
     BotPinned,
     BotUnpinned,
+    ChallengerDeclined,
     ChallengerJudged,
     DriftJudged,
     PromotionRecommended,
@@ -94,6 +100,7 @@ from autonomy.events.paper import (
 )
 from autonomy.events.runs import (
     AnnouncementRequested,
+    BotAmended,
     BotChanged,
     BotDecision,
     BotOutcome,
@@ -136,33 +143,39 @@ from autonomy.events.tick import (
 )
 
 CATALOGUE: Final[tuple[type[Event], ...]] = (
-    RegisterBots, ChangeBot, RetireBot, RevertToLab, ApprovePromotion, RejectPromotion, PinBot, UnpinBot, PauseLoop, ResumeLoop,
-    HoldBot, ReleaseHold, SetPromotionMode, SetPolicy, CancelJob, AcceptDivergence, AttemptRefused, CommandAccepted,
-    CommandRejected, BotRegistered, BotChanged, BotRetired, StageChanged, PromotionRecommended, PromotionRequested,
-    PromotionWithdrawn, DriftJudged, ChallengerJudged, SessionClosed, BotPinned, BotUnpinned, LoopPaused, LoopResumed,
-    PolicyChanged, HoldPlaced, HoldReleased, CancelRequested, RuleVote, ChainRepaired, AnnouncementRequested, BotDecision, JobEnqueued,
-    PlannerRun, JobStarted, JobReleased, JobSucceeded, JobFailed, JobRequeued, JobCancelled, JobDead, RunnerHeartbeat, RunnerPulse,
-    CapabilitiesAnnounced, RunnerTraded, RunnerMarked, PlannerPulse, ProbePulse, RecordQuarantined,
+    RegisterBots, ApplyFleet, ChangeBot, RetireBot, RevertToLab, ApprovePromotion, RejectPromotion, ApproveChallenger,
+    RejectChallenger, PinBot, UnpinBot, PauseLoop, ResumeLoop, HoldBot, ReleaseHold, SetPromotionMode, SetPolicy, CancelJob,
+    AcceptDivergence, AttemptRefused, CommandAccepted, CommandRejected, BotRegistered, BotAmended, BotChanged, BotRetired,
+    StageChanged, PromotionRecommended, PromotionRequested, PromotionWithdrawn, DriftJudged, ChallengerJudged, ChallengerDeclined,
+    SessionClosed, BotPinned, BotUnpinned, LoopPaused, LoopResumed, PolicyChanged, HoldPlaced, HoldReleased, CancelRequested,
+    RuleVote, ChainRepaired, AnnouncementRequested, BotDecision, JobEnqueued, PlannerRun, JobStarted, JobReleased, JobSucceeded,
+    JobFailed, JobRequeued, JobCancelled, JobDead, RunnerHeartbeat, RunnerPulse, CapabilitiesAnnounced, RunnerTraded, RunnerMarked,
+    PlannerPulse, ProbePulse, RecordQuarantined,
 )  # fmt: skip
 BY_WIRE: Final[dict[str, type[Event]]] = {event.wire: event for event in CATALOGUE}
 __all__ = [
     "BASE64_PATTERN",
     "BY_WIRE",
     "CATALOGUE",
+    "MAX_BOTS_PER_APPLY",
     "MAX_BOTS_PER_COMMAND",
     "MAX_CURVE_POINTS",
     "MAX_NUMBER",
     "MAX_PARAMETERS",
+    "MAX_RETIRED_PER_APPLY",
     "MAX_SOURCE_FAULTS",
     "MAX_STRATEGIES",
     "MAX_STRATEGY_FAULTS",
     "MAX_TEXT",
     "AcceptDivergence",
     "AnnouncementRequested",
+    "ApplyFleet",
+    "ApproveChallenger",
     "ApprovePromotion",
     "AttemptRefused",
     "BacktestMetrics",
     "Blocker",
+    "BotAmended",
     "BotChanged",
     "BotDecision",
     "BotOutcome",
@@ -174,6 +187,7 @@ __all__ = [
     "CancelRequested",
     "CapabilitiesAnnounced",
     "ChainRepaired",
+    "ChallengerDeclined",
     "ChallengerJudged",
     "ChangeBot",
     "ChoiceOffered",
@@ -232,6 +246,7 @@ __all__ = [
     "ReasonOffered",
     "RecordQuarantined",
     "RegisterBots",
+    "RejectChallenger",
     "RejectPromotion",
     "ReleaseHold",
     "ResearchSummary",

@@ -5,10 +5,21 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, JsonValue
 
 from autonomy import topics
-from autonomy.events.document import MAX_BOTS_PER_COMMAND, Count, Digest, Event, Identifier, Text, Tick, later
+from autonomy.events.document import (
+    MAX_BOTS_PER_APPLY,
+    MAX_BOTS_PER_COMMAND,
+    MAX_RETIRED_PER_APPLY,
+    Count,
+    Digest,
+    Event,
+    Identifier,
+    Text,
+    Tick,
+    later,
+)
 from autonomy.events.tick import Head
 from autonomy.timeframes import Timeframe
-from autonomy.values import BotId, Instant, Stage
+from autonomy.values import BotId, FleetName, Instant, Stage
 
 
 class Command(Event):
@@ -47,6 +58,26 @@ class ChangeBot(Command):
     parameters: dict[str, JsonValue] | None = None
     symbol: Text | None = None
     timeframe: Timeframe | None = later(None)
+
+
+class ApplyFleet(Command):
+    """Make these bots what their documents say, and retire those that their fleet's files no longer name; each has its own outcome.
+
+    A fleet owns the bots that its files brought in or took over, and no other fleet may change or retire them. A bot's document stands
+    whole: what it leaves out has its default.
+
+    Attributes:
+        fleet: whose files they are; empty: nobody's, and then nothing can be retired.
+        bots: as RegisterBots takes them.
+        retire: bots of this fleet that leave.
+        plan_hash: of the dry run; where it comes out differently by now, nothing is done (PLAN_CHANGED).
+    """
+
+    wire = "apply-fleet.v1"
+    fleet: FleetName = ""
+    bots: Annotated[tuple[dict[str, JsonValue], ...], Field(max_length=MAX_BOTS_PER_APPLY)] = ()
+    retire: Annotated[tuple[BotId, ...], Field(max_length=MAX_RETIRED_PER_APPLY)] = ()
+    plan_hash: Digest
 
 
 class RetireBot(Command):
@@ -133,6 +164,22 @@ class RejectPromotion(Command):
     wire = "reject-promotion.v1"
     bot_id: BotId
     recommendation_id: Identifier
+
+
+class ApproveChallenger(Command):
+    """Make the winner of a search the LAB bot's next version; refused where code, data or costs are no longer those of the search."""
+
+    wire = "approve-challenger.v1"
+    bot_id: BotId
+    job_id: Identifier
+
+
+class RejectChallenger(Command):
+    """Close the proposal of a search; the bot stays as it is."""
+
+    wire = "reject-challenger.v1"
+    bot_id: BotId
+    job_id: Identifier
 
 
 class PinBot(Command):

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 MAX_BOTS_PER_COMMAND: Final = 500
+MAX_BOTS_PER_APPLY: Final = 2_000
+MAX_RETIRED_PER_APPLY: Final = 5_000
+"""Of one part of a fleet's files: its answer names each of them and must fit into one record."""
 MAX_TEXT: Final = 500
 BASE64_PATTERN: Final = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)$"
 Text = Annotated[str, Field(max_length=MAX_TEXT)]

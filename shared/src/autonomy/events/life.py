@@ -79,7 +79,8 @@ class ChallengerJudged(TickRecord):
 
     Attributes:
         verdict: WINS or LOSES.
-        applied: the LAB bot became this version in the same tick (BotChanged); otherwise a winner is a recommendation.
+        applied: the LAB bot became this version in the same tick (BotChanged); otherwise a winner is a proposal, which
+            ApproveChallenger applies where the bot says what may become of one (`evolve`), and ChangeBot by hand elsewhere.
         findings: what the challenger lacks, empty for a winner.
     """
 
@@ -90,6 +91,16 @@ class ChallengerJudged(TickRecord):
     applied: bool
     findings: tuple[Text, ...]
     challenger: Contender | None
+
+
+class ChallengerDeclined(TickRecord):
+    """An operator closed the proposal of a search; the bot stays as it is."""
+
+    wire = "challenger-declined.v1"
+    bot_id: BotId
+    job_id: Identifier
+    actor: Text
+    reason: Text = ""
 
 
 class SessionClosed(TickRecord):

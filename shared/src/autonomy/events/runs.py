@@ -10,7 +10,7 @@ from autonomy.events.paper import LiveWindow, PaperOrder
 from autonomy.events.tick import Blocker, GateResult, Head, TickRecord
 from autonomy.reasons import Reason, ZeroJobs
 from autonomy.timeframes import Timeframe
-from autonomy.values import BotId, Cause, Instant, JobClass, JobType, Origin, Stage, Symbol, TickCause
+from autonomy.values import BotId, Cause, Evolve, FleetName, Instant, JobClass, JobType, Origin, Stage, Symbol, TickCause
 
 MAX_MARKS: Final = 200_000
 """Characters of a seal's marks; far below a record's limit."""
@@ -20,7 +20,7 @@ class BotOutcome(Document):
     """What became of one bot of a command."""
 
     bot_id: Text
-    outcome: Literal["REGISTERED", "UNCHANGED", "REJECTED", "REVERTED", "PINNED"]
+    outcome: Literal["REGISTERED", "CHANGED", "AMENDED", "UNCHANGED", "RETIRED", "REJECTED", "REVERTED", "PINNED"]
     field: Text | None = None
     limit: Text | None = None
 
@@ -31,7 +31,7 @@ class CommandAccepted(TickRecord):
     Attributes:
         outcomes: per bot of the command. Of a revert only the bots that stayed where they are: each bot that moved has its
             StageChanged with this command's id.
-        counts: bots by outcome, of a revert.
+        counts: bots by outcome, of a revert and of a fleet's files.
     """
 
     wire = "command-accepted.v1"
@@ -53,7 +53,12 @@ class CommandRejected(TickRecord):
 
 
 class BotRegistered(TickRecord):
-    """A bot is in the fleet. An imported stage is no promotion: it carries no evidence."""
+    """A bot is in the fleet. An imported stage is no promotion: it carries no evidence.
+
+    Attributes:
+        fleet: whose files brought it in; empty: nobody's.
+        evolve: what may become of a search's winner: never, propose or apply; empty: as the policy says.
+    """
 
     wire = "bot-registered.v1"
     bot_id: BotId
@@ -66,6 +71,23 @@ class BotRegistered(TickRecord):
     origin: Origin
     pinned: bool
     pin_reason: Text = ""
+    actor: Text
+    fleet: FleetName = later("")
+    evolve: Evolve = later("")
+
+
+class BotAmended(TickRecord):
+    """What stands about a bot beside what it trades: no new version, and its evidence stays.
+
+    Attributes:
+        name, fleet, evolve: all three as they are from now on.
+    """
+
+    wire = "bot-amended.v1"
+    bot_id: BotId
+    name: Text
+    fleet: FleetName
+    evolve: Evolve
     actor: Text
 
 

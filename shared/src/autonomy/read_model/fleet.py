@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSON, JSONB
 from autonomy.events import Blocker
 from autonomy.read_model.columns import ID, INSTANT, METADATA, column
 from autonomy.read_model.parts import MissedGate, Parameters, SearchedFor, Undecided
-from autonomy.values import BotState, Drift, JobStatus, JobType, Origin, Recency, Stage
+from autonomy.values import BotState, Drift, Evolve, JobStatus, JobType, Origin, Recency, Stage
 
 BOTS: Final = Table(
     "bots", METADATA,
@@ -35,6 +35,11 @@ BOTS: Final = Table(
     column("hold_actor", Text(), "who holds it"),
     column("registered_at", INSTANT, "tick time of its registration", null=False),
     column("retired_at", INSTANT, "tick time of its retirement; null while in the fleet"),
+    column("fleet", Text(), "whose files it comes from; empty: nobody's", null=False),
+    column("evolve", Text(), "what may become of a search's winner: never, propose or apply; empty: as the policy says", null=False,
+           holds=Evolve),
+    column("proposal_job", ID, "search whose winner waits for approval"),
+    Index("bots_by_fleet", "fleet", "id", postgresql_where=text("fleet <> '' AND retired_at IS NULL")),
     comment="The fleet: one row per bot that was ever registered",
 )  # fmt: skip
 
@@ -150,7 +155,7 @@ BOT_NOTES: Final = Table(
     "bot_notes", METADATA,
     column("event_id", ID, "record that says it", key=True),
     column("bot_id", Text(), "about which bot", null=False),
-    column("kind", Text(), "PINNED, UNPINNED, HELD, RELEASED, RETIRED, PAUSED or RESUMED", null=False),
+    column("kind", Text(), "PINNED, UNPINNED, HELD, RELEASED, RETIRED, PAUSED, RESUMED, AMENDED or DECLINED", null=False),
     column("actor", Text(), "who", null=False),
     column("detail", Text(), "why, or until when", null=False),
     column("tick", BigInteger(), "tick that recorded it", null=False),

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from autonomy.artifacts import ArtifactMissing, ArtifactStore
 from autonomy.errors import BadInput, Broken
-from job_runner.pool.artifacts import ArtifactMissing, ArtifactStore
 
 
 def test_what_was_put_is_got(tmp_path: Path) -> None:

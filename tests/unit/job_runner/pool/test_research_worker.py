@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 import pytest
 
+from autonomy.artifacts import ArtifactStore
 from autonomy.events import EvolutionPlan, EvolutionSummary, JobEnqueued, JobFailed, JobSucceeded, LiveWindow, SuiteSizes
 from autonomy.values import Cause, JobType, instant_of_ms
 from job_runner.claims.outcome import Outcome, Result
 from job_runner.market.sources import END_OF_TIME_MS, EmbeddedMarketData
 from job_runner.paper.session import PaperSession, TimedBar
-from job_runner.pool.artifacts import ArtifactStore
 from job_runner.pool.research_worker import ResearchWorker
 from job_runner.research.orders import order_of
 from job_runner.search.evolution_job import Surroundings

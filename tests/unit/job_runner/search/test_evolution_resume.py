@@ -14,9 +14,9 @@ import orjson
 import pytest
 from typing_extensions import override
 
+from autonomy.artifacts import ArtifactStore
 from autonomy.errors import BadInput
 from autonomy.strategies import Value, canonical
-from job_runner.pool.artifacts import ArtifactStore
 from job_runner.pool.research_worker import ResearchWorker
 from job_runner.search.checkpoints import FORGOTTEN_S, Checkpoint, CheckpointRefused, FileCheckpoints, pack, unpack
 from job_runner.search.evaluation import InProcess, Scores, SearchCase

@@ -19,7 +19,7 @@ from bots_ui.pages.lists import OPEN
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "approve": ("bot", "recommendation"), "reject": ("bot", "recommendation"), "pin": ("bot",), "unpin": ("bot",), "hold": ("bot",),
-    "release": ("bot",), "cancel": ("bot", "job"), "mode": (),
+    "release": ("bot",), "cancel": ("bot", "job"), "mode": (), "take": ("bot", "job"), "decline": ("bot", "job"),
 }  # fmt: skip
 
 
@@ -63,6 +63,8 @@ def _missing(verb: str, form: Mapping[str, str], bot: Document, recommendation: 
         return "No such bot is known."
     if verb in {"approve", "reject"} and recommendation is None:
         return "This recommendation is no longer open."
+    if verb in {"take", "decline"} and bot.get("proposalJob") != form.get("job", ""):
+        return "No winner of this search waits for a word."
     if verb == "cancel" and not is_id(form.get("job", "")):
         return "No job is named."
     return ""

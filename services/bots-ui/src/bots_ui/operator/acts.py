@@ -51,6 +51,11 @@ ACTS: Final[Mapping[str, Act]] = {
     "reject": Act(
         "reject-promotion.v1", "Reject", "The recommendation is closed. The same evidence is not recommended again.", "Rejected",
     ),
+    "take": Act(
+        "approve-challenger.v1", "Take over", "The winner of the search becomes the bot's next version, whose evidence starts at nothing. "
+        "Code, data and costs must still be those of the search; only a LAB bot changes.", "Taken over", needs_reason=False,
+    ),
+    "decline": Act("reject-challenger.v1", "Decline", "The proposal is closed, and the bot stays as it is.", "Declined"),
     "pin": Act(
         "pin-bot.v1", "Pin", "A pinned bot is left out of bulk reverts. It stays subject to every gate, and can be reverted by itself.",
         "Pinned",
@@ -158,6 +163,9 @@ def bot_fields_of(verb: str, form: Mapping[str, str]) -> dict[str, object] | Unf
                 if is_id(recommendation)
                 else Unfit("The form does not name a recommendation.")
             )
+        case "take" | "decline":
+            job = form.get("job", "")
+            return {"botId": bot, "jobId": job} if is_id(job) else Unfit("The form does not name a search.")
         case "pin":
             until = until_of(form.get("until", ""))
             return until if isinstance(until, Unfit) else {"botId": bot, "until": iso(until) if until else None}

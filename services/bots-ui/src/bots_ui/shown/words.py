@@ -100,6 +100,9 @@ STOPS: Final[Mapping[str, str]] = {
 }
 COMMANDS: Final[Mapping[str, str]] = {
     "register-bots.v1": "Register bots",
+    "apply-fleet.v1": "Apply a fleet's files",
+    "approve-challenger.v1": "Approve challenger",
+    "reject-challenger.v1": "Reject challenger",
     "change-bot.v1": "Change bot",
     "retire-bot.v1": "Retire bot",
     "pause-loop.v1": "Pause loop",

@@ -14,6 +14,7 @@ import orjson
 from pydantic import ValidationError
 
 from autonomy import clock
+from autonomy.artifacts import ArtifactStore
 from autonomy.errors import BadInput
 from autonomy.events import (
     MAX_CURVE_POINTS,
@@ -34,7 +35,6 @@ from job_runner.engine.fills import ENGINE_VERSION
 from job_runner.engine.statistics import Metrics
 from job_runner.market.editions import Editions
 from job_runner.market.sources import DataMissing, MarketData, NotOffered
-from job_runner.pool.artifacts import ArtifactStore
 from job_runner.pool.endings import ExecutorStopped, HelpLost, JobCrashed, JobTimeout, WorkerLost
 from job_runner.pool.executor import PoolExecutor
 from job_runner.research.live_window import WindowedOrder

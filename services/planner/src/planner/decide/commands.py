@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import assert_never
 
+from autonomy.apply_plan import MAX_BOTS
 from autonomy.errors import BadInput
 from autonomy.events import (
     AcceptDivergence,
+    ApplyFleet,
+    ApproveChallenger,
     ApprovePromotion,
-    BotChanged,
     BotOutcome,
-    BotRegistered,
-    BotRetired,
     BotUnpinned,
     CancelJob,
     CancelRequested,
@@ -33,6 +33,7 @@ from autonomy.events import (
     PinBot,
     PolicyChanged,
     RegisterBots,
+    RejectChallenger,
     RejectPromotion,
     ReleaseHold,
     ResumeLoop,
@@ -40,7 +41,6 @@ from autonomy.events import (
     RevertToLab,
     SetPolicy,
     SetPromotionMode,
-    StageChanged,
     StrategyOffered,
     UnpinBot,
 )
@@ -48,15 +48,14 @@ from autonomy.fleet import BotSpec, read_bot
 from autonomy.market_clock import continued_epoch_ms
 from autonomy.policy import Policy, hash_of_document, read_policy
 from autonomy.strategies import check_parameters
-from autonomy.values import Cause, Stage, derived_id
-from planner.decide import graduation, rules, stages
-from planner.decide.endings import Say, cancel_job, cancel_jobs, close_session
+from autonomy.values import Cause, Stage
+from planner.decide import applying, challengers, membership, rules, stages
+from planner.decide.endings import Say, cancel_job
 from planner.decide.refusal import Refused
 from planner.decide.view import build_view, offered_strategies
 from planner.fold.entities import Bot
 from planner.fold.state import State
 
-MAX_BOTS = 1_000_000
 Answer = tuple[tuple[BotOutcome, ...], dict[str, int]]
 """Outcomes by bot, and counts by outcome."""
 
@@ -89,9 +88,11 @@ def _act(state: State, command: Command, now_ms: int, say: Say) -> Answer:
         case RegisterBots():
             offers = offered_strategies(state)
             return tuple(_register(state, document, offers, command, say) for document in command.bots), {}
+        case ApplyFleet():
+            return applying.apply_fleet(state, command, offered_strategies(state), say)
         case RevertToLab():
             return stages.revert(state, command, say)
-        case ApprovePromotion() | RejectPromotion() | PinBot() | UnpinBot():
+        case ApprovePromotion() | RejectPromotion() | ApproveChallenger() | RejectChallenger() | PinBot() | UnpinBot():
             _act_on_stage(state, command, now_ms, say)
         case PauseLoop() | ResumeLoop() | SetPolicy() | SetPromotionMode() | AcceptDivergence():
             return (), _act_on_fleet(state, command, now_ms, say)
@@ -100,13 +101,20 @@ def _act(state: State, command: Command, now_ms: int, say: Say) -> Answer:
     return (), {}
 
 
-def _act_on_stage(state: State, command: ApprovePromotion | RejectPromotion | PinBot | UnpinBot, now_ms: int, say: Say) -> None:
+def _act_on_stage(
+    state: State, command: ApprovePromotion | RejectPromotion | ApproveChallenger | RejectChallenger | PinBot | UnpinBot, now_ms: int,
+    say: Say,
+) -> None:  # fmt: skip
     bot = _bot(state, command.bot_id)
     match command:
         case ApprovePromotion():
             stages.approve(state, bot, command, build_view(state, now_ms), say)
         case RejectPromotion():
             stages.reject(bot, command, say)
+        case ApproveChallenger():
+            challengers.approve(state, bot, command, build_view(state, now_ms), say)
+        case RejectChallenger():
+            challengers.reject(bot, command, say)
         case PinBot():
             stages.pin(bot, command, now_ms, say)
         case UnpinBot():
@@ -122,11 +130,7 @@ def _act_on_bot(state: State, command: Command, say: Say) -> None:
         case ChangeBot():
             _change(state, command, say)
         case RetireBot():
-            bot = _bot(state, command.bot_id)
-            cancel_jobs(state, bot, Cause.CANCELLED_BY_RETIREMENT, command.actor, say)
-            close_session(bot, Cause.CANCELLED_BY_RETIREMENT, command.actor, say)
-            graduation.withdraw(bot, "RETIRED", command.actor, say)
-            say(BotRetired(bot_id=bot.id, actor=command.actor))
+            membership.retire(state, _bot(state, command.bot_id), command.actor, say)
         case HoldBot():
             bot = _bot(state, command.bot_id)
             if bot.hold is not None:
@@ -232,17 +236,7 @@ def _register(
         return BotOutcome(bot_id=named, outcome="REJECTED", field=refusal.field[:500], limit=refusal.limit[:500])
     if spec.id in state.bots.rows:
         return BotOutcome(bot_id=spec.id, outcome="UNCHANGED")
-    origin = spec.true_origin
-    say(BotRegistered(
-        bot_id=spec.id, name=spec.name or spec.id, strategy=spec.strategy, parameters=spec.parameters_for(offers.get(spec.strategy)),
-        symbol=spec.symbol, timeframe=spec.timeframe, stage=spec.stage, origin=origin, pinned=spec.pinned,
-        pin_reason=spec.pin_reason, actor=command.actor,
-    ))  # fmt: skip
-    code = "REGISTERED" if origin.value == "NEW" or spec.stage is Stage.LAB else "IMPORTED_UNVERIFIED"
-    say(StageChanged(
-        event_id=derived_id("stage", command.command_id, spec.id), bot_id=spec.id, from_stage=None,
-        to_stage=spec.stage, reason_code=code, actor=command.actor,
-    ))  # fmt: skip
+    membership.enter(spec, spec.parameters_for(offers.get(spec.strategy)), command, say, evolve=spec.evolve)
     return BotOutcome(bot_id=spec.id, outcome="REGISTERED")
 
 
@@ -281,13 +275,7 @@ def _change(state: State, command: ChangeBot, say: Say) -> None:
     parameters = spec.parameters_for(offers.get(spec.strategy))
     if (spec.strategy, parameters, spec.symbol, spec.timeframe) == (bot.strategy, dict(bot.parameters), bot.symbol, bot.timeframe):
         raise Refused("UNCHANGED", "botId", f"{bot.id} is this already")
-    cancel_jobs(state, bot, Cause.CANCELLED_BY_CHANGE, command.actor, say)
-    close_session(bot, Cause.CANCELLED_BY_CHANGE, command.actor, say)
-    graduation.withdraw(bot, "BOT_CHANGED", command.actor, say)
-    say(BotChanged(
-        bot_id=bot.id, version=bot.version + 1, strategy=spec.strategy, parameters=parameters, symbol=spec.symbol,
-        timeframe=spec.timeframe, actor=command.actor,
-    ))  # fmt: skip
+    membership.change(state, bot, spec, parameters, command.actor, say)
 
 
 def _check_scope(state: State, scope: str, target: str) -> None:

@@ -54,7 +54,9 @@ def _judge_search(state: State, search: Search, say: Say) -> None:
     found = search.found
     verdict = judge_challenger(found, state.policy.evolution)
     is_free = bot.stage is Stage.LAB and bot.paper is None and bot.hold is None and bot.recommendation is None
-    applied = verdict.wins and is_free and state.policy.evolution.winners == "APPLY"
+    # What the bot's own file says goes before the policy, which speaks for the bots that say nothing.
+    applies = state.policy.evolution.winners == "APPLY" if bot.evolve == "" else bot.evolve == "apply"
+    applied = verdict.wins and is_free and applies
     say(ChallengerJudged(
         bot_id=bot.id, job_id=search.job_id, verdict="WINS" if verdict.wins else "LOSES", applied=applied,
         findings=tuple(finding[:500] for finding in verdict.findings), challenger=found.challenger,

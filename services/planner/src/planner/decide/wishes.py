@@ -152,12 +152,12 @@ def other_bytes_ms(bot: Bot, view: View) -> int:
 def evolution_reason(bot: Bot, view: View) -> Literal["WEAK", "AT_THE_DOOR"] | None:
     """Why a bot with standing evidence should be searched for something better, if it should.
 
-    Never a bot with an open paper session, never twice on the same bytes, never sooner than so many bars.
+    Never a bot that says so, never one with an open paper session, never twice on the same bytes, never sooner than so many bars.
 
     Source: R-A3.7.
     """
     evidence, last, rules = bot.evidence, bot.evolved, view.policy.evolution
-    if evidence is None or bot.paper is not None:
+    if evidence is None or bot.paper is not None or bot.evolve == "never":
         return None
     if last is not None:
         same = (last.fingerprint, last.data_sha256) == (evidence.fingerprint, evidence.data_sha256)

@@ -14,7 +14,7 @@ from autonomy.identities import PLANNER
 from autonomy.lifecycle import Job
 from autonomy.policy import DEFAULT, Policy
 from autonomy.reasons import Ended
-from autonomy.values import Cause, Drift, JobClass, JobType, Origin, Stage
+from autonomy.values import Cause, Drift, Evolve, JobClass, JobType, Origin, Stage
 
 
 class Figures(Struct, frozen=True):
@@ -163,6 +163,19 @@ class Recommendation(Struct, frozen=True):
     policy: str = ""
 
 
+class Proposal(Struct, frozen=True):
+    """The winner of a search that waits for an operator's word.
+
+    Attributes:
+        parameters: sorted by name.
+        fingerprint: of the bot with these; another one by then, and the search was about something else.
+    """
+
+    job_id: str
+    parameters: tuple[tuple[str, int | float | str], ...]
+    fingerprint: str
+
+
 class Failure(Struct, frozen=True):
     """A failure that the same input would meet again."""
 
@@ -200,6 +213,9 @@ class Bot(Struct, frozen=True):
         epoch: rises when older evidence becomes void (revert, change); research of an older epoch counts for nothing.
         trials: evaluations that searches spent on this bot.
         rejected_evidence: what an operator refused to promote on.
+        fleet: whose files it comes from; empty: nobody's.
+        evolve: what may become of a search's winner; empty: as the policy says.
+        proposal: a winner that waits for approval; of a bot that says `evolve`, elsewhere an operator changes the bot by hand.
     """
 
     id: str
@@ -227,6 +243,9 @@ class Bot(Struct, frozen=True):
     drift: Drifted | None = None
     recommendation: Recommendation | None = None
     rejected_evidence: str = ""
+    fleet: str = ""
+    evolve: Evolve = ""
+    proposal: Proposal | None = None
     research: ClassRecord = ClassRecord()
     runner: ClassRecord = ClassRecord()
 

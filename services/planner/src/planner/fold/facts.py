@@ -16,6 +16,7 @@ from autonomy import lifecycle
 from autonomy.errors import Broken
 from autonomy.events import (
     AnnouncementRequested,
+    BotAmended,
     BotChanged,
     BotDecision,
     BotPinned,
@@ -24,6 +25,7 @@ from autonomy.events import (
     BotUnpinned,
     CancelRequested,
     ChainRepaired,
+    ChallengerDeclined,
     ChallengerJudged,
     CommandAccepted,
     CommandRejected,
@@ -52,12 +54,13 @@ from autonomy.gates import PromotionGate, Verdict
 from autonomy.market_clock import continued_epoch_ms
 from autonomy.policy import GateThresholds, Policy, hash_of_document, read_policy
 from autonomy.values import JobClass, JobType, Stage, ms_of
-from planner.fold.entities import Bot, Drifted, LiveJob, Measure, Paper, Pause, Recommendation, Vote
+from planner.fold.entities import Bot, Drifted, LiveJob, Measure, Paper, Pause, Proposal, Recommendation, Vote
 from planner.fold.state import ENQUEUE_WINDOW_MS, State
 
 BotFact = (
-    BotChanged | BotRetired | StageChanged | HoldPlaced | HoldReleased | BotDecision | BotPinned | BotUnpinned
-    | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | SessionClosed
+    BotAmended | BotChanged | BotRetired | StageChanged | HoldPlaced | HoldReleased | BotDecision | BotPinned | BotUnpinned
+    | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | ChallengerDeclined
+    | SessionClosed
 )  # fmt: skip
 AUTO_PROMOTED = "AUTO_PROMOTED"
 
@@ -74,8 +77,9 @@ def fold_fact(state: State, event: Event, tick: int, seq: int, now_ms: int) -> N
         case BotDecision():
             _decided(state, event)
         case (
-            BotChanged() | BotRetired() | StageChanged() | HoldPlaced() | HoldReleased() | BotPinned() | BotUnpinned()
+            BotAmended() | BotChanged() | BotRetired() | StageChanged() | HoldPlaced() | HoldReleased() | BotPinned() | BotUnpinned()
             | PromotionRecommended() | PromotionRequested() | PromotionWithdrawn() | DriftJudged() | ChallengerJudged()
+            | ChallengerDeclined()
             | SessionClosed()
         ):  # fmt: skip
             _fold_bot_fact(state, event, tick, now_ms)
@@ -192,7 +196,8 @@ def _register(state: State, event: BotRegistered, now_ms: int) -> None:
             parameters=tuple(sorted(event.parameters.items())), symbol=event.symbol, timeframe=event.timeframe.value,
             stage=event.stage, stage_version=1, origin=event.origin,
             verified=event.origin.value == "NEW" or event.stage is Stage.LAB,
-            pinned=event.pinned, version=1, eligible_ms=now_ms, phase=zlib.crc32(event.bot_id.encode()),
+            pinned=event.pinned, version=1, eligible_ms=now_ms, phase=zlib.crc32(event.bot_id.encode()), fleet=event.fleet,
+            evolve=event.evolve,
         ),
     )  # fmt: skip
 
@@ -214,8 +219,8 @@ def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None
             parameters = tuple(sorted(event.parameters.items()))
             state.bots.put(bot.id, replace(
                 bot, strategy=event.strategy, parameters=parameters, symbol=event.symbol, timeframe=event.timeframe.value,
-                version=event.version, eligible_ms=now_ms, failure=None,
-                evidence=None, epoch=bot.epoch + 1, recommendation=None, drift=None,
+                version=event.version, eligible_ms=now_ms, failure=None, evidence=None, epoch=bot.epoch + 1, recommendation=None,
+                drift=None, proposal=None,
             ))  # fmt: skip
         case PromotionRecommended() | PromotionRequested() | PromotionWithdrawn():
             state.bots.put(bot.id, _recommended(bot, event, state))
@@ -225,8 +230,21 @@ def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None
             state.bots.put(bot.id, _marked(bot, event))
 
 
-def _marked(bot: Bot, event: HoldPlaced | HoldReleased | BotPinned | BotUnpinned | DriftJudged | ChallengerJudged | SessionClosed) -> Bot:
+def _marked(
+    bot: Bot,
+    event: BotAmended
+    | HoldPlaced
+    | HoldReleased
+    | BotPinned
+    | BotUnpinned
+    | DriftJudged
+    | ChallengerJudged
+    | ChallengerDeclined
+    | SessionClosed,
+) -> Bot:
     match event:
+        case BotAmended():
+            return replace(bot, name=event.name, fleet=event.fleet, evolve=event.evolve)
         case HoldPlaced():
             return replace(bot, hold=event.reason or event.actor)
         case HoldReleased():
@@ -240,9 +258,21 @@ def _marked(bot: Bot, event: HoldPlaced | HoldReleased | BotPinned | BotUnpinned
         case SessionClosed():
             return replace(bot, paper=None, drift=None)
         case ChallengerJudged():
-            return bot  # a winner acts by BotChanged, or by an operator's hand
+            return replace(bot, proposal=_proposal(event)) if _proposes(bot, event) else bot
+        case ChallengerDeclined():
+            return replace(bot, proposal=None)
         case _:
             assert_never(event)
+
+
+def _proposes(bot: Bot, event: ChallengerJudged) -> bool:
+    """Whether a winner waits for approval: of a bot that says what may become of one. Others are changed by hand, as they always were."""
+    return bot.evolve != "" and event.verdict == "WINS" and not event.applied
+
+
+def _proposal(event: ChallengerJudged) -> Proposal | None:
+    found = event.challenger
+    return None if found is None else Proposal(event.job_id, tuple(sorted(found.parameters.items())), found.fingerprint)
 
 
 def _moved(bot: Bot, event: StageChanged, now_ms: int) -> Bot:

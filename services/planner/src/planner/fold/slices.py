@@ -16,16 +16,11 @@ from autonomy import lifecycle
 from autonomy.envelope import Undecodable, content_hash
 from autonomy.errors import Broken
 from autonomy.events import (
-    AcceptDivergence,
-    ApprovePromotion,
     AttemptRefused,
-    CancelJob,
     CapabilitiesAnnounced,
-    ChangeBot,
     Command,
     Event,
     EvolutionSummary,
-    HoldBot,
     JobCancelled,
     JobDead,
     JobFailed,
@@ -33,21 +28,10 @@ from autonomy.events import (
     JobRequeued,
     JobStarted,
     JobSucceeded,
-    PauseLoop,
-    PinBot,
-    RegisterBots,
-    RejectPromotion,
-    ReleaseHold,
     ResearchSummary,
-    ResumeLoop,
-    RetireBot,
-    RevertToLab,
     RunnerHeartbeat,
     RunnerMarked,
     RunnerTraded,
-    SetPolicy,
-    SetPromotionMode,
-    UnpinBot,
     WindowMetrics,
 )
 from autonomy.reasons import Ended
@@ -137,11 +121,7 @@ def forget_old_commands(state: State) -> None:
 
 def _fold_input(state: State, event: Event, now_ms: int, folded: Folded) -> None:
     match event:
-        case (
-            RegisterBots() | ChangeBot() | RetireBot() | RevertToLab() | ApprovePromotion() | RejectPromotion() | PinBot()
-            | UnpinBot() | SetPromotionMode() | PauseLoop() | ResumeLoop() | HoldBot() | ReleaseHold() | SetPolicy()
-            | CancelJob() | AcceptDivergence()
-        ):  # fmt: skip
+        case Command():  # each kind: whoever acts on them names them one by one, and refuses what it does not know
             folded.commands.append(event)
         case AttemptRefused():
             pass  # ignored on purpose: it was refused at the door, and stands in the log for the auditors

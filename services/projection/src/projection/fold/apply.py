@@ -16,6 +16,7 @@ from autonomy.envelope import event_id_of
 from autonomy.events import (
     AnnouncementRequested,
     AttemptRefused,
+    BotAmended,
     BotChanged,
     BotPinned,
     BotRegistered,
@@ -24,6 +25,7 @@ from autonomy.events import (
     CancelRequested,
     CapabilitiesAnnounced,
     ChainRepaired,
+    ChallengerDeclined,
     ChallengerJudged,
     ClaimEvent,
     Command,
@@ -55,7 +57,7 @@ from autonomy.events import (
 )
 from autonomy.lifecycle import Job, JobFold, JobStep
 from autonomy.values import JobStatus
-from projection.fold import bot_now, rows
+from projection.fold import bot_now, bot_rows, rows
 from projection.fold.books import Books
 from projection.fold.bot_now import Row
 from projection.fold.careers import Careers, drift_row
@@ -64,9 +66,10 @@ from projection.fold.sealed import NOTHING, Decided, Ordered, facts_of
 from projection.fold.signs import Signs
 
 TickFact = (
-    CommandAccepted | CommandRejected | BotRegistered | BotChanged | BotRetired | StageChanged | LoopPaused | LoopResumed
+    CommandAccepted | CommandRejected | BotRegistered | BotAmended | BotChanged | BotRetired | StageChanged | LoopPaused | LoopResumed
     | PolicyChanged | HoldPlaced | HoldReleased | CancelRequested | RuleVote | AnnouncementRequested | ChainRepaired | BotPinned
-    | BotUnpinned | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | SessionClosed
+    | BotUnpinned | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | ChallengerDeclined
+    | SessionClosed
 )  # fmt: skip
 NO_DRIFT: Row = {"drift": None, "drift_at": None, "demote": None}
 
@@ -130,14 +133,14 @@ class Model:
     def _fact(self, event: TickFact, said: Said) -> None:
         match event:
             case (
-                BotRegistered() | BotChanged() | BotRetired() | StageChanged() | HoldPlaced() | HoldReleased() | BotPinned()
-                | BotUnpinned()
+                BotRegistered() | BotAmended() | BotChanged() | BotRetired() | StageChanged() | HoldPlaced() | HoldReleased()
+                | BotPinned() | BotUnpinned()
             ):  # fmt: skip
                 self._bot_fact(event, said)
             case PromotionRecommended() | PromotionRequested() | PromotionWithdrawn():
                 self.careers.promotion(event, said, self.changes)
                 self.touched.add(event.bot_id)
-            case DriftJudged() | ChallengerJudged() | SessionClosed():
+            case DriftJudged() | ChallengerJudged() | ChallengerDeclined() | SessionClosed():
                 self._judged(event, said)
             case CommandAccepted() | CommandRejected():
                 # The reader applies a tick only after all commands below its cut: an answer without its command is a foreign one.
@@ -170,16 +173,21 @@ class Model:
         if isinstance(event, LoopPaused | LoopResumed) and event.scope == "bot":
             self._note(event, event.target, said)
 
-    def _note(self, event: rows.Noted, bot_id: str, said: Said) -> None:
-        self.changes.put("bot_notes", (said.event_id,), rows.note_row(event, bot_id, said))
+    def _note(self, event: bot_rows.Noted, bot_id: str, said: Said) -> None:
+        self.changes.put("bot_notes", (said.event_id,), bot_rows.note_row(event, bot_id, said))
 
-    def _judged(self, event: DriftJudged | ChallengerJudged | SessionClosed, said: Said) -> None:
+    def _judged(self, event: DriftJudged | ChallengerJudged | ChallengerDeclined | SessionClosed, said: Said) -> None:
         match event:
             case DriftJudged():
                 self.changes.put("bot_drift", (event.job_id,), drift_row(event, said))
                 self._remember(event.bot_id, {"drift": event.verdict.value, "drift_at": said.at, "demote": event.demote})
             case ChallengerJudged():
                 self.careers.judged(event, said, self.changes)
+                if self.bots[event.bot_id]["evolve"] and event.verdict == "WINS" and not event.applied:
+                    self._put_bot(self.bots[event.bot_id] | {"proposal_job": event.job_id})
+            case ChallengerDeclined():
+                self._put_bot(self.bots[event.bot_id] | {"proposal_job": None})
+                self._note(event, event.bot_id, said)
             case SessionClosed():
                 self.books.closed(event, said, self.changes)
                 self._remember(event.bot_id, NO_DRIFT)
@@ -191,23 +199,22 @@ class Model:
         self.bots[bot_id] = row
         self.changes.put("bots", (bot_id,), row)
 
-    def _bot_fact(self, event: BotRegistered | BotRetired | rows.BotFact, said: Said) -> None:
+    def _bot_fact(self, event: BotRegistered | BotRetired | bot_rows.BotFact, said: Said) -> None:
         if isinstance(event, BotRegistered | BotChanged):
-            self.changes.put(
-                "bot_versions", (event.bot_id, 1 if isinstance(event, BotRegistered) else event.version), rows.version_row(event, said)
-            )
-        if isinstance(event, BotPinned | BotUnpinned | HoldPlaced | HoldReleased | BotRetired):
+            version = 1 if isinstance(event, BotRegistered) else event.version
+            self.changes.put("bot_versions", (event.bot_id, version), bot_rows.version_row(event, said))
+        if isinstance(event, BotAmended | BotPinned | BotUnpinned | HoldPlaced | HoldReleased | BotRetired):
             self._note(event, event.bot_id, said)
         if isinstance(event, BotRegistered):
-            self._put_bot(rows.bot_row(event, said.at))
+            self._put_bot(bot_rows.bot_row(event, said.at))
         elif isinstance(event, BotRetired):
             self._put_bot(self.bots[event.bot_id] | {"retired_at": said.at})
             self._left(event.bot_id, said.tick)
             return
         else:
-            self._put_bot(rows.bot_after(self.bots[event.bot_id], event, said.at))
+            self._put_bot(bot_rows.bot_after(self.bots[event.bot_id], event, said.at))
         if isinstance(event, StageChanged):
-            self.changes.put("bot_stage_events", (event.event_id,), rows.stage_row(event, said))
+            self.changes.put("bot_stage_events", (event.event_id,), bot_rows.stage_row(event, said))
             self.careers.applied(event, said, self.changes)
             self._remember(event.bot_id, NO_DRIFT)
         self.touched.add(event.bot_id)
@@ -218,8 +225,7 @@ class Model:
         self.heard.pop(bot_id, None)
         self.touched.discard(bot_id)
         self.changes.drop("bot_now", (bot_id,))
-        span = self.spans.pop(bot_id, None)
-        if span is not None:
+        if (span := self.spans.pop(bot_id, None)) is not None:
             self.changes.end_span(span, tick)
 
     def _decided(self, event: Decided, said: Said) -> None:

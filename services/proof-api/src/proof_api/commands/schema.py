@@ -4,7 +4,7 @@ Place in the flow: `autonomy.events` → **this** → OpenAPI. The credential gi
 refused.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from autonomy.events import MAX_TEXT, Command, PinBot
@@ -14,13 +14,13 @@ NEED_A_REASON: Final = frozenset({PinBot.wire})
 """Refused at the door without one; every other command may say why."""
 
 
-def request_body(kinds: Iterable[type[Command]]) -> dict[str, Any]:
-    """The request body of the route that takes these commands."""
-    forms = [_form(kind) for kind in kinds]
+def request_body(kinds: Iterable[type[Command]], without: Collection[str] = ()) -> dict[str, Any]:
+    """The request body of the route that takes these commands; `without` are fields that it gives itself."""
+    forms = [_form(kind, without) for kind in kinds]
     return {"required": True, "content": {"application/json": {"schema": {"oneOf": forms}}}}
 
 
-def _form(kind: type[Command]) -> dict[str, Any]:
+def _form(kind: type[Command], without: Collection[str]) -> dict[str, Any]:
     schema = kind.model_json_schema(by_alias=True)
     fields = {name: _whole(entry, schema.get("$defs", {})) for name, entry in schema["properties"].items() if name not in FROM_THE_SERVER}
     name = kind.wire.rsplit(".", 1)[0]
@@ -31,7 +31,8 @@ def _form(kind: type[Command]) -> dict[str, Any]:
         fields["reason"] = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
     return {
         "type": "object", "title": name, "description": (kind.__doc__ or "").split("\n\n")[0].strip(), "additionalProperties": False,
-        "properties": {"type": said, **fields}, "required": ["type", *required],
+        "properties": {field: shape for field, shape in {"type": said, **fields}.items() if field not in without},
+        "required": [field for field in ("type", *required) if field not in without],
     }  # fmt: skip
 
 

@@ -7,20 +7,26 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import WithJsonSchema
 
+from autonomy.chain import GENESIS_HASH
 from autonomy.documents import tables
-from autonomy.documents.commands import CommandAnswered, CommandFound, CommandOpen, Operator
+from autonomy.documents.commands import ApplyPlanned, CommandAnswered, CommandFound, CommandOpen, FleetMembers, Operator
+from autonomy.errors import Broken
+from autonomy.events import ApplyFleet
 from autonomy.http_server import MAX_BODY_BYTES
 from autonomy.postgres import GONE
+from autonomy.values import BOT_ID_PATTERN, instant_of_ms
+from proof_api.commands.applying import dry_run, members
 from proof_api.commands.desk import KINDS, answer_of, check_role
 from proof_api.commands.revert import with_moved
 from proof_api.commands.schema import request_body
 from proof_api.context import CanRead, Connected, Context, InContext, stranger
+from proof_api.http.auth import Operator as Who
 from proof_api.http.gate import let_go
-from proof_api.http.problems import Problem, declared, giving
+from proof_api.http.problems import Problem, declared, giving, known_parameters
 from proof_api.reading.queries import document as camel
 from proof_api.routes.reading import answer
 
@@ -32,10 +38,13 @@ MAX_VALUES = 20_000
 MAX_FIELDS = 50
 """Of a command itself; the largest has eight."""
 MAX_KEY = 200
+NOT_OF_A_PLAN = ("type", "planHash", "reason")
 # The limits are described here and checked by `check_key`: a refusal before the route would be recorded by nobody.
 Key = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_KEY})]
 IdempotencyKey = Annotated[Key | None, Header(alias="Idempotency-Key")]
 Authorization = Annotated[str | None, Header()]
+FleetPath = Annotated[str, Path(pattern=BOT_ID_PATTERN, description="the fleet's name")]
+After = Annotated[str, Query(pattern="^[a-z0-9-]{0,64}$", description="ids behind this one")]
 
 
 def check_origin(request: Request) -> None:
@@ -105,6 +114,23 @@ def depth_of(value: object) -> int:
     return depth
 
 
+async def planning(request: Request, context: InContext, authorization: Authorization = None) -> Who:
+    """Who asks what a command would do: whoever may say it, before a byte of the body is read.
+
+    Raises:
+        Problem: 401, 403.
+    """
+    check_origin(request)
+    operator = context.operators.of_header(authorization)
+    if operator is None:
+        raise stranger(context, request, authorization, "A plan needs an operator's token")
+    check_role(operator, "operator", "A plan")
+    return operator
+
+
+MayPlan = Annotated[Who, Depends(planning)]
+
+
 @router.get("/api/whoami", tags=["commands"], summary="The operator of a credential", responses=giving(Operator) | declared(401, 422, 503))
 async def whoami(request: Request, context: InContext, authorization: Authorization = None) -> Response:
     """Name and role, or 401."""
@@ -151,6 +177,38 @@ async def command(
             await context.desk.refused(document, operator, problem)
         raise
     return await answered(context, said.command_id)
+
+
+@router.post(
+    "/api/apply/plan", tags=["commands"], summary="What a fleet's files would do; nothing is changed",
+    responses=giving(ApplyPlanned) | declared(401, 403, 413, 415, 422, 503),
+    openapi_extra={"requestBody": request_body([ApplyFleet], without=NOT_OF_A_PLAN)},
+)  # fmt: skip
+async def apply_plan(request: Request, context: InContext, operator: MayPlan, connection: Connected) -> Response:
+    """Plan hash for the command `apply-fleet` with this body, the counts, and every bot that does not stay as it is.
+
+    Refused while the read models are not fresh: a plan over old rows would be rejected as PLAN_CHANGED, or worse, be believed.
+    """
+    document = await body_of(request)
+    if given := set(NOT_OF_A_PLAN) & set(document):
+        raise Problem(422, "BAD_INPUT", "A value is refused", f"{min(given)}: of the command, not of its plan", field=min(given))
+    wanted = context.desk.read({**document, "type": ApplyFleet.wire, "planHash": GENESIS_HASH}, operator, None)
+    if not isinstance(wanted, ApplyFleet):
+        raise Broken(f"{wanted.wire} is no plan")
+    judgement = context.judged()[1]
+    if judgement.status != "fresh":
+        raise Problem(503, "STALE_DATA", "A plan needs fresh data", judgement.reason or judgement.status)
+    return answer(context, await dry_run(connection, wanted, instant_of_ms(context.judged()[0])))
+
+
+@router.get(
+    "/api/fleets/{fleet}/bots", tags=["bots"], summary="Ids of the bots that a fleet's files own, sorted",
+    responses=giving(FleetMembers) | declared(401, 422, 503), dependencies=[Depends(known_parameters)],
+)  # fmt: skip
+async def fleet_members(context: InContext, _: CanRead, connection: Connected, fleet: FleetPath, after: After = "") -> Response:
+    """At most 10,000 at once; `next` is the `after` of the next page."""
+    ids, following = await members(connection, fleet, after)
+    return answer(context, {"items": ids, "next": following})
 
 
 async def answered(context: Context, command_id: str) -> Response:
