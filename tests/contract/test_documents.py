@@ -203,7 +203,8 @@ def test_an_undeclared_status_media_type_and_instant_are_noticed() -> None:
     assert found_in(POLICY, media="application/ld+json") == ["application/ld+json is not declared for status 200"]
     assert found_in(POLICY | {"now": "noon"}) != []
     assert found_in({"status": 404}, path="/api/nowhere", status=404, media=PROBLEM) != [], "also where nothing is"
-    assert event_faults("proof", {"proof": POLICY["proof"], "counts": {}, "summary": None}) == []
+    attention: dict[str, Any] = {"needed": None, "blocked": None, "items": [], "rev": 0}
+    assert event_faults("proof", {"proof": POLICY["proof"], "counts": {}, "summary": None, "attention": attention}) == []
     assert event_faults("proof", {"proof": POLICY["proof"], "counts": {}}) != []
     assert event_faults("rumour", {}) == ["an event rumour is not declared"]
 

@@ -112,7 +112,7 @@ def a_runner(kafka: MemoryKafka, *, fails: bool) -> Runner:
 def a_page() -> tuple[Hub, Client]:
     """A hub with one open page."""
     api: Any = None
-    hub = Hub(api, Renderers(lambda *_: "<row>", lambda _: "<head>", lambda _: "", str, str, str, str))
+    hub = Hub(api, Renderers(lambda *_: "<row>", lambda _: "<head>", lambda _: "", str, str, str, str, str))
     client = Client(View(bots=("aapl-sma",)))
     hub.clients.add(client)
     return hub, client

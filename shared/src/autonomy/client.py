@@ -21,6 +21,8 @@ from autonomy.errors import Broken
 
 COMMAND_TIMEOUT_S: Final = 20.0
 """The API itself waits up to 8 s for Kafka and 5 s for the planner."""
+FILE_S: Final = 20.0
+"""A file that does not go on for so long is lost."""
 PAGE: Final = 200
 """Rows of one page of a list: as many as the API gives at once."""
 CONNECTIONS: Final = 32
@@ -269,6 +271,22 @@ class AsyncProofApi:
                 if response.status_code != httpx.codes.OK:
                     raise StreamLost(f"HTTP {response.status_code}")
                 yield response.aiter_lines()
+        except httpx.HTTPError as loss:
+            raise StreamLost(unreachable(loss).why) from loss
+
+    @asynccontextmanager
+    async def file(self, path: str, params: Params) -> AsyncIterator[AsyncIterator[bytes]]:
+        """A file as it comes, in parts.
+
+        Raises:
+            StreamLost: it was refused, broke, or did not go on.
+        """
+        asked = Asked("GET", path, FILE_S, params, self.own_token)
+        try:
+            async with self.http.stream(asked.method, path, params=list(params), timeout=FILE_S, headers=asked.headers) as response:
+                if response.status_code != httpx.codes.OK:
+                    raise StreamLost(f"HTTP {response.status_code}")
+                yield response.aiter_bytes()
         except httpx.HTTPError as loss:
             raise StreamLost(unreachable(loss).why) from loss
 

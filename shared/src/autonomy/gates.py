@@ -16,6 +16,10 @@ from typing import Final, NamedTuple, TypeVar
 from autonomy.errors import Broken
 
 BETTER: Final = "a refresh with more bars reaches it, or the bot becomes another version"
+BY_THE_CLOCK: Final = "the market clock "
+"""How what clears a blocker begins where it clears by itself."""
+NEVER: Final = "never"
+"""How it begins where nothing clears it but other data or another version."""
 
 
 @unique
@@ -25,6 +29,15 @@ class Act(StrEnum):
     NONE = "none"
     OPERATOR = "operator"
     DEVELOPER = "bot developer"
+
+
+@unique
+class Needs(StrEnum):
+    """Whom a blocked bot waits for, the first that applies to any of its blockers."""
+
+    OPERATOR = "OPERATOR"
+    DEVELOPER = "DEVELOPER"
+    NOBODY = "NOBODY"
 
 
 @unique
@@ -273,12 +286,33 @@ GATES: Final[Mapping[str, SchedulingGate | EvidenceGate | SessionGate]] = {
 """Every gate by its code on the wire: a promotion gate that a runner needs may stand among the blockers of a job, too."""
 
 
-def act_of(code: str, verdict: str) -> Act:
-    """Who must act before a gate passes; nobody while evidence is only missing, since the platform brings that by itself."""
+def act_of(code: str, verdict: str, clears_when: str = "") -> Act:
+    """Who must act before a gate passes; nobody while evidence is only missing, since the platform brings that by itself.
+
+    Args:
+        code: of the gate.
+        verdict: what it says.
+        clears_when: what would clear it, in the planner's words; they count before the gate's own.
+    """
     gate = GATES.get(code)
-    if gate is None or (isinstance(gate, EvidenceGate) and verdict != Verdict.FAIL):
+    if gate is None or (isinstance(gate, EvidenceGate) and verdict != Verdict.FAIL) or clears_when.startswith(BY_THE_CLOCK):
         return Act.NONE
-    return gate.act
+    return Act.DEVELOPER if clears_when.startswith(NEVER) and gate.act is Act.OPERATOR else gate.act
+
+
+NEEDED: Final[Mapping[Act, Needs]] = complete(Act, {
+    Act.OPERATOR: Needs.OPERATOR, Act.DEVELOPER: Needs.DEVELOPER, Act.NONE: Needs.NOBODY,
+})  # fmt: skip
+
+
+def needs_of(blockers: Iterable[tuple[str, str, str]]) -> Needs | None:
+    """Whom a bot waits for; None without a blocker.
+
+    Args:
+        blockers: code, verdict and what clears it, of each.
+    """
+    found = {NEEDED[act_of(*blocker)] for blocker in blockers}
+    return next((needs for needs in Needs if needs in found), None)
 
 
 def limits_read(gate: EvidenceGate) -> Iterable[str]:

@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from autonomy.chain import GENESIS, RunRecord
 from autonomy.documents.proofs import ProofVerdict
 from autonomy.events import HoldBot
+from autonomy.gates import Needs
 from autonomy.policy import read_policy
 from autonomy.reasons import Reason
 from autonomy.topics import RUNS
@@ -329,6 +330,43 @@ def test_the_policy_in_force_can_be_read_as_it_was_set(running: Api) -> None:
     assert found["proof"]["status"] in {"fresh", "stale"}
 
 
+# ── attention, and the fleet's list ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_attention_is_of_the_rows_and_has_its_proof(running: Api) -> None:
+    """R-B3: FB has too few bars for good, which no operator changes."""
+    never = 'SELECT count(*) FROM bot_now WHERE blockers @> \'[{"code": "MARKET_DATA"}]\''
+
+    def agreed() -> dict[str, Any] | None:
+        found: dict[str, Any] = running.get("/api/attention").json()
+        counts = running.get("/api/bots?limit=1").json()["counts"]["needs"]
+        same = found["blocked"] and {name.lower(): count for name, count in counts.items()} == found["blocked"]
+        return found if same and found["blocked"]["developer"] == (running.platform.one(never) or 0) > 0 else None
+
+    found = wait_for("one figure everywhere", agreed)
+    assert found["needed"] == sum(item["count"] for item in found["items"] if item["needs"] == Needs.OPERATOR)
+    (item,) = [item for item in found["items"] if (item["kind"], item["code"]) == ("DEVELOPER", "MARKET_DATA")]
+    assert (item["count"], item["bots"]) == (1, ["fb"])
+    assert item["todo"].startswith("never with this data")
+    listed = running.get("/api/bots", params={"needs": "DEVELOPER", "blocker": "MARKET_DATA"}).json()
+    assert [bot["botId"] for bot in listed["items"]] == ["fb"]
+    assert found["proof"]["applied"]["tick"] > 0
+
+
+def test_the_list_is_a_file_and_has_neighbours(running: Api) -> None:
+    answer = running.get("/api/bots.csv", params={"sort": "strategy", "order": "desc"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    bots = [line.partition(",")[0] for line in answer.text.splitlines()[1:]]
+    assert sorted(bots) == [row["bot_id"] for row in running.platform.sql("SELECT bot_id FROM bot_now ORDER BY bot_id")]
+    beside = running.get(f"/api/bots/{bots[1]}/neighbours", params={"sort": "strategy", "order": "desc"}).json()
+    assert (beside["previous"], beside["next"]) == (bots[0], bots[2])
+    grouped = running.get("/api/bots", params={"group": "symbol", "limit": 2}).json()
+    assert sum(group["bots"] for group in grouped["groups"]) == grouped["matching"] == len(bots)
+    assert running.get("/api/bots/nobody/neighbours").status_code == 404
+    assert running.get("/api/bots", params={"sort": "luck"}).status_code == 422
+    assert running.get("/api/bots", params={"sort": "sharpe", "cursor": "WyJhIl0"}).status_code == 422
+
+
 # ── health ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -344,7 +382,7 @@ def test_health_and_metrics_carry_no_ids(running: Api) -> None:
     assert {"autonomy_proof_up", "autonomy_check", "autonomy_bots_by_state", "autonomy_jobs_running", "autonomy_applied_tick"} <= names
     labels = {value for family in families for sample in family.samples for value in sample.labels.values()}
     assert labels
-    allowed = {str(value) for kind in (BotState, Stage, Reason, Recency) for value in kind} | {"NOT_EVALUATED_YET"}
+    allowed = {str(value) for kind in (BotState, Stage, Reason, Recency, Needs) for value in kind} | {"NOT_EVALUATED_YET"}
     checks = {"kafka", "postgres", "projection", "planner", "runners", "probe", "chain", "clock"}
     at_the_door = {"stranger", "stranger over the rate", "operator over the rate"}
     assert labels <= allowed | checks | at_the_door | set(get_args(ProofVerdict)) | {

@@ -106,7 +106,7 @@ def test_the_proof_comes_each_second_with_counts(api: Api) -> None:
         wait_for("four proofs", lambda: sum(name == "proof" for _, name, _ in list(listener.events)) >= 4)
         proofs = [(at, body) for at, name, body in listener.events if name == "proof"]
         assert proofs[3][0] - proofs[0][0] == pytest.approx(3.0, abs=1.5)
-        assert set(proofs[0][1]) == {"proof", "counts", "summary"}
+        assert set(proofs[0][1]) == {"proof", "counts", "summary", "attention"}
         assert proofs[0][1]["proof"]["status"] == "fresh"
         assert sum(proofs[0][1]["counts"]["state"].values()) == 3
 

@@ -307,6 +307,24 @@ def test_revert_of_a_filter_that_shows_nobody_is_never_one_of_everybody() -> Non
     assert wanted_of([("shown", "stage=LIVE"), ("stage", "PAPER")]).plan_params() == [("stage", "LAB")]
 
 
+def test_revert_of_what_a_command_says_itself_names_the_words_and_not_the_bots() -> None:
+    """Of stages, strategies and symbols the plan has no list of bots: the form that lacks one is whole, and its hash guards it."""
+    said = revert_command(wanted_of([("shown", "stage=PAPER&stage=LIVE&strategy=macd")]), a_form())
+    assert not isinstance(said, Unfit)
+    assert (said["stages"], said["botIds"], said["strategies"], said["symbols"]) == (["PAPER", "LIVE"], [], ["macd"], [])
+    frozen = wanted_of([("shown", "q=desk3&strategy=macd"), ("bot", "desk3-a")])
+    assert frozen.plan_params() == [("strategy", "macd"), ("q", "desk3")]
+    named = revert_command(frozen, a_form())
+    assert not isinstance(named, Unfit)
+    assert (named["botIds"], named["strategies"]) == (["desk3-a"], ["macd"])
+
+
+def test_two_filters_that_exclude_each_other_mean_nobody() -> None:
+    """Negative control: an empty list would be everybody."""
+    wanted = wanted_of([("shown", "strategy=macd"), ("strategy", "sma-cross")])
+    assert wanted.plan_params() == [("strategy", "-")]
+
+
 async def test_accepted_act_is_told_once_with_its_command(site: Site) -> None:
     site.be_fresh()
     site.sign_in()

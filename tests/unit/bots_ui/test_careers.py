@@ -94,7 +94,8 @@ ANSWERS: dict[str, Any] = {
                                      "createdAt": AT, "tick": 7, "commandId": JOB, "approvedBy": ["ada", "bea"]}]},
 }  # fmt: skip
 PATHS = {
-    "/": ["Running", "−1,000 USD", "9", "waits for approval", "Pinned"],
+    "/": ["Running", "−1,000 USD", "9", "waits for approval", "pinned: "],
+    "/bots/aapl-sma/card": ["Running", "Pinned", "Paper session"],
     "/bots/aapl-sma": [
         "Execution: PAPER", "REPLAY", "Drift MAJOR", "trades 5, engine 2", "shadow: no say", "drawdown 0.5", "at most 0.35", "another version",
         "challenger of job", "LOSES", "hold-out PSR 0.4", "time spent", "RUNNER_LOST", "First approval", "first of two approvals",
@@ -103,7 +104,7 @@ PATHS = {
     ],
     "/bots/aapl-sma/timeline": ["planner", JOB[:8]],
     "/bots/aapl-sma/trades": ["ENTRY", "9.50"],
-    "/promotions": ["aapl-sma", "SHADOW → CANARY", "first of two approvals", "DRAWDOWN"],
+    "/promotions": ["aapl-sma", 'data-code="SHADOW">SHADOW</span> → <span class="mono stage-name" data-code="CANARY">CANARY</span> <span class="tag paper">execution: PAPER</span>', "first of two approvals", "DRAWDOWN"],
     "/runs/7": ["BLOCKED_BY_GATES", "Tick 7", "MIXED", "without the pause"],
     f"/commands/{JOB}": ["Revert to LAB", "REVERTED", "PINNED", "BULK_REVERT_REBASELINE", "aapl-sma"],
     "/quarantine": ["no JSON", "autonomy.jobs"],
@@ -184,7 +185,7 @@ async def test_kinds_of_the_timeline_are_asked_of_the_api(site: Site) -> None:
 async def test_waiting_for_approval_filters_the_fleet(site: Site) -> None:
     rows = {"items": [], "counts": {"recommended": {"true": 3, "false": 4}}, "total": 7, "matching": 3}
     canned = site.answer({"/api/bots": rows})
-    html = (await site.get("/?recommended=true&recommended=maybe")).text
+    html = (await site.get("/?recommended=true&recommended=maybe", follow_redirects=True)).text
     assert canned.asked[0].url.params.multi_items() == [("recommended", "true"), ("limit", "50")]
     assert '<b class="num" id="n-recommended-true">3</b>' in html
     assert '<input type="hidden" name="recommended" value="true">' in html

@@ -11,7 +11,8 @@ from autonomy.client import Found, Refused, Unreachable
 from autonomy.version import VERSION
 from bots_ui.app import POLICY
 from bots_ui.operator.sessions import ABSOLUTE_S, IDLE_S, Sessions, build_sessions, is_same_origin
-from bots_ui.pages.fleet import CHOICES, Asked, asked_of, live_address, view_of
+from bots_ui.pages.asked import CHOICES, Asked, asked_of
+from bots_ui.pages.fleet import live_address, view_of
 from bots_ui.settings import UiSettings
 from bots_ui.shown.charts import curve_of, equity_chart, spark_path
 from bots_ui.shown.words import ordinal, span_words

@@ -40,6 +40,7 @@ def a_hub() -> tuple[Hub, list[str]]:
             str,
             lambda at: f"<as of {iso(at)}>",
             lambda document: f"<timeline {document}>" if document else "",
+            lambda facts: f"<queue {facts.queue.needed}>",
         ),
     )
     hub.link = Link({"proof": {"status": "fresh"}}, clock.now(), None, "")

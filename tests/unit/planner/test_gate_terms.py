@@ -10,7 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autonomy.errors import Broken
-from autonomy.gates import EVIDENCE_GATES, GATES, SESSION_GATES, Act, EvidenceGate, PromotionGate, Verdict, act_of, complete, figures_read
+from autonomy.gates import (
+    EVIDENCE_GATES,
+    GATES,
+    SESSION_GATES,
+    Act,
+    EvidenceGate,
+    Needs,
+    PromotionGate,
+    Verdict,
+    act_of,
+    complete,
+    figures_read,
+    needs_of,
+)
 from autonomy.policy import GateThresholds
 from planner.check.step_up import SESSION_LACKS, is_met
 from planner.decide.promotion_gates import RULES
@@ -88,3 +101,21 @@ def test_a_gate_without_its_object_stops_the_import() -> None:
 def test_nobody_has_to_act_while_evidence_is_only_missing(code: str, verdict: str, act: Act) -> None:
     """The platform brings it by itself."""
     assert act_of(code, verdict) is act
+
+
+@pytest.mark.parametrize(("code", "clears_when", "act"), [
+    ("MARKET_DATA", "the market clock reaches 2005-08-11", Act.NONE), ("MARKET_DATA", "never with this data: more bars", Act.DEVELOPER),
+    ("MARKET_DATA", "a runner announces bars of it", Act.OPERATOR), ("RUNNER_HEALTHY", "never", Act.NONE),
+    ("A_NEW_GATE", "never with this data", Act.NONE),
+])  # fmt: skip
+def test_what_clears_a_blocker_says_who_must_act(code: str, clears_when: str, act: Act) -> None:
+    """A gate has one act, and what stands in its way may be of several kinds."""
+    assert act_of(code, "FAIL", clears_when) is act
+
+
+def test_a_bot_waits_for_the_first_that_any_blocker_needs() -> None:
+    never, waits = ("MARKET_DATA", "FAIL", "never with this data"), ("MARKET_DATA", "FAIL", "the market clock reaches 2005-08-11")
+    imported = ("UNVERIFIED_IMPORT", "INCONCLUSIVE", "revert the bot to LAB")
+    assert [needs_of(found) for found in ([waits, never, imported], [waits, never], [waits], [])] == [
+        Needs.OPERATOR, Needs.DEVELOPER, Needs.NOBODY, None,
+    ]  # fmt: skip

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from autonomy.gates import GateCode, Verdict
+from autonomy.gates import Act, GateCode, Verdict, act_of
 from autonomy.market_clock import day_number
 from autonomy.values import Cause, JobType, Stage
 from planner.decide.gates import Finding, findings
@@ -71,6 +71,7 @@ def test_history_that_is_still_too_short_says_when_it_suffices() -> None:
     state = a_state(a_bot(symbol="GOOG"), policy=a_policy(market={"start": "2005-01-03"}))
     finding = found(state)[GateCode.MARKET_DATA]
     assert finding.clears_when.startswith("the market clock shows the bar of 2005-08-")
+    assert act_of(finding.code, finding.verdict, finding.clears_when) is Act.NONE
     reached = date.fromisoformat(finding.clears_when.rsplit(" ", 1)[1])
     start = day_number(date(2005, 1, 3))
     weekdays = sum(1 for n in range(start, day_number(reached)) if (date(1970, 1, 1) + timedelta(days=n)).weekday() < 5)
@@ -82,6 +83,7 @@ def test_history_that_never_suffices_says_so() -> None:
     finding = found(a_state(a_bot(symbol="FB")), now_ms=NOON_MS + 10**10)[GateCode.MARKET_DATA]
     assert (finding.measured, finding.required) == ("196 bars of FB 1d until 2013-03-01", "250 bars")
     assert finding.clears_when.startswith("never with this data: it has 196 bars in all")
+    assert act_of(finding.code, finding.verdict, finding.clears_when) is Act.DEVELOPER, "no operator clears it"
 
 
 def test_job_that_no_live_runner_offers_is_blocked() -> None:

@@ -38,6 +38,7 @@ def a_context() -> Any:
     return SimpleNamespace(
         snapshots=Snapshots("", 15), clients=0, stopping=False, pool=None, told=None, reading={}, ages=lambda: SimpleNamespace(silent_before=None),
         settings=SimpleNamespace(reading_needs_a_token=False), dressed=lambda items: items, judged=lambda: (NOON_MS, judge(log, read, NOON_MS), log, read),
+        attention=lambda _: {},
     )  # fmt: skip
 
 

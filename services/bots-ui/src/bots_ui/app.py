@@ -12,6 +12,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
@@ -33,7 +34,7 @@ from bots_ui.settings import UiSettings
 from bots_ui.stream.hub import Hub
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_PATHS: Final = ("/static/", "/sign-in", "/theme", "/livez", "/readyz")
+OPEN_PATHS: Final = ("/static/", "/sign-in", "/theme", "/clock", "/livez", "/readyz")
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -45,6 +46,8 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+SMALL: Final = 1_000
+"""Bytes below which an answer is sent as it is."""
 MAX_FORM_BYTES: Final = 65_536
 """A revert names up to 500 bots of up to 64 characters."""
 Next = Callable[[Request], Awaitable[Response]]
@@ -84,6 +87,8 @@ def create_app(settings: UiSettings) -> FastAPI:
     guard(app)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
     app.add_middleware(AtBasePath, base=settings.base_path)
+    # A page has no secret beside what a stranger can put into it, and no stream goes through here.
+    app.add_middleware(GZipMiddleware, minimum_size=SMALL, compresslevel=5)
     return app
 
 

@@ -28,6 +28,7 @@ STATIC: Final = Path(__file__).parent / "static"
 VENDOR: Final = STATIC / "vendor"
 MANIFEST: Final = VENDOR / "manifest.json"
 TIME: Final = Markup('<time datetime="{0}" title="{1}" data-rel="{2}">{3}</time>')
+MOMENT: Final = Markup('<time datetime="{0}" title="{1}" data-form="{2}">{3}</time>')
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,7 @@ def build_environment(assets: Assets, base_path: str = "") -> Environment:
     environment.globals.update(
         base=base_path, assets=assets, words=words, columns=LIST_COLUMNS, release=VERSION, approval_denied=approval_denied
     )
-    environment.filters.update(
-        ago=ago, until=until, clock=clock_time, full=words.full_words, bar=words.bar_of, span=words.span_words, instant=iso
-    )
+    environment.filters.update(ago=ago, until=until, clock=clock_time, full=full_time, bar=words.bar_of, span=words.span_words, instant=iso)
     return environment
 
 
@@ -119,7 +118,17 @@ def _time(instant: datetime | None, seconds: float, kind: str) -> Markup:
 
 
 def clock_time(instant: datetime | None) -> Markup:
-    """A time of day that does not tick."""
+    """A time of day that does not tick; UTC, and by the browser's clock where that was chosen."""
+    return _moment(instant, "clock")
+
+
+def full_time(instant: datetime | None) -> Markup:
+    """Date and time, likewise."""
+    return _moment(instant, "full")
+
+
+def _moment(instant: datetime | None, form: str) -> Markup:
     if instant is None:
         return Markup.escape(words.MISSING)
-    return TIME.format(iso(instant), words.full_words(instant), "", words.clock_words(instant))
+    whole = words.full_words(instant)
+    return MOMENT.format(iso(instant), whole, form, words.clock_words(instant) if form == "clock" else whole)

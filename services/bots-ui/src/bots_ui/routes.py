@@ -3,7 +3,9 @@
 Place in the flow: request → **route** → page → template. Reading is GET and changes nothing.
 """
 
+import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
@@ -12,14 +14,14 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse,
 from starlette.exceptions import HTTPException
 
 from autonomy import clock
-from autonomy.client import Found
+from autonomy.client import Found, StreamLost
 from autonomy.values import BOT_ID, ms_of
 from autonomy.version import VERSION
-from bots_ui.frame import SEE_OTHER, render, session_of, shared_of
+from bots_ui.frame import SEE_OTHER, keep_list, last_list, render, session_of, shared_of
 from bots_ui.operator.acts import is_id
 from bots_ui.pages import bot_page, fleet, lists
 from bots_ui.pages import timeline as pages_timeline
-from bots_ui.pages.fleet import CHOICES, asked_of
+from bots_ui.pages.asked import fleet_asked, with_query
 from bots_ui.stream.hub import MAX_CLIENTS, RELOAD, events
 from bots_ui.stream.open_page import Message
 
@@ -31,16 +33,37 @@ MAX_TICK_DIGITS: Final = 15
 async def bots(request: Request) -> Response:
     """The fleet."""
     query = request.query_params.multi_items()
-    asked = asked_of(query, CHOICES)
+    asked = fleet_asked(query)
     shared = shared_of(request)
-    canonical = fleet.with_query("/", asked.params())
-    # An empty field of the form, or an unknown word, leaves no trace in the address.
-    if any(not value for _, value in query) and "hx-request" not in request.headers:
+    canonical = with_query("/", asked.whole())
+    # An empty field of a form, an unknown word, or the choice of what is usual leaves no trace in the address.
+    if Counter(query) != Counter(asked.whole()) and "hx-request" not in request.headers:
         return RedirectResponse(canonical, SEE_OTHER)
     response = render(request, "bots.html", await fleet.bots(shared.api, shared.hub, asked))
+    keep_list(request, response, asked)
     if "hx-request" in request.headers:
         response.headers["HX-Push-Url"] = canonical
     return response
+
+
+@router.get("/bots.csv")
+async def bots_as_csv(request: Request) -> Response:
+    """Every bot that the list's address shows, as the proof API sends it."""
+    asked = fleet_asked(request.query_params.multi_items())
+    held = contextlib.AsyncExitStack()
+    try:
+        parts = await held.enter_async_context(shared_of(request).api.file("/api/bots.csv", asked.of_list))
+    except StreamLost as loss:
+        return render(request, "error.html", {"status": 503, "words": f"The file cannot be made now: {loss}."}, 503)
+    headers = {"Content-Disposition": 'attachment; filename="bots.csv"', "Cache-Control": "no-store"}
+    return StreamingResponse(to_the_end(held, parts), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def to_the_end(held: contextlib.AsyncExitStack, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pass a file on; one that breaks breaks here too, so that no part of it is taken for all."""
+    async with held:
+        async for part in parts:
+            yield part
 
 
 def known_id(bot_id: str) -> str:
@@ -58,8 +81,21 @@ def known_id(bot_id: str) -> str:
 async def bot(request: Request, bot_id: str) -> Response:
     """One bot."""
     shared = shared_of(request)
-    context, status = await bot_page.bot(shared.api, shared.hub, known_id(bot_id))
-    return render(request, "bot.html", context, status)
+    (context, status), beside = await asyncio.gather(
+        bot_page.bot(shared.api, shared.hub, known_id(bot_id)), bot_page.beside(shared.api, bot_id, last_list(request))
+    )
+    return render(request, "bot.html", {**context, **beside}, status)
+
+
+@router.get("/bots/{bot_id}/card")
+async def card(request: Request, bot_id: str) -> Response:
+    """What stands behind a bot's badge: a part for the page that shows it, a page of its own without scripts."""
+    shared = shared_of(request)
+    context, status = await bot_page.card(shared.api, shared.hub, known_id(bot_id))
+    if "hx-request" in request.headers and context["row"] is not None:
+        part = shared.environment.get_template("card_part.html").render(context)
+        return Response(part, media_type="text/html; charset=utf-8")
+    return render(request, "card.html", context, status)
 
 
 @router.get("/bots/{bot_id}/timeline")
@@ -118,6 +154,12 @@ async def stages(request: Request) -> Response:
     """Stage history."""
     query = request.query_params.multi_items()
     return render(request, "stages.html", await lists.stages(shared_of(request).api, query))
+
+
+@router.get("/attention")
+async def attention(request: Request) -> Response:
+    """What needs a person."""
+    return render(request, "attention.html", await lists.attention(shared_of(request).api))
 
 
 @router.get("/promotions")

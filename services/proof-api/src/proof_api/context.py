@@ -18,6 +18,7 @@ from autonomy.values import instant_of_ms
 from proof_api.commands.desk import Desk
 from proof_api.http.auth import Operator, Operators
 from proof_api.http.problems import Problem
+from proof_api.proof.attention import attention_of
 from proof_api.proof.judging import HEAD_SEEN_MS, Judgement, LogFacts, ReadFacts, judge
 from proof_api.proof.now import Ages, dressed, lease_of
 from proof_api.proof.watch import Watch
@@ -28,6 +29,10 @@ from proof_api.settings import ProofSettings
 
 WRONG_PER_MINUTE: Final = 60
 """Attempts without a valid token, of one address; the page asks for all its readers from one."""
+
+
+Judged = tuple[int, Judgement, LogFacts, ReadFacts]
+"""A moment, ms by the broker's clock, with what can be said then."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,7 @@ class Context:
     desk: Desk
     stopping: bool = False
     clients: int = 0
+    exports: int = 0
     supervisor: Supervisor | None = None
     door: Door = field(default_factory=Door)
     strangers: Throttle = field(default_factory=lambda: Throttle(WRONG_PER_MINUTE))
@@ -73,7 +79,13 @@ class Context:
         now_ms, judgement, _, _ = self.judged()
         return Ages(instant_of_ms(now_ms), lease_of(policy), judgement.status)
 
-    def judged(self) -> tuple[int, Judgement, LogFacts, ReadFacts]:
+    def attention(self, judged: Judged) -> dict[str, object]:
+        """What needs a person, out of the snapshot that was judged."""
+        now_ms, judgement, log, _ = judged
+        picture = self.snapshots.picture
+        return attention_of(judgement, log, picture.needing if picture else None, now_ms, picture.rev if picture else 0)
+
+    def judged(self) -> Judged:
         """Now, by the broker's clock, and what can be said now."""
         read = self.snapshots.facts()
         log = self.watch.facts(read.applied_tick, read.applied_hash, self.snapshots.applied_probe_ms, read.applied_offset)

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import Field
 
 from autonomy.documents import tables
+from autonomy.documents.attention import AttentionTold
 from autonomy.documents.policies import PolicyDocument
 from autonomy.documents.proofs import DecisionSummary, Proof, Proved
 from autonomy.documents.rows import RowForm, Shown, made_of, many, maybe
@@ -129,6 +130,17 @@ class Counts(Shown):
     """by how old the evidence is"""
     recommended: dict[str, int] = Field(default_factory=dict)
     """by whether a recommendation waits, as true or false"""
+    needs: dict[str, int] = Field(default_factory=dict)
+    """those with a blocker by whom they wait for; of several the first that applies"""
+
+
+class GroupOfBots(Shown):
+    """Bots that have one strategy, symbol or stage."""
+
+    key: str
+    """which"""
+    bots: int
+    """those that the filter shows"""
 
 
 class FleetFigures(Shown):
@@ -140,6 +152,8 @@ class FleetFigures(Shown):
     """bots of the fleet"""
     matching: int
     """bots that the filter shows"""
+    groups: list[GroupOfBots] | None
+    """all groups that the filter shows, in their order; null where none were asked for"""
     rev: int
     """revision of the read models, from which `/api/stream` goes on"""
 
@@ -167,6 +181,15 @@ Gates: Final = made_of(
     event_id=(UUID | None, "id of the BotDecision that says them"),
     decision=(maybe(tables.DECISION_TOLD.model), "the standing decision; null before the first"),
 )  # fmt: skip
+
+
+class Neighbours(Proved):
+    """The bots beside one in the fleet's list."""
+
+    previous: str | None
+    """the one before it; null where it is the first"""
+    next: str | None
+    """the one after it; null where it is the last"""
 
 
 @unique
@@ -335,3 +358,5 @@ class ProofEvent(Shown):
     """bots of the whole fleet by badge"""
     summary: DecisionSummary | None
     """what the last tick decided; null before the first picture"""
+    attention: AttentionTold
+    """what needs a person"""

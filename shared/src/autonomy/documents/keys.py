@@ -13,6 +13,9 @@ ApplyPlannedKey = Literal["counts", "items", "now", "planHash", "proof"]
 AsyncApiKey = Literal["asyncapi", "channels", "components", "defaultContentType", "info", "operations"]
 AsyncApiInfoKey = Literal["description", "title", "version"]
 AsyncApiPartsKey = Literal["messages"]
+AttentionFoundKey = Literal["blocked", "items", "needed", "now", "proof", "rev"]
+AttentionItemKey = Literal["bots", "code", "count", "kind", "needs", "since", "todo", "unit", "what"]
+AttentionToldKey = Literal["blocked", "items", "needed", "rev"]
 AutonomyProofKey = Literal["chainRepairs", "lastDecisionSummary", "lastTickAt", "latestEnqueuedJobs", "latestPlannerRuns",
     "loopEnabled", "marketNow", "now", "pausedBy", "promotionMode", "proof", "tickIntervalSec"]
 BacktestKey = Literal["artifact", "bars", "botId", "cagr", "createdAt", "dataSha256", "dsr", "fingerprint", "firstBar", "jobId",
@@ -21,6 +24,7 @@ BacktestMetricsKey = Literal["barsPerTrade", "cagr", "costsUsd", "exposure", "fi
     "sortino", "trades", "turnoverPerYear", "winRate"]
 BacktestPageKey = Literal["items", "nextCursor", "now", "proof"]
 BacktestResultKey = Literal["backtest", "equity", "now", "proof", "trades"]
+BlockedBotsKey = Literal["developer", "nobody", "operator"]
 BlockerKey = Literal["clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "measured", "required", "verdict"]
 BlockerOfBotKey = Literal["botId", "clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "jobType", "measured",
     "required", "sinceTick", "verdict"]
@@ -37,7 +41,7 @@ BotListedKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote",
     "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "timeframe",
     "trades", "untilAt", "version", "would"]
 BotOutcomeKey = Literal["botId", "field", "limit", "outcome"]
-BotPageKey = Literal["counts", "items", "matching", "nextCursor", "now", "proof", "rev", "total"]
+BotPageKey = Literal["counts", "groups", "items", "matching", "nextCursor", "now", "proof", "rev", "total"]
 BotRevertedKey = Literal["botId", "eventId", "fromStage", "outcome", "reasonCode", "toStage"]
 BotShownKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", "detail", "drift", "driftAt", "evidenceAt",
     "evidenceUntil", "jobId", "jobStatus", "jobType", "jobWhy", "lastBeatAt", "lastMarkAt", "lastMarkBar", "leaseSec", "maxDrawdown",
@@ -61,7 +65,7 @@ CommandOpenKey = Literal["commandId", "status"]
 CommandPageKey = Literal["items", "nextCursor", "now", "proof"]
 ContenderKey = Literal["fingerprint", "foldsSharpe", "holdoutMaxDrawdown", "holdoutPsr", "holdoutSharpe", "holdoutTrades", "parameters"]
 CooldownPolicyKey = Literal["after_cancel_s", "after_crash_s", "after_success_s", "max_s"]
-CountsKey = Literal["reason", "recency", "recommended", "stage", "state"]
+CountsKey = Literal["needs", "reason", "recency", "recommended", "stage", "state"]
 DecisionKey = Literal["blockers", "botId", "detail", "dueSince", "eventId", "fromTick", "jobId", "jobType", "limitName", "limitValue",
     "nextDueAt", "place", "promotion", "promotionTo", "reasonCode", "toTick", "untilAt", "would"]
 DecisionAtTickKey = Literal["blockers", "botId", "changed", "decidedAt", "detail", "dueSince", "eventId", "jobId", "jobType",
@@ -105,6 +109,7 @@ GateThresholdsKey = Literal["max_bars_behind", "max_drawdown", "max_evidence_age
     "min_bars_per_trade", "min_deflated_sharpe", "min_exposure", "min_live_bars", "min_oos_retention", "min_oos_sharpe", "min_sharpe",
     "min_stress_sharpe", "min_trades", "shadow"]
 GatesKey = Literal["blockers", "decision", "eventId", "items", "now", "promotionTo", "proof", "sinceTick"]
+GroupOfBotsKey = Literal["bots", "key"]
 HeadSeenKey = Literal["hash", "runsEnd", "seenAt", "tick"]
 JobKey = Literal["attempt", "attempts", "barsUntil", "botId", "cause", "createdAt", "detail", "failures", "fingerprint", "finishedAt",
     "id", "jobClass", "jobType", "lastBeatAt", "phase", "processId", "progress", "queuedAt", "seq", "stage", "startedAt", "status",
@@ -125,6 +130,7 @@ MarketDataKey = Literal["items", "now", "proof"]
 MarketNowKey = Literal["at", "end", "ended", "mode"]
 MarketPolicyKey = Literal["end", "mode", "seconds_per_bar", "start"]
 MissedGateKey = Literal["clearsWhen", "code", "measured", "required"]
+NeighboursKey = Literal["next", "now", "previous", "proof"]
 NumberOfferedKey = Literal["default", "high", "kind", "low", "meaning", "name", "unit"]
 OpenPositionKey = Literal["botId", "equity", "lastBar", "pnl", "replay", "sessionId", "units"]
 OperatorKey = Literal["name", "role"]
@@ -153,7 +159,7 @@ PromotionPageKey = Literal["items", "nextCursor", "now", "proof"]
 PromotionPolicyKey = Literal["auto_per_hour", "auto_stages", "max_share"]
 ProofKey = Literal["applied", "asOf", "checks", "failing", "head", "lagRecords", "nextTickAt", "plannerPulseAgeMs", "projectionLagMs",
     "reason", "status", "tickAgeMs", "verdict"]
-ProofEventKey = Literal["counts", "proof", "summary"]
+ProofEventKey = Literal["attention", "counts", "proof", "summary"]
 QuarantinedRecordKey = Literal["excerpt", "logOffset", "partition", "reason", "seenAt", "sha256", "sizeBytes", "topic"]
 QuarantinedRecordPageKey = Literal["items", "nextCursor", "now", "proof"]
 ReadyKey = Literal["checks", "reason", "status"]

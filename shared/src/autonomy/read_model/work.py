@@ -8,7 +8,7 @@ from typing import Final, Literal
 from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
-from autonomy.events import Contender, JobEnqueued, ResearchSummary, StrategyFault, StrategyOffered
+from autonomy.events import Contender, JobEnqueued, ResearchSummary, SourceFault, StrategyFault, StrategyOffered
 from autonomy.read_model.columns import ID, INSTANT, METADATA, column
 from autonomy.read_model.parts import BarsOffered, LeftAttempt, Result, SearchedFor, SearchStop, SearchVerdict
 from autonomy.values import Cause, JobClass, JobStatus, JobType, Stage
@@ -105,6 +105,7 @@ BOT_RUNNERS: Final = Table(
     column("symbols", JSONB(), "symbols with bars, first, last, source", null=False, holds=list[BarsOffered]),
     column("strategies", JSONB(), "strategies it can run, with their parameters and code hash", null=False, holds=list[StrategyOffered]),
     column("strategy_faults", JSONB(), "files of strategies that it cannot use", null=False, holds=list[StrategyFault]),
+    column("source_faults", JSONB(), "of its source of bars, what it cannot use as it is now", null=False, holds=list[SourceFault]),
     column("unmatched", JSONB(), "claims that beat before their start was read, with the time", null=False, holds=dict[str, str]),
     comment="Job-runner processes and what they announced",
 )  # fmt: skip

@@ -12,7 +12,7 @@ from autonomy import clock
 from autonomy.client import Found, Refused, Unreachable
 from bots_ui.api.client import ProofApi
 from bots_ui.api.documents import text_of
-from bots_ui.operator.acts import MAX_REASON
+from bots_ui.operator.acts import MAX_REASON, unsent
 from bots_ui.operator.sessions import Notice, Session, Sessions
 from bots_ui.shown.facts import Facts
 
@@ -120,8 +120,8 @@ async def switch_loop(api: ProofApi, session: Session, facts: Facts, form: Mappi
         return Notice("Not sent: unknown action.")
     if not reason or len(reason) > MAX_REASON:
         return Notice(f"Not sent: a reason of 1 to {MAX_REASON} characters is needed.")
-    if not facts.fresh:
-        return Notice(f"Not sent: what is shown is not current ({facts.warning}). Nothing was changed.")
+    if why := unsent(facts):
+        return Notice(f"Not sent: {why[0].lower()}{why[1:]}")
     match await say(api, session, {"type": command, "scope": "fleet", "target": "", "reason": reason}, key):
         case Accepted(identity, actor, tick):
             return Notice(f"{DONE[verb]} by {actor}, tick {tick} (command {identity}).", good=True)

@@ -15,10 +15,22 @@ from autonomy import clock
 from bots_ui.acting import actions, sheets
 from bots_ui.acting.actions import Accepted, NotDone, Waiting
 from bots_ui.acting.reverting import revert_command, wanted_of
-from bots_ui.frame import MAX_BACK, SEE_OTHER, THEME_COOKIE, THEMES, InSession, render, safe_back, session_of, shared_of
+from bots_ui.frame import (
+    CLOCK_COOKIE,
+    CLOCKS,
+    MAX_BACK,
+    SEE_OTHER,
+    THEME_COOKIE,
+    THEMES,
+    InSession,
+    render,
+    safe_back,
+    session_of,
+    shared_of,
+)
 from bots_ui.operator.acts import ACTS, MAX_REASON, Unfit, command_of, denied, of_another, refused
 from bots_ui.operator.sessions import Notice, Session
-from bots_ui.pages.fleet import with_query
+from bots_ui.pages.asked import with_query
 
 router = APIRouter()
 SESSION_COOKIE_S: Final = 8 * 3600
@@ -96,6 +108,16 @@ async def set_theme(request: Request, theme: Annotated[str, Form()] = "", back: 
     if theme in THEMES:
         secure, path = shared_of(request).settings.cookie_secure, shared_of(request).sessions.path
         response.set_cookie(THEME_COOKIE, theme, max_age=THEME_COOKIE_S, httponly=True, samesite="lax", secure=secure, path=path)
+    return response
+
+
+@router.post("/clock")
+async def set_clock(request: Request, chosen: Annotated[str, Form(alias="clock")] = "", back: Annotated[str, Form()] = "/") -> Response:
+    """Keep by which clock this browser shows times."""
+    response = RedirectResponse(safe_back(back), SEE_OTHER)
+    if chosen in CLOCKS:
+        secure, path = shared_of(request).settings.cookie_secure, shared_of(request).sessions.path
+        response.set_cookie(CLOCK_COOKIE, chosen, max_age=THEME_COOKIE_S, httponly=True, samesite="lax", secure=secure, path=path)
     return response
 
 

@@ -15,13 +15,14 @@ from autonomy.client import Document
 from autonomy.values import BOT_ID, Stage
 from bots_ui.api.documents import text_of
 from bots_ui.operator.acts import MAX_REASON, Unfit
-from bots_ui.pages.fleet import CHOICES, asked_of
+from bots_ui.pages.asked import fleet_asked
 from bots_ui.shown import words
 from bots_ui.shown.facts import part, whole
 
 STAGES: Final = tuple(stage.value for stage in Stage if stage is not Stage.LAB)
 FILTERS: Final = ("stage", "bot", "strategy", "symbol")
 MAX_SHOWN: Final = 1_000
+NOBODY: Final = "-"
 SHOWN: Final = 12
 """Bots named in the dialog; all are counted, and all are listed afterwards."""
 
@@ -44,17 +45,28 @@ class Wanted:
         """As this page's address and its form say it."""
         return [(name, value) for name in FILTERS for value in getattr(self, name)] + ([("shown", self.shown)] if self.shown else [])
 
+    @property
+    def said(self) -> dict[str, tuple[str, ...]]:
+        """What a command says itself: of the page's filter and of this sheet's the words that both mean."""
+        asked = fleet_asked(parse_qsl(self.shown))
+        of_filter = {"stage": asked.chosen["stage"], "strategy": asked.named.get("strategy", ()), "symbol": asked.named.get("symbol", ())}
+        found = {name: both(of_filter[name], getattr(self, name)) for name in of_filter}
+        if of_filter["stage"] or self.stage:
+            found["stage"] = tuple(stage for stage in STAGES if stage in found["stage"]) or (Stage.LAB.value,)  # nobody beyond LAB is meant
+        return found
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the page's filter has words that no command has, so that the plan names the bots."""
+        asked = fleet_asked(parse_qsl(self.shown))
+        return any(name not in FILTERS for name, _ in asked.params(paged=False))
+
     def plan_params(self) -> list[tuple[str, str]]:
-        """As the dry run is asked: the filter of the page, resolved there; stages that both name count."""
-        asked = asked_of(parse_qsl(self.shown), CHOICES)
-        of_filter, stages = asked.chosen["stage"], self.stage
-        both = tuple(stage for stage in STAGES if (not of_filter or stage in of_filter) and (not stages or stage in stages))
-        found = [(name, value) for name in ("strategy", "symbol") for value in getattr(self, name)]
-        found += [("stage", stage) for stage in (both if of_filter or stages else ())]
-        if of_filter and not both:
-            found.append(("stage", Stage.LAB.value))  # nobody beyond LAB is meant
+        """As the dry run is asked: the filter of the page, resolved there; words that both name count."""
+        found = [(name, value) for name in ("strategy", "symbol", "stage") for value in self.said[name]]
         if self.shown:
-            return found + [(name, value) for name, value in asked.params(paged=False) if name != "stage"]
+            asked = fleet_asked(parse_qsl(self.shown))
+            return found + [(name, value) for name, value in asked.params(paged=False) if name not in self.said]
         return found + [("bot", bot) for bot in self.bot]
 
     @property
@@ -65,11 +77,16 @@ class Wanted:
     @property
     def words(self) -> str:
         """The page's filter, as a person says it."""
-        asked = asked_of(parse_qsl(self.shown), CHOICES)
-        tables: Mapping[str, Mapping[str, str]] = {"state": words.FILTERS, "reason": words.REASON_WORDS, "recency": words.RECENCIES}
+        asked = fleet_asked(parse_qsl(self.shown))
+        tables: Mapping[str, Mapping[str, str]] = {
+            "state": words.FILTERS,
+            "reason": words.REASON_WORDS,
+            "recency": words.RECENCIES,
+            "needs": words.NEEDS,
+        }
         said = [
             ", ".join(words.word_of(tables.get(name, {}), value) for value in values)
-            for name, values in asked.chosen.items()
+            for name, values in asked.wanted.items()
             if values and name != "recommended"
         ]
         said += ["waits for approval"] if asked.chosen["recommended"] else []
@@ -121,6 +138,16 @@ class Plan:
     waits_for_resume: bool
 
 
+def both(these: tuple[str, ...], those: tuple[str, ...]) -> tuple[str, ...]:
+    """The words that two filters mean together; an empty one does not restrict, and two that exclude each other mean nothing at all.
+
+    Nothing at all is a word that no bot has: an empty filter would be the whole fleet.
+    """
+    if not these or not those:
+        return these or those
+    return tuple(word for word in these if word in those) or (NOBODY,)
+
+
 def wanted_of(query: Sequence[tuple[str, str]]) -> Wanted:
     """Which bots an address or a form means; empty fields do not restrict."""
     found = {name: tuple(dict.fromkeys(value.strip() for key, value in query if key == name and value.strip())) for name in FILTERS}
@@ -133,7 +160,7 @@ def wanted_of(query: Sequence[tuple[str, str]]) -> Wanted:
 
 def canonical(shown: str) -> str:
     """A filter of the Bots page without what is no filter; empty for none."""
-    return urlencode(asked_of(parse_qsl(shown[:MAX_SHOWN]), CHOICES).params(paged=False))
+    return urlencode(fleet_asked(parse_qsl(shown[:MAX_SHOWN])).params(paged=False))
 
 
 def plan_of(document: Document) -> Plan:
@@ -185,10 +212,10 @@ def revert_command(wanted: Wanted, form: Mapping[str, str]) -> dict[str, object]
         return Unfit(f"A reason of 1 to {MAX_REASON} characters is needed.")
     if form.get("count", "").strip() != expected:
         return Unfit(f"Type {expected}, the number of bots, to confirm.")
-    if wanted.shown and not wanted.bot:
+    if wanted.shown and wanted.is_frozen and not wanted.bot:
         return Unfit("The form does not name a bot of the filter; load the dry run again.")
     return {
         "type": "revert-to-lab.v1", "reason": reason, "planHash": digest, "expectedCount": int(expected),
-        "stages": list(wanted.stage or (STAGES if wanted.shown else ())),
-        "botIds": list(wanted.bot), "strategies": list(wanted.strategy), "symbols": list(wanted.symbol),
+        "stages": list(wanted.said["stage"] or (STAGES if wanted.shown else ())),
+        "botIds": list(wanted.bot), "strategies": list(wanted.said["strategy"]), "symbols": list(wanted.said["symbol"]),
     }  # fmt: skip

@@ -16,7 +16,6 @@ from bots_ui.shown.facts import Facts
 from bots_ui.shown.words import needs_two
 
 MAX_REASON: Final = 200
-NOT_CURRENT: Final = "Not available while the data is out of date."
 Role = Literal["operator", "approver"]
 RANK: Final[Mapping[str, int]] = {"viewer": 0, "operator": 1, "approver": 2}
 
@@ -117,7 +116,14 @@ def of_another(session: Session, form: Mapping[str, str]) -> str:
 
 def refused(session: Session | None, facts: Facts, act: Act) -> str:
     """Why it is not even sent; empty when it is."""
-    return denied(session, act) or ("" if facts.fresh else f"What is shown is not current ({facts.warning}). Nothing was changed.")
+    return denied(session, act) or unsent(facts)
+
+
+def unsent(facts: Facts) -> str:
+    """Why nothing is sent now, whoever asks; empty when it is."""
+    if not facts.fresh:
+        return f"What is shown is not current ({facts.warning}). Nothing was changed."
+    return f"{facts.cannot} Nothing was changed." if facts.cannot else ""
 
 
 def command_of(verb: str, form: Mapping[str, str]) -> dict[str, object] | Unfit:

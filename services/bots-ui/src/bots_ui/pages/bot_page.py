@@ -10,7 +10,8 @@ from typing import Final
 from autonomy.client import Answer, Document, Found, Refused, Unreachable, bot_path
 from bots_ui.api.client import ProofApi
 from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, number_of, text_of, told_part
-from bots_ui.pages.fleet import Asked, Context, Query, asked_of, with_query
+from bots_ui.pages.asked import Asked, Query, asked_of, with_query
+from bots_ui.pages.fleet import Context
 from bots_ui.pages.lists import LIMIT, shown
 from bots_ui.shown import words
 from bots_ui.shown.charts import Equity, curve_of, equity_chart
@@ -57,6 +58,25 @@ async def bot(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
         "lost": lost_words(whole),
     }  # fmt: skip
     return context, status_of(whole)
+
+
+async def card(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
+    """What stands behind a bot's badge, with the HTTP status; as the open pages know it, else as the API says it."""
+    lost, status = "", 200
+    if bot_id not in hub.rows:
+        answer = await api.get(bot_path(bot_id))
+        item = told_part(document_of(answer), "botNow")
+        lost, status = lost_words(answer), status_of(answer)
+        hub.learn([item] if item else [])
+    facts, known = hub.facts(), hub.rows.get(bot_id)
+    row = row_of(known, facts.now, fresh=facts.fresh, moments=facts.moments) if known else None
+    return {"bot_id": bot_id, "row": row, "now": facts.now, "lost": lost}, status
+
+
+async def beside(api: ProofApi, bot_id: str, asked: Asked) -> Context:
+    """The bots before and after one in the list that this browser showed last."""
+    found = document_of(await api.get(bot_path(bot_id, "/neighbours"), asked.of_list))
+    return {"before": text_of(found, "previous"), "after": text_of(found, "next"), "last_list": asked}
 
 
 def timeframe_of(hub: Hub, symbol: str, source_id: str) -> str:

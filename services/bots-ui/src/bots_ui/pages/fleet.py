@@ -4,16 +4,16 @@ Place in the flow: route → **page** → template. Reads by HTTP only. An API t
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from autonomy.client import Answer, Found
-from autonomy.reasons import Reason
-from autonomy.values import BotState, LanesBy, Recency, Stage
+from autonomy.values import LanesBy
 from bots_ui.api.client import ProofApi
 from bots_ui.api.documents import list_of, lost_words, number_of, text_of
+from bots_ui.pages.asked import CHOICES, CHOOSABLE, GROUPS, SIZES, SORTS, Asked, Query, fleet_asked, with_query
+from bots_ui.shown.columns import LIST_COLUMNS
 from bots_ui.shown.facts import part
 from bots_ui.shown.picture import picture_of
 from bots_ui.shown.rows import row_of
@@ -21,74 +21,16 @@ from bots_ui.stream.following import is_list, token_of_answer
 from bots_ui.stream.hub import Hub
 from bots_ui.stream.open_page import MAX_LISTS, MAX_WATCHED, View
 
-PAGE_SIZE: Final = 50
-MAX_TEXT: Final = 80
-MAX_CURSOR: Final = 400
 MAX_TOKEN: Final = 16
 MAX_NAME: Final = 8
 MAX_VIEWS: Final = 32
 """Visible pages of one browser that share a stream; a browser with more opens another."""
-CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "state": tuple(BotState), "stage": tuple(Stage), "reason": tuple(Reason), "recency": tuple(Recency),
-    "recommended": ("true",),
-}  # fmt: skip
 Context = dict[str, object]
-Query = Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a list's address asks for; unknown words are left out, so that an address never breaks the page."""
-
-    chosen: Mapping[str, tuple[str, ...]]
-    text: str = ""
-    cursor: str = ""
-
-    @property
-    def is_filtered(self) -> bool:
-        """Whether anything is filtered out."""
-        return bool(self.text) or any(self.chosen.values())
-
-    def params(self, *, paged: bool = True) -> list[tuple[str, str]]:
-        """As the API and the address say it."""
-        found = [(name, value) for name, values in self.chosen.items() for value in values]
-        found += [("q", self.text)] if self.text else []
-        return found + ([("cursor", self.cursor)] if self.cursor and paged else [])
-
-    @property
-    def shown(self) -> str:
-        """The filter alone, as an address says it; empty for none."""
-        return urlencode(self.params(paged=False))
-
-    def address(self, path: str = "/", **changed: str) -> str:
-        """The canonical address, without a page's cursor unless it is given."""
-        return with_query(path, [*self.params(paged=False), *changed.items()])
-
-    def toggled(self, name: str, value: str, path: str = "/") -> str:
-        """The address with one word of the filter switched."""
-        values = self.chosen.get(name, ())
-        after = tuple(known for known in values if known != value) if value in values else (*values, value)
-        return replace(self, chosen={**self.chosen, name: after}).address(path)
-
-
-def asked_of(query: Query, choices: Mapping[str, tuple[str, ...]]) -> Asked:
-    """Read a list's address."""
-    chosen = {
-        name: tuple(dict.fromkeys(value for key, value in query if key == name and value in allowed)) for name, allowed in choices.items()
-    }
-    last = dict(query)
-    return Asked(chosen, last.get("q", "").replace("\x00", "").strip()[:MAX_TEXT], last.get("cursor", "")[:MAX_CURSOR])
-
-
-def with_query(path: str, params: Query) -> str:
-    """An address with its query."""
-    return f"{path}?{urlencode(list(params))}" if params else path
 
 
 async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
     """The Bots page: a filtered page of rows with the counts that filter."""
-    params = [*asked.params(), ("limit", str(PAGE_SIZE))]
-    params = [*asked.params(), ("limit", str(PAGE_SIZE))]
+    params = [*asked.params(), *asked.look.asked()]
     answer, hour = await asyncio.gather(api.get("/api/bots", params), hub.hours.told(api, LanesBy.FLEET))
     now, facts = hub.now(), hub.facts()
     document = answer.document if isinstance(answer, Found) else {}
@@ -96,17 +38,28 @@ async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
     hub.learn(items)
     following = text_of(document, "nextCursor")
     view = View(
-        bots=tuple(text_of(item, "botId") for item in items), rev=int(number_of(document, "rev") or 0), wanted=asked.chosen,
-        text=asked.text, has_next=bool(following), counts=True, timeline=LanesBy.FLEET,
+        bots=tuple(text_of(item, "botId") for item in items), rev=int(number_of(document, "rev") or 0), wanted=asked.wanted,
+        text=asked.text, has_next=bool(following), counts=True, timeline=LanesBy.FLEET, is_sorted=asked.look.is_sorted,
     )  # fmt: skip
     counts = part(document, "counts") or hub.counts
     return {
-        "asked": asked, "now": now, "rows": [row_of(item, now, fresh=facts.fresh, moments=facts.moments) for item in items],
+        "asked": asked, "now": now, "groups": groups_of(document, asked), "sorts": SORTS, "sizes": SIZES, "group_names": GROUPS,
+        "choosable": [column for column in LIST_COLUMNS if column.key in CHOOSABLE],
+        "rows": [row_of(item, now, fresh=facts.fresh, moments=facts.moments) for item in items],
         "counts": {name: part(counts, name) for name in CHOICES}, "choices": CHOICES, "total": number_of(document, "total"),
         "matching": number_of(document, "matching"), "waiting": hub.waiting_words(),
+        "csv": urlencode(asked.of_list), "cleared": with_query("/", asked.look.params()),
         "next": asked.address(cursor=following) if following else "",
-        "picture": picture_of(hour, small=True), "live": live_address(view), "lost": lost_words(answer),
+        "picture": picture_of(hour, small=True), "queue": facts.queue, "live": live_address(view), "lost": lost_words(answer),
         "lag": number_of(part(document, "proof"), "lagRecords"),
+    }  # fmt: skip
+
+
+def groups_of(document: Mapping[str, object], asked: Asked) -> dict[str, tuple[int, str]]:
+    """How many bots each group has, and the address of that group alone, by its name."""
+    return {
+        text_of(group, "key"): (int(number_of(group, "bots") or 0), asked.narrowed(text_of(group, "key")))
+        for group in list_of(document, "groups")
     }  # fmt: skip
 
 
@@ -119,21 +72,21 @@ def live_address(view: View) -> str:
     params += [("list", address) for address in view.lists]
     params += [("seen", token) for token in view.seen]
     params += [("timeline", view.timeline)] if view.timeline else []
-    flags = (("more", view.has_next), ("whole", view.whole), ("counts", view.counts), ("waiting", view.waiting))
+    flags = (("more", view.has_next), ("sorted", view.is_sorted), ("whole", view.whole), ("counts", view.counts), ("waiting", view.waiting))
     return with_query("/live", params + [(name, "1") for name, flag in flags if flag])
 
 
 def view_of(query: Query) -> View:
     """What an open page shows, read back from `live_address`."""
-    asked, last = asked_of(query, CHOICES), dict(query)
+    asked, last = fleet_asked(query), dict(query)
     watched = tuple(bot for bot in last.get("bots", "").split(",") if bot)[:MAX_WATCHED]
     rev = last.get("rev", "")
     lists = tuple(value for key, value in query if key == "list" and is_list(value))[:MAX_LISTS]
     seen = tuple(value[:MAX_TOKEN] for key, value in query if key == "seen")[:MAX_LISTS]
     timeline = last.get("timeline", "") if last.get("timeline", "") in set(LanesBy) else ""
     return View(
-        watched, int(rev) if rev.isdigit() and len(rev) < 19 else 0, asked.chosen, asked.text, "more" in last, "whole" in last,
-        "counts" in last, "waiting" in last, lists, seen, timeline,
+        watched, int(rev) if rev.isdigit() and len(rev) < 19 else 0, asked.wanted, asked.text, "more" in last, "whole" in last,
+        "counts" in last, "waiting" in last, lists, seen, timeline, "sorted" in last,
     )  # fmt: skip
 
 

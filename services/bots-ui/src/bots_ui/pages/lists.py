@@ -15,7 +15,9 @@ from autonomy.values import BOT_ID, JobStatus, JobType, LanesBy, Stage
 from bots_ui.api.client import ProofApi
 from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, text_of, told, told_part
 from bots_ui.operator.acts import is_id
-from bots_ui.pages.fleet import PAGE_SIZE, Asked, Context, Query, asked_of, followed, live_address, with_query
+from bots_ui.pages.asked import PAGE_SIZE, Asked, Query, asked_of, with_query
+from bots_ui.pages.fleet import Context, followed, live_address
+from bots_ui.shown.attention import queue_of
 from bots_ui.shown.window import Window
 from bots_ui.shown.words import instant_of
 from bots_ui.stream.following import as_of
@@ -161,6 +163,12 @@ async def command(api: ProofApi, hub: Hub, command_id: str) -> tuple[Context, in
 async def quarantine(api: ProofApi, query: Query) -> Context:
     """Records that could not be read."""
     return await listing(api, "/api/quarantine", "/quarantine", asked_of(query, {}))
+
+
+async def attention(api: ProofApi) -> Context:
+    """What needs a person, by kind and cause."""
+    answer = await api.get("/api/attention")
+    return {"queue": queue_of(document_of(answer)), "lost": lost_words(answer), **shown(("/api/attention", (), answer))}
 
 
 async def promotions(api: ProofApi, hub: Hub, query: Query) -> Context:

@@ -10,14 +10,14 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from autonomy.values import LanesBy
-from bots_ui.pages.fleet import CHOICES
+from bots_ui.pages.asked import CHOICES
 from bots_ui.shown.facts import Facts
 from bots_ui.shown.picture import picture_of
 from bots_ui.shown.rows import Document, row_of
 from bots_ui.stream.following import as_of as document_as_of
 from bots_ui.stream.renderers import Renderers
 
-UNSAID = frozenset({"recommended"})
+UNSAID = frozenset({"recommended", "needs"})
 """Counts of which none is not said: the filter appears with the first."""
 SWAP = Markup('<hx-partial hx-target="#{0}" hx-swap="{1}">{2}</hx-partial>')
 
@@ -37,7 +37,7 @@ def build_renderers(environment: Environment) -> Renderers:
     def counts(known: Mapping[str, Mapping[str, int]]) -> str:
         return "\n".join(
             SWAP.format(f"n-{name}-{value}", "innerHTML", escape(known.get(name, {}).get(value) or ("" if name in UNSAID else 0)))
-            for name in ("state", "stage", "recommended")
+            for name in ("state", "stage", "recommended", "needs")
             for value in CHOICES[name]
         )
 
@@ -60,4 +60,8 @@ def build_renderers(environment: Environment) -> Renderers:
         known = document_as_of(document)
         return swap if small or known is None else f"{swap}\n{as_of(known)}"
 
-    return Renderers(row, head, counts, outside, waiting, as_of, timeline)
+    def queue(facts: Facts) -> str:
+        drawn = environment.get_template("queue.html").render(queue=facts.queue, now=facts.now)
+        return SWAP.format("queue", "outerMorph", Markup(drawn))  # noqa: S704 (as above)
+
+    return Renderers(row, head, counts, outside, waiting, as_of, timeline, queue)

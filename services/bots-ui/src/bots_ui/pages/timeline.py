@@ -12,7 +12,8 @@ from autonomy.client import Answer
 from autonomy.values import LanesBy, iso
 from bots_ui.api.client import ProofApi
 from bots_ui.api.documents import document_of, list_of, lost_words, number_of, text_of
-from bots_ui.pages.fleet import Context, Query, live_address
+from bots_ui.pages.asked import Query
+from bots_ui.pages.fleet import Context, live_address
 from bots_ui.pages.lists import shown
 from bots_ui.shown.lanes import Block
 from bots_ui.shown.picture import Picture, picture_of

@@ -7,13 +7,14 @@ Source: R-A1.3, R-A4; docs/architecture.md, "Honesty".
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from autonomy.reasons import WITH_JOB, Reason
 from bots_ui.api.documents import number_of, text_of
 from bots_ui.shown import words
+from bots_ui.shown.attention import UNKNOWN, Queue, queue_of
 from bots_ui.shown.moments import NOT_KNOWN, Moments
 from bots_ui.shown.words import bar_of, clock_words, instant_of, span_words, word_of
 
@@ -21,6 +22,8 @@ Tone = Literal["ok", "warn", "bad", "unknown"]
 Trust = Literal["fresh", "stale", "unverified", "unavailable", "unreachable", "starting"]
 Document = Mapping[str, object]
 NOTHING: Final[Document] = {}
+NOT_CURRENT: Final = "Not available while the data is out of date."
+NO_PLANNER: Final = "Not available while no planner leads: nobody would answer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Link:
         lost_since: since when nothing came; None while connected.
         why: what broke.
         sources: what the runners announced of their data, newest `/api/market-data`.
+        attention: what needs a person, as the stream told it with its proof; empty before the first.
     """
 
     document: Document
@@ -40,6 +44,7 @@ class Link:
     lost_since: datetime | None
     why: str
     sources: tuple[Document, ...] = ()
+    attention: Document = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class Facts:
     Attributes:
         failing: the proof's checks that do not pass, in the words of the proof; the planner's own has a place of its own.
         reason: the proof's own word on a verdict that is neither ticking nor a pause.
+        queue: what needs a person.
     """
 
     now: datetime
@@ -107,6 +113,14 @@ class Facts:
     sources: tuple[Source, ...] = ()
     failing: tuple[str, ...] = ()
     reason: str = ""
+    queue: Queue = UNKNOWN
+
+    @property
+    def cannot(self) -> str:
+        """Why nothing that is asked for can be done now; empty when it can."""
+        if not self.fresh:
+            return NOT_CURRENT
+        return NO_PLANNER if self.verdict == "DOWN" else ""
 
     @property
     def moments(self) -> Moments:
@@ -147,6 +161,7 @@ def facts_of(link: Link, now: datetime) -> Facts:
         market=market_at.strftime("%Y-%m-%d") if market_at else "", replay=text_of(market, "mode").upper() == "REPLAY",
         replay_ended=market.get("ended") is True, sources=tuple(source_of(one) for one in link.sources) if known else (),
         failing=failing_of(checks) if known else (), reason=text_of(proof, "reason") if verdict not in {"", "TICKING", "PAUSED"} else "",
+        queue=queue_of(link.attention) if trust not in {"unreachable", "starting"} else UNKNOWN,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from autonomy.documents.keys import BotListedKey
-from autonomy.gates import GateCode
+from autonomy.gates import GateCode, needs_of
 from autonomy.reasons import WITH_JOB, Detail, Reason
 from autonomy.values import BotState, JobStatus, Recency
 from bots_ui.api.documents import number_of, text_of
@@ -118,6 +118,7 @@ class BotRow:
         why: why it evolves.
         moments: when the planner last decided and decides next.
         cells: texts of the list's plain columns.
+        needs: whom it waits for, where it has a blocker.
         signature: changes when the badge changes; a change is shown by a short warmth.
     """
 
@@ -157,6 +158,8 @@ class BotRow:
     moments: Moments = NOT_KNOWN
     left: bool = False
     cells: Mapping[str, str] = field(default_factory=dict)
+    needs: str = ""
+    strategy_name: str = ""
 
     @property
     def signature(self) -> str:
@@ -217,7 +220,7 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
         due=due_of(document, now), runner_stale=document.get("runnerStale") is True,
         runner_starting=text_of(document, "runnerJobId") != "" and instant_of(document.get("runnerBeatAt")) is None,
         trading=trading_words(document), why=words.WHY_EVOLVED.get(text_of(document, "jobWhy"), ""), moments=moments, left=left,
-        cells=cells_of(document),
+        cells=cells_of(document), needs=needs_word(document), strategy_name=text_of(document, "strategy"),
     )  # fmt: skip
 
 
@@ -343,11 +346,19 @@ def blockers_of(value: object) -> tuple[Blocker, ...]:
         Blocker(
             text_of(item, "code"), word_of(words.GATE_TITLES, text_of(item, "code")), text_of(item, "verdict"),
             text_of(item, "measured") or "not recorded", text_of(item, "required") or "not recorded",
-            text_of(item, "clearsWhen") or "not recorded", words.acts_words(text_of(item, "code"), text_of(item, "verdict")),
+            text_of(item, "clearsWhen") or "not recorded",
+            words.acts_words(text_of(item, "code"), text_of(item, "verdict"), text_of(item, "clearsWhen")),
         )
         for item in value
         if isinstance(item, Mapping)
     )  # fmt: skip
+
+
+def needs_word(document: Document) -> str:
+    """Whom a bot waits for, by the word of the filter; empty without a blocker."""
+    value = document.get("blockers")
+    items = [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+    return needs_of((text_of(item, "code"), text_of(item, "verdict"), text_of(item, "clearsWhen")) for item in items) or ""
 
 
 def is_unverified(blockers: Sequence[Blocker]) -> bool:
@@ -374,11 +385,15 @@ def next_of(document: Document, blockers: Sequence[Blocker]) -> tuple[datetime |
 
 def matches(document: Document, wanted: Mapping[str, Sequence[str]], text: str) -> bool:
     """Whether a changed bot still belongs to a filtered view; the words are those of the URL."""
-    columns: Mapping[str, BotListedKey] = {"state": "state", "stage": "stage", "reason": "reasonCode", "recency": "recency"}
+    columns: Mapping[str, BotListedKey] = {
+        "state": "state", "stage": "stage", "reason": "reasonCode", "recency": "recency", "strategy": "strategy", "symbol": "symbol",
+    }  # fmt: skip
     for name, column in columns.items():
         chosen = wanted.get(name, ())
         if chosen and text_of(document, column) not in chosen:
             return False
+    if wanted.get("needs") and needs_word(document) not in wanted["needs"]:
+        return False
     if wanted.get("recommended") and not text_of(document, "recommendationId"):
         return False
     needle = text.lower()

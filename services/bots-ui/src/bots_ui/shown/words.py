@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from autonomy.gates import GATES, Act, Verdict, act_of, by_text, complete
+from autonomy.gates import GATES, Act, Needs, Verdict, act_of, by_text, complete
 from autonomy.reasons import DETAILS, ENDINGS, REASONS, ZERO_JOBS
 from autonomy.strategies import describe
 from autonomy.timeframes import Timeframe, bar_words
@@ -61,6 +61,11 @@ ACTS: Final[Mapping[Act, str]] = complete(Act, {
     Act.NONE: "", Act.OPERATOR: "an operator has to act", Act.DEVELOPER: "the bot's developer has to act",
 })  # fmt: skip
 """Who must act before a gate passes."""
+NEEDS: Final[Mapping[str, str]] = {
+    Needs.OPERATOR: "Needs an operator", Needs.DEVELOPER: "Can't ever as it is", Needs.NOBODY: "Waits for itself",
+}  # fmt: skip
+"""What bots with a blocker are called by whom they wait for."""
+NEEDS_SHAPES: Final[Mapping[str, str]] = {Needs.OPERATOR: "blocked", Needs.DEVELOPER: "cancelled", Needs.NOBODY: "idle"}
 VERDICT_SHAPES: Final[Mapping[str, str]] = {Verdict.PASS: "done", Verdict.FAIL: "failed", Verdict.INCONCLUSIVE: "unknown"}
 PROMOTIONS: Final[Mapping[str, str]] = {
     "OPEN": "waits for approval",
@@ -132,9 +137,9 @@ def needs_two(stage: str) -> bool:
     return stage in FOUR_EYES
 
 
-def acts_words(code: str, verdict: str) -> str:
+def acts_words(code: str, verdict: str, clears_when: str = "") -> str:
     """Who has to act before a gate passes; empty where nobody has to, or the gate is not known here."""
-    return ACTS[act_of(code, verdict)]
+    return ACTS[act_of(code, verdict, clears_when)]
 
 
 def word_of(table: Mapping[str, str], code: object) -> str:

@@ -82,6 +82,14 @@
     put(document.getElementById("silence-age"), `, ${span((serverNow() - from) / 1000)} ago`);
   }
 
+  // How much needs a person, where a tab is seen from elsewhere.
+  function needed() {
+    const count = Number(document.getElementById("head").dataset.needed), words = count ? count.toLocaleString("en") : "";
+    put(document.getElementById("n-needed"), words);
+    const title = (words && `(${words}) `) + document.title.replace(/^\([\d,]+\) /, "");
+    if (document.title !== title) document.title = title;
+  }
+
   // What the server tells, in order; pages of this browser share its stream.
   let turn = Promise.resolve();
   async function take(told) {
@@ -97,6 +105,7 @@
     }
     connection();
     acts();
+    needed();
     comeBack();
     document.dispatchEvent(new CustomEvent("autonomy:told", { detail: told }));
   }
@@ -124,12 +133,12 @@
 
   // The view again, in place: its list says something else, there was a gap in what was told, or nothing could be shown before.
   // It is asked for until it came.
-  let dirty = false, asking = false, asked = -Infinity;
+  let dirty = false, fetching = false, asked = -Infinity;
   function refresh() { dirty = true; freshen(); }
   async function freshen() {
-    if (!dirty || asking || !window.htmx || performance.now() - asked < 900) return;
+    if (!dirty || fetching || !window.htmx || performance.now() - asked < 900) return;
     asked = performance.now();
-    asking = true;
+    fetching = true;
     dirty = false;
     try {
       const response = await fetch(location.href, { headers: { Accept: "text/html", "HX-Request": "true" }, signal: AbortSignal.timeout(10000) });
@@ -143,7 +152,7 @@
       dirty = true;
       complain();
     } finally {
-      asking = false;
+      fetching = false;
     }
   }
   function comeBack() {
@@ -164,15 +173,15 @@
     announce();
   });
 
-  // Acting needs current data.
+  // Acting needs current data, and somebody who answers.
   function acts() {
-    const fresh = document.getElementById("head").dataset.trust === "fresh" && root.dataset.conn !== "lost";
+    const cannot = root.dataset.conn === "lost" ? "Not available while nothing is heard from the server." : document.getElementById("head").dataset.cannot;
     for (const button of document.querySelectorAll("[data-acts]")) {
-      const disabled = !fresh || button.dataset.denied === "1";
+      const disabled = cannot !== "" || button.dataset.denied === "1";
       if (button.disabled !== disabled) button.disabled = disabled;
     }
     for (const why of document.querySelectorAll(".act-why")) {
-      const text = why.dataset.why || (fresh ? "" : "Not while the data is not current.");
+      const text = why.dataset.why || cannot;
       if (why.textContent !== text) why.textContent = text;
     }
   }
@@ -220,9 +229,30 @@
   const tipOf = (node) => node.closest?.(".tipped")?.querySelector(".tip");
   const isOpen = (tip) => tip.matches(":popover-open");
   let timer = 0, pinned = null;
+  // A card comes when it is opened, and again while it is open and its row changes; what has the focus in it keeps it.
+  const CARD_MS = 400;
+  const asking = new WeakMap();
+  async function fill(tip) {
+    const since = performance.now() - (asking.get(tip) ?? -Infinity);
+    if (since < CARD_MS) { clearTimeout(tip.again); tip.again = setTimeout(() => isOpen(tip) && fill(tip), CARD_MS - since); return; }
+    asking.set(tip, performance.now());
+    try {
+      const response = await fetch(tip.dataset.card, { headers: { Accept: "text/html", "HX-Request": "true" }, signal: AbortSignal.timeout(10000) });
+      if (!response.ok || response.redirected) return;
+      const inside = new DOMParser().parseFromString(await response.text(), "text/html").body;
+      const held = tip.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      tip.replaceChildren(...[...inside.childNodes].map((node) => document.adoptNode(node)));
+      if (held !== null) ([...tip.querySelectorAll("a")].find((link) => link.getAttribute("href") === held) ?? tip.querySelector("a"))?.focus();
+      document.dispatchEvent(new Event("autonomy:card"));
+    } catch { /* its link still leads there */ }
+  }
+  document.addEventListener("autonomy:told", (event) => {
+    for (const tip of document.querySelectorAll(".tip:popover-open")) if (event.detail.html?.includes(`id="${tip.closest("tr")?.id}"`)) fill(tip);
+  });
   function show(holder) {
     const tip = holder.querySelector(".tip");
     if (isOpen(tip)) return;
+    fill(tip);
     tip.showPopover({ source: holder.querySelector(".badge") });
     if (!CSS.supports("position-area: bottom")) {
       const box = holder.getBoundingClientRect();

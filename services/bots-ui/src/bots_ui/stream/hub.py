@@ -147,14 +147,17 @@ class Hub:
         if not isinstance(found, Found):
             self._lose(found.why if isinstance(found, Unreachable) else found.words)
             return
-        before = self.facts().trust
+        before = self.facts()
         # The rows are as of the stream's own proof; this answer is a little newer, and its rows have not come yet.
         proof = {**part(found.document, "proof"), "asOf": part(event.document, "proof").get("asOf")}
         told_at = instant_of(found.document.get("now"))
         self.api_time = (told_at, clock.monotonic_ms() / 1000) if told_at else None
-        self.link = Link({**found.document, "proof": proof}, self.now(), None, "", self.link.sources)
-        if self.facts().trust != before:
+        self.link = Link({**found.document, "proof": proof}, self.now(), None, "", self.link.sources, part(event.document, "attention"))
+        facts = self.facts()
+        if facts.trust != before.trust:
             self.say_head()
+        if facts.queue != before.queue:
+            self._tell(Message(self.render.queue(facts)), lambda client: client.view.counts)
 
     def take_rows(self, event: ApiEvent) -> None:
         """Take changed rows; a gap in the revisions makes every page fetch itself again."""
@@ -343,7 +346,7 @@ class Hub:
         """What a page has to be told when it connects, or when it lost its queue."""
         messages = [Message(self.render.head(self.facts()))]
         if view.counts:
-            messages.append(Message(self.render.counts(self.counts)))
+            messages.append(Message(f"{self.render.counts(self.counts)}\n{self.render.queue(self.facts())}"))
         if not view.bots:
             return messages
         known = [self.rows[bot_id] for bot_id in view.bots if bot_id in self.rows]

@@ -51,6 +51,7 @@ class View:
         lists: addresses of the API's lists that the page shows; it is fetched again when one of them says something else.
         seen: of each list, a token of what the page was rendered from.
         timeline: what the lanes of the last hour's picture tell apart, which the page shows and which goes on; empty: it shows none.
+        is_sorted: rows come in another order than by their bot.
     """
 
     bots: tuple[str, ...] = ()
@@ -64,10 +65,11 @@ class View:
     lists: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
     timeline: str = ""
+    is_sorted: bool = False
 
     def could_hold(self, bot_id: str) -> bool:
         """Whether a bot that is not shown would stand between the rows that are."""
-        return not self.has_next or not self.bots or bot_id < self.bots[-1]
+        return not self.has_next or not self.bots or (not self.is_sorted and bot_id < self.bots[-1])
 
 
 @dataclass(slots=True, eq=False)

@@ -22,3 +22,4 @@ class Renderers:
     waiting: Callable[[str], str]
     as_of: Callable[[datetime], str]
     timeline: Callable[[Document], str]
+    queue: Callable[[Facts], str]

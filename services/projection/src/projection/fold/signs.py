@@ -90,6 +90,7 @@ class Signs:
             "symbols": [bars.model_dump(mode="json", by_alias=True, exclude={"times"}) for bars in said.symbols],
             "strategies": [offer.model_dump(mode="json", by_alias=True) for offer in said.strategies],
             "strategy_faults": [fault.model_dump(mode="json", by_alias=True) for fault in said.strategy_faults],
+            "source_faults": [fault.model_dump(mode="json", by_alias=True) for fault in said.faults],
         })  # fmt: skip
 
     def pulse(self, received: Received, at: datetime) -> None:
@@ -153,5 +154,5 @@ def _new_process(process_id: str, at: datetime) -> Row:
     return {
         "process_id": process_id, "first_seen_at": at, "last_beat_at": at, "research_slots": 0, "evolve_slots": 0,
         "runner_slots": 0, "held": 0, "stopping": False, "engine_version": "", "symbols": [], "strategies": [],
-        "strategy_faults": [],
+        "strategy_faults": [], "source_faults": [],
     }  # fmt: skip

@@ -20,7 +20,10 @@ import asyncpg
 from autonomy.documents import tables
 from autonomy.documents.rows import RowForm
 from autonomy.errors import BadInput
+from autonomy.gates import Needs
 from autonomy.values import iso
+from proof_api.proof.attention import RANKS
+from proof_api.reading.needing import FIRST_OF_ROW, NEEDS_OF_ROW
 
 MAX_LIMIT: Final = 200
 DEFAULT_LIMIT: Final = 50
@@ -71,12 +74,12 @@ def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[object]:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if not isinstance(values, list):
             raise TypeError("no list of keys")
-        return [_key_of(value, kind) for value, kind in zip(values, kinds, strict=True)]
+        return [key_of(value, kind) for value, kind in zip(values, kinds, strict=True)]
     except (ValueError, TypeError, OverflowError, RecursionError) as refusal:
         raise BadInput("cursor", "must be a nextCursor of this list") from refusal
 
 
-def _key_of(value: object, kind: type) -> object:
+def key_of(value: object, kind: type) -> object:
     """A key as PostgreSQL can compare it; anything that it would refuse is refused here."""
     if kind is int and isinstance(value, int) and not isinstance(value, bool) and -MAX_NUMBER - 1 <= value <= MAX_NUMBER:
         return value
@@ -118,6 +121,9 @@ class BotFilter:
     Attributes:
         silent_before: a runner whose last beat is older is stale; None: as the rows say.
         recommended: whether a recommendation of the bot waits for people; None: either.
+        needs: whom bots with a blocker wait for.
+        blocker: the blocker by which these are counted: of those that need the same, the first.
+        strategy, symbol: exactly.
     """
 
     state: tuple[str, ...] = ()
@@ -127,13 +133,18 @@ class BotFilter:
     text: str = ""
     silent_before: datetime | None = None
     recommended: bool | None = None
+    needs: tuple[str, ...] = ()
+    strategy: tuple[str, ...] = ()
+    symbol: tuple[str, ...] = ()
+    blocker: tuple[str, ...] = ()
 
     def where(self) -> Where:
         """The condition; a state means what the reader's clock makes of it."""
         where = Where()
         self._add_state(where)
         for column, wanted in (
-            ("stage", self.stage), ("reason_code", self.reason), ("recency", self.recency),
+            ("stage", self.stage), ("reason_code", self.reason), ("recency", self.recency), ("strategy", self.strategy),
+            ("symbol", self.symbol),
         ):  # fmt: skip
             if len(wanted) == 1:
                 where.add(f"{column} = {{}}", wanted[0])
@@ -141,6 +152,10 @@ class BotFilter:
                 where.add(f"{column} = ANY({{}}::text[])", list(wanted))
         if self.recommended is not None:
             where.add(f"recommendation_id IS {'NOT ' if self.recommended else ''}NULL")
+        if self.needs:
+            where.add(f"{NEEDS_OF_ROW} = ANY({{}}::int[])", [RANKS[Needs(word)] for word in self.needs])
+        if self.blocker:
+            where.add(f"{FIRST_OF_ROW} = ANY({{}}::text[])", list(self.blocker))
         if self.text:
             where.add(
                 "(bot_id LIKE {} OR lower(name) LIKE {} OR lower(symbol) LIKE {} OR strategy LIKE {})", *[f"%{_like(self.text)}%"] * 4
@@ -168,9 +183,10 @@ class BotFilter:
 
     def counted(self, counts: Mapping[str, Mapping[str, int]]) -> int | None:
         """How many bots match, where counts by one kind of badge tell it; None where only the rows do."""
-        asked = {"state": self.state, "stage": self.stage, "reason": self.reason, "recency": self.recency, "recommended": self._waits()}
+        asked = {"state": self.state, "stage": self.stage, "reason": self.reason, "recency": self.recency, "recommended": self._waits(),
+                 "needs": self.needs}  # fmt: skip
         narrowed = [name for name, words in asked.items() if words]
-        if self.text or len(narrowed) > 1 or not counts:
+        if self.text or self.strategy or self.symbol or self.blocker or len(narrowed) > 1 or not counts:
             return None
         if not narrowed:
             return sum(counts["state"].values())
@@ -196,6 +212,22 @@ SELECT j.bot_id, 1 + (SELECT count(*) FROM bot_jobs e WHERE e.status = 'QUEUED' 
        AND (e.tick, e.seq) < (j.tick, j.seq)) AS place
 FROM bot_jobs j WHERE j.status = 'QUEUED' AND j.bot_id = ANY($1::text[])
 """
+
+
+async def groups_of(
+    connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter, column: str, place: str
+) -> list[dict[str, object]]:
+    """How many bots match in each group, in the order of the groups.
+
+    Args:
+        connection: of the role reader.
+        wanted: what they are narrowed by.
+        column: of `bot_now`, ours.
+        place: by which groups are ordered.
+    """
+    where = wanted.where()
+    sql = f"SELECT {column} AS key, count(*)::int AS bots FROM bot_now WHERE {where.sql} GROUP BY 1 ORDER BY min({place}), 1"  # noqa: S608 (as above)
+    return [dict(row) for row in await connection.fetch(sql, *where.values)]
 
 
 async def count_matching(connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter) -> int:

@@ -14,7 +14,8 @@ import orjson
 
 from autonomy.values import JobStatus
 from proof_api.proof.now import Ages, dressed
-from proof_api.reading.queries import BOT_COLUMNS, PLACE_SQL, BotFilter, decode_cursor, document, encode_cursor
+from proof_api.reading.ordering import Order
+from proof_api.reading.queries import BOT_COLUMNS, PLACE_SQL, BotFilter, Where, document
 
 MAX_ROWS: Final = 20_000
 """About 2 kB each; the row that was not asked for longest goes first."""
@@ -36,21 +37,22 @@ class Shelf:
     rows: OrderedDict[Key, Row] = field(default_factory=OrderedDict)
 
     async def page(
-        self, connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter, ages: Ages, limit: int, cursor: str | None
+        self, connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter, order: Order, ages: Ages, limit: int, cursor: str | None
     ) -> tuple[list[orjson.Fragment], str | None]:
-        """A page of bots by id, dressed by the reader's clock; only rows that are not on the shelf are read whole."""
+        """A page of bots in an order, dressed by the reader's clock; only rows that are not on the shelf are read whole."""
         where = wanted.where()
+        terms = order.begin(where)
         if cursor:
-            (after,) = decode_cursor(cursor, (str,))
-            where.add("bot_id > {}", after)
+            order.after(where, terms, cursor)
         where.values.append(limit + 1)
+        told = ", ".join(f"{term} AS key_{place}" for place, term in enumerate(terms))
         found = await connection.fetch(
-            f"SELECT bot_id, xmin::text AS written FROM bot_now WHERE {where.sql} ORDER BY bot_id LIMIT ${len(where.values)}",  # noqa: S608 (conditions are ours, values are parameters)
+            f"SELECT bot_id, xmin::text AS written, {told} FROM bot_now WHERE {where.sql} "  # noqa: S608 (conditions are ours, values are parameters)
+            f"ORDER BY {order.sorted_by(terms)} LIMIT ${len(where.values)}",
             *where.values,
         )
-        keys: list[Key] = [(row["bot_id"], row["written"]) for row in found]
-        following = encode_cursor([keys[limit - 1][0]]) if len(keys) > limit else None
-        keys = keys[:limit]
+        following = order.cursor(list(found[limit - 1].values())[2:]) if len(found) > limit else None
+        keys: list[Key] = [(row["bot_id"], row["written"]) for row in found[:limit]]
         rows = await self._rows(connection, keys)
         places = await self._places(connection, rows)
         return [shown(row, ages, places) for row in rows], following
@@ -81,6 +83,34 @@ class Shelf:
         if not queued:
             return {}
         return {row["bot_id"]: row["place"] for row in await connection.fetch(PLACE_SQL, queued)}
+
+
+async def neighbours(
+    connection: "asyncpg.Connection[asyncpg.Record]", wanted: BotFilter, order: Order, bot_id: str
+) -> dict[str, object] | None:
+    """The bots before and after one in a list, whether or not the list shows that one; None of a bot that is not in the fleet.
+
+    Args:
+        connection: in a transaction, so that all of it is of one moment.
+        wanted: which bots the list shows.
+        order: theirs.
+        bot_id: the one in between.
+    """
+    own = Where()
+    terms = order.begin(own)
+    own.add("bot_id = {}", bot_id)
+    told = ", ".join(f"{term} AS key_{place}" for place, term in enumerate(terms))
+    row = await connection.fetchrow(f"SELECT {told} FROM bot_now WHERE {own.sql}", *own.values)  # noqa: S608 (conditions are ours)
+    if row is None:
+        return None
+    found: dict[str, object] = {}
+    for name, back in (("previous", True), ("next", False)):
+        where = wanted.where()
+        keys = order.begin(where)
+        order.beyond(where, keys, list(row.values()), back=back)
+        sql = f"SELECT bot_id FROM bot_now WHERE {where.sql} ORDER BY {order.sorted_by(keys, back=back)} LIMIT 1"  # noqa: S608 (as above)
+        found[name] = await connection.fetchval(sql, *where.values)
+    return found
 
 
 def row_of(item: dict[str, object]) -> Row:

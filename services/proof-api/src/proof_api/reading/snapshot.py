@@ -21,10 +21,12 @@ from autonomy.postgres import ENDED, NOT_READY, Waits, connect, who_waits, words
 from autonomy.read_model import CHANNEL, SCHEMA
 from autonomy.values import instant_of_ms, iso, ms_of
 from autonomy.work import JOB_KINDS, Work
+from proof_api.proof.attention import Group, needs_counts
 from proof_api.proof.broker_clock import BrokerClock
 from proof_api.proof.capacity import capacity_of
 from proof_api.proof.judging import FRESH_LAG_MS, ReadFacts, Trouble
 from proof_api.proof.now import lease_of
+from proof_api.reading.needing import counted
 from proof_api.reading.pool import asked_beside, trouble_of
 from proof_api.reading.queries import document, word_of
 
@@ -76,6 +78,7 @@ class Picture:
         rev: revision of the read models.
         counted: what the projection met on its way and does not count, by column of `projection_head`; empty before its first batch.
         probe_appended_ms: the broker's time of the newest probe that the projection applied.
+        needing: what needs a person, by kind and cause.
     """
 
     mono_ms: float
@@ -87,6 +90,7 @@ class Picture:
     last_run: Mapping[str, object] | None
     counted: Mapping[str, int]
     probe_appended_ms: int | None
+    needing: tuple[Group, ...] = ()
 
 
 @dataclass(slots=True)
@@ -235,7 +239,9 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         loop = await connection.fetch(LOOP_SQL)
         repairs = await connection.fetch(REPAIRS_SQL)
         in_force = policy or DEFAULT.model_dump(mode="json")
-        counts = await connection.fetch(COUNTS_SQL, silence_of(probe, in_force, now))
+        silent_before = silence_of(probe, in_force, now)
+        counts = await connection.fetch(COUNTS_SQL, silent_before)
+        needing = await counted(connection, now, silent_before, lease_of(in_force))
         runners = await connection.fetch(RUNNERS_SQL, now)
     pauses = [dict(row) for row in loop]
     fleet_pause = next((row for row in pauses if row["scope"] == "fleet"), None)
@@ -255,7 +261,8 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         capacity=capacity_of([dict(row) for row in runners], last, None if probe is None else min(probe, now), lease_of(in_force)),
     )  # fmt: skip
     return Picture(
-        mono_ms=clock.monotonic_ms(), rev=head["rev"] if head else 0, read=read, counts=count_bots(counts),
+        mono_ms=clock.monotonic_ms(), rev=head["rev"] if head else 0, read=read,
+        counts=count_bots(counts) | {"needs": needs_counts(needing)}, needing=needing,
         runners=tuple(dict(row) for row in runners), policy=in_force, last_run=last,
         counted={name: head[name] for name in COUNTED} if head else {}, probe_appended_ms=ms_of(probe) if probe else None,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from autonomy.documents.answers import (
     EquityPage,
     EvolutionPage,
     Gates,
+    Neighbours,
     PromotionPage,
     SessionPage,
     TimelineKind,
@@ -23,14 +24,15 @@ from autonomy.documents.answers import (
 from autonomy.documents.commands import RevertPlanned
 from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
 from autonomy.read_model.parts import PromotionStatus
-from autonomy.reasons import Reason
-from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, BotState, Recency, Stage, derived_id
+from autonomy.values import BOT_ID_PATTERN, Stage, derived_id
 from proof_api.commands.revert import dry_run, shown_by
 from proof_api.context import CanRead, Connected, InContext
 from proof_api.http.problems import Problem, declared, giving, known_parameters
 from proof_api.reading import history, queries
-from proof_api.reading.queries import BotFilter, Listing, Where, document
-from proof_api.routes.reading import Cursor, KnownBot, Limit, answer, page, words_of
+from proof_api.reading.ordering import SortBy, order_of
+from proof_api.reading.queries import Listing, Where, document
+from proof_api.reading.shelf import neighbours
+from proof_api.routes.reading import Cursor, Falls, FleetFilter, Grouped, KnownBot, Limit, Sorted, answer, page
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 UNKNOWN = declared(404)
@@ -58,40 +60,40 @@ async def promotions(
 
 
 @router.get(
+    "/api/bots/{bot_id}/neighbours", tags=["bots"], summary="The bots before and after one in the fleet's list",
+    responses=giving(Neighbours) | UNKNOWN,
+)  # fmt: skip
+async def bot_neighbours(
+    context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, wanted: FleetFilter, sort: Sorted = SortBy.BOT,
+    order: Falls = "asc", group: Grouped = None,
+) -> Response:  # fmt: skip
+    """In the order and by the filter of `/api/bots`; also of a bot that the filter does not show."""
+    ordered = order_of(sort, group, falls=order == "desc", silent_before=wanted.silent_before)
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        found = await neighbours(connection, wanted, ordered, bot_id)
+    return answer(context, found or {"previous": None, "next": None})
+
+
+@router.get(
     "/api/revert/plan", tags=["commands"], summary="What a revert to LAB would do; changes nothing", responses=giving(RevertPlanned)
 )
-async def revert_plan(  # noqa: PLR0913 (one argument per filter)
-    context: InContext, _: CanRead, connection: Connected,
-    stage: Annotated[list[Stage] | None, Query(max_length=5)] = None,
+async def revert_plan(
+    context: InContext, _: CanRead, connection: Connected, shown: FleetFilter,
     bot: Annotated[list[Annotated[str, Query(pattern=BOT_ID_PATTERN)]] | None, Query(max_length=MAX_BOTS_PER_COMMAND)] = None,
-    strategy: Annotated[list[Annotated[str, Query(pattern="^[a-z0-9-]{1,64}$")]] | None, Query(max_length=100)] = None,
-    symbol: Annotated[list[Annotated[str, Query(pattern=SYMBOL_PATTERN)]] | None, Query(max_length=1000)] = None,
-    state: Annotated[list[BotState] | None, Query(max_length=7, description="as in `/api/bots`")] = None,
-    reason: Annotated[list[Reason] | None, Query(max_length=12, description="as in `/api/bots`")] = None,
-    recency: Annotated[list[Recency] | None, Query(max_length=3, description="as in `/api/bots`")] = None,
-    recommended: Annotated[bool | None, Query(description="as in `/api/bots`")] = None,
-    q: Annotated[str, Query(max_length=queries.MAX_TEXT, description="as in `/api/bots`")] = "",
 ) -> Response:  # fmt: skip
     """Plan hash and expected count for the command, what stops, who stays, and whether baselines wait for a resume.
 
-    Filters of the fleet's list are resolved now: the plan, and its command, name the bots that they show, at most 500.
+    Filters of the fleet's list that a command has no words for are resolved now: the plan, and its command, name the bots that they show,
+    at most 500.
 
     Refused while the read models are not fresh: a plan over old rows would be rejected as PLAN_CHANGED, or worse, be believed.
     """
     judgement = context.judged()[1]
     if judgement.status != "fresh":
         raise Problem(503, "STALE_DATA", "A plan needs fresh data", judgement.reason or judgement.status)
-    shown = BotFilter(
-        words_of(state),
-        words_of(stage),
-        words_of(reason),
-        words_of(recency),
-        q.replace("\x00", ""),
-        context.ages().silent_before,
-        recommended,
-    )
-    filtered = bool(state or reason or recency or q) or recommended is not None
-    bots, stages = tuple(bot or ()), tuple(stage or ())
+    unsaid = shown.state or shown.reason or shown.recency or shown.needs or shown.blocker or shown.text
+    filtered = bool(unsaid) or shown.recommended is not None
+    bots, stages = tuple(bot or ()), tuple(Stage(word) for word in shown.stage)
     if filtered:
         stages = stages or BEYOND_LAB  # a filter is a bulk revert, also where it shows one bot: a pinned one stays
         found = await shown_by(connection, shown)
@@ -102,7 +104,7 @@ async def revert_plan(  # noqa: PLR0913 (one argument per filter)
     try:
         wanted = RevertToLab(
             command_id=derived_id("dry run"), actor="dry-run", role="viewer", stages=stages, bot_ids=bots,
-            strategies=tuple(strategy or ()), symbols=tuple(symbol or ()), plan_hash=GENESIS_HASH, expected_count=0,
+            strategies=shown.strategy, symbols=shown.symbol, plan_hash=GENESIS_HASH, expected_count=0,
         )  # fmt: skip
     except ValidationError as refusal:
         fault = refusal.errors(include_url=False)[0]

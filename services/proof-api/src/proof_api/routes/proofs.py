@@ -8,6 +8,7 @@ from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel
 
 from autonomy import clock
+from autonomy.documents.attention import AttentionFound
 from autonomy.documents.proofs import Alive, AutonomyProof, JobsProof, Ready
 from autonomy.values import iso_of_ms
 from autonomy.version import VERSION
@@ -83,6 +84,20 @@ async def jobs(context: InContext, _: CanRead, require: Require = None) -> Respo
     Source: R-A1.2, R-A1.3.
     """
     return answer(context, JOBS_KEYS, require)
+
+
+@router.get("/api/attention", tags=["proof"], summary="What needs a person, by kind and cause", responses=told(AttentionFound))
+async def attention(context: InContext, _: CanRead) -> Response:
+    """Counts, queue and proof of one snapshot; 503 with what fails, and null for what is not known, while the rows cannot be trusted.
+
+    Source: R-B3.
+    """
+    judged = now_ms, judgement, log, read = context.judged()
+    document = {**context.attention(judged), "now": iso_of_ms(now_ms), "proof": proof_of(judgement, log, read, now_ms)}
+    headers = {"Cache-Control": "no-store", "X-Proof-Status": judgement.status}
+    if judgement.code != 200:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    return Response(orjson.dumps(document), judgement.code, headers, JSON)
 
 
 @router.get("/livez", tags=["health"], summary="This process runs", responses=giving(Alive))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
@@ -27,13 +27,15 @@ from autonomy.documents.answers import (
     StageEventPage,
     StrategyCatalogue,
 )
+from autonomy.gates import Needs
 from autonomy.policy import DEFAULT
 from autonomy.reasons import Reason
-from autonomy.values import BOT_ID_PATTERN, BotState, JobStatus, JobType, Recency, Stage, instant_of_ms, iso_of_ms
+from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, BotState, JobStatus, JobType, Recency, Stage, instant_of_ms, iso_of_ms
 from proof_api.context import CanRead, Connected, Context, InContext
 from proof_api.http.problems import Problem, declared, giving, known_parameters
 from proof_api.proof.judging import proof_of
 from proof_api.reading import queries
+from proof_api.reading.ordering import COLUMNS, GroupBy, SortBy, order_of
 from proof_api.reading.queries import BotFilter, Where
 from proof_api.reading.sources import sources_of, strategies_of
 
@@ -92,24 +94,47 @@ def words_of(values: Sequence[StrEnum] | None) -> tuple[str, ...]:
     return tuple(value.value for value in values or ())
 
 
-@router.get("/api/bots", tags=["bots"], summary="The fleet, filtered by what the badges show", responses=giving(BotPage) | UNCHANGED)
-async def bots(  # noqa: PLR0913 (one argument per filter)
-    request: Request, context: InContext, _: CanRead, connection: Connected,
+async def fleet_filter(  # noqa: PLR0913 (one argument per filter)
+    context: InContext,
     state: Annotated[list[BotState] | None, Query(max_length=7)] = None,
     stage: Annotated[list[Stage] | None, Query(max_length=5)] = None,
     reason: Annotated[list[Reason] | None, Query(max_length=12)] = None,
     recency: Annotated[list[Recency] | None, Query(max_length=3)] = None,
     recommended: Annotated[bool | None, Query(description="whether a recommendation of the bot waits for approval")] = None,
-    q: Annotated[str, Query(max_length=queries.MAX_TEXT)] = "",
+    needs: Annotated[list[Needs] | None, Query(max_length=3, description="whom bots with a blocker wait for")] = None,
+    blocker: Annotated[
+        list[Annotated[str, Query(pattern="^[A-Z_]{1,64}$")]] | None,
+        Query(max_length=20, description="the gate by which a bot is counted in `/api/attention`"),
+    ] = None,
+    strategy: Annotated[list[Annotated[str, Query(pattern="^[a-z0-9-]{1,64}$")]] | None, Query(max_length=100)] = None,
+    symbol: Annotated[list[Annotated[str, Query(pattern=SYMBOL_PATTERN)]] | None, Query(max_length=1000)] = None,
+    q: Annotated[str, Query(max_length=queries.MAX_TEXT, description="text in a bot's id, name, symbol or strategy")] = "",
+) -> BotFilter:  # fmt: skip
+    """What the fleet's list is narrowed by, wherever it is."""
+    return BotFilter(
+        words_of(state), words_of(stage), words_of(reason), words_of(recency), q.replace("\x00", ""), context.ages().silent_before,
+        recommended, words_of(needs), tuple(strategy or ()), tuple(symbol or ()), tuple(blocker or ()),
+    )  # fmt: skip
+
+
+FleetFilter = Annotated[BotFilter, Depends(fleet_filter)]
+Sorted = Annotated[SortBy, Query(description="rows without a value come last, those of one value by id")]
+Falls = Annotated[Literal["asc", "desc"], Query(description="rising or falling")]
+Grouped = Annotated[GroupBy | None, Query(description="rows of one group together, and how many bots each group has")]
+
+
+@router.get("/api/bots", tags=["bots"], summary="The fleet, filtered by what the badges show", responses=giving(BotPage) | UNCHANGED)
+async def bots(  # noqa: PLR0913 (one argument per part of the address)
+    request: Request, context: InContext, _: CanRead, connection: Connected, wanted: FleetFilter,
+    sort: Sorted = SortBy.BOT, order: Falls = "asc", group: Grouped = None,
     limit: Limit = queries.DEFAULT_LIMIT, cursor: Cursor = None, if_none_match: NoneMatch = None,
 ) -> Response:  # fmt: skip
-    """One page by bot id, with the counts of every badge, stage and reason over the whole fleet."""
+    """One page, by bot id where no other order is asked for, with the counts of every badge, stage and reason over the whole fleet."""
     ages = context.ages()
-    wanted = BotFilter(
-        words_of(state), words_of(stage), words_of(reason), words_of(recency), q.replace("\x00", ""), ages.silent_before, recommended
-    )
     rev = revision(context)
-    items, following = await context.shelf.page(connection, wanted, ages, limit, cursor)
+    ordered = order_of(sort, group, falls=order == "desc", silent_before=wanted.silent_before)
+    items, following = await context.shelf.page(connection, wanted, ordered, ages, limit, cursor)
+    groups = await queries.groups_of(connection, wanted, group.value, COLUMNS[group.value].sql) if group else None
     picture = context.snapshots.picture
     counts = picture.counts if picture else {}
     total = sum(counts.get("state", {}).values())
@@ -117,7 +142,7 @@ async def bots(  # noqa: PLR0913 (one argument per filter)
     if matching is None:
         matching = await queries.count_matching(connection, wanted)
     body: dict[str, object] = {
-        "items": items, "nextCursor": following, "counts": counts, "total": total, "matching": matching,
+        "items": items, "nextCursor": following, "counts": counts, "total": total, "matching": matching, "groups": groups,
         "rev": rev,
     }  # fmt: skip
     response = answer(context, body, if_none_match, rev)

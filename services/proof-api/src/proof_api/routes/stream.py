@@ -114,9 +114,12 @@ def proof_event(context: Context) -> bytes:
     """The proof as an event; streams that ask within one moment get the same one."""
     now_ms = clock.monotonic_ms()
     if context.told is None or now_ms - context.told[0] >= SAME_MOMENT_MS:
-        at_ms, judgement, log, read = context.judged()
+        judged = at_ms, judgement, log, read = context.judged()
         counts = context.snapshots.picture.counts if context.snapshots.picture else {}
-        document = {"proof": proof_of(judgement, log, read, at_ms), "counts": counts, "summary": read.body.get("lastDecisionSummary")}
+        document = {
+            "proof": proof_of(judgement, log, read, at_ms), "counts": counts, "summary": read.body.get("lastDecisionSummary"),
+            "attention": context.attention(judged),
+        }  # fmt: skip
         context.told = (now_ms, event("proof", document))
     return context.told[1]
 

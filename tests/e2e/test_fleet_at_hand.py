@@ -1,0 +1,319 @@
+"""What needs a person is seen first and can be acted on, and a fleet is at hand: order, groups, columns, keys, a file, local time.
+
+Figures on the page are compared with SQL over the same rows. Source: R-B1 to R-B3, R-D4; docs/architecture.md, "The Bots page".
+"""
+
+import csv
+import io
+import re
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from playwright.sync_api import Page, expect
+
+from autonomy.read_model import SCHEMA
+from e2e.conftest import PATIENT_MS, check_accessibility, say
+from local_stack.supervise import Supervisor
+from local_stack.waiting import Waiting
+from support.patience import PATIENCE_S
+
+pytestmark = [pytest.mark.browser, pytest.mark.servers]
+OpenPage = Callable[..., Page]
+MOST_BYTES = 20_000
+IMPORTED = 'SELECT count(*) FROM bot_now WHERE blockers @> \'[{"code": "UNVERIFIED_IMPORT"}]\''
+MORE = [
+    {"id": f"x{number:02d}", "strategy": strategy, "symbol": "FB"}
+    for number, strategy in enumerate(["macd", "sma-cross", "ts-momentum"] * 10)
+]
+"""Of a symbol with too few bars: they fill the page and give nobody work."""
+
+
+def sql(stack: Any, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(stack.sql_url, options=f"-c search_path={SCHEMA}") as connection:
+        return connection.execute(statement).fetchall()
+
+
+def undecided(stack: Any) -> str | None:
+    """None once each of them has a row and a decision."""
+    ((found,),) = sql(stack, "SELECT count(*) FROM bot_now WHERE bot_id LIKE 'x%' AND blockers <> '[]'::jsonb")
+    return None if found == len(MORE) else f"{found} of {len(MORE)}"
+
+
+@pytest.fixture(scope="module")
+def stack(running_stack: Any) -> Any:
+    """Sixty bots."""
+    answer = say(running_stack, type="register-bots.v1", reason="many rows", bots=MORE)
+    assert (answer["status"], {outcome["outcome"] for outcome in answer["outcomes"]}) == ("ACCEPTED", {"REGISTERED"}), answer
+    Waiting(Supervisor(running_stack.folder), PATIENCE_S).until(
+        "decisions about all of them", lambda: undecided(running_stack), ["projection"]
+    )
+    return running_stack
+
+
+# ── attention ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_needs_a_person_stands_first_and_in_the_title(open_page: OpenPage, stack: Any) -> None:
+    page = open_page()
+    ((imported,),) = sql(stack, IMPORTED)
+    entry = page.locator("#queue li", has_text="UNVERIFIED_IMPORT")
+    expect(entry.locator("b.num")).to_have_text(str(imported), timeout=PATIENT_MS)
+    expect(entry).to_contain_text("revert the bot to LAB")
+    expect(page).to_have_title(re.compile(r"^\(\d+\) Bots · Autonomy$"))
+    assert page.locator("#queue").bounding_box()["y"] < page.locator("#picture").bounding_box()["y"]  # type: ignore[index] # both are there
+    expect(page.locator("#n-needed")).to_have_text(page.locator("#queue .wait").inner_text())
+    entry.get_by_role("link").click()
+    expect(page).to_have_url(re.compile(r"\?needs=OPERATOR&blocker=UNVERIFIED_IMPORT$"))
+    expect(page.locator("#rows > tr")).to_have_count(imported)
+
+
+def test_bots_that_nobody_here_can_help_are_quiet(open_page: OpenPage, stack: Any) -> None:
+    """FB has 196 bars, for good: no operator clears that, so nothing shouts."""
+    page = open_page("/?q=fb-sma")
+    expect(page.locator("#bot-fb-sma .lane.quieter .s-blocked")).to_be_visible()
+    page = open_page("/?q=msft-sma")
+    expect(page.locator("#bot-msft-sma .lane:not(.quieter) .s-blocked")).to_be_visible()
+    ((never,),) = sql(stack, "SELECT count(*) FROM bot_now WHERE symbol = 'FB' AND blockers <> '[]'::jsonb")
+    page = open_page("/attention")
+    row = page.locator("tr[data-kind=DEVELOPER][data-code=MARKET_DATA]")
+    expect(row.locator("td").first).to_have_text(str(never), timeout=PATIENT_MS)
+    expect(page.locator("section:has(#mine)")).not_to_contain_text("MARKET_DATA")
+
+
+def test_a_pause_is_a_banner_and_needs_somebody(signed_in: Callable[..., Page], stack: Any) -> None:
+    page = signed_in("/attention")
+    before = page.locator("#n-needed").inner_text()
+    say(stack, type="pause-loop.v1", scope="fleet", target="", reason="a look at <i>this</i>")
+    try:
+        expect(page.locator("#pause-banner")).to_contain_text("The loop is paused by local: a look at <i>this</i>", timeout=PATIENT_MS)
+        row = page.locator("tr[data-kind=PAUSE]")
+        expect(row).to_contain_text("a look at <i>this</i>", timeout=PATIENT_MS)
+        expect(page.locator("#n-needed")).to_have_text(str(int(before) + 1))
+        expect(page).to_have_title(f"({int(before) + 1}) Attention · Autonomy")
+        row.get_by_role("link", name="Resume loop…").click()
+        page.get_by_label("Reason, for the record").last.fill("seen")
+        page.locator("#sheet button.primary").click()
+        expect(page.locator(".notice.done")).to_contain_text("The loop is resumed by local")
+    finally:
+        say(stack, type="resume-loop.v1", scope="fleet", target="", reason="the test is over")
+    expect(page.locator("#pause-banner")).to_have_count(0)
+    expect(page.locator("#n-needed")).to_have_text(before, timeout=PATIENT_MS)
+
+
+def test_without_a_planner_nothing_can_be_asked_for_and_the_page_says_so(signed_in: Callable[..., Page], stack: Any) -> None:
+    page = signed_in("/bots/msft-sma")
+    expect(page.get_by_role("button", name="Hold…")).to_be_enabled()
+    stack.stop("planner")
+    try:
+        expect(page.locator("#planner-banner")).to_contain_text("No planner leads", timeout=20_000)
+        expect(page.get_by_role("button", name="Hold…")).to_be_disabled()
+        expect(page.locator(".acts-row .act-why").first).to_contain_text("no planner leads")
+        expect(page.locator("#act-why")).to_contain_text("no planner leads")
+        late = signed_in("/attention")
+        expect(late.locator("tr[data-kind=CHECK][data-code=planner]")).to_contain_text("runbook PlannerDown", timeout=PATIENT_MS)
+    finally:
+        stack.start("planner")
+    expect(page.locator("#planner-banner")).to_have_count(0)
+    expect(page.get_by_role("button", name="Hold…")).to_be_enabled(timeout=PATIENT_MS)
+
+
+@pytest.mark.parametrize("path", ["/", "/bots/msft-sma", "/stages?stage=LIVE", "/act/revert", "/?stage=LIVE&stage=CANARY&group=stage"])
+def test_execution_is_paper_stands_beside_every_canary_and_live(open_page: OpenPage, stack: Any, path: str) -> None:
+    page = open_page(path)
+    expect(page.locator(".stage-name").first).to_be_visible()
+    named = page.locator(".stage-name:is([data-code=LIVE], [data-code=CANARY])")
+    assert named.count() > 0
+    assert named.evaluate_all("(names) => names.filter((name) => !name.parentElement.querySelector('.paper')).length") == 0
+    expect(page.locator(".paper").first).to_have_text("execution: PAPER")
+
+
+# ── the fleet at hand ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def shown(page: Page) -> list[str]:
+    found: list[str] = page.locator("#rows > tr[id]").evaluate_all("(rows) => rows.map((row) => row.id.slice(4))")
+    return found
+
+
+def every_page(page: Page) -> list[str]:
+    found = shown(page)
+    while page.locator("a[rel=next]", has_text="Next").count():
+        before = shown(page)
+        page.locator("a[rel=next]", has_text="Next").click()
+        expect(page.locator(f"#bot-{before[0]}")).to_have_count(0)
+        found += shown(page)
+    return found
+
+
+def test_order_is_the_databases_over_all_pages(open_page: OpenPage, stack: Any) -> None:
+    page = open_page("/?size=25", live=False)
+    page.locator("thead th.stage a").click()
+    expect(page).to_have_url(re.compile("sort=stage&size=25$"))
+    expect(page.locator("th.stage")).to_have_attribute("aria-sort", "ascending")
+    page.locator("thead th.stage a").click()
+    expect(page).to_have_url(re.compile("sort=stage&order=desc&size=25$"))
+    expect(page.locator("th.stage")).to_have_attribute("aria-sort", "descending")
+    ladder = "array_position(ARRAY['LAB', 'PAPER', 'SHADOW', 'CANARY', 'LIVE'], stage)"
+    assert every_page(page) == [bot for (bot,) in sql(stack, f"SELECT bot_id FROM bot_now ORDER BY {ladder} DESC, bot_id")]
+
+
+def test_groups_have_their_counts_and_open(open_page: OpenPage, stack: Any) -> None:
+    page = open_page("/?symbol=FB")
+    page.locator("details.look summary").click()
+    page.get_by_label("group by").select_option("strategy")
+    page.get_by_role("button", name="Show so").click()
+    expect(page).to_have_url(re.compile("symbol=FB&group=strategy$"))
+    counts = dict(sql(stack, "SELECT strategy, count(*)::text FROM bot_now WHERE symbol = 'FB' GROUP BY 1"))
+    heads = page.locator("#rows tr.group")
+    found = {head.locator("a").inner_text(): head.locator("b").inner_text() for head in heads.all()}
+    assert found == counts
+    heads.locator("a", has_text="macd").click()
+    expect(page).to_have_url(re.compile("strategy=macd&symbol=FB$|symbol=FB&strategy=macd$"))
+    expect(page.locator("#rows > tr")).to_have_count(int(counts["macd"]))
+    page.get_by_role("link", name="without symbol FB").click()
+    expect(page).to_have_url(re.compile(r"\?strategy=macd$"))
+
+
+def test_columns_are_chosen_and_stay_while_rows_change(open_page: OpenPage, stack: Any) -> None:
+    page = open_page()
+    page.locator("details.look summary").click()
+    page.get_by_role("checkbox", name="equity").uncheck()
+    page.get_by_role("checkbox", name="version").check()
+    page.get_by_role("button", name="Show so").click()
+    expect(page.locator("thead th.version")).to_be_visible()
+    expect(page.locator("thead th.spark")).to_be_hidden()
+    expect(page.locator("#rows td.spark").first).to_be_hidden()
+    expect(page.locator("#bot-msft-sma td.version")).to_have_text("1")
+    page.locator("details.look summary").click()
+    for column in page.get_by_role("checkbox").all():
+        column.uncheck()
+    page.get_by_role("button", name="Show so").click()
+    expect(page).to_have_url(re.compile(r"columns=none$"))
+    expect(page.locator("thead th:visible")).to_have_text(["bot", "now"])
+
+
+def test_keys_move_go_and_say_what_they_are(open_page: OpenPage, stack: Any) -> None:
+    page = open_page()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    second = shown(page)[1]
+    expect(page.locator(f"#bot-{second} th a")).to_be_focused()
+    page.keyboard.press("k")
+    expect(page.locator(f"#bot-{shown(page)[0]} th a")).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#keys")).to_be_hidden()
+    page.keyboard.press("/")
+    page.keyboard.type("gaj?")
+    expect(page.locator("#q")).to_have_value("gaj?")  # in a field they are letters
+    expect(page.locator("#keys")).to_be_hidden()
+    page.locator("#q").fill("")
+    page.locator("h1").first.evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("g")
+    page.keyboard.press("a")
+    expect(page).to_have_url(re.compile("/attention$"))
+    page.keyboard.press("g")
+    page.keyboard.press("b")
+    expect(page).to_have_url(re.compile("/$"))
+
+
+def test_previous_and_next_bot_are_those_of_the_list_that_was_shown(open_page: OpenPage, stack: Any) -> None:
+    page = open_page("/?symbol=FB&order=desc")
+    bots = shown(page)
+    page.locator(f"#bot-{bots[3]} th a").click()
+    expect(page.locator("a[rel=prev]")).to_have_text(f"← {bots[2]}")
+    page.keyboard.press("]")
+    expect(page).to_have_url(re.compile(f"/bots/{bots[4]}$"))
+    page.keyboard.press("[")
+    expect(page).to_have_url(re.compile(f"/bots/{bots[3]}$"))
+    page.get_by_role("link", name="Bots", exact=True).last.click()
+    expect(page).to_have_url(re.compile(r"\?symbol=FB&order=desc$"))
+
+
+def test_the_file_has_all_that_the_filter_shows(open_page: OpenPage, stack: Any) -> None:
+    page = open_page("/?needs=DEVELOPER&size=25")
+    with page.expect_download() as coming:
+        page.get_by_role("link", name="CSV").click()
+    rows = list(csv.DictReader(io.StringIO(coming.value.path().read_text(), newline="")))
+    assert {row["needs"] for row in rows} == {"DEVELOPER"}
+    assert [row["bot_id"] for row in rows] == [
+        bot for (bot,) in sql(stack, "SELECT bot_id FROM bot_now WHERE symbol = 'FB' AND blockers <> '[]'::jsonb ORDER BY bot_id")
+    ]
+    assert len(rows) > 25
+
+
+def test_times_are_local_where_that_was_chosen(open_page: OpenPage, stack: Any) -> None:
+    page = open_page("/runs", timezone_id="Asia/Tokyo")
+    page.get_by_role("button", name="Times: UTC").click()
+    expect(page.locator("html")).to_have_attribute("data-clock", "local")
+    expect(page.locator(".foot .zone")).to_have_text("GMT+9")
+    told = page.locator("td time[data-form=clock]").first
+    expect(told).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
+    hours, instant = told.inner_text()[:2], told.get_attribute("datetime") or ""
+    assert int(hours) == (int(instant[11:13]) + 9) % 24
+    page.get_by_role("button", name="Times: local").click()
+    expect(page.locator(".foot .zone")).to_have_text("UTC")
+
+
+def test_headings_stay_in_sight(open_page: OpenPage, stack: Any) -> None:
+    page = open_page(width=1440, height=700)
+    page.locator("#rows > tr").nth(30).scroll_into_view_if_needed()
+    box = page.locator("thead th.bot").bounding_box()
+    assert box is not None
+    assert (box["y"], box["height"] <= 40) == (0, True)
+
+
+@pytest.fixture
+def weight(stack: Any) -> Callable[[str], tuple[int, str]]:
+    def weighed(path: str) -> tuple[int, str]:
+        request = urllib.request.Request(stack.ui_url + path, headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return len(response.read()), response.headers.get("Content-Encoding", "")
+
+    return weighed
+
+
+def test_the_first_page_is_light(open_page: OpenPage, stack: Any, weight: Callable[[str], tuple[int, str]]) -> None:
+    page = open_page()
+    expect(page.locator("#rows > tr")).to_have_count(50)
+    size, encoding = weight("/")
+    assert encoding == "gzip"
+    assert size <= MOST_BYTES, size
+
+
+def test_without_scripts_all_of_it_is_read(open_page: OpenPage, stack: Any) -> None:
+    page = open_page("/?q=msft-sma", live=False, java_script_enabled=False)
+    page.locator("#rows .badge").first.click()
+    page.locator("#rows .tip a").first.click()
+    expect(page.locator(".card-page")).to_contain_text("UNVERIFIED_IMPORT")
+    page.goto(f"{stack.ui_url}/?symbol=FB")
+    page.locator("thead th.bot a").click()
+    expect(page).to_have_url(re.compile("order=desc$"))
+    page.locator("details.look summary").click()
+    page.get_by_label("group by").select_option("strategy")
+    page.get_by_role("button", name="Show so").click()
+    expect(page.locator("tr.group").first).to_be_visible()
+    page.locator("#rows > tr[id] th a").first.click()
+    expect(page.locator("a[rel=next]")).to_be_visible()
+    page.goto(f"{stack.ui_url}/attention")
+    expect(page.locator("tr[data-code=UNVERIFIED_IMPORT]")).to_contain_text("revert the bot to LAB")
+
+
+@pytest.mark.parametrize("path", ["/attention", "/?group=strategy&sort=sharpe&order=desc&size=25", "/bots/msft-sma/card"])
+def test_page_is_sound(open_page: OpenPage, stack: Any, told: Any, path: str) -> None:
+    page = open_page(path, color_scheme="light")
+    if "group" in path:
+        page.locator("details.look summary").click()
+    check_accessibility(page)
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    check_accessibility(page)
+    page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 320, "height": 700})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert told.console == []
+    assert told.outside == []
