@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from autonomy.version import VERSION
-from autonomy_cli import acting, applying, careers, doctor, kafka_rules, operators, reading, reading_log, strategies
+from autonomy_cli import acting, applying, careers, data, doctor, kafka_rules, operators, reading, reading_log, strategies
 from autonomy_cli.exits import EPILOG
 
 Command = Callable[..., None]
 FILES = "Strategies of your own: write, check, see what the runners offer."
+OWN_BARS = "Bars of your own: look at them, take them in."
 WINNERS = "Winners of searches that wait for a word."
 WHO = "Who may act, in the file that proof-api reads."
 
@@ -37,6 +38,8 @@ def grouped_commands() -> dict[tuple[str, str], tuple[str, Command]]:
         ("strategy", "new"): (FILES, strategies.new),
         ("strategy", "check"): (FILES, strategies.check),
         ("strategy", "list"): (FILES, strategies.show),
+        ("data", "check"): (OWN_BARS, data.check),
+        ("data", "import"): (OWN_BARS, data.take),
         ("challenger", "approve"): (WINNERS, careers.approve_challenger),
         ("challenger", "reject"): (WINNERS, careers.reject_challenger),
         ("operator", "add"): (WHO, operators.add),

@@ -73,7 +73,15 @@ def read_bars(path: Path, name: str, timeframe: str) -> Columns:
     limit = MAX_CSV_BYTES if is_text else MAX_FILE_BYTES
     if size > limit:
         raise BadInput(name, f"at most {limit} bytes{' (as Parquet more: `autonomy data import`)' if is_text else ''}", size)
-    file = _csv_file(path, name) if is_text else _arrow_file(path, name)
+    return columns_of(_csv_file(path, name) if is_text else _arrow_file(path, name), name, timeframe)
+
+
+def columns_of(file: File, name: str, timeframe: str) -> Columns:
+    """The bars of a file's cells, each checked.
+
+    Raises:
+        BadInput: as `read_bars`.
+    """
     table, column = _table_of(file, name, timeframe)
     found = checked_columns(name, table, timeframe, column)
     unused = next((column for column in file.names if column.strip().lower() in _ADJUSTED), None)

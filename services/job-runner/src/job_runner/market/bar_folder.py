@@ -39,6 +39,11 @@ def symbol_of(written: str) -> str:
     return written.replace("_", "/", 1).replace("_", ":", 1)
 
 
+def written_symbol(symbol: str) -> str:
+    """A symbol as names of files write it; the inverse of `symbol_of`."""
+    return symbol.replace("/", "_").replace(":", "_")
+
+
 def sign_of(path: Path) -> Hashable:
     """What changes with a file's content: its time and size, and which file it is.
 

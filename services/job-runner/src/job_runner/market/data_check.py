@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from autonomy.timeframes import DAY_MS, bar_words
+from autonomy.timeframes import DAY_MS, MS, YEAR_DAYS, bar_words
 from job_runner.market.sources import Bars
 
 LARGEST_STEP: Final = 1.9
@@ -22,7 +22,7 @@ SPLITS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 50, 100, 1000)
 
 def findings_of(bars: Bars) -> tuple[str, ...]:
     """What is odd about these bars, in words, the most telling first; at most MAX_SHOWN of a kind and the count of the rest."""
-    return (*_jumps(bars), *_gaps(bars), *bars.notes)
+    return (*_jumps(bars), *_gaps(bars), *_missing(bars), *bars.notes)
 
 
 def _jumps(bars: Bars) -> list[str]:
@@ -61,6 +61,20 @@ def _gaps(bars: Bars) -> list[str]:
         f"no bars for {int(days[place])} days, from {bar_words(int(bars.time[place]))} to {bar_words(int(bars.time[place + 1]))}"
         for place in np.flatnonzero(days > LONGEST_GAP_DAYS)
     ])  # fmt: skip
+
+
+def _missing(bars: Bars) -> list[str]:
+    """Of a market that never closes every bar is expected."""
+    length = MS[bars.timeframe]
+    if length >= DAY_MS or bars.bars_per_year != YEAR_DAYS[True] * DAY_MS // length or len(bars) < 2:
+        return []
+    steps = np.diff(bars.time)
+    missing = int((bars.time[-1] - bars.time[0]) // length) + 1 - len(bars)
+    if not missing:
+        return []
+    place = int(np.argmax(steps))
+    ends = f"{bar_words(int(bars.time[place]))} to {bar_words(int(bars.time[place + 1]))}"
+    return [f"{missing} bars are missing ({missing / (missing + len(bars)):.2%}), most of them in a row from {ends}"]
 
 
 def _shown(found: list[str]) -> list[str]:
