@@ -68,7 +68,7 @@ class Fleet:
             demote=draw.random() < 0.1, drift=Drift.MAJOR.value, drift_at=self.ago(900), recency=draw.choice(tuple(Recency)).value,
             evidence_at=NOON if evidence else None, sharpe=round(draw.uniform(-1, 2), 1) if evidence else None,
             max_drawdown=draw.random() if evidence else None, trades=draw.randint(0, 9) if evidence else None, stage=draw.choice(tuple(Stage)).value,
-            name=draw.choice(("=1+1", "a, \"b\"", f"bot {number}")), strategy=draw.choice(STRATEGIES), symbol=draw.choice(SYMBOLS),
+            name=draw.choice(("=1+1", "a, \"b\"", f"bot {number}")), strategy=draw.choice(STRATEGIES), symbol=draw.choice(SYMBOLS), timeframe="1d",
             parameters={"fast": 20}, origin="NEW", pinned=False, pin_reason="", version=1, rev=number,
         )  # fmt: skip
         if draw.random() < 0.2:

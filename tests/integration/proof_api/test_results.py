@@ -100,7 +100,7 @@ def test_data_frames_of_trades_and_equity(running: Api, evidence: dict[str, Any]
     frame = trades.to_pandas()
     assert len(frame) == evidence["trades"]
     assert frame.attrs["jobId"] == evidence["job_id"]
-    assert (frame["exitDay"] >= frame["entryDay"]).all()
+    assert (frame["exitBar"] >= frame["entryBar"]).all()
     assert len(fleet_of(running).bots()) == 7
     with pytest.raises(NotGiven, match="no backtest yet"):
         fleet_of(running).trades("fb")
