@@ -83,6 +83,7 @@ def test_a_killed_runner_costs_one_lease_and_no_job(platform: Platform, fault_ro
     finish(platform, 6, row)
 
 
+@pytest.mark.long
 def test_a_frozen_runner_loses_its_claims_and_its_late_results_count_for_nothing(platform: Platform) -> None:
     begin(platform, suite=LARGE_SUITE)
     job = wait_for("work under way", lambda: running(platform))
@@ -164,6 +165,7 @@ def _leads(platform: Platform, service: object) -> bool:
     return '"own": true' in log.rsplit('"message": "tick"', 1)[-1]
 
 
+@pytest.mark.long
 def test_a_frozen_leader_comes_back_and_forks_nothing(platform: Platform, fault_row: FaultRows) -> None:
     begin(platform, planners=2)
     api = Api.start(platform)
@@ -205,6 +207,7 @@ def test_a_killed_broker_comes_back_with_every_acknowledged_record(database: Dat
             finish(platform, 8, row)
 
 
+@pytest.mark.long
 def test_a_projection_killed_again_and_again_loses_and_doubles_nothing(platform: Platform, fault_row: FaultRows) -> None:
     platform.planner()
     platform.set_policy()
@@ -246,6 +249,7 @@ def test_a_killed_database_comes_back_and_the_rows_are_those_of_the_log(platform
     assert found.differing == []
 
 
+@pytest.mark.long
 def test_a_drained_runner_gives_its_work_back_without_a_failure(platform: Platform) -> None:
     begin(platform, suite=LARGE_SUITE)
     job = wait_for("work under way", lambda: running(platform))

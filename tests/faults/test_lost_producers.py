@@ -40,6 +40,7 @@ def working(platform: Platform) -> Api:
     return api
 
 
+@pytest.mark.long
 def test_all_producers_are_refused_and_everything_goes_on(working: Api, fault_row: FaultRows) -> None:
     platform = working.platform
     with squeezed(platform.broker.bootstrap, RUNS, JOBS, RUNNERS, PULSE):

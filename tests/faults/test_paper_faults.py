@@ -155,6 +155,7 @@ def test_an_outage_of_the_broker_costs_delay_and_not_the_claim(database: Databas
             assert after.jobs[order.job_id].attempt == 1
 
 
+@pytest.mark.long
 def test_a_cancelled_session_says_nothing_more(platform: Platform, planner: HandPlanner) -> None:
     a_runner(platform, planner)
     cancelled, other = planner.say(a_paper_order("gone"), a_paper_order("stays", seq=2))

@@ -34,6 +34,7 @@ def restarted(platform: Platform, planner: Service, folder: Path, said: str, row
     return again
 
 
+@pytest.mark.long
 def test_a_killed_planner_begins_at_its_snapshot(platform: Platform, tmp_path: Path, fault_row: FaultRows) -> None:
     folder = tmp_path / "snapshots"
     planner = platform.planner(PLANNER_SNAPSHOTS=str(folder))

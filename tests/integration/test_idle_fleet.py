@@ -29,6 +29,7 @@ def records(bootstrap: str, *topics: str) -> int:
     return asyncio.run(asked())
 
 
+@pytest.mark.long
 def test_an_idle_fleet_adds_one_record_a_tick_to_the_audited_log(platform: Platform) -> None:
     platform.planner()
     platform.projection()

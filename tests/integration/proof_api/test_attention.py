@@ -57,7 +57,7 @@ COUNTED = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=range(5))
+@pytest.fixture(scope="module", params=[0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 5))])
 def written(request: pytest.FixtureRequest, database: Database) -> Database:
     database.empty()
     drawn_fleet(request.param, BOTS).write(database.url())

@@ -180,6 +180,7 @@ def test_a_statement_that_postgresql_ended_is_told_in_its_words(
 
 
 @pytest.mark.parametrize("wrong_ms", [HOURS_MS, -HOURS_MS])
+@pytest.mark.long
 def test_a_wrong_clock_of_the_proof_apis_own_machine(api: Api, wrong_ms: int) -> None:
     """Two hours ahead, or behind: the planner ticks, and only the clock is at fault. The right one beside it sees nothing of it."""
     port = free_port()

@@ -16,6 +16,7 @@ from autonomy.clock import drawn_id
 from autonomy.results import Fleet, NotGiven
 from autonomy.values import iso
 from local_stack.settings import ROOT
+from support.patience import PATIENCE_S
 from support.proof import Api
 
 pytestmark = pytest.mark.servers
@@ -49,7 +50,7 @@ def test_json_csv_and_parquet_say_the_same_and_what_the_evidence_says(running: A
         assert text.headers["x-artifact"] == evidence["artifact"]
         found = list(csv.DictReader(io.StringIO(text.text)))
         assert [{name: str(value) for name, value in row.items()} for row in rows] == found
-        file = running.get(path_of(evidence), params={"format": "parquet", "table": table})
+        file = running.get(path_of(evidence), params={"format": "parquet", "table": table}, timeout=PATIENCE_S)  # the first one imports
         parquet = pq.read_table(io.BytesIO(file.content)).to_pylist()
         shown = [{name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()} for row in parquet]
         assert shown == rows
