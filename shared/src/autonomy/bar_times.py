@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from autonomy.errors import BadInput
-from autonomy.timeframes import UNIT_MS, bar_words
+from autonomy.timeframes import MS, UNIT_MS, bar_words
 
 BLOCK: Final = 1024
 """Bytes of a bitmap whose bars are counted once."""
@@ -86,13 +86,18 @@ def pack_times(starts_ms: Sequence[int], timeframe: str) -> str:
     return base64.b64encode(zlib.compress(bytes(bits), 9)).decode()
 
 
-@lru_cache(maxsize=4096)
 def unpack_times(first_ms: int, timeframe: str, packed: str) -> BarTimes:
-    """The times that a bitmap says, which starts at `first_ms`.
+    """The times that a bitmap says, which starts at `first_ms`; those asked for lately are kept.
 
     Raises:
         ValueError: it is no deflated bitmap, or one of more than MAX_BITMAP_BYTES.
     """
+    # Years of minutes are half a megabyte here, and with bars of now there are new ones each minute: few of those are kept.
+    unpacked = _unpacked_many if MS[timeframe] >= MS["1h"] else _unpacked_few
+    return unpacked(first_ms, timeframe, packed)
+
+
+def _unpacked(first_ms: int, timeframe: str, packed: str) -> BarTimes:
     inflate = zlib.decompressobj()
     try:
         bits = inflate.decompress(base64.b64decode(packed, validate=True), MAX_BITMAP_BYTES)
@@ -101,3 +106,7 @@ def unpack_times(first_ms: int, timeframe: str, packed: str) -> BarTimes:
     if not inflate.eof or not bits:
         raise ValueError(f"times must be a whole bitmap of 1 to {MAX_BITMAP_BYTES} bytes")
     return BarTimes(first_ms, UNIT_MS[timeframe], bits)
+
+
+_unpacked_many: Final = lru_cache(maxsize=4096)(_unpacked)
+_unpacked_few: Final = lru_cache(maxsize=64)(_unpacked)
