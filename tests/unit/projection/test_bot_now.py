@@ -55,6 +55,14 @@ def test_of_two_jobs_the_earlier_state_wins_in_any_order(first: int, second: int
     assert state_of([other, job], "").state is state
 
 
+@pytest.mark.parametrize("before", [a_job(JobType.RUNNER_START, beats=False), a_job(JobType.RUNNER_START, JobStatus.QUEUED)])
+def test_a_runner_that_trades_is_the_one_that_counts(before: dict[str, Any]) -> None:
+    """The end of the one before it may be read later: the bot trades all the same."""
+    trades = a_job(JobType.RUNNER_START)
+    for jobs in ([before, trades], [trades, before]):
+        assert state_of(jobs, "") == (BotState.RUNNER_RUNNING, trades)
+
+
 @pytest.mark.parametrize("reason", list(Reason))
 def test_without_a_job_only_blocked_by_gates_is_not_idle(reason: Reason) -> None:
     expected = BotState.BLOCKED_BY_GATES if reason is Reason.BLOCKED_BY_GATES else BotState.IDLE

@@ -288,7 +288,7 @@ def fault_of(market: MarketData, symbol: str, timeframe: str) -> str:
 def _as_announced(bars: Bars) -> SymbolBars:
     return SymbolBars(
         symbol=bars.symbol, timeframe=Timeframe(bars.timeframe), first=instant_of_ms(int(bars.time[0])),
-        last=instant_of_ms(int(bars.time[-1])), bars=len(bars), times=pack_times(bars.time.tolist(), bars.timeframe),
+        last=instant_of_ms(int(bars.time[-1])), bars=len(bars), times=pack_times(bars.time, bars.timeframe),
         sha256=bars.sha256, source_id=bars.source_id, synthetic=bars.synthetic, bars_per_year=bars.bars_per_year, live=bars.live,
     )  # fmt: skip
 

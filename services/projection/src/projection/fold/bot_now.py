@@ -51,14 +51,22 @@ def state_of(live_jobs: Iterable[Mapping[str, object]], last_reason: str) -> Now
     for job in jobs:
         if job["job_type"] == JobType.EVOLVE.value:
             return Now(BotState.EVOLVING, job)
-    for job in jobs:
-        if job["job_type"] == JobType.RUNNER_START.value:
-            # A beat of the winner is the only sign that the runner trades; readers age it by their own clock.
-            beats = job["status"] == JobStatus.RUNNING.value and job["beats"]
-            return Now(BotState.RUNNER_RUNNING if beats else BotState.RUNNER_STALE, job)
+    if (runner := runner_of(jobs)) is not None:
+        return Now(BotState.RUNNER_RUNNING if _trades(runner) else BotState.RUNNER_STALE, runner)
     if last_reason == Reason.BLOCKED_BY_GATES.value:
         return Now(BotState.BLOCKED_BY_GATES, None)
     return Now(BotState.IDLE, None)
+
+
+def runner_of(jobs: Iterable[Mapping[str, object]]) -> Mapping[str, object] | None:
+    """The bot's paper runner: the one that trades, where the end of the one before it was not read yet, else the first."""
+    runners = [job for job in jobs if job["job_type"] == JobType.RUNNER_START.value]
+    return next((job for job in runners if _trades(job)), runners[0] if runners else None)
+
+
+def _trades(runner: Mapping[str, object]) -> bool:
+    """A beat of the winner is the only sign that the runner trades; readers age it by their own clock."""
+    return runner["status"] == JobStatus.RUNNING.value and bool(runner["beats"])
 
 
 def decided(span: Row | None) -> str:
@@ -106,7 +114,7 @@ def badge_row(bot: Row, span: Row | None, live: Iterable[Row], before: Row) -> R
     jobs = sorted(live, key=_place)  # of a class at most one is live; should that ever break, every reader still shows the same one
     now = state_of(jobs, decided(span))
     job: Mapping[str, object] = now.job or {}
-    runner: Mapping[str, object] = next((row for row in jobs if row["job_type"] == JobType.RUNNER_START.value), {})
+    runner: Mapping[str, object] = runner_of(jobs) or {}
     decided_at, ended_at = _time(before["decided_at"]), _time(before["ended_at"])
     ended_last = ended_at is not None and (decided_at is None or ended_at > decided_at)
     decision: Mapping[str, object] = span or {"reason_code": "NOT_EVALUATED_YET", "detail": "", "blockers": []}
