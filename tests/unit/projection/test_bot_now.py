@@ -60,7 +60,8 @@ def test_a_runner_that_trades_is_the_one_that_counts(before: dict[str, Any]) -> 
     """The end of the one before it may be read later: the bot trades all the same."""
     trades = a_job(JobType.RUNNER_START)
     for jobs in ([before, trades], [trades, before]):
-        assert state_of(jobs, "") == (BotState.RUNNER_RUNNING, trades)
+        now = state_of(jobs, "")
+        assert (now.state, now.job) == (BotState.RUNNER_RUNNING, trades)
 
 
 @pytest.mark.parametrize("reason", list(Reason))
