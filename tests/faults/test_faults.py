@@ -97,7 +97,7 @@ def test_a_frozen_runner_loses_its_claims_and_its_late_results_count_for_nothing
 
 
 LEASES_FROZEN = [
-    pytest.param(1.3, 1, id="1.3 leases, one runner"), pytest.param(5, 3, id="5 leases, three runners", marks=pytest.mark.long),
+    pytest.param(1.3, 1, id="1.3 leases, one runner", marks=pytest.mark.long), pytest.param(5, 3, id="5 leases, three runners", marks=pytest.mark.long),
     pytest.param(5, 1, id="5 leases, one runner", marks=pytest.mark.long),
     pytest.param(40, 1, id="40 leases, one runner", marks=pytest.mark.long),
     pytest.param(40, 3, id="40 leases, three runners", marks=pytest.mark.long),
@@ -235,6 +235,7 @@ def test_a_projection_killed_again_and_again_loses_and_doubles_nothing(platform:
     row.keeps(audit(platform.broker.bootstrap))
 
 
+@pytest.mark.long
 def test_a_killed_database_comes_back_and_the_rows_are_those_of_the_log(platform: Platform, fault_row: FaultRows) -> None:
     begin(platform, bots=6)
     api = Api.start(platform)

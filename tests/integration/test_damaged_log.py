@@ -23,7 +23,7 @@ from support.log import append, fresh_topics
 from support.measuring import FaultRows
 from support.servers import Broker, a_broker, make_topics
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.long]
 PARTS = {topic.name: topic.partitions for topic in TOPICS}
 THREE = [b"one" * 20, b"two" * 20, b"three" * 20]
 HURT = {

@@ -86,6 +86,7 @@ def test_a_fleet_follows_its_file_and_each_bot_has_its_outcome(api: Api, tmp_pat
     audit(api.platform.broker.bootstrap).check()
 
 
+@pytest.mark.long
 def test_two_peoples_files_do_not_retire_one_anothers_bots(api: Api, tmp_path: Path) -> None:
     ours, theirs = fleet(4)[:2], fleet(4)[2:]
     apply(api, written(tmp_path / "ours.json", "ours", ours))

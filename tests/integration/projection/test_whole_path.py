@@ -55,6 +55,7 @@ def test_refreshes_follow_the_market_and_never_repeat_the_same_bytes(platform: P
     assert repeated == []
 
 
+@pytest.mark.long
 def test_a_rebuild_equals_the_live_read_models(platform: Platform) -> None:
     """R-F9, on a log with cancels, holds, a retirement, poison and voided steps."""
     platform.planner()
@@ -153,6 +154,7 @@ def test_poison_on_every_topic_is_quarantined_and_nothing_stops(platform: Platfo
     audit(platform.broker.bootstrap).check()
 
 
+@pytest.mark.long
 def test_foreign_headers_and_counts_in_the_chain_stop_no_reader(platform: Platform) -> None:
     """The same on `autonomy.runs`: headers that are null, and a seal that claims more records than anybody could count."""
     seal = a_seal(GENESIS, [], "foreign", count=2**53 - 1)
