@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
@@ -134,6 +135,7 @@ def browser() -> Iterator[Browser]:
 
 
 OpenPage = Callable[..., Page]
+PutPolicy = Callable[[dict[str, Any], str], None]
 STAY_WARM = """
 const animate = Element.prototype.animate;
 Element.prototype.animate = function (...words) {
@@ -209,6 +211,21 @@ def say(stack: Any, **command: object) -> dict[str, Any]:
         answer = json.load(rejection)
         rejection.close()
     return answer
+
+
+@pytest.fixture
+def put_policy(running_stack: Any) -> Iterator[PutPolicy]:
+    """Set a policy that one approver may change; the stack is many files' own, so the shipped one comes back.
+
+    An accepted policy may still wait for a second approver, and then it is not in force: who acts on it tests something else.
+    """
+
+    def put(document: dict[str, Any], reason: str) -> None:
+        answer = say(running_stack, type="set-policy", document={**document, "rules_approvers": 1}, reason=reason)
+        assert (answer["status"], answer["counts"]) == ("ACCEPTED", {}), answer
+
+    yield put
+    put(yaml.safe_load((ROOT / "deploy" / "policy.yaml").read_text()), "as it was")
 
 
 def sign_in(page: Page, stack: Any, token: str = "") -> None:

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from autonomy.policy import DEFAULT
-from e2e.conftest import PATIENT_MS, check_accessibility, say, sign_in, tab_to
+from e2e.conftest import PATIENT_MS, PutPolicy, check_accessibility, say, sign_in, tab_to
 from support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
@@ -196,13 +196,13 @@ def test_bulk_revert_by_keyboard_only(signed_in: OpenPage, running_stack: Any) -
     expect(page.locator("tbody tr")).to_have_count(int(count))
 
 
-def test_approval_stands_beside_its_evidence_by_keyboard(signed_in: OpenPage, running_stack: Any) -> None:
+def test_approval_stands_beside_its_evidence_by_keyboard(signed_in: OpenPage, running_stack: Any, put_policy: PutPolicy) -> None:
     policy = DEFAULT.model_dump(mode="json")
     for stage in policy["stages"].values():
         stage["gates"] |= EASY_GATES
     policy["stages"]["LAB"]["wants"] = ["BACKTEST_BASELINE", "BACKTEST_REFRESH"]
     policy["promotion"]["max_share"] = dict.fromkeys(policy["promotion"]["max_share"], 1.0)
-    assert say(running_stack, type="set-policy", document=policy, reason="gates that pass")["status"] == "ACCEPTED"
+    put_policy(policy, "gates that pass")
     page = signed_in("/promotions")
     opener = page.get_by_role("button", name="Approve…").first
     expect(opener).to_be_enabled(timeout=PATIENT_MS)

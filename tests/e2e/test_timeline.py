@@ -5,7 +5,7 @@ Source: R-B1; docs/architecture.md, "The Bots page".
 
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 import yaml
 from playwright.sync_api import Page, expect
 
-from e2e.conftest import ROOT, check_accessibility, say, tab_to
+from e2e.conftest import ROOT, PutPolicy, check_accessibility, tab_to
 from support.patience import PATIENCE_S
 from support.platform import wait_for
 
@@ -77,16 +77,13 @@ def test_every_job_and_tick_of_the_rows_is_drawn_and_goes_on_without_a_reload(op
 
 
 @pytest.fixture
-def a_tick_a_second(running_stack: Any) -> Iterator[None]:
+def a_tick_a_second(running_stack: Any, put_policy: PutPolicy) -> None:
     """A grid on which three ticks are missed in seconds.
 
     A policy that is accepted rules from the next tick on; a planner stopped before it would be missed on the old grid.
     """
-    quick = {**POLICY, "name": "quick", "tick_interval_s": 1.0}
-    assert say(running_stack, type="set-policy", document=quick, reason="ticks that can be missed soon")["status"] == "ACCEPTED"
+    put_policy({**POLICY, "name": "quick", "tick_interval_s": 1.0}, "ticks that can be missed soon")
     wait_for("ticks on the quick grid", lambda: rows(running_stack, TICKED_QUICKLY), PATIENCE_S)
-    yield
-    say(running_stack, type="set-policy", document=POLICY, reason="as it was")
 
 
 def test_silence_of_the_planner_is_seen_while_it_lasts_and_after(open_page: OpenPage, running_stack: Any, a_tick_a_second: None) -> None:

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from autonomy.policy import DEFAULT
-from e2e.conftest import check_accessibility, say, tab_to
+from e2e.conftest import PutPolicy, check_accessibility, tab_to
 from e2e.test_page_acts import EASY_GATES
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers, pytest.mark.long]
@@ -63,8 +63,8 @@ def approve(page: Page, bot: str, words: str) -> None:
     expect(page.locator(".notice.done")).to_contain_text("Approval accepted")
 
 
-def test_canary_needs_another_approver(signed_in: OpenPage, running_stack: Any, second_approver: str) -> None:
-    assert say(running_stack, type="set-policy", document=easy_policy(), reason="gates that pass")["status"] == "ACCEPTED"
+def test_canary_needs_another_approver(signed_in: OpenPage, running_stack: Any, second_approver: str, put_policy: PutPolicy) -> None:
+    put_policy(easy_policy(), "gates that pass")
     page = signed_in("/promotions")
     waiting = page.locator(".recommendation", has_text="SHADOW → CANARY").first
     expect(waiting).to_be_visible(timeout=WAIT_MS)
