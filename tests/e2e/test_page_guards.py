@@ -44,6 +44,7 @@ LOOKS = """() => Object.fromEntries([...document.querySelectorAll('#rows .badge'
 EVERY_LOOK = """(shapes) => document.querySelectorAll('#rows > tr').forEach((row, number) => {
   const shape = shapes[number % shapes.length], badge = row.querySelector('.badge');
   badge.className = `badge s-${shape}`;
+  row.classList.toggle('quieter', number % 2 === 0);  // a block that nobody here can help is quiet, and a block all the same
   badge.querySelector('use').setAttribute('href', `#shape-${shape}`);
   badge.querySelector('.word').textContent = shape;
 })"""
