@@ -12,11 +12,11 @@ import pytest
 from pyarrow import parquet
 
 from autonomy.clock import now_ms
-from autonomy.market_clock import day_of
 from autonomy.timeframes import DAY_MS
 from autonomy.values import JobStatus
 from job_runner.market.bar_folder import FolderMarketData
 from job_runner.market.sources import END_OF_TIME_MS
+from support.days import day_of
 from support.log import audit
 from support.measuring import FaultRows
 from support.paper import HandPlanner, PaperLog, a_paper_order

@@ -1,6 +1,6 @@
 """Days as instants: how tests write when a bar starts."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from autonomy.timeframes import DAY_MS
 from autonomy.values import instant_of_ms, ms_of
@@ -24,3 +24,8 @@ def day_ms(number: int) -> int:
 def day_start(number: int) -> datetime:
     """The first instant of a day, by days since 1970-01-01."""
     return instant_of_ms(day_ms(number))
+
+
+def day_of(number: int) -> date:
+    """The day of a day number; the last day there is stands for any later one."""
+    return date(1970, 1, 1) + timedelta(days=min(number, (date.max - date(1970, 1, 1)).days))

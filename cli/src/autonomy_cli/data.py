@@ -4,16 +4,14 @@ Place in the flow: `main` → **data** → the runner's own reading of files. Ne
 """
 
 import dataclasses
-import importlib
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from autonomy.errors import AutonomyError
-from autonomy.timeframes import MS
 from autonomy_cli import options as o
-from autonomy_cli.exits import Exit, fail
+from autonomy_cli.engine import check_timeframe, engine_part, told
+from autonomy_cli.exits import Exit
 from autonomy_cli.show import RED, YELLOW, painted, print_json, print_table, safe
 
 COLUMNS: Final = tuple((name, name) for name in ("symbol", "timeframe", "bars", "first", "last", "a year", "from"))
@@ -27,7 +25,7 @@ Replace = Annotated[bool, typer.Option("--replace", help="Overwrite the same bar
 
 def check(folder: Bars = Path("bars"), as_json: o.Json = False) -> None:
     """What a folder of bars holds, how a runner reads it, and what is odd about it. Exit 1: something of it cannot be used."""
-    sheets, skipped = _said(lambda: _reader().looked_at(folder))
+    sheets, skipped = told(lambda: engine_part(".data").looked_at(folder))
     if as_json:
         print_json({"sheets": [dataclasses.asdict(sheet) for sheet in sheets], "skipped": dict(skipped)})
     else:
@@ -47,9 +45,8 @@ def take(
     file: Export, symbol: Symbol, timeframe: Timeframe, into: Into = Path("bars"), replace: Replace = False, as_json: o.Json = False
 ) -> None:
     """Check an export (yfinance, stooq, Binance, CryptoDataDownload, freqtrade or the like) and keep it as Parquet in the folder."""
-    if timeframe not in MS:
-        fail(Exit.CANNOT_RUN, f"--timeframe: one of {', '.join(MS)}, got {timeframe[:20]!r}")
-    path, sheet = _said(lambda: _reader().imported(file, symbol, timeframe, into, replace=replace))
+    check_timeframe(timeframe)
+    path, sheet = told(lambda: engine_part(".data").imported(file, symbol, timeframe, into, replace=replace))
     if as_json:
         print_json({"file": str(path), "sheet": dataclasses.asdict(sheet)})
         return
@@ -64,20 +61,3 @@ def _row(sheet: Any) -> dict[str, object]:  # noqa: ANN401 (a sheet of the engin
         "symbol": sheet.symbol, "timeframe": sheet.timeframe, "bars": sheet.bars, "first": sheet.first, "last": sheet.last,
         "a year": sheet.bars_per_year, "from": sheet.source,
     }  # fmt: skip
-
-
-def _reader() -> Any:  # noqa: ANN401 (the extra `strategies`)
-    try:
-        return importlib.import_module("job_runner.trying.data")
-    except ModuleNotFoundError as missing:
-        fail(Exit.CANNOT_RUN, f"this command reads as a runner does: install the extra `strategies` ({missing.name} is missing)")
-
-
-def _said(run: Any) -> Any:  # noqa: ANN401 (whatever the reader gives)
-    """Do it, and say what is wrong with a user's files on one line."""
-    try:
-        return run()
-    except AutonomyError as refusal:
-        fail(Exit.REFUSED, str(refusal))
-    except OSError as fault:
-        fail(Exit.CANNOT_RUN, f"{fault.filename or ''}: {fault.strerror or fault}".lstrip(": "))

@@ -1,7 +1,6 @@
 """Commands about strategies of one's own: write one, check it, backtest it without a stack, see what the runners offer."""
 
 import dataclasses
-import importlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,11 +8,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from autonomy.errors import AutonomyError
 from autonomy.events.offers import NAME_PATTERN
-from autonomy.timeframes import MS
 from autonomy_cli import options as o
 from autonomy_cli.api import reader
+from autonomy_cli.engine import check_timeframe, engine_part, told
 from autonomy_cli.exits import Exit, fail
 from autonomy_cli.show import GREEN, RED, YELLOW, listed, painted, part, print_json, print_table, safe
 
@@ -87,9 +85,9 @@ def new(
 
 def check(file: Source, bars: Bars = None, symbol: Symbol = None, timeframe: Timeframe = "1d", as_json: o.Json = False) -> None:
     """Look-ahead, determinism, recursion, range and speed of each strategy in a file. Exit 1: one of them does not pass."""
-    _check_timeframe(timeframe)
-    files = _engine()
-    found = _said(lambda: files.checked(file, files.market_of(bars), symbol, timeframe))
+    check_timeframe(timeframe)
+    files = engine_part(".files")
+    found = told(lambda: files.checked(file, files.market_of(bars), symbol, timeframe))
     if as_json:
         print_json({name: [dataclasses.asdict(finding) for finding in findings] for name, findings in found.items()})
     else:
@@ -116,11 +114,11 @@ def backtest(  # noqa: PLR0913 (one argument per option)
     as_json: o.Json = False,
 ) -> None:
     """Run what a baseline job runs, without a stack: the same code, the same numbers."""
-    _check_timeframe(timeframe)
-    files = _engine()
+    check_timeframe(timeframe)
+    files = engine_part(".files")
     parameters = dict(_value_of(text) for text in values or ())
     order: dict[str, object] = {"timeframe": timeframe, "cash_usd": cash, "fee_bps": fee_bps, "slippage_bps": slippage_bps}
-    market = _said(lambda: files.market_of(bars))
+    market = told(lambda: files.market_of(bars))
     path = Path(strategy)
 
     def run() -> Any:  # noqa: ANN401 (a report of the engine)
@@ -129,7 +127,7 @@ def backtest(  # noqa: PLR0913 (one argument per option)
         with files.strategies_in(path) as found:
             return files.backtested(_one_of(found, which), market, symbol, parameters, **order)
 
-    report = _said(run)
+    report = told(run)
     if html is not None:
         html.write_text(files.page_of(report), encoding="utf-8")
     if as_json:
@@ -163,30 +161,6 @@ def show(api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
 
 def _range_of(number: Mapping[str, object]) -> str:
     return f"{number.get('name')} {number.get('default'):g} ({number.get('low'):g} to {number.get('high'):g})"
-
-
-def _check_timeframe(timeframe: str) -> None:
-    if timeframe not in MS:
-        fail(Exit.CANNOT_RUN, f"--timeframe: one of {', '.join(MS)}, got {timeframe[:20]!r}")
-
-
-def _engine() -> Any:  # noqa: ANN401 (the extra `strategies`)
-    try:
-        return importlib.import_module("job_runner.trying.files")
-    except ModuleNotFoundError as missing:
-        fail(Exit.CANNOT_RUN, f"this command runs the engine itself: install the extra `strategies` ({missing.name} is missing)")
-
-
-def _said(run: Any) -> Any:  # noqa: ANN401 (whatever the engine gives)
-    """Do it, and say what is wrong with a user's file or bars on one line."""
-    try:
-        return run()
-    except SyntaxError as fault:
-        fail(Exit.REFUSED, f"{Path(fault.filename or 'file').name}:{fault.lineno}: SyntaxError: {fault.msg}")
-    except AutonomyError as refusal:
-        fail(Exit.REFUSED, str(refusal))
-    except OSError as fault:
-        fail(Exit.CANNOT_RUN, f"{fault.filename or ''}: {fault.strerror or fault}".lstrip(": "))
 
 
 def _one_of(found: Mapping[str, Any], which: str | None) -> Any:  # noqa: ANN401 (a strategy of the engine)

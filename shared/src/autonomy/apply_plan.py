@@ -8,14 +8,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from autonomy.errors import BadInput
 from autonomy.events import ApplyFleet, StrategyOffered
 from autonomy.fleet import BotSpec, read_whole_bot
-from autonomy.strategies import Value, check_parameters
+from autonomy.strategies import Value, completed
 from autonomy.values import Evolve, Stage
 
 Outcome = Literal["REGISTERED", "CHANGED", "AMENDED", "UNCHANGED", "RETIRED", "REJECTED"]
@@ -166,11 +165,7 @@ def _step(
 
 def _traded(bot: Held, spec: BotSpec, parameters: Mapping[str, Value], offers: Mapping[str, StrategyOffered]) -> tuple[Change, ...]:
     """What changes of what a bot trades."""
-    before, offer = dict(bot.parameters), offers.get(bot.strategy)
-    if offer is not None:
-        # A bot that came before its strategy was announced holds only what was written then.
-        with suppress(BadInput):
-            before = check_parameters(offer, before)
+    before = completed(offers.get(bot.strategy), bot.parameters)
     what = (
         ("strategy", bot.strategy, spec.strategy),
         ("symbol", bot.symbol, spec.symbol),

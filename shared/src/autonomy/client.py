@@ -264,15 +264,8 @@ class AsyncProofApi:
         Raises:
             StreamLost: it broke, went silent, or was refused.
         """
-        asked = Asked("GET", path, self.timeout_s, params, self.own_token)
-        timeout = httpx.Timeout(asked.timeout_s, read=silence_s)
-        try:
-            async with self.http.stream(asked.method, path, params=list(params), timeout=timeout, headers=asked.headers) as response:
-                if response.status_code != httpx.codes.OK:
-                    raise StreamLost(f"HTTP {response.status_code}")
-                yield response.aiter_lines()
-        except httpx.HTTPError as loss:
-            raise StreamLost(unreachable(loss).why) from loss
+        async with self._stream(path, params, httpx.Timeout(self.timeout_s, read=silence_s)) as response:
+            yield response.aiter_lines()
 
     @asynccontextmanager
     async def file(self, path: str, params: Params) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -281,12 +274,18 @@ class AsyncProofApi:
         Raises:
             StreamLost: it was refused, broke, or did not go on.
         """
-        asked = Asked("GET", path, FILE_S, params, self.own_token)
+        async with self._stream(path, params, httpx.Timeout(FILE_S)) as response:
+            yield response.aiter_bytes()
+
+    @asynccontextmanager
+    async def _stream(self, path: str, params: Params, limits: httpx.Timeout) -> AsyncIterator[httpx.Response]:
+        """An answer that is read while it comes; raises StreamLost for all that keeps it from its end."""
+        headers = Asked("GET", path, self.timeout_s, params, self.own_token).headers
         try:
-            async with self.http.stream(asked.method, path, params=list(params), timeout=FILE_S, headers=asked.headers) as response:
+            async with self.http.stream("GET", path, params=list(params), timeout=limits, headers=headers) as response:
                 if response.status_code != httpx.codes.OK:
                     raise StreamLost(f"HTTP {response.status_code}")
-                yield response.aiter_bytes()
+                yield response
         except httpx.HTTPError as loss:
             raise StreamLost(unreachable(loss).why) from loss
 

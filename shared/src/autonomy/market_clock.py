@@ -7,7 +7,7 @@ shown with the first moment of Monday.
 Source: docs/architecture.md, "Market clock".
 """
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 
 from autonomy.errors import BadInput
@@ -20,11 +20,6 @@ EPOCH_DAY: Final = date(1970, 1, 1)
 def day_number(day: date) -> int:
     """Days since 1970-01-01."""
     return (day - EPOCH_DAY).days
-
-
-def day_of(number: int) -> date:
-    """The day of a day number; the last day there is stands for any later one."""
-    return EPOCH_DAY + timedelta(days=min(number, (date.max - EPOCH_DAY).days))
 
 
 def ms_of_day(day: date) -> int:

@@ -7,6 +7,7 @@ that was announced (`StrategyOffered`). Pure; no strategy is named here, and no 
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final, assert_never
 
 from autonomy.errors import BadInput
@@ -53,6 +54,16 @@ def check_parameters(offer: StrategyOffered, parameters: Mapping[str, object]) -
                 checked[rule.lesser],
             )
     return checked
+
+
+def completed(offer: StrategyOffered | None, held: Mapping[str, Value]) -> dict[str, Value]:
+    """What a bot holds, with what it leaves out: one that came before its strategy was announced holds only what was written then.
+
+    As it stands where nobody offers the strategy, or the offer refuses it.
+    """
+    with suppress(BadInput):
+        return dict(held) if offer is None else check_parameters(offer, held)
+    return dict(held)
 
 
 def plain_parameters(parameters: Mapping[str, object]) -> dict[str, Value]:

@@ -10,7 +10,6 @@ from autonomy.errors import BadInput
 from autonomy.market_clock import (
     continued_epoch_ms,
     day_number,
-    day_of,
     day_of_weekday_index,
     market_ms,
     ms_of_day,
@@ -20,7 +19,7 @@ from autonomy.market_clock import (
 from autonomy.policy import MarketPolicy
 from autonomy.timeframes import DAY_MS, MS
 from support.builders import NOON_MS
-from support.days import utc_ms
+from support.days import day_of, utc_ms
 
 REPLAY = MarketPolicy()
 HOUR_MS = MS["1h"]

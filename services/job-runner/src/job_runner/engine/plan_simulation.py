@@ -11,13 +11,13 @@ import numpy as np
 
 import job_runner.engine.book as at
 from autonomy.errors import BadInput
+from autonomy.timeframes import DAY_MS
 from job_runner.engine.account import Account, Tally
 from job_runner.engine.bar_fills import equity_of, outcome_at, take_bar, want
 from job_runner.engine.compiled import Bar, FloatArray, IntArray, SmallIntArray, bar_at, kernel, kernel_apart
 from job_runner.engine.fills import USUAL_TRADES, are_finite, checked_bars, checked_cash, tally_close, tally_trade
 from job_runner.engine.orders import leave
 from job_runner.engine.plans import ENDS, OURS, ExitRules, Outcome, Plan, Switches, Terms
-from job_runner.engine.programs import DAY_MS
 
 USUAL_FILLS: Final = 2 * USUAL_TRADES
 _LAST_OPEN: Final = float(ENDS.index("last_open"))

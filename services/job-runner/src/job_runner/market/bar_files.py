@@ -171,7 +171,12 @@ def _needed(names: Sequence[str], name: str) -> dict[str, int]:
     return places
 
 
-def _csv_file(path: Path, name: str) -> File:
+def csv_lines(path: Path, name: str) -> list[list[str]]:
+    """The cells of a CSV file, line by line, at least one line.
+
+    Raises:
+        BadInput: no CSV, or nothing in it.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file))
@@ -179,8 +184,12 @@ def _csv_file(path: Path, name: str) -> File:
         raise BadInput(name, "a CSV file in UTF-8") from unreadable
     if not lines:
         raise BadInput(name, "a header line and at least one bar")
-    header = lines[0]
-    rows = [line for line in lines[1:] if line]
+    return lines
+
+
+def _csv_file(path: Path, name: str) -> File:
+    header, *lines = csv_lines(path, name)
+    rows = [line for line in lines if line]
     for row, line in enumerate(rows, start=1):
         if len(line) != len(header):
             raise BadInput(f"{name} row {row}", f"{len(header)} cells", len(line))
@@ -197,12 +206,13 @@ def _arrow_file(path: Path, name: str) -> File:
         if is_parquet:
             with parquet.ParquetFile(path) as file:
                 names = tuple(file.schema_arrow.names)
+                needed = _needed(names, name)
+                # Only what is needed: a column that nobody asked for may hold what cannot be converted.
+                table = file.read(columns=[names[place] for place in needed.values()])
         else:
-            names = tuple(arrow.ipc.open_file(path).schema.names)
-        needed = _needed(names, name)
-        wanted = [names[place] for place in needed.values()]
-        # Only what is needed: a column that nobody asked for may hold what cannot be converted.
-        table = parquet.read_table(path, columns=wanted) if is_parquet else feather.read_table(path, columns=wanted, memory_map=False)
+            table = feather.read_table(path, memory_map=False)
+            names = tuple(table.column_names)
+            needed = _needed(names, name)
     except (arrow.ArrowException, ValueError) as unreadable:
         raise BadInput(name, f"a {'Parquet' if is_parquet else 'Feather'} file") from unreadable
     return File({column: _cells_of(table.column(names[place]), f"{name} column {column}") for column, place in needed.items()}, names)

@@ -103,10 +103,9 @@ class FolderMarketData:
         """
         if not is_symbol(symbol):
             raise BadInput("symbol", _SYMBOL_LIMIT, symbol)
-        found = self._files({})
-        paths = found.get((symbol, timeframe))
-        if paths is None:
-            check_key(symbol, timeframe, tuple(found))
+        paths = self._files_of(symbol, timeframe)
+        if not paths:
+            check_key(symbol, timeframe, self.markets() if self.folder.is_dir() else ())
             raise DataMissing("symbol", "one that has a file", symbol)
         path = self._newest((symbol, timeframe), paths)
         name, before = self._shown(path), sign_of(path)
@@ -117,6 +116,20 @@ class FolderMarketData:
             raise
         _refuse_if_changed(path, before)
         return bars_until(symbol, timeframe, columns, until, f"folder/{name}", synthetic=False, live=self.live)
+
+    def _files_of(self, symbol: str, timeframe: str) -> list[Path]:
+        """The files of one symbol and timeframe, by the names that they may have: of thousands of symbols only this one is looked for."""
+        stems = [name for name in dict.fromkeys((written_symbol(symbol), symbol)) if "/" not in name and symbol_of(name) == symbol]
+        places = [
+            self.folder / place
+            for stem in stems
+            for kind in KINDS
+            for place in (
+                f"{stem}/{timeframe}.{kind}", f"{stem}-{timeframe}.{kind}", f"{stem}-{timeframe}-futures.{kind}",
+                f"{FUTURES}/{stem}-{timeframe}.{kind}", f"{FUTURES}/{stem}-{timeframe}-futures.{kind}",
+            )
+        ]  # fmt: skip
+        return [path for path in places if (path.is_file() or path.is_symlink()) and not path.is_dir()]
 
     def _files(self, skipped: dict[str, str]) -> dict[Key, list[Path]]:
         """Files by what they hold; what is none of them goes into `skipped`, with the reason."""

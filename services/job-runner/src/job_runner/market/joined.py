@@ -4,6 +4,7 @@ Role: a `ChangingMarketData` before the demo's bars and a folder of somebody's o
 others.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -40,8 +41,8 @@ class JoinedMarketData:
         Raises:
             DataMissing: none of them has these bars.
         """
-        for name, source in self.sources:
-            if (symbol, timeframe) in survey_of(name, source).signs:
+        for _, source in self.sources:
+            with suppress(DataMissing):
                 return source.bars(symbol, timeframe, until)
         raise DataMissing("symbol", "one that a source of bars has", f"{symbol} {timeframe}")
 

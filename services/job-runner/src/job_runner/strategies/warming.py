@@ -4,9 +4,10 @@ import logging
 
 import numpy as np
 
+from autonomy.timeframes import DAY_MS
 from job_runner.engine import plan_by_bar
 from job_runner.engine.account import Costs
-from job_runner.engine.programs import DAY_MS, daily_axis
+from job_runner.engine.programs import daily_axis
 from job_runner.engine.running import begin
 from job_runner.strategies.coded import CodedStrategy, installed
 

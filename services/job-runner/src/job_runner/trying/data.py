@@ -4,7 +4,6 @@ Role: behind `autonomy data check` and `autonomy data import`. Reads by the very
 there; writes Parquet files whole or not at all.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Final
 
 from autonomy.errors import BadInput
 from autonomy.timeframes import bar_words, bars_name
-from job_runner.market.bar_files import Columns, File, columns_of, read_bars
+from job_runner.market.bar_files import Columns, File, columns_of, csv_lines, read_bars
 from job_runner.market.bar_folder import FolderMarketData, is_symbol, written_symbol
 from job_runner.market.data_check import findings_of
 from job_runner.market.sources import END_OF_TIME_MS
@@ -106,11 +105,7 @@ def _usual_csv(path: Path, name: str) -> File:
     """A CSV file of one of the usual exports, oldest first."""
     if path.stat().st_size > MAX_CSV_BYTES:
         raise BadInput(name, f"at most {MAX_CSV_BYTES} bytes", path.stat().st_size)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (UnicodeDecodeError, csv.Error) as unreadable:
-        raise BadInput(name, "a CSV file in UTF-8") from unreadable
+    rows = [row for row in csv_lines(path, name) if row]
     if rows and len(rows[0]) == 1 and rows[0][0].startswith("http"):  # CryptoDataDownload says where it is from
         rows = rows[1:]
     if not rows:

@@ -15,7 +15,7 @@ from autonomy.errors import BadInput
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.programs import Axis
 from job_runner.market.bar_folder import FolderMarketData
-from job_runner.market.sources import DAILY, END_OF_TIME_MS, EmbeddedMarketData, MarketData
+from job_runner.market.sources import DAILY, END_OF_TIME_MS, EmbeddedMarketData, MarketData, OneSymbol
 from job_runner.research.backtest import run_research
 from job_runner.research.report import ResearchOrder, ResearchReport, SuiteSize
 from job_runner.strategies.arrays import There
@@ -122,4 +122,5 @@ def backtested(  # noqa: PLR0913 (what a bot is, and what an order adds)
         min_bars=LEAST_BARS, suite=suite or SuiteSize(),
     )  # fmt: skip
     with guests():
-        return run_research(asked, market, lambda _phase, _fraction: None, lambda: False, strategy=coded)
+        # As a worker gets them: one symbol, read once.
+        return run_research(asked, OneSymbol(bars), lambda _phase, _fraction: None, lambda: False, strategy=coded)

@@ -5,7 +5,6 @@ same tick sees what an earlier one did.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import assert_never
 
 from autonomy.apply_plan import MAX_BOTS
@@ -47,7 +46,7 @@ from autonomy.events import (
 from autonomy.fleet import BotSpec, read_bot
 from autonomy.market_clock import continued_epoch_ms
 from autonomy.policy import Policy, hash_of_document, read_policy
-from autonomy.strategies import check_parameters
+from autonomy.strategies import completed
 from autonomy.values import Cause, Stage
 from planner.decide import applying, challengers, membership, rules, stages
 from planner.decide.endings import Say, cancel_job
@@ -248,10 +247,7 @@ def _check_new(state: State, spec: BotSpec, offer: StrategyOffered | None) -> No
         if len(state.bots.rows) >= MAX_BOTS:
             raise BadInput("bots", f"the fleet holds at most {MAX_BOTS} bots")
         return
-    # A bot that came before its strategy was announced holds only what was written then.
-    held = dict(known.parameters)
-    with suppress(BadInput):
-        held = held if offer is None else check_parameters(offer, held)
+    held = completed(offer, dict(known.parameters))
     same = (known.strategy, held, known.symbol, known.timeframe) == (spec.strategy, spec.parameters_for(offer), spec.symbol, spec.timeframe)
     if not same:
         raise BadInput("id", "is taken by a bot with another strategy, parameters, symbol or timeframe (ChangeBot changes it)", spec.id)

@@ -46,9 +46,7 @@ def blockers(bot: Bot, job_type: JobType, view: View) -> tuple[Code, ...]:
         else:
             found.append(GateCode.UNVERIFIED_IMPORT)
     # Without a live runner nothing is known of code and data either: no other gate can be clear of that.
-    if job_type not in view.job_types or (
-        view.disagreements and view.disagreements & {bot.strategy, bars_name(bot.symbol, bot.timeframe), "engine"}
-    ):
+    if job_type not in view.job_types or view.disagreements_about(bot):
         found.append(GateCode.CAPABILITIES_AGREE)
     offer = view.strategies.get(bot.strategy)
     if offer is None or isinstance(whole_parameters(offer.text, bot.parameters), BadInput):
@@ -185,7 +183,7 @@ def _capabilities(bot: Bot, job_type: JobType, view: View) -> Finding:
             GateCode.CAPABILITIES_AGREE, Verdict.FAIL, f"no live runner offers {job_type.value}", "at least 1",
             "a runner that offers it starts",
         )  # fmt: skip
-    about = view.disagreements & {bot.strategy, bars_name(bot.symbol, bot.timeframe), "engine"}
+    about = view.disagreements_about(bot)
     return Finding(
         GateCode.CAPABILITIES_AGREE, Verdict.INCONCLUSIVE,
         f"live runners announce different {', '.join(sorted(about))}", "the same code and data on all live runners",

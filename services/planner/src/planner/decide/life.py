@@ -10,7 +10,7 @@ from collections import Counter
 from autonomy.events import BotChanged, BotUnpinned, ChallengerJudged, DriftJudged, WindowMetrics
 from autonomy.identities import PLANNER
 from autonomy.judgement import judge_challenger, judge_drift
-from autonomy.timeframes import Timeframe, bars_name
+from autonomy.timeframes import Timeframe
 from autonomy.values import Cause, Drift, JobClass, Stage, instant_of_ms
 from planner.decide import graduation
 from planner.decide.endings import Say, cancel_job, close_session
@@ -98,7 +98,7 @@ def _stop_runner(state: State, bot: Bot, view: View, say: Say) -> bool:
     A position without a trader is closed too, whatever became of its runner: when the gates fail, and when the session met a failure that
     it would meet again. A session of another code, data or costs is over, held or not: it would mix two of them.
     """
-    if view.disagreements & {bot.strategy, bars_name(bot.symbol, bot.timeframe), "engine"}:
+    if view.disagreements_about(bot):
         # While live runners disagree about its code or data nobody knows which fingerprint, and so which evidence, is the present one:
         # nothing new starts, and what trades goes on until they agree.
         return False

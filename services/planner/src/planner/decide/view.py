@@ -28,7 +28,6 @@ class Data(NamedTuple):
     offer: SymbolOffer
     bars: int
     times: BarTimes
-    agreed: bool
 
     @property
     def last_ms(self) -> int | None:
@@ -111,6 +110,12 @@ class View:
         data = self.data_of(bot)
         return self.policy.market.mode == "LIVE" or (data is not None and data.offer.live)
 
+    def disagreements_about(self, bot: Bot) -> frozenset[str]:
+        """What of a bot's code, bars and engine live processes announce differently."""
+        if not self.disagreements:
+            return self.disagreements  # for every bot of nearly every tick
+        return self.disagreements & {bot.strategy, bars_name(bot.symbol, bot.timeframe), "engine"}
+
     def shown_ms(self, bot: Bot, number: int) -> int | None:
         """When the market shows a bar of a bot's by its 0-based number, which is when it has ended; None when it never does."""
         data = self.data_of(bot)
@@ -180,7 +185,7 @@ def build_view(state: State, now_ms: int) -> View:
             known = data.get(key)
             if known is None:
                 times = unpack_times(offer.first_ms, offer.timeframe, offer.packed_times)
-                data[key] = Data(offer, times.count_until((now_ms if offer.live else shown_ms) - MS[offer.timeframe]), times, agreed=True)
+                data[key] = Data(offer, times.count_until((now_ms if offer.live else shown_ms) - MS[offer.timeframe]), times)
             elif (known.offer.content, known.offer.source_id) != (offer.content, offer.source_id):
                 disagreements.add(bars_name(*key))
     offered = tuple((key, seen.offer.content, seen.offer.packed_times, seen.offer.first_ms) for key, seen in data.items())
