@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from autonomy.bar_outcomes import BarOutcome
 from autonomy.chain import GENESIS, AcceptedTick, Chain, RunRecord
 from autonomy.envelope import Received, decode, encode
 from autonomy.events import (
@@ -75,6 +76,7 @@ def result_of(order: JobEnqueued) -> ResearchSummary:
         out_of_sample=_metrics(), buy_and_hold=_metrics(), look_ahead_ok=True, look_ahead_cuts=60, psr=0.9, dsr=0.4,
         trials=25, stress_worst_sharpe=0.3, neighbourhood_median_sharpe=0.6, bootstrap_sharpe_p05=-0.1, curve=CURVE,
         artifact="sha256/" + digest("artifact"), elapsed_s=3.25,
+        outcomes={BarOutcome.NO_SIGNAL: order.min_bars + 200, BarOutcome.HELD: 100},
     )  # fmt: skip
 
 

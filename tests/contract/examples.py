@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from autonomy.bar_outcomes import BarOutcome
 from autonomy.timeframes import Timeframe
 from support.days import utc, utc_ms
 
@@ -149,7 +150,7 @@ def job_steps() -> tuple[e.Event, ...]:
         buy_and_hold=METRICS, look_ahead_ok=True, look_ahead_cuts=250, psr=0.81, dsr=0.4, trials=9, stress_worst_sharpe=0.2,
         neighbourhood_median_sharpe=0.5, bootstrap_sharpe_p05=-0.1, pbo=0.4, window=WINDOW,
         curve=e.EquityCurve.of(utc_ms(2000, 3, 1), [(utc_ms(2000, 3, 1), 1.0, 1.0), (utc_ms(2010, 1, 4), 1.71, 2.5)]),
-        artifact="sha256-00/report.json", elapsed_s=4.25,
+        artifact="sha256-00/report.json", elapsed_s=4.25, outcomes={BarOutcome.WARMING_UP: 77, BarOutcome.NO_SIGNAL: 2_400},
     )  # fmt: skip
     return (
         e.JobStarted(**CLAIM),

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from autonomy import events as e
+from autonomy.bar_outcomes import BarOutcome
 from autonomy.gates import Verdict
 from autonomy.values import Cause, Drift, Stage
 from support.builders import a_digest, an_id
@@ -24,7 +25,9 @@ CONTENDER = e.Contender(
     parameters={"fast": 12, "slow": 50}, fingerprint=a_digest("challenger"), folds_sharpe=0.7, holdout_sharpe=0.6, holdout_psr=0.96,
     holdout_trades=9, holdout_max_drawdown=0.11,
 )  # fmt: skip
-SNAPSHOT = e.PaperSnapshot(state=(0.5, 1.25), account=(100.0, 2.5), tally=(3.0,), trade=(-1.0, 0.1), target=-1, bars_seen=2_478)
+SNAPSHOT = e.PaperSnapshot(
+    state=(0.5, 1.25), account=(100.0, 2.5), tally=(3.0,), trade=(-1.0, 0.1), target=-1, bars_seen=2_478, outcomes=(0, 30, 2, 6, 4)
+)
 PAPER = e.PaperOrder(
     session_id=an_id("session"), from_bar=utc(2010, 1, 4), snapshot=SNAPSHOT, last_bar=utc(2010, 1, 5),
     market=e.MarketTime(mode="REPLAY", start=utc(2010, 1, 4), end=utc(2013, 3, 1), seconds_per_bar=15.0, epoch=NOON),
@@ -93,7 +96,7 @@ def life_signs() -> tuple[e.Event, ...]:
         ),
         e.RunnerMarked(
             **BAR, close_usd=31.3, equity_usd=100_012.25, cash_usd=99_000.0, units=-1.5, trades=11, traded_bars=42, pnl_usd=12.25,
-            max_drawdown=0.03, sharpe=0.4, replay=True, snapshot=SNAPSHOT,
+            max_drawdown=0.03, sharpe=0.4, replay=True, outcome=BarOutcome.ENTERED, why="the fast mean is below", wanted=-1.0, snapshot=SNAPSHOT,
             flat=e.FlatValue(units=-1.5, price_usd=31.2, fee_usd=0.05, equity_usd=100_010.0, pnl_usd=10.0),
         ),
     )  # fmt: skip

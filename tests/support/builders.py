@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from autonomy import lifecycle
+from autonomy.bar_outcomes import BarOutcome
 from autonomy.bar_times import pack_times
 from autonomy.events import (
     BacktestMetrics,
@@ -240,6 +241,7 @@ def a_summary(fingerprint: str, *, bars: int = 2500, last_bar: datetime = LAST_S
         "look_ahead_cuts": 60, "psr": 0.9, "dsr": 0.4, "trials": 25, "stress_worst_sharpe": 0.3,
         "neighbourhood_median_sharpe": 0.6, "bootstrap_sharpe_p05": -0.1,
         "curve": EquityCurve.of(utc_ms(2000, 3, 1), [(utc_ms(2000, 3, 1), 1.0, 1.0), (ms_of(last_bar), 1.63, 1.2)]), "artifact": None, "elapsed_s": 3.25,
+        "outcomes": {BarOutcome.NO_SIGNAL: bars},
     }  # fmt: skip
     return ResearchSummary(**{**plain, **changes})
 

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from autonomy import chain as chains
+from autonomy.bar_outcomes import BarOutcome
 from autonomy.chain import Chain, RunRecord
 from autonomy.envelope import encode
 from autonomy.events import (
@@ -395,12 +396,15 @@ def claim_of(session: Session) -> dict[str, Any]:
 def a_mark(where: dict[str, Any], bar: int) -> RunnerMarked:
     """The account after a bar; every number follows from the bar."""
     units = 3.0 if bar % 4 in {1, 2} else 0.0
-    snapshot = PaperSnapshot(state=(1.0,), account=(2.0,), tally=(3.0,), trade=(), target=0, bars_seen=bar)
+    held = sum(number % 4 in {1, 2} for number in range(100, bar + 1))
+    outcomes = (0, bar - 99 - held, 0, held)
+    snapshot = PaperSnapshot(state=(1.0,), account=(2.0,), tally=(3.0,), trade=(), target=0, bars_seen=bar, outcomes=outcomes)
     flat = FlatValue(units=units, price_usd=9.0 + bar, fee_usd=0.1, equity_usd=100_000.0 + bar / 7, pnl_usd=3.0 if units else None)
     return RunnerMarked(
         **where, close_usd=9.5 + bar, equity_usd=100_000.5 + bar / 7, cash_usd=99_000.0, units=units, trades=bar // 4,
         traded_bars=bar - 99, pnl_usd=0.5 + bar / 7, max_drawdown=0.01 * (bar % 5), sharpe=None if bar < 103 else 0.1 * bar,
-        replay=True, snapshot=snapshot, flat=flat,
+        replay=True, outcome=BarOutcome.HELD if units else BarOutcome.NO_SIGNAL, why="the fast mean is above" if units else None,
+        wanted=1.0 if units else 0.0, snapshot=snapshot, flat=flat,
     )  # fmt: skip
 
 

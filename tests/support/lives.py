@@ -6,6 +6,7 @@ The planner is the real one over a log in memory; what runners would say is said
 from datetime import timedelta
 from typing import Any
 
+from autonomy.bar_outcomes import BarOutcome
 from autonomy.events import (
     ApprovePromotion,
     AttemptRefused,
@@ -267,11 +268,20 @@ def mark(driver: TickDriver, bot_id: str, bars: int = 1, *, units: float = 1.0, 
             "attempt": live.job.attempt, "claim_id": live.job.claim_id, "process_id": live.job.process_id, "bar_start": instant_of_ms(start),
             "bar": bar, "close_usd": 100.0, "equity_usd": 100_100.0, "cash_usd": 50_000.0, "units": units,
             "trades": 12, "traded_bars": bot.paper.traded_bars + number, "pnl_usd": 100.0, "max_drawdown": 0.02, "sharpe": 0.9,
-            "replay": True,
-            "snapshot": PaperSnapshot(state=(0.5, 1.5), account=(1.0,), tally=(2.0,), trade=(3.0,), target=1, bars_seen=bar + 1),
+            "replay": True, "outcome": BarOutcome.HELD, "wanted": 1.0,
             "flat": FlatValue(units=units, price_usd=99.9, fee_usd=0.1, equity_usd=100_090.0, pnl_usd=90.0 if units else None),
         }  # fmt: skip
-        driver.say(RunnerMarked(**{**plain, **changes}))
+        said = plain | changes
+        snapshot = PaperSnapshot(
+            state=(0.5, 1.5),
+            account=(1.0,),
+            tally=(2.0,),
+            trade=(3.0,),
+            target=1,
+            bars_seen=bar + 1,
+            outcomes=(0, 0, 0, said["traded_bars"]),
+        )
+        driver.say(RunnerMarked(**{"snapshot": snapshot, **said}))
 
 
 def engine_window(driver: TickDriver, live: LiveJob, **changes: Any) -> WindowMetrics:

@@ -53,6 +53,12 @@ class Api:
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.http.get(path, **more)
 
+    def shown(self, path: str, **more: Any) -> dict[str, Any]:
+        """What a path shows, for a wait: nothing while the answer is an error, as before the first rows are there."""
+        answer = self.get(path, **more)
+        found: dict[str, Any] = answer.json() if answer.status_code == httpx.codes.OK else {}
+        return found
+
     def autonomy(self, **params: str) -> tuple[int, dict[str, Any]]:
         answer = self.http.get("/api/_proof/autonomy", params=params)
         return answer.status_code, answer.json()

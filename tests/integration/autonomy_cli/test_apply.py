@@ -36,7 +36,7 @@ def api(broker: Broker, database: Database, tmp_path_factory: pytest.TempPathFac
         platform.planner()
         platform.runner()
         platform.set_policy(quick_policy(seconds_per_bar=86_400))
-        wait_for("strategies", lambda: api.get("/api/strategies").json()["items"])
+        wait_for("strategies", lambda: api.shown("/api/strategies").get("items"))
         api.wait_fresh()
         yield api
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Annotated, Final, cast
+from typing import Annotated, Final, Self, cast
 
 import orjson
 from pydantic import Field, model_validator
 
 from autonomy import topics
+from autonomy.bar_outcomes import BarOutcome
 from autonomy.events.document import Count, Digest, Document, Event, Identifier, Money, Text, Tick, later
 from autonomy.events.evolution import EvolutionSummary
 from autonomy.events.paper import PaperSummary, WindowMetrics
@@ -128,6 +129,7 @@ class ResearchSummary(Document):
         window: the engine's re-run over the live window that the order named, for drift.
         curve: None of a result without.
         data_findings: what is odd about the bars that were read: jumps, gaps, columns that were not used.
+        outcomes: bars by what became of them, those that occurred; they add up to `bars`.
     """
 
     fingerprint: Digest
@@ -155,6 +157,13 @@ class ResearchSummary(Document):
     artifact: Text | None = None
     elapsed_s: float
     data_findings: Annotated[tuple[Text, ...], Field(max_length=20)] = later(())
+    outcomes: dict[BarOutcome, Count]
+
+    @model_validator(mode="after")
+    def _all_bars_have_an_outcome(self) -> Self:
+        if sum(self.outcomes.values()) != self.bars:
+            raise ValueError(f"outcomes: must add up to the {self.bars} bars, not to {sum(self.outcomes.values())}")
+        return self
 
 
 class JobSucceeded(ClaimEvent):

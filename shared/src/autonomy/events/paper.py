@@ -5,12 +5,13 @@ carry it, and ends once, with SessionClosed. Every bar gives the same trades to 
 """
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from autonomy import topics
-from autonomy.events.document import Count, Document, Event, Identifier, Tick, later
+from autonomy.bar_outcomes import BarOutcome, counts_of
+from autonomy.events.document import Count, Document, Event, Identifier, Text, Tick, later
 from autonomy.values import BotId, Instant
 
 Numbers = Annotated[tuple[float, ...], Field(max_length=4096)]
@@ -32,7 +33,8 @@ class PaperSnapshot(Document):
     Attributes:
         target: exposure decided at the last close and not yet filled: -1, 0 or 1.
         bars_seen: bars taken so far, those of the warm-up included.
-        book, outcomes: of a strategy with plans: its account with orders and levels (null where there is none), and bars by outcome.
+        book: of a strategy with plans: its account with orders and levels (null where there is none).
+        outcomes: traded bars by outcome, in the order of `autonomy.bar_outcomes`; they add up to all traded bars.
     """
 
     state: Numbers
@@ -41,8 +43,8 @@ class PaperSnapshot(Document):
     trade: Numbers
     target: Annotated[int, Field(ge=-1, le=1)]
     bars_seen: Count
+    outcomes: Annotated[tuple[Count, ...], Field(max_length=64)]
     book: Annotated[tuple[float | None, ...], Field(max_length=256)] = later(())
-    outcomes: Annotated[tuple[Count, ...], Field(max_length=64)] = later(())
 
 
 class PaperOrder(Document):
@@ -132,6 +134,9 @@ class RunnerMarked(RunnerBar):
         max_drawdown: of the session, fraction.
         sharpe: of the session's traded bars, annualised; None while undefined.
         replay: the bars are recorded ones, released by the replay clock.
+        outcome: what became of the bar.
+        why: the strategy's own reason for what it wants after this close, where it gave one.
+        wanted: the order of this close: the share of the equity to hold from the next open on, negative for a short position.
     """
 
     wire = "runner-marked.v1"
@@ -145,8 +150,18 @@ class RunnerMarked(RunnerBar):
     max_drawdown: float
     sharpe: float | None
     replay: bool
+    outcome: BarOutcome
+    why: Text | None = None
+    wanted: float
     snapshot: PaperSnapshot
     flat: FlatValue
+
+    @model_validator(mode="after")
+    def _all_bars_have_an_outcome(self) -> Self:
+        counted = counts_of(self.snapshot.outcomes)
+        if sum(counted.values()) != self.traded_bars or self.outcome not in counted:
+            raise ValueError(f"snapshot.outcomes: must add up to the {self.traded_bars} traded bars, with {self.outcome} among them")
+        return self
 
 
 class PaperSummary(Document):

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from autonomy.bar_outcomes import BarOutcome
 from autonomy.read_model.columns import ID, INSTANT, METADATA, column
 from autonomy.values import Drift
 
@@ -33,6 +34,7 @@ SESSIONS: Final = Table(
     column("sharpe", Float(), "annualised; null while undefined"),
     column("max_drawdown", Float(), "fraction"),
     column("replay", Boolean(), "the bars are recorded ones, released by the replay clock"),
+    column("outcomes", JSONB(), "traded bars by what became of them; adds up to traded_bars", holds=dict[BarOutcome, int]),
     column("last_mark_at", INSTANT, "append time of the last mark that counts"),
     column("closed_at", INSTANT, "tick time of its end"),
     column("closed_tick", BigInteger(), "tick of its end"),
@@ -80,6 +82,9 @@ EQUITY: Final = Table(
     column("sharpe", Float(), "of the session so far; null while undefined"),
     column("max_drawdown", Float(), "of the session so far, fraction", null=False),
     column("replay", Boolean(), "a recorded bar", null=False),
+    column("outcome", Text(), "what became of the bar", null=False, holds=BarOutcome),
+    column("why", Text(), "the strategy's own reason for what it wants after this close, where it gave one"),
+    column("wanted", Float(), "share of the equity wanted from the next open on, negative for a short position", null=False),
     column("at", INSTANT, "append time of the mark", null=False),
     Index("bot_equity_by_bot", "bot_id", "at"),
     comment="The account after each bar of a paper session",

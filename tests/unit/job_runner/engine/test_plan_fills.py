@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import job_runner.engine.book as at
+from autonomy.bar_outcomes import BarOutcome, counts_of
 from autonomy.errors import BadInput
 from job_runner.engine.account import TRADE_ENTRY_FEE, TRADE_EXIT_FEE, TRADE_PNL, TRADE_SIZE, TRADE_UNITS, Costs
 from job_runner.engine.compiled import FloatArray, IntArray
-from job_runner.engine.fills import simulate_targets
+from job_runner.engine.fills import outcomes_of_targets, simulate_targets
 from job_runner.engine.plan_by_bar import PlanByBar, PlanSnapshot
 from job_runner.engine.plan_simulation import PlanSimulation, simulate_plan
 from job_runner.engine.plans import OURS, Decision, ExitRules, Outcome, Plan, Switches, Terms
@@ -149,7 +150,7 @@ def through_json(snapshot: PlanSnapshot) -> PlanSnapshot:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.integers(0, 2**32), st.integers(1, 400), st.sampled_from([0.0, 0.01, 0.3]), st.floats(0, 200), st.floats(0, 200))
+@given(st.integers(0, 2**32), st.integers(1, 400), st.sampled_from([0.0, 0.01, 0.3, 1.5]), st.floats(0, 200), st.floats(0, 200))
 def test_plain_decisions_are_those_of_the_pass_without_plans_to_the_last_bit(
     seed: int, bars: int, volatility: float, fee_bps: float, slippage_bps: float
 ) -> None:
@@ -161,6 +162,19 @@ def test_plain_decisions_are_those_of_the_pass_without_plans_to_the_last_bit(
     assert np.array_equal(ours.equity, plain.equity)
     assert np.array_equal(ours.trades[:, :TRADE_SIZE], plain.trades)
     assert (ours.account, ours.tally) == (plain.account, plain.tally)
+    warm_up = int(seed % 7)
+    ours = simulate_plan(
+        replace(Plan.of_targets(targets), warm_up=min(warm_up, bars)), ExitRules(), Terms(fee_bps, slippage_bps=slippage_bps), rows, CASH
+    )
+    assert np.array_equal(ours.outcomes, outcomes_of_targets(targets, rows, Costs(fee_bps, slippage_bps), CASH, warm_up))
+
+
+def test_the_words_for_outcomes_are_in_the_order_of_the_engines_numbers() -> None:
+    assert [outcome.name for outcome in Outcome] == [outcome.name for outcome in BarOutcome]
+    assert [*Outcome] == [*range(len(Outcome))]
+    assert counts_of([0, 3, *[0] * 10, 2]) == {BarOutcome.NO_SIGNAL: 3, BarOutcome.STOPPED_OUT: 2}
+    with pytest.raises(ValueError, match="at most 14 are known"):
+        counts_of([0] * 15)
 
 
 def flat_rows(*opens: float) -> FloatArray:

@@ -1,5 +1,6 @@
 """A paper session is the backtest, bar by bar: the same trades, equity and statistics to the last bit, over any restarts."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autonomy.bar_outcomes import counts_of
 from autonomy.clock import now
 from autonomy.envelope import Received, decode, encode
 from autonomy.errors import BadInput
@@ -19,6 +21,7 @@ from job_runner.engine import account
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import Simulation, simulate, simulate_targets
 from job_runner.engine.programs import StepProgram
+from job_runner.engine.running import outcomes
 from job_runner.engine.statistics import simulation_metrics
 from job_runner.market.sources import END_OF_TIME_MS, MarketData
 from job_runner.paper.session import MAX_SESSIONS, Marks, PaperSession, Said, TimedBar
@@ -158,7 +161,7 @@ def test_warmed_up_session_equals_the_engine_that_saw_the_bars_before(strategy: 
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("broken", ["state", "account", "tally", "trade", "target"])
+@pytest.mark.parametrize("broken", ["state", "account", "trade", "target"])
 def test_each_part_of_the_snapshot_is_needed(broken: str) -> None:
     """Negative control: a restart that loses one part of it gives other trades."""
     rows = some_rows(200)
@@ -170,7 +173,7 @@ def test_each_part_of_the_snapshot_is_needed(broken: str) -> None:
     for cut in range(20, 60):
         mark = marks_of(whole)[cut]
         snapshot = mark.snapshot.model_dump()
-        lost: Any = {"state": 1.0, "account": 0.5, "tally": 1.5, "trade": 0.0}.get(broken)
+        lost: Any = {"state": 1.0, "account": 0.5, "trade": 0.0}.get(broken)
         snapshot[broken] = -snapshot[broken] if broken == "target" else tuple(number * lost for number in snapshot[broken])
         if broken == "state":
             snapshot[broken] = tuple(0.0 for _ in snapshot[broken])
@@ -187,6 +190,34 @@ def test_each_part_of_the_snapshot_is_needed(broken: str) -> None:
             said = session.take(TimedBar.at(bars, number), a_claim(order, "claim-0"), an_id("runner-1"))
         differs = differs or through_the_log(said[-1]) != whole[-1][-1]
     assert differs
+
+
+@pytest.mark.parametrize("broken", ["tally", "outcomes"])
+def test_bars_without_an_outcome_are_not_said(broken: str) -> None:
+    """Negative control: a restart that loses how many bars were traded, or what became of them, ends in words and not in a mark."""
+    market = RowsMarket(some_rows(60))
+    order = a_paper_order(market=market, from_bar=BEFORE_ALL)
+    mark = marks_of(trade_all(order, market))[40]
+    lost = tuple(type(number)(2 * number) for number in getattr(mark.snapshot, broken))
+    session = PaperSession.resumed(order, mark.model_copy(update={"snapshot": mark.snapshot.model_copy(update={broken: lost})}))
+    with pytest.raises(StrategyError, match="must add up to the"):
+        session.take(TimedBar.at(market.bars("AAPL", "1d", END_OF_TIME_MS), 41), a_claim(order, "claim-0"), an_id("runner-1"))
+
+
+@pytest.mark.parametrize("strategy", ["sma-cross", "ts-momentum"])
+def test_every_bar_has_one_outcome_and_they_are_those_of_the_backtest(strategy: str) -> None:
+    rows = some_rows(200)
+    market = RowsMarket(rows)
+    order = a_paper_order(
+        market=market, strategy=strategy, parameters={**SHORT[strategy], "direction": LONG_SHORT}, from_bar=BEFORE_ALL
+    )  # fmt: skip
+    marks = marks_of(trade_all(order, market, frozenset({30, 90, 91, 160})))
+    program, costs = prepared(order), account.Costs(order.costs.fee_bps, order.costs.slippage_bps)
+    whole = outcomes(program, program.decided(rows), rows, costs, CASH)
+    assert Counter(mark.outcome for mark in marks) == {outcome.name: bars for outcome, bars in whole.items()}
+    assert counts_of(marks[-1].snapshot.outcomes) == {outcome.name: bars for outcome, bars in whole.items()}
+    assert {"WARMING_UP", "ENTERED", "HELD"} <= {outcome.name for outcome in whole}
+    assert [mark.wanted for mark in marks] == program.decided(rows).tolist()
 
 
 def test_newer_mark_replaces_the_orders_snapshot_and_an_older_one_does_not() -> None:

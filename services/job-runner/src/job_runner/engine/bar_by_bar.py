@@ -23,12 +23,13 @@ from job_runner.engine.account import (
     Tally,
 )
 from job_runner.engine.compiled import BAR_SIZE, CLOSE, HIGH, LOW, OPEN, VOLUME, Bar, FloatArray, IntArray, kernel
-from job_runner.engine.fills import checked_cash, equity_at, fill, mark, tally_bar
+from job_runner.engine.fills import checked_cash, equity_at, fill, mark, outcome_of_bar, tally_bar
+from job_runner.engine.plans import Outcome
 from job_runner.engine.programs import StepProgram
 from job_runner.engine.statistics import sharpe_of_sums
 
 FillKind = Literal["ENTRY", "EXIT", "STOP", "TARGET", "REBALANCE"]
-UNITS = Account._fields.index("units")
+UNITS, RUINED = Account._fields.index("units"), Account._fields.index("ruined")
 
 
 @kernel
@@ -119,7 +120,8 @@ class Snapshot:
         trade: the trade closed last.
         target: exposure decided at the last close, not yet filled.
         bars_seen: so far, observed ones included.
-        book, outcomes: of a plan, see `plan_by_bar.PlanSnapshot`; None for a number that is none. Empty for plain decisions.
+        outcomes: traded bars by outcome, in the order of the codes.
+        book: of a plan, see `plan_by_bar.PlanSnapshot`; None for a number that is none. Empty for plain decisions.
     """
 
     state: tuple[float, ...]
@@ -128,8 +130,8 @@ class Snapshot:
     trade: tuple[float, ...]
     target: int
     bars_seen: int
+    outcomes: tuple[int, ...]
     book: tuple[float | None, ...] = ()
-    outcomes: tuple[int, ...] = ()
 
 
 class BarByBar:
@@ -152,8 +154,10 @@ class BarByBar:
         self._account = np.array(Account(checked_cash(initial_cash_usd)))
         self._tally = np.array(Tally())
         self._row = np.zeros(BAR_SIZE)
+        self._outcomes = np.zeros(len(Outcome), dtype=np.int64)
         self.target = 0
         self.bars_seen = 0
+        self.outcome: Outcome | None = None
         self._decider = program.begin()
         self._trade = np.zeros(TRADE_SIZE)
         self._trade[TRADE_EXIT_BAR] = NO_BAR
@@ -185,6 +189,16 @@ class BarByBar:
         return self._trade.copy()
 
     @property
+    def wanted(self) -> float:
+        """The exposure wanted after the last close, not yet filled."""
+        return float(self.target)
+
+    @property
+    def why(self) -> int | None:
+        """The strategy's own reason for it; a step gives none."""
+        return None
+
+    @property
     def snapshot(self) -> Snapshot:
         """Everything needed to go on later."""
         return Snapshot(
@@ -194,6 +208,7 @@ class BarByBar:
             trade=tuple(self._trade.tolist()),
             target=self.target,
             bars_seen=self.bars_seen,
+            outcomes=tuple(self._outcomes.tolist()),
         )
 
     def observe(self, open_: float, high: float, low: float, close: float, volume: float, time_ms: int = 0) -> None:
@@ -259,9 +274,12 @@ class BarByBar:
         """
         account, row = self._account, self._row
         row[:] = open_, high, low, close, volume
-        units = float(account[UNITS])
+        units, was_ruined = float(account[UNITS]), float(account[RUINED])
         take_bar(row, self._fee, self._slippage, self.bars_seen, self.target, account, self._tally, self._trade)
         self.target = self._decider.observe(row[np.newaxis])
+        is_warming_up = self.bars_seen < self.program.look_back - 1
+        self.outcome = Outcome(outcome_of_bar(units, float(account[UNITS]), was_ruined, self.target, is_warming_up))
+        self._outcomes[self.outcome] += 1
         fills = () if units == account[UNITS] else tuple(self._fills(units, self.account))
         self.bars_seen += 1
         return fills
@@ -281,7 +299,10 @@ class BarByBar:
             raise BadInput("snapshot.account", f"{len(self._account)} numbers, and {len(self._tally)} of the tally", len(snapshot.account))
         self._decider.restore(snapshot.state)
         self._trade[:] = snapshot.trade
+        if len(snapshot.outcomes) != len(self._outcomes):
+            raise BadInput("snapshot.outcomes", f"{len(self._outcomes)} numbers", len(snapshot.outcomes))
         self._account[:] = snapshot.account
+        self._outcomes[:] = snapshot.outcomes
         self._tally[:] = snapshot.tally
         self.target = snapshot.target
         self.bars_seen = snapshot.bars_seen

@@ -30,37 +30,23 @@ NO_PRICE: Final = math.nan
 class Outcome(IntEnum):
     """What became of a bar: exactly one each, so the counts add up to the bars. The numbers are on the log and never change.
 
-    Of several in one bar the last fill counts, then a refused order, then whether a position is held, then what the close wants.
+    What each means says `autonomy.bar_outcomes`, in the same order; evidence does not hang on those words.
     """
 
     WARMING_UP = 0
-    """Flat, and the strategy has not seen enough bars to want anything."""
     NO_SIGNAL = 1
-    """Flat, and nothing is wanted."""
     SIGNAL = 2
-    """Flat, and this close wants a position from the next open on."""
     HELD = 3
-    """A position was held through the bar, untouched."""
     ENTERED = 4
-    """A position was opened, also the other side of a reversal."""
     EXITED = 5
-    """The position was closed at the open, since the plan wanted none or the other side."""
     STOPPED = 6
-    """The position was closed at its stop, or at an open beyond it."""
     TARGET = 7
-    """The position was closed at its target, or at an open beyond it."""
     REBALANCED = 8
-    """The position was made larger or smaller."""
     BELOW_MINIMUM = 9
-    """The order was smaller than a lot or the venue's minimum, and was not sent."""
     BEYOND_STOP = 10
-    """The entry's own stop or target was passed before it could be made, and it was not made."""
     LIMIT_NOT_REACHED = 11
-    """The bar did not trade through the limit."""
     STOPPED_OUT = 12
-    """The side is closed after a stop or target, until `reentry` opens it."""
     RUINED = 13
-    """The equity is used up; nothing is traded any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +58,14 @@ class Decision:
         stop: price in USD; NaN for none. Holds for the bars after this close until the next decision.
         take_profit: likewise.
         limit: price in USD of an order to enter or add, for the next bar only; NaN for at the market.
-        why: number of the strategy's own reason.
+        why: number of the strategy's own reason; None where it gives none.
     """
 
     exposure: float = 0.0
     stop: float = NO_PRICE
     take_profit: float = NO_PRICE
     limit: float = NO_PRICE
-    why: int = 0
+    why: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +116,7 @@ class Plan:
     def at(self, bar: int) -> Decision:
         """What is wanted after one close."""
         stop, take_profit, limit = (NO_PRICE if row is None else float(row[bar]) for row in (self.stop, self.take_profit, self.limit))
-        return Decision(float(self.exposure[bar]), stop, take_profit, limit, 0 if self.why is None else int(self.why[bar]))
+        return Decision(float(self.exposure[bar]), stop, take_profit, limit, None if self.why is None else int(self.why[bar]))
 
 
 ReEntry = Literal["after_flat", "at_once"] | int

@@ -15,7 +15,7 @@ from autonomy.errors import BadInput
 from job_runner.engine.account import TRADE_PNL, TRADE_SIZE, Account, Costs, Tally
 from job_runner.engine.bar_by_bar import BarByBar, Fill, FillKind, Flat, Snapshot
 from job_runner.engine.compiled import BAR_SIZE, FloatArray, IntArray, SmallIntArray
-from job_runner.engine.fills import Simulation, checked_cash, simulate_targets
+from job_runner.engine.fills import Simulation, checked_cash, outcomes_of_targets, simulate_targets
 from job_runner.engine.plan_by_bar import PlanByBar, PlanSnapshot, Taken
 from job_runner.engine.plan_simulation import simulate_plan
 from job_runner.engine.plans import Decision, Outcome, Plan, Terms
@@ -73,6 +73,19 @@ def follow(program: Program, decided: Decided, rows: FloatArray, costs: Costs, i
     return Simulation(
         found.equity, np.sign(decided[:, 0]).astype(np.int8), np.ascontiguousarray(found.trades[:, :TRADE_SIZE]), found.account, found.tally
     )
+
+
+def outcomes(program: Program, decided: Decided, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> dict[Outcome, int]:
+    """Bars by what became of them, those that occurred; they add up to all bars. Arguments as in `follow`."""
+    warm_up = max(program.look_back - 1, 0)
+    if isinstance(program, StepProgram):
+        found = outcomes_of_targets(plain(decided), rows, costs, initial_cash_usd, warm_up)
+        counted = np.bincount(found, minlength=len(Outcome))
+        return {outcome: int(counted[outcome]) for outcome in Outcome if counted[outcome]}
+    times = np.ascontiguousarray(program.times[: len(rows)])
+    return simulate_plan(
+        plan_of(planned(decided), warm_up), program.rules, terms_of(costs), rows, initial_cash_usd, times_ms=times
+    ).counts()
 
 
 def score(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd: float, edges: IntArray) -> Scored:
@@ -148,6 +161,8 @@ class PlannedBars:
         self.program, self.costs = program, costs
         self._decider = program.begin()
         self._trade = np.zeros(TRADE_SIZE)
+        self.outcome: Outcome | None = None
+        self.why: int | None = None
         held = None
         if snapshot is not None:
             if snapshot.state or not snapshot.book:
@@ -171,6 +186,11 @@ class PlannedBars:
     def target(self) -> int:
         """The side wanted after the last close: -1, 0 or 1."""
         return int(np.sign(self._fills.wanted))
+
+    @property
+    def wanted(self) -> float:
+        """The exposure wanted after the last close, not yet filled."""
+        return self._fills.wanted
 
     @property
     def bars_seen(self) -> int:
@@ -224,6 +244,7 @@ class PlannedBars:
         """See `BarByBar.on_bar`; inside the bar there may be stops and targets too."""
         decision: Decision = self._decider.observe(np.array([[open_, high, low, close, volume]]), np.array([time_ms]))
         taken = self._fills.on_bar(time_ms, (open_, high, low, close, volume), decision, max(self.program.look_back - 1, 0))
+        self.outcome, self.why = taken.outcome, decision.why
         if len(taken.trades):
             self._trade[:] = taken.trades[-1, :TRADE_SIZE]
         return tuple(self._named(taken))

@@ -8,14 +8,17 @@ Source: R-A3.7; docs/architecture.md, "Research and paper trading".
 """
 
 from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from pydantic import ValidationError
 
-from autonomy.errors import BadInput
+from autonomy.bar_outcomes import BarOutcome
+from autonomy.errors import BadInput, Broken
 from autonomy.events import (
+    MAX_TEXT,
     FlatValue,
     JobEnqueued,
     PaperOrder,
@@ -110,12 +113,14 @@ class PaperSession:
         paper: the order's own section.
         engine: holds strategy, account and statistics.
         last_ms: start of the bar taken last; None before the first.
+        reasons: the strategy's words for its own reasons.
     """
 
     order: JobEnqueued
     paper: PaperOrder
     engine: BarByBar | PlannedBars
     last_ms: int | None = None
+    reasons: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def resumed(cls, order: JobEnqueued, mark: RunnerMarked | None, strategy: CodedStrategy | None = None) -> "PaperSession":
@@ -132,8 +137,9 @@ class PaperSession:
             snapshot, last_bar = mark.snapshot, mark.bar_start
         if snapshot is not None and last_bar is None:
             raise BadInput("paper.last_bar", "the start of the snapshot's last bar")
-        engine = an_engine(order, snapshot, strategy)
-        return cls(order, paper, engine, None if last_bar is None else ms_of(last_bar))
+        coded = strategy or by_name(order.strategy)
+        reasons = {reason.code: reason.words for reason in coded.offer.reasons}
+        return cls(order, paper, an_engine(order, snapshot, coded), None if last_bar is None else ms_of(last_bar), reasons)
 
     def warm_up(self, bars: Bars) -> None:
         """Let the strategy see the bars up to `from_bar` that it has not seen; nothing is traded, nothing is said.
@@ -193,16 +199,22 @@ class PaperSession:
     def _mark(self, place: dict[str, Any], close: float) -> RunnerMarked:
         engine, flat = self.engine, self.engine.flat_at(close)
         tally, account = engine.tally, engine.account
+        if engine.outcome is None:
+            raise Broken("a mark before the first traded bar")
         return RunnerMarked(
             **place, close_usd=close, equity_usd=tally.equity, cash_usd=account.cash, units=account.units,
             trades=int(tally.trades), traded_bars=int(tally.bars), pnl_usd=tally.equity - _cash(self.order),
             max_drawdown=tally.max_drawdown, sharpe=engine.annualised_sharpe(self.order.bars_per_year),
-            replay=self.paper.market.mode == "REPLAY",
+            replay=self.paper.market.mode == "REPLAY", outcome=BarOutcome[engine.outcome.name], why=self._why(), wanted=engine.wanted,
             snapshot=snapshot_of(engine),
             flat=FlatValue(
                 units=flat.units, price_usd=flat.price_usd, fee_usd=flat.fee_usd, equity_usd=flat.equity_usd, pnl_usd=flat.pnl_usd
             ),
         )  # fmt: skip
+
+    def _why(self) -> str | None:
+        why = self.engine.why
+        return None if why is None else self.reasons.get(why, f"reason {why}")[:MAX_TEXT]
 
     def summary(self) -> PaperSummary:
         """What the session's job had done when its time was over."""
@@ -224,8 +236,8 @@ def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None, strategy: Code
     held = None
     if snapshot is not None:
         held = Snapshot(
-            snapshot.state, snapshot.account, snapshot.tally, snapshot.trade, snapshot.target, snapshot.bars_seen, snapshot.book,
-            snapshot.outcomes,
+            snapshot.state, snapshot.account, snapshot.tally, snapshot.trade, snapshot.target, snapshot.bars_seen, snapshot.outcomes,
+            snapshot.book,
         )  # fmt: skip
     program = (strategy or by_name(order.strategy)).program(
         order.parameters, Axis(order.symbol, order.timeframe, np.zeros(0, dtype=np.int64))

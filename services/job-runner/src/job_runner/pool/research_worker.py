@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from autonomy import clock
 from autonomy.artifacts import ArtifactStore
+from autonomy.bar_outcomes import BarOutcome
 from autonomy.errors import BadInput
 from autonomy.events import (
     MAX_CURVE_POINTS,
@@ -235,6 +236,7 @@ def summary_of(report: ResearchReport, artifact: str) -> ResearchSummary:
         curve=EquityCurve.of(report.first_ms, curve) if is_shown else None,
         artifact=artifact, elapsed_s=round(sum(seconds for _, seconds in report.elapsed_s), 3),
         data_findings=tuple(finding[:500] for finding in report.data_findings),
+        outcomes={BarOutcome[name]: count for name, count in report.outcomes.items()},
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from job_runner.engine.account import (
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import ENGINE_VERSION, Simulation, simulate_targets
 from job_runner.engine.programs import Axis
-from job_runner.engine.running import run
+from job_runner.engine.running import follow, outcomes
 from job_runner.engine.statistics import (
     deflated_sharpe,
     probabilistic_sharpe,
@@ -167,7 +167,9 @@ class Found:
 def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Work) -> ResearchReport:
     bars, case = found.bars, found.case
     work.enter(BACKTEST)
-    simulation = run(case.program(), case.rows, case.costs, case.cash_usd)
+    program = case.program()
+    decided = program.decided(case.rows)
+    simulation = follow(program, decided, case.rows, case.costs, case.cash_usd)
     held = simulate_targets(np.ones(len(bars), dtype=np.int8), case.rows, case.costs, case.cash_usd)
     if not (simulation.is_finite and held.is_finite):
         raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite")
@@ -218,6 +220,7 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
         trades=_trades(simulation, case),
         equity=_equity(simulation, held, case),
         elapsed_s=work.finish(),
+        outcomes={outcome.name: count for outcome, count in outcomes(program, decided, case.rows, case.costs, case.cash_usd).items()},
         data_findings=findings_of(bars),
     )
 

@@ -276,6 +276,7 @@ class ResearchReport:
         trades: closed ones, oldest first.
         equity: at most 400 points, first and last close included.
         elapsed_s: seconds by phase, in order.
+        outcomes: bars by what became of them, names of `engine.plans.Outcome`; they add up to `bars`.
         data_findings: what is odd about the bars; see `data_check`.
     """
 
@@ -301,6 +302,7 @@ class ResearchReport:
     trades: tuple[Trade, ...]
     equity: tuple[EquityPoint, ...]
     elapsed_s: tuple[tuple[str, float], ...]
+    outcomes: Mapping[str, int]
     data_findings: tuple[str, ...] = ()
 
     @property

@@ -101,11 +101,15 @@ class ArrayProgram:
 
     def decided_on(self, rows: FloatArray, axis: Axis) -> FloatArray:
         """The same over other bars."""
+        return rows_of(self.arrays_on(rows, axis), len(rows))
+
+    def arrays_on(self, rows: FloatArray, axis: Axis) -> Mapping[str, Array]:
+        """The arrays that the strategy gave for them, its own reasons included."""
         if len(rows) > len(axis.times):
             raise BadInput("rows", f"at most {len(axis.times)}, as the axis has", len(rows))
         if self._sent is None or self._sent[0] is not rows:
             self._sent = (rows, sent_bars(axis, rows))
-        return rows_of(self.source.decide(self.parameters, self._sent[1], len(rows)), len(rows))
+        return self.source.decide(self.parameters, self._sent[1], len(rows))
 
     def begin(self) -> "ArrayDecider":
         """See `PlanProgram.begin`."""
@@ -125,7 +129,7 @@ class ArrayDecider:
         """See `PlanDecider.recall`; what it decides on them now is what later decisions are compared with."""
         self._rows, self._times = np.array(rows), np.array(times)
         if len(rows):
-            self._decided = self._all()
+            self._decided, _ = self._all()
 
     def observe(self, rows: FloatArray, times: IntArray) -> Decision:
         """See `PlanDecider.observe`.
@@ -134,7 +138,7 @@ class ArrayDecider:
             StrategyFailed: also when a decision on an earlier bar is another one now.
         """
         self._rows, self._times = np.concatenate([self._rows, rows]), np.concatenate([self._times, times])
-        decided, before = self._all(), len(self._decided)
+        (decided, why), before = self._all(), len(self._decided)
         changed = (decided[:before] != self._decided) & ~(np.isnan(decided[:before]) & np.isnan(self._decided))
         if changed.any():
             bar, column = (int(place[0]) for place in np.nonzero(changed))
@@ -143,11 +147,13 @@ class ArrayDecider:
                 f"with {before} it was {self._decided[bar, column]:g}"
             )
         self._decided = decided
-        return Decision(*decided[-1].tolist())
+        exposure, stop, take_profit, limit = decided[-1].tolist()
+        return Decision(exposure, stop, take_profit, limit, None if why is None else int(why[-1]))
 
-    def _all(self) -> FloatArray:
+    def _all(self) -> tuple[FloatArray, Array | None]:
         axis = self.program.axis
-        return self.program.decided_on(self._rows, Axis(axis.symbol, axis.timeframe, self._times))
+        arrays = self.program.arrays_on(self._rows, Axis(axis.symbol, axis.timeframe, self._times))
+        return rows_of(arrays, len(self._rows)), arrays.get("why")
 
 
 def sent_bars(axis: Axis, rows: FloatArray) -> SentBars:

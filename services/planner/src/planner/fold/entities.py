@@ -83,13 +83,13 @@ class HeldSnapshot(Struct, frozen=True):
     trade: tuple[float, ...]
     target: int
     bars_seen: int
+    outcomes: tuple[int, ...]
     book: tuple[float | None, ...] = ()
-    outcomes: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, said: PaperSnapshot) -> "HeldSnapshot":
         """As a mark said it."""
-        return cls(said.state, said.account, said.tally, said.trade, said.target, said.bars_seen, said.book, said.outcomes)
+        return cls(said.state, said.account, said.tally, said.trade, said.target, said.bars_seen, said.outcomes, said.book)
 
     def said(self) -> PaperSnapshot:
         """As an order says it again."""

@@ -11,13 +11,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from autonomy.bar_outcomes import counts_of
 from autonomy.errors import Broken
 from autonomy.events import JobEnqueued, RunnerBar, RunnerMarked, RunnerTraded, SessionClosed
 from autonomy.values import derived_id
 from projection.fold.bot_now import Row
 from projection.fold.rows import Changes, Said
 
-FIGURES = ("units", "cash", "equity", "pnl", "trades", "traded_bars", "sharpe", "max_drawdown", "replay")
+FIGURES = ("units", "cash", "equity", "pnl", "trades", "traded_bars", "sharpe", "max_drawdown", "replay", "outcomes")
 
 
 @dataclass(slots=True)
@@ -120,9 +121,10 @@ class Books:
         }  # fmt: skip
         changes.put("bot_equity", (mark.session_id, mark.bar), figures | {
             "session_id": mark.session_id, "bar": mark.bar, "bot_id": mark.bot_id, "bar_start": mark.bar_start,
-            "close": mark.close_usd, "at": at,
+            "close": mark.close_usd, "at": at, "outcome": mark.outcome.value, "why": mark.why, "wanted": mark.wanted,
         })  # fmt: skip
-        self._put(row | figures | {"last_bar": mark.bar_start, "bar": mark.bar, "last_mark_at": at}, changes)
+        counted = {"outcomes": {outcome.value: bars for outcome, bars in counts_of(mark.snapshot.outcomes).items()}}
+        self._put(row | figures | counted | {"last_bar": mark.bar_start, "bar": mark.bar, "last_mark_at": at}, changes)
 
     def _put(self, row: Row, changes: Changes) -> None:
         self.rows[str(row["id"])] = row

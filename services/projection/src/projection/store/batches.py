@@ -189,7 +189,9 @@ def _settle(connection: Connection, settled: Mapping[str, tuple[int, bool]]) -> 
         )
     connection.execute(
         "UPDATE bot_sessions s SET trades = e.trades + k.flattened::int, traded_bars = e.traded_bars, sharpe = e.sharpe, "
-        "max_drawdown = e.max_drawdown, replay = e.replay, last_mark_at = e.at, pnl = e.pnl + (s.equity - e.equity) "
+        "max_drawdown = e.max_drawdown, replay = e.replay, last_mark_at = e.at, pnl = e.pnl + (s.equity - e.equity), "
+        "outcomes = (SELECT jsonb_object_agg(o.outcome, o.bars) FROM "
+        "(SELECT b.outcome, count(*) AS bars FROM bot_equity b WHERE b.session_id = s.id GROUP BY b.outcome) o) "
         "FROM unnest(%s::uuid[], %s::int[], %s::bool[]) AS k(session_id, bar, flattened) "
         "LEFT JOIN bot_equity e ON e.session_id = k.session_id AND e.bar = k.bar WHERE s.id = k.session_id",
         [sessions, bars, [flattened for _, flattened in settled.values()]],
