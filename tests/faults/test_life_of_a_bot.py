@@ -7,6 +7,8 @@ Source: R-A3.6, R-B1.1, R-C1 to R-C3.
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -95,6 +97,19 @@ def test_bot_graduates_trades_survives_its_runner_and_is_reverted(platform: Plat
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "a bar was skipped or taken twice"
     attempts = platform.one("SELECT max(attempt) FROM bot_jobs WHERE bot_id = %s AND job_type = 'RUNNER_START'", BOT)
     assert attempts == 2
+
+    # Every bar has one outcome, and the command says why it trades, or does not.
+    told = api(platform, f"/api/bots/{BOT}/bars?limit=200")
+    assert sum(one["bars"] for one in told["counts"]) == told["session"]["tradedBars"] >= len(numbers)
+    assert sum(one["bars"] for one in told["backtestCounts"]) == told["backtest"]["bars"]
+    assert all(one["outcome"] in {"ENTERED", "HELD", "EXITED"} for one in told["items"] if one["units"])
+    assert told["why"]
+    said = subprocess.run(
+        [sys.executable, "-m", "autonomy_cli.main", "why-no-trade", BOT, "--api", f"http://127.0.0.1:{platform.api_port}"],
+        capture_output=True, text=True, check=True, timeout=60,
+    ).stdout  # fmt: skip
+    assert told["trading"] in said
+    assert "backtest" in said
 
     # Back to LAB: dry run, command, and everything in the tick that applies it.
     plan = api(platform, "/api/revert/plan")

@@ -5,6 +5,7 @@ A `Reading` can be dropped at any point and built again from the store, as a kil
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -111,6 +112,8 @@ class MemoryStore:
         mark: dict[str, Any] = self.rows.get("bot_equity", {}).get((session_id, bar), {})
         for name in ("traded_bars", "sharpe", "max_drawdown", "replay"):
             row[name] = mark.get(name)
+        bars = self.rows.get("bot_equity", {}).values()
+        row["outcomes"] = dict(Counter(str(one["outcome"]) for one in bars if one["session_id"] == session_id)) or None
         row["last_mark_at"] = mark.get("at")
         row["trades"] = mark["trades"] + flattened if mark else None
         row["pnl"] = mark["pnl"] + (row["equity"] - mark["equity"]) if mark else None

@@ -23,6 +23,13 @@ PROMOTION_COLUMNS: Columns[keys.PromotionKey] = (
     ("recommendation", "id"), ("bot", "botId"), ("from", "fromStage"), ("to", "toStage"), ("status", "status"),
     ("recommended", "recommendedAt"), ("requested by", "requestedBy"), ("closed", "closedAt"), ("cause", "cause"), ("by", "actor"),
 )  # fmt: skip
+OUTCOME_COLUMNS: Columns[keys.OutcomeCountedKey] = (
+    ("bars", "bars"), ("outcome", "outcome"), ("is", "words"), ("what would change it", "changes"),
+)  # fmt: skip
+BAR_COLUMNS: Columns[keys.EquityPointKey] = (
+    ("bar", "barStart"), ("outcome", "outcome"), ("why", "why"), ("wanted next", "wanted"), ("units", "units"), ("close", "close"),
+    ("equity", "equity"),
+)  # fmt: skip
 COLOURS = {"PASS": GREEN, "FAIL": RED, "INCONCLUSIVE": YELLOW}
 
 Bots = Annotated[list[str] | None, typer.Option("--bot", help="One bot; may be repeated. One alone counts also when it is pinned.")]
@@ -202,3 +209,25 @@ def _line(gate: Mapping[keys.GateOfBotKey, object]) -> str:
     evidence = f"; evidence {safe(gate.get('evidenceJob'))}{age}" if gate.get("evidenceJob") else ""
     words = f"measured {safe(gate.get('measured'))}, required {safe(gate.get('required'))}"
     return f"{painted(verdict.ljust(12), COLOURS.get(verdict, YELLOW))} {safe(gate.get('code'))}{shadow}: {words}{clears}{evidence}"
+
+
+def why_no_trade(bot: o.Bot, limit: o.Limit = 10, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """Why a bot has not traded on paper: what became of each bar of its session, and of its newest backtest, as recorded."""
+    found = reader(api).found(bot_path(bot, "/bars"), [("limit", str(limit))])
+    if as_json:
+        print_json(found)
+        return
+    document: Mapping[keys.BarPageKey, object] = found
+    print(
+        f"{painted(safe(document.get('trading')), GREEN if document.get('trading') == 'TRADED' else YELLOW)}  {safe(document.get('why'))}"
+    )
+    session: Mapping[keys.SessionKey, object] = part(document, "session")
+    if session:
+        print(f"\nsession {safe(session.get('id'))}: {safe(session.get('tradedBars') or 0)} bars")
+        print_table(listed(document, "counts"), OUTCOME_COLUMNS, "No bar yet.")
+        print()
+        print_table(listed(document, "items"), BAR_COLUMNS, "No bar yet.")
+    backtest: Mapping[keys.BacktestKey, object] = part(document, "backtest")
+    if backtest:
+        print(f"\nbacktest {safe(backtest.get('jobId'))}: {safe(backtest.get('bars'))} bars")
+        print_table(listed(document, "backtestCounts"), OUTCOME_COLUMNS, "Not counted.")

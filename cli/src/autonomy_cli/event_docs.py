@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from autonomy import topics
+from autonomy.bar_outcomes import OUTCOMES
 from autonomy.events import CATALOGUE, Document, Event
 from autonomy.gates import GATES, EvidenceGate, figures_read
 from autonomy.reasons import REASONS, ZERO_JOBS
@@ -64,7 +65,7 @@ def _topic_parts() -> list[str]:
 
 
 def _codes() -> str:
-    """Gates, reasons and kinds of work, as their objects in `autonomy` say them."""
+    """Gates, reasons, kinds of work and outcomes of bars, as their objects in `autonomy` say them."""
     lines = ["## Codes\n", "Gates: what each asks for, who has to act before it passes, and what it reads of the evidence.\n"]
     lines += ["| gate | asks for | who acts | reads |", "|---|---|---|---|"]
     for code, gate in GATES.items():
@@ -76,6 +77,8 @@ def _codes() -> str:
     lines += [f"| `{code}` | {meaning} |" for code, meaning in ZERO_JOBS.items()]
     lines += ["\nKinds of work.\n", "| job type | is | class | places of |", "|---|---|---|---|"]
     lines += [f"| `{kind.code}` | {kind.title} | {kind.job_class} | {kind.work} |" for kind in JOB_KINDS.values()]
+    lines += ["\nWhat became of a bar: one outcome each.\n", "| outcome | meaning | what lets the bot trade |", "|---|---|---|"]
+    lines += [f"| `{outcome.code}` | {outcome.meaning} | {outcome.changes} |".replace("  |", " |") for outcome in OUTCOMES.values()]
     return "\n".join(lines) + "\n"
 
 

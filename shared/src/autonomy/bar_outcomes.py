@@ -87,7 +87,8 @@ OUTCOMES: Final[Mapping[BarOutcome, OutcomeInfo]] = complete(BarOutcome, {outcom
         BarOutcome.LIMIT_NOT_REACHED, "limit not reached", "The bar did not trade through the limit.", "a limit nearer to the price",
     ),
     OutcomeInfo(
-        BarOutcome.STOPPED_OUT, "closed after a stop", "The side is closed after a stop or target, until the strategy's `reentry` opens it.",
+        BarOutcome.STOPPED_OUT, "closed after a stop",
+        "The side is closed after a stop or target, until the strategy's `reentry` opens it.",
         "a close that wants nothing or the other side, or a shorter `reentry`",
     ),
     OutcomeInfo(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autonomy.bar_outcomes import OUTCOMES
 from autonomy.documents.answers import TimelineKind
 from autonomy.events import HeldJob, RevertToLab
 from autonomy.kafka import Outgoing, append_batch, build_producer
@@ -145,6 +146,23 @@ def test_promotions_keep_evidence_and_outcome_and_are_filtered(told: tuple[Api, 
     assert items(api, "/api/promotions", status="OPEN") == []
     assert [row["botId"] for row in items(api, "/api/promotions", status=["APPLIED", "OPEN"], bot=TRADER)] == [TRADER]
     assert api.get("/api/promotions", params={"status": "MAYBE"}).status_code == 422
+
+
+def test_every_bar_is_told_with_its_outcome_and_they_add_up(told: tuple[Api, Careers, Any]) -> None:
+    api = told[0]
+    body = api.get(f"/api/bots/{TRADER}/bars", params={"limit": 200}).json()
+    (session,) = api.platform.sql("SELECT * FROM bot_sessions WHERE bot_id = %s ORDER BY opened_at DESC LIMIT 1", TRADER)
+    rows = api.platform.sql("SELECT outcome, count(*) AS bars FROM bot_equity WHERE session_id = %s GROUP BY 1", session["id"])
+    assert {one["outcome"]: one["bars"] for one in body["counts"]} == {row["outcome"]: row["bars"] for row in rows}
+    assert sum(one["bars"] for one in body["counts"]) == body["session"]["tradedBars"] == len(body["items"]) >= 3
+    assert {one["words"] for one in body["counts"]} <= {outcome.words for outcome in OUTCOMES.values()}
+    assert paged(api, f"/api/bots/{TRADER}/bars", 2) == body["items"]
+    assert {one["why"] for one in body["items"]} == {"the fast mean is above", None}
+    assert (body["trading"], body["backtestCounts"]) == ("NOT_TRADED", []) if session["state"] == "OPEN" else ("NO_SESSION", [])
+    nothing = api.get(f"/api/bots/{EVOLVER}/bars").json()
+    assert (nothing["trading"], nothing["session"], nothing["items"]) == ("NO_SESSION", None, [])
+    assert nothing["why"].startswith("Bots trade on paper from stage PAPER on; this one is in LAB")
+    assert api.get("/api/bots/nobody/bars").status_code == 404
 
 
 def test_gates_are_the_recorded_tree(told: tuple[Api, Careers, Any]) -> None:

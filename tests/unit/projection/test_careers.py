@@ -4,6 +4,7 @@ Source: R-A3.6, R-A3.7, R-B2, R-C2, R-C3, R-F9, R-F10; docs/architecture.md, "Re
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autonomy.bar_outcomes import counts_of
 from autonomy.chain import Chain
 from autonomy.envelope import Undecodable, decode
 from autonomy.events import BotDecision, Event, GateResult, RunnerMarked, SessionClosed, StageChanged
@@ -197,6 +199,9 @@ def test_a_closed_session_has_its_bars_up_to_the_close_and_its_flatten_as_a_trad
         if close.bar is not None:
             mark = equity[close.session_id, bar]
             assert (row["units"], row["trades"], row["sharpe"]) == (0.0, mark["trades"] + bool(close.units), mark["sharpe"])
+            outcomes = Counter(entry["outcome"] for (session, _), entry in equity.items() if session == close.session_id)
+            assert row["outcomes"] == outcomes
+            assert sum(outcomes.values()) == mark["traded_bars"] == row["traded_bars"]
 
 
 def marks_of(log: Log) -> dict[str, dict[int, RunnerMarked]]:
@@ -222,6 +227,7 @@ def test_an_open_session_shows_its_newest_bar_and_every_bar_once(log: Log) -> No
         if own:
             newest = own[max(own)]
             assert (row["bar"], row["equity"], row["pnl"]) == (newest.bar, newest.equity_usd, newest.pnl_usd)
+            assert row["outcomes"] == counts_of(newest.snapshot.outcomes)
     assert store.progress is not None
     assert store.progress.void_steps > 5, "bars said twice, or after the close, are counted"
 

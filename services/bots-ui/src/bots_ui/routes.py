@@ -105,6 +105,13 @@ async def timeline(request: Request, bot_id: str) -> Response:
     return render(request, "timeline.html", context, status)
 
 
+@router.get("/bots/{bot_id}/bars")
+async def bars(request: Request, bot_id: str) -> Response:
+    """What became of every bar of one bot on paper, and why it has not traded."""
+    context, status = await bot_page.bars(shared_of(request).api, known_id(bot_id), request.query_params.multi_items())
+    return render(request, "bars.html", context, status)
+
+
 @router.get("/bots/{bot_id}/trades")
 async def trades(request: Request, bot_id: str) -> Response:
     """Every paper fill of one bot."""

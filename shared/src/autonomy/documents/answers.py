@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from autonomy.bar_outcomes import BarOutcome
 from autonomy.documents import tables
 from autonomy.documents.attention import AttentionTold
 from autonomy.documents.policies import PolicyDocument
@@ -46,6 +47,43 @@ DriftPage: Final = page_of(tables.DRIFT, "Comparisons of one bot's paper session
 SessionPage: Final = page_of(tables.SESSION, "Paper sessions of one bot, newest first")
 TradePage: Final = page_of(tables.TRADE, "Paper fills of one bot, newest first")
 EquityPage: Final = page_of(tables.EQUITY, "The paper account of one bot after each bar, newest first")
+
+
+@unique
+class Trading(StrEnum):
+    """Whether a bot trades on paper."""
+
+    TRADED = "TRADED"
+    NOT_TRADED = "NOT_TRADED"
+    NO_BAR_YET = "NO_BAR_YET"
+    NO_SESSION = "NO_SESSION"
+
+
+class OutcomeCounted(Shown):
+    """How many bars had one outcome."""
+
+    outcome: BarOutcome
+    """the code"""
+    bars: int
+    """how many"""
+    words: str
+    """what is said of one bar"""
+    meaning: str
+    """the rule behind it"""
+    changes: str
+    """what lets the bot trade after it; empty where a position was held or changed"""
+
+
+BarPage: Final = made_of(
+    "BarPage", "What became of the bars of a bot's newest paper session, newest first, and why it has not traded", Page,
+    trading=(Trading, "whether it trades on paper"),
+    why=(str, "the same in words, with its reason"),
+    session=(maybe(tables.SESSION.model), "its newest paper session; null before the first"),
+    counts=(list[OutcomeCounted], "of the session, the most frequent first; they add up to its traded bars"),
+    backtest=(maybe(tables.BACKTEST.model), "its newest evidence; null before the first"),
+    backtest_counts=(list[OutcomeCounted], "of that backtest; they add up to its bars"),
+    items=(many(tables.EQUITY.model), "its bars with their outcomes, newest first"),
+)  # fmt: skip
 DecisionAtTickPage: Final = made_of(
     "DecisionAtTickPage", "Every bot's decision at one tick, by bot id", Page,
     items=(many(DecisionAtTick), "one for each bot, changed or not"),

@@ -24,6 +24,7 @@ BacktestMetricsKey = Literal["barsPerTrade", "cagr", "costsUsd", "exposure", "fi
     "sortino", "trades", "turnoverPerYear", "winRate"]
 BacktestPageKey = Literal["items", "nextCursor", "now", "proof"]
 BacktestResultKey = Literal["backtest", "equity", "now", "proof", "trades"]
+BarPageKey = Literal["backtest", "backtestCounts", "counts", "items", "nextCursor", "now", "proof", "session", "trading", "why"]
 BlockedBotsKey = Literal["developer", "nobody", "operator"]
 BlockerKey = Literal["clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "measured", "required", "verdict"]
 BlockerOfBotKey = Literal["botId", "clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "jobType", "measured",
@@ -82,8 +83,8 @@ DriftPolicyKey = Literal["max_drawdown_ratio", "max_pnl_change", "max_sharpe_cha
     "min_trades"]
 EquityAtCloseKey = Literal["barStart", "buyAndHoldUsd", "drawdownFraction", "strategyUsd"]
 EquityCurveKey = Literal["buyAndHold", "minutes", "strategy"]
-EquityPointKey = Literal["at", "bar", "barStart", "botId", "cash", "close", "equity", "maxDrawdown", "pnl", "replay", "sessionId",
-    "sharpe", "tradedBars", "trades", "units"]
+EquityPointKey = Literal["at", "bar", "barStart", "botId", "cash", "close", "equity", "maxDrawdown", "outcome", "pnl", "replay",
+    "sessionId", "sharpe", "tradedBars", "trades", "units", "wanted", "why"]
 EquityPointPageKey = Literal["items", "nextCursor", "now", "proof"]
 EvidenceOfVersionKey = Literal["dsr", "fingerprint", "jobId", "lastBar", "maxDrawdown", "newestAt", "results", "sharpe", "trades"]
 EvolutionKey = Literal["applied", "artifact", "botId", "challenger", "champion", "dsr", "enqueuedAt", "evaluations", "eventId",
@@ -135,6 +136,7 @@ NumberOfferedKey = Literal["default", "high", "kind", "low", "meaning", "name", 
 OpenPositionKey = Literal["botId", "equity", "lastBar", "pnl", "replay", "sessionId", "units"]
 OperatorKey = Literal["name", "role"]
 OrderingOfferedKey = Literal["greater", "lesser"]
+OutcomeCountedKey = Literal["bars", "changes", "meaning", "outcome", "words"]
 PauseKey = Literal["actor", "reason", "scope", "since", "target"]
 PinnedBotKey = Literal["botId", "pinReason", "pinnedBy", "pinnedUntil", "stage"]
 PinnedBotsKey = Literal["bots", "count"]
@@ -168,7 +170,8 @@ ReasonOfferedKey = Literal["code", "words"]
 RepairKey = Literal["actor", "atTick", "reason", "tick"]
 ResearchSummaryKey = Literal["artifact", "bars", "bootstrapSharpeP05", "buyAndHold", "curve", "dataFindings", "dataSha256", "dsr",
     "elapsedS", "fingerprint", "firstBar", "inSample", "lastBar", "lookAheadCuts", "lookAheadOk", "metrics",
-    "neighbourhoodMedianSharpe", "outOfSample", "pbo", "psr", "sourceId", "stressWorstSharpe", "synthetic", "trials", "window"]
+    "neighbourhoodMedianSharpe", "outOfSample", "outcomes", "pbo", "psr", "sourceId", "stressWorstSharpe", "synthetic", "trials",
+    "window"]
 RevertCommandKey = Literal["botIds", "expectedCount", "planHash", "stages", "strategies", "symbols", "type"]
 RevertPlanKey = Literal["baselines", "botIds", "byStage", "command", "expectedCount", "loopPaused", "now", "pausedBy", "pinned",
     "planHash", "proof", "stops"]
@@ -176,8 +179,8 @@ RunnerPolicyKey = Literal["max_runners", "session_s", "stop"]
 SchemaEntryKey = Literal["dataschema", "href", "producer", "topic", "type"]
 SchemaListKey = Literal["items"]
 SessionKey = Literal["actor", "bar", "botId", "cash", "cause", "closedAt", "closedTick", "equity", "eventId", "fingerprint", "fromBar",
-    "id", "jobId", "lastBar", "lastMarkAt", "maxDrawdown", "openedAt", "openedTick", "pnl", "replay", "sharpe", "state", "tradedBars",
-    "trades", "units"]
+    "id", "jobId", "lastBar", "lastMarkAt", "maxDrawdown", "openedAt", "openedTick", "outcomes", "pnl", "replay", "sharpe", "state",
+    "tradedBars", "trades", "units"]
 SessionPageKey = Literal["items", "nextCursor", "now", "proof"]
 SilenceKey = Literal["afterTick", "beforeTick", "fromAt", "intervalSec", "missing", "toAt"]
 SourceKey = Literal["bars", "firstBar", "lastBar", "runners", "sourceId", "symbols", "synthetic", "timeframe"]

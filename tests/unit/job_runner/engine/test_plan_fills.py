@@ -15,7 +15,8 @@ from autonomy.bar_outcomes import BarOutcome, counts_of
 from autonomy.errors import BadInput
 from job_runner.engine.account import TRADE_ENTRY_FEE, TRADE_EXIT_FEE, TRADE_PNL, TRADE_SIZE, TRADE_UNITS, Costs
 from job_runner.engine.compiled import FloatArray, IntArray
-from job_runner.engine.fills import outcomes_of_targets, simulate_targets
+from job_runner.engine.fills import simulate_targets
+from job_runner.engine.plain_outcomes import outcomes_of_targets
 from job_runner.engine.plan_by_bar import PlanByBar, PlanSnapshot
 from job_runner.engine.plan_simulation import PlanSimulation, simulate_plan
 from job_runner.engine.plans import OURS, Decision, ExitRules, Outcome, Plan, Switches, Terms

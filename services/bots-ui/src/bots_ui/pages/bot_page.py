@@ -9,7 +9,7 @@ from typing import Final
 
 from autonomy.client import Answer, Document, Found, Refused, Unreachable, bot_path
 from bots_ui.api.client import ProofApi
-from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, number_of, text_of, told_part
+from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, number_of, text_of, told, told_part
 from bots_ui.pages.asked import Asked, Query, asked_of, with_query
 from bots_ui.pages.fleet import Context
 from bots_ui.pages.lists import LIMIT, shown
@@ -26,6 +26,7 @@ FOLLOWED: Final = "/timeline"
 """Whatever happens to a bot stands there: when it says something else, the whole page is fetched again."""
 MARKS_READ: Final = 200
 TRADES_SHOWN: Final = 8
+BARS_SHOWN: Final = 6
 OPEN: Final = frozenset({"OPEN", "REQUESTED"})
 
 
@@ -53,6 +54,7 @@ async def bot(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
         "paper_session": paper_session, "marks": len(marks), "paper": paper_chart(marks, items_of(parts["trades"]) if parts else []),
         "timeframe": timeframe_of(hub, text_of(known, "symbol"), text_of(result, "sourceId")),
         "drift": told_part(document, "latestDrift"), "gate_tree": Told(document_of(parts["gates"])) if parts else Told(),
+        "traded": told(document_of(parts["bars"])) if parts else Told(),
         **{name: items_of(answer) for name, answer in parts.items()}, "parts": {name: lost_words(answer) for name, answer in parts.items()},
         **shown((bot_path(bot_id), (), whole), *[(bot_path(bot_id, FOLLOWED), FIRST, parts["timeline"])] if parts else [], view=view),
         "lost": lost_words(whole),
@@ -94,6 +96,7 @@ async def _parts(api: ProofApi, bot_id: str) -> dict[str, Answer]:
         "gates": ("/gates", 0), "decisions": ("/decisions", EVENTS_SHOWN), "timeline": ("/timeline", EVENTS_SHOWN),
         "versions": ("/versions", 10), "evolutions": ("/evolutions", 5),
         "trades": ("/trades", MARKS_READ), "equity": ("/equity", MARKS_READ),
+        "bars": ("/bars", BARS_SHOWN),
     }  # fmt: skip
     answers = await asyncio.gather(
         *(api.get(bot_path(bot_id, path), [("limit", str(limit))] if limit else []) for path, limit in asked.values())
@@ -136,6 +139,15 @@ async def timeline(api: ProofApi, bot_id: str, query: Query) -> tuple[Context, i
     answer = await api.get(path, params)
     context = {**_paged(bot_id, address, asked, answer), **shown((path, params, answer))}
     return {**context, "items": items_of(answer), "choices": choices, "lost": lost_words(answer)}, status_of(answer)
+
+
+async def bars(api: ProofApi, bot_id: str, query: Query) -> tuple[Context, int]:
+    """What became of every bar of a bot's newest paper session, newest first, and why it has not traded."""
+    asked = asked_of(query, {})
+    path, params = bot_path(bot_id, "/bars"), [*asked.params(), LIMIT]
+    answer = await api.get(path, params)
+    context = {**_paged(bot_id, f"/bots/{bot_id}/bars", asked, answer), **shown((path, params, answer))}
+    return {**context, "traded": told(document_of(answer)), "items": items_of(answer), "lost": lost_words(answer)}, status_of(answer)
 
 
 async def trades(api: ProofApi, bot_id: str, query: Query) -> tuple[Context, int]:

@@ -23,7 +23,8 @@ from job_runner.engine.account import (
     Tally,
 )
 from job_runner.engine.compiled import BAR_SIZE, CLOSE, HIGH, LOW, OPEN, VOLUME, Bar, FloatArray, IntArray, kernel
-from job_runner.engine.fills import checked_cash, equity_at, fill, mark, outcome_of_bar, tally_bar
+from job_runner.engine.fills import checked_cash, equity_at, fill, mark, tally_bar
+from job_runner.engine.plain_outcomes import outcome_of_bar
 from job_runner.engine.plans import Outcome
 from job_runner.engine.programs import StepProgram
 from job_runner.engine.statistics import sharpe_of_sums

@@ -15,7 +15,8 @@ from autonomy.errors import BadInput
 from job_runner.engine.account import TRADE_PNL, TRADE_SIZE, Account, Costs, Tally
 from job_runner.engine.bar_by_bar import BarByBar, Fill, FillKind, Flat, Snapshot
 from job_runner.engine.compiled import BAR_SIZE, FloatArray, IntArray, SmallIntArray
-from job_runner.engine.fills import Simulation, checked_cash, outcomes_of_targets, simulate_targets
+from job_runner.engine.fills import Simulation, checked_cash, simulate_targets
+from job_runner.engine.plain_outcomes import outcomes_of_targets
 from job_runner.engine.plan_by_bar import PlanByBar, PlanSnapshot, Taken
 from job_runner.engine.plan_simulation import simulate_plan
 from job_runner.engine.plans import Decision, Outcome, Plan, Terms

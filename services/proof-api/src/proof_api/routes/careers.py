@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from autonomy.chain import GENESIS_HASH
 from autonomy.documents import tables
 from autonomy.documents.answers import (
+    BarPage,
     DriftPage,
     EquityPage,
     EvolutionPage,
@@ -29,10 +30,11 @@ from proof_api.commands.revert import dry_run, shown_by
 from proof_api.context import CanRead, Connected, InContext
 from proof_api.http.problems import Problem, declared, giving, known_parameters
 from proof_api.reading import history, queries
+from proof_api.reading.bars import bars_of
 from proof_api.reading.ordering import SortBy, order_of
 from proof_api.reading.queries import Listing, Where, document
 from proof_api.reading.shelf import neighbours
-from proof_api.routes.reading import Cursor, Falls, FleetFilter, Grouped, KnownBot, Limit, Sorted, answer, page
+from proof_api.routes.reading import Cursor, Falls, FleetFilter, Grouped, KnownBot, Limit, Sorted, answer, link, page
 
 router = APIRouter(responses=declared(401, 422, 503), dependencies=[Depends(known_parameters)])
 UNKNOWN = declared(404)
@@ -210,6 +212,23 @@ async def trades(
 ) -> Response:  # fmt: skip
     """Each fill once; FLATTEN is the close of a session."""
     return page(context, request, *await _of_bot(queries.TRADES, connection, bot_id, session, limit, cursor))
+
+
+@router.get(
+    "/api/bots/{bot_id}/bars",
+    tags=["bots"],
+    summary="What became of its bars on paper, and why it has not traded",
+    responses=giving(BarPage) | UNKNOWN,
+)
+async def bars(
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """Every bar of the newest paper session with its one outcome, as the runner said it on the log; the answer is of one moment."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        found, following = await bars_of(connection, bot_id, limit, cursor)
+    response = answer(context, found)
+    link(response, request, following)
+    return response
 
 
 @router.get(
