@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from pydantic.alias_generators import to_camel
 
 from autonomy.clock import now_ms
 from autonomy.timeframes import MS
@@ -31,6 +33,7 @@ BOT = {
     "timeframe": "1h",
     "parameters": PARAMETERS,
 }
+COSTS = {"fee_bps": 7.5, "slippage_bps": 1.0, "maker_bps": 2.0, "funding_bps_per_day": 3.0, "tick": 0.01, "lot": 0.001, "minimum_usd": 10.0}
 DEMO = {"id": "aapl", "strategy": "sma-cross", "symbol": "AAPL"}
 
 
@@ -52,6 +55,7 @@ def found(platform: Platform, bot: str) -> list[dict[str, Any]]:
 def test_hours_beside_the_demo(platform: Platform, tmp_path: Path) -> None:
     folder, last_ms = tmp_path / "bars", now_ms() // HOUR_MS * HOUR_MS - 3 * HOUR_MS
     write(folder, last_ms, BARS)
+    (folder / "costs.yaml").write_text(yaml.safe_dump({"BTC/USDT": COSTS}))
     platform.planner()
     platform.projection()
     platform.runner(BARS_FOLDER=str(folder), BARS_DEMO="1")
@@ -73,10 +77,10 @@ def test_hours_beside_the_demo(platform: Platform, tmp_path: Path) -> None:
         mine["job_id"],
     )[0]
     assert costs["a_year"] == 24 * 365 == market.bars("BTC/USDT", "1h", END_OF_TIME_MS).bars_per_year
-    alone = backtested(
-        "sma-cross", market, "BTC/USDT", PARAMETERS, timeframe="1h", cash_usd=costs["cash"], fee_bps=costs["costs"]["feeBps"],
-        slippage_bps=costs["costs"]["slippageBps"], suite=suite,
-    )  # fmt: skip
+    assert costs["costs"] == {to_camel(name): value for name, value in COSTS.items()}
+    others = platform.sql("SELECT spec->'costs' AS costs FROM bot_jobs WHERE id = %s", demo["job_id"])[0]
+    assert others["costs"] == {"feeBps": 10.0, "slippageBps": 5.0}, "the policy's"
+    alone = backtested("sma-cross", market, "BTC/USDT", PARAMETERS, timeframe="1h", cash_usd=costs["cash"], suite=suite)
     assert (mine["fingerprint"], mine["data_sha256"], mine["trades"]) == (alone.fingerprint, alone.data_sha256, alone.metrics.trades)
     assert mine["sharpe"] == pytest.approx(alone.metrics.on_returns.sharpe_annualised, abs=1e-9)
 

@@ -12,9 +12,9 @@ import typer
 from autonomy_cli import options as o
 from autonomy_cli.engine import check_timeframe, engine_part, told
 from autonomy_cli.exits import Exit
-from autonomy_cli.show import RED, YELLOW, painted, print_json, print_table, safe
+from autonomy_cli.show import RED, YELLOW, counted, painted, print_json, print_table, safe
 
-COLUMNS: Final = tuple((name, name) for name in ("symbol", "timeframe", "bars", "first", "last", "a year", "from"))
+COLUMNS: Final = tuple((name, name) for name in ("symbol", "timeframe", "bars", "first", "last", "a year", "costs", "from"))
 Bars = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The folder of bars.")]
 Export = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, Parquet or Feather.")]
 Symbol = Annotated[str, typer.Option("--as", help="Whose bars they are, such as BTC/USDT or BRK.B.")]
@@ -59,5 +59,5 @@ def take(
 def _row(sheet: Any) -> dict[str, object]:  # noqa: ANN401 (a sheet of the engine)
     return {
         "symbol": sheet.symbol, "timeframe": sheet.timeframe, "bars": sheet.bars, "first": sheet.first, "last": sheet.last,
-        "a year": sheet.bars_per_year, "from": sheet.source,
+        "a year": sheet.bars_per_year, "costs": counted(sheet.costs) if sheet.costs else "the policy's", "from": sheet.source,
     }  # fmt: skip

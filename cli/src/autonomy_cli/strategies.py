@@ -108,8 +108,8 @@ def backtest(  # noqa: PLR0913 (one argument per option)
     bars: Bars = None,
     which: Which = None,
     cash: Annotated[str, typer.Option("--cash", help="At the start.")] = "100000",
-    fee_bps: Annotated[float, typer.Option("--fee-bps", help="Per side.")] = 10.0,
-    slippage_bps: Annotated[float, typer.Option("--slippage-bps", help="Per side.")] = 5.0,
+    fee_bps: Annotated[float | None, typer.Option("--fee-bps", help="Per side; by default of costs.yaml beside the bars, else 10.")] = None,
+    slippage_bps: Annotated[float | None, typer.Option("--slippage-bps", help="Per side; likewise, else 5.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Also write a page with the curve and all trades.")] = None,
     as_json: o.Json = False,
 ) -> None:

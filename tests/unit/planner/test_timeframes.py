@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from autonomy.bar_times import pack_times
-from autonomy.events import CapabilitiesAnnounced, SymbolBars
+from autonomy.events import CapabilitiesAnnounced, Costs, SymbolBars
 from autonomy.gates import GateCode
 from autonomy.reasons import Detail, Reason
 from autonomy.timeframes import MS, Timeframe
@@ -124,3 +124,29 @@ def test_who_waits_for_bars_of_now_is_not_told_that_a_replay_ended() -> None:
     state.bots.put("btc", replace(bot, evidence=found))
     (decision,) = plan_at(state)[0].decisions
     assert (decision.reason, decision.detail) == (Reason.NOTHING_DUE, Detail.AWAITS_BARS)
+
+
+OWN = Costs(fee_bps=7.5, slippage_bps=1.0, tick=0.01, minimum_usd=10.0)
+
+
+def test_an_order_has_the_costs_that_came_with_the_bars_and_else_the_policys() -> None:
+    last_ms = NOON_MS // MS["1h"] * MS["1h"]
+    bars = bars_of("1h", 10_000, last_ms, live=True)
+    found = []
+    for said in (bars, bars.model_copy(update={"costs": OWN})):
+        driver = TickDriver()
+        driver.register("btc", symbol="BTC/USDT", timeframe="1h")
+        driver.say(offered(said))
+        driver.beat(slots=4)
+        found += jobs_of(driver.tick(after_ms=1_000))
+    assert [order.costs for order in found] == [a_policy().research.costs, OWN]
+    assert found[0].fingerprint != found[1].fingerprint, "evidence under other costs is other evidence"
+
+
+def test_runners_that_know_other_costs_of_a_symbol_disagree() -> None:
+    last_ms = NOON_MS // MS["1h"] * MS["1h"]
+    bars = bars_of("1h", 5_000, last_ms)
+    other = offered(bars.model_copy(update={"costs": OWN})).model_copy(update={"process_id": an_id("another-runner")})
+    for second, disagree in ((other, True), (other.model_copy(update={"symbols": (bars,)}), False)):
+        state = a_state(a_trader("1h"), policy=a_policy(market=LIVE), runners=(offered(bars), second))
+        assert (build_view(state, NOON_MS).disagreements == {"BTC/USDT 1h"}) is disagree

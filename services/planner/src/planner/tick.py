@@ -255,7 +255,7 @@ def job_of(decision: Decision, job_id: str, state: State, view: View, inputs: Ti
         tick=inputs.tick, partition=partition_of(bot.id, inputs.jobs_partitions), strategy=bot.strategy,
         parameters=view.parameters(bot), symbol=bot.symbol, timeframe=Timeframe(bot.timeframe),
         bars_until=instant_of_ms(last_shown_ms(bot, view)), bars_per_year=bars_per_year(bot, view),
-        min_bars=research.min_bars, costs=research.costs, initial_cash_usd=research.initial_cash_usd,
+        min_bars=research.min_bars, costs=view.costs_of(bot), initial_cash_usd=research.initial_cash_usd,
         suite=research.suite, fingerprint=view.fingerprint(bot), timeout_s=timeout_s_of(decision.job_type, view),
         lease_s=view.policy.leases.lease_s,
         failures_limit=view.policy.leases.failures_limit, prior_trials=bot.trials,

@@ -146,7 +146,8 @@ PlannerRunKey = Literal["blocked", "blockerCounts", "botsEvaluated", "botsRegist
 PlannerRunPageKey = Literal["items", "nextCursor", "now", "proof"]
 PlannerRunToldKey = Literal["blocked", "botsEvaluated", "cause", "errors", "finishedAt", "hash", "id", "jobsEnqueued", "reasonCounts",
     "startedAt", "tick", "zeroJobsReason"]
-PolicyCostsKey = Literal["fee_bps", "slippage_bps"]
+PolicyCostsKey = Literal["borrow_bps_per_day", "fee_bps", "funding_bps_per_day", "lot", "maker_bps", "minimum_usd", "slippage_bps",
+    "tick"]
 PolicyDocumentKey = Literal["cooldowns", "drift", "early_tick_spacing_s", "evolution", "leases", "market", "name", "promotion",
     "promotion_mode", "quarantine_after_crashes", "research", "rules_approvers", "runners", "stages", "tick_interval_s"]
 PolicyInForceKey = Literal["actor", "document", "now", "policyHash", "proof", "tick"]

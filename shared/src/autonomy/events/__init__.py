@@ -29,6 +29,7 @@ from autonomy.events.commands import (
     SetPromotionMode,
     UnpinBot,
 )
+from autonomy.events.costs import Costs
 from autonomy.events.document import (
     BASE64_PATTERN,
     MAX_BOTS_PER_APPLY,
@@ -110,7 +111,6 @@ from autonomy.events.runs import (
     ChainRepaired,
     CommandAccepted,
     CommandRejected,
-    Costs,
     HoldPlaced,
     HoldReleased,
     JobEnqueued,

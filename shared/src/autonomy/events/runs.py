@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, JsonValue
 
+from autonomy.events.costs import Costs
 from autonomy.events.document import Count, Digest, Document, Identifier, Money, Text, Tick, later
 from autonomy.events.evolution import EvolutionPlan
 from autonomy.events.paper import LiveWindow, PaperOrder
@@ -276,13 +277,6 @@ class BotDecision(TickRecord):
     place: Count | None = None
     would: Reason | None = None
     due_since: Instant | None = None
-
-
-class Costs(Document):
-    """Per side, in basis points of the traded value."""
-
-    fee_bps: Annotated[float, Field(ge=0, le=1000)]
-    slippage_bps: Annotated[float, Field(ge=0, le=1000)]
 
 
 class SuiteSizes(Document):

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from autonomy import topics
 from autonomy.bar_times import unpack_times
+from autonomy.events.costs import Costs
 from autonomy.events.document import BASE64_PATTERN, Count, Digest, Document, Event, Identifier, Text, Tick, later
 from autonomy.events.offers import MAX_STRATEGIES, MAX_STRATEGY_FAULTS, StrategyFault, StrategyOffered
 from autonomy.events.tick import Head
@@ -69,6 +70,7 @@ class SymbolBars(Document):
         times: which instants have a bar: a bit for each step of the timeframe's grid since `first`, little-endian, deflated, base64.
         bars_per_year: how many there are in a year of this market: what ratios are annualised with.
         live: bars of now: shown as soon as they have ended, also while the policy replays the others.
+        costs: what trading the symbol costs and allows, where its source says so; null: the policy's hold.
     """
 
     symbol: Symbol
@@ -82,6 +84,7 @@ class SymbolBars(Document):
     synthetic: bool
     bars_per_year: Annotated[int, Field(ge=1, le=1_000_000)]
     live: bool
+    costs: Costs | None = later(None)
 
     @model_validator(mode="after")
     def counts_its_times(self) -> "SymbolBars":

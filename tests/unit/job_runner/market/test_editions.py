@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from autonomy.envelope import Received, decode, encode
 from autonomy.errors import BadInput
-from autonomy.events import CapabilitiesAnnounced
+from autonomy.events import CapabilitiesAnnounced, Costs
 from autonomy.values import instant_of_ms
 from job_runner.market import editions as editions_module
 from job_runner.market.bar_folder import FolderMarketData
@@ -391,3 +391,67 @@ async def test_a_look_beside_the_loop_is_safe(bench: Bench) -> None:
     bench.put("ABC", ROWS)
     await in_thread(bench.look)
     assert bench.bars()["ABC"] == 3
+
+
+def costs_of(bench: Bench) -> dict[str, Costs | None]:
+    return {said.symbol: said.costs for said in bench.editions.offered.said}
+
+
+def say_costs(bench: Bench, text: str) -> None:
+    path = bench.folder / "costs.yaml"
+    path.write_text(text)
+    bench.now_s += 10.0
+    os.utime(path, (bench.now_s, bench.now_s))
+
+
+def test_costs_come_with_the_bars_of_their_symbol_and_no_other_is_read_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert costs_of(bench) == {"ABC": None, "XYZ": None}
+    read: list[str] = []
+    before = FolderMarketData.bars
+
+    def noted(self: FolderMarketData, symbol: str, timeframe: str, until: int) -> Bars:
+        read.append(symbol)
+        return before(self, symbol, timeframe, until)
+
+    monkeypatch.setattr(FolderMarketData, "bars", noted)
+    say_costs(bench, "ABC: {fee_bps: 7, slippage_bps: 1, tick: 0.01}\n")
+    assert bench.look()
+    assert (costs_of(bench), read) == ({"ABC": Costs(fee_bps=7, slippage_bps=1, tick=0.01), "XYZ": None}, ["ABC"])
+    say_costs(bench, "default: {fee_bps: 2, slippage_bps: 3}\nABC: {maker_bps: -1}\nGONE: {fee_bps: 1}\n")
+    assert bench.look()
+    assert costs_of(bench) == {"ABC": Costs(fee_bps=2, slippage_bps=3, maker_bps=-1), "XYZ": Costs(fee_bps=2, slippage_bps=3)}
+    assert bench.faults() == {"costs.yaml: GONE": "no bars of this symbol"}
+
+
+@pytest.mark.parametrize(("said", "words"), [
+    ("ABC: {fee_bps: 7}", "costs.yaml: ABC.slippage_bps: a number of basis points"),
+    ("ABC: {fee_bps: 7, slippage_bps: 1, colour: 1}", "costs.yaml: ABC.colour: one of fee_bps"),
+    ("ABC: {fee_bps: 2000, slippage_bps: 1}", "costs.yaml: ABC.fee_bps: Input should be less than or equal to 1000"),
+    ("ABC: {fee_bps: '7', slippage_bps: 1}", "costs.yaml: ABC.fee_bps: Input should be a valid number"),
+])  # fmt: skip
+def test_wrong_costs_are_their_symbols_fault_and_the_last_good_ones_stay(bench: Bench, said: str, words: str) -> None:
+    say_costs(bench, "ABC: {fee_bps: 7, slippage_bps: 1}\n")
+    assert bench.look()
+    say_costs(bench, said)
+    assert bench.look()
+    (fault,) = bench.editions.offered.faults
+    assert (fault.name, fault.in_use) == ("ABC 1d", True)
+    assert words in fault.reason
+    assert costs_of(bench) == {"ABC": Costs(fee_bps=7, slippage_bps=1), "XYZ": None}, "no other costs in silence"
+    say_costs(bench, "ABC: {fee_bps: 8, slippage_bps: 1}\n")
+    assert bench.look()
+    assert (bench.faults(), costs_of(bench)["ABC"]) == ({}, Costs(fee_bps=8, slippage_bps=1))
+
+
+def test_a_file_of_costs_that_cannot_be_read_holds_every_symbol_where_it_was(bench: Bench) -> None:
+    say_costs(bench, "default: {fee_bps: 7, slippage_bps: 1}\n")
+    assert bench.look()
+    for text in ("ABC: [", "- ABC", "NO: {fee_bps: 1}", "ABC: 7"):
+        say_costs(bench, text)
+        bench.look()
+        assert set(bench.faults()) == {"ABC 1d", "XYZ 1d"}, text
+        assert set(costs_of(bench).values()) == {Costs(fee_bps=7, slippage_bps=1)}
+    # A runner that starts now has no last good ones: nothing is offered at costs that nobody meant.
+    fresh = Bench(bench.folder)
+    fresh.look()
+    assert fresh.bars() == {}

@@ -20,14 +20,15 @@ from autonomy.values import instant_of_ms
 from job_runner.engine import account
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import Simulation, simulate, simulate_targets
-from job_runner.engine.programs import StepProgram
-from job_runner.engine.running import outcomes
+from job_runner.engine.programs import Axis, StepProgram
+from job_runner.engine.running import outcomes, run
 from job_runner.engine.statistics import simulation_metrics
 from job_runner.market.sources import END_OF_TIME_MS, MarketData
 from job_runner.paper.session import MAX_SESSIONS, Marks, PaperSession, Said, TimedBar
 from job_runner.research.live_window import window_metrics
 from job_runner.research.orders import order_of
 from job_runner.research.report import StrategyError
+from job_runner.strategies.coded import by_name
 from support.builders import an_id
 from support.days import utc
 from support.paper import QUICK, RowsMarket, a_claim, a_paper_order
@@ -218,6 +219,30 @@ def test_every_bar_has_one_outcome_and_they_are_those_of_the_backtest(strategy: 
     assert counts_of(marks[-1].snapshot.outcomes) == {outcome.name: bars for outcome, bars in whole.items()}
     assert {"WARMING_UP", "ENTERED", "HELD"} <= {outcome.name for outcome in whole}
     assert [mark.wanted for mark in marks] == program.decided(rows).tolist()
+
+
+DEAR = {"funding_bps_per_day": 12.0, "borrow_bps_per_day": 30.0, "tick": 0.05, "lot": 0.5, "minimum_usd": 500.0}
+
+
+@pytest.mark.parametrize("strategy", ["sma-cross", "macd"])
+def test_a_session_under_a_symbols_own_costs_is_its_backtest_over_any_restarts(strategy: str) -> None:
+    rows = some_rows(200)
+    market = RowsMarket(rows)
+    parameters = {**SHORT[strategy], "direction": LONG_SHORT}
+    order = a_paper_order(
+        market=market, strategy=strategy, parameters=parameters, from_bar=BEFORE_ALL, costs=Costs(fee_bps=10, slippage_bps=5, **DEAR)
+    )
+    marks = marks_of(trade_all(order, market, frozenset({30, 90, 91, 160})))
+    own = by_name(strategy).program(parameters, Axis("AAPL", "1d", np.asarray(market.starts(), dtype=np.int64)))
+    costs = account.Costs(**order.costs.model_dump())
+    whole = run(own, rows, costs, CASH)
+    assert [mark.equity_usd for mark in marks] == whole.equity.tolist()
+    assert marks[-1].trades == whole.tally.trades > 3
+    assert all(mark.units % DEAR["lot"] == 0.0 for mark in marks)
+    # Negative control: funding is paid, and lots cut.
+    assert run(own, rows, account.Costs(10, 5), CASH).equity.tolist() != whole.equity.tolist()
+    unfunded = replace(costs, funding_bps_per_day=0.0, borrow_bps_per_day=0.0)
+    assert run(own, rows, unfunded, CASH).equity.tolist() != whole.equity.tolist()
 
 
 def test_newer_mark_replaces_the_orders_snapshot_and_an_older_one_does_not() -> None:

@@ -85,10 +85,32 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What a trade costs, per side, in basis points of the traded value."""
+    """What trading costs and allows.
+
+    Args:
+        fee_bps: of orders at the market and of stops, per side, basis points of the traded value.
+        slippage_bps: how much worse than the price such an order is filled, likewise.
+        maker_bps: fee of limits and targets; None: as `fee_bps`.
+        funding_bps_per_day: what a long pays, and a short gets, of the position's value.
+        borrow_bps_per_day: what a short pays of it.
+        tick: smallest step of a price in USD; 0 for none.
+        lot: smallest step of units; 0 for none.
+        minimum_usd: smallest value of an order, USD.
+    """
 
     fee_bps: float
     slippage_bps: float
+    maker_bps: float | None = None
+    funding_bps_per_day: float = 0.0
+    borrow_bps_per_day: float = 0.0
+    tick: float = 0.0
+    lot: float = 0.0
+    minimum_usd: float = 0.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether plain decisions need no more than fee and slippage: they have no limits and targets, so a maker's fee is never theirs."""
+        return not (self.funding_bps_per_day or self.borrow_bps_per_day or self.tick or self.lot or self.minimum_usd)
 
     @property
     def fee(self) -> float:

@@ -5,7 +5,7 @@ elsewhere with the same shape. Nothing here knows which strategies there are.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from types import FunctionType
 from typing import Any, Final, Protocol
@@ -97,6 +97,7 @@ class StepProgram:
         look_back: bars before its first decision other than flat.
         loop: decides on all rows in one pass.
         one: decides on one row.
+        times: int64 (n), start of each of its bars, ms since 1970-01-01 UTC; only its costs by time ask for them.
     """
 
     strategy: str
@@ -105,6 +106,7 @@ class StepProgram:
     look_back: int
     loop: Loop
     one: One
+    times: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def decided(self, rows: FloatArray) -> SmallIntArray:
         """The exposure wanted after each close: int8 (n), of rows float64 (n, BAR_SIZE), read front to back."""
@@ -142,6 +144,64 @@ class StepDecider:
         found = np.zeros(len(rows), dtype=np.int8)
         self.program.loop(np.ascontiguousarray(rows), self.floats, self.program.params, found)
         return int(found[-1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedSteps:
+    """A `StepProgram` as a `PlanProgram`: where its costs ask for more than plain fills know."""
+
+    steps: StepProgram
+
+    @property
+    def strategy(self) -> str:
+        """See `PlanProgram.strategy`."""
+        return self.steps.strategy
+
+    @property
+    def look_back(self) -> int:
+        """See `PlanProgram.look_back`."""
+        return self.steps.look_back
+
+    @property
+    def rules(self) -> ExitRules:
+        """None: a step wants a side, and nothing hangs on its fills."""
+        return ExitRules()
+
+    @property
+    def times(self) -> IntArray:
+        """See `PlanProgram.times`."""
+        return self.steps.times
+
+    def decided(self, rows: FloatArray) -> FloatArray:
+        """See `PlanProgram.decided`."""
+        return planned_targets(self.steps.decided(rows))
+
+    def begin(self) -> "PlannedStepDecider":
+        """See `PlanProgram.begin`."""
+        return PlannedStepDecider(self.steps.begin())
+
+
+@dataclass(slots=True, eq=False)
+class PlannedStepDecider:
+    """A `PlannedSteps` in the middle of its bars; a `PlanDecider`."""
+
+    decider: StepDecider
+
+    def recall(self, rows: FloatArray, times: IntArray) -> None:  # noqa: ARG002 (steps know no time)
+        """See `PlanDecider.recall`."""
+        if len(rows):
+            self.decider.observe(rows)
+
+    def observe(self, rows: FloatArray, times: IntArray) -> Decision:  # noqa: ARG002 (steps know no time)
+        """See `PlanDecider.observe`."""
+        return Decision(float(self.decider.observe(rows)))
+
+
+def planned_targets(targets: SmallIntArray) -> FloatArray:
+    """Plain decisions, int8 (n), as those of a plan: float64 (n, 4), no prices."""
+    decided = np.full((len(targets), 4), np.nan)
+    decided[:, 0] = targets
+    return decided
 
 
 Program = StepProgram | PlanProgram

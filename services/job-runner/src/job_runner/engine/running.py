@@ -18,9 +18,9 @@ from job_runner.engine.compiled import BAR_SIZE, FloatArray, IntArray, SmallIntA
 from job_runner.engine.fills import Simulation, checked_cash, simulate_targets
 from job_runner.engine.plain_outcomes import outcomes_of_targets
 from job_runner.engine.plan_by_bar import PlanByBar, PlanSnapshot, Taken
-from job_runner.engine.plan_simulation import simulate_plan
-from job_runner.engine.plans import Decision, Outcome, Plan, Terms
-from job_runner.engine.programs import Decided, PlanProgram, Program, StepProgram
+from job_runner.engine.plan_simulation import PlanSimulation, simulate_plan
+from job_runner.engine.plans import Decision, ExitRules, Outcome, Plan, Terms
+from job_runner.engine.programs import Decided, PlannedSteps, PlanProgram, Program, StepProgram, planned_targets
 from job_runner.engine.scoring import Scored, score_targets, scored_by_rows
 
 KINDS: Final[Mapping[Outcome, FillKind]] = {
@@ -34,8 +34,11 @@ CLOSING: Final = ("EXIT", "STOP", "TARGET")
 
 
 def terms_of(costs: Costs) -> Terms:
-    """The terms that costs per side stand for."""
-    return Terms(taker_bps=costs.fee_bps, slippage_bps=costs.slippage_bps)
+    """The same for plans; raises BadInput for what is out of limits, with its field."""
+    return Terms(
+        taker_bps=costs.fee_bps, maker_bps=costs.maker_bps, slippage_bps=costs.slippage_bps, funding_bps_per_day=costs.funding_bps_per_day,
+        borrow_bps_per_day=costs.borrow_bps_per_day, tick=costs.tick, lot=costs.lot, minimum_usd=costs.minimum_usd,
+    )  # fmt: skip
 
 
 def run(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> Simulation:
@@ -65,34 +68,47 @@ def follow(program: Program, decided: Decided, rows: FloatArray, costs: Costs, i
         initial_cash_usd: above zero.
         first: number of the first of these bars among the program's.
     """
-    if isinstance(program, StepProgram):
+    if isinstance(program, StepProgram) and costs.is_plain:
         return simulate_targets(plain(decided), rows, costs, initial_cash_usd)
-    found = simulate_plan(
-        plan_of(planned(decided), max(program.look_back - 1 - first, 0)), program.rules, terms_of(costs), rows, initial_cash_usd,
-        times_ms=np.ascontiguousarray(program.times[first : first + len(rows)]),
-    )  # fmt: skip
+    found = _by_plan(program, decided, rows, costs, initial_cash_usd, first)
+    sides = decided if decided.ndim == 1 else decided[:, 0]
     return Simulation(
-        found.equity, np.sign(decided[:, 0]).astype(np.int8), np.ascontiguousarray(found.trades[:, :TRADE_SIZE]), found.account, found.tally
+        found.equity, np.sign(sides).astype(np.int8), np.ascontiguousarray(found.trades[:, :TRADE_SIZE]), found.account, found.tally
     )
+
+
+def hold(rows: FloatArray, costs: Costs, initial_cash_usd: float, times: IntArray) -> Simulation:
+    """Bought at the second open and kept, under the same costs; `times` int64 (n), start of each bar in ms."""
+    always = np.ones(len(rows), dtype=np.int8)
+    if costs.is_plain:
+        return simulate_targets(always, rows, costs, initial_cash_usd)
+    found = simulate_plan(Plan.of_targets(always), ExitRules(), terms_of(costs), rows, initial_cash_usd, times_ms=times)
+    return Simulation(found.equity, always, np.ascontiguousarray(found.trades[:, :TRADE_SIZE]), found.account, found.tally)
+
+
+def _by_plan(program: Program, decided: Decided, rows: FloatArray, costs: Costs, initial_cash_usd: float, first: int = 0) -> PlanSimulation:
+    if isinstance(program, StepProgram):
+        program, decided = PlannedSteps(program), planned_targets(plain(decided))
+    times = np.ascontiguousarray(program.times[first : first + len(rows)])
+    return simulate_plan(
+        plan_of(planned(decided), max(program.look_back - 1 - first, 0)), program.rules, terms_of(costs), rows, initial_cash_usd,
+        times_ms=times if len(times) == len(rows) else None,
+    )  # fmt: skip
 
 
 def outcomes(program: Program, decided: Decided, rows: FloatArray, costs: Costs, initial_cash_usd: float) -> dict[Outcome, int]:
     """Bars by what became of them, those that occurred; they add up to all bars. Arguments as in `follow`."""
-    warm_up = max(program.look_back - 1, 0)
-    if isinstance(program, StepProgram):
-        found = outcomes_of_targets(plain(decided), rows, costs, initial_cash_usd, warm_up)
+    if isinstance(program, StepProgram) and costs.is_plain:
+        found = outcomes_of_targets(plain(decided), rows, costs, initial_cash_usd, max(program.look_back - 1, 0))
         counted = np.bincount(found, minlength=len(Outcome))
         return {outcome: int(counted[outcome]) for outcome in Outcome if counted[outcome]}
-    times = np.ascontiguousarray(program.times[: len(rows)])
-    return simulate_plan(
-        plan_of(planned(decided), warm_up), program.rules, terms_of(costs), rows, initial_cash_usd, times_ms=times
-    ).counts()
+    return _by_plan(program, decided, rows, costs, initial_cash_usd).counts()
 
 
 def score(program: Program, rows: FloatArray, costs: Costs, initial_cash_usd: float, edges: IntArray) -> Scored:
     """How a strategy did, for a search; see `scoring.score_targets`. Plans take the full pass."""
     decided = program.decided(rows)
-    if isinstance(program, StepProgram):
+    if isinstance(program, StepProgram) and costs.is_plain:
         return score_targets(plain(decided), rows, costs, initial_cash_usd, edges)
     return scored_by_rows(follow(program, decided, rows, costs, initial_cash_usd), edges)
 
@@ -141,7 +157,9 @@ def begin(program: Program, costs: Costs, initial_cash_usd: float, snapshot: Sna
         BadInput: cash out of limits, or a snapshot of another program.
     """
     if isinstance(program, StepProgram):
-        return BarByBar(program, costs, initial_cash_usd, snapshot)
+        if costs.is_plain:
+            return BarByBar(program, costs, initial_cash_usd, snapshot)
+        program = PlannedSteps(program)
     return PlannedBars(program, costs, initial_cash_usd, snapshot)
 
 

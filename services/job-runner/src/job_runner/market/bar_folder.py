@@ -15,7 +15,9 @@ from typing import ClassVar, Final
 from autonomy.errors import BadInput
 from autonomy.timeframes import MS, bars_name
 from autonomy.values import SYMBOL_PATTERN
+from job_runner.market import costs_file
 from job_runner.market.bar_files import read_bars
+from job_runner.market.costs_file import DEFAULT, costs_in
 from job_runner.market.sources import Bars, DataMissing, Key, Survey, Unsettled, bars_until, check_key
 
 KINDS: Final = ("csv", "parquet", "feather")
@@ -79,12 +81,14 @@ class FolderMarketData:
         if not self.folder.is_dir():
             raise BadInput("folder", "an existing folder of bars", self.folder)
         skipped: dict[str, str] = {}
-        found = self._files(skipped)
+        found, costs = self._files(skipped), costs_in(self.folder)
+        symbols = {symbol for symbol, _ in found}
+        skipped |= {f"{costs_file.NAME}: {name}": "no bars of this symbol" for name in costs.entries if name not in {DEFAULT, *symbols}}
         signs: dict[Key, Hashable] = {}
         for key, paths in found.items():
             try:
                 used = self._newest(key, paths)
-                signs[key] = sign_of(used)
+                signs[key] = (sign_of(used), costs.sign_of(key[0]))
             except (OSError, BadInput) as fault:
                 # The reason why it cannot be looked at is its sign, and reading it will say the same.
                 signs[key] = ("not readable", str(fault))
@@ -115,7 +119,9 @@ class FolderMarketData:
             _refuse_if_changed(path, before)
             raise
         _refuse_if_changed(path, before)
-        return bars_until(symbol, timeframe, columns, until, f"folder/{name}", synthetic=False, live=self.live)
+        return bars_until(
+            symbol, timeframe, columns, until, f"folder/{name}", synthetic=False, live=self.live, costs=costs_in(self.folder).of(symbol)
+        )
 
     def _files_of(self, symbol: str, timeframe: str) -> list[Path]:
         """The files of one symbol and timeframe, by the names that they may have: of thousands of symbols only this one is looked for."""
@@ -139,6 +145,8 @@ class FolderMarketData:
                 is_folder = child.is_dir()
             except OSError as fault:  # such as a link to itself
                 skipped[child.name] = str(fault)
+                continue
+            if child.name == costs_file.NAME:
                 continue
             if not is_folder:
                 self._take_flat(child, found, skipped)

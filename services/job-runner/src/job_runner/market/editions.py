@@ -290,6 +290,7 @@ def _as_announced(bars: Bars) -> SymbolBars:
         symbol=bars.symbol, timeframe=Timeframe(bars.timeframe), first=instant_of_ms(int(bars.time[0])),
         last=instant_of_ms(int(bars.time[-1])), bars=len(bars), times=pack_times(bars.time, bars.timeframe),
         sha256=bars.sha256, source_id=bars.source_id, synthetic=bars.synthetic, bars_per_year=bars.bars_per_year, live=bars.live,
+        costs=bars.costs,
     )  # fmt: skip
 
 

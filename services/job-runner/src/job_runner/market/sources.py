@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autonomy.errors import BadInput, Broken, Retryable
+from autonomy.events import Costs
 from autonomy.timeframes import DAY_MS, WEEKDAYS, YEAR_DAYS, Timeframe
 from job_runner.engine.compiled import FloatArray, IntArray
 from job_runner.market.bar_files import MAX_BARS, Columns, Table, checked_columns
@@ -58,6 +59,7 @@ class Bars:
         synthetic: made up, and never evidence for a promotion.
         notes: what of the source is not in the columns and a reader of results should know, such as an unused column.
         live: bars of now, which the replay of a demo does not hold back.
+        costs: what trading the symbol costs and allows, where the source says so; None: whoever orders says it.
     """
 
     symbol: str
@@ -72,6 +74,7 @@ class Bars:
     synthetic: bool
     notes: tuple[str, ...] = ()
     live: bool = False
+    costs: Costs | None = None
 
     def __len__(self) -> int:
         """Number of bars."""
@@ -253,18 +256,23 @@ def check_key(symbol: str, timeframe: str, known: Sequence[Key]) -> None:
     raise DataMissing("symbol", f"one of {shown}", symbol)
 
 
-def bars_until(symbol: str, timeframe: str, columns: Columns, until: int, source_id: str, *, synthetic: bool, live: bool = False) -> Bars:
+def bars_until(
+    symbol: str, timeframe: str, columns: Columns, until: int, source_id: str, *, synthetic: bool, live: bool = False,
+    costs: Costs | None = None,
+) -> Bars:  # fmt: skip
     """The bars of a source that start at an instant or before, read-only."""
     count = int(np.searchsorted(columns.time, until, side="right"))
     time = _frozen(columns.time[:count])
     open_, high, low, close, volume = (_frozen(column[:count]) for column in columns.prices_and_volume)
-    return Bars(symbol, timeframe, time, open_, high, low, close, volume, source_id, synthetic, columns.notes, live)
+    return Bars(symbol, timeframe, time, open_, high, low, close, volume, source_id, synthetic, columns.notes, live, costs)
 
 
 def up_to(whole: Bars, until: int) -> Bars:
     """The bars that start at an instant or before."""
     columns = Columns(whole.time, (whole.open, whole.high, whole.low, whole.close, whole.volume), whole.notes)
-    return bars_until(whole.symbol, whole.timeframe, columns, until, whole.source_id, synthetic=whole.synthetic, live=whole.live)
+    return bars_until(
+        whole.symbol, whole.timeframe, columns, until, whole.source_id, synthetic=whole.synthetic, live=whole.live, costs=whole.costs
+    )
 
 
 def _frozen(column: NDArray[_Number]) -> NDArray[_Number]:

@@ -232,7 +232,7 @@ def an_engine(order: JobEnqueued, snapshot: PaperSnapshot | None, strategy: Code
     Raises:
         BadInput: parameters, costs or cash out of limits, or a snapshot of another program.
     """
-    costs = Costs(order.costs.fee_bps, order.costs.slippage_bps)
+    costs = Costs(**order.costs.model_dump())
     held = None
     if snapshot is not None:
         held = Snapshot(

@@ -7,7 +7,7 @@ bars; random numbers are seeded by the fingerprint. Nothing here knows of jobs' 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
@@ -25,12 +25,11 @@ from job_runner.engine.account import (
     TRADE_EXIT_PRICE,
     TRADE_PNL,
     TRADE_UNITS,
-    Costs,
 )
 from job_runner.engine.compiled import FloatArray
-from job_runner.engine.fills import ENGINE_VERSION, Simulation, simulate_targets
+from job_runner.engine.fills import ENGINE_VERSION, Simulation
 from job_runner.engine.programs import Axis
-from job_runner.engine.running import follow, outcomes
+from job_runner.engine.running import follow, hold, outcomes, terms_of
 from job_runner.engine.statistics import (
     deflated_sharpe,
     probabilistic_sharpe,
@@ -170,7 +169,7 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
     program = case.program()
     decided = program.decided(case.rows)
     simulation = follow(program, decided, case.rows, case.costs, case.cash_usd)
-    held = simulate_targets(np.ones(len(bars), dtype=np.int8), case.rows, case.costs, case.cash_usd)
+    held = hold(case.rows, case.costs, case.cash_usd, bars.time)
     if not (simulation.is_finite and held.is_finite):
         raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite")
     returns = returns_of(simulation.equity)
@@ -242,7 +241,8 @@ def read_case(
     """
     coded = strategy or by_name(order.strategy)
     parameters = coded.check(order.parameters)
-    costs = Costs(_bps("fee_bps", order.fee_bps), _bps("slippage_bps", order.slippage_bps))
+    costs = order.costs
+    _bps("fee_bps", order.fee_bps), _bps("slippage_bps", order.slippage_bps), terms_of(costs)
     cash = _cash(order.initial_cash_usd)
     if order.prior_trials < 0:
         raise BadInput("prior_trials", "a whole number from 0", order.prior_trials)
@@ -266,7 +266,7 @@ def fingerprint_in(order: ResearchOrder, source_id: str, coded: CodedStrategy) -
         timeframe=order.timeframe,
         source_id=source_id,
         engine_version=ENGINE_VERSION,
-        costs=CostsDocument(fee_bps=order.fee_bps, slippage_bps=order.slippage_bps),
+        costs=CostsDocument(**asdict(order.costs)),
         initial_cash_usd=order.initial_cash_usd,
     )
 

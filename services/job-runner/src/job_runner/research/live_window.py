@@ -14,7 +14,6 @@ from autonomy.errors import BadInput
 from autonomy.events import LiveWindow, WindowMetrics
 from autonomy.timeframes import bar_words
 from autonomy.values import ms_of
-from job_runner.engine.account import Costs
 from job_runner.engine.programs import Axis
 from job_runner.engine.running import begin
 from job_runner.market.sources import MarketData
@@ -38,7 +37,7 @@ def window_metrics(order: ResearchOrder, window: LiveWindow, market: MarketData,
     bars = market.bars(order.symbol, order.timeframe, until_ms)
     cash = float(order.initial_cash_usd)
     program = (strategy or by_name(order.strategy)).program(order.parameters, Axis(order.symbol, order.timeframe, bars.time))
-    engine = begin(program, Costs(order.fee_bps, order.slippage_bps), cash)
+    engine = begin(program, order.costs, cash)
     rows, first = bars.rows(), int(bars.time.searchsorted(from_ms, side="right"))
     times = bars.time
     engine.observe_all(rows[:first], times[:first])

@@ -13,7 +13,7 @@ def order_of(order: JobEnqueued) -> ResearchOrder:
     return ResearchOrder(
         job_id=order.job_id, bot_id=order.bot_id, strategy=order.strategy, parameters=dict(order.parameters),
         symbol=order.symbol, timeframe=order.timeframe, until_ms=ms_of(order.bars_until),
-        fee_bps=order.costs.fee_bps, slippage_bps=order.costs.slippage_bps, initial_cash_usd=order.initial_cash_usd,
+        **order.costs.model_dump(), initial_cash_usd=order.initial_cash_usd,
         min_bars=order.min_bars, suite=SuiteSize(**order.suite.model_dump()), prior_trials=order.prior_trials,
         bars_per_year=order.bars_per_year,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from autonomy.errors import AutonomyError, BadInput, Poison
+from job_runner.engine.account import Costs
 from job_runner.engine.statistics import BARS_PER_YEAR, Metrics
 
 
@@ -75,6 +76,12 @@ class ResearchOrder:
         suite: how much validation.
         bars_per_year: what ratios are annualised with.
         prior_trials: evaluations already spent on this bot's line, counted against its deflated Sharpe ratio too.
+        maker_bps: what else trading the symbol costs and allows, see `account.Costs`; likewise the ones below.
+        funding_bps_per_day: see there.
+        borrow_bps_per_day: see there.
+        tick: see there.
+        lot: see there.
+        minimum_usd: see there.
     """
 
     job_id: str
@@ -91,6 +98,20 @@ class ResearchOrder:
     suite: SuiteSize = field(default_factory=SuiteSize)
     prior_trials: int = 0
     bars_per_year: int = BARS_PER_YEAR
+    maker_bps: float | None = None
+    funding_bps_per_day: float = 0.0
+    borrow_bps_per_day: float = 0.0
+    tick: float = 0.0
+    lot: float = 0.0
+    minimum_usd: float = 0.0
+
+    @property
+    def costs(self) -> Costs:
+        """What trading costs and allows."""
+        return Costs(
+            self.fee_bps, self.slippage_bps, self.maker_bps, self.funding_bps_per_day, self.borrow_bps_per_day, self.tick, self.lot,
+            self.minimum_usd,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

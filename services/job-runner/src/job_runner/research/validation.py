@@ -8,7 +8,7 @@ follow from the seed.
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -121,7 +121,7 @@ def stress(case: Case, levels: int, work: Work) -> Stress:
     decided = prepared.decided(case.rows)
     points: list[StressPoint] = []
     for fee_times, slippage_times in itertools.product(range(levels), repeat=2):
-        costs = Costs((case.costs.fee_bps or STRESS_BPS) * fee_times, (case.costs.slippage_bps or STRESS_BPS) * slippage_times)
+        costs = dearer(case.costs, fee_times, slippage_times)
         metrics = simulation_metrics(
             follow(prepared, decided, case.rows, costs, case.cash_usd), case.cash_usd, case.bars_per_year
         ).on_returns
@@ -130,6 +130,13 @@ def stress(case: Case, levels: int, work: Work) -> Stress:
     sharpes = [point.sharpe_annualised for point in points if point.sharpe_annualised is not None]
     gains = sum((point.total_return_fraction or 0.0) > 0.0 for point in points)
     return Stress(tuple(points), min(sharpes, default=None), gains / len(points))
+
+
+def dearer(costs: Costs, fee_times: int, slippage_times: int) -> Costs:
+    """So many times the fees and the slippage; what was free costs `STRESS_BPS` a time, and steps and minimum stay."""
+    fee = (costs.fee_bps or STRESS_BPS) * fee_times
+    maker = None if costs.maker_bps is None else max(costs.maker_bps, 0.0) * fee_times
+    return replace(costs, fee_bps=fee, slippage_bps=(costs.slippage_bps or STRESS_BPS) * slippage_times, maker_bps=maker)
 
 
 def neighbours(strategy: CodedStrategy, parameters: Mapping[str, Value], steps: int) -> tuple[dict[str, Value], ...]:

@@ -88,20 +88,20 @@ class CodedStrategy:
                 strategy = class_of(module, class_name)
                 if strategy.step is None:
                     return ArrayProgram(self.name, checked, self.look_back(checked), rules_of(self.offer), axis, Here(strategy))
-                return self._stepping(strategy, checked)
+                return self._stepping(strategy, checked, axis)
             case Kept():
                 there = There(self.code.folder, self.code.module, self.code.class_name)
                 return ArrayProgram(self.name, checked, self.look_back(checked), rules_of(self.offer), axis, there)
             case _:
                 assert_never(self.code)
 
-    def _stepping(self, strategy: type[Strategy], checked: Mapping[str, Value]) -> StepProgram:
+    def _stepping(self, strategy: type[Strategy], checked: Mapping[str, Value], axis: Axis) -> StepProgram:
         params = self.vector(checked)
         if strategy.step is None:
             raise BadInput("strategy", "one that has a step", self.name)
         loop, one = compiled(strategy.step, self.offer.code_hash, strategy.steps)
         size = 0 if strategy.state_size is None else strategy.state_size(params)
-        return StepProgram(self.name, params, size, self.look_back(checked), loop, one)
+        return StepProgram(self.name, params, size, self.look_back(checked), loop, one, axis.times)
 
     def vector(self, checked: Mapping[str, Value]) -> FloatArray:
         """Checked parameters as the array a step reads: the numbers in order, then the place of each chosen word."""

@@ -5,7 +5,7 @@ there; writes Parquet files whole or not at all.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,7 @@ MAX_CSV_BYTES: Final = 2 * 1024 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What a folder holds of one symbol and timeframe; `fault` is why it cannot be used, and then the rest is empty."""
+    """What a folder holds of one symbol and timeframe; `fault` is why it cannot be used, and then the rest is empty; `costs`: its own."""
 
     symbol: str
     timeframe: str
@@ -36,6 +36,7 @@ class Sheet:
     bars_per_year: int = 0
     findings: tuple[str, ...] = ()
     fault: str = ""
+    costs: Mapping[str, object] = field(default_factory=dict)
 
 
 def looked_at(folder: Path) -> tuple[tuple[Sheet, ...], Mapping[str, str]]:
@@ -56,7 +57,7 @@ def _sheet(market: FolderMarketData, symbol: str, timeframe: str) -> Sheet:
         return Sheet(symbol, timeframe, fault=str(fault))
     return Sheet(
         symbol, timeframe, bars.source_id, len(bars), bar_words(int(bars.time[0])), bar_words(int(bars.time[-1])), bars.bars_per_year,
-        findings_of(bars),
+        findings_of(bars), costs={} if bars.costs is None else bars.costs.model_dump(),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from autonomy.errors import BadInput
+from autonomy.events import Costs
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.programs import Axis
 from job_runner.market.bar_folder import FolderMarketData
@@ -30,6 +31,8 @@ __all__ = ["backtested", "bars_of", "checked", "market_of", "page_of", "strategi
 
 SEEDS: Final = ("0", "1")
 LEAST_BARS: Final = 250
+USUAL: Final = Costs(fee_bps=10.0, slippage_bps=5.0)
+"""The policy's as it comes along."""
 
 
 @contextmanager
@@ -97,8 +100,8 @@ def backtested(  # noqa: PLR0913 (what a bot is, and what an order adds)
     *,
     timeframe: str = DAILY,
     cash_usd: str = "100000",
-    fee_bps: float = 10.0,
-    slippage_bps: float = 5.0,
+    fee_bps: float | None = None,
+    slippage_bps: float | None = None,
     suite: SuiteSize | None = None,
 ) -> ResearchReport:
     """What a baseline job of the platform gives for this bot, to the last digit.
@@ -110,16 +113,18 @@ def backtested(  # noqa: PLR0913 (what a bot is, and what an order adds)
         parameters: of the strategy; keys left out take their default.
         timeframe: of the bars.
         cash_usd: at the start, decimal text.
-        fee_bps: per side.
-        slippage_bps: per side.
+        fee_bps: per side; by default what came with the bars, else 10.
+        slippage_bps: per side; likewise, else 5.
         suite: how much validation; the policy's default where none is given.
     """
     coded = by_name(strategy) if isinstance(strategy, str) else strategy
     bars = market.bars(symbol or _first(market, timeframe), timeframe, END_OF_TIME_MS)
+    costs = (bars.costs or USUAL).model_dump()
+    costs |= {name: told for name, told in (("fee_bps", fee_bps), ("slippage_bps", slippage_bps)) if told is not None}
     asked = ResearchOrder(
         job_id="try", bot_id="try", strategy=coded.name, parameters=dict(parameters), symbol=bars.symbol, timeframe=timeframe,
-        bars_per_year=bars.bars_per_year, until_ms=END_OF_TIME_MS, fee_bps=fee_bps, slippage_bps=slippage_bps, initial_cash_usd=cash_usd,
-        min_bars=LEAST_BARS, suite=suite or SuiteSize(),
+        bars_per_year=bars.bars_per_year, until_ms=END_OF_TIME_MS, initial_cash_usd=cash_usd,
+        min_bars=LEAST_BARS, suite=suite or SuiteSize(), **costs,
     )  # fmt: skip
     with guests():
         # As a worker gets them: one symbol, read once.

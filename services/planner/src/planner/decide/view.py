@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from autonomy.bar_times import BarTimes, unpack_times
 from autonomy.errors import BadInput
-from autonomy.events import StrategyOffered
+from autonomy.events import Costs, StrategyOffered
 from autonomy.fleet import fingerprint_of
 from autonomy.gates import PromotionGate, Verdict
 from autonomy.market_clock import market_ms, wall_ms_of
@@ -92,7 +92,7 @@ class View:
         return fingerprint_of(
             strategy=bot.strategy, strategy_version=offer.version, code_hash=offer.code_hash, parameters=parameters,
             symbol=bot.symbol, timeframe=bot.timeframe, source_id=data.offer.source_id,
-            engine_version=self.engine_version, costs=research.costs, initial_cash_usd=research.initial_cash_usd,
+            engine_version=self.engine_version, costs=self.costs_of(bot), initial_cash_usd=research.initial_cash_usd,
         )  # fmt: skip
 
     def parameters(self, bot: Bot) -> dict[str, Value]:
@@ -104,6 +104,11 @@ class View:
     def data_of(self, bot: Bot) -> Data | None:
         """The bars that a bot looks at, if any are known."""
         return self.data.get((bot.symbol, bot.timeframe))
+
+    def costs_of(self, bot: Bot) -> Costs:
+        """What trading the bot's symbol costs and allows: as its bars came with it, else the policy's."""
+        data = self.data_of(bot)
+        return costs_in(data.offer.costs) if data is not None and data.offer.costs else self.policy.research.costs
 
     def is_live(self, bot: Bot) -> bool:
         """Whether the bot's bars are those of now: they come as they end, and nobody can say when the next one is announced."""
@@ -157,6 +162,12 @@ def _strategies(offers: Iterable[RunnerProcess]) -> dict[str, StrategyOffer]:
     return found
 
 
+@lru_cache(maxsize=4_096)
+def costs_in(announced: str) -> Costs:
+    """The costs of a symbol as its offer holds them."""
+    return Costs.model_validate_json(announced)
+
+
 @lru_cache(maxsize=65_536)
 def whole_parameters(offer: str, parameters: tuple[tuple[str, Value], ...]) -> Mapping[str, Value] | BadInput:
     """A bot's parameters with what its document leaves out, or why the offer refuses them; the same bots come every tick."""
@@ -186,10 +197,10 @@ def build_view(state: State, now_ms: int) -> View:
             if known is None:
                 times = unpack_times(offer.first_ms, offer.timeframe, offer.packed_times)
                 data[key] = Data(offer, times.count_until((now_ms if offer.live else shown_ms) - MS[offer.timeframe]), times)
-            elif (known.offer.content, known.offer.source_id) != (offer.content, offer.source_id):
+            elif (known.offer.content, known.offer.source_id, known.offer.costs) != (offer.content, offer.source_id, offer.costs):
                 disagreements.add(bars_name(*key))
     offered = tuple((key, seen.offer.content, seen.offer.packed_times, seen.offer.first_ms) for key, seen in data.items())
-    sources = tuple((key, seen.offer.source_id) for key, seen in data.items())
+    sources = tuple((key, seen.offer.source_id, seen.offer.costs) for key, seen in data.items())
     job_types = frozenset(kind for process in live for kind in process.job_types)
     engine = offers[0].engine_version if offers else ""
     research = state.policy.research

@@ -278,7 +278,7 @@ class LiveJob(Struct, frozen=True):
 
 
 class SymbolOffer(Struct, frozen=True):
-    """The bars that a runner process can read of a symbol in one timeframe."""
+    """The bars of a symbol that a runner process can read; `costs` as announced, in JSON, empty where the policy's hold."""
 
     symbol: str
     timeframe: str
@@ -290,6 +290,7 @@ class SymbolOffer(Struct, frozen=True):
     synthetic: bool
     bars_per_year: int
     live: bool
+    costs: str = ""
 
 
 class StrategyOffer(Struct, frozen=True):

@@ -287,6 +287,7 @@ def fold_capabilities(state: State, said: CapabilitiesAnnounced, beats: set[str]
                 bars.synthetic,
                 bars.bars_per_year,
                 bars.live,
+                bars.costs.model_dump_json(by_alias=True) if bars.costs is not None else "",
             )
             for bars in sorted(said.symbols, key=lambda bars: (bars.symbol, bars.timeframe))
         ),
