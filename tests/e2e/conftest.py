@@ -100,11 +100,11 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def a_stack(folder: Path) -> Iterator[RunningStack]:
-    """The whole stack with the demo fleet, as `make up` starts it."""
+def a_stack(folder: Path, **more: str) -> Iterator[RunningStack]:
+    """The whole stack with the demo fleet, as `make up` starts it, but for what is set otherwise."""
     build_assets.main()
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
-    environment = {**os.environ, **ports, "AUTONOMY_DATA_DIR": str(folder)}
+    environment = {**os.environ, **ports, "AUTONOMY_DATA_DIR": str(folder), **more}
     command = [sys.executable, "-W", "ignore", "-m", "local_stack"]
     subprocess.run([*command, "up"], env=environment, check=True, timeout=UP_TIMEOUT_S, cwd=ROOT)
     try:
@@ -119,7 +119,8 @@ def a_stack(folder: Path) -> Iterator[RunningStack]:
 
 @pytest.fixture(scope="session")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with a_stack(tmp_path_factory.mktemp("stack")) as found:
+    # One backtest at a time: research goes on all the while, and the browsers need the processors too.
+    with a_stack(tmp_path_factory.mktemp("stack"), RUNNER_RESEARCH_SLOTS="1") as found:
         yield found
 
 

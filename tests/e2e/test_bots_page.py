@@ -131,7 +131,7 @@ def test_card_by_touch(open_page: OpenPage) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/", "/bots/msft-sma", "/bots/aapl-sma", "/bots/aapl-sma/timeline", "/bots/aapl-sma/trades", "/promotions", "/jobs", "/timeline", "/runs", "/runs/2",
+        "/", "/bots/msft-sma", "/bots/aapl-sma", "/bots/aapl-sma/timeline", "/bots/aapl-sma/trades", "/bots/aapl-sma/bars", "/promotions", "/jobs", "/timeline", "/runs", "/runs/2",
         "/commands", "/stages", "/quarantine", "/sign-in",
     ],
 )  # fmt: skip
