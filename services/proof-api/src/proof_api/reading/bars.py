@@ -104,19 +104,20 @@ def _no_session(now: Row | None) -> str:
         return "It left the fleet, and trades no more."
     reason = REASONS[Reason(str(now["reasonCode"]))].words if now.get("reasonCode") else "nothing was decided yet"
     if now.get("stage") != Stage.LAB.value:
-        gates = _gates(now.get("blockers"), "scheduling gates do not pass")
+        gates = _gates(now.get("blockers"), "scheduling")
         return f"No paper session is open at stage {now.get('stage')}: {reason}{gates}."
     if now.get("recommendationId"):
         return f"{FROM_PAPER}, recommended for {now.get('promotionTo')}, and waits for approval."
-    gates = _gates(now.get("promotionBlockers"), "promotion gates do not pass")
-    return f"{FROM_PAPER}{gates or ', without gates judged yet'}."
+    research, gates = _gates(now.get("blockers"), "scheduling"), _gates(now.get("promotionBlockers"), "promotion")
+    return f"{FROM_PAPER}{research}{gates or ', without gates judged yet'}."
 
 
-def _gates(missed: object, words: str) -> str:
-    """The first of some gates by name, with what was measured and what they ask for."""
+def _gates(missed: object, kind: str) -> str:
+    """The first of some gates that do not pass by name, with what was measured and what they ask for."""
     if not isinstance(missed, Sequence) or not missed:
         return ""
     named = [gate for gate in missed[:MOST_NAMED] if isinstance(gate, Mapping)]
     told = "; ".join(f"{gate.get('code')} measured {gate.get('measured')}, required {gate.get('required')}" for gate in named)
     more = f"; and {len(missed) - MOST_NAMED} more" if len(missed) > MOST_NAMED else ""
-    return f", {len(missed)} {words}: {told}{more}"
+    words = "gate does not pass" if len(missed) == 1 else "gates do not pass"
+    return f", {len(missed)} {kind} {words}: {told}{more}"
