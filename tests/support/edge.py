@@ -19,11 +19,13 @@ def write_bars(folder: Path, *symbols: str, seed: int = 7) -> Path:
     for number, symbol in enumerate(symbols):
         path = folder / symbol / "1d.csv"
         path.parent.mkdir(parents=True)
-        path.write_text("\n".join(["date,open,high,low,close,volume", *_rows(seed + number)]) + "\n")
+        rows = (f"{day.isoformat()},{row}" for day, row in zip(_weekdays(), prices(seed + number), strict=True))
+        path.write_text("\n".join(["date,open,high,low,close,volume", *rows]) + "\n")
     return folder
 
 
-def _rows(seed: int) -> list[str]:
+def prices(seed: int = 7) -> list[str]:
+    """`open,high,low,close,volume` of each bar, whatever its length: the market that `write_bars` dates."""
     chance = np.random.default_rng(seed)
     drift = np.empty(WEEKDAYS)
     place, way = 0, 1.0
@@ -36,8 +38,8 @@ def _rows(seed: int) -> list[str]:
     spread = np.exp(np.abs(chance.normal(0.0, NOISE / 3, WEEKDAYS)))
     highs, lows = np.maximum(opens, closes) * spread, np.minimum(opens, closes) / spread
     return [
-        f"{day.isoformat()},{open_:.6f},{high:.6f},{low:.6f},{close:.6f},{1_000_000}"
-        for day, open_, high, low, close in zip(_weekdays(), opens, highs, lows, closes, strict=True)
+        f"{open_:.6f},{high:.6f},{low:.6f},{close:.6f},{1_000_000}"
+        for open_, high, low, close in zip(opens, highs, lows, closes, strict=True)
     ]
 
 
