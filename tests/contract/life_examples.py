@@ -96,7 +96,7 @@ def life_signs() -> tuple[e.Event, ...]:
         ),
         e.RunnerMarked(
             **BAR, close_usd=31.3, equity_usd=100_012.25, cash_usd=99_000.0, units=-1.5, trades=11, traded_bars=42, pnl_usd=12.25,
-            max_drawdown=0.03, sharpe=0.4, replay=True, outcome=BarOutcome.ENTERED, why="the fast mean is below", wanted=-1.0, snapshot=SNAPSHOT,
+            max_drawdown=0.03, sharpe=0.4, replay=True, outcome=BarOutcome.ENTERED, why="the fast mean is below", wanted=-1.0, late_bars=1, snapshot=SNAPSHOT,
             flat=e.FlatValue(units=-1.5, price_usd=31.2, fee_usd=0.05, equity_usd=100_010.0, pnl_usd=10.0),
         ),
     )  # fmt: skip

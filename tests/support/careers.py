@@ -404,7 +404,7 @@ def a_mark(where: dict[str, Any], bar: int) -> RunnerMarked:
         **where, close_usd=9.5 + bar, equity_usd=100_000.5 + bar / 7, cash_usd=99_000.0, units=units, trades=bar // 4,
         traded_bars=bar - 99, pnl_usd=0.5 + bar / 7, max_drawdown=0.01 * (bar % 5), sharpe=None if bar < 103 else 0.1 * bar,
         replay=True, outcome=BarOutcome.HELD if units else BarOutcome.NO_SIGNAL, why="the fast mean is above" if units else None,
-        wanted=1.0 if units else 0.0, snapshot=snapshot, flat=flat,
+        wanted=1.0 if units else 0.0, late_bars=0, snapshot=snapshot, flat=flat,
     )  # fmt: skip
 
 

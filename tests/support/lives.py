@@ -268,7 +268,7 @@ def mark(driver: TickDriver, bot_id: str, bars: int = 1, *, units: float = 1.0, 
             "attempt": live.job.attempt, "claim_id": live.job.claim_id, "process_id": live.job.process_id, "bar_start": instant_of_ms(start),
             "bar": bar, "close_usd": 100.0, "equity_usd": 100_100.0, "cash_usd": 50_000.0, "units": units,
             "trades": 12, "traded_bars": bot.paper.traded_bars + number, "pnl_usd": 100.0, "max_drawdown": 0.02, "sharpe": 0.9,
-            "replay": True, "outcome": BarOutcome.HELD, "wanted": 1.0,
+            "replay": True, "outcome": BarOutcome.HELD, "wanted": 1.0, "late_bars": 0,
             "flat": FlatValue(units=units, price_usd=99.9, fee_usd=0.1, equity_usd=100_090.0, pnl_usd=90.0 if units else None),
         }  # fmt: skip
         said = plain | changes

@@ -38,10 +38,11 @@ BAR = {"outcome": "NO_SIGNAL", "barStart": "2010-01-20", "why": "the fast mean i
      "Its last paper session ended: CANCELLED_BY_REVERT. Bots trade on paper from stage PAPER on"),
     (IN_LAB, SESSION | {"outcomes": None}, None, Trading.NO_BAR_YET, "it trades bars that start after 2010-01-04"),
     (IN_LAB, SESSION, BAR, Trading.NOT_TRADED,
-     "None of its 12 bars was traded: 9 nothing wanted, 3 warming up. At its last bar, which started at 2010-01-20: nothing wanted "
-     "(the fast mean is below). What would change that: another market"),
+     ("None of its 12 bars was traded: 9 nothing wanted, 3 warming up. At its last bar, which started at 2010-01-20: nothing wanted "
+     "(the fast mean is below). What would change that: another market")),
     (IN_LAB, SESSION | {"trades": 2, "outcomes": {"ENTERED": 3, "HELD": 9}}, BAR | {"outcome": "HELD", "why": None}, Trading.TRADED,
      "It has traded: 2 closed trades in 12 bars. At its last bar, which started at 2010-01-20: position held."),
+    (IN_LAB, SESSION | {"lateBars": 2}, BAR, Trading.NOT_TRADED, "2 bars came when a later one had been taken, and were left out."),
 ])  # fmt: skip
 def test_each_state_has_its_words(now: Any, session: Any, newest: Any, trading: Trading, words: str) -> None:
     found, said = trading_of(now, session, newest)

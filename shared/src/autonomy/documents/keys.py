@@ -180,8 +180,8 @@ RunnerPolicyKey = Literal["max_runners", "session_s", "stop"]
 SchemaEntryKey = Literal["dataschema", "href", "producer", "topic", "type"]
 SchemaListKey = Literal["items"]
 SessionKey = Literal["actor", "bar", "botId", "cash", "cause", "closedAt", "closedTick", "equity", "eventId", "fingerprint", "fromBar",
-    "id", "jobId", "lastBar", "lastMarkAt", "maxDrawdown", "openedAt", "openedTick", "outcomes", "pnl", "replay", "sharpe", "state",
-    "tradedBars", "trades", "units"]
+    "id", "jobId", "lastBar", "lastMarkAt", "lateBars", "maxDrawdown", "openedAt", "openedTick", "outcomes", "pnl", "replay", "sharpe",
+    "state", "tradedBars", "trades", "units"]
 SessionPageKey = Literal["items", "nextCursor", "now", "proof"]
 SilenceKey = Literal["afterTick", "beforeTick", "fromAt", "intervalSec", "missing", "toAt"]
 SourceKey = Literal["bars", "firstBar", "lastBar", "runners", "sourceId", "symbols", "synthetic", "timeframe"]

@@ -136,6 +136,7 @@ class RunnerMarked(RunnerBar):
         replay: the bars are recorded ones, released by the replay clock.
         outcome: what became of the bar.
         why: the strategy's own reason for what it wants after this close, where it gave one.
+        late_bars: bars of the source up to this one that the session never took: they came when a later one had been taken.
         wanted: the order of this close: the share of the equity to hold from the next open on, negative for a short position.
     """
 
@@ -153,6 +154,7 @@ class RunnerMarked(RunnerBar):
     outcome: BarOutcome
     why: Text | None = None
     wanted: float
+    late_bars: Count
     snapshot: PaperSnapshot
     flat: FlatValue
 

@@ -35,6 +35,7 @@ SESSIONS: Final = Table(
     column("max_drawdown", Float(), "fraction"),
     column("replay", Boolean(), "the bars are recorded ones, released by the replay clock"),
     column("outcomes", JSONB(), "traded bars by what became of them; adds up to traded_bars", holds=dict[BarOutcome, int]),
+    column("late_bars", Integer(), "bars that came when a later one had been taken; the session never took them"),
     column("last_mark_at", INSTANT, "append time of the last mark that counts"),
     column("closed_at", INSTANT, "tick time of its end"),
     column("closed_tick", BigInteger(), "tick of its end"),

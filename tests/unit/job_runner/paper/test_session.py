@@ -23,7 +23,7 @@ from job_runner.engine.fills import Simulation, simulate, simulate_targets
 from job_runner.engine.programs import Axis, StepProgram
 from job_runner.engine.running import outcomes, run
 from job_runner.engine.statistics import simulation_metrics
-from job_runner.market.sources import END_OF_TIME_MS, MarketData
+from job_runner.market.sources import END_OF_TIME_MS, Bars, MarketData
 from job_runner.paper.session import MAX_SESSIONS, Marks, PaperSession, Said, TimedBar
 from job_runner.research.live_window import window_metrics
 from job_runner.research.orders import order_of
@@ -243,6 +243,32 @@ def test_a_session_under_a_symbols_own_costs_is_its_backtest_over_any_restarts(s
     assert run(own, rows, account.Costs(10, 5), CASH).equity.tolist() != whole.equity.tolist()
     unfunded = replace(costs, funding_bps_per_day=0.0, borrow_bps_per_day=0.0)
     assert run(own, rows, unfunded, CASH).equity.tolist() != whole.equity.tolist()
+
+
+def test_a_bar_that_comes_when_a_later_one_was_taken_is_left_out_and_said() -> None:
+    rows = some_rows(40)
+    whole = RowsMarket(rows)
+    order = a_paper_order(market=whole, from_bar=BEFORE_ALL)
+    bars = whole.bars("AAPL", "1d", END_OF_TIME_MS)
+    kept = np.delete(np.arange(len(bars)), 20)
+    gap = Bars(
+        "AAPL",
+        "1d",
+        bars.time[kept],
+        bars.open[kept],
+        bars.high[kept],
+        bars.low[kept],
+        bars.close[kept],
+        bars.volume[kept],
+        "gap",
+        synthetic=True,
+    )
+    session = PaperSession.resumed(order, None)
+    marks = marks_of([session.take(TimedBar.at(gap, number), a_claim(order, "claim-0"), an_id("runner-1")) for number in range(30)])
+    assert {mark.late_bars for mark in marks} == {0}, "what never came is not late"
+    told = [session.take(TimedBar.at(bars, number), a_claim(order, "claim-0"), an_id("runner-1")) for number in range(31, 40)]
+    assert [mark.late_bars for mark in marks_of(told)] == [1] * 9
+    assert [mark.traded_bars for mark in marks_of(told)] == [*range(31, 40)]
 
 
 def test_newer_mark_replaces_the_orders_snapshot_and_an_older_one_does_not() -> None:

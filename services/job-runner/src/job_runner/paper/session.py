@@ -48,7 +48,7 @@ Said = tuple[RunnerTraded | RunnerMarked, ...]
 
 @dataclass(frozen=True, slots=True)
 class TimedBar:
-    """One bar that has ended: its start in ms since 1970-01-01 UTC, prices in USD, volume in shares."""
+    """One bar that has ended: its start in ms since 1970-01-01 UTC, prices in USD, volume in shares, its 0-based number in its source."""
 
     time_ms: int
     open: float
@@ -56,12 +56,14 @@ class TimedBar:
     low: float
     close: float
     volume: float
+    place: int = 0
 
     @classmethod
     def at(cls, bars: Bars, number: int) -> "TimedBar":
         """One of a source's bars."""
         columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
-        return cls(int(bars.time[number]), *(float(column[number]) for column in columns))
+        open_, high, low, close, volume = (float(column[number]) for column in columns)
+        return cls(int(bars.time[number]), open_, high, low, close, volume, number)
 
     @property
     def prices_and_volume(self) -> tuple[float, float, float, float, float]:
@@ -194,9 +196,10 @@ class PaperSession:
                 fee_usd=fill.fee_usd, pnl_usd=fill.pnl_usd,
             )  # fmt: skip
             said.append(traded)
-        return (*said, self._mark(place, bar.close))
+        # What stands before this bar in the source and was not seen came when a later one had been taken.
+        return (*said, self._mark(place, bar.close, max(0, bar.place - number)))
 
-    def _mark(self, place: dict[str, Any], close: float) -> RunnerMarked:
+    def _mark(self, place: dict[str, Any], close: float, late_bars: int) -> RunnerMarked:
         engine, flat = self.engine, self.engine.flat_at(close)
         tally, account = engine.tally, engine.account
         if engine.outcome is None:
@@ -206,6 +209,7 @@ class PaperSession:
             trades=int(tally.trades), traded_bars=int(tally.bars), pnl_usd=tally.equity - _cash(self.order),
             max_drawdown=tally.max_drawdown, sharpe=engine.annualised_sharpe(self.order.bars_per_year),
             replay=self.paper.market.mode == "REPLAY", outcome=BarOutcome[engine.outcome.name], why=self._why(), wanted=engine.wanted,
+            late_bars=late_bars,
             snapshot=snapshot_of(engine),
             flat=FlatValue(
                 units=flat.units, price_usd=flat.price_usd, fee_usd=flat.fee_usd, equity_usd=flat.equity_usd, pnl_usd=flat.pnl_usd

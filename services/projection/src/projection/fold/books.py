@@ -18,7 +18,7 @@ from autonomy.values import derived_id
 from projection.fold.bot_now import Row
 from projection.fold.rows import Changes, Said
 
-FIGURES = ("units", "cash", "equity", "pnl", "trades", "traded_bars", "sharpe", "max_drawdown", "replay", "outcomes")
+FIGURES = ("units", "cash", "equity", "pnl", "trades", "traded_bars", "sharpe", "max_drawdown", "replay", "outcomes", "late_bars")
 
 
 @dataclass(slots=True)
@@ -123,7 +123,10 @@ class Books:
             "session_id": mark.session_id, "bar": mark.bar, "bot_id": mark.bot_id, "bar_start": mark.bar_start,
             "close": mark.close_usd, "at": at, "outcome": mark.outcome.value, "why": mark.why, "wanted": mark.wanted,
         })  # fmt: skip
-        counted = {"outcomes": {outcome.value: bars for outcome, bars in counts_of(mark.snapshot.outcomes).items()}}
+        counted = {
+            "late_bars": mark.late_bars,
+            "outcomes": {outcome.value: bars for outcome, bars in counts_of(mark.snapshot.outcomes).items()},
+        }
         self._put(row | figures | counted | {"last_bar": mark.bar_start, "bar": mark.bar, "last_mark_at": at}, changes)
 
     def _put(self, row: Row, changes: Changes) -> None:

@@ -91,7 +91,8 @@ def trading_of(now: Row | None, session: Row | None, newest: Row | None) -> tupl
         return Trading.NO_BAR_YET, f"Its paper session has taken no bar yet: it trades bars that start after {session.get('fromBar')}."
     last = OUTCOMES[BarOutcome(str(newest.get("outcome")))]
     own = f" ({newest['why']})" if newest.get("why") else ""
-    at_last = f"At its last bar, which started at {newest.get('barStart')}: {last.words}{own}."
+    late = f" {session['lateBars']} bars came when a later one had been taken, and were left out." if session.get("lateBars") else ""
+    at_last = f"At its last bar, which started at {newest.get('barStart')}: {last.words}{own}.{late}"
     if numbers.get(BarOutcome.ENTERED.value):
         return Trading.TRADED, f"It has traded: {session.get('trades')} closed trades in {session.get('tradedBars')} bars. {at_last}"
     told = ", ".join(f"{one['bars']} {one['words']}" for one in counted(numbers))
