@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := shared services/planner services/job-runner services/projection services/proof-api services/bots-ui cli deploy/local
+PACKAGES := shared services/planner services/job-runner services/projection services/proof-api services/bots-ui services/notifier cli deploy/local
 # Compiled modules are kept, whatever the caller's shell says: without them each process compiles all its libraries anew, 2 s of a start.
 unexport PYTHONDONTWRITEBYTECODE
 STACK := $(BIN)/python -W "ignore:XDG_RUNTIME_DIR" -m local_stack

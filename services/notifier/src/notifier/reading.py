@@ -1,0 +1,199 @@
+"""The readers of the log, one for each receiver, under a consumer group of its own: its committed offsets are how far that receiver was told.
+
+Place in the flow: Kafka → **reading** (FastStream) → desks, and back to the group. Nothing is acknowledged by FastStream or by its client: a desk
+commits when it has sent. Partitions are assigned, not balanced: who restarts reads on at once, however it ended. A receiver without a position
+begins at the head of the log, and that is said.
+
+Source: docs/adr/0001-faststream-where-it-fits.md; docs/adr/0029-the-notifier-commits-what-it-sent.md.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import TopicPartition as Place
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, TopicPartition
+from faststream.message import StreamMessage
+
+from autonomy.broker_access import broker_options
+from autonomy.chain import AcceptedTick
+from autonomy.cluster import check_log
+from autonomy.errors import AutonomyError, Broken, Retryable
+from autonomy.events import Head
+from autonomy.horizon import go_behind, newest_horizon
+from autonomy.kafka import REQUEST_TIMEOUT_MS, start_client
+from autonomy.kafka_clients import client_options
+from autonomy.log_reader import LogReader
+from autonomy.producer import LOST
+from autonomy.supervision import end_process
+from autonomy.topics import RUNS
+from autonomy.unpacking import bound_the_client
+from notifier.desk import Desk
+from notifier.state import BESIDE, PLACES, State
+
+log = logging.getLogger(__name__)
+GROUP: Final = "autonomy-notifier-"
+"""Begin of each group's name; the receiver's follows."""
+POLL_MS: Final = 200
+MAX_RECORDS: Final = 2_000
+AGAIN_S: Final = 1.0
+STOP_S: Final = 5.0
+
+
+@dataclass(slots=True)
+class Reading:
+    """All readers of this process.
+
+    Attributes:
+        began: by receiver, where it begins that had no position.
+        problem: why nothing is read; empty while all is.
+        turns: its sign of life.
+    """
+
+    kafka: str
+    desks: Sequence[Desk]
+    broker: KafkaBroker | None = None
+    began: dict[str, int] = field(default_factory=dict)
+    problem: str = "not connected yet"
+    turns: int = 0
+
+    async def run(self) -> None:
+        """Connect, and keep reading; ends only by a fault that a person must look at."""
+        while self.broker is None:
+            self.turns += 1
+            try:
+                await self.connect()
+            except Broken as fault:
+                self.problem = str(fault)
+                end_process(str(fault))
+            except (*LOST, KafkaError, Retryable, AutonomyError) as refusal:
+                self.problem = f"Kafka does not answer: {refusal!r}"
+                log.warning("waiting for Kafka: %r", refusal)
+                await asyncio.sleep(AGAIN_S)
+        self.problem = ""
+        while True:  # FastStream's tasks read; this one shows that the loop turns
+            self.turns += 1
+            await asyncio.sleep(AGAIN_S)
+
+    async def connect(self) -> None:
+        """Find every receiver's position, then begin to read.
+
+        Raises:
+            Broken: a position is none of ours, or the log is not as it must be.
+            KafkaError, Retryable: Kafka does not answer.
+        """
+        await check_log(self.kafka)
+        bound_the_client()
+        for desk in self.desks:
+            desk.begin(await self.position_of(desk.name))
+        broker = self.build_broker()
+        await broker.start()
+        self.broker = broker
+
+    async def position_of(self, receiver: str) -> State:
+        """How far a receiver was told; the head of the log where nobody knows."""
+        found = State.of(await committed(self.kafka, GROUP + receiver))
+        if found is not None:
+            log.info("%s is told on from tick %d", receiver, found.head.tick, extra={"again": found.cut is not None})
+            return found
+        state = await state_of_now(self.kafka)
+        await commit_alone(self.kafka, GROUP + receiver, state)
+        self.began[receiver] = state.head.tick
+        log.warning("%s has no position yet: it is told what comes after tick %d, and nothing from before", receiver, state.head.tick)
+        return state
+
+    def build_broker(self) -> KafkaBroker:
+        """A broker with a subscriber for each desk; it connects when it is started."""
+        broker = KafkaBroker(
+            **broker_options(self.kafka), consumer_only=True, client_id="autonomy-notifier", logger=logging.getLogger("faststream.notifier"),
+            request_timeout_ms=REQUEST_TIMEOUT_MS, metadata_max_age_ms=30_000, retry_backoff_ms=100, allow_auto_create_topics=False,
+            apply_types=False, ack_policy=AckPolicy.MANUAL,
+        )  # fmt: skip
+        for desk in self.desks:
+            self.subscribe(broker, desk)
+        return broker
+
+    def subscribe(self, broker: KafkaBroker, desk: Desk) -> None:
+        """Let a desk take what its group has not been told, and commit when it says so."""
+        subscriber = broker.subscriber(
+            partitions=[TopicPartition(place.topic, partition=place.partition) for place in PLACES], group_id=GROUP + desk.name, batch=True,
+            max_records=MAX_RECORDS, batch_timeout_ms=POLL_MS, auto_offset_reset="none", ack_policy=AckPolicy.MANUAL, decoder=as_stored,
+            title=f"what {desk.name} is told", no_reply=True, fetch_max_wait_ms=250,
+        )  # fmt: skip
+
+        async def commit(offsets: Any) -> None:  # noqa: ANN401 (`desk.Commit`)
+            consumer = subscriber.consumer
+            if consumer is None:
+                raise KafkaError("there is no connection")
+            await consumer.commit({place: OffsetAndMetadata(offset, words) for place, (offset, words) in offsets.items()})
+
+        @subscriber
+        async def take(records: Sequence[ConsumerRecord]) -> None:
+            try:
+                await desk.take(records)
+            except Exception as fault:  # noqa: BLE001 (FastStream would go on with the next records, and these would never be told)
+                log.critical("what %s is to be told cannot be read", desk.name, exc_info=fault)
+                end_process(f"{desk.name}: {fault}")
+
+        desk.commit = commit
+
+    async def close(self) -> None:
+        """Disconnect; positions stay where they were committed."""
+        if self.broker is not None:
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await self.broker.stop()
+            except (TimeoutError, *LOST):
+                log.warning("the readers did not stop within %s s", STOP_S)
+
+
+async def as_stored(message: StreamMessage[Any]) -> tuple[ConsumerRecord, ...]:
+    """The records of a batch as they stand in the log: what cannot be decoded is the desk's to judge."""
+    return cast("tuple[ConsumerRecord, ...]", message.raw_message)
+
+
+async def committed(kafka: str, group: str) -> dict[Place, tuple[int, str]]:
+    """The offsets of a group, with their metadata."""
+    admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=REQUEST_TIMEOUT_MS)
+    await start_client(admin)
+    try:
+        found = await admin.list_consumer_group_offsets(group, partitions=list(PLACES))
+    finally:
+        await admin.close()
+    return {place: (at.offset, at.metadata) for place, at in found.items()}
+
+
+async def state_of_now(kafka: str) -> State:
+    """A position at the head of the log: the last accepted seal, and the ends of everything else."""
+    starts = {place.topic: [0] * sum(other.topic == place.topic for other in PLACES) for place in PLACES}
+    async with await LogReader.open(kafka, starts) as reader:
+        ends = await reader.ends({place.topic for place in BESIDE})
+        chain = await go_behind(reader, await newest_horizon(reader))
+        head: Head = chain.head
+        reader.pause_all_but({place for place in PLACES if place.topic == RUNS})
+        async for record in reader.to_the_end([RUNS]):
+            done = chain.read(record)
+            if isinstance(done, AcceptedTick):
+                head = done.head
+    return State(head, tuple(ends[place.topic][place.partition] for place in BESIDE))
+
+
+async def commit_alone(kafka: str, group: str, state: State) -> None:
+    """Commit a group's first position, before anybody reads under its name."""
+    consumer = AIOKafkaConsumer(
+        **client_options(kafka), group_id=group, enable_auto_commit=False, auto_offset_reset="none", request_timeout_ms=REQUEST_TIMEOUT_MS
+    )
+    consumer.assign(list(PLACES))
+    consumer.pause(*PLACES)
+    await start_client(consumer)
+    try:
+        await consumer.commit({place: OffsetAndMetadata(offset, words) for place, (offset, words) in state.offsets.items()})
+    finally:
+        await consumer.stop()
