@@ -110,7 +110,7 @@ class Mailbox:
     def url(self) -> str:
         return f"mailto://127.0.0.1:{self.port}?from=autonomy@example.org&to=operator@example.org&mode=insecure"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # aiosmtpd's name
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 (aiosmtpd's name)
         mail = cast("EmailMessage", message_from_bytes(envelope.content or b"", policy=policy.default))  # type: ignore[arg-type] # bytes here
         part = mail.get_body(("plain", "html"))
         assert part is not None
@@ -188,8 +188,15 @@ class Stand:
             service.wait_until("the notifier reads", lambda: self.readiness()["status"] == "ok")
         return service
 
+    def get(self, path: str) -> str:
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}").text
+
     def readiness(self) -> dict[str, Any]:
-        found: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.port}/readyz").json()
+        found: dict[str, Any] = json.loads(self.get("/readyz"))
+        return found
+
+    def receiver(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = next(each for each in self.readiness()["receivers"] if each["name"] == name)
         return found
 
     def until_told(self, endpoint: Endpoint, count: int) -> None:

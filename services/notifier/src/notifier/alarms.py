@@ -1,7 +1,7 @@
 """The dead man's switch: what the planners' signs of life say, and what it means that they, or the log itself, say nothing.
 
-Place in the flow: pulses, the broker's answers → **alarms** → desks. Pure: times are monotonic milliseconds that are handed in. A planner is
-alive by its pulses, once a second, so its silence shows in seconds whatever the ticks' interval is; whether it seals is told by their head.
+Place in the flow: pulses, the broker's answers → **alarms** → desks. Pure: times are monotonic milliseconds, handed in. A planner is alive
+by its pulses, once a second, so its silence shows in seconds whatever the ticks' interval is; whether it seals is told by their head.
 
 Source: docs/adr/0029-the-notifier-commits-what-it-sent.md.
 """

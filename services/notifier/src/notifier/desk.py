@@ -1,9 +1,9 @@
 """One receiver's desk: collects what it is to be told, sends it as one message, and only then commits how far it has come.
 
-Place in the flow: readers, watch → **desk** → receiver, and then the group's position. Everything up to a place of the log (a cut) goes into
-one message. The cut is committed before the message is sent, the position after it: a process that is killed in between sends the same
-message with the same key once more, and never leaves one out. A receiver that fails is tried again, more and more slowly, while its position
-waits; other receivers have desks of their own.
+Place in the flow: readers, watch → **desk** → receiver, and then the group's position. Everything up to a place of the log (a cut) goes
+into one message. The cut is committed before the message is sent, the position after it: a process that is killed in between sends the
+same message with the same key once more, and never leaves one out. A receiver that fails is tried again, more and more slowly, while its
+position waits; other receivers have desks of their own.
 
 Source: docs/adr/0029-the-notifier-commits-what-it-sent.md.
 """

@@ -1,7 +1,7 @@
 """What of the log is told: accepted ticks, announcements of runners and unreadable records, as facts in words.
 
-Place in the flow: chain, records → **facts** → desk → messages. Pure. What happened once is told once. What lasts (a drift, a failing source,
-a quarantined bot) is told when it begins: its `ref` is remembered until its owner says that it is over.
+Place in the flow: chain, records → **facts** → desk → messages. Pure. What happened once is told once. What lasts (a drift, a failing
+source, a quarantined bot) is told when it begins: its `ref` is remembered until its owner says that it is over.
 
 Source: R-B3; docs/adr/0029-the-notifier-commits-what-it-sent.md.
 """

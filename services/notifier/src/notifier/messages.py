@@ -1,7 +1,7 @@
 """Facts put into one message: grouped by kind and cause, the most urgent first.
 
-Place in the flow: facts, alarms → **messages** → sending. Pure. A message says of each group what, why, what to do and where to look, and ends
-with a key: whoever got the same key before has seen the same message.
+Place in the flow: facts, alarms → **messages** → sending. Pure. A message says of each group what, why, what to do and where to look, and
+ends with a key: whoever got the same key before has seen the same message.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,8 +1,8 @@
-"""The readers of the log, one for each receiver, under a consumer group of its own: its committed offsets are how far that receiver was told.
+"""The readers of the log, one for each receiver, under a group of its own: its committed offsets are how far that receiver was told.
 
-Place in the flow: Kafka → **reading** (FastStream) → desks, and back to the group. Nothing is acknowledged by FastStream or by its client: a desk
-commits when it has sent. Partitions are assigned, not balanced: who restarts reads on at once, however it ended. A receiver without a position
-begins at the head of the log, and that is said.
+Place in the flow: Kafka → **reading** (FastStream) → desks, and back to the group. Nothing is acknowledged by FastStream or by its client:
+a desk commits when it has sent. Partitions are assigned, not balanced: who restarts reads on at once, however it ended. A receiver without
+a position begins at the head of the log, and that is said.
 
 Source: docs/adr/0001-faststream-where-it-fits.md; docs/adr/0029-the-notifier-commits-what-it-sent.md.
 """
@@ -112,7 +112,8 @@ class Reading:
     def build_broker(self) -> KafkaBroker:
         """A broker with a subscriber for each desk; it connects when it is started."""
         broker = KafkaBroker(
-            **broker_options(self.kafka), consumer_only=True, client_id="autonomy-notifier", logger=logging.getLogger("faststream.notifier"),
+            **broker_options(self.kafka), consumer_only=True, client_id="autonomy-notifier",
+            logger=logging.getLogger("faststream.notifier"),
             request_timeout_ms=REQUEST_TIMEOUT_MS, metadata_max_age_ms=30_000, retry_backoff_ms=100, allow_auto_create_topics=False,
             apply_types=False, ack_policy=AckPolicy.MANUAL,
         )  # fmt: skip
@@ -138,7 +139,7 @@ class Reading:
         async def take(records: Sequence[ConsumerRecord]) -> None:
             try:
                 await desk.take(records)
-            except Exception as fault:  # noqa: BLE001 (FastStream would go on with the next records, and these would never be told)
+            except Exception as fault:  # FastStream would go on with the next records, and these would never be told
                 log.critical("what %s is to be told cannot be read", desk.name, exc_info=fault)
                 end_process(f"{desk.name}: {fault}")
 

@@ -6,7 +6,7 @@ Place in the flow: NOTIFY_RULES → **rules** → desks; `autonomy notify check`
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -38,7 +38,7 @@ class ReceiverDocument(_Part):
 class RuleDocument(_Part):
     """Kinds, and the receivers that are told of them."""
 
-    kinds: Annotated[list[Literal["all"] | str], Field(min_length=1, max_length=len(Kind))]
+    kinds: Annotated[list[str], Field(min_length=1, max_length=len(Kind))]
     to: Annotated[list[Name], Field(min_length=1, max_length=MAX_RECEIVERS)]
 
 
@@ -168,8 +168,8 @@ def _check_twice(node: yaml.Node, path: tuple[str | int, ...], tree: _Tree, look
 
 
 def _path_of(loc: tuple[Any, ...]) -> list[str | int]:
-    """Pydantic's place without its own words for keys and for branches of a union."""
-    return [step for step in loc if step not in {"[key]", "str", "literal['all']"}]
+    """Pydantic's place without its own word for keys."""
+    return [step for step in loc if step != "[key]"]
 
 
 def _kinds(found: RulesDocument, tree: _Tree) -> Mapping[str, frozenset[Kind]]:

@@ -1,7 +1,7 @@
 """One receiver: hands a message to apprise, and says in safe words what came of it.
 
-Place in the flow: messages → **sending** → receivers. The address of a receiver holds its secrets, and libraries write it into their logs and
-errors; so their loggers are silenced here, and of what they say only words of a closed list leave this module.
+Place in the flow: messages → **sending** → receivers. The address of a receiver holds its secrets, and libraries write it into their logs
+and errors; so their loggers are silenced here, and of what they say only words of a closed list leave this module.
 """
 
 import asyncio

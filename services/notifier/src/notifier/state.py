@@ -1,7 +1,7 @@
 """What one receiver was told, as it is committed: how far in the log, up to where the message under way goes, and what lasts.
 
-Place in the flow: group's offsets and their metadata → **state** → desk, and back. Pure. The metadata stand beside the offset of the chain, so
-that one commit moves everything or nothing.
+Place in the flow: group's offsets and their metadata → **state** → desk, and back. Pure. The metadata stand beside the offset of the chain,
+so that one commit moves everything or nothing.
 
 Source: docs/adr/0029-the-notifier-commits-what-it-sent.md.
 """

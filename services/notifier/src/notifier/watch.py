@@ -1,7 +1,7 @@
 """Listens to the planners' signs of life, and whether the log answers at all; what is wrong goes to every desk.
 
-Place in the flow: `autonomy.pulse`, the broker's answers → **watch** → alarms → desks. It has a reader of its own, without a group: a silence
-has no position, and must be noticed also where a desk waits for its receiver.
+Place in the flow: `autonomy.pulse`, the broker's answers → **watch** → alarms → desks. It has a reader of its own, without a group: a
+silence has no position, and must be noticed also where a desk waits for its receiver.
 """
 
 import asyncio
