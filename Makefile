@@ -25,7 +25,7 @@ help: ## what can be done here
 setup: .venv/.ready ## the Python environment, hash-locked
 	@$(STACK) setup
 
-up: setup ## start Kafka, PostgreSQL, the five services and the demo fleet
+up: setup ## start Kafka, PostgreSQL, the services and the demo fleet (NOTIFY_RULES=file: the notifier too)
 	@$(STACK) up
 
 down: .venv/.ready ## stop everything; the data stays

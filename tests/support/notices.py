@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +16,7 @@ import httpx
 import yaml
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from typing_extensions import override
 
 from autonomy.chain import GENESIS, Chain, write_records
 from autonomy.events import Head, StageChanged
@@ -84,6 +84,7 @@ def an_endpoint() -> Iterator[Endpoint]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
+        @override
         def log_message(self, *_: Any) -> None:
             pass
 
@@ -111,7 +112,8 @@ class Mailbox:
         return f"mailto://127.0.0.1:{self.port}?from=autonomy@example.org&to=operator@example.org&mode=insecure"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 (aiosmtpd's name)
-        mail = cast("EmailMessage", message_from_bytes(envelope.content or b"", policy=policy.default))  # type: ignore[arg-type] # bytes here
+        assert isinstance(envelope.content, bytes)
+        mail = message_from_bytes(envelope.content, policy=policy.default)
         part = mail.get_body(("plain", "html"))
         assert part is not None
         self.mails.append(Notice(str(mail["Subject"]), str(part.get_content()).replace("<br/>", "\n")))

@@ -90,6 +90,7 @@ def readiness(desks: Sequence[Desk], reading: Reading, watch: Watch) -> dict[str
     reason = reading.problem or ("Kafka does not answer" if quiet else "")
     return {
         "status": "unavailable" if reason else "ok", "reason": reason or None,
+        "leaderAtTick": watch.signs.leader.head_tick if watch.signs.leader else None,
         "alarms": [alarm.title for alarm, _ in watch.switch.on.values()],
         "receivers": [
             {

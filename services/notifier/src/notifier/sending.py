@@ -62,13 +62,13 @@ class Receiver:
         return "" if done else reason_of(said)
 
 
-def _listener(said: list[str]) -> Callable[[logging.LogRecord], None]:
+def _listener(said: list[str]) -> Callable[[Any, object], None]:
     """Keeps what a library says during one try; from its threads, too."""
     lock = threading.Lock()
 
-    def listen(record: logging.LogRecord) -> None:
+    def listen(entry: Any, _: object) -> None:  # noqa: ANN401 (apprise has no types)
         with lock:
-            said.append(record.getMessage())
+            said.append(str(entry.message))
 
     return listen
 
