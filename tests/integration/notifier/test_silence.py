@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from support.log import runs_end
-from support.notices import Endpoint, Mailbox, Stand, write_rules
-from support.platform import wait_for
+from autonomy.clock import drawn_id, now
+from autonomy.envelope import encode
+from autonomy.events import PlannerPulse
+from autonomy.topics import PULSE
+from support.builders import a_digest, an_id
+from support.log import append, runs_end
+from support.notices import NO_DATABASE, ChainWriter, Endpoint, Mailbox, Stand, a_revert, write_rules
+from support.platform import a_platform, wait_for
+from support.servers import a_broker, make_topics, own_folder
 
 pytestmark = pytest.mark.servers
 PROMISED_S = 10.0
@@ -36,3 +42,47 @@ def test_a_killed_planner_is_told_within_ten_seconds(stand: Stand, endpoint: End
         assert "follow the runbook PlannerDown" in notice.body
         assert "http://127.0.0.1:5001/attention" in notice.body
     assert len(endpoint.taken) == 1, "once"
+
+
+@pytest.mark.long
+def test_a_log_that_does_not_answer_is_told_and_what_comes_after_is_not_lost(endpoint: Endpoint, tmp_path: Path) -> None:
+    with own_folder("silent-log") as folder, a_broker(folder) as broker, a_platform(broker, NO_DATABASE, tmp_path) as platform:
+        make_topics(broker.bootstrap)
+        stand, chain = Stand(platform), ChainWriter(broker)
+        chain.tick()
+        # Nobody leads here: that is told too, and only once.
+        rules = write_rules(tmp_path / "rules.yaml", {"hook": {"url": endpoint.url}}, silence={"log_s": 10})
+        stand.notifier(rules)
+        chain.tick(a_revert("before"))
+        wait_for("the first fact", lambda: "before" in bodies(endpoint))
+
+        broker.kill()
+        wait_for("the alarm", lambda: any("the log does not answer since" in notice.title for notice in endpoint.taken))
+        assert stand.readiness()["status"] == "unavailable"
+        broker.start()
+        chain.tick(a_revert("after"))
+        wait_for("the fact", lambda: "after" in bodies(endpoint))
+        wait_for("that it is over", lambda: any("over: the log does not answer" in notice.title for notice in endpoint.taken))
+        assert max(endpoint.keys().values()) == 1
+        assert sum("the log does not answer" in notice.title for notice in endpoint.taken) == 2
+
+
+def bodies(endpoint: Endpoint) -> str:
+    return "".join(notice.body for notice in endpoint.taken)
+
+
+@pytest.mark.long
+def test_a_planner_that_halted_is_told_with_its_reason(stand: Stand, endpoint: Endpoint, tmp_path: Path) -> None:
+    stand.notifier(write_rules(tmp_path / "rules.yaml", {"halts": {"url": endpoint.url}}))
+
+    def told() -> bool:
+        pulse = PlannerPulse(
+            process_id=an_id("planner"), role="halted", head_tick=7, head_hash=a_digest("head"), next_tick_at=None, problem="tick 7 differs"
+        )
+        value = encode(pulse, source="test", subject="planner", time=now(), event_id=drawn_id())
+        append(stand.broker.bootstrap, PULSE, 0, [value])
+        return bool(endpoint.taken)
+
+    wait_for("the alarm", told, every_s=0.5)
+    assert endpoint.taken[0].title == "Autonomy: planner halted: tick 7 differs"
+    assert "follow the runbook ChainHalted" in endpoint.taken[0].body

@@ -38,7 +38,7 @@ def create_app(settings: NotifierSettings, rules: Rules) -> FastAPI:
         for desk in desks:
             desk.hear(raised, over)  # type: ignore[arg-type] # alarms
 
-    watch = Watch(settings.kafka, rules.limits, tell)
+    watch = Watch(settings.kafka, rules.limits, tell, reading.log_is_there)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

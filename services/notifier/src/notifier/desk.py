@@ -84,6 +84,12 @@ class Desk:
     committed_mono_ms: float = 0.0
     turns: int = 0
 
+    def __post_init__(self) -> None:
+        """Every series is there before anything happens, so that an alert sees it change."""
+        metrics.SENT.labels(self.name)
+        metrics.FAILED.labels(self.name)
+        metrics.FAILING.labels(self.name).set(0)
+
     @property
     def name(self) -> str:
         """The receiver's."""

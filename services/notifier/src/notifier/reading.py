@@ -9,7 +9,7 @@ Source: docs/adr/0001-faststream-where-it-fits.md; docs/adr/0029-the-notifier-co
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -35,7 +35,7 @@ from autonomy.producer import LOST
 from autonomy.supervision import end_process
 from autonomy.topics import RUNS
 from autonomy.unpacking import bound_the_client
-from notifier.desk import Desk
+from notifier.desk import Commit, Desk
 from notifier.state import BESIDE, PLACES, State
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ GROUP: Final = "autonomy-notifier-"
 POLL_MS: Final = 200
 MAX_RECORDS: Final = 2_000
 AGAIN_S: Final = 1.0
+CONNECT_S: Final = 40.0
+"""Of one attempt to find the positions and connect."""
 STOP_S: Final = 5.0
 
 
@@ -52,6 +54,7 @@ class Reading:
     """All readers of this process.
 
     Attributes:
+        log_is_there: set once its topics are there and may be read.
         began: by receiver, where it begins that had no position.
         problem: why nothing is read; empty while all is.
         turns: its sign of life.
@@ -60,6 +63,7 @@ class Reading:
     kafka: str
     desks: Sequence[Desk]
     broker: KafkaBroker | None = None
+    log_is_there: asyncio.Event = field(default_factory=asyncio.Event)
     began: dict[str, int] = field(default_factory=dict)
     problem: str = "not connected yet"
     turns: int = 0
@@ -69,7 +73,8 @@ class Reading:
         while self.broker is None:
             self.turns += 1
             try:
-                await self.connect()
+                async with asyncio.timeout(CONNECT_S):
+                    await self.connect()
             except Broken as fault:
                 self.problem = str(fault)
                 end_process(str(fault))
@@ -90,11 +95,15 @@ class Reading:
             KafkaError, Retryable: Kafka does not answer.
         """
         await check_log(self.kafka)
+        self.log_is_there.set()
         bound_the_client()
         for desk in self.desks:
             desk.begin(await self.position_of(desk.name))
-        broker = self.build_broker()
+        broker, commits = self.build_broker()
         await broker.start()
+        for desk, commit in zip(self.desks, commits, strict=True):
+            desk.commit = commit
+            desk.changed.set()
         self.broker = broker
 
     async def position_of(self, receiver: str) -> State:
@@ -109,27 +118,24 @@ class Reading:
         log.warning("%s has no position yet: it is told what comes after tick %d, and nothing from before", receiver, state.head.tick)
         return state
 
-    def build_broker(self) -> KafkaBroker:
-        """A broker with a subscriber for each desk; it connects when it is started."""
+    def build_broker(self) -> tuple[KafkaBroker, list[Commit]]:
+        """A broker with a subscriber for each desk, and how each commits; it connects when it is started."""
         broker = KafkaBroker(
-            **broker_options(self.kafka), consumer_only=True, client_id="autonomy-notifier",
-            logger=logging.getLogger("faststream.notifier"),
+            **broker_options(self.kafka), consumer_only=True, client_id="autonomy-notifier", logger=None,
             request_timeout_ms=REQUEST_TIMEOUT_MS, metadata_max_age_ms=30_000, retry_backoff_ms=100, allow_auto_create_topics=False,
             apply_types=False, ack_policy=AckPolicy.MANUAL,
         )  # fmt: skip
-        for desk in self.desks:
-            self.subscribe(broker, desk)
-        return broker
+        return broker, [self.subscribe(broker, desk) for desk in self.desks]
 
-    def subscribe(self, broker: KafkaBroker, desk: Desk) -> None:
-        """Let a desk take what its group has not been told, and commit when it says so."""
+    def subscribe(self, broker: KafkaBroker, desk: Desk) -> Commit:
+        """Let a desk take what its group has not been told; returns how it commits, once the broker was started."""
         subscriber = broker.subscriber(
             partitions=[TopicPartition(place.topic, partition=place.partition) for place in PLACES], group_id=GROUP + desk.name, batch=True,
             max_records=MAX_RECORDS, batch_timeout_ms=POLL_MS, auto_offset_reset="none", ack_policy=AckPolicy.MANUAL, decoder=as_stored,
             title=f"what {desk.name} is told", no_reply=True, fetch_max_wait_ms=250,
         )  # fmt: skip
 
-        async def commit(offsets: Any) -> None:  # noqa: ANN401 (`desk.Commit`)
+        async def commit(offsets: Mapping[Place, tuple[int, str]]) -> None:
             consumer = subscriber.consumer
             if consumer is None:
                 raise KafkaError("there is no connection")
@@ -143,7 +149,7 @@ class Reading:
                 log.critical("what %s is to be told cannot be read", desk.name, exc_info=fault)
                 end_process(f"{desk.name}: {fault}")
 
-        desk.commit = commit
+        return commit
 
     async def close(self) -> None:
         """Disconnect; positions stay where they were committed."""
@@ -197,4 +203,5 @@ async def commit_alone(kafka: str, group: str, state: State) -> None:
     try:
         await consumer.commit({place: OffsetAndMetadata(offset, words) for place, (offset, words) in state.offsets.items()})
     finally:
-        await consumer.stop()
+        # Its own end may hang, and nothing of it is needed any more.
+        await asyncio.wait({asyncio.ensure_future(consumer.stop())}, timeout=STOP_S)

@@ -145,7 +145,8 @@ def _parsed(file: Path) -> tuple[_Tree, object]:
         return tree, loader.construct_document(root)
     except yaml.MarkedYAMLError as refusal:
         line = refusal.problem_mark.line + 1 if refusal.problem_mark else 1
-        raise BadInput(f"{file}:{line}", f"is no YAML: {refusal.problem}") from None
+        # What it quotes may be a part of an address.
+        raise BadInput(f"{file}:{line}", f"is no YAML: {str(refusal.problem).partition(chr(39))[0].strip()}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as refusal:
         raise BadInput(str(file), f"cannot be read: {getattr(refusal, 'strerror', None) or type(refusal).__name__}") from None
 

@@ -90,6 +90,7 @@ def silence_libraries() -> None:
         logger = logging.getLogger(name)
         logger.handlers[:] = [logging.NullHandler()]
         logger.propagate = False
+        logger.setLevel(logging.WARNING)  # what a try listens to; nothing of it is written
 
 
 def build_receiver(name: str, address: SecretStr, field: str) -> Receiver:

@@ -35,6 +35,7 @@ class Watch:
     """What was heard, and which alarms are on.
 
     Attributes:
+        log_is_there: set once the topics are there; a client that asks for one before is refused it for long.
         tell: hands alarms that came on, and that are over, to the desks.
         turns, looks: of the reader and of the judge, also in vain: their signs of life.
     """
@@ -42,6 +43,7 @@ class Watch:
     kafka: str
     limits: Limits
     tell: Callable[[list[Alarm], list[Alarm]], None]
+    log_is_there: asyncio.Event
     signs: Signs = field(default_factory=lambda: Signs(clock.monotonic_ms()))
     switch: Switch = field(default_factory=Switch)
     turns: int = 0
@@ -49,6 +51,9 @@ class Watch:
 
     async def listen(self) -> None:
         """Read pulses for ever; a lost broker only lets the facts grow old."""
+        while not self.log_is_there.is_set():
+            self.turns += 1
+            await asyncio.sleep(AGAIN_S)
         while True:
             self.turns += 1
             try:
