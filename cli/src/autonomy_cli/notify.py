@@ -74,6 +74,6 @@ def _rules(file: Path | None) -> Any:  # noqa: ANN401 (as above)
 
 def _part(name: str) -> Any:  # noqa: ANN401 (a module of the extra `notify`, which the command is installed without)
     try:
-        return importlib.import_module(f"notifier.{name}")
+        return importlib.import_module(f".{name}", importlib.import_module("notifier").__name__)
     except ModuleNotFoundError as missing:
         fail(Exit.CANNOT_RUN, f"this command sends as the notifier does: install the extra `notify` ({missing.name} is missing)")

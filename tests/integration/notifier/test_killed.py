@@ -1,6 +1,6 @@
 """A notifier that is killed at any moment: nothing is left out, and what was under way is told at most once more, with the same key.
 
-Source: docs/adr/0029-the-notifier-commits-what-it-sent.md.
+Source: docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 import random

@@ -1,6 +1,6 @@
 """The dead man's switch: a planner that is killed, and a log that does not answer.
 
-Source: docs/adr/0029-the-notifier-commits-what-it-sent.md.
+Source: docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 import time

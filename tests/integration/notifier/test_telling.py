@@ -1,6 +1,6 @@
 """The notifier on a real log with real receivers: what is told, once, and what is not.
 
-Source: docs/adr/0029-the-notifier-commits-what-it-sent.md.
+Source: docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The dead man's switch: what is an alarm, what is none, and that each is told once.
 
-Source: docs/adr/0029-the-notifier-commits-what-it-sent.md.
+Source: docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """A desk commits before and after it sends: whatever moment it ends at, the next one says the same, and nothing is left out.
 
-Source: docs/adr/0029-the-notifier-commits-what-it-sent.md.
+Source: docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What of a bot's whole life is told, with the planner's own ticks; and what lasts is told when it begins.
 
-Source: docs/adr/0029-the-notifier-commits-what-it-sent.md.
+Source: docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 from collections import Counter

@@ -3,7 +3,7 @@
 Place in the flow: pulses, the broker's answers → **alarms** → desks. Pure: times are monotonic milliseconds, handed in. A planner is alive
 by its pulses, once a second, so its silence shows in seconds whatever the ticks' interval is; whether it seals is told by their head.
 
-Source: docs/adr/0029-the-notifier-commits-what-it-sent.md.
+Source: docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 from dataclasses import dataclass, field

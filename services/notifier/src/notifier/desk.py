@@ -5,7 +5,7 @@ into one message. The cut is committed before the message is sent, the position 
 same message with the same key once more, and never leaves one out. A receiver that fails is tried again, more and more slowly, while its
 position waits; other receivers have desks of their own.
 
-Source: docs/adr/0029-the-notifier-commits-what-it-sent.md.
+Source: docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 Place in the flow: chain, records → **facts** → desk → messages. Pure. What happened once is told once. What lasts (a drift, a failing
 source, a quarantined bot) is told when it begins: its `ref` is remembered until its owner says that it is over.
 
-Source: R-B3; docs/adr/0029-the-notifier-commits-what-it-sent.md.
+Source: R-B4; docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 from collections.abc import Iterator

@@ -4,7 +4,7 @@ Place in the flow: Kafka → **reading** (FastStream) → desks, and back to the
 a desk commits when it has sent. Partitions are assigned, not balanced: who restarts reads on at once, however it ended. A receiver without
 a position begins at the head of the log, and that is said.
 
-Source: docs/adr/0001-faststream-where-it-fits.md; docs/adr/0029-the-notifier-commits-what-it-sent.md.
+Source: docs/adr/0001-faststream-where-it-fits.md; docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 import asyncio

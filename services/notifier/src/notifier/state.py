@@ -3,7 +3,7 @@
 Place in the flow: group's offsets and their metadata → **state** → desk, and back. Pure. The metadata stand beside the offset of the chain,
 so that one commit moves everything or nothing.
 
-Source: docs/adr/0029-the-notifier-commits-what-it-sent.md.
+Source: docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 import hashlib
