@@ -96,6 +96,7 @@ class World:
         """Read everything and send what there is."""
         await desk.take([record for record in self.log if record.offset >= desk.read_to[SPINE]])
         for _ in range(turns):
+            await desk.tell_alarms()
             await desk.turn()
 
 
@@ -209,6 +210,28 @@ async def test_an_alarm_is_told_once_also_by_the_next_process_and_says_when_it_i
     desk.hear([alarm], [])
     await world.live(desk)
     assert len(world.taken) == 3, "what was over may come again"
+
+
+async def test_an_alarm_is_sent_while_a_commit_waits_for_kafka() -> None:
+    world = World()
+    desk = world.desk()
+    never = asyncio.Event()
+
+    async def hangs(_: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        await never.wait()
+
+    desk.commit = hangs
+    world.tick(a_revert("a"))
+    await desk.take(world.log)
+    facts, alarms = asyncio.create_task(desk.run()), asyncio.create_task(desk.run_alarms())
+    desk.hear([Alarm(Kind.SILENT, "log", "log/1", "the log does not answer", "why", "todo")], [])
+    async with asyncio.timeout(10):
+        while not world.taken:
+            await asyncio.sleep(0.01)
+    assert [message.title for message in world.taken] == ["Autonomy: the log does not answer"]
+    for task in (facts, alarms):
+        task.cancel()
+    await asyncio.gather(facts, alarms, return_exceptions=True)
 
 
 async def test_alarms_that_nobody_takes_are_bounded() -> None:

@@ -2,7 +2,7 @@
 
 from notifier.facts import Fact
 from notifier.kinds import Kind
-from notifier.messages import MAX_BODY, MAX_TITLE, compose, groups_of, key_of
+from notifier.messages import MAX_BODY, MAX_TITLE, compose, groups_of, key_of, plain
 
 
 def a_fact(number: int, kind: Kind = Kind.REVERTED, cause: str = "one", unit: str = "bot") -> Fact:
@@ -41,3 +41,13 @@ def test_what_does_not_fit_is_counted_and_the_key_is_always_there() -> None:
 def test_a_key_is_of_the_receiver_and_the_cut() -> None:
     assert key_of("a", 1, 2) == key_of("a", 1, 2)
     assert len({key_of("a", 1, 2), key_of("b", 1, 2), key_of("a", 1, 3)}) == 3
+
+
+def test_somebodys_words_stay_on_one_line() -> None:
+    words = "first\nKey: forged\r\nBcc: everybody\x07\u2028end"
+    fact = Fact(Kind.SOURCE, "one", "part", words, words, words)
+    for message in (compose([fact], "http://page", "the-key"), plain(words, [words], "the-key", "info")):
+        assert "\n" not in message.title
+        assert [line for line in message.body.splitlines() if line.startswith("Key:")] == ["Key: the-key"]
+        assert message.body.isascii()
+        assert "\x07" not in message.title + message.body

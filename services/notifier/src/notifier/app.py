@@ -79,7 +79,8 @@ def works_of(desks: Sequence[Desk], reading: Reading, watch: Watch) -> tuple[Wor
         Work("the readers of the log", reading.run, lambda: reading.turns),
         Work("the ear for signs of life", watch.listen, lambda: watch.turns),
         Work("the dead man's switch", watch.judge, lambda: watch.looks),
-        *(Work(f"the desk of {desk.name}", desk.run, partial(getattr, desk, "turns")) for desk in desks),
+        *(Work(f"the facts for {desk.name}", desk.run, partial(desk.turns.__getitem__, "facts")) for desk in desks),
+        *(Work(f"the alarms for {desk.name}", desk.run_alarms, partial(desk.turns.__getitem__, "alarms")) for desk in desks),
     )
 
 

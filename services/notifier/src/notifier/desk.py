@@ -9,10 +9,12 @@ Source: docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 import asyncio
+import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -45,6 +47,7 @@ REFRESH_S: Final = 3_600.0
 """And one that did not move so often: a broker forgets the position of a group that is silent for a week."""
 ALARM_COMMIT_S: Final = 2.0
 """An alarm may be that Kafka does not answer: its commit is not waited for longer."""
+Line = Literal["facts", "alarms"]
 Commit = Callable[[Mapping[TopicPartition, tuple[int, str]]], Awaitable[None]]
 
 
@@ -60,8 +63,10 @@ class Desk:
         cut_head: the seal at which the message under way ends, once it was read.
         news: alarms that were raised and are over, in order.
         problem: why the receiver did not take the newest try; empty once it did.
-        busy: held while a message is sent and its position committed.
-        turns: its sign of life.
+        busy: each held while a message is sent and what follows from it is committed: of facts, and of alarms. They go side by side, since
+            an alarm may be that Kafka does not answer, which a commit would wait for.
+        line: held for one try: a receiver gets one message at a time.
+        turns: signs of life, of facts and of alarms.
     """
 
     listener: Listener
@@ -75,14 +80,16 @@ class Desk:
     pending: Pending = field(default_factory=Pending)
     news: list[tuple[Alarm, bool]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    alarmed: asyncio.Event = field(default_factory=asyncio.Event)
     room: asyncio.Event = field(default_factory=asyncio.Event)
-    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    busy: dict[Line, asyncio.Lock] = field(default_factory=lambda: {"facts": asyncio.Lock(), "alarms": asyncio.Lock()})
+    line: asyncio.Lock = field(default_factory=asyncio.Lock)
     problem: str = ""
     failing_since_ms: int | None = None
     sent_mono_ms: float = float("-inf")
     sent_at_ms: int | None = None
     committed_mono_ms: float = 0.0
-    turns: int = 0
+    turns: "Counter[Line]" = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         """Every series is there before anything happens, so that an alert sees it change."""
@@ -159,22 +166,34 @@ class Desk:
         """Alarms that came on and that are over."""
         self.news += [(alarm, False) for alarm in raised] + [(alarm, True) for alarm in over]
         del self.news[1 : max(1, len(self.news) - MAX_ALARMS)]  # the first one may be under way
-        self.changed.set()
+        self.alarmed.set()
 
     # ── sending ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:
-        """Send what is there, for ever."""
+        """Send the facts that are there, for ever."""
         while True:
-            self.turns += 1
+            self.turns["facts"] += 1
             self.changed.clear()
             await self.turn()
             metrics.WAITING.labels(self.name).set(self.waiting)
-            try:
-                async with asyncio.timeout(self.rest_s()):
-                    await self.changed.wait()
-            except TimeoutError:
-                continue
+            await until(self.changed, self.rest_s())
+
+    async def run_alarms(self) -> None:
+        """Send the alarms that are there, for ever."""
+        while True:
+            self.turns["alarms"] += 1
+            self.alarmed.clear()
+            await self.tell_alarms()
+            metrics.WAITING.labels(self.name).set(self.waiting)
+            await until(self.alarmed, 1.0)
+
+    async def tell_alarms(self) -> None:
+        """Send what there is; before the position is known, only that the log does not answer."""
+        while self.news and (self.state is not None or self.news[0][0].code == "log"):
+            async with self.busy["alarms"]:
+                await self.say_alarm(*self.news[0])
+                del self.news[0]
 
     def rest_s(self) -> float:
         """How long there is nothing to do, as far as is known."""
@@ -183,23 +202,19 @@ class Desk:
         )
 
     async def turn(self) -> None:
-        """Alarms first; then facts, unless the last message was a moment ago."""
-        while self.news and (self.state is not None or self.news[0][0].code == "log"):
-            async with self.busy:
-                await self.say_alarm(*self.news[0])
-                del self.news[0]
+        """Send facts as one message, unless the last one was a moment ago."""
         if self.state is None or self.commit is None:
             return
         if self.state.cut is not None:
             if self.cut_head is not None and self.has_read(self.state.cut):
-                async with self.busy:
-                    await self.say_facts(self.state, self.commit, self.state.cut, self.cut_head)
+                async with self.busy["facts"]:
+                    await self.say_facts(self.state, self.state.cut, self.cut_head)
         elif self.pending.waits:
             if clock.monotonic_ms() - self.sent_mono_ms >= self.listener.spacing_s * 1000:
-                async with self.busy:
-                    await self.say_facts(self.state, self.commit, self.cut_now(), self.chain.head)
+                async with self.busy["facts"]:
+                    await self.say_facts(self.state, self.cut_now(), self.chain.head)
         else:
-            await self.keep(self.state, self.commit)
+            await self.keep(self.state)
 
     def cut_now(self) -> tuple[int, ...]:
         """Everything that was read; of the chain up to its head."""
@@ -209,34 +224,33 @@ class Desk:
         """Whether everything up to a cut was read."""
         return all(self.read_to[place] >= end for place, end in ends_of(cut).items())
 
-    async def say_facts(self, state: State, commit: Commit, cut: tuple[int, ...], head: Head) -> None:
+    async def say_facts(self, state: State, cut: tuple[int, ...], head: Head) -> None:
         """Send everything up to the cut as one message, between two commits.
 
         Args:
             state: as committed.
-            commit: commits.
             cut: everything below it was read.
             head: the seal at which it ends.
         """
         chosen = self.pending.up_to(ends_of(cut))
         if state.cut is None:
             self.state, self.cut_head = state.sending(cut), head
-            await self.committed(self.state, commit)
+            await self.committed()
         if chosen:
             facts = [placed.fact for placed in chosen.values()]
-            await self.until_taken(compose(facts, self.page, key_of(self.name, *cut), self.listener.receiver.most))
+            await self.until_taken(compose(facts, self.page, key_of(self.name, *cut), self.listener.receiver.most), "facts")
         self.pending.remove(chosen)
         self.room.set()
         self.state, self.cut_head = state.sent(head, cut, self.told.less(self.pending.lasting())), None
-        await self.committed(self.state, commit)
+        await self.committed()
 
-    async def committed(self, state: State, commit: Commit) -> None:
-        """Commit, as often as it takes."""
-        while True:
-            self.turns += 1
+    async def committed(self) -> None:
+        """Commit the state as it is now, as often as it takes."""
+        while self.state is not None and self.commit is not None:
+            self.turns["facts"] += 1
             try:
                 async with asyncio.timeout(COMMIT_S):
-                    await commit(state.offsets)
+                    await self.commit(self.state.offsets)
             except (KafkaError, TimeoutError) as refusal:
                 log.warning("the position of %s is not committed yet: %r", self.name, refusal)
                 await asyncio.sleep(FIRST_WAIT_S)
@@ -244,13 +258,13 @@ class Desk:
                 self.committed_mono_ms = clock.monotonic_ms()
                 return
 
-    async def keep(self, state: State, commit: Commit) -> None:
+    async def keep(self, state: State) -> None:
         """Commit a position that moved without a message, now and then."""
         passed_s = (clock.monotonic_ms() - self.committed_mono_ms) / 1000
         moved = self.cut_now() != (state.head.offset, *state.beside) or self.told != state.told
         if passed_s >= REFRESH_S or (moved and passed_s >= KEEP_S):
             self.state = State(self.chain.head, self.cut_now()[1:], self.told)
-            await self.committed(self.state, commit)
+            await self.committed()
 
     async def say_alarm(self, alarm: Alarm, is_over: bool) -> None:  # noqa: FBT001 (as it stands in the queue)
         """Send an alarm, or that it is over; what was told before a new start is not told again."""
@@ -268,7 +282,7 @@ class Desk:
         else:
             lines = [alarm.title, f"Why: {alarm.why}", f"To do: {alarm.todo}", look]
             message = plain(f"Autonomy: {alarm.title}", lines, key, "failure")
-        await self.until_taken(message)
+        await self.until_taken(message, "alarms")
         self.told = self.told.without(f"{ALARM}/{alarm.code}")
         if not is_over:
             self.told = self.told.with_ref(ref, f"{ALARM}/{alarm.code}", minute)
@@ -285,10 +299,15 @@ class Desk:
         except (KafkaError, TimeoutError):
             log.warning("that %s was told of an alarm is not committed: a new start may tell it again", self.name)
 
-    async def until_taken(self, message: Message) -> None:
+    async def one_try(self, message: Message) -> str:
+        """Send once; returns why the receiver did not take it, or nothing."""
+        async with self.line:
+            return await self.listener.receiver.send(message)
+
+    async def until_taken(self, message: Message, line: Line) -> None:
         """Send until the receiver takes it, waiting longer and longer."""
         wait_s = FIRST_WAIT_S
-        while problem := await self.listener.receiver.send(message):
+        while problem := await self.one_try(message):
             if self.failing_since_ms is None:
                 self.failing_since_ms = clock.now_ms()
                 metrics.FAILING.labels(self.name).set(self.failing_since_ms / 1000)
@@ -296,12 +315,14 @@ class Desk:
             metrics.FAILED.labels(self.name).inc()
             metrics.WAITING.labels(self.name).set(self.waiting)
             log.warning("%s was not told: %s", self.name, problem, extra={"key": message.key, "waiting": self.waiting, "againInS": wait_s})
-            self.turns += 1
+            self.turns[line] += 1
             await asyncio.sleep(wait_s)
-            self.turns += 1
+            self.turns[line] += 1
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         self.problem, self.failing_since_ms = "", None
-        self.sent_mono_ms, self.sent_at_ms = clock.monotonic_ms(), clock.now_ms()
+        self.sent_at_ms = clock.now_ms()
+        if line == "facts":
+            self.sent_mono_ms = clock.monotonic_ms()
         metrics.FAILING.labels(self.name).set(0)
         metrics.SENT.labels(self.name).inc()
         log.info("%s was told: %s", self.name, message.title, extra={"key": message.key})
@@ -312,7 +333,8 @@ class Desk:
             return
         try:
             async with asyncio.timeout(within_s):
-                await self.busy.acquire()
+                for lock in self.busy.values():
+                    await lock.acquire()
         except TimeoutError:
             log.warning("%s has a message under way that may be sent once more", self.name)
 
@@ -320,3 +342,10 @@ class Desk:
 def ends_of(cut: tuple[int, ...]) -> dict[TopicPartition, int]:
     """A cut as the first offset of each partition that is not below it; the seal that it names is."""
     return dict(zip(PLACES, (cut[0] + 1, *cut[1:]), strict=True))
+
+
+async def until(event: asyncio.Event, within_s: float) -> None:
+    """Wait for an event, no longer than this."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()

@@ -59,7 +59,7 @@ class Group:
         named = ", ".join(self.bots[:NAMED])
         more = self.count - min(NAMED, len(self.bots))
         return [
-            self.headline, f"Why: {self.first.why}", f"To do: {self.first.todo}",
+            _flat(self.headline), _flat(f"Why: {self.first.why}"), _flat(f"To do: {self.first.todo}"),
             *([f"Bots: {named}" + (f" and {more:,} more" if more > 0 else "")] if named else []),
             f"Look: {page}/bots/{self.bots[0]}" if alone else f"Look: {page}/attention",
         ]  # fmt: skip
@@ -107,12 +107,18 @@ def compose(facts: Sequence[Fact], page: str, key: str, most: int = MAX_BODY) ->
 
 def plain(title: str, lines: Iterable[str], key: str, tone: Tone) -> Message:
     """A message that is about no group."""
-    return Message(key, _cut(title), "\n".join(lines) + _ending(key), tone)
+    return Message(key, _cut(title), "\n".join(map(_flat, lines)) + _ending(key), tone)
 
 
 def _ending(key: str) -> str:
     return f"\n\nKey: {key}"
 
 
+def _flat(text: str) -> str:
+    """Somebody's words as one line, so that they make up no line of ours and no header of a mail."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
 def _cut(title: str) -> str:
+    title = _flat(title)
     return title if len(title) <= MAX_TITLE else f"{title[: MAX_TITLE - 1]}…"
