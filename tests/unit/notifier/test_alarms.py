@@ -74,6 +74,12 @@ def test_a_leader_that_seals_nothing_is_late_and_one_that_seals_is_not() -> None
     assert found(heard(*stuck, answered_ms=199_000), 199_000, Limits(late_ms=0)) == []
 
 
+def test_a_log_that_is_not_read_on_is_an_alarm_beside_what_is_known_of_planners() -> None:
+    signs = heard((30_000, a_pulse()), answered_ms=31_000)
+    signs.unread = "autonomy.runs/0 is not read on from offset 70"
+    assert found(signs, 31_000) == [(Kind.SILENT, "unread")]
+
+
 def test_the_same_silence_has_the_same_key_for_a_notifier_that_starts_anew() -> None:
     keys = {
         alarms_of(heard((30_000, a_pulse()), answered_ms=at_ms), BEGAN_MS + at_ms, NOON_MS + round(at_ms), LIMITS)[0].key

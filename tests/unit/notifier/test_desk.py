@@ -141,6 +141,19 @@ async def test_an_end_at_any_step_loses_nothing_and_repeats_at_most_one_message(
     assert len(bots) - len(set(bots)) == len(bodies) - len(set(bodies)), "and no bot in two different ones"
 
 
+async def test_what_is_said_again_says_the_same_though_it_is_over_meanwhile() -> None:
+    world = World(dies_at=2)
+    world.offsets = dict(State(GENESIS, (0,) * len(BESIDE)).offsets)
+    world.tick(drift(Drift.MAJOR, True))
+    with pytest.raises(Killed):
+        await world.live(world.desk())
+    world.tick(drift(Drift.CONSISTENT, False))
+    world.tick(a_revert("b"))
+    await world.live(world.desk())
+    assert world.taken[0] == world.taken[1]
+    assert [message.title for message in world.taken[2:]] == ["Autonomy: 1 bot reverted to LAB"]
+
+
 async def test_a_thousand_at_once_are_one_message_and_two_commits() -> None:
     world = World()
     world.tick(*[a_revert(f"bot-{number}") for number in range(1_000)])

@@ -22,6 +22,7 @@ CALM_MS: Final = 30_000
 """What is over is told when it stayed so for this long: a planner that ends again and again is one alarm."""
 OTHERS_KEPT: Final = 16
 LATE_RUNBOOK: Final = "PlannerLate"
+UNREAD_RUNBOOK: Final = "NotifierFailing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Signs:
         leader, leader_ms: the newest pulse of a leading planner.
         sealed_ms: when the leader's head was last another than before.
         halted: by process, the pulse of a planner that halted.
+        unread: what of the log this notifier should read and does not, in words; empty while it reads.
     """
 
     started_ms: float
@@ -68,6 +70,7 @@ class Signs:
     leader_ms: float = 0.0
     sealed_ms: float = 0.0
     halted: dict[str, tuple[PlannerPulse, float]] = field(default_factory=dict)
+    unread: str = ""
 
     def hear(self, pulse: PlannerPulse, heard_ms: float) -> None:
         """Take a planner's pulse that was said at `heard_ms`."""
@@ -102,14 +105,23 @@ def alarms_of(signs: Signs, now_ms: float, wall_ms: int, limits: Limits) -> tupl
         ),)  # fmt: skip
     if quiet_ms > SEEN_MS:
         return ()
+    unread = (_unread(signs.unread),) if signs.unread else ()
     halted = next((pulse for pulse, heard_ms in signs.halted.values() if now_ms - heard_ms <= limits.planner_ms), None)
     if halted is not None:
         kind = KINDS[AttentionKind.HALT]
         return (Alarm(
             Kind.HALTED, "halted", f"halted/{halted.problem}", f"{kind.unit} {kind.what.format(halted.problem)}",
             f"process {halted.process_id} at tick {halted.head_tick}: {halted.problem}", kind.todo,
-        ),)  # fmt: skip
-    return tuple(alarm for alarm in (_silent(signs, now_ms, wall_ms, limits), _late(signs, now_ms, limits)) if alarm is not None)
+        ), *unread)  # fmt: skip
+    told = (_silent(signs, now_ms, wall_ms, limits), _late(signs, now_ms, limits))
+    return (*(alarm for alarm in told if alarm is not None), *unread)
+
+
+def _unread(words: str) -> Alarm:
+    return Alarm(
+        Kind.SILENT, "unread", f"unread/{words}", "the notifier does not read the log on: what happens is not told", words,
+        f"follow the runbook {UNREAD_RUNBOOK}",
+    )  # fmt: skip
 
 
 def _silent(signs: Signs, now_ms: float, wall_ms: int, limits: Limits) -> Alarm | None:

@@ -38,7 +38,8 @@ def create_app(settings: NotifierSettings, rules: Rules) -> FastAPI:
         for desk in desks:
             desk.hear(raised, over)  # type: ignore[arg-type] # alarms
 
-    watch = Watch(settings.kafka, rules.limits, tell, reading.log_is_there)
+    watch = Watch(settings.kafka, rules.limits, tell, reading.log_is_there, reading.unread)
+    reading.runs_end = lambda: watch.runs_end
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -88,7 +89,7 @@ def readiness(desks: Sequence[Desk], reading: Reading, watch: Watch) -> dict[str
     """How it is: whether it reads, and of each receiver what waits and why."""
     answered_ms = watch.signs.answered_ms
     quiet = answered_ms is None or clock.monotonic_ms() - answered_ms > UNSEEN_MS
-    reason = reading.problem or ("Kafka does not answer" if quiet else "")
+    reason = reading.problem or ("Kafka does not answer" if quiet else "") or reading.unread()
     return {
         "status": "unavailable" if reason else "ok", "reason": reason or None,
         "leaderAtTick": watch.signs.leader.head_tick if watch.signs.leader else None,

@@ -60,6 +60,8 @@ class Desk:
         state: as committed; None until it was read.
         told: what lasts and was told, as of what was read; what was sent is in `state`.
         read_to: the next offset of each partition.
+        again_to: where the message ends that a process before this one may have sent; None once it was said again. What stands beyond it
+            waits in `later`, or that message would not say the same.
         cut_head: the seal at which the message under way ends, once it was read.
         news: alarms that were raised and are over, in order.
         problem: why the receiver did not take the newest try; empty once it did.
@@ -76,6 +78,8 @@ class Desk:
     chain: Chain = field(default_factory=Chain)
     told: Told = field(default_factory=Told)
     read_to: dict[TopicPartition, int] = field(default_factory=dict)
+    again_to: Mapping[TopicPartition, int] | None = None
+    later: list[tuple[Item, TopicPartition, int, int]] = field(default_factory=list)
     cut_head: Head | None = None
     pending: Pending = field(default_factory=Pending)
     news: list[tuple[Alarm, bool]] = field(default_factory=list)
@@ -107,10 +111,16 @@ class Desk:
         """What waits to be sent."""
         return len(self.pending.waits) + len(self.news)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that no more is read; never before everything was read that is to be said again."""
+        return len(self.pending.waits) >= MAX_PENDING and self.again_to is None
+
     def begin(self, state: State) -> None:
         """Read on from a committed position: whatever was in memory is dropped."""
         self.state, self.told, self.pending = state, state.told, Pending()
         self.cut_head = state.head if state.cut is not None and state.cut[0] == state.head.offset else None
+        self.again_to, self.later = None if state.cut is None else ends_of(state.cut), []
         self.chain = Chain.anchored(state.head)
         self.read_to = dict(zip(BESIDE, state.beside, strict=True)) | {SPINE: max(0, state.head.offset)}
         self.changed.set()
@@ -123,7 +133,7 @@ class Desk:
         Raises:
             Broken: the log is not the one that the position is from, or an accepted tick cannot be read.
         """
-        while len(self.pending.waits) >= MAX_PENDING:
+        while self.is_full:
             self.room.clear()
             await self.room.wait()
         for record in records:
@@ -150,6 +160,9 @@ class Desk:
 
     def note(self, item: Item, place: TopicPartition, offset: int, minute: int) -> None:
         """Keep a fact until it is sent, or forget what is over."""
+        if self.again_to is not None and offset >= self.again_to[place]:
+            self.later.append((item, place, offset, minute))
+            return
         if isinstance(item, Over):
             self.told = self.told.without(item.owner, item.still)
             self.pending.drop(item.owner, item.still)
@@ -241,6 +254,9 @@ class Desk:
             await self.until_taken(compose(facts, self.page, key_of(self.name, *cut), self.listener.receiver.most), "facts")
         self.pending.remove(chosen)
         self.room.set()
+        later, self.later, self.again_to = self.later, [], None
+        for item, place, offset, minute in later:
+            self.note(item, place, offset, minute)
         self.state, self.cut_head = state.sent(head, cut, self.told.less(self.pending.lasting())), None
         await self.committed()
 

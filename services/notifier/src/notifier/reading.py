@@ -8,8 +8,9 @@ Source: docs/adr/0001-faststream-where-it-fits.md; docs/adr/0030-the-notifier-co
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -22,6 +23,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, TopicPartition
 from faststream.message import StreamMessage
 
+from autonomy import clock
 from autonomy.broker_access import broker_options
 from autonomy.chain import AcceptedTick
 from autonomy.cluster import check_log
@@ -36,7 +38,7 @@ from autonomy.supervision import end_process
 from autonomy.topics import RUNS
 from autonomy.unpacking import bound_the_client
 from notifier.desk import Commit, Desk
-from notifier.state import BESIDE, PLACES, State
+from notifier.state import BESIDE, PLACES, SPINE, State
 
 log = logging.getLogger(__name__)
 GROUP: Final = "autonomy-notifier-"
@@ -47,6 +49,8 @@ AGAIN_S: Final = 1.0
 CONNECT_S: Final = 40.0
 """Of one attempt to find the positions and connect."""
 STOP_S: Final = 5.0
+ASK_S: Final = 2.0
+STUCK_MS: Final = 30_000
 
 
 @dataclass(slots=True)
@@ -56,6 +60,9 @@ class Reading:
     Attributes:
         log_is_there: set once its topics are there and may be read.
         began: by receiver, where it begins that had no position.
+        runs_end: where `autonomy.runs` ends, as far as is known.
+        consumers: by receiver, the client that reads for it, once it was started.
+        progress: by receiver, how far it had read, and since when it has been there.
         problem: why nothing is read; empty while all is.
         turns: its sign of life.
     """
@@ -64,6 +71,9 @@ class Reading:
     desks: Sequence[Desk]
     broker: KafkaBroker | None = None
     log_is_there: asyncio.Event = field(default_factory=asyncio.Event)
+    runs_end: Callable[[], int] = lambda: 0
+    consumers: dict[str, Callable[[], AIOKafkaConsumer | None]] = field(default_factory=dict)
+    progress: dict[str, tuple[int, float]] = field(default_factory=dict)
     began: dict[str, int] = field(default_factory=dict)
     problem: str = "not connected yet"
     turns: int = 0
@@ -83,9 +93,32 @@ class Reading:
                 log.warning("waiting for Kafka: %r", refusal)
                 await asyncio.sleep(AGAIN_S)
         self.problem = ""
-        while True:  # FastStream's tasks read; this one shows that the loop turns
+        while True:  # FastStream's tasks read; this one looks whether they do
             self.turns += 1
+            await self.look_at_progress()
             await asyncio.sleep(AGAIN_S)
+
+    async def look_at_progress(self) -> None:
+        """Note how far each reader is; FastStream tries again for ever where a client cannot read on, and says so to nobody."""
+        for desk in self.desks:
+            consumer = self.consumers[desk.name]()
+            if consumer is None:
+                continue
+            with contextlib.suppress(TimeoutError, KafkaError):
+                async with asyncio.timeout(ASK_S):
+                    self.note_progress(desk, await consumer.position(SPINE), clock.monotonic_ms())
+
+    def note_progress(self, desk: Desk, position: int, now_ms: float) -> None:
+        """A reader at the end, one that moved, and one that waits for its receiver, are as they should be."""
+        before, since_ms = self.progress.get(desk.name, (-1, now_ms))
+        moves = position != before or position >= self.runs_end() or desk.is_full
+        self.progress[desk.name] = position, now_ms if moves else since_ms
+
+    def unread(self) -> str:
+        """What should be read and is not for half a minute, in words; empty if everything is."""
+        now_ms = clock.monotonic_ms()
+        stuck = [(name, position) for name, (position, since_ms) in self.progress.items() if now_ms - since_ms > STUCK_MS]
+        return f"{RUNS}/0 is not read on from offset {stuck[0][1]}, for {', '.join(name for name, _ in stuck)}" if stuck else ""
 
     async def connect(self) -> None:
         """Find every receiver's position, then begin to read.
@@ -134,6 +167,8 @@ class Reading:
             max_records=MAX_RECORDS, batch_timeout_ms=POLL_MS, auto_offset_reset="none", ack_policy=AckPolicy.MANUAL, decoder=as_stored,
             title=f"what {desk.name} is told", no_reply=True, fetch_max_wait_ms=250,
         )  # fmt: skip
+
+        self.consumers[desk.name] = lambda: subscriber.consumer
 
         async def commit(offsets: Mapping[Place, tuple[int, str]]) -> None:
             consumer = subscriber.consumer

@@ -10,13 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from aiokafka import TopicPartition
+
 from autonomy import clock
 from autonomy.envelope import Record, Undecodable, decode
 from autonomy.errors import Retryable, Unreadable
 from autonomy.events import PlannerPulse
 from autonomy.log_reader import LogReader
 from autonomy.producer import LOST
-from autonomy.topics import PULSE
+from autonomy.topics import PULSE, RUNS
 from notifier import metrics
 from notifier.alarms import Alarm, Limits, Signs, Switch, alarms_of
 
@@ -27,7 +29,7 @@ ASK_TIMEOUT_S: Final = 2.0
 PULSES_BACK: Final = 200
 LOOK_EVERY_S: Final = 0.5
 AGAIN_S: Final = 0.5
-CODES: Final = ("planner", "late", "log", "halted")
+CODES: Final = ("planner", "late", "log", "halted", "unread")
 
 
 @dataclass(slots=True)
@@ -37,6 +39,8 @@ class Watch:
     Attributes:
         log_is_there: set once the topics are there; a client that asks for one before is refused it for long.
         tell: hands alarms that came on, and that are over, to the desks.
+        unread: what of the log the readers should read and do not.
+        runs_end: where `autonomy.runs` ended when that was last asked.
         turns, looks: of the reader and of the judge, also in vain: their signs of life.
     """
 
@@ -44,6 +48,8 @@ class Watch:
     limits: Limits
     tell: Callable[[list[Alarm], list[Alarm]], None]
     log_is_there: asyncio.Event
+    unread: Callable[[], str] = lambda: ""
+    runs_end: int = 0
     signs: Signs = field(default_factory=lambda: Signs(clock.monotonic_ms()))
     switch: Switch = field(default_factory=Switch)
     turns: int = 0
@@ -63,7 +69,8 @@ class Watch:
                 await asyncio.sleep(AGAIN_S)
 
     async def _follow(self) -> None:
-        async with await LogReader.open(self.kafka, {PULSE: [0]}, goes_on=True, near_end={PULSE: PULSES_BACK}) as reader:
+        async with await LogReader.open(self.kafka, {PULSE: [0], RUNS: [0]}, goes_on=True, near_end={PULSE: PULSES_BACK}) as reader:
+            reader.pause_all_but({TopicPartition(PULSE, 0)})  # of the chain only its end is asked for
             (backlog_end,) = (await reader.ends([PULSE]))[PULSE]
             asked_ms = float("-inf")
             while True:
@@ -72,8 +79,8 @@ class Watch:
                     self.take(record, is_old=record.offset < backlog_end)
                 now_ms = clock.monotonic_ms()
                 if now_ms - asked_ms >= ASK_EVERY_MS:
-                    await asyncio.wait_for(reader.ends([PULSE]), ASK_TIMEOUT_S)
-                    asked_ms, self.signs.answered_ms = now_ms, clock.monotonic_ms()
+                    ends = await asyncio.wait_for(reader.ends([RUNS]), ASK_TIMEOUT_S)
+                    (self.runs_end,), asked_ms, self.signs.answered_ms = ends[RUNS], now_ms, clock.monotonic_ms()
 
     def take(self, record: Record, *, is_old: bool) -> None:
         """Take a pulse; one that was there before is as old as the broker's time of it."""
@@ -86,6 +93,7 @@ class Watch:
         """Look at what was heard twice a second, for ever."""
         while True:
             self.looks += 1
+            self.signs.unread = self.unread()
             self.look(clock.monotonic_ms(), clock.now_ms())
             await asyncio.sleep(LOOK_EVERY_S)
 
