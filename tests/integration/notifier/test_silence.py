@@ -11,8 +11,9 @@ import pytest
 from autonomy.clock import drawn_id, now
 from autonomy.envelope import encode
 from autonomy.events import PlannerPulse
-from autonomy.topics import PULSE
+from autonomy.topics import PULSE, RUNS
 from support.builders import a_digest, an_id
+from support.damage import damage, flip
 from support.log import append, runs_end
 from support.notices import NO_DATABASE, ChainWriter, Endpoint, Mailbox, Stand, a_revert, write_rules
 from support.platform import a_platform, wait_for
@@ -65,6 +66,31 @@ def test_a_log_that_does_not_answer_is_told_and_what_comes_after_is_not_lost(end
         wait_for("that it is over", lambda: any("over: the log does not answer" in notice.title for notice in endpoint.taken))
         assert max(endpoint.keys().values()) == 1
         assert sum("the log does not answer" in notice.title for notice in endpoint.taken) == 2
+
+
+@pytest.mark.long
+def test_what_cannot_be_read_is_told_and_what_stands_beside_and_before_it_too(endpoint: Endpoint, tmp_path: Path) -> None:
+    with own_folder("hurt-log") as folder, a_broker(folder) as broker, a_platform(broker, NO_DATABASE, tmp_path) as platform:
+        make_topics(broker.bootstrap)
+        stand, chain = Stand(platform), ChainWriter(broker)
+        chain.tick()
+        rules = write_rules(tmp_path / "rules.yaml", {"hook": {"url": endpoint.url}})
+        stand.notifier(rules).stop()
+        for name in ("before", "damaged", "behind"):
+            chain.tick(a_revert(name, name))
+        broker.stop()
+        damage(broker, RUNS, 0, 2, flip)
+        broker.start()
+        stand.notifier(rules, until_ready=False)
+        wait_for("the alarm", lambda: any("the notifier cannot read the log" in notice.title for notice in endpoint.taken))
+        wait_for("what stands before it", lambda: "before" in bodies(endpoint))
+        assert "autonomy.runs/0 cannot be read at offset" in stand.readiness()["reason"]
+
+        broker.stop()
+        damage(broker, RUNS, 0, 2, flip)
+        broker.start()
+        wait_for("what was damaged, once it is mended", lambda: "damaged" in bodies(endpoint) and "behind" in bodies(endpoint))
+        assert max(endpoint.keys().values()) == 1
 
 
 def bodies(endpoint: Endpoint) -> str:

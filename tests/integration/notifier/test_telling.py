@@ -114,6 +114,7 @@ def test_a_receiver_that_is_down_is_seen_and_told_once_it_is_back_while_the_othe
     assert "no-seal" not in "".join(notice.body for notice in (*endpoint.taken, *mailbox.mails))
 
 
+@pytest.mark.long
 def test_facts_that_come_soon_after_a_message_wait_for_one_message_together(stand: Stand, endpoint: Endpoint, tmp_path: Path) -> None:
     chain = ChainWriter(stand.broker)
     stand.notifier(write_rules(tmp_path / "rules.yaml", {"spaced": {"url": endpoint.url, "spacing_s": 3}}))

@@ -94,7 +94,7 @@ class World:
 
     async def live(self, desk: Desk, turns: int = 3) -> None:
         """Read everything and send what there is."""
-        await desk.take([record for record in self.log if record.offset >= desk.read_to[SPINE]])
+        desk.take([record for record in self.log if record.offset >= desk.read_to[SPINE]])
         for _ in range(turns):
             await desk.tell_alarms()
             await desk.turn()
@@ -235,7 +235,7 @@ async def test_an_alarm_is_sent_while_a_commit_waits_for_kafka() -> None:
 
     desk.commit = hangs
     world.tick(a_revert("a"))
-    await desk.take(world.log)
+    desk.take(world.log)
     facts, alarms = asyncio.create_task(desk.run()), asyncio.create_task(desk.run_alarms())
     desk.hear([Alarm(Kind.SILENT, "log", "log/1", "the log does not answer", "why", "todo")], [])
     async with asyncio.timeout(10):

@@ -61,7 +61,7 @@ class Signs:
         leader, leader_ms: the newest pulse of a leading planner.
         sealed_ms: when the leader's head was last another than before.
         halted: by process, the pulse of a planner that halted.
-        unread: what of the log this notifier should read and does not, in words; empty while it reads.
+        unread: what of the log this notifier cannot read, in words; empty while it can.
     """
 
     started_ms: float
@@ -119,7 +119,7 @@ def alarms_of(signs: Signs, now_ms: float, wall_ms: int, limits: Limits) -> tupl
 
 def _unread(words: str) -> Alarm:
     return Alarm(
-        Kind.SILENT, "unread", f"unread/{words}", "the notifier does not read the log on: what happens is not told", words,
+        Kind.SILENT, "unread", f"unread/{words}", "the notifier cannot read the log: what happens is not told", words,
         f"follow the runbook {UNREAD_RUNBOOK}",
     )  # fmt: skip
 

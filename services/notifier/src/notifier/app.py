@@ -39,7 +39,6 @@ def create_app(settings: NotifierSettings, rules: Rules) -> FastAPI:
             desk.hear(raised, over)  # type: ignore[arg-type] # alarms
 
     watch = Watch(settings.kafka, rules.limits, tell, reading.log_is_there, reading.unread)
-    reading.runs_end = lambda: watch.runs_end
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -77,7 +76,11 @@ def create_app(settings: NotifierSettings, rules: Rules) -> FastAPI:
 def works_of(desks: Sequence[Desk], reading: Reading, watch: Watch) -> tuple[Work, ...]:
     """What this process does for as long as it lives, each with its sign of progress."""
     return (
-        Work("the readers of the log", reading.run, lambda: reading.turns),
+        Work("the connection to the log", reading.run, partial(reading.turns.__getitem__, "")),
+        *(
+            Work(f"the reader for {desk.name}", partial(reading.read, desk), partial(reading.turns.__getitem__, desk.name))
+            for desk in desks
+        ),
         Work("the ear for signs of life", watch.listen, lambda: watch.turns),
         Work("the dead man's switch", watch.judge, lambda: watch.looks),
         *(Work(f"the facts for {desk.name}", desk.run, partial(desk.turns.__getitem__, "facts")) for desk in desks),

@@ -127,18 +127,23 @@ class Desk:
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def take(self, records: Sequence[Record]) -> None:
-        """Take what was read, each partition in order; waits while too much waits to be sent.
+    async def has_room(self, within_s: float) -> bool:
+        """Wait until not too much waits to be sent; whether that is so."""
+        if self.is_full:
+            self.room.clear()
+            await until(self.room, within_s)
+        return not self.is_full
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Take what was read, each partition in order.
 
         Raises:
             Broken: the log is not the one that the position is from, or an accepted tick cannot be read.
         """
-        while self.is_full:
-            self.room.clear()
-            await self.room.wait()
         for record in records:
             self.take_one(record)
-        self.changed.set()
+        if records:
+            self.changed.set()
 
     def take_one(self, record: Record) -> None:
         """Take one record; one that was read before says nothing."""

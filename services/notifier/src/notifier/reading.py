@@ -1,29 +1,30 @@
 """The readers of the log, one for each receiver, under a group of its own: its committed offsets are how far that receiver was told.
 
-Place in the flow: Kafka → **reading** (FastStream) → desks, and back to the group. Nothing is acknowledged by FastStream or by its client:
-a desk commits when it has sent. Partitions are assigned, not balanced: who restarts reads on at once, however it ended. A receiver without
-a position begins at the head of the log, and that is said.
+Place in the flow: Kafka → **reading** → desks, and back to the group. FastStream declares and connects the subscribers, and acknowledges
+nothing by itself; what they read comes through the follower that every part stands on, so that damage stops its partition alone, is
+named, and loses nothing. A desk commits when it has sent. Partitions are assigned, not balanced: who restarts reads on at once, however it
+ended. A receiver without a position begins at the head of the log, and that is said.
 
 Source: docs/adr/0001-faststream-where-it-fits.md; docs/adr/0030-the-notifier-commits-what-it-sent.md.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from functools import partial
+from typing import Final
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as Place
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, TopicPartition
-from faststream.message import StreamMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 
-from autonomy import clock
 from autonomy.broker_access import broker_options
 from autonomy.chain import AcceptedTick
 from autonomy.cluster import check_log
@@ -37,8 +38,8 @@ from autonomy.producer import LOST
 from autonomy.supervision import end_process
 from autonomy.topics import RUNS
 from autonomy.unpacking import bound_the_client
-from notifier.desk import Commit, Desk
-from notifier.state import BESIDE, PLACES, SPINE, State
+from notifier.desk import Desk
+from notifier.state import BESIDE, PLACES, State
 
 log = logging.getLogger(__name__)
 GROUP: Final = "autonomy-notifier-"
@@ -49,8 +50,7 @@ AGAIN_S: Final = 1.0
 CONNECT_S: Final = 40.0
 """Of one attempt to find the positions and connect."""
 STOP_S: Final = 5.0
-ASK_S: Final = 2.0
-STUCK_MS: Final = 30_000
+ROOM_S: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -60,28 +60,24 @@ class Reading:
     Attributes:
         log_is_there: set once its topics are there and may be read.
         began: by receiver, where it begins that had no position.
-        runs_end: where `autonomy.runs` ends, as far as is known.
-        consumers: by receiver, the client that reads for it, once it was started.
-        progress: by receiver, how far it had read, and since when it has been there.
+        readers: by receiver, what reads for it, once it is connected.
         problem: why nothing is read; empty while all is.
-        turns: its sign of life.
+        turns: its signs of life, and those of each reader by its receiver.
     """
 
     kafka: str
     desks: Sequence[Desk]
     broker: KafkaBroker | None = None
     log_is_there: asyncio.Event = field(default_factory=asyncio.Event)
-    runs_end: Callable[[], int] = lambda: 0
-    consumers: dict[str, Callable[[], AIOKafkaConsumer | None]] = field(default_factory=dict)
-    progress: dict[str, tuple[int, float]] = field(default_factory=dict)
+    readers: dict[str, LogReader] = field(default_factory=dict)
     began: dict[str, int] = field(default_factory=dict)
     problem: str = "not connected yet"
-    turns: int = 0
+    turns: "Counter[str]" = field(default_factory=Counter)
 
     async def run(self) -> None:
         """Connect, and keep reading; ends only by a fault that a person must look at."""
         while self.broker is None:
-            self.turns += 1
+            self.turns[""] += 1
             try:
                 async with asyncio.timeout(CONNECT_S):
                     await self.connect()
@@ -93,32 +89,41 @@ class Reading:
                 log.warning("waiting for Kafka: %r", refusal)
                 await asyncio.sleep(AGAIN_S)
         self.problem = ""
-        while True:  # FastStream's tasks read; this one looks whether they do
-            self.turns += 1
-            await self.look_at_progress()
+        while True:  # the readers read; this one shows that the loop turns
+            self.turns[""] += 1
             await asyncio.sleep(AGAIN_S)
 
-    async def look_at_progress(self) -> None:
-        """Note how far each reader is; FastStream tries again for ever where a client cannot read on, and says so to nobody."""
-        for desk in self.desks:
-            consumer = self.consumers[desk.name]()
-            if consumer is None:
-                continue
-            with contextlib.suppress(TimeoutError, KafkaError):
-                async with asyncio.timeout(ASK_S):
-                    self.note_progress(desk, await consumer.position(SPINE), clock.monotonic_ms())
+    async def read(self, desk: Desk) -> None:
+        """Hand a desk what is read for it, for ever.
 
-    def note_progress(self, desk: Desk, position: int, now_ms: float) -> None:
-        """A reader at the end, one that moved, and one that waits for its receiver, are as they should be."""
-        before, since_ms = self.progress.get(desk.name, (-1, now_ms))
-        moves = position != before or position >= self.runs_end() or desk.is_full
-        self.progress[desk.name] = position, now_ms if moves else since_ms
+        Raises:
+            Broken: the log is not the one that the position is from, or an accepted tick cannot be read.
+        """
+        while True:
+            self.turns[desk.name] += 1
+            reader = self.readers.get(desk.name)
+            if reader is None:
+                await asyncio.sleep(AGAIN_S)
+                continue
+            try:
+                await self.read_some(desk, reader)
+            except LOST as refusal:
+                log.warning("Kafka does not answer: %r", refusal)
+                for place, offset in dict(reader.positions).items():
+                    reader.seek(place, offset)  # what was fetched and not handed out is fetched again
+                await asyncio.sleep(AGAIN_S)
+            except Broken as fault:
+                log.critical("what %s is to be told cannot be read: %s", desk.name, fault)
+                end_process(f"{desk.name}: {fault}")
+
+    async def read_some(self, desk: Desk, reader: LogReader) -> None:
+        """Wait until the desk has room, then hand it what comes."""
+        if await desk.has_room(ROOM_S):
+            desk.take(await reader.poll(POLL_MS, MAX_RECORDS))
 
     def unread(self) -> str:
-        """What should be read and is not for half a minute, in words; empty if everything is."""
-        now_ms = clock.monotonic_ms()
-        stuck = [(name, position) for name, (position, since_ms) in self.progress.items() if now_ms - since_ms > STUCK_MS]
-        return f"{RUNS}/0 is not read on from offset {stuck[0][1]}, for {', '.join(name for name, _ in stuck)}" if stuck else ""
+        """What of the log cannot be read, in words; empty if all can."""
+        return next((words for reader in self.readers.values() if (words := reader.fault or reader.lost)), "")
 
     async def connect(self) -> None:
         """Find every receiver's position, then begin to read.
@@ -132,10 +137,19 @@ class Reading:
         bound_the_client()
         for desk in self.desks:
             desk.begin(await self.position_of(desk.name))
-        broker, commits = self.build_broker()
-        await broker.start()
-        for desk, commit in zip(self.desks, commits, strict=True):
-            desk.commit = commit
+        broker, subscribers = self.build_broker()
+        try:
+            await broker.start()
+        except BaseException:
+            await stopped(broker)
+            raise
+        for desk, subscriber in zip(self.desks, subscribers, strict=True):
+            consumer = subscriber.consumer
+            assert consumer is not None, "the broker was started"
+            reader = LogReader(consumer, bootstrap=self.kafka, goes_on=True)
+            for place, offset in desk.read_to.items():
+                reader.seek(place, offset)
+            self.readers[desk.name], desk.commit = reader, partial(commit, consumer)
             desk.changed.set()
         self.broker = broker
 
@@ -151,54 +165,47 @@ class Reading:
         log.warning("%s has no position yet: it is told what comes after tick %d, and nothing from before", receiver, state.head.tick)
         return state
 
-    def build_broker(self) -> tuple[KafkaBroker, list[Commit]]:
-        """A broker with a subscriber for each desk, and how each commits; it connects when it is started."""
+    def build_broker(self) -> "tuple[KafkaBroker, list[BatchSubscriber]]":
+        """A broker with a subscriber for each desk, which connects when it is started and acknowledges nothing."""
         broker = KafkaBroker(
             **broker_options(self.kafka), consumer_only=True, client_id="autonomy-notifier", logger=None,
             request_timeout_ms=REQUEST_TIMEOUT_MS, metadata_max_age_ms=30_000, retry_backoff_ms=100, allow_auto_create_topics=False,
-            apply_types=False, ack_policy=AckPolicy.MANUAL,
+            ack_policy=AckPolicy.MANUAL,
         )  # fmt: skip
-        return broker, [self.subscribe(broker, desk) for desk in self.desks]
-
-    def subscribe(self, broker: KafkaBroker, desk: Desk) -> Commit:
-        """Let a desk take what its group has not been told; returns how it commits, once the broker was started."""
-        subscriber = broker.subscriber(
-            partitions=[TopicPartition(place.topic, partition=place.partition) for place in PLACES], group_id=GROUP + desk.name, batch=True,
-            max_records=MAX_RECORDS, batch_timeout_ms=POLL_MS, auto_offset_reset="none", ack_policy=AckPolicy.MANUAL, decoder=as_stored,
-            title=f"what {desk.name} is told", no_reply=True, fetch_max_wait_ms=250,
-        )  # fmt: skip
-
-        self.consumers[desk.name] = lambda: subscriber.consumer
-
-        async def commit(offsets: Mapping[Place, tuple[int, str]]) -> None:
-            consumer = subscriber.consumer
-            if consumer is None:
-                raise KafkaError("there is no connection")
-            await consumer.commit({place: OffsetAndMetadata(offset, words) for place, (offset, words) in offsets.items()})
-
-        @subscriber
-        async def take(records: Sequence[ConsumerRecord]) -> None:
-            try:
-                await desk.take(records)
-            except Exception as fault:  # FastStream would go on with the next records, and these would never be told
-                log.critical("what %s is to be told cannot be read", desk.name, exc_info=fault)
-                end_process(f"{desk.name}: {fault}")
-
-        return commit
+        places = [TopicPartition(place.topic, partition=place.partition) for place in PLACES]
+        return broker, [
+            broker.subscriber(
+                partitions=places, group_id=GROUP + desk.name, batch=True, auto_offset_reset="none", ack_policy=AckPolicy.MANUAL,
+                title=f"what {desk.name} is told", fetch_max_wait_ms=250,
+            )
+            for desk in self.desks
+        ]  # fmt: skip
 
     async def close(self) -> None:
         """Disconnect; positions stay where they were committed."""
+        await asyncio.gather(*(reader.close() for reader in self.readers.values()))
         if self.broker is not None:
-            try:
-                async with asyncio.timeout(STOP_S):
-                    await self.broker.stop()
-            except (TimeoutError, *LOST):
-                log.warning("the readers did not stop within %s s", STOP_S)
+            await stopped(self.broker)
 
 
-async def as_stored(message: StreamMessage[Any]) -> tuple[ConsumerRecord, ...]:
-    """The records of a batch as they stand in the log: what cannot be decoded is the desk's to judge."""
-    return cast("tuple[ConsumerRecord, ...]", message.raw_message)
+async def stopped(broker: KafkaBroker) -> None:
+    """End a broker and its readers, as far as they end."""
+    stopping = asyncio.ensure_future(broker.stop())
+    await asyncio.wait({stopping}, timeout=STOP_S)
+    if not stopping.done():
+        stopping.cancel()
+        log.warning("the readers did not stop within %s s", STOP_S)
+    elif not stopping.cancelled() and stopping.exception() is not None:
+        log.warning("the readers did not stop cleanly: %r", stopping.exception())
+
+
+async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[Place, tuple[int, str]]) -> None:
+    """Move a group's position: explicitly, with what stands beside it.
+
+    Raises:
+        KafkaError: Kafka refuses.
+    """
+    await consumer.commit({place: OffsetAndMetadata(offset, words) for place, (offset, words) in offsets.items()})
 
 
 async def committed(kafka: str, group: str) -> dict[Place, tuple[int, str]]:
@@ -236,7 +243,7 @@ async def commit_alone(kafka: str, group: str, state: State) -> None:
     consumer.pause(*PLACES)
     await start_client(consumer)
     try:
-        await consumer.commit({place: OffsetAndMetadata(offset, words) for place, (offset, words) in state.offsets.items()})
+        await commit(consumer, state.offsets)
     finally:
         # Its own end may hang, and nothing of it is needed any more.
         await asyncio.wait({asyncio.ensure_future(consumer.stop())}, timeout=STOP_S)

@@ -10,15 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiokafka import TopicPartition
-
 from autonomy import clock
 from autonomy.envelope import Record, Undecodable, decode
 from autonomy.errors import Retryable, Unreadable
 from autonomy.events import PlannerPulse
 from autonomy.log_reader import LogReader
 from autonomy.producer import LOST
-from autonomy.topics import PULSE, RUNS
+from autonomy.topics import PULSE
 from notifier import metrics
 from notifier.alarms import Alarm, Limits, Signs, Switch, alarms_of
 
@@ -39,8 +37,7 @@ class Watch:
     Attributes:
         log_is_there: set once the topics are there; a client that asks for one before is refused it for long.
         tell: hands alarms that came on, and that are over, to the desks.
-        unread: what of the log the readers should read and do not.
-        runs_end: where `autonomy.runs` ended when that was last asked.
+        unread: what of the log the readers cannot read.
         turns, looks: of the reader and of the judge, also in vain: their signs of life.
     """
 
@@ -49,7 +46,6 @@ class Watch:
     tell: Callable[[list[Alarm], list[Alarm]], None]
     log_is_there: asyncio.Event
     unread: Callable[[], str] = lambda: ""
-    runs_end: int = 0
     signs: Signs = field(default_factory=lambda: Signs(clock.monotonic_ms()))
     switch: Switch = field(default_factory=Switch)
     turns: int = 0
@@ -69,8 +65,7 @@ class Watch:
                 await asyncio.sleep(AGAIN_S)
 
     async def _follow(self) -> None:
-        async with await LogReader.open(self.kafka, {PULSE: [0], RUNS: [0]}, goes_on=True, near_end={PULSE: PULSES_BACK}) as reader:
-            reader.pause_all_but({TopicPartition(PULSE, 0)})  # of the chain only its end is asked for
+        async with await LogReader.open(self.kafka, {PULSE: [0]}, goes_on=True, near_end={PULSE: PULSES_BACK}) as reader:
             (backlog_end,) = (await reader.ends([PULSE]))[PULSE]
             asked_ms = float("-inf")
             while True:
@@ -79,8 +74,8 @@ class Watch:
                     self.take(record, is_old=record.offset < backlog_end)
                 now_ms = clock.monotonic_ms()
                 if now_ms - asked_ms >= ASK_EVERY_MS:
-                    ends = await asyncio.wait_for(reader.ends([RUNS]), ASK_TIMEOUT_S)
-                    (self.runs_end,), asked_ms, self.signs.answered_ms = ends[RUNS], now_ms, clock.monotonic_ms()
+                    await asyncio.wait_for(reader.ends([PULSE]), ASK_TIMEOUT_S)
+                    asked_ms, self.signs.answered_ms = now_ms, clock.monotonic_ms()
 
     def take(self, record: Record, *, is_old: bool) -> None:
         """Take a pulse; one that was there before is as old as the broker's time of it."""
