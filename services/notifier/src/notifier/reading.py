@@ -94,11 +94,7 @@ class Reading:
             await asyncio.sleep(AGAIN_S)
 
     async def read(self, desk: Desk) -> None:
-        """Hand a desk what is read for it, for ever.
-
-        Raises:
-            Broken: the log is not the one that the position is from, or an accepted tick cannot be read.
-        """
+        """Hand a desk what is read for it, for ever. A log that is not the one that the position is from ends the process."""
         while True:
             self.turns[desk.name] += 1
             reader = self.readers.get(desk.name)
@@ -112,8 +108,9 @@ class Reading:
                 for place, offset in dict(reader.positions).items():
                     reader.seek(place, offset)  # what was fetched and not handed out is fetched again
                 await asyncio.sleep(AGAIN_S)
-            except Broken as fault:
-                log.critical("what %s is to be told cannot be read: %s", desk.name, fault)
+            except Exception as fault:
+                # The reader is behind these records already: whoever went on would never tell them.
+                log.critical("what %s is to be told cannot be taken", desk.name, exc_info=fault)
                 end_process(f"{desk.name}: {fault}")
 
     async def read_some(self, desk: Desk, reader: LogReader) -> None:
