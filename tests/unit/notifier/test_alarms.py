@@ -45,6 +45,11 @@ def test_at_the_start_a_planner_has_time_to_come() -> None:
     long_ago = heard((-3_000_000, a_pulse()), answered_ms=10_000)
     assert found(long_ago, 10_000) == [], "that of yesterday's run says nothing of today's start"
     assert found(heard((-3_000_000, a_pulse()), answered_ms=GRACE_MS + 100), GRACE_MS + 100) == [(Kind.SILENT, "planner")]
+    slow = heard(answered_ms=0)
+    slow.answered_ms = None
+    for at_ms in (40_000.0, 69_000.0):
+        slow.answered(BEGAN_MS + at_ms)
+    assert found(slow, 69_000) == [], "the time before Kafka was there does not count"
 
 
 def test_a_standby_is_no_leader() -> None:

@@ -14,8 +14,8 @@ from autonomy.events import PlannerPulse
 from autonomy.values import iso_of_ms
 from notifier.kinds import Kind
 
-GRACE_MS: Final = 20_000
-"""After its start the notifier waits so long for a first sign of a leading planner, which may be starting too."""
+GRACE_MS: Final = 30_000
+"""After Kafka's first answer the notifier waits so long for a first sign of a leading planner, which may be starting too."""
 SEEN_MS: Final = 5_000
 """An older answer of Kafka says nothing about planners."""
 CALM_MS: Final = 30_000
@@ -58,6 +58,7 @@ class Signs:
     Attributes:
         started_ms: since when this process listens.
         answered_ms: when Kafka answered last.
+        first_ms: when it answered first.
         leader, leader_ms: the newest pulse of a leading planner.
         sealed_ms: when the leader's head was last another than before.
         halted: by process, the pulse of a planner that halted.
@@ -66,11 +67,18 @@ class Signs:
 
     started_ms: float
     answered_ms: float | None = None
+    first_ms: float | None = None
     leader: PlannerPulse | None = None
     leader_ms: float = 0.0
     sealed_ms: float = 0.0
     halted: dict[str, tuple[PlannerPulse, float]] = field(default_factory=dict)
     unread: str = ""
+
+    def answered(self, at_ms: float) -> None:
+        """Kafka answered."""
+        self.answered_ms = at_ms
+        if self.first_ms is None:
+            self.first_ms = at_ms
 
     def hear(self, pulse: PlannerPulse, heard_ms: float) -> None:
         """Take a planner's pulse that was said at `heard_ms`."""
@@ -126,9 +134,10 @@ def _unread(words: str) -> Alarm:
 
 def _silent(signs: Signs, now_ms: float, wall_ms: int, limits: Limits) -> Alarm | None:
     leader = signs.leader
-    last_ms = signs.leader_ms if leader is not None else signs.started_ms
+    began_ms = signs.started_ms if signs.first_ms is None else signs.first_ms
+    last_ms = signs.leader_ms if leader is not None else began_ms
     begun = last_ms >= signs.started_ms and leader is not None
-    if now_ms - last_ms <= limits.planner_ms or (not begun and now_ms - signs.started_ms <= GRACE_MS):
+    if now_ms - last_ms <= limits.planner_ms or (not begun and now_ms - began_ms <= GRACE_MS):
         return None
     known = f"the last one, {leader.process_id}, was at tick {leader.head_tick}" if leader else "none has led since this notifier began"
     since = iso_of_ms(round(wall_ms - (now_ms - last_ms)))

@@ -75,7 +75,8 @@ class Watch:
                 now_ms = clock.monotonic_ms()
                 if now_ms - asked_ms >= ASK_EVERY_MS:
                     await asyncio.wait_for(reader.ends([PULSE]), ASK_TIMEOUT_S)
-                    asked_ms, self.signs.answered_ms = now_ms, clock.monotonic_ms()
+                    asked_ms = now_ms
+                    self.signs.answered(clock.monotonic_ms())
 
     def take(self, record: Record, *, is_old: bool) -> None:
         """Take a pulse; one that was there before is as old as the broker's time of it."""
