@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := shared services/planner services/job-runner services/projection services/proof-api services/bots-ui cli deploy/local
+PACKAGES := shared services/planner services/job-runner services/projection services/proof-api services/bots-ui services/notifier cli deploy/local
 # Compiled modules are kept, whatever the caller's shell says: without them each process compiles all its libraries anew, 2 s of a start.
 unexport PYTHONDONTWRITEBYTECODE
 STACK := $(BIN)/python -W "ignore:XDG_RUNTIME_DIR" -m local_stack
@@ -25,7 +25,7 @@ help: ## what can be done here
 setup: .venv/.ready ## the Python environment, hash-locked
 	@$(STACK) setup
 
-up: setup ## start Kafka, PostgreSQL, the five services and the demo fleet
+up: setup ## start Kafka, PostgreSQL, the services and the demo fleet (NOTIFY_RULES=file: the notifier too)
 	@$(STACK) up
 
 down: .venv/.ready ## stop everything; the data stays

@@ -6,7 +6,7 @@ Source: CONTRIBUTING.md, "Style", 6.
 import subprocess
 import sys
 
-PACKAGES = ("autonomy", "planner", "job_runner", "projection", "proof_api", "bots_ui", "autonomy_cli", "local_stack")
+PACKAGES = ("autonomy", "planner", "job_runner", "projection", "proof_api", "bots_ui", "notifier", "autonomy_cli", "local_stack")
 SCRIPT = """
 import importlib, pkgutil, socket, sys
 def refuse(*arguments, **named):

@@ -26,8 +26,8 @@ from autonomy.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = (
-    "shared", "services/planner", "services/job-runner", "services/projection", "services/proof-api", "services/bots-ui", "cli",
-    "deploy/local",
+    "shared", "services/planner", "services/job-runner", "services/projection", "services/proof-api", "services/bots-ui", "services/notifier",
+    "cli", "deploy/local",
 )  # fmt: skip
 IN_THE_IMAGE = FOLDERS[:-1]
 UNSEEN = {

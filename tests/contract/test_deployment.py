@@ -19,6 +19,7 @@ from job_runner.settings import RunnerSettings
 from local_stack.database import READER_TIMEOUT_MS
 from local_stack.kafka_server import KafkaServer
 from local_stack.postgres_server import ROLES
+from notifier.settings import NotifierSettings
 from planner.shell.settings import PlannerSettings
 from projection.settings import ProjectionSettings
 from proof_api.settings import ProofSettings
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks"
 SETTINGS: dict[str, type[ServiceSettings]] = {
     "planner": PlannerSettings, "job-runner": RunnerSettings, "projection": ProjectionSettings, "proof-api": ProofSettings,
-    "bots-ui": UiSettings,
+    "bots-ui": UiSettings, "notifier": NotifierSettings,
 }  # fmt: skip
 ADDRESSES = {"controller.quorum.voters", "listeners", "advertised.listeners", "listener.security.protocol.map", "log.dirs"}
 """Where a container's Kafka must differ from a local one."""
@@ -51,7 +52,7 @@ def modules_of(command: list[str]) -> list[str]:
     return re.findall(r"-m[ ,]+([a-z_.]+)", " ".join(command))
 
 
-def test_five_services_servers_and_init_are_there() -> None:
+def test_the_services_servers_and_init_are_there() -> None:
     assert set(services()) >= {*SETTINGS, "kafka", "postgres", "init"}
 
 

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -71,9 +71,16 @@ Database = Annotated[
 def doctor(
     bootstrap: o.Bootstrap = o.DEFAULT_KAFKA, database: Database = None, api: o.Api = o.DEFAULT_API, as_json: o.Json = False
 ) -> None:
-    """Check reach, credentials, topics, copies, identity, clocks, versions, disk, tables and roles. Exit 0: all well (warnings are
-    shown); 1: something is not as it must be; 2: Kafka or PostgreSQL does not answer."""  # noqa: D205, D209 (shown as one paragraph)
-    found = [*asyncio.run(kafka_checks(bootstrap)), *postgres_checks(database or local_database()), api_check(api), disk(), versions()]
+    """Check reach, credentials, topics, copies, identity, clocks, versions, disk, tables, roles and the notifier. Exit 0: all well
+    (warnings are shown); 1: something is not as it must be; 2: Kafka or PostgreSQL does not answer."""  # noqa: D205, D209 (one paragraph)
+    found = [
+        *asyncio.run(kafka_checks(bootstrap)),
+        *postgres_checks(database or local_database()),
+        api_check(api),
+        notifier_check(),
+        disk(),
+        versions(),
+    ]
     if as_json:
         print_json({"status": worst(found).value, "checks": [asdict(check) for check in found]})
     else:
@@ -287,6 +294,34 @@ def api_check(api: str) -> Check:
             return Check("proof-api", Status.FAILED, f"{api}: {said.get('reason') or status}")
         case Found():
             return Check("proof-api", Status.OK, f"{api} is ready")
+
+
+def notifier_check() -> Check:
+    """Whether the notifier runs and every receiver takes what it is told; where none runs, that nobody is told."""
+    address, asked = f"http://127.0.0.1:{os.environ.get('NOTIFIER_PORT', '5002')}", os.environ.get("NOTIFY_RULES", "")
+    match ProofApi(address, timeout_s=TIMEOUT_S).get("/readyz"):
+        case Found(document={"receivers": list(receivers)}):
+            return told(receivers)
+        case Refused(document=said) if "receivers" in said:
+            return Check("notifier", Status.FAILED, f"{address}: {said.get('reason')}", "docs/runbooks/NotifierFailing.md")
+        case _ if asked:
+            return Check(
+                "notifier", Status.FAILED, f"{address} does not answer, and NOTIFY_RULES is {asked}", "its log says why: make logs"
+            )
+        case _:
+            return Check("notifier", Status.WARNING, "off: nobody is told what happens", "NOTIFY_RULES=file make up; docs/notifier.md")
+
+
+def told(receivers: Sequence[Mapping[str, object]]) -> Check:
+    """Whether each receiver takes what it is told; pure."""
+    failing = [
+        f"{one['name']} takes nothing since {one['failingSince']} ({one['problem']}), {one['waiting']} wait"
+        for one in receivers
+        if one.get("failingSince")
+    ]
+    if failing:
+        return Check("notifier", Status.FAILED, "; ".join(failing), "autonomy notify test; docs/runbooks/NotifierFailing.md")
+    return Check("notifier", Status.OK, f"{', '.join(str(one['name']) for one in receivers)}: each takes what it is told")
 
 
 def disk() -> Check:

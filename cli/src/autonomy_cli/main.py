@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from autonomy.version import VERSION
-from autonomy_cli import acting, applying, careers, data, doctor, kafka_rules, operators, reading, reading_log, strategies
+from autonomy_cli import acting, applying, careers, data, doctor, kafka_rules, notify, operators, reading, reading_log, strategies
 from autonomy_cli.exits import EPILOG
 
 Command = Callable[..., None]
 FILES = "Strategies of your own: write, check, see what the runners offer."
 OWN_BARS = "Bars of your own: look at them, take them in."
 WINNERS = "Winners of searches that wait for a word."
+TELLING = "Who is told what happens."
 WHO = "Who may act, in the file that proof-api reads."
 
 
@@ -43,6 +44,8 @@ def grouped_commands() -> dict[tuple[str, str], tuple[str, Command]]:
         ("data", "import"): (OWN_BARS, data.take),
         ("challenger", "approve"): (WINNERS, careers.approve_challenger),
         ("challenger", "reject"): (WINNERS, careers.reject_challenger),
+        ("notify", "check"): (TELLING, notify.check),
+        ("notify", "test"): (TELLING, notify.send),
         ("operator", "add"): (WHO, operators.add),
         ("operator", "list"): (WHO, operators.show),
         ("operator", "revoke"): (WHO, operators.revoke),

@@ -45,13 +45,15 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "job-runner": Rights((RUNS, JOBS, RUNNERS, PULSE), (JOBS, RUNNERS, PULSE)),
     "projection": Rights(ALL, (QUARANTINE,)),
     "proof-api": Rights((RUNS, PULSE), (COMMANDS, PULSE)),
+    "notifier": Rights((RUNS, RUNNERS, PULSE, QUARANTINE)),
     "auditor": Rights(ALL),
 }
 """By principal. `auditor` is for people: audit, tail, doctor, and Kafka's own console."""
 
 
-GROUPS: Final[Mapping[str, str]] = {"auditor": "console-consumer-"}
-"""Consumer groups by the begin of their name: Kafka's own console makes one. No service has a group."""
+GROUPS: Final[Mapping[str, str]] = {"auditor": "console-consumer-", "notifier": "autonomy-notifier-"}
+"""Consumer groups by the begin of their name: Kafka's own console makes one, and the notifier one for each receiver. No other service has
+a group."""
 
 
 @dataclass(frozen=True, order=True, slots=True)

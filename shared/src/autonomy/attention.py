@@ -87,3 +87,8 @@ RUNBOOKS: Final[Mapping[str, str]] = {
     "runners": "RunnersSilent", "probe": "ProbeFailing", "chain": "ChainHalted", "clock": "ClockWrong",
 }  # fmt: skip
 """By check of the proof, the runbook in docs/runbooks."""
+
+
+def plural(unit: str) -> str:
+    """More of a unit."""
+    return f"{unit}es" if unit.endswith("s") else f"{unit}s"

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.servers
 def doctor(platform: Platform, **environment: str) -> tuple[int, dict[str, dict[str, Any]]]:
     words = [sys.executable, "-m", "autonomy_cli.main", "doctor", "--json", "--api", f"http://127.0.0.1:{platform.api_port}"]
     known = {"KAFKA_BOOTSTRAP_SERVERS": platform.broker.bootstrap, "DATABASE_URL": platform.database.url("autonomy_reader")}
+    known |= {"NOTIFIER_PORT": "0", "NOTIFY_RULES": ""}  # whatever another stack has there
     done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, **known, **environment})
     assert done.stdout, done.stderr
     return done.returncode, {check["name"]: check for check in json.loads(done.stdout)["checks"]}
@@ -50,10 +51,11 @@ def test_a_stack_that_is_well_and_everything_that_is_not(platform: Platform) -> 
     platform.proof_api()
     platform.set_policy(quick_policy())
     code, found = wait_for("all is well", lambda: (now := doctor(platform))[0] == 0 and now, every_s=1)
-    assert {name: check["status"] for name, check in found.items()} == dict.fromkeys(found, "ok")
+    assert {name: check["status"] for name, check in found.items()} == dict.fromkeys(found, "ok") | {"notifier": "warning"}
+    assert found["notifier"]["found"] == "off: nobody is told what happens", "an idle notifier does not look like a working one"
     assert set(found) == {
         "kafka", "credentials", "identity", "topics", "copies", "clock", "postgres", "clock (db)", "tables", "roles", "proof-api",
-        "disk", "versions",
+        "notifier", "disk", "versions",
     }  # fmt: skip
     assert "s against the broker's" in found["clock"]["found"]
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[4]
 class StackSettings(BaseSettings):
     """One stack; two with other ports and another data folder run side by side.
 
-    Environment: AUTONOMY_DATA_DIR, KAFKA_PORT, KAFKA_CONTROLLER_PORT, POSTGRES_PORT, PROOF_API_PORT, BOTS_UI_PORT,
+    Environment: AUTONOMY_DATA_DIR, KAFKA_PORT, KAFKA_CONTROLLER_PORT, POSTGRES_PORT, PROOF_API_PORT, BOTS_UI_PORT, NOTIFIER_PORT,
+    NOTIFY_RULES (the notifier's rules; without them it is not started),
     KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL (use those servers instead of starting own ones), AUTONOMY_UP_TIMEOUT_S (the longest that
     `make up` waits; default: as long as its processes live), SECURE (1: the own Kafka with TLS, a user for each service and rules).
     """
@@ -28,11 +29,19 @@ class StackSettings(BaseSettings):
     external_kafka: str | None = Field(default=None, validation_alias="KAFKA_BOOTSTRAP_SERVERS")
     external_postgres: str | None = Field(default=None, validation_alias="DATABASE_URL")
     fleet: Path = Field(default=ROOT / "deploy" / "fleets" / "demo.yaml", validation_alias="AUTONOMY_FLEET")
+    notify_rules: Path | None = Field(default=None, validation_alias="NOTIFY_RULES")
+    notifier_port: int = Field(default=5002, ge=1, le=65535, validation_alias="NOTIFIER_PORT")
     policy: Path = Field(default=ROOT / "deploy" / "policy.yaml", validation_alias="AUTONOMY_POLICY")
     job_runners: int = Field(default=1, ge=1, le=16, validation_alias="AUTONOMY_JOB_RUNNERS")
 
     secure: bool = Field(default=False, validation_alias="SECURE")
     up_timeout_s: float | None = Field(default=None, gt=0, validation_alias="AUTONOMY_UP_TIMEOUT_S")
+
+    @field_validator("notify_rules", mode="before")
+    @classmethod
+    def named(cls, said: object) -> object:
+        """An empty name is none."""
+        return said or None
 
     @property
     def kafka(self) -> str:
@@ -42,6 +51,8 @@ class StackSettings(BaseSettings):
     def ports(self) -> dict[str, int]:
         """The ports that this stack must be able to take, by the name of their setting."""
         taken = {"PROOF_API_PORT": self.proof_api_port, "BOTS_UI_PORT": self.bots_ui_port}
+        if self.notify_rules is not None:
+            taken |= {"NOTIFIER_PORT": self.notifier_port}
         if self.external_kafka is None:
             taken |= {"KAFKA_PORT": self.kafka_port, "KAFKA_CONTROLLER_PORT": self.kafka_controller_port}
         if self.external_postgres is None:

@@ -1,7 +1,6 @@
 """The whole local stack: what is in it, and how it comes up and goes down."""
 
 import asyncio
-import json
 import os
 import shutil
 import socket
@@ -24,6 +23,7 @@ from autonomy.topics import TOPICS
 from autonomy_cli.prepare import add_operator, first_operator, secret
 from local_stack.api import look_at_api, look_at_tick, say_once
 from local_stack.database import create_database
+from local_stack.examining import check_rules, examine
 from local_stack.jars import ensure_jars
 from local_stack.kafka_server import KafkaServer, is_secured
 from local_stack.postgres_server import PostgresServer
@@ -44,7 +44,7 @@ PASSED_ON = (
 """Settings of the services that the environment of `make up` gives them, by how they begin."""
 PAGE_CREDENTIAL = "bots-ui.token"
 """File with the token of an operator that only reads."""
-SERVICES = ("planner", "job-runner", "projection", "proof-api", "bots-ui")
+SERVICES = ("planner", "job-runner", "projection", "proof-api", "bots-ui", "notifier")
 
 
 class Stack:
@@ -124,6 +124,7 @@ class Stack:
         self.check_disk()
         self.supervisor.stop()  # what a manager that died left behind would hold the ports
         self.check_ports()
+        check_rules(self.settings.notify_rules)
         self.prepare_operators()
         self.supervisor.write(self.programs())
         self.supervisor.start()
@@ -133,6 +134,9 @@ class Stack:
             self.register_fleet(waiting)
             self.wait_first_tick(waiting)
             waiting.until_listens("bots-ui", {"BOTS_UI_PORT": self.settings.bots_ui_port})
+            if self.settings.notify_rules is not None:
+                waiting.until_listens("notifier", {"NOTIFIER_PORT": self.settings.notifier_port})
+                waiting.until("the notifier", lambda: look_at_api(f"http://127.0.0.1:{self.settings.notifier_port}"), ["notifier"])
         except (AutonomyError, OSError, KafkaError, subprocess.SubprocessError):
             print(f"It did not come up; the logs are in {self.folder / 'logs'}. Stopping.", file=sys.stderr)
             self.supervisor.stop()
@@ -143,20 +147,12 @@ class Stack:
 
     def examine(self) -> None:
         """Say what `autonomy doctor` finds wrong; it is the same as by hand."""
-        ports = {"PROOF_API_PORT": str(self.settings.proof_api_port), "POSTGRES_PORT": str(self.settings.postgres_port)}
-        environment = {**os.environ, **ports, **self.kafka_environment(), "AUTONOMY_DATA_DIR": str(self.folder)}
-        environment["DATABASE_URL"] = self.database("autonomy_reader")
-        words = [sys.executable, "-W", "ignore", "-m", "autonomy_cli.main", "doctor", "--json"]
-        done = subprocess.run(words, check=False, capture_output=True, text=True, env=environment, cwd=ROOT)
-        try:
-            checks = json.loads(done.stdout)["checks"]
-        except (ValueError, KeyError):
-            print(f"  Doctor       could not run: {done.stderr.strip()[-500:]}", file=sys.stderr)
-            return
-        wrong = [check for check in checks if check["status"] != "ok"]
-        print(f"  Doctor       {len(checks) - len(wrong)} of {len(checks)} checks are well (autonomy doctor shows them)")
-        for check in wrong:
-            print(f"               {check['status']}: {check['name']}: {check['found']} {check['hint']}".rstrip(), file=sys.stderr)
+        settings, rules = self.settings, self.settings.notify_rules
+        environment = {**os.environ, **self.kafka_environment(), "AUTONOMY_DATA_DIR": str(self.folder)}
+        # Without rules nobody listens there, and if somebody does, it is another stack's.
+        environment |= {"NOTIFY_RULES": str(rules or ""), "NOTIFIER_PORT": str(settings.notifier_port if rules else 0)}
+        environment |= {"PROOF_API_PORT": str(settings.proof_api_port), "POSTGRES_PORT": str(settings.postgres_port)}
+        examine(environment | {"DATABASE_URL": self.database("autonomy_reader")})
 
     def kafka_environment(self, principal: str = "auditor") -> dict[str, str]:
         """What a client of this stack's Kafka is told; with SECURE it comes as a principal."""
@@ -243,7 +239,7 @@ class Stack:
         return programs + self.services()
 
     def services(self) -> list[Program]:
-        """The five services with their environment; each gets the database role that it needs and no other."""
+        """The services with their environment, the notifier where it has rules; each gets the database role that it needs and no other."""
         common = {"NUMBA_CACHE_DIR": str(ROOT / ".venv" / "numba")}
         common |= {name: os.environ[name] for name in os.environ if name.startswith(PASSED_ON)}
 
@@ -273,6 +269,11 @@ class Stack:
             for number in range(self.settings.job_runners)
         ]  # fmt: skip
         ui_key = self.folder / "session.key"
+        rules = self.settings.notify_rules
+        # It stops first: what ends the others is no silence that anybody should be told of.
+        notifiers = [] if rules is None else [
+            service("notifier", "notifier", 50, NOTIFY_RULES=str(rules.resolve()), NOTIFIER_PORT=str(self.settings.notifier_port))
+        ]  # fmt: skip
         reading = {"PROOF_API_TOKEN_FILE": os.environ.get("PROOF_API_TOKEN_FILE", str(self.folder / PAGE_CREDENTIAL))}
         return [
             service(
@@ -290,6 +291,7 @@ class Stack:
                 "bots-ui", "bots_ui", 40, PROOF_API_URL=self.api, BOTS_UI_PORT=str(self.settings.bots_ui_port),
                 SESSION_KEY_FILE=str(ui_key), **(reading if self.reading_needs_a_token else {}),
             ),
+            *notifiers,
         ]  # fmt: skip
 
     def database(self, role: str) -> str:
@@ -377,6 +379,8 @@ class Stack:
         print(f"  Proof        curl -s {self.api}/api/_proof/autonomy | jq")
         print(f"               curl -s {self.api}/api/_proof/jobs | jq")
         print("  SQL          make psql        Log   make consume TOPIC=autonomy.runs")
+        off = "off: nobody is told anything. NOTIFY_RULES=file starts it, see docs/notifier.md"
+        print(f"  Notifier     {off if self.settings.notify_rules is None else self.settings.notify_rules}")
 
     def down(self) -> None:
         """Stop everything; the data stays."""

@@ -9,18 +9,18 @@ import asyncio
 import contextlib
 import functools
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 from aiokafka.structs import RecordMetadata
 from faststream.kafka import KafkaBroker
 from faststream.kafka.publisher.producer import AioKafkaFastProducerImpl
-from faststream.security import BaseSecurity, SASLOAuthBearer, SASLScram512
 
 from autonomy import clock
+from autonomy.broker_access import broker_options
 from autonomy.envelope import MEDIA_TYPE
 from autonomy.kafka_access import KafkaAccess
-from autonomy.kafka_clients import REFUSED, bound_connecting, client_options
+from autonomy.kafka_clients import REFUSED, bound_connecting
 from autonomy.producer import LOST, UNRESOLVED_S, Renewed, discard
 
 REQUEST_TIMEOUT_MS: Final = 5_000
@@ -36,21 +36,6 @@ def build_broker(kafka: str | KafkaAccess) -> KafkaBroker:
         **broker_options(kafka), acks="all", enable_idempotence=True, request_timeout_ms=REQUEST_TIMEOUT_MS, retry_backoff_ms=100,
         metadata_max_age_ms=30_000, max_request_size=1_100_000, linger_ms=0, client_id="autonomy-proof-api", logger=None,
     )  # fmt: skip
-
-
-def broker_options(kafka: str | KafkaAccess) -> dict[str, Any]:
-    """The same access as every other client's, in FastStream's words."""
-    access = KafkaAccess.of(kafka)
-    options = client_options(access)
-    found: dict[str, Any] = {"bootstrap_servers": options["bootstrap_servers"]}
-    context, encrypted = options.get("ssl_context"), access.protocol.is_encrypted
-    if not access.protocol.asks_who:
-        return found | {"security": BaseSecurity(ssl_context=context, use_ssl=encrypted)}
-    if access.mechanism == "OAUTHBEARER":
-        security: BaseSecurity = SASLOAuthBearer(ssl_context=context, use_ssl=encrypted)
-        return found | {"security": security, "sasl_oauth_token_provider": options["sasl_oauth_token_provider"]}
-    name, secret = options["sasl_plain_username"], options["sasl_plain_password"]
-    return found | {"security": SASLScram512(username=name, password=secret, ssl_context=context, use_ssl=encrypted)}
 
 
 async def start_broker(kafka: str | KafkaAccess) -> KafkaBroker:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from autonomy.attention import KINDS, RUNBOOKS, AttentionKind
+from autonomy.attention import KINDS, RUNBOOKS, AttentionKind, plural
 from autonomy.gates import GATES, NEEDED, Needs
 from autonomy.values import iso, iso_of_ms
 from proof_api.proof.judging import Judgement, LogFacts
@@ -108,11 +108,6 @@ def _told(
         "kind": kind.value, "code": code, "needs": entry.needs.value, "count": count, "since": since,
         "unit": entry.unit if count == 1 else plural(entry.unit), "what": what, "todo": todo or entry.todo, "bots": list(bots),
     }  # fmt: skip
-
-
-def plural(unit: str) -> str:
-    """More of a unit."""
-    return f"{unit}es" if unit.endswith("s") else f"{unit}s"
 
 
 RANKS: Final[Mapping[Needs, int]] = {needs: rank for rank, needs in enumerate(Needs, 1)}

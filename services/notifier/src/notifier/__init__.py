@@ -1,0 +1,1 @@
+"""The notifier: tells people what happened, and when nothing does."""
