@@ -39,6 +39,7 @@ def a_fleet_on_paper() -> TickDriver:
     return driver
 
 
+@pytest.mark.long
 def test_a_thousand_bots_reverted_at_once_are_one_message_and_what_was_before_is_none(
     stand: Stand, endpoint: Endpoint, tmp_path: Path
 ) -> None:
@@ -78,6 +79,7 @@ def say(stand: Stand, topic: str, partition: int, event: "RecordQuarantined | ob
     append(stand.broker.bootstrap, topic, partition, [value])
 
 
+@pytest.mark.long
 def test_a_receiver_that_is_down_is_seen_and_told_once_it_is_back_while_the_others_go_on(
     stand: Stand, endpoint: Endpoint, mailbox: Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
