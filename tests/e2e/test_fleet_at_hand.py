@@ -53,6 +53,62 @@ def stack(running_stack: Any) -> Any:
     return running_stack
 
 
+def box_of(page: Page, selector: str) -> dict[str, float]:
+    box = page.locator(selector).first.bounding_box()
+    assert box is not None, selector
+    return {"x": box["x"], "y": box["y"], "height": box["height"]}
+
+
+# ── the first screen ───────────────────────────────────────────────────────────────────────────────────────────────────
+TOLD_FIRST = ("#conn", "#fact-data", "#fact-planner", "#verdict", ".why", "#queue .wait", "#queue li", "svg.picture", "#n-state-BLOCKED_BY_GATES",
+              "#n-state-IDLE", "#n-stage-LIVE", "#q", ".echo")  # fmt: skip
+"""How many do what, which need me, is the planner alive, how old is what I see; and the way to find one."""
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "most"),
+    [(1440, 900, 150), (720, 450, 420), (390, 844, 420), (320, 640, 560)],
+    ids=["wide", "200 %", "phone", "small"],
+)
+def test_the_first_bot_stands_high_below_all_that_is_told_first(
+    open_page: OpenPage, stack: Any, width: int, height: int, most: int
+) -> None:
+    """By boxes alone: each of these is on the screen above the first row, and the row is on the screen too."""
+    page = open_page(width=width, height=height)
+    expect(page.locator(".warning:visible")).to_have_count(0, timeout=PATIENT_MS)  # where something is wrong, that stands above
+    row = box_of(page, "#rows > tr")
+    assert row["y"] <= most, page.locator("body").inner_text()
+    assert row["y"] + row["height"] <= height
+    for selector in TOLD_FIRST:
+        box = box_of(page, selector)
+        assert box["height"] > 0, selector
+        assert box["y"] + box["height"] <= row["y"], selector
+        assert box["x"] < width, selector
+    # Negative control: the whole picture is higher than what is left for it.
+    page.locator("#fold summary").click()
+    expect(page.locator("#fold[open]")).to_have_count(1)
+    assert box_of(page, "#picture")["height"] <= 120
+    assert box_of(page, "#rows > tr")["y"] > row["y"] + 60
+
+
+def test_the_hour_stays_as_it_was_folded(open_page: OpenPage, stack: Any) -> None:
+    page = open_page()
+    with page.expect_response(lambda response: response.url.endswith("/fold")):
+        page.locator("#fold summary").click()
+    page.wait_for_timeout(1500)  # the stream draws the hour anew, and leaves it open
+    expect(page.locator("#fold[open]")).to_have_count(1)
+    page.reload()
+    expect(page.locator("#fold[open]")).to_have_count(1)
+    page = open_page(live=False, java_script_enabled=False)
+    expect(page.locator("#picture .said .dim")).to_be_hidden()
+    page.locator("#fold summary").click()
+    expect(page.locator("#picture .said .dim")).to_contain_text("no tick missing")
+    page.get_by_role("button", name="Begin with it open").click()
+    expect(page.locator("#fold[open]")).to_have_count(1)
+    page.get_by_role("button", name="Begin with it folded").click()
+    expect(page.locator("#fold[open]")).to_have_count(0)
+
+
 # ── attention ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -63,7 +119,7 @@ def test_what_needs_a_person_stands_first_and_in_the_title(open_page: OpenPage, 
     expect(entry.locator("b.num")).to_have_text(str(imported), timeout=PATIENT_MS)
     expect(entry).to_contain_text("revert the bot to LAB")
     expect(page).to_have_title(re.compile(r"^\(\d+\) Bots · Autonomy$"))
-    assert page.locator("#queue").bounding_box()["y"] < page.locator("#picture").bounding_box()["y"]  # type: ignore[index] # both are there
+    assert box_of(page, "#queue")["x"] < box_of(page, "#picture")["x"]
     expect(page.locator("#n-needed")).to_have_text(page.locator("#queue .wait").inner_text())
     entry.get_by_role("link").click()
     expect(page).to_have_url(re.compile(r"\?needs=OPERATOR&blocker=UNVERIFIED_IMPORT$"))
@@ -236,6 +292,7 @@ def test_previous_and_next_bot_are_those_of_the_list_that_was_shown(open_page: O
 
 def test_the_file_has_all_that_the_filter_shows(open_page: OpenPage, stack: Any) -> None:
     page = open_page("/?needs=DEVELOPER&size=25")
+    page.locator("details.look summary").click()
     with page.expect_download() as coming:
         page.get_by_role("link", name="CSV").click()
     rows = list(csv.DictReader(io.StringIO(coming.value.path().read_text(), newline="")))
@@ -265,6 +322,13 @@ def test_headings_stay_in_sight(open_page: OpenPage, stack: Any) -> None:
     box = page.locator("thead th.bot").bounding_box()
     assert box is not None
     assert (box["y"], box["height"] <= 40) == (0, True)
+    stack.freeze("projection")
+    try:
+        page.wait_for_selector("#head:not([data-trust=fresh])")
+        said = page.locator("thead th.bot").evaluate("(head) => getComputedStyle(head, '::after').content")
+        assert "old rows" in said
+    finally:
+        stack.thaw("projection")
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from bots_ui.settings import UiSettings
 from bots_ui.stream.hub import Hub
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_PATHS: Final = ("/static/", "/sign-in", "/theme", "/clock", "/livez", "/readyz")
+OPEN_PATHS: Final = ("/static/", "/sign-in", "/theme", "/clock", "/fold", "/livez", "/readyz")
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"

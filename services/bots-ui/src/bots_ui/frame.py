@@ -20,6 +20,9 @@ THEME_COOKIE: Final = "autonomy_theme"
 THEMES: Final = ("auto", "light", "dark")
 CLOCK_COOKIE: Final = "autonomy_clock"
 CLOCKS: Final = ("UTC", "local")
+FOLD_COOKIE: Final = "autonomy_hour"
+FOLDS: Final = ("shut", "open")
+"""Of the last hour on the Bots page: a strip, so that the first bot stands high, or the whole picture."""
 LIST_COOKIE: Final = "autonomy_list"
 MAX_LIST: Final = 1_500
 SEE_OTHER: Final = 303
@@ -49,6 +52,12 @@ def clock_of(request: Request) -> str:
     """By which clock this browser shows times; the local one is put there by its scripts, since only they know where it is."""
     chosen = request.cookies.get(CLOCK_COOKIE, "")
     return chosen if chosen in CLOCKS else CLOCKS[0]
+
+
+def fold_of(request: Request) -> str:
+    """Whether this browser shows the last hour folded."""
+    chosen = request.cookies.get(FOLD_COOKIE, "")
+    return chosen if chosen in FOLDS else FOLDS[0]
 
 
 def last_list(request: Request) -> Asked:
@@ -91,6 +100,7 @@ def render(request: Request, template: str, context: Mapping[str, object], statu
         "live": "/live", "now": facts.now, "path": request.url.path, "here": here if request.method == "GET" else "/",
         "signed_for": quote(signed_for if request.method == "GET" else "/", safe="/"),
         "key": clock.drawn_id(), "theme": theme_of(request), "themes": THEMES, "clock": clock_of(request),
+        "fold": fold_of(request),
         "waiting": shared.hub.waiting_words(),
         "why_not": {verb: denied(session, act) for verb, act in ACTS.items()},
     }  # fmt: skip

@@ -18,6 +18,8 @@ from bots_ui.acting.reverting import revert_command, wanted_of
 from bots_ui.frame import (
     CLOCK_COOKIE,
     CLOCKS,
+    FOLD_COOKIE,
+    FOLDS,
     MAX_BACK,
     SEE_OTHER,
     THEME_COOKIE,
@@ -34,7 +36,7 @@ from bots_ui.pages.asked import with_query
 
 router = APIRouter()
 SESSION_COOKIE_S: Final = 8 * 3600
-THEME_COOKIE_S: Final = 365 * 86_400
+LOOK_COOKIE_S: Final = 365 * 86_400
 ACTING: Final = ("/act/", "/loop?")
 DRAWN: Final = frozenset({"key", "operator", "planHash", "expectedCount", "count"})
 """Fields of a form that belong to one rendering of it, not to what somebody typed."""
@@ -101,24 +103,31 @@ async def sign_out(request: Request, session: InSession) -> Response:
     return response
 
 
+def keep(request: Request, back: str, cookie: str, value: str, known: Sequence[str]) -> Response:
+    """Keep a choice of how pages look in this browser, and go back."""
+    response = RedirectResponse(safe_back(back), SEE_OTHER)
+    if value in known:
+        secure, path = shared_of(request).settings.cookie_secure, shared_of(request).sessions.path
+        response.set_cookie(cookie, value, max_age=LOOK_COOKIE_S, httponly=True, samesite="lax", secure=secure, path=path)
+    return response
+
+
 @router.post("/theme")
 async def set_theme(request: Request, theme: Annotated[str, Form()] = "", back: Annotated[str, Form()] = "/") -> Response:
-    """Keep the theme in this browser."""
-    response = RedirectResponse(safe_back(back), SEE_OTHER)
-    if theme in THEMES:
-        secure, path = shared_of(request).settings.cookie_secure, shared_of(request).sessions.path
-        response.set_cookie(THEME_COOKIE, theme, max_age=THEME_COOKIE_S, httponly=True, samesite="lax", secure=secure, path=path)
-    return response
+    """Keep the theme."""
+    return keep(request, back, THEME_COOKIE, theme, THEMES)
 
 
 @router.post("/clock")
 async def set_clock(request: Request, chosen: Annotated[str, Form(alias="clock")] = "", back: Annotated[str, Form()] = "/") -> Response:
-    """Keep by which clock this browser shows times."""
-    response = RedirectResponse(safe_back(back), SEE_OTHER)
-    if chosen in CLOCKS:
-        secure, path = shared_of(request).settings.cookie_secure, shared_of(request).sessions.path
-        response.set_cookie(CLOCK_COOKIE, chosen, max_age=THEME_COOKIE_S, httponly=True, samesite="lax", secure=secure, path=path)
-    return response
+    """Keep by which clock times are shown."""
+    return keep(request, back, CLOCK_COOKIE, chosen, CLOCKS)
+
+
+@router.post("/fold")
+async def set_fold(request: Request, fold: Annotated[str, Form()] = "", back: Annotated[str, Form()] = "/") -> Response:
+    """Keep whether the last hour is a strip or the whole picture."""
+    return keep(request, back, FOLD_COOKIE, fold, FOLDS)
 
 
 @router.get("/loop")

@@ -13,6 +13,7 @@ from autonomy.values import LanesBy
 from bots_ui.api.client import ProofApi
 from bots_ui.api.documents import list_of, lost_words, number_of, text_of
 from bots_ui.pages.asked import CHOICES, CHOOSABLE, GROUPS, SIZES, SORTS, Asked, Query, fleet_asked, with_query
+from bots_ui.shown import words
 from bots_ui.shown.columns import LIST_COLUMNS
 from bots_ui.shown.facts import part
 from bots_ui.shown.picture import picture_of
@@ -43,7 +44,8 @@ async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
     )  # fmt: skip
     counts = part(document, "counts") or hub.counts
     return {
-        "asked": asked, "now": now, "groups": groups_of(document, asked), "sorts": SORTS, "sizes": SIZES, "group_names": GROUPS,
+        "asked": asked, "now": now, "only": only_of(asked), "groups": groups_of(document, asked),
+        "sorts": SORTS, "sizes": SIZES, "group_names": GROUPS,
         "choosable": [column for column in LIST_COLUMNS if column.key in CHOOSABLE],
         "rows": [row_of(item, now, fresh=facts.fresh, moments=facts.moments) for item in items],
         "counts": {name: part(counts, name) for name in CHOICES}, "choices": CHOICES, "total": number_of(document, "total"),
@@ -53,6 +55,13 @@ async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
         "picture": picture_of(hour, small=True), "queue": facts.queue, "live": live_address(view), "lost": lost_words(answer),
         "lag": number_of(part(document, "proof"), "lagRecords"),
     }  # fmt: skip
+
+
+def only_of(asked: Asked) -> list[tuple[str, str, str]]:
+    """What the list is narrowed by that no chip above it shows: filter, value, and the value in words."""
+    said = {"needs": words.NEEDS, "reason": words.REASON_WORDS, "recency": words.RECENCIES, "recommended": {"true": "waits for approval"}}
+    found = [(name, value, words.word_of(said[name], value)) for name in said for value in asked.chosen[name]]
+    return found + [(name, value, value) for name, values in asked.named.items() for value in values]
 
 
 def groups_of(document: Mapping[str, object], asked: Asked) -> dict[str, tuple[int, str]]:

@@ -293,6 +293,13 @@
     for (const cell of cells) cell.animate([{ "--warmth": "100%" }, { "--warmth": "0%" }], { duration: 600, easing: "ease-out" });
   }).observe(document.body, { subtree: true, attributes: true, attributeFilter: ["data-v"] });
 
+  // What is folded stays folded: the server keeps it, as the theme.
+  document.addEventListener("toggle", (event) => {
+    const fold = event.target;
+    if (!fold.matches?.("details[data-keep]")) return;
+    fetch(fold.dataset.keep, { method: "POST", body: new URLSearchParams({ fold: fold.open ? "open" : "shut" }), redirect: "manual" }).catch(() => null);
+  }, true);
+
   document.addEventListener("keydown", (event) => {
     const field = document.getElementById("q");
     if (event.key === "/" && field && !event.target.closest("input, select, textarea")) { event.preventDefault(); field.focus(); field.select(); }
