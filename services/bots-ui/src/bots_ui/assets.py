@@ -23,6 +23,7 @@ from bots_ui.operator.acts import ACTS, denied
 from bots_ui.operator.sessions import Session
 from bots_ui.shown import words
 from bots_ui.shown.columns import LIST_COLUMNS
+from bots_ui.shown.stacked import Stacked, stacked
 
 STATIC: Final = Path(__file__).parent / "static"
 VENDOR: Final = STATIC / "vendor"
@@ -84,12 +85,14 @@ def build_environment(assets: Assets, base_path: str = "") -> Environment:
     """The templates: escaping always on, a missing name is an error, every address below the base path."""
     environment = Environment(
         loader=PackageLoader("bots_ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        extensions=[Based],
+        extensions=[Based, Stacked],
     )  # fmt: skip
     environment.globals.update(
         base=base_path, assets=assets, words=words, columns=LIST_COLUMNS, release=VERSION, approval_denied=approval_denied
     )
-    environment.filters.update(ago=ago, until=until, clock=clock_time, full=full_time, bar=words.bar_of, span=words.span_words, instant=iso)
+    environment.filters.update(
+        ago=ago, until=until, clock=clock_time, full=full_time, bar=words.bar_of, span=words.span_words, instant=iso, stacked=stacked
+    )
     return environment
 
 

@@ -5,6 +5,9 @@
   const keys = document.getElementById("keys");
   const two = (number) => String(number).padStart(2, "0");
 
+  // Where the row of pages is wider than the screen, the one that is open is in sight.
+  document.querySelector(".bar [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+
   // One key opens what the keys are; it stands in the footer for whoever has none.
   const opener = document.querySelector("[data-keys]");
   if (opener) {
