@@ -277,6 +277,67 @@ def test_keys_move_go_and_say_what_they_are(open_page: OpenPage, stack: Any) -> 
     expect(page).to_have_url(re.compile("/$"))
 
 
+def test_the_palette_goes_anywhere_by_keys_and_gives_the_focus_back(open_page: OpenPage, stack: Any, told: Any) -> None:
+    page = open_page()
+    before = page.locator("thead th.bot a")
+    before.focus()
+    page.keyboard.press("Control+k")
+    field, options = page.get_by_role("combobox"), page.locator("#palette-list [role=option]")
+    expect(field).to_be_focused()
+    expect(options.first).to_contain_text("Bots")  # pages and acts, before anything is typed
+    check_accessibility(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#palette")).to_be_hidden()
+    expect(before).to_be_focused()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("ibm")
+    expect(options.first).to_contain_text("ibm-")
+    second = options.nth(1).locator("b").inner_text()
+    page.keyboard.press("ArrowDown")
+    expect(options.nth(1)).to_have_attribute("aria-selected", "true")
+    expect(field).to_have_attribute("aria-activedescendant", options.nth(1).get_attribute("id") or "")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{stack.ui_url}/bots/{second}")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("revert msft")
+    expect(options).to_have_text(["Nothing matches"])
+    page.keyboard.press("Enter")  # leads nowhere
+    page.locator("#palette-text").fill("msft-sma")
+    expect(options.nth(1)).to_contain_text("Revert msft-sma to LAB…")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{stack.ui_url}/act/pin?bot=msft-sma")
+    assert told.console == []
+    plain = open_page("/palette", live=False, java_script_enabled=False)
+    plain.locator("#go-text").fill("ibm-rsi")
+    plain.get_by_role("button", name="Find", exact=True).click()
+    plain.get_by_role("link", name="ibm-rsi", exact=True).click()
+    expect(plain).to_have_url(f"{stack.ui_url}/bots/ibm-rsi")
+
+
+def test_ids_are_links_and_a_press_away_from_the_clipboard(open_page: OpenPage, stack: Any) -> None:
+    page = open_page("/?symbol=FB&sort=bot&order=desc", permissions=["clipboard-read", "clipboard-write"])
+    page.locator("details.look summary").click()
+    page.get_by_role("button", name="copy the ids that match").click()
+    expect(page.get_by_role("button", name="copied 36")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()").split("\n")
+    assert copied == [bot for (bot,) in sql(stack, "SELECT bot_id FROM bot_now WHERE symbol = 'FB' ORDER BY bot_id DESC")]
+    page.goto(f"{stack.ui_url}/bots/msft-sma/timeline?kind=decision")
+    page.locator(".event-id a").first.click()
+    expect(page.locator("#borne-out")).to_have_text("SEALED, AND THE SEAL HOLDS")
+    event, offset = page.url.rpartition("/")[2].partition("?")[0], int(page.locator("#offset").inner_text())
+    ((tick, hash_, seal),) = sql(
+        stack, f"SELECT tick, hash, log_offset FROM autonomy_planner_runs WHERE log_offset > {offset} ORDER BY tick LIMIT 1"
+    )
+    expect(page.locator("#view")).to_contain_text(f"Tick {tick} said it")
+    expect(page.locator("#view")).to_contain_text(hash_)
+    expect(page.locator("#view")).to_contain_text(f"offset {seal}")
+    page.get_by_role("button", name="copy the id of the event").click()
+    assert page.evaluate("navigator.clipboard.readText()") == event
+    page.get_by_role("link", name="the API's answer").click()
+    expect(page.locator("body")).to_contain_text(f'"eventId":"{event}"')
+
+
 def test_previous_and_next_bot_are_those_of_the_list_that_was_shown(open_page: OpenPage, stack: Any) -> None:
     page = open_page("/?symbol=FB&order=desc")
     bots = shown(page)

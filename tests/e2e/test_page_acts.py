@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from autonomy.policy import DEFAULT
 from e2e.conftest import PATIENT_MS, PutPolicy, check_accessibility, say, sign_in, tab_to
@@ -164,6 +164,60 @@ def test_one_bot_is_reverted_without_scripts(signed_in: OpenPage) -> None:
     page.get_by_role("button", name="Revert 1 bot to LAB").click()
     expect(page).to_have_url(re.compile("/commands/[0-9a-f-]{36}$"))
     expect(page.locator("#view")).to_contain_text("REVERTED")
+
+
+def thumb(page: Page, target: Locator, width: int = 390) -> None:
+    """Press something that is on the screen and large enough for it."""
+    target.scroll_into_view_if_needed()
+    box = target.bounding_box()
+    assert box is not None
+    assert box["x"] >= 0, target
+    assert box["x"] + box["width"] <= width, target
+    assert box["height"] >= 20, (target, box)
+    target.tap()
+
+
+def test_at_three_in_the_morning_by_thumb(signed_in: OpenPage, running_stack: Any) -> None:
+    """Alarm, why, revert, proof: all of it on a phone, nothing beside the screen."""
+    page = signed_in("/attention", width=390, height=844, has_touch=True, is_mobile=True)
+
+    def fits() -> bool:
+        return bool(page.evaluate("document.documentElement.scrollWidth <= 390"))
+
+    alarm = page.locator("tr[data-code=UNVERIFIED_IMPORT]")
+    expect(alarm).to_contain_text("revert the bot to LAB")
+    assert fits()
+    bot = alarm.locator("td a.mono").first.inner_text()
+    thumb(page, alarm.locator("td a.mono").first)
+    expect(page).to_have_url(f"{running_stack.ui_url}/bots/{bot}")
+    why = page.locator("section:has(#change) .blockers td")
+    expect(why).to_have_count(3)
+    assert why.evaluate_all("(cells) => cells.map((cell) => cell.dataset.label)") == ["measured", "required", "cleared when"]
+    for cell in why.all():
+        box = cell.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+    assert fits()
+    thumb(page, page.locator("#view").get_by_role("button", name="Revert to LAB…"))
+    expect(page.locator("#sheet-box #plan")).to_be_visible()
+    pressed = page.get_by_role("button", name="Revert 1 bot to LAB")
+    box = pressed.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= 844  # in reach without a scroll
+    page.locator("#sheet-reason").fill("seen at three")
+    page.locator("#sheet-count").fill("1")
+    thumb(page, pressed)
+    expect(page).to_have_url(re.compile("/commands/[0-9a-f-]{36}$"))
+    outcome = page.locator("tbody tr", has_text="REVERTED")
+    expect(outcome).to_contain_text(bot)
+    assert fits()
+    thumb(page, outcome.locator("a[href*='/events/']"))
+    expect(page.locator("#borne-out")).to_have_text("SEALED, AND THE SEAL HOLDS")
+    expect(page.locator("pre.stored")).to_contain_text(f'"botId": "{bot}"')
+    assert fits()
+    page.set_viewport_size({"width": 320, "height": 640})
+    assert page.evaluate("document.documentElement.scrollWidth <= 320")
+    check_accessibility(page)
 
 
 def test_bulk_revert_by_keyboard_only(signed_in: OpenPage, running_stack: Any) -> None:

@@ -44,7 +44,7 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "planner": Rights((COMMANDS, RUNS, JOBS, RUNNERS, PULSE), (RUNS, JOBS, PULSE)),
     "job-runner": Rights((RUNS, JOBS, RUNNERS, PULSE), (JOBS, RUNNERS, PULSE)),
     "projection": Rights(ALL, (QUARANTINE,)),
-    "proof-api": Rights((RUNS, PULSE), (COMMANDS, PULSE)),
+    "proof-api": Rights((COMMANDS, RUNS, JOBS, RUNNERS, PULSE), (COMMANDS, PULSE)),
     "notifier": Rights((RUNS, RUNNERS, PULSE, QUARANTINE)),
     "auditor": Rights(ALL),
 }

@@ -5,6 +5,8 @@ Place in the flow: request → **route** → page → template. Reading is GET a
 
 import asyncio
 import contextlib
+import csv
+import io
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
@@ -19,7 +21,7 @@ from autonomy.values import BOT_ID, ms_of
 from autonomy.version import VERSION
 from bots_ui.frame import SEE_OTHER, keep_list, last_list, render, session_of, shared_of
 from bots_ui.operator.acts import is_id
-from bots_ui.pages import bot_page, fleet, lists
+from bots_ui.pages import bot_page, fleet, lists, palette
 from bots_ui.pages import timeline as pages_timeline
 from bots_ui.pages.asked import fleet_asked, with_query
 from bots_ui.stream.hub import MAX_CLIENTS, RELOAD, events
@@ -57,6 +59,29 @@ async def bots_as_csv(request: Request) -> Response:
         return render(request, "error.html", {"status": 503, "words": f"The file cannot be made now: {loss}."}, 503)
     headers = {"Content-Disposition": 'attachment; filename="bots.csv"', "Cache-Control": "no-store"}
     return StreamingResponse(to_the_end(held, parts), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.get("/bots.txt")
+async def ids_of_bots(request: Request) -> Response:
+    """The id of every bot that the list's address shows, one a line, in the list's order; of one moment, as the file above."""
+    asked = fleet_asked(request.query_params.multi_items())
+    try:
+        async with shared_of(request).api.file("/api/bots.csv", asked.of_list) as parts:
+            whole = b"".join([part async for part in parts]).decode()
+    except StreamLost as loss:
+        return PlainTextResponse(f"The ids cannot be told now: {loss}.", 503)
+    rows = csv.DictReader(io.StringIO(whole, newline=""))
+    return PlainTextResponse("".join(f"{row['bot_id']}\n" for row in rows))
+
+
+@router.get("/palette")
+async def go_to(request: Request, q: str = "") -> Response:
+    """Where one can go: a part for the dialog over any page, a page of its own without scripts."""
+    shared = shared_of(request)
+    context = await palette.palette(shared.api, q)
+    if "hx-request" in request.headers:
+        return Response(shared.environment.get_template("palette_list.html").render(context), media_type="text/html; charset=utf-8")
+    return render(request, "palette.html", context)
 
 
 async def to_the_end(held: contextlib.AsyncExitStack, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -154,6 +179,33 @@ async def run(request: Request, tick: str) -> Response:
         raise HTTPException(404, "No tick with this number.")
     context, status = await lists.run(shared_of(request).api, int(tick), request.query_params.multi_items())
     return render(request, "run.html", context, status)
+
+
+@router.get("/events/{event_id}.json")
+async def event_as_json(request: Request, event_id: str) -> Response:
+    """What the proof API answers about one event, as it is."""
+    answer = await shared_of(request).api.get(f"/api/events/{known_event(event_id)}", request.query_params.multi_items())
+    if isinstance(answer, Found):
+        return JSONResponse(answer.document)
+    return render(request, "error.html", {"status": 404, "words": answer.words}, 404)
+
+
+@router.get("/events/{event_id}")
+async def event(request: Request, event_id: str) -> Response:
+    """One event of the log."""
+    context, status = await lists.event(shared_of(request).api, known_event(event_id), request.query_params.multi_items())
+    return render(request, "event.html", context, status)
+
+
+def known_event(event_id: str) -> str:
+    """An id that an event can have.
+
+    Raises:
+        HTTPException: 404.
+    """
+    if not is_id(event_id):
+        raise HTTPException(404, "No event with this id.")
+    return event_id
 
 
 @router.get("/stages")

@@ -23,6 +23,7 @@ from proof_api.proof.judging import HEAD_SEEN_MS, Judgement, LogFacts, ReadFacts
 from proof_api.proof.now import Ages, dressed, lease_of
 from proof_api.proof.watch import Watch
 from proof_api.reading.pool import Pool
+from proof_api.reading.records import Records
 from proof_api.reading.shelf import Shelf
 from proof_api.reading.snapshot import Snapshots
 from proof_api.settings import ProofSettings
@@ -56,6 +57,12 @@ class Context:
     shelf: Shelf = field(default_factory=Shelf)
     proofs: dict[tuple[tuple[str, ...], str | None], tuple[float, Response]] = field(default_factory=dict)
     snapshots_cache: dict[tuple[tuple[str, ...], str], tuple[object, bytes]] = field(default_factory=dict)
+
+    records: Records = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Single events are read from the same log."""
+        self.records = Records.of(self.settings.kafka)
 
     def end_streams(self) -> None:
         """Let every open stream end now: the process stops."""

@@ -7,6 +7,7 @@ tests/contract/test_openapi.py`: nothing here is kept by hand.
 from typing import Literal
 
 # fmt: off
+AcceptedByKey = Literal["hash", "own", "records", "root", "rootHolds", "sealOffset", "tick"]
 AliveKey = Literal["status", "version"]
 AppliedKey = Literal["hash", "tick"]
 ApplyPlannedKey = Literal["counts", "items", "now", "planHash", "proof"]
@@ -191,6 +192,8 @@ StageEventPageKey = Literal["items", "nextCursor", "now", "proof"]
 StageMovesKey = Literal["at", "botId", "bots", "commandId", "fromStage", "reasonCode", "tick", "toStage"]
 StagePolicyKey = Literal["gates", "refresh_after_bars", "refresh_after_hours", "runner_gates", "wants"]
 StopsKey = Literal["jobs", "openSessions", "positions", "withPosition"]
+StoredEventKey = Literal["accepted", "event", "eventId", "now", "proof", "record"]
+StoredRecordKey = Literal["appendedAt", "headers", "key", "offset", "partition", "sha256", "sizeBytes", "topic"]
 StrategyCatalogueKey = Literal["faults", "items", "now", "proof"]
 StrategyFaultShownKey = Literal["file", "inUse", "line", "reason", "runners"]
 StrategyOfferedKey = Literal["choices", "codeHash", "exits", "form", "idea", "jailed", "name", "numbers", "orderings", "origin",

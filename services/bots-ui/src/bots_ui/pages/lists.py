@@ -4,11 +4,13 @@ Place in the flow: route → **list** → template. Reads by HTTP only. Filters 
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlencode
 
 from autonomy.client import Answer, Found, Refused, Unreachable
 from autonomy.values import BOT_ID, JobStatus, JobType, LanesBy, Stage
@@ -97,6 +99,24 @@ async def job(api: ProofApi, job_id: str) -> tuple[Context, int]:
     began, ended = instant_of(found["createdAt"]), instant_of(found["finishedAt"]) or instant_of(document_of(answer).get("now"))
     around = Window(0, 0, LanesBy.BOT).around(began, ended) if began and ended else ""
     return {"job": found, "job_id": job_id, "lost": lost, "around": around, **shown((path, (), answer))}, status
+
+
+async def event(api: ProofApi, event_id: str, query: Query) -> tuple[Context, int]:
+    """One event as it stands in the log, with what bears it out; read for this page, so it follows nothing.
+
+    The status is 404 when nothing with this id stands where it is said to.
+    """
+    asked = [(name, value) for name, value in query if name in {"tick", "at"}][:1]
+    answer = await api.get(f"/api/events/{event_id}", asked)
+    status = 200 if isinstance(answer, Found) else 503 if isinstance(answer, Unreachable) else answer.status
+    whole = json.dumps(document_of(answer).get("event"), indent=2, ensure_ascii=False)
+    subject = text_of(told_part(document_of(answer), "event"), "subject")
+    return {
+        "event_id": event_id, "asked": urlencode(asked), "event": told_part(document_of(answer), "event"), "whole": whole,
+        "record": told_part(document_of(answer), "record"), "accepted": told_part(document_of(answer), "accepted"),
+        "subject": subject if BOT_ID.match(subject) and not is_id(subject) else "",
+        "lost": "" if is_of_nothing(answer) else lost_words(answer),
+    }, status  # fmt: skip
 
 
 def _bot_of(query: Query) -> list[tuple[str, str]]:

@@ -15,6 +15,28 @@
     opener.addEventListener("click", () => keys.showModal());
   }
 
+  // Copies what is written beside it, or what an address answers; without a clipboard (a page that is not of this machine and not
+  // encrypted) the words are selected where they stand.
+  async function copy(button) {
+    const text = button.dataset.copy ?? await (await fetch(button.dataset.copyFrom)).text();
+    const known = button.textContent;
+    try {
+      await navigator.clipboard.writeText(text.trim());
+      button.textContent = button.dataset.copyFrom ? `copied ${text.trim() ? text.trim().split("\n").length : 0}` : "copied";
+    } catch {
+      getSelection().selectAllChildren(button.previousElementSibling ?? button);
+      button.textContent = "selected";
+    }
+    setTimeout(() => { button.textContent = known; }, 1600);
+  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-copy], [data-copy-from]");
+    if (button) copy(button).catch(() => { button.textContent = "not copied"; });
+  });
+  const offer = () => { for (const button of document.querySelectorAll("[data-copy][hidden], [data-copy-from][hidden]")) button.hidden = false; };
+  document.addEventListener("htmx:after:swap", offer);
+  offer();
+
   // Rows by j and k: the link of the row has the focus, so that Enter opens it and a reader hears it.
   function step(by) {
     const rows = [...document.querySelectorAll("[data-row], .plain tbody tr")].map((row) => row.querySelector("th a, h3 a, td a")).filter((link) => link?.checkVisibility());
