@@ -67,8 +67,7 @@ TOLD_FIRST = ("#conn", "#fact-data", "#fact-planner", "#verdict", ".why", "#queu
 
 @pytest.mark.parametrize(
     ("width", "height", "most"),
-    [(1440, 900, 150), (720, 450, 420), (390, 844, 420), (320, 640, 560)],
-    ids=["wide", "200 %", "phone", "small"],
+    [(1440, 900, 150), (720, 450, 420), (390, 844, 420), pytest.param(320, 640, 560, marks=pytest.mark.long)],
 )
 def test_the_first_bot_stands_high_below_all_that_is_told_first(
     open_page: OpenPage, stack: Any, width: int, height: int, most: int
@@ -364,6 +363,20 @@ def test_the_file_has_all_that_the_filter_shows(open_page: OpenPage, stack: Any)
     assert len(rows) > 25
 
 
+def test_the_board_counts_what_the_list_shows(open_page: OpenPage, stack: Any) -> None:
+    page = open_page("/board")
+    rungs = dict(sql(stack, "SELECT stage, count(*)::text FROM bot_now GROUP BY 1"))
+    for stage, count in rungs.items():
+        expect(page.locator(f"[data-stage={stage}] .lead-figure b")).to_have_text(count)
+    gate = page.locator("[data-stage=PAPER] [data-gate]").first
+    code, held = gate.get_attribute("data-gate"), int(gate.get_attribute("data-count") or 0)
+    gate.click()
+    expect(page).to_have_url(re.compile(f"stage=PAPER&gate={code}$"))
+    expect(page.locator("#rows > tr")).to_have_count(held)
+    missed = f"SELECT count(*) FROM bot_now WHERE stage = 'PAPER' AND promotion_blockers @> '[{{\"code\": \"{code}\"}}]'"
+    assert sql(stack, missed) == [(held,)]
+
+
 def test_times_are_local_where_that_was_chosen(open_page: OpenPage, stack: Any) -> None:
     page = open_page("/runs", timezone_id="Asia/Tokyo")
     page.get_by_role("button", name="Times: UTC").click()
@@ -428,7 +441,7 @@ def test_without_scripts_all_of_it_is_read(open_page: OpenPage, stack: Any) -> N
     expect(page.locator("tr[data-code=UNVERIFIED_IMPORT]")).to_contain_text("revert the bot to LAB")
 
 
-@pytest.mark.parametrize("path", ["/attention", "/?group=strategy&sort=sharpe&order=desc&size=25", "/bots/msft-sma/card"])
+@pytest.mark.parametrize("path", ["/attention", "/board", "/?group=strategy&sort=sharpe&order=desc&size=25", "/bots/msft-sma/card"])
 def test_page_is_sound(open_page: OpenPage, stack: Any, told: Any, path: str) -> None:
     page = open_page(path, color_scheme="light")
     if "group" in path:

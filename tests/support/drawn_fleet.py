@@ -53,31 +53,48 @@ class Fleet:
             for _ in range(draw.choice((0, 0, 1, 1, 2, 3)))
         ]  # fmt: skip
 
+    def missed(self, number: int) -> list[Row]:
+        """Promotion gates that do not pass; the same one may be named twice."""
+        draw = Random(f"gates {number}")
+        codes = draw.choices(("DRAWDOWN", "MIN_TRADES", "DRIFT", "A_NEW_GATE"), k=draw.randint(0, 3))
+        return [{"code": code, "measured": "m", "required": "r", "clearsWhen": "c"} for code in codes]
+
+    def moved(self, number: int) -> datetime:
+        """When a bot came into its stage."""
+        return NOON - timedelta(seconds=Random(f"moved {number}").randint(0, 9_000))
+
     def add_bot(self, number: int) -> None:
         draw = self.random
         state, blockers = draw.choice(tuple(BotState)), self.blockers()
         runs, evidence = state in {BotState.RUNNER_RUNNING, BotState.RUNNER_STALE}, draw.random() < 0.7
         taken = draw.random() < 0.6
         beat = self.ago(3 * LEASE_S) if runs and (taken or state is BotState.RUNNER_RUNNING) else None
-        self.put(
+        now = self.put(
             "bot_now", bot_id=f"bot-{number:04d}", state=state.value, since=self.ago(90), reason_code="NOTHING_DUE", detail="", blockers=blockers,
             decided_at=self.ago(500), next_due_at=NOON + timedelta(seconds=draw.randint(1, 9)) if draw.random() < 0.5 else None,
             job_id=an_id(f"runner {number}") if runs else None, job_status=("RUNNING" if beat else "QUEUED") if runs else None,
             runner_job_id=an_id(f"runner {number}") if runs else None, runner_status=("RUNNING" if beat else "QUEUED") if runs else None,
-            runner_beat_at=beat, last_beat_at=beat, promotion_blockers=[], promotion_gates=0, session_id=an_id(f"s {number}") if taken else None,
+            runner_beat_at=beat, last_beat_at=beat, promotion_blockers=self.missed(number), promotion_gates=9, session_id=an_id(f"s {number}") if taken else None,
             demote=draw.random() < 0.1, drift=Drift.MAJOR.value, drift_at=self.ago(900), recency=draw.choice(tuple(Recency)).value,
             evidence_at=NOON if evidence else None, sharpe=round(draw.uniform(-1, 2), 1) if evidence else None,
             max_drawdown=draw.random() if evidence else None, trades=draw.randint(0, 9) if evidence else None, stage=draw.choice(tuple(Stage)).value,
             name=draw.choice(("=1+1", "a, \"b\"", f"bot {number}")), strategy=draw.choice(STRATEGIES), symbol=draw.choice(SYMBOLS), timeframe="1d",
             parameters={"fast": 20}, origin="NEW", pinned=False, pin_reason="", version=1, rev=number,
         )  # fmt: skip
+        self.put(
+            "bots", id=f"bot-{number:04d}", name=now["name"], stage=now["stage"], stage_updated_at=self.moved(number), stage_reason_code="REGISTERED",
+            stage_version=1, origin="NEW", strategy=now["strategy"], parameters={"fast": 20}, symbol=now["symbol"], timeframe="1d", version=1,
+            pinned=False, pin_reason="", hold_reason=None, registered_at=NOON - timedelta(days=9), fleet="", evolve="",
+        )  # fmt: skip
         if draw.random() < 0.2:
-            self.put(
+            promotion = self.put(
                 "promotions", id=an_id(f"promotion {number}"), bot_id=f"bot-{number:04d}", from_stage="LAB",
                 to_stage=draw.choice(("PAPER", "SHADOW", "CANARY")), status=draw.choice(("OPEN", "REQUESTED", "APPLIED", "REJECTED")),
                 stage_version=1, version=1, fingerprint=a_digest("f"), evidence_job=an_id("e"), gates=[], recommended_at=self.ago(5_000), tick=1,
                 approved_by=[], failing=[], event_id=an_id("x"),
             )  # fmt: skip
+            if promotion["status"] in {"OPEN", "REQUESTED"}:
+                now |= {"recommendation_id": promotion["id"], "recommendation_status": promotion["status"], "promotion_blockers": []}
 
     def add_runner(self, number: int) -> None:
         draw, beat = self.random, self.ago(4 * LEASE_S)

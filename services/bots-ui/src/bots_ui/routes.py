@@ -221,6 +221,12 @@ async def attention(request: Request) -> Response:
     return render(request, "attention.html", await lists.attention(shared_of(request).api))
 
 
+@router.get("/board")
+async def board(request: Request) -> Response:
+    """From LAB to LIVE."""
+    return render(request, "board.html", await lists.board(shared_of(request).api))
+
+
 @router.get("/promotions")
 async def promotions(request: Request) -> Response:
     """Recommendations and what became of them."""

@@ -30,6 +30,7 @@ BlockedBotsKey = Literal["developer", "nobody", "operator"]
 BlockerKey = Literal["clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "measured", "required", "verdict"]
 BlockerOfBotKey = Literal["botId", "clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "jobType", "measured",
     "required", "sinceTick", "verdict"]
+BoardKey = Literal["now", "proof", "rev", "stages"]
 BotKey = Literal["evolve", "fleet", "holdActor", "holdReason", "id", "name", "origin", "parameters", "pinReason", "pinned", "pinnedBy",
     "pinnedUntil", "proposalJob", "registeredAt", "retiredAt", "stage", "stageReasonCode", "stageUpdatedAt", "stageVersion", "strategy",
     "symbol", "timeframe", "version"]
@@ -103,6 +104,7 @@ FleetTimelineKey = Literal["bars", "by", "firstTickAt", "fromAt", "knownUntil", 
     "steps", "ticksFolded", "toAt", "totals"]
 GainAfterKey = Literal["gain", "minutes"]
 GateCountKey = Literal["code", "count"]
+GateInTheWayKey = Literal["bots", "code"]
 GateOfBotKey = Literal["botId", "clearsWhen", "code", "deciding", "eventId", "evidenceAgeBars", "evidenceJob", "expiresAt",
     "fingerprint", "measured", "place", "promotionTo", "required", "sinceTick", "verdict"]
 GateResultKey = Literal["clearsWhen", "code", "deciding", "evidenceAgeBars", "evidenceJob", "expiresAt", "fingerprint", "measured",
@@ -190,6 +192,7 @@ StageEventKey = Literal["actor", "approvedBy", "botId", "commandId", "createdAt"
     "recommendationId", "tick", "toStage"]
 StageEventPageKey = Literal["items", "nextCursor", "now", "proof"]
 StageMovesKey = Literal["at", "botId", "bots", "commandId", "fromStage", "reasonCode", "tick", "toStage"]
+StageOfBoardKey = Literal["bots", "gates", "held", "medianRecommendedAt", "medianSince", "recommended", "stage", "to"]
 StagePolicyKey = Literal["gates", "refresh_after_bars", "refresh_after_hours", "runner_gates", "wants"]
 StopsKey = Literal["jobs", "openSessions", "positions", "withPosition"]
 StoredEventKey = Literal["accepted", "event", "eventId", "now", "proof", "record"]

@@ -35,6 +35,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 NAMED: Final[Mapping[str, re.Pattern[str]]] = {
     "strategy": re.compile("^[a-z0-9-]{1,64}$"), "symbol": re.compile(SYMBOL_PATTERN), "blocker": re.compile("^[A-Z_]{1,64}$"),
+    "gate": re.compile("^[A-Z_]{1,64}$"),
 }  # fmt: skip
 """Filters of the fleet by names that the page does not know beforehand."""
 Query = Sequence[tuple[str, str]]

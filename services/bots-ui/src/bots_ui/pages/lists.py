@@ -191,6 +191,12 @@ async def attention(api: ProofApi) -> Context:
     return {"queue": queue_of(document_of(answer)), "lost": lost_words(answer), **shown(("/api/attention", (), answer))}
 
 
+async def board(api: ProofApi) -> Context:
+    """The ladder from LAB to LIVE: how many stand where, what holds them back, how long they wait."""
+    answer = await api.get("/api/board")
+    return {"stages": list_of(document_of(answer), "stages"), "lost": lost_words(answer), **shown(("/api/board", (), answer))}
+
+
 async def promotions(api: ProofApi, hub: Hub, query: Query) -> Context:
     """Recommendations: those that wait stand first, with their evidence; then what became of the others."""
     choices = {"status": CLOSED}

@@ -16,11 +16,6 @@ from bots_ui.pages.fleet import Context
 from bots_ui.shown import words
 
 BOTS: Final = 8
-PAGES: Final = (
-    ("/", "Bots"), ("/attention", "Attention"), ("/promotions", "Promotions"), ("/timeline", "Timeline"), ("/runs", "Runs"),
-    ("/jobs", "Jobs"), ("/stages", "Stages"), ("/commands", "Commands"), ("/quarantine", "Quarantine"),
-)  # fmt: skip
-"""Every page of the frame's row, in its order."""
 ACTS: Final = (
     ("/loop?verb=pause", "Pause loop…"), ("/loop?verb=resume", "Resume loop…"), ("/act/revert", "Revert to LAB…"),
     ("/act/mode", "Change promotion mode…"),
@@ -67,7 +62,7 @@ def _others(text: str, bots: list[str]) -> Iterator[Choice]:
         yield Choice("record", f"Job {text}", f"/jobs/{text}")
         yield Choice("record", f"Command {text}", f"/commands/{text}")
         return
-    for href, name in PAGES:
+    for href, name, _ in words.PAGES:
         if wanted in name.lower():
             yield Choice("page", name, href)
     for href, name in ACTS:

@@ -131,6 +131,13 @@ CAUSES: Final[Mapping[str, str]] = {
 }
 NO_JOBS: Final[Mapping[str, str]] = {**by_text(ZERO_JOBS), "NO_TICK_YET": "no tick has been accepted yet"}
 
+PAGES: Final = (
+    ("/", "Bots", "b"), ("/attention", "Attention", "a"), ("/board", "Board", "o"), ("/promotions", "Promotions", "p"),
+    ("/timeline", "Timeline", "t"), ("/runs", "Runs", "r"), ("/jobs", "Jobs", "j"), ("/stages", "Stages", "s"),
+    ("/commands", "Commands", "c"), ("/quarantine", "Quarantine", "q"),
+)  # fmt: skip
+"""Pages of the frame's row, in its order, each with the key that leads there after g."""
+
 
 def needs_two(stage: str) -> bool:
     """Whether two approvers must agree on a promotion to this stage."""

@@ -123,6 +123,7 @@ class BotFilter:
         recommended: whether a recommendation of the bot waits for people; None: either.
         needs: whom bots with a blocker wait for.
         blocker: the blocker by which these are counted: of those that need the same, the first.
+        gate: a promotion gate that does not pass.
         strategy, symbol: exactly.
     """
 
@@ -137,6 +138,7 @@ class BotFilter:
     strategy: tuple[str, ...] = ()
     symbol: tuple[str, ...] = ()
     blocker: tuple[str, ...] = ()
+    gate: tuple[str, ...] = ()
 
     def where(self) -> Where:
         """The condition; a state means what the reader's clock makes of it."""
@@ -156,6 +158,9 @@ class BotFilter:
             where.add(f"{NEEDS_OF_ROW} = ANY({{}}::int[])", [RANKS[Needs(word)] for word in self.needs])
         if self.blocker:
             where.add(f"{FIRST_OF_ROW} = ANY({{}}::text[])", list(self.blocker))
+        if self.gate:
+            missed = "SELECT FROM jsonb_array_elements(promotion_blockers) missed WHERE missed->>'code'"
+            where.add(f"EXISTS ({missed} = ANY({{}}::text[]))", list(self.gate))
         if self.text:
             where.add(
                 "(bot_id LIKE {} OR lower(name) LIKE {} OR lower(symbol) LIKE {} OR strategy LIKE {})", *[f"%{_like(self.text)}%"] * 4
@@ -186,7 +191,7 @@ class BotFilter:
         asked = {"state": self.state, "stage": self.stage, "reason": self.reason, "recency": self.recency, "recommended": self._waits(),
                  "needs": self.needs}  # fmt: skip
         narrowed = [name for name, words in asked.items() if words]
-        if self.text or self.strategy or self.symbol or self.blocker or len(narrowed) > 1 or not counts:
+        if self.text or self.strategy or self.symbol or self.blocker or self.gate or len(narrowed) > 1 or not counts:
             return None
         if not narrowed:
             return sum(counts["state"].values())

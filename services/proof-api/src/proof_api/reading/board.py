@@ -1,0 +1,43 @@
+"""The ladder from LAB to LIVE, counted in one statement: one moment of the rows, with its revision.
+
+Place in the flow: route → **board** → PostgreSQL (role reader). Whoever waits is told by an instant, not by a length of time: it is true
+for as long as the rows are.
+"""
+
+from typing import Final
+
+import asyncpg
+
+from autonomy.values import NEXT_STAGE, Stage
+from proof_api.reading.queries import document
+
+SQL: Final = """
+WITH fleet AS MATERIALIZED (
+  SELECT n.bot_id, n.stage, n.promotion_blockers, b.stage_updated_at, n.recommendation_id, p.recommended_at
+  FROM bot_now n JOIN bots b ON b.id = n.bot_id LEFT JOIN promotions p ON p.id = n.recommendation_id),
+gates AS (
+  SELECT stage, code, count(*)::int AS bots FROM (
+    SELECT DISTINCT stage, bot_id, missed->>'code' AS code FROM fleet, jsonb_array_elements(promotion_blockers) missed) each
+  GROUP BY 1, 2)
+SELECT stage, count(*)::int AS bots, count(recommendation_id)::int AS recommended,
+       (count(*) FILTER (WHERE recommendation_id IS NULL AND promotion_blockers <> '[]'))::int AS held,
+       percentile_disc(0.5) WITHIN GROUP (ORDER BY stage_updated_at) AS median_since,
+       percentile_disc(0.5) WITHIN GROUP (ORDER BY recommended_at) AS median_recommended_at,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('code', code, 'bots', bots) ORDER BY bots DESC, code), '[]'::jsonb)
+        FROM gates WHERE gates.stage = fleet.stage) AS gates,
+       (SELECT rev FROM projection_head) AS rev
+FROM fleet GROUP BY stage
+"""
+
+
+async def board(connection: "asyncpg.Connection[asyncpg.Record]", rev: int) -> dict[str, object]:
+    """The document without its proof; `rev` counts where there is no bot."""
+    rows = {row["stage"]: document(row) for row in await connection.fetch(SQL)}
+    nothing: dict[str, object] = {
+        "bots": 0, "recommended": 0, "held": 0, "medianSince": None, "medianRecommendedAt": None, "gates": [],
+    }  # fmt: skip
+    seen = [row.pop("rev") for row in rows.values()]
+    return {
+        "stages": [{**nothing, **rows.get(stage.value, {}), "stage": stage.value, "to": NEXT_STAGE.get(stage)} for stage in Stage],
+        "rev": seen[0] if seen else rev,
+    }  # fmt: skip

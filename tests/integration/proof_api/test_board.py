@@ -1,0 +1,105 @@
+"""The board from LAB to LIVE is what the rows say, for fleets drawn at random; a click on a gate shows whom it counts.
+
+What is expected is worked out row by row, by other code than the one statement that counts. Source: docs/architecture.md, "The Bots page".
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from autonomy.postgres import connect
+from autonomy.read_model import SCHEMA
+from autonomy.values import NEXT_STAGE, Stage, iso
+from proof_api.reading import queries
+from proof_api.reading.board import board
+from proof_api.reading.queries import BotFilter
+from support.drawn_fleet import LEASE_S, drawn_fleet
+from support.hours import NOON
+from support.proof import Api
+from support.servers import Database
+
+pytestmark = pytest.mark.servers
+BOTS = 200
+
+
+@pytest.fixture(scope="module", params=[0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 5))])
+def written(request: pytest.FixtureRequest, database: Database) -> Database:
+    database.empty()
+    drawn_fleet(request.param, BOTS).write(database.url())
+    return database
+
+
+def asked(database: Database, question: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+    async def once() -> Any:
+        connection = await connect(database.url("autonomy_reader"), SCHEMA)
+        try:
+            return await question(connection)
+        finally:
+            await connection.close()
+
+    return asyncio.run(once())
+
+
+def rows(database: Database, statement: str) -> list[dict[str, Any]]:
+    with psycopg.connect(
+        database.url("autonomy_reader"), row_factory=dict_row, options=f"-c search_path={SCHEMA} -c timezone=UTC"
+    ) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def middle(instants: list[Any]) -> str | None:
+    """The later of the earlier half."""
+    return iso(sorted(instants)[(len(instants) - 1) // 2]) if instants else None
+
+
+def test_every_number_is_that_of_the_rows(written: Database) -> None:
+    found = asked(written, lambda connection: board(connection, 0))["stages"]
+    bots = {row["id"]: row for row in rows(written, "SELECT * FROM bots")}
+    waiting = {row["id"]: row["recommended_at"] for row in rows(written, "SELECT * FROM promotions")}
+    now = rows(written, "SELECT * FROM bot_now")
+    assert [one["stage"] for one in found] == list(Stage)
+    for one in found:
+        mine = [row for row in now if row["stage"] == one["stage"]]
+        gates = Counter(code for row in mine for code in {missed["code"] for missed in row["promotion_blockers"]})
+        recommended = [waiting[row["recommendation_id"]] for row in mine if row["recommendation_id"]]
+        assert one == {
+            "stage": one["stage"], "to": NEXT_STAGE.get(one["stage"]), "bots": len(mine), "recommended": len(recommended),
+            "held": sum(bool(row["promotion_blockers"]) and not row["recommendation_id"] for row in mine),
+            "medianSince": middle([bots[row["bot_id"]]["stage_updated_at"] for row in mine]), "medianRecommendedAt": middle(recommended),
+            "gates": [{"code": code, "bots": count} for code, count in sorted(gates.items(), key=lambda pair: (-pair[1], pair[0]))],
+        }  # fmt: skip
+    assert sum(one["bots"] for one in found) == BOTS
+    assert any(one["recommended"] for one in found)
+    assert all(one["gates"] for one in found)
+
+
+def test_a_gate_shows_the_bots_that_it_holds_back(written: Database) -> None:
+    silent = NOON - timedelta(seconds=LEASE_S)
+    for one in asked(written, lambda connection: board(connection, 0))["stages"]:
+        for gate in one["gates"]:
+            wanted = BotFilter(stage=(one["stage"],), gate=(gate["code"],), silent_before=silent)
+            assert asked(written, partial(queries.count_matching, wanted=wanted)) == gate["bots"]
+    assert BotFilter(gate=("DRIFT",)).counted({"state": {"IDLE": 9}}) is None  # counts by badge alone do not tell it
+
+
+def test_an_empty_fleet_has_all_stages(database: Database) -> None:
+    database.empty()
+    found = asked(database, lambda connection: board(connection, 7))
+    assert [(one["stage"], one["bots"], one["gates"]) for one in found["stages"]] == [(stage, 0, []) for stage in Stage]
+    assert found["rev"] == 7
+
+
+def test_it_is_answered_with_its_proof(running: Api) -> None:
+    answer = running.get("/api/board").json()
+    assert answer["proof"]["status"] == "fresh"
+    assert {one["stage"]: one["bots"] for one in answer["stages"]}["LAB"] == running.platform.one("SELECT count(*) FROM bot_now")
+    gate = answer["stages"][0]["gates"][0] if answer["stages"][0]["gates"] else None
+    if gate:
+        assert running.get("/api/bots", params={"stage": "LAB", "gate": gate["code"]}).json()["matching"] == gate["bots"]
