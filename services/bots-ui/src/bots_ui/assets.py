@@ -88,7 +88,13 @@ def build_environment(assets: Assets, base_path: str = "") -> Environment:
         extensions=[Based, Stacked],
     )  # fmt: skip
     environment.globals.update(
-        base=base_path, assets=assets, words=words, columns=LIST_COLUMNS, release=VERSION, approval_denied=approval_denied
+        base=base_path,
+        assets=assets,
+        words=words,
+        places=words.PAGES,
+        columns=LIST_COLUMNS,
+        release=VERSION,
+        approval_denied=approval_denied,
     )
     environment.filters.update(
         ago=ago, until=until, clock=clock_time, full=full_time, bar=words.bar_of, span=words.span_words, instant=iso, stacked=stacked
