@@ -67,7 +67,7 @@ TOLD_FIRST = ("#conn", "#fact-data", "#fact-planner", "#verdict", ".why", "#queu
 
 @pytest.mark.parametrize(
     ("width", "height", "most"),
-    [(1440, 900, 150), (720, 450, 420), (390, 844, 420), pytest.param(320, 640, 560, marks=pytest.mark.long)],
+    [(1440, 900, 150), (720, 450, 414), (390, 844, 520), pytest.param(320, 640, 578, marks=pytest.mark.long)],
 )
 def test_the_first_bot_stands_high_below_all_that_is_told_first(
     open_page: OpenPage, stack: Any, width: int, height: int, most: int

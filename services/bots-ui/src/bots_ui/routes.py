@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse,
 from starlette.exceptions import HTTPException
 
 from autonomy import clock
-from autonomy.client import Found, StreamLost
+from autonomy.client import Found, Refused, StreamLost
 from autonomy.values import BOT_ID, ms_of
 from autonomy.version import VERSION
 from bots_ui.frame import SEE_OTHER, keep_list, last_list, render, session_of, shared_of
@@ -187,7 +187,8 @@ async def event_as_json(request: Request, event_id: str) -> Response:
     answer = await shared_of(request).api.get(f"/api/events/{known_event(event_id)}", request.query_params.multi_items())
     if isinstance(answer, Found):
         return JSONResponse(answer.document)
-    return render(request, "error.html", {"status": 404, "words": answer.words}, 404)
+    status = answer.status if isinstance(answer, Refused) else 503
+    return render(request, "error.html", {"status": status, "words": answer.words}, status)
 
 
 @router.get("/events/{event_id}")

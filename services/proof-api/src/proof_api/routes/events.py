@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime
 
 from autonomy.documents.stored import StoredEvent
-from autonomy.errors import BadInput
+from autonomy.errors import BadInput, Unreadable
 from autonomy.producer import LOST, words_of
 from proof_api.context import CanRead, Connected, InContext
 from proof_api.http.problems import Problem, declared, giving, known_parameters
@@ -39,6 +39,8 @@ async def event(
             if instant is not None
             else context.records.of_tick(connection, str(event_id), int(tick or 0))
         )
+    except Unreadable as fault:
+        raise Problem(503, "LOG_UNREADABLE", "The log cannot be read there", str(fault)) from fault
     except LOST as refusal:
         raise Problem(503, "LOG_UNREADABLE", "The log does not answer in time", words_of(refusal)) from refusal
     if found is None:
