@@ -441,7 +441,16 @@ def test_without_scripts_all_of_it_is_read(open_page: OpenPage, stack: Any) -> N
     expect(page.locator("tr[data-code=UNVERIFIED_IMPORT]")).to_contain_text("revert the bot to LAB")
 
 
-@pytest.mark.parametrize("path", ["/attention", "/board", "/?q=aapl&needs=OPERATOR&gate=DRIFT", "/?group=strategy&sort=sharpe&order=desc&size=25", "/bots/msft-sma/card"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/attention",
+        "/board",
+        "/?q=aapl&needs=OPERATOR&gate=DRIFT",
+        "/?group=strategy&sort=sharpe&order=desc&size=25",
+        "/bots/msft-sma/card",
+    ],
+)
 def test_page_is_sound(open_page: OpenPage, stack: Any, told: Any, path: str) -> None:
     page = open_page(path, color_scheme="light")
     if "group" in path:
