@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from autonomy.read_model import SCHEMA
-from e2e.conftest import PATIENT_MS, check_accessibility, say
+from e2e.conftest import PATIENT_MS, came_to, check_accessibility, say
 from local_stack.supervise import Supervisor
 from local_stack.waiting import Waiting
 from support.patience import PATIENCE_S
@@ -270,7 +270,7 @@ def test_keys_move_go_and_say_what_they_are(open_page: OpenPage, stack: Any) -> 
     page.locator("h1").first.evaluate("() => document.activeElement.blur()")
     page.keyboard.press("g")
     page.keyboard.press("a")
-    expect(page).to_have_url(re.compile("/attention$"))
+    came_to(page, re.compile("/attention$"))
     page.keyboard.press("g")
     page.keyboard.press("b")
     expect(page).to_have_url(re.compile("/$"))
@@ -296,7 +296,7 @@ def test_the_palette_goes_anywhere_by_keys_and_gives_the_focus_back(open_page: O
     expect(options.nth(1)).to_have_attribute("aria-selected", "true")
     expect(field).to_have_attribute("aria-activedescendant", options.nth(1).get_attribute("id") or "")
     page.keyboard.press("Enter")
-    expect(page).to_have_url(f"{stack.ui_url}/bots/{second}")
+    came_to(page, f"{stack.ui_url}/bots/{second}")
     page.keyboard.press("Control+k")
     page.keyboard.type("revert msft")
     expect(options).to_have_text(["Nothing matches"])
@@ -341,9 +341,10 @@ def test_previous_and_next_bot_are_those_of_the_list_that_was_shown(open_page: O
     page = open_page("/?symbol=FB&order=desc")
     bots = shown(page)
     page.locator(f"#bot-{bots[3]} th a").click()
+    came_to(page, re.compile(f"/bots/{bots[3]}$"))
     expect(page.locator("a[rel=prev]")).to_have_text(f"← {bots[2]}")
     page.keyboard.press("]")
-    expect(page).to_have_url(re.compile(f"/bots/{bots[4]}$"))
+    came_to(page, re.compile(f"/bots/{bots[4]}$"))
     page.keyboard.press("[")
     expect(page).to_have_url(re.compile(f"/bots/{bots[3]}$"))
     page.get_by_role("link", name="Bots", exact=True).last.click()
