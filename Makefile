@@ -60,8 +60,10 @@ check: .venv/.ready ## format, lint, types, import contracts, pure tests
 	@$(BIN)/lint-imports --no-logo > .venv/import-contracts.log || (cat .venv/import-contracts.log; exit 1)
 	@$(BIN)/pytest -q tests/architecture tests/contract
 
-browser: .venv/.ready ## a Chromium for the browser tests: the machine's, else Debian's, else Playwright's
-	@test -x /usr/bin/chromium || (command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null) \
+browser: .venv/.ready ## a Chromium for the browser tests, without a window's parts where there is one: the machine's, else Debian's, else Playwright's
+	@test -x /usr/lib/chromium/chromium-headless-shell || ! command -v apt-get >/dev/null \
+		|| (apt-get -o Acquire::http::Timeout=10 update -qq && apt-get install -y -qq chromium-headless-shell) >/dev/null 2>&1 || true
+	@test -x /usr/lib/chromium/chromium-headless-shell || test -x /usr/bin/chromium || (command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null) \
 		|| $(BIN)/playwright install chromium
 
 nginx: .venv/.ready ## an nginx for the test behind a proxy: the machine's, else Debian's package unpacked here, else none

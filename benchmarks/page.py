@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -35,6 +34,7 @@ from bots_ui import build_assets
 from job_runner.app import run_runner
 from job_runner.claims.outcome import Outcome
 from job_runner.settings import RunnerSettings
+from local_stack.browsers import chromium
 
 BOTS = 10_000
 CHANGING = 50
@@ -48,7 +48,6 @@ REQUESTS = 200
 FLICKER_MS = 300
 WAIT_S = 90
 ENDED = "SELECT count(*) FROM autonomy.bot_jobs WHERE bot_id LIKE 'aaa-%' AND status = 'SUCCEEDED'"
-CHROMIUM = Path("/usr/bin/chromium")
 WATCH = """() => {
   window.seen = [];
   window.before = [...document.querySelectorAll('#rows > tr')].map((row) => [row.id.slice(4), row.dataset.state]);
@@ -122,7 +121,7 @@ def run(ctx: Context) -> list[Measure]:
         wait(servers, api_port, bots)
         url = f"http://127.0.0.1:{ui_port}"
         wait_200(ui_port, "/readyz")
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM) if CHROMIUM.exists() else None, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         latencies = changes(ctx, servers, page, url, api_port)
         first = server_times(ui_port, "/", ctx.size(REQUESTS))

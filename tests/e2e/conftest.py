@@ -26,13 +26,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from bots_ui import build_assets
+from local_stack.browsers import chromium
 from local_stack.postgres_server import PostgresServer
 from local_stack.supervise import Supervisor
 from local_stack.waiting import Waiting
 from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 UP_TIMEOUT_S = 400
 """`make up` itself waits as long as its processes live."""
@@ -138,11 +138,10 @@ def yield_to_browsers(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium where there is one, else Playwright's own."""
+    """The machine's Chromium where there is one, else Playwright's own."""
     expect.set_options(timeout=SHOWN_MS)
     with sync_playwright() as playwright:
-        path = str(CHROMIUM) if CHROMIUM.exists() else None
-        opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        opened = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         yield opened
         opened.close()
 

@@ -26,6 +26,7 @@ from playwright.sync_api import TimeoutError as NotInTime
 
 from autonomy import clock
 from autonomy.errors import Broken
+from local_stack.browsers import chromium
 from local_stack.postgres_server import psql_words
 from local_stack.settings import ROOT
 from local_stack.stack import Stack
@@ -35,7 +36,6 @@ LOOK_EVERY_S = 0.5
 SAY_EVERY_S = 10.0
 TOGETHER_S = 5.0
 HTTP_S = 10.0
-CHROMIUM = Path("/usr/bin/chromium")
 QUERIES = {
     "a2-1-queued-or-running": (
         "SELECT job_type, status, COUNT(*)\nFROM bot_jobs\nWHERE status IN ('QUEUED','RUNNING')\nGROUP BY 1,2\nORDER BY 1,2;"
@@ -95,7 +95,7 @@ def make_pack(stack: Stack, folder: Path, wait_s: float = WAIT_S) -> int:
     stack.check_running()
     ui = f"http://127.0.0.1:{stack.settings.bots_ui_port}"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM) if CHROMIUM.exists() else None, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         pages: dict[str, Page] = {}
         for name, path in PAGES.items():
             pages[name] = browser.new_page(viewport={"width": 1440, "height": 1000}, device_scale_factor=2)
