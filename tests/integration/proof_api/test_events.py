@@ -70,6 +70,8 @@ def test_what_does_not_stand_there_is_not_found(running: Api) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, "UNKNOWN_EVENT"), where
     at = {"at": "2026-01-01T00:00:00Z"}
     assert running.get(f"/api/events/{decision['event_id']}", params=at).status_code == 404
+    for extreme in ("0075-03-31T12:34:05-22:23", "1969-12-31T23:59:59Z", "9999-12-31T00:00:00Z"):
+        assert running.get(f"/api/events/{decision['event_id']}", params={"at": extreme}).status_code == 404, extreme
     assert running.get(f"/api/events/{decision['event_id']}").status_code == 422
     assert running.get(f"/api/events/{decision['event_id']}", params=at | elsewhere).status_code == 422
     assert running.get("/api/events/nothing", params=elsewhere).status_code == 422
