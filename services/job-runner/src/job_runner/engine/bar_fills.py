@@ -336,8 +336,11 @@ def what_became(book: FloatArray, code: int, done: FloatArray) -> int:
 
 
 @kernel
-def want(book: FloatArray, exposure: float, stop: float, take_profit: float, limit: float) -> None:
-    """Write the decision of this close into the book."""
+def want(book: FloatArray, exposure: float, stop: float, take_profit: float, limit: float, stays: float) -> None:
+    """Write the decision of this close into the book; a side that stays is wanted as it was last asked for."""
+    units = book[at.UNITS]
+    if (units > 0.0 and (stays == 1.0 or stays == 3.0)) or (units < 0.0 and stays >= 2.0):  # noqa: PLR1714 (compiled: no sets)
+        exposure = book[at.ASKED]
     book[at.WANTED] = exposure
     book[at.STOP] = stop
     book[at.TAKE_PROFIT] = take_profit
