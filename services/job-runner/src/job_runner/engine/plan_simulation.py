@@ -199,7 +199,14 @@ def simulate_plan(
         # Counted but not kept: the money is followed once more, with room for all.
         rooms = (filled, traded)
     return PlanSimulation(
-        equity, outcomes, fills[:filled].copy(), trades[:traded].copy(), at.account_of(book), counted, float(book[at.FUNDING]), book,
+        equity,
+        outcomes,
+        fills[:filled].copy(),
+        trades[:traded].copy(),
+        at.account_of(book),
+        counted,
+        float(book[at.FUNDING]),
+        book,
         wanted,
     )
 

@@ -226,9 +226,11 @@ class Switches:
         gap_stop: `open`: a bar that opens beyond the stop fills at the open; `whole_bar`: only when the whole bar is beyond it, else at
             the stop.
         gap_target: `open`: a bar that opens beyond the target fills at the open, before its stop is looked at; `open_after_stop`: the
-            stop is looked at first; `price`: at the target, `clamp`: at the price of the bar nearest to it, both after the stop.
+            stop is looked at first; `price`: at the target, `clamp`: at the price of the bar nearest to it, both after the stop; with
+            `clamp` a later row of `take_profit_after` fills at the open that it comes into force at, where that is beyond it.
         target_net_of_fees: `take_profit_after` is the gain after both fees.
-        trail_own_bar: the bar's own high (low) raises the trailing stop before its low (high) is looked at again.
+        trail_own_bar: the bar's own high (low) raises the trailing stop before its low (high) is looked at again, and a target goes
+            before a stop that has trailed.
         fee_reserved: the fee is paid out of the exposure; else on top of it.
         stop_on_entry_bar: stops and targets count in the bar of the entry.
         open_before_stop: an exit at the open goes before a stop inside the bar.

@@ -78,7 +78,10 @@ class PlanProgram(Protocol):
         ...
 
     def decided(self, rows: FloatArray) -> FloatArray:
-        """What is wanted after each close of rows float64 (n, BAR_SIZE): float64 (n, 5), exposure, stop, take profit, limit, sides that stay."""
+        """What is wanted after each close of rows float64 (n, BAR_SIZE): float64 (n, 5).
+
+        Exposure, stop, take profit, limit, sides that stay.
+        """
         ...
 
     def begin(self) -> PlanDecider:

@@ -1,8 +1,8 @@
 """Programs run: what decides, with the fills that belong to it, whole and bar by bar.
 
 Role: the one place that knows that plain decisions of -1, 0 and 1 have a faster pass than plans. Whoever judges a strategy asks here. A
-step's decisions are int8 (n); a plan's are float64 (n, 5): exposure, stop, take profit, limit, sides that stay. Both are cut and joined along their first
-axis.
+step's decisions are int8 (n); a plan's are float64 (n, 5): exposure, stop, take profit, limit, sides that stay. Both are cut and joined
+along their first axis.
 """
 
 import math

@@ -43,11 +43,17 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A class of somebody's file, run in a process of its own: the folder with a copy of all its code, its module and name there."""
+    """A class of somebody's file, run in a process of its own: the folder with a copy of all its code, its module and name there.
+
+    Args:
+        folder, module, class_name: where it is.
+        program: the other program that it was written for, with its version; empty for none.
+    """
 
     folder: str
     module: str
     class_name: str
+    program: str = ""
 
 
 @dataclass(frozen=True, slots=True)
