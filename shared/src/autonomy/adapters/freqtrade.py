@@ -26,7 +26,6 @@ SIGNALS: Final = ("enter_long", "exit_long", "enter_short", "exit_short")
 REASONS: Final = {0: "no signal", 1: "enter_long", 2: "exit_long", 3: "enter_short", 4: "exit_short", 5: "signals that exclude each other"}
 MAX_WORDS: Final = 20
 OWN_CANDLES: Final = ("", "spot", "futures")
-YES_OR_NO: Final = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +116,7 @@ def word_of(value: object) -> str:
 
 def set_value(theirs: Any, value: float | str) -> None:  # noqa: ANN401 (as above)
     """Give a parameter of freqtrade a checked value of ours."""
-    if isinstance(value, str):
-        theirs.value = next(each for each in theirs.opt_range if word_of(each) == value)
-    elif type(theirs).__name__ == "DecimalParameter":
-        theirs.value = round(float(value), theirs._decimals)  # noqa: SLF001 (it rounds what it is given itself, by this number)
-    else:
-        theirs.value = value
+    theirs.value = next(each for each in theirs.opt_range if word_of(each) == value) if isinstance(value, str) else value
 
 
 class OwnPair:
