@@ -161,13 +161,32 @@ def adapted(
     file: Path, data: Path, symbol: str, parameters: dict[str, Any] | None = None, switches: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """The offer and the comparison of one file, as the runner's own code makes them beside freqtrade."""
+    done = run_adapted(file, data, symbol, parameters, switches)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def refusal(file: Path, data: Path, symbol: str) -> str:
+    """Why a file is not used, in words."""
+    done = run_adapted(file, data, symbol)
+    assert done.returncode != 0
+    return done.stderr.strip().splitlines()[-1]
+
+
+def run_adapted(
+    file: Path, data: Path, symbol: str, parameters: dict[str, Any] | None = None, switches: dict[str, Any] | None = None
+) -> "subprocess.CompletedProcess[str]":
     asked = {
         "file": str(file), "bars": str(data), "symbol": symbol, "cash": CASH, "fee_bps": FEE * 1e4, "lot": LOT,
         "parameters": parameters or {}, "switches": switches or {},
     }  # fmt: skip
-    done = subprocess.run(
-        [str(ENVIRONMENT / "bin/python"), "-c", ADAPTED, json.dumps(asked)], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    arguments = [str(ENVIRONMENT / "bin/python"), "-c", ADAPTED, json.dumps(asked)]
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
+
+
+def command(*words: str) -> str:
+    """What the command `autonomy` prints, in freqtrade's environment."""
+    done = subprocess.run([str(ENVIRONMENT / "bin/autonomy"), *words], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done.stdout

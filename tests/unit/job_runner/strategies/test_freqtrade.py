@@ -21,10 +21,11 @@ from autonomy.strategy import Bars, Choice, Float, Int
 from autonomy_cli.main import build_app
 from job_runner.engine.plan_simulation import simulate_plan
 from job_runner.engine.plans import ExitRules, Plan, Switches, Terms
-from job_runner.strategies.folder import StrategyFolders
-from job_runner.strategies.freqtrade_files import TO_INSTALL
+from job_runner.engine.programs import Axis
+from job_runner.strategies.folder import StrategyFolders, _path_of
+from job_runner.strategies.freqtrade_files import ADAPTER, TO_INSTALL
 from job_runner.strategies.guest import StrategyFailed
-from job_runner.trying.comparison import FREQTRADE, tick_of
+from job_runner.trying.comparison import FREQTRADE, notes_of, tick_of
 from job_runner.trying.files import strategies_in
 from support.freqtrade_strategies import GOOD, written
 
@@ -38,7 +39,7 @@ def method(name: str) -> str:
 
 REFUSED: dict[str, tuple[str, str, int]] = {
     **{
-        name: (written("Bad", "", STOP, more=method(name)), name, 26)
+        name: (written("Bad", "", STOP, more=method(name)), name, 27)
         for name in (
             "custom_stoploss", "custom_roi", "custom_exit", "custom_stake_amount", "custom_entry_price", "custom_exit_price", "leverage",
             "adjust_trade_position", "adjust_entry_price", "adjust_exit_price", "adjust_order_price", "confirm_trade_entry",
@@ -87,7 +88,7 @@ def test_all_that_is_refused_of_a_file_is_named_at_once(tmp_path: Path) -> None:
     file = tmp_path / "bad.py"
     file.write_text(written("Bad", "", STOP, more=method("leverage") + "\n\n" + method("custom_exit")))
     with (
-        pytest.raises(StrategyFailed, match=r"leverage is not mapped: exposure is at most 1; nor custom_exit \(line 29\)"),
+        pytest.raises(StrategyFailed, match=r"leverage is not mapped: exposure is at most 1; nor custom_exit \(line 30\)"),
         strategies_in(file),
     ):
         pass
@@ -243,6 +244,34 @@ def test_its_data_provider_hands_out_ended_bars_of_the_own_pair_alone() -> None:
             asked()
 
 
+def test_its_evidence_hangs_on_the_adapter_and_on_the_versions_of_freqtrade_and_pandas(tmp_path: Path) -> None:
+    (tmp_path / "good.py").write_text(GOOD["RoiTable"])
+    (tmp_path / "good_adapted.py").write_text(ADAPTER.format(module="good"))
+    found = _path_of(tmp_path / "good_adapted.py")
+    assert {"autonomy.adapters.freqtrade", "autonomy.adapters.freqtrade_source"} <= {name for name, _ in found.sources}
+    assert {"freqtrade", "pandas"} <= {name for name, _ in found.packages}
+    (tmp_path / "other.py").write_text("import numpy")
+    other = _path_of(tmp_path / "other.py")
+    assert not {"freqtrade", "pandas"} & {name for name, _ in other.packages}  # negative control: nobody else's does
+    assert "autonomy.adapters.freqtrade" not in {name for name, _ in other.sources}
+
+
+def test_a_turn_inside_the_bar_of_a_stop_is_told_since_freqtrade_would_make_it() -> None:
+    """A long is stopped in the bar whose order, by the close before, is a short that the held long had kept from being made."""
+    rows = np.array([[100.0, 101.0, 99.0, 100.0, 1.0]] * 3 + [[100.0, 101.0, 90.0, 95.0, 1.0]] * 2)
+    decided = np.full((5, 5), np.nan)
+    decided[:, 0], decided[:, 4] = [0.0, 1.0, -1.0, 0.0, 0.0], 3.0
+    found = simulate_plan(
+        Plan(decided[:, 0].copy(), stays=decided[:, 4].copy()), ExitRules(stop_loss=0.05), Terms(), rows, 1000.0, switches=FREQTRADE
+    )
+    axis = Axis("BTC/USDT", "1h", np.array([0, 1, 2, 3, 5], dtype=np.int64) * 3_600_000)
+    missing, turned = notes_of(found, decided, axis)
+    assert missing.startswith("1 bars are missing")
+    assert turned.startswith("1 stops or targets in a bar whose order was an entry of the other side")
+    decided[2, 0] = 0.0
+    assert not notes_of(found, decided, Axis("BTC/USDT", "1h", np.arange(5, dtype=np.int64) * 3_600_000))
+
+
 def test_names_and_steps() -> None:
     names = [name_of(each) for each in ("EmaCross", "RSIStrategy", "Strategy001", "my_Own_v2")]
     assert names == ["ema-cross", "rsi-strategy", "strategy001", "my-own-v2"]
@@ -260,12 +289,14 @@ def test_a_switch_left_out_gives_other_trades() -> None:
     rules = ExitRules(stop_loss=0.03, take_profit_after={0: 0.03, 240: 0.01}, trailing=0.02, reentry="at_once")
     times = np.arange(2000, dtype=np.int64) * 3_600_000
 
-    def trades(switches: Switches) -> list[list[float]]:
+    def trades(switches: Switches, rules: ExitRules = rules) -> list[list[float]]:
         found: list[list[float]] = simulate_plan(
             Plan(np.ones(2000)), rules, Terms(taker_bps=10.0, tick=0.01), rows, 10_000.0, times_ms=times, switches=switches
         ).trades.tolist()
         return found
 
     whole, plain = trades(FREQTRADE), Switches()
-    for name in ("gap_stop", "gap_target", "target_net_of_fees", "trail_own_bar", "fee_reserved", "end"):
+    for name in ("gap_stop", "gap_target", "target_net_of_fees", "trail_own_bar", "fee_reserved"):
         assert trades(replace(FREQTRADE, **{name: getattr(plain, name)})) != whole, name
+    held = [len(trades(switches, ExitRules())) for switches in (FREQTRADE, replace(FREQTRADE, end="mark"))]
+    assert held == [1, 0]

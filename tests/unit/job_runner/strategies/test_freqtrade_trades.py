@@ -5,20 +5,21 @@ Needs freqtrade, in an environment of its own that `make test-long` makes; nothi
 Source: docs/own-bots.md, "From freqtrade"; docs/fills.md, "Compared with other engines".
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.freqtrade_runs import ENVIRONMENT, FUTURES, SPOT, adapted, backtest, bars, exchange, write_bars
+from support.freqtrade_runs import ENVIRONMENT, FUTURES, SPOT, adapted, backtest, bars, command, exchange, refusal, write_bars
 from support.freqtrade_strategies import GOOD, PAIRS
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(not ENVIRONMENT.is_dir(), reason="make freqtrade makes its environment")]
 
 SERIES = {"calm": (7, 3000, 0.008, 0.3), "gaps": (11, 3000, 0.006, 2.0)}
 CONTROLS: dict[str, dict[str, Any]] = {
-    "CrossStop": {"gap_stop": "open"}, "RoiTable": {"target_net_of_fees": False}, "TrailPlain": {"trail_own_bar": False},
+    "CrossStop": {"gap_stop": "open"}, "RoiTable": {"target_net_of_fees": False}, "TrailPlain": {"gap_stop": "open"},
     "TrailOffset": {"trail_own_bar": False}, "HigherFilter": {"end": "mark", "gap_stop": "open"}, "BothSides": {"gap_target": "open"},
 }  # fmt: skip
 
@@ -61,7 +62,7 @@ def test_the_trades_are_those_of_freqtrade(name: str, series: str, data: dict[st
     file.write_text(GOOD[name])
     found = adapted(file, data[series], FUTURES if futures else SPOT)
     ours = ours_of(found)
-    assert len(ours) == len(expected) > 20
+    assert len(ours) == len(expected) > 10
     for one, other in zip(ours, expected, strict=True):
         assert one[:4] == pytest.approx(other[:4], abs=1e-9)
         assert one[4:] == pytest.approx(other[4:], abs=1e-5)
@@ -70,6 +71,43 @@ def test_the_trades_are_those_of_freqtrade(name: str, series: str, data: dict[st
     if name in CONTROLS and series == "gaps":
         # Negative control: with one habit left out the trades are others.
         assert ours_of(adapted(file, data[series], FUTURES if futures else SPOT, switches=CONTROLS[name])) != ours
+
+
+REFUSED = {
+    "a computed value": (GOOD["RoiTable"].replace("stoploss = -0.05", "stoploss = -0.05\n    use_custom_stoploss = bool(1)"), SPOT,
+                         "use_custom_stoploss is not mapped"),
+    "a callback of a base class": (
+        GOOD["RoiTable"].replace("class RoiTable(IStrategy)", "class Base:\n    pass\n\n\nsetattr(Base, 'lever' + 'age', lambda self: 1)\n\n\nclass RoiTable(Base, IStrategy)"),
+        SPOT, "RoiTable.leverage (line 8) is not mapped",
+    ),
+    "another pair": (GOOD["HigherMerged"].replace('self.dp.current_whitelist()', '["ETH/USDT"]'), SPOT, "informative pair ETH/USDT is not mapped"),
+    "another timeframe": (GOOD["RoiTable"].replace('timeframe = "1h"', 'timeframe = "4h"'), SPOT, "timeframe: 4h, as the strategy says, not 1h"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_only_the_class_itself_tells_is_refused_by_name_too(name: str, data: dict[str, Path], tmp_path: Path) -> None:
+    text, symbol, words = REFUSED[name]
+    (tmp_path / "bad.py").write_text(text)
+    assert f"NotMapped: {words}" in refusal(tmp_path / "bad.py", data["calm"], symbol)
+
+
+def test_the_command_shows_both_and_the_checks_hold(data: dict[str, Path], tmp_path: Path) -> None:
+    """The whole way as a user goes it: by files of freqtrade's own data directory."""
+    file = tmp_path / "cross.py"
+    file.write_text(GOOD["CrossStop"])
+    where = ["--bars", str(data["calm"]), "--symbol", SPOT, "--timeframe", "1h"]
+    checks = json.loads(command("strategy", "check", str(file), *where, "--json"))["cross-stop"]
+    assert [each["check"] for each in checks if each["passed"] is False] == []
+    (fills,) = [each["words"] for each in checks if each["check"] == "fills"]
+    assert f"trades by the fills of freqtrade {version()}, " in fills
+    report = json.loads(command("backtest", str(file), *where, "--set", "fast=12", "--set", "kind=median", "--slippage-bps", "0", "--json"))
+    assert report["comparison"]["program"] == f"freqtrade {version()}"
+    assert len(report["trades"]) > 10
+    assert len(report["comparison"]["trades"]) > 10
+    assert report["look_ahead"]["ok"]
+    # All in, the fee on top or out of it: never the same money.
+    assert report["comparison"]["final_equity_usd"] != report["metrics"]["final_equity_usd"]
 
 
 def version() -> str:

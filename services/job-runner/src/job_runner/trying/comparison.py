@@ -95,7 +95,7 @@ def compared(
     decided = planned(program.decided(rows))
     terms = Terms(taker_bps=fee_bps, tick=tick_of(rows), lot=lot)
     found = simulate_plan(plan_of(decided), program.rules, terms, rows, cash_usd, times_ms=axis.times, switches=FREQTRADE)
-    return Comparison(coded.code.program, _trades_of(found, axis.times), found.account.cash, tuple(_notes(found, decided, axis)))
+    return Comparison(coded.code.program, _trades_of(found, axis.times), found.account.cash, tuple(notes_of(found, decided, axis)))
 
 
 def tick_of(rows: FloatArray) -> float:
@@ -117,7 +117,14 @@ def _trades_of(found: PlanSimulation, times: IntArray) -> tuple[ComparedTrade, .
     )  # fmt: skip
 
 
-def _notes(found: PlanSimulation, decided: FloatArray, axis: Axis) -> list[str]:
+def notes_of(found: PlanSimulation, decided: FloatArray, axis: Axis) -> list[str]:
+    """Where freqtrade's own backtest may differ from this all the same.
+
+    Args:
+        found: by its fills.
+        decided: float64 (n, 5), what was wanted after each close.
+        axis: which bars.
+    """
     notes = []
     missing = int(np.sum(np.diff(axis.times) // MS[axis.timeframe] - 1)) if len(axis.times) > 1 else 0
     if missing:
