@@ -15,7 +15,7 @@ import pytest
 from support.freqtrade_runs import ENVIRONMENT, FUTURES, SPOT, adapted, backtest, bars, command, exchange, refusal, write_bars
 from support.freqtrade_strategies import GOOD, PAIRS
 
-pytestmark = [pytest.mark.long, pytest.mark.skipif(not ENVIRONMENT.is_dir(), reason="make freqtrade makes its environment")]
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not (ENVIRONMENT / "lock").is_file(), reason="make freqtrade makes its environment")]
 
 SERIES = {"calm": (7, 3000, 0.008, 0.3), "gaps": (11, 3000, 0.006, 2.0)}
 CONTROLS: dict[str, dict[str, Any]] = {
