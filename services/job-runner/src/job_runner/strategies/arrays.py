@@ -18,7 +18,7 @@ from job_runner.engine.plans import Decision, ExitRules
 from job_runner.engine.programs import Axis
 from job_runner.strategies import host
 from job_runner.strategies.frames import Array
-from job_runner.strategies.guest import Guest, SentBars, StrategyFailed
+from job_runner.strategies.guest import LOAD_S, Guest, SentBars, StrategyFailed
 from job_runner.strategies.guests import open_guest
 
 PLAN: Final = ("exposure", *host.PRICES, "stays")
@@ -56,12 +56,13 @@ class There:
     module: str
     class_name: str
     guest: Guest | None = None
+    load_s: float = LOAD_S
 
     def decide(self, parameters: Mapping[str, Value], bars: SentBars, until: int) -> dict[str, Array]:
         """See `Source.decide`."""
         if self.guest is not None:
             return self.guest.decide(self.class_name, parameters, bars, until)
-        with open_guest(self.folder, self.module) as guest:
+        with open_guest(self.folder, self.module, self.load_s) as guest:
             return guest.decide(self.class_name, parameters, bars, until)
 
 

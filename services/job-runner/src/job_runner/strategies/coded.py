@@ -24,6 +24,7 @@ from job_runner.engine.compiled import FloatArray
 from job_runner.engine.plans import ExitRules
 from job_runner.engine.programs import Axis, Program, StepProgram, compiled
 from job_runner.strategies.arrays import ArrayProgram, Here, There
+from job_runner.strategies.guest import LOAD_BESIDE_S, LOAD_S
 
 GROUP: Final = "autonomy.strategies"
 """Entry points of this group are strategy classes."""
@@ -54,6 +55,11 @@ class Kept:
     module: str
     class_name: str
     program: str = ""
+
+    @property
+    def load_s(self) -> float:
+        """How long loading it may take, seconds."""
+        return LOAD_BESIDE_S if self.program else LOAD_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ class CodedStrategy:
                     return ArrayProgram(self.name, checked, self.look_back(checked), rules_of(self.offer), axis, Here(strategy))
                 return self._stepping(strategy, checked, axis)
             case Kept():
-                there = There(self.code.folder, self.code.module, self.code.class_name)
+                there = There(self.code.folder, self.code.module, self.code.class_name, load_s=self.code.load_s)
                 return ArrayProgram(self.name, checked, self.look_back(checked), rules_of(self.offer), axis, there)
             case _:
                 assert_never(self.code)

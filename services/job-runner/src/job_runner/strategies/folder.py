@@ -24,7 +24,7 @@ from job_runner.engine.code_path import OWN, CodePath, behind, in_folders
 from job_runner.engine.code_path import installed as installed_source
 from job_runner.strategies import freqtrade_files
 from job_runner.strategies.coded import DOCUMENTS, DRIVERS, CodedStrategy, Found, Kept, installed, offer_of
-from job_runner.strategies.guest import Guest, StrategyFailed
+from job_runner.strategies.guest import LOAD_BESIDE_S, LOAD_S, Guest, StrategyFailed
 
 log = logging.getLogger(__name__)
 MAX_FILES: Final = 500
@@ -103,7 +103,7 @@ class StrategyFolders:
     def _read(self, path: Path, held: _Held) -> None:
         held.read = held.seen
         try:
-            held.strategies = taken(path, self.copies, self.inspect or _declared)
+            held.strategies = taken(path, self.copies, self.inspect)
         except StrategyFailed as fault:
             self._refuse(path, held, fault.words, fault.line, fault.file)
         except SyntaxError as fault:
@@ -170,7 +170,8 @@ def taken(
     _keep(copy, files)
     # Of the copy, as all that follows: the file itself may be another one by now.
     path_behind = _path_of(copy / top)
-    declared = (inspect or _declared)(copy, module)
+    load_s = LOAD_S if foreign is None else LOAD_BESIDE_S
+    declared = _declared(copy, module, load_s) if inspect is None else inspect(copy, module)
     if not declared:
         raise BadInput("file", "one that defines a subclass of autonomy.strategy.Strategy with a name", path.name)
     found = []
@@ -185,8 +186,8 @@ def taken(
     return tuple(found)
 
 
-def _declared(copy: Path, module: str) -> Mapping[str, Mapping[str, object]]:
-    guest = Guest(str(copy.absolute()), module)
+def _declared(copy: Path, module: str, load_s: float) -> Mapping[str, Mapping[str, object]]:
+    guest = Guest(str(copy.absolute()), module, load_s=load_s)
     try:
         return guest.declared()
     finally:

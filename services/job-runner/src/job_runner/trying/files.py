@@ -86,7 +86,7 @@ def checked(path: Path, market: MarketData, symbol: str | None, timeframe: str =
 def _checked(coded: CodedStrategy, rows: FloatArray, axis: Axis) -> tuple[Finding, ...]:
     if not isinstance(coded.code, Kept):
         raise BadInput("file", "a strategy of a file", coded.name)
-    hosts = {seed: Guest(coded.code.folder, coded.code.module, spawner=Spawner(seed)) for seed in SEEDS}
+    hosts = {seed: Guest(coded.code.folder, coded.code.module, load_s=coded.code.load_s, spawner=Spawner(seed)) for seed in SEEDS}
     try:
         asked = {seed: asked_of(There(coded.code.folder, coded.code.module, coded.code.class_name, host)) for seed, host in hosts.items()}
         return (*check_strategy(coded, rows, axis, asked), *_as_elsewhere(coded, rows, axis))
