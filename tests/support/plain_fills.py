@@ -201,20 +201,25 @@ class Plain:
         side = held.side
         stop = self.stop_at(side, held.mean, held.best, wish[1])
         target = self.target_at(side, held.mean, (time - held.time) / 60_000, wish[2])
-        if low <= stop if side > 0 else high >= stop:
+        opened = open_ >= target if side > 0 else open_ <= target
+        by_open = opened and self.switches.gap_target in ("open", "open_after_stop")
+        through = high > target if side > 0 else low < target
+        touched = self.switches.touch and (high if side > 0 else low) == target
+        gains = not late and (through or touched or by_open)
+        fixed = self.stop_at(side, held.mean, side * -math.inf, wish[1])
+        trailed = self.switches.trail_own_bar and (stop > fixed if side > 0 else stop < fixed)
+        if (low <= stop if side > 0 else high >= stop) and not (gains and trailed):
             beyond = open_ < stop if side > 0 else open_ > stop
             whole = high < stop if side > 0 else low > stop
             at_open = beyond and (self.switches.gap_stop == "open" or whole)
             self.by_itself(bar, open_ if at_open else stop, self.slip, self.taker, "STOPPED")
             return True
-        opened = open_ >= target if side > 0 else open_ <= target
-        by_open = opened and self.switches.gap_target in ("open", "open_after_stop")
-        through = high > target if side > 0 else low < target
-        touched = self.switches.touch and (high if side > 0 else low) == target
-        if late or not (through or touched or by_open):
+        if not gains:
             return False
         level = self.on_step(target, self.terms.tick, "near") if self.switches.target_net_of_fees else target
-        if by_open:
+        minutes = (time - held.time) / 60_000
+        begins = opened and minutes > 0 and minutes in self.rules.take_profit_after
+        if by_open or (begins and self.switches.gap_target == "clamp"):
             level = open_
         elif self.switches.gap_target == "clamp":
             level = min(max(level, low), high)
@@ -351,7 +356,9 @@ def run_plain(
     for bar, row in enumerate(rows):
         account.take(bar, times[bar], times[bar - 1] if bar else times[bar], tuple(row[:4]), wish)
         said = plan.at(bar)
-        wish = (said.exposure, said.stop, said.take_profit, said.limit)
+        held = account.held
+        stays = held is not None and bool(said.stays & (1 if held.side > 0 else 2))
+        wish = (held.asked if held is not None and stays else said.exposure, said.stop, said.take_profit, said.limit)
         if not account.outcomes[-1]:
             account.outcomes[-1] = "SIGNAL" if wish[0] else "WARMING_UP" if bar < plan.warm_up else "NO_SIGNAL"
     return account

@@ -113,7 +113,10 @@ def backtest(  # noqa: PLR0913 (one argument per option)
     html: Annotated[Path | None, typer.Option("--html", help="Also write a page with the curve and all trades.")] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Run what a baseline job runs, without a stack: the same code, the same numbers."""
+    """Run what a baseline job runs, without a stack: the same code, the same numbers.
+
+    A strategy for freqtrade is also filled as freqtrade fills; the figures that count are the platform's.
+    """
     check_timeframe(timeframe)
     files = engine_part(".files")
     parameters = dict(_value_of(text) for text in values or ())
@@ -121,19 +124,25 @@ def backtest(  # noqa: PLR0913 (one argument per option)
     market = told(lambda: files.market_of(bars))
     path = Path(strategy)
 
-    def run() -> Any:  # noqa: ANN401 (a report of the engine)
+    def run() -> tuple[Any, Any]:  # (a report and a comparison of the engine)
         if not path.exists():
-            return files.backtested(strategy, market, symbol, parameters, **order)
+            return files.backtested(strategy, market, symbol, parameters, **order), None
         with files.strategies_in(path) as found:
-            return files.backtested(_one_of(found, which), market, symbol, parameters, **order)
+            coded = _one_of(found, which)
+            as_told = {key: value for key, value in order.items() if key != "slippage_bps"}
+            return files.backtested(coded, market, symbol, parameters, **order), files.compared_with(
+                coded, market, symbol, parameters, **as_told
+            )
 
-    report = told(run)
+    report, elsewhere = told(run)
     if html is not None:
         html.write_text(files.page_of(report), encoding="utf-8")
     if as_json:
-        print_json(_plain(report))
+        print_json(_plain(report) if elsewhere is None else {**_plain(report), "comparison": _plain(elsewhere)})
     else:
         _show(report)
+        if elsewhere is not None:
+            _show_elsewhere(elsewhere)
 
 
 def show(api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
@@ -183,8 +192,8 @@ def _value_of(text: str) -> tuple[str, int | float | str]:
     return name, value
 
 
-def _plain(report: object) -> object:
-    """A report as JSON has it."""
+def _plain(report: object) -> dict[str, Any]:
+    """A report, or a comparison, as JSON has it."""
     document: dict[str, Any] = dataclasses.asdict(report)  # type: ignore[call-overload]
     return document
 
@@ -202,3 +211,10 @@ def _show(report: Any) -> None:  # noqa: ANN401 (a report of the engine)
     )  # fmt: skip
     for name, value in rows:
         print(f"  {name:21} {f'{value:.4f}' if isinstance(value, float) else value}")
+
+
+def _show_elsewhere(comparison: Any) -> None:  # noqa: ANN401 (of the engine)
+    print(f"by the fills of {safe(comparison.program)}, for comparison only")
+    print(f"  {'final equity':21} {comparison.final_equity_usd:,.2f}\n  {'trades':21} {len(comparison.trades)}")
+    for note in comparison.notes:
+        print(f"  {painted('note', YELLOW)} {safe(note)}")

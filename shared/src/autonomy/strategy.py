@@ -197,6 +197,8 @@ class Plan:
         take_profit: price at which the profit is taken; NaN for none.
         limit: price of an entry for the next bar only; NaN to enter at its open.
         why: a small whole number from 0 that the class's `reasons` puts into words.
+        stays: which side stays as it is while it is held, whatever `exposure` says: 0 none, 1 long, 2 short, 3 both. Entries are events
+            then: after a stop or target nothing is entered until a row wants it again.
     """
 
     exposure: ArrayLike
@@ -204,6 +206,7 @@ class Plan:
     take_profit: ArrayLike | None = None
     limit: ArrayLike | None = None
     why: ArrayLike | None = None
+    stays: ArrayLike | None = None
 
 
 class Strategy:

@@ -26,6 +26,7 @@ from job_runner.engine.compiled import CLOSE, Bar, FloatArray
 from job_runner.engine.plan_by_bar import PlanByBar
 from job_runner.engine.plan_simulation import PlanSimulation, simulate_plan
 from job_runner.engine.plans import OURS, Decision, ExitRules, Outcome, Plan, Switches, Terms
+from job_runner.trying.comparison import FREQTRADE
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "fills_golden.json").read_text())
 SEEDS = 20
@@ -36,10 +37,6 @@ UNIT = 1e-3
 BACKTESTING = Switches(touch=True, gap_target="open_after_stop")
 VECTORBT = Switches(touch=True, gap_target="open_after_stop", reentry="at_once", stop_on_entry_bar=False, open_before_stop=False)
 RAPTORBT = Switches(touch=True, gap_target="price")
-FREQTRADE = Switches(
-    gap_stop="whole_bar", gap_target="clamp", target_net_of_fees=True, trail_own_bar=True, fee_reserved=False, reentry="at_once",
-    end="last_open",
-)  # fmt: skip
 
 
 @cache

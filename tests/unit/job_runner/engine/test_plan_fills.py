@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import job_runner.engine.book as at
 from autonomy.bar_outcomes import BarOutcome, counts_of
 from autonomy.errors import BadInput
-from job_runner.engine.account import TRADE_ENTRY_FEE, TRADE_EXIT_FEE, TRADE_PNL, TRADE_SIZE, TRADE_UNITS, Costs
+from job_runner.engine.account import TRADE_ENTRY_FEE, TRADE_EXIT_FEE, TRADE_EXIT_PRICE, TRADE_PNL, TRADE_SIZE, TRADE_UNITS, Costs
 from job_runner.engine.compiled import FloatArray, IntArray
 from job_runner.engine.fills import simulate_targets
 from job_runner.engine.plain_outcomes import outcomes_of_targets
@@ -84,9 +84,11 @@ def drawn(seed: int, bars: int, volatility: float, leverage: float = 3.0) -> tup
         return np.where(rng.random(bars) < share, prices, np.nan)
 
     share = rng.choice([0.0, 0.3, 1.0], 3)
+    stays = np.where(rng.random(bars) < rng.choice([0.0, 0.5, 0.9]), rng.integers(0, 4, bars), 0).astype(np.float64)
     plan = Plan(
-        exposure, near(-1.0, share[0], 0.02), near(1.0, share[1], 0.03), near(-1.0, share[2], 0.01), warm_up=int(rng.integers(0, 5))
-    )
+        exposure, near(-1.0, share[0], 0.02), near(1.0, share[1], 0.03), near(-1.0, share[2], 0.01), warm_up=int(rng.integers(0, 5)),
+        stays=stays,
+    )  # fmt: skip
     return np.ascontiguousarray(rows), times, plan
 
 
@@ -222,6 +224,39 @@ def test_a_side_opens_again_after_so_many_bars() -> None:
         assert ("ENTERED" in names) == (reentry != "after_flat")
         if reentry == 2:
             assert names[2:] == ["STOPPED_OUT", "STOPPED_OUT", "ENTERED", "HELD", "HELD"]
+
+
+def test_a_side_that_stays_is_left_alone_until_a_row_says_otherwise() -> None:
+    """An entry as an event: held without being wanted, and after a stop not entered again without being asked for."""
+    rows = np.array([[100.0, 101.0, 99.0, 100.0, 1.0]] * 8)
+    rows[4, 2] = 94.0
+    plan = Plan(np.array([0.0, 1.0, 0.0, -1.0, 0.0, 0.0, -1.0, 0.0]), stays=np.array([3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 0.0]))
+    found = simulate_plan(plan, ExitRules(stop_loss=0.05, reentry="at_once"), Terms(), rows, CASH)
+    names = [Outcome(code).name for code in found.outcomes]
+    # The short of row 3 is not made while the long is held; that of row 6 is.
+    assert names == ["NO_SIGNAL", "SIGNAL", "ENTERED", "HELD", "STOPPED", "NO_SIGNAL", "SIGNAL", "ENTERED"]
+    assert found.wanted.tolist() == [0.0, 1.0, 1.0, 1.0, 0.0, 0.0, -1.0, 0.0]
+    one_side = simulate_plan(replace(plan, stays=np.array([3.0, 3.0, 3.0, 2.0, 3.0, 3.0, 3.0, 0.0])), ExitRules(), Terms(), rows, CASH)
+    assert [Outcome(code).name for code in one_side.outcomes][4] == "ENTERED"  # the long did not stay: reversed
+
+
+def test_a_target_goes_before_a_stop_that_has_trailed_only_by_the_switch() -> None:
+    rows = np.array([[100.0, 100.0, 100.0, 100.0, 1.0]] * 2 + [[100.0, 103.0, 102.0, 103.0, 1.0], [103.0, 106.0, 100.0, 101.0, 1.0]])
+    rules = ExitRules(stop_loss=0.05, trailing=0.02, take_profit_after={0: 0.05})
+    ours = simulate_plan(Plan(np.ones(4)), rules, Terms(), rows, CASH)
+    theirs = simulate_plan(Plan(np.ones(4)), rules, Terms(), rows, CASH, switches=Switches(trail_own_bar=True))
+    assert [Outcome(int(found.outcomes[3])).name for found in (ours, theirs)] == ["STOPPED", "TARGET"]
+
+
+def test_a_later_row_of_targets_fills_at_its_open_only_by_the_switch() -> None:
+    rows = np.array([[100.0, 102.0, 99.0, 100.0, 1.0]] * 3 + [[102.0, 102.5, 101.0, 102.0, 1.0]])
+    hours = np.arange(4, dtype=np.int64) * 3_600_000
+    rules = ExitRules(take_profit_after={0: 0.10, 120: 0.015})
+    for gap, price in (("clamp", 102.0), ("price", 101.5)):
+        found = simulate_plan(
+            Plan(np.ones(4)), rules, Terms(), rows, CASH, times_ms=hours, switches=Switches(gap_target=gap)  # type: ignore[arg-type]
+        )  # fmt: skip
+        assert found.trades[0, TRADE_EXIT_PRICE] == pytest.approx(price)
 
 
 def test_a_limit_takes_at_a_better_open_but_never_beyond_itself() -> None:

@@ -65,6 +65,21 @@ class Stops(Strategy):
         limit = np.where(np.arange(len(bars)) % 4 == 0, bars.close * (2.0 - away), np.nan)
         return Plan(exposure=exposure, stop=bars.close * away, take_profit=bars.close * (2.0 - away) ** 2, limit=limit, why=phase)
 """
+EVENTS = """
+import numpy as np
+from autonomy.strategy import Plan, Strategy
+
+class Events(Strategy):
+    name = "events"
+    warm_up = [1]
+    stop_loss, reentry = 0.03, "at_once"
+    reasons = {0: "nothing", 1: "in"}
+
+    def decide(self, bars):
+        numbers = np.arange(len(bars))
+        exposure = np.select([numbers % 11 == 3, numbers % 17 == 5], [0.5, -0.5], 0.0)
+        return Plan(exposure=exposure, stays=np.where(numbers % 13 == 0, 0, np.where(numbers % 7 == 0, 2, 3)), why=exposure != 0.0)
+"""
 REPAINTING = """
 import numpy as np
 from autonomy.strategy import Plan, Strategy
@@ -101,7 +116,7 @@ def test_the_same_rule_on_arrays_gives_the_trades_of_the_compiled_step(tmp_path:
     assert own.tally.trades == expected.tally.trades
 
 
-@pytest.mark.parametrize("text", [PLAIN, STOPS], ids=["plain", "stops, targets, limits, sizes"])
+@pytest.mark.parametrize("text", [PLAIN, STOPS, EVENTS], ids=["plain", "stops, targets, limits, sizes", "entries as events"])
 def test_whole_bar_by_bar_and_across_a_restart_are_the_same(tmp_path: Path, text: str) -> None:
     rows = some_rows(BARS, 7)
     own = coded(tmp_path, text)
@@ -113,6 +128,7 @@ def test_whole_bar_by_bar_and_across_a_restart_are_the_same(tmp_path: Path, text
         assert whole.equity.tolist() == single.equity.tolist()
         assert whole.trades.tolist() == single.trades.tolist()
         assert whole.tally == single.tally
+        assert whole.targets.tolist() == single.targets.tolist()
         assert len(whole.trades) > 5
         assert traded_in_two(program, rows) == (single.equity[-1], single.tally)
 

@@ -217,6 +217,12 @@ def test_a_clean_process_that_was_killed_is_started_again(folder: Path) -> None:
     spawner.stop()
 
 
+def test_loading_has_a_time_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("while True: pass\n")
+    with pytest.raises(StrategyFailed, match=r"^loading it took longer than 0\.5 s$"):
+        Guest(str(tmp_path), "own", load_s=0.5).declared()
+
+
 def test_one_process_serves_a_job_and_ends_with_it(folder: Path) -> None:
     place = str(written(folder, "        return Plan(exposure=flat + os.getpid())"))
 

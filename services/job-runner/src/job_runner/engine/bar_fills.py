@@ -11,7 +11,7 @@ from typing import Final
 
 import job_runner.engine.book as at
 from job_runner.engine.compiled import Bar, FloatArray, kernel, kernel_apart
-from job_runner.engine.levels import rounded, stop_between_ticks, stop_of, target_between_ticks, target_of
+from job_runner.engine.levels import has_trailed, is_new, rounded, stop_between_ticks, stop_of, target_between_ticks, target_of
 from job_runner.engine.orders import AS_ASKED, AT_LIMIT, adjust, enter, leave
 from job_runner.engine.plans import GAP_STOPS, GAP_TARGETS, Outcome
 
@@ -135,22 +135,24 @@ def out_inside(
     side = side_of(book[at.UNITS])
     near, far = (bar.low, bar.high) if side > 0.0 else (bar.high, bar.low)
     stop = stop_now(book, contract)
-    if (near - stop) * side <= 0.0:
+    target = target_now(book, contract, steps, time_ms)
+    beyond = (far - target) * side
+    gap = contract[at.GAP_TARGET]
+    opened_beyond = (bar.open - target) * side >= 0.0
+    reached = beyond > 0.0 or (beyond == 0.0 and contract[at.TOUCH] != 0.0) or (opened_beyond and gap < _TARGET_AT_PRICE)
+    gains = may_gain and reached
+    if (near - stop) * side <= 0.0 and not (gains and has_trailed(side, book[at.ENTRY_PRICE], book[at.STOP], stop, contract)):
         level = stop
         whole = contract[at.GAP_STOP] == _STOP_AT_OPEN or (far - stop) * side < 0.0
         if whole and (bar.open - stop) * side < 0.0:
             level = bar.open
         out_by_itself(book, contract, level, contract[at.SLIP], contract[at.TAKER], _STOPPED, done, closed)
         return True
-    target = target_now(book, contract, steps, time_ms)
-    beyond = (far - target) * side
-    gap = contract[at.GAP_TARGET]
-    opened_beyond = (bar.open - target) * side >= 0.0
-    reached = beyond > 0.0 or (beyond == 0.0 and contract[at.TOUCH] != 0.0) or (opened_beyond and gap < _TARGET_AT_PRICE)
-    if not (may_gain and reached):
+    if not gains:
         return False
     level = rounded(target, 0.0, contract) if contract[at.NET_OF_FEES] != 0.0 else target
-    if opened_beyond and gap < _TARGET_AT_PRICE:
+    age_minutes = (time_ms - book[at.ENTRY_MS]) / _MS_PER_MINUTE
+    if opened_beyond and (gap < _TARGET_AT_PRICE or (gap == _TARGET_CLAMPED and is_new(age_minutes, steps))):
         level = bar.open
     elif gap == _TARGET_CLAMPED:
         level = min(max(level, bar.low), bar.high)
@@ -336,8 +338,11 @@ def what_became(book: FloatArray, code: int, done: FloatArray) -> int:
 
 
 @kernel
-def want(book: FloatArray, exposure: float, stop: float, take_profit: float, limit: float) -> None:
-    """Write the decision of this close into the book."""
+def want(book: FloatArray, exposure: float, stop: float, take_profit: float, limit: float, stays: float) -> None:
+    """Write the decision of this close into the book; a side that stays is wanted as it was last asked for."""
+    units = book[at.UNITS]
+    if (units > 0.0 and (stays == 1.0 or stays == 3.0)) or (units < 0.0 and stays >= 2.0):  # noqa: PLR1714 (compiled: no sets)
+        exposure = book[at.ASKED]
     book[at.WANTED] = exposure
     book[at.STOP] = stop
     book[at.TAKE_PROFIT] = take_profit

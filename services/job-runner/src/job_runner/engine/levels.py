@@ -17,6 +17,7 @@ from job_runner.engine.book import (
     TAKER,
     TICK,
     TICKS_PER_USD,
+    TRAIL_OWN_BAR,
     TRAILING,
     TRAILING_OFFSET,
 )
@@ -89,17 +90,40 @@ def stop_between_ticks(side: float, entry: float, best: float, planned: float, c
         planned: the plan's own price; NaN for none.
         contract: see `book`.
     """
-    level = -side * np.inf
-    if contract[STOP_LOSS] > 0.0:
-        level = entry * (1.0 - side * contract[STOP_LOSS])
+    level = fixed_stop(side, entry, planned, contract)
     if contract[TRAILING] > 0.0 and trails(side, entry, best, contract):
         trailed = best * (1.0 - side * contract[TRAILING])
         if (trailed - level) * side > 0.0:
             level = trailed
-    # Nothing compares with NaN: no price of the plan's changes nothing.
-    if (planned - level) * side > 0.0:
-        level = planned
     return level
+
+
+@kernel
+def fixed_stop(side: float, entry: float, planned: float, contract: FloatArray) -> float:
+    """The stop that is reached first of those that do not trail, before it is rounded."""
+    level = -side * np.inf
+    if contract[STOP_LOSS] > 0.0:
+        level = entry * (1.0 - side * contract[STOP_LOSS])
+    # Nothing compares with NaN: no price of the plan's changes nothing.
+    return planned if (planned - level) * side > 0.0 else level
+
+
+@kernel
+def has_trailed(side: float, entry: float, planned: float, stop: float, contract: FloatArray) -> bool:
+    """Whether this stop is where it is since it followed the price, and a target goes before such a one: only with the switch."""
+    if contract[TRAIL_OWN_BAR] == 0.0:
+        return False
+    return (stop - rounded(fixed_stop(side, entry, planned, contract), side, contract)) * side > 0.0
+
+
+@kernel
+def is_new(age_minutes: float, steps: FloatArray) -> bool:
+    """Whether a later row of `take_profit_after` comes into force at this very open."""
+    found = False
+    for row in range(steps.shape[1]):
+        if steps[0, row] == age_minutes and age_minutes > 0.0:
+            found = True
+    return found
 
 
 @kernel

@@ -18,7 +18,7 @@ from job_runner.engine.compiled import BAR_SIZE, CLOSE, HIGH, LOW, OPEN, VOLUME,
 from job_runner.engine.fills import checked_cash, tally_close, tally_trade
 from job_runner.engine.orders import leave
 from job_runner.engine.plan_simulation import check_exposures, simulate_plan
-from job_runner.engine.plans import OURS, Decision, ExitRules, Outcome, Plan, Switches, Terms
+from job_runner.engine.plans import OURS, STAYS, Decision, ExitRules, Outcome, Plan, Switches, Terms
 from job_runner.engine.statistics import sharpe_of_sums
 
 _EXITED = int(Outcome.EXITED)
@@ -67,8 +67,8 @@ def take_one(  # noqa: PLR0913 - a kernel takes its arrays one by one
         tally[0], tally[1], tally[2], tally[3], tally[4], tally[5], tally[6], tally[7], tally[8], tally[9], tally[10], tally[11],
         tally[12], tally[13],
     ) = counted  # fmt: skip
-    want(book, decision[0], decision[1], decision[2], decision[3])
-    return outcome_at(outcome, decision[0], is_warming_up)
+    want(book, decision[0], decision[1], decision[2], decision[3], decision[4])
+    return outcome_at(outcome, book[at.WANTED], is_warming_up)
 
 
 @kernel
@@ -151,7 +151,7 @@ class PlanByBar:
         self._book = at.new_book(checked_cash(cash_usd))
         self._tally = np.array(Tally())
         self._outcomes = np.zeros(len(Outcome), dtype=np.int64)
-        self._row, self._decision = np.zeros(BAR_SIZE), np.zeros(4)
+        self._row, self._decision = np.zeros(BAR_SIZE), np.zeros(5)
         self._done = np.zeros((at.MOST_FILLS + 1, at.FILL_SIZE))
         self._closed = np.zeros((at.MOST_TRADES + 1, at.PLAN_TRADE_SIZE))
         if snapshot is not None:
@@ -268,7 +268,9 @@ class PlanByBar:
             # A plan of one row: its limits, in its words.
             exposure, stop, take_profit, limit = (np.array([number], dtype=np.float64) for number in one)
             check_exposures(Plan(exposure, stop, take_profit, limit).exposure, self.terms)
-        self._decision[:] = one
+        if decision.stays not in STAYS:
+            raise BadInput("plan.stays", "0 to 3, the sides that stay", decision.stays)
+        self._decision[:] = (*one, float(decision.stays))
 
     def _restore(self, snapshot: PlanSnapshot) -> None:
         for name, found, own in (

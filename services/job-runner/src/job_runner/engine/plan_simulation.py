@@ -38,6 +38,7 @@ class PlanSimulation:
         tally: running statistics after the last bar.
         funding_usd: paid in all; negative when more was got.
         book: float64 (BOOK_SIZE), all that the pass knows after the last bar.
+        wanted: float64 (n), the exposure wanted after each close, by what is held then where the plan has sides that stay.
     """
 
     equity: FloatArray
@@ -48,6 +49,7 @@ class PlanSimulation:
     tally: Tally
     funding_usd: float
     book: FloatArray
+    wanted: FloatArray
 
     @property
     def is_finite(self) -> bool:
@@ -95,9 +97,9 @@ def end(book: FloatArray, contract: FloatArray, steps: FloatArray, time_ms: floa
 
 @kernel
 def follow_plan(  # noqa: PLR0913 - a kernel takes its arrays one by one
-    rows: FloatArray, times: IntArray, exposure: FloatArray, stop: FloatArray, take_profit: FloatArray, limit: FloatArray, warm_up: int,
-    contract: FloatArray, steps: FloatArray, book: FloatArray, equity: FloatArray, outcomes: SmallIntArray, done: FloatArray,
-    closed: FloatArray, fills: FloatArray, trades: FloatArray,
+    rows: FloatArray, times: IntArray, exposure: FloatArray, stop: FloatArray, take_profit: FloatArray, limit: FloatArray,
+    stays: FloatArray, warm_up: int, contract: FloatArray, steps: FloatArray, book: FloatArray, equity: FloatArray, wanted: FloatArray,
+    outcomes: SmallIntArray, done: FloatArray, closed: FloatArray, fills: FloatArray, trades: FloatArray,
 ) -> tuple[Tally, int]:  # fmt: skip
     """The money of a plan: every bar by `take_bar`, then its close's decision.
 
@@ -108,11 +110,13 @@ def follow_plan(  # noqa: PLR0913 - a kernel takes its arrays one by one
         stop: float64 (n), or (0) for none; so are the next two.
         take_profit: see `stop`.
         limit: see `stop`.
+        stays: see `stop`; sides that stay, as numbers.
         warm_up: bars at the beginning that cannot want anything.
         contract: see `book`.
         steps: see `book.steps_of`.
         book: of `new_book`, written.
         equity: float64 (n), written.
+        wanted: float64 (n), written.
         outcomes: int8 (n), written.
         done: scratch for the fills of a bar.
         closed: scratch for the trades of a bar.
@@ -142,8 +146,9 @@ def follow_plan(  # noqa: PLR0913 - a kernel takes its arrays one by one
             traded = keep(trades, traded, closed, book[at.CLOSED])
             filled = keep(fills, filled, done, book[at.DONE])
         equity[place] = value
-        want(book, exposure[place], price_at(stop, i), price_at(take_profit, i), price_at(limit, i))
-        outcomes[place] = outcome_at(outcome, exposure[place], i < warm_up)
+        want(book, exposure[place], price_at(stop, i), price_at(take_profit, i), price_at(limit, i), price_at(stays, i))
+        wanted[place] = book[at.WANTED]
+        outcomes[place] = outcome_at(outcome, wanted[place], i < warm_up)
     return tally, filled
 
 
@@ -180,12 +185,12 @@ def simulate_plan(
     contract, steps = at.contract_of(terms, rules, switches), at.steps_of(rules)
     rooms = (min(at.MOST_FILLS * bars, USUAL_FILLS), min(at.MOST_TRADES * bars, USUAL_TRADES))
     while True:
-        book, equity, outcomes = at.new_book(cash), np.empty(bars), np.empty(bars, dtype=np.int8)
+        book, equity, wanted, outcomes = at.new_book(cash), np.empty(bars), np.empty(bars), np.empty(bars, dtype=np.int8)
         fills, trades = np.empty((rooms[0], at.FILL_SIZE)), np.empty((rooms[1], at.PLAN_TRADE_SIZE))
         done, closed = np.zeros((at.MOST_FILLS + 1, at.FILL_SIZE)), np.zeros((at.MOST_TRADES + 1, at.PLAN_TRADE_SIZE))
         tally, filled = follow_plan(
-            rows, times, plan.exposure, _prices(plan.stop), _prices(plan.take_profit), _prices(plan.limit), plan.warm_up, contract,
-            steps, book, equity, outcomes, done, closed, fills, trades,
+            rows, times, plan.exposure, _prices(plan.stop), _prices(plan.take_profit), _prices(plan.limit), _prices(plan.stays),
+            plan.warm_up, contract, steps, book, equity, wanted, outcomes, done, closed, fills, trades,
         )  # fmt: skip
         counted = Tally(*tally)
         traded = int(counted.trades)
@@ -194,7 +199,15 @@ def simulate_plan(
         # Counted but not kept: the money is followed once more, with room for all.
         rooms = (filled, traded)
     return PlanSimulation(
-        equity, outcomes, fills[:filled].copy(), trades[:traded].copy(), at.account_of(book), counted, float(book[at.FUNDING]), book
+        equity,
+        outcomes,
+        fills[:filled].copy(),
+        trades[:traded].copy(),
+        at.account_of(book),
+        counted,
+        float(book[at.FUNDING]),
+        book,
+        wanted,
     )
 
 

@@ -24,6 +24,8 @@ MAX_LEVERAGE: Final = 125.0
 MAX_STEPS: Final = 32
 """Rows of `take_profit_after`."""
 NO_PRICE: Final = math.nan
+STAYS: Final = (0, 1, 2, 3)
+"""Sides that a decision leaves alone where they are held: none, long, short, both."""
 
 
 @unique
@@ -59,6 +61,7 @@ class Decision:
         take_profit: likewise.
         limit: price in USD of an order to enter or add, for the next bar only; NaN for at the market.
         why: number of the strategy's own reason; None where it gives none.
+        stays: sides that stay as they are if they are held, whatever the exposure: 0 none, 1 long, 2 short, 3 both.
     """
 
     exposure: float = 0.0
@@ -66,6 +69,7 @@ class Decision:
     take_profit: float = NO_PRICE
     limit: float = NO_PRICE
     why: int | None = None
+    stays: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +83,7 @@ class Plan:
         limit: float64 (n), price in USD of an order to enter or add, for the next bar only; NaN for at the market.
         why: int64 (n), numbers of the strategy's own reasons.
         warm_up: bars at the beginning that cannot want anything.
+        stays: float64 (n) of 0 to 3, as in `Decision`: entries are events then, and a position is left by another row, or by its rules.
 
     Raises:
         BadInput: an array of another shape or kind, an exposure that is no number, a price that is not above 0; names field and bar.
@@ -90,6 +95,7 @@ class Plan:
     limit: FloatArray | None = None
     why: "np.ndarray[tuple[int, ...], np.dtype[np.int64]] | None" = None
     warm_up: int = 0
+    stays: FloatArray | None = None
 
     def __post_init__(self) -> None:
         bars = len(self.exposure) if self.exposure.ndim == 1 else -1
@@ -102,6 +108,9 @@ class Plan:
                 _refuse_where(f"plan.{name}", bad, prices, "prices above 0, or NaN for none")
         if self.why is not None:
             _refuse_unless("plan.why", self.why, bars, np.dtype(np.int64))
+        if self.stays is not None:
+            _refuse_unless("plan.stays", self.stays, bars, np.dtype(np.float64))
+            _refuse_where("plan.stays", ~np.isin(self.stays, STAYS), self.stays, "0 to 3, the sides that stay")
         if not self.warm_up >= 0:
             raise BadInput("plan.warm_up", "a number of bars, from 0", self.warm_up)
 
@@ -116,7 +125,8 @@ class Plan:
     def at(self, bar: int) -> Decision:
         """What is wanted after one close."""
         stop, take_profit, limit = (NO_PRICE if row is None else float(row[bar]) for row in (self.stop, self.take_profit, self.limit))
-        return Decision(float(self.exposure[bar]), stop, take_profit, limit, None if self.why is None else int(self.why[bar]))
+        why, stays = None if self.why is None else int(self.why[bar]), 0 if self.stays is None else int(self.stays[bar])
+        return Decision(float(self.exposure[bar]), stop, take_profit, limit, why, stays)
 
 
 ReEntry = Literal["after_flat", "at_once"] | int
@@ -216,9 +226,11 @@ class Switches:
         gap_stop: `open`: a bar that opens beyond the stop fills at the open; `whole_bar`: only when the whole bar is beyond it, else at
             the stop.
         gap_target: `open`: a bar that opens beyond the target fills at the open, before its stop is looked at; `open_after_stop`: the
-            stop is looked at first; `price`: at the target, `clamp`: at the price of the bar nearest to it, both after the stop.
+            stop is looked at first; `price`: at the target, `clamp`: at the price of the bar nearest to it, both after the stop; with
+            `clamp` a later row of `take_profit_after` fills at the open that it comes into force at, where that is beyond it.
         target_net_of_fees: `take_profit_after` is the gain after both fees.
-        trail_own_bar: the bar's own high (low) raises the trailing stop before its low (high) is looked at again.
+        trail_own_bar: the bar's own high (low) raises the trailing stop before its low (high) is looked at again, and a target goes
+            before a stop that has trailed.
         fee_reserved: the fee is paid out of the exposure; else on top of it.
         stop_on_entry_bar: stops and targets count in the bar of the entry.
         open_before_stop: an exit at the open goes before a stop inside the bar.

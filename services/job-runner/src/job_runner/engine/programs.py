@@ -78,7 +78,10 @@ class PlanProgram(Protocol):
         ...
 
     def decided(self, rows: FloatArray) -> FloatArray:
-        """What is wanted after each close: float64 (n, 4) of rows float64 (n, BAR_SIZE): exposure, stop, take profit, limit."""
+        """What is wanted after each close of rows float64 (n, BAR_SIZE): float64 (n, 5).
+
+        Exposure, stop, take profit, limit, sides that stay.
+        """
         ...
 
     def begin(self) -> PlanDecider:
@@ -198,9 +201,9 @@ class PlannedStepDecider:
 
 
 def planned_targets(targets: SmallIntArray) -> FloatArray:
-    """Plain decisions, int8 (n), as those of a plan: float64 (n, 4), no prices."""
-    decided = np.full((len(targets), 4), np.nan)
-    decided[:, 0] = targets
+    """Plain decisions, int8 (n), as those of a plan: float64 (n, 5), no prices, no side that stays."""
+    decided = np.full((len(targets), 5), np.nan)
+    decided[:, 0], decided[:, 4] = targets, 0.0
     return decided
 
 

@@ -1,8 +1,8 @@
 """Programs run: what decides, with the fills that belong to it, whole and bar by bar.
 
 Role: the one place that knows that plain decisions of -1, 0 and 1 have a faster pass than plans. Whoever judges a strategy asks here. A
-step's decisions are int8 (n); a plan's are float64 (n, 4): exposure, stop, take profit, limit. Both are cut and joined along their first
-axis.
+step's decisions are int8 (n); a plan's are float64 (n, 5): exposure, stop, take profit, limit, sides that stay. Both are cut and joined
+along their first axis.
 """
 
 import math
@@ -71,9 +71,8 @@ def follow(program: Program, decided: Decided, rows: FloatArray, costs: Costs, i
     if isinstance(program, StepProgram) and costs.is_plain:
         return simulate_targets(plain(decided), rows, costs, initial_cash_usd)
     found = _by_plan(program, decided, rows, costs, initial_cash_usd, first)
-    sides = decided if decided.ndim == 1 else decided[:, 0]
     return Simulation(
-        found.equity, np.sign(sides).astype(np.int8), np.ascontiguousarray(found.trades[:, :TRADE_SIZE]), found.account, found.tally
+        found.equity, np.sign(found.wanted).astype(np.int8), np.ascontiguousarray(found.trades[:, :TRADE_SIZE]), found.account, found.tally
     )
 
 
@@ -124,7 +123,7 @@ def plain(decided: Decided) -> SmallIntArray:
 def planned(decided: Decided) -> FloatArray:
     """Decisions of a plan; raises BadInput for others."""
     if decided.ndim != 2 or decided.dtype != np.float64:
-        raise BadInput("decided", "float64 of shape (bars, 4)", f"{decided.dtype} {decided.shape}")
+        raise BadInput("decided", "float64 of shape (bars, 5)", f"{decided.dtype} {decided.shape}")
     found: FloatArray = np.asarray(decided, dtype=np.float64)
     return found
 
@@ -134,7 +133,7 @@ def flat_like(decided: Decided) -> Decided:
     if decided.ndim == 1:
         return np.zeros_like(decided)
     nothing = np.full_like(decided, np.nan)
-    nothing[:, 0] = 0.0
+    nothing[:, [0, 4]] = 0.0
     return nothing
 
 
@@ -144,10 +143,10 @@ def same(one: Decided, other: Decided) -> bool:
 
 
 def plan_of(decided: FloatArray, warm_up: int = 0) -> Plan:
-    """The plan of decisions float64 (n, 4)."""
-    exposure, *prices = (np.ascontiguousarray(decided[:, place]) for place in range(4))
+    """The plan of decisions float64 (n, 5)."""
+    exposure, *prices, stays = (np.ascontiguousarray(decided[:, place]) for place in range(5))
     stop, take_profit, limit = (None if np.isnan(column).all() else column for column in prices)
-    return Plan(exposure, stop, take_profit, limit, warm_up=min(warm_up, len(decided)))
+    return Plan(exposure, stop, take_profit, limit, warm_up=min(warm_up, len(decided)), stays=stays if stays.any() else None)
 
 
 def begin(program: Program, costs: Costs, initial_cash_usd: float, snapshot: Snapshot | None = None) -> "BarByBar | PlannedBars":

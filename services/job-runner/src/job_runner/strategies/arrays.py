@@ -18,10 +18,10 @@ from job_runner.engine.plans import Decision, ExitRules
 from job_runner.engine.programs import Axis
 from job_runner.strategies import host
 from job_runner.strategies.frames import Array
-from job_runner.strategies.guest import Guest, SentBars, StrategyFailed
+from job_runner.strategies.guest import LOAD_S, Guest, SentBars, StrategyFailed
 from job_runner.strategies.guests import open_guest
 
-PLAN: Final = ("exposure", *host.PRICES)
+PLAN: Final = ("exposure", *host.PRICES, "stays")
 """Columns of decisions, as the engine has them."""
 
 
@@ -56,12 +56,13 @@ class There:
     module: str
     class_name: str
     guest: Guest | None = None
+    load_s: float = LOAD_S
 
     def decide(self, parameters: Mapping[str, Value], bars: SentBars, until: int) -> dict[str, Array]:
         """See `Source.decide`."""
         if self.guest is not None:
             return self.guest.decide(self.class_name, parameters, bars, until)
-        with open_guest(self.folder, self.module) as guest:
+        with open_guest(self.folder, self.module, self.load_s) as guest:
             return guest.decide(self.class_name, parameters, bars, until)
 
 
@@ -147,8 +148,8 @@ class ArrayDecider:
                 f"with {before} it was {self._decided[bar, column]:g}"
             )
         self._decided = decided
-        exposure, stop, take_profit, limit = decided[-1].tolist()
-        return Decision(exposure, stop, take_profit, limit, None if why is None else int(why[-1]))
+        exposure, stop, take_profit, limit, stays = decided[-1].tolist()
+        return Decision(exposure, stop, take_profit, limit, None if why is None else int(why[-1]), int(stays))
 
     def _all(self) -> tuple[FloatArray, Array | None]:
         axis = self.program.axis
@@ -163,8 +164,9 @@ def sent_bars(axis: Axis, rows: FloatArray) -> SentBars:
 
 
 def rows_of(arrays: Mapping[str, Array], bars: int) -> FloatArray:
-    """The arrays of a plan as the engine takes them: float64 (n, 4), NaN for a price that is none."""
+    """The arrays of a plan as the engine takes them: float64 (n, 5), NaN for a price that is none."""
     decided = np.full((bars, len(PLAN)), np.nan)
+    decided[:, PLAN.index("stays")] = 0.0
     for column, name in enumerate(PLAN):
         if name in arrays:
             decided[:, column] = arrays[name]

@@ -24,6 +24,7 @@ from job_runner.engine.compiled import FloatArray
 from job_runner.engine.plans import ExitRules
 from job_runner.engine.programs import Axis, Program, StepProgram, compiled
 from job_runner.strategies.arrays import ArrayProgram, Here, There
+from job_runner.strategies.guest import LOAD_BESIDE_S, LOAD_S
 
 GROUP: Final = "autonomy.strategies"
 """Entry points of this group are strategy classes."""
@@ -43,11 +44,22 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A class of somebody's file, run in a process of its own: the folder with a copy of all its code, its module and name there."""
+    """A class of somebody's file, run in a process of its own: the folder with a copy of all its code, its module and name there.
+
+    Args:
+        folder, module, class_name: where it is.
+        program: the other program that it was written for, with its version; empty for none.
+    """
 
     folder: str
     module: str
     class_name: str
+    program: str = ""
+
+    @property
+    def load_s(self) -> float:
+        """How long loading it may take, seconds."""
+        return LOAD_BESIDE_S if self.program else LOAD_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +102,7 @@ class CodedStrategy:
                     return ArrayProgram(self.name, checked, self.look_back(checked), rules_of(self.offer), axis, Here(strategy))
                 return self._stepping(strategy, checked, axis)
             case Kept():
-                there = There(self.code.folder, self.code.module, self.code.class_name)
+                there = There(self.code.folder, self.code.module, self.code.class_name, load_s=self.code.load_s)
                 return ArrayProgram(self.name, checked, self.look_back(checked), rules_of(self.offer), axis, there)
             case _:
                 assert_never(self.code)

@@ -22,8 +22,9 @@ from autonomy.errors import BadInput
 from autonomy.events import MAX_STRATEGIES, MAX_STRATEGY_FAULTS, StrategyFault
 from job_runner.engine.code_path import OWN, CodePath, behind, in_folders
 from job_runner.engine.code_path import installed as installed_source
+from job_runner.strategies import freqtrade_files
 from job_runner.strategies.coded import DOCUMENTS, DRIVERS, CodedStrategy, Found, Kept, installed, offer_of
-from job_runner.strategies.guest import Guest, StrategyFailed
+from job_runner.strategies.guest import LOAD_BESIDE_S, LOAD_S, Guest, StrategyFailed
 
 log = logging.getLogger(__name__)
 MAX_FILES: Final = 500
@@ -102,7 +103,7 @@ class StrategyFolders:
     def _read(self, path: Path, held: _Held) -> None:
         held.read = held.seen
         try:
-            held.strategies = taken(path, self.copies, self.inspect or _declared)
+            held.strategies = taken(path, self.copies, self.inspect)
         except StrategyFailed as fault:
             self._refuse(path, held, fault.words, fault.line, fault.file)
         except SyntaxError as fault:
@@ -154,20 +155,23 @@ def taken(
         inspect: what the copy declares, by class; by default asked of a process of its own.
 
     Raises:
-        StrategyFailed, SyntaxError: its code is at fault; say where.
+        StrategyFailed, SyntaxError: its code is at fault, or asks for what is not mapped; say where.
         BadInput: what it declares is out of limits.
         OSError: it cannot be read, or the copy not written.
     """
-    module = path.stem
     files = _files_of(path)
+    foreign = freqtrade_files.adapted(path, files)
+    top = path.name if foreign is None else foreign.top
+    module = Path(top).stem
     content = hashlib.sha256()
     for name, body in sorted(files.items()):
         content.update(f"{name} {len(body)}\0".encode() + body)
     copy = copies / content.hexdigest()[:32]
     _keep(copy, files)
     # Of the copy, as all that follows: the file itself may be another one by now.
-    path_behind = _path_of(copy / path.name)
-    declared = (inspect or _declared)(copy, module)
+    path_behind = _path_of(copy / top)
+    load_s = LOAD_S if foreign is None else LOAD_BESIDE_S
+    declared = _declared(copy, module, load_s) if inspect is None else inspect(copy, module)
     if not declared:
         raise BadInput("file", "one that defines a subclass of autonomy.strategy.Strategy with a name", path.name)
     found = []
@@ -175,13 +179,15 @@ def taken(
         name = str(declaration.get("name"))
         packages = (("strategy", name), ("files", content.hexdigest()), *path_behind.packages)
         code_hash = CodePath(path_behind.sources, packages).hash()
-        offer = offer_of(declaration, code_hash, f"{path.parent.name}/{path.name}", jailed=True)
-        found.append(CodedStrategy(offer, Kept(str(copy.absolute()), module, class_name)))
+        origin = f"{path.parent.name}/{path.name}" + (f", for {foreign.program}" if foreign is not None else "")
+        offer = offer_of(declaration, code_hash, origin, jailed=True)
+        kept = Kept(str(copy.absolute()), module, class_name, "" if foreign is None else foreign.program)
+        found.append(CodedStrategy(offer, kept))
     return tuple(found)
 
 
-def _declared(copy: Path, module: str) -> Mapping[str, Mapping[str, object]]:
-    guest = Guest(str(copy.absolute()), module)
+def _declared(copy: Path, module: str, load_s: float) -> Mapping[str, Mapping[str, object]]:
+    guest = Guest(str(copy.absolute()), module, load_s=load_s)
     try:
         return guest.declared()
     finally:

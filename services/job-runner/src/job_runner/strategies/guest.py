@@ -23,6 +23,8 @@ from job_runner.strategies.frames import Array, Closed, Garbled, Late
 from job_runner.strategies.jail import Limits
 
 LOAD_S: Final = 30.0
+LOAD_BESIDE_S: Final = 150.0
+"""Where a file brings another program with it: freqtrade is 2,400 modules, seconds of processor time on a machine that is busy already."""
 DECIDE_S: Final = 60.0
 SPAWN_S: Final = 60.0
 """On a busy machine a first start imports numpy for a while."""
@@ -132,6 +134,7 @@ class Guest:
         module: of the strategies, in that folder.
         limits: of the process.
         decide_s: longest time of one decision over all bars, seconds.
+        load_s: longest time of loading the file, seconds.
         spawner: forks its process.
         open_to: what this system does not keep it from, in words.
     """
@@ -140,6 +143,7 @@ class Guest:
     module: str
     limits: Limits = field(default_factory=Limits)
     decide_s: float = DECIDE_S
+    load_s: float = LOAD_S
     spawner: Spawner = SPAWNER
     open_to: tuple[str, ...] = ()
     _pid: int = 0
@@ -155,7 +159,7 @@ class Guest:
         self.close()
         limits = {"memory_bytes": self.limits.memory_bytes, "cpu_s": self.limits.cpu_s, "output_bytes": self.limits.output_bytes}
         self._pid, self._channel = self.spawner.fork({"folder": self.folder, "module": self.module, "limits": limits})
-        said, _ = self._answer(time.monotonic() + LOAD_S, "loading it")
+        said, _ = self._answer(time.monotonic() + self.load_s, "loading it")
         self.open_to = tuple(str(what) for what in said.get("openTo", ()))
         found: dict[str, dict[str, Any]] = said["declared"]
         return found
@@ -210,7 +214,7 @@ class Guest:
             said, arrays = frames.receive(channel, deadline_s)
         except Late:
             self.close()
-            limit_s = LOAD_S if doing == "loading it" else self.decide_s
+            limit_s = self.load_s if doing == "loading it" else self.decide_s
             raise StrategyFailed(f"{doing} took longer than {limit_s:g} s") from None
         except Closed:
             self._fail(doing)

@@ -7,19 +7,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from job_runner.strategies.guest import Guest
+from job_runner.strategies.guest import LOAD_S, Guest
 
 _open = threading.local()
 
 
 @contextmanager
-def open_guest(folder: str, module: str) -> Iterator[Guest]:
+def open_guest(folder: str, module: str, load_s: float = LOAD_S) -> Iterator[Guest]:
     """The process of this copy: inside `guests` the one that is open until its end, else one for this moment."""
     held: dict[tuple[str, str], Guest] | None = getattr(_open, "held", None)
     if held is not None:
-        yield held.setdefault((folder, module), Guest(folder, module))
+        yield held.setdefault((folder, module), Guest(folder, module, load_s=load_s))
         return
-    guest = Guest(folder, module)
+    guest = Guest(folder, module, load_s=load_s)
     try:
         yield guest
     finally:

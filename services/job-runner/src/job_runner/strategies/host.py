@@ -171,12 +171,14 @@ def arrays_of(plan: object, bars: int) -> dict[str, Array]:
         if value is not None:
             prices = found[name] = _floats(name, value, bars)
             _refuse_where(name, ~(np.isnan(prices) | ((prices > 0.0) & np.isfinite(prices))), prices, "a price above 0, or NaN for none")
-    if plan.why is not None:
-        numbers = np.asarray(plan.why)
-        if numbers.dtype.kind not in "iub" or numbers.shape != (bars,):
-            raise _Refused(f"why must be whole numbers, one for each of the {bars} bars")
-        whole = found["why"] = numbers.astype(np.int64)
-        _refuse_where("why", (whole < 0) | (whole > 126), whole, "from 0 to 126")
+    for name, largest in (("why", 126), ("stays", 3)):
+        value = getattr(plan, name)
+        if value is not None:
+            numbers = np.asarray(value)
+            if numbers.dtype.kind not in "iub" or numbers.shape != (bars,):
+                raise _Refused(f"{name} must be whole numbers, one for each of the {bars} bars")
+            whole = found[name] = numbers.astype(np.int64)
+            _refuse_where(name, (whole < 0) | (whole > largest), whole, f"from 0 to {largest}")
     return found
 
 

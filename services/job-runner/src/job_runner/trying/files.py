@@ -13,8 +13,10 @@ import numpy as np
 
 from autonomy.errors import BadInput
 from autonomy.events import Costs
+from job_runner.engine import account
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.programs import Axis
+from job_runner.engine.running import run
 from job_runner.market.bar_folder import FolderMarketData
 from job_runner.market.sources import DAILY, END_OF_TIME_MS, EmbeddedMarketData, MarketData, OneSymbol
 from job_runner.research.backtest import run_research
@@ -22,17 +24,19 @@ from job_runner.research.report import ResearchOrder, ResearchReport, SuiteSize
 from job_runner.strategies.arrays import There
 from job_runner.strategies.coded import CodedStrategy, Kept, by_name
 from job_runner.strategies.folder import taken
-from job_runner.strategies.guest import Guest, Spawner
+from job_runner.strategies.guest import Guest, Spawner, StrategyFailed
 from job_runner.strategies.guests import guests
 from job_runner.trying.checking import Finding, asked_of, check_strategy
+from job_runner.trying.comparison import Comparison, compared
 from job_runner.trying.page import page_of
 
-__all__ = ["backtested", "bars_of", "checked", "market_of", "page_of", "strategies_in"]
+__all__ = ["backtested", "bars_of", "checked", "compared_with", "market_of", "page_of", "strategies_in"]
 
 SEEDS: Final = ("0", "1")
 LEAST_BARS: Final = 250
 USUAL: Final = Costs(fee_bps=10.0, slippage_bps=5.0)
 """The policy's as it comes along."""
+CASH_USD: Final = 100_000.0
 
 
 @contextmanager
@@ -82,14 +86,57 @@ def checked(path: Path, market: MarketData, symbol: str | None, timeframe: str =
 def _checked(coded: CodedStrategy, rows: FloatArray, axis: Axis) -> tuple[Finding, ...]:
     if not isinstance(coded.code, Kept):
         raise BadInput("file", "a strategy of a file", coded.name)
-    hosts = {seed: Guest(coded.code.folder, coded.code.module, spawner=Spawner(seed)) for seed in SEEDS}
+    hosts = {seed: Guest(coded.code.folder, coded.code.module, load_s=coded.code.load_s, spawner=Spawner(seed)) for seed in SEEDS}
     try:
         asked = {seed: asked_of(There(coded.code.folder, coded.code.module, coded.code.class_name, host)) for seed, host in hosts.items()}
-        return check_strategy(coded, rows, axis, asked)
+        return (*check_strategy(coded, rows, axis, asked), *_as_elsewhere(coded, rows, axis))
     finally:
         for host in hosts.values():
             host.close()
             host.spawner.stop()
+
+
+def _as_elsewhere(coded: CodedStrategy, rows: FloatArray, axis: Axis) -> tuple[Finding, ...]:
+    """What is to be known of a strategy for another program: how many trades it makes there and here."""
+    fee_bps = USUAL.fee_bps
+    try:
+        found = compared(coded, rows, axis, {}, CASH_USD, fee_bps)
+    except StrategyFailed:
+        return ()  # said by the checks already
+    if found is None:
+        return ()
+    here = len(run(coded.program({}, axis), rows, account.Costs(fee_bps, 0.0), CASH_USD).trades)
+    words = f"{len(found.trades)} trades by the fills of {found.program}, {here} by ours, at {fee_bps:g} bp a side and no slippage"
+    return (Finding("fills", passed=None, words="; ".join([words, *found.notes])),)
+
+
+def compared_with(
+    coded: CodedStrategy,
+    market: MarketData,
+    symbol: str | None,
+    parameters: Mapping[str, object],
+    *,
+    timeframe: str = DAILY,
+    cash_usd: str = "100000",
+    fee_bps: float | None = None,
+) -> Comparison | None:
+    """What the program that a strategy was written for makes of it; None where it is written for this one.
+
+    Arguments as in `backtested`; of the costs that came with the bars it takes fee and lot.
+    """
+    bars = market.bars(symbol or _first(market, timeframe), timeframe, END_OF_TIME_MS)
+    costs = bars.costs or USUAL
+    axis = Axis(bars.symbol, bars.timeframe, bars.time)
+    with guests():
+        return compared(
+            coded,
+            np.ascontiguousarray(bars.rows()),
+            axis,
+            parameters,
+            float(cash_usd),
+            costs.fee_bps if fee_bps is None else fee_bps,
+            costs.lot,
+        )
 
 
 def backtested(  # noqa: PLR0913 (what a bot is, and what an order adds)
