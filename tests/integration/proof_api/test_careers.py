@@ -160,9 +160,10 @@ def test_every_bar_is_told_with_its_outcome_and_they_add_up(told: tuple[Api, Car
     assert {one["why"] for one in body["items"]} == {"the fast mean is above", None}
     assert body["trading"] == ("NOT_TRADED" if session["state"] == "OPEN" else "NO_SESSION")
     assert sum(one["bars"] for one in body["backtestCounts"]) == (body["backtest"]["bars"] if body["backtest"] else 0)
-    nothing = api.get(f"/api/bots/{EVOLVER}/bars").json()
-    assert (nothing["trading"], nothing["session"], nothing["items"]) == ("NO_SESSION", None, [])
-    assert nothing["why"].startswith("Bots trade on paper from stage PAPER on; this one is in LAB")
+    ended = api.get(f"/api/bots/{EVOLVER}/bars").json()
+    assert (ended["trading"], ended["session"]["state"]) == ("NO_SESSION", "CLOSED")
+    assert sum(one["bars"] for one in ended["counts"]) == ended["session"]["tradedBars"] == len(ended["items"])
+    assert ended["why"].startswith("Its last paper session ended: CANCELLED_BY_REVERT. Bots trade on paper from stage PAPER on")
     assert api.get("/api/bots/nobody/bars").status_code == 404
 
 

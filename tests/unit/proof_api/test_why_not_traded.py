@@ -42,6 +42,9 @@ BAR = {"outcome": "NO_SIGNAL", "barStart": "2010-01-20", "why": "the fast mean i
      "(the fast mean is below). What would change that: another market")),
     (IN_LAB, SESSION | {"trades": 2, "outcomes": {"ENTERED": 3, "HELD": 9}}, BAR | {"outcome": "HELD", "why": None}, Trading.TRADED,
      "It has traded: 2 closed trades in 12 bars. At its last bar, which started at 2010-01-20: position held."),
+    (IN_LAB | {"reasonCode": "NOT_EVALUATED_YET"}, None, None, Trading.NO_SESSION, "this one is in LAB, without gates judged yet."),
+    (IN_LAB | {"stage": "PAPER", "reasonCode": "NOT_EVALUATED_YET"}, None, None, Trading.NO_SESSION,
+     "No paper session is open at stage PAPER: nothing was decided yet."),
     (IN_LAB, SESSION | {"lateBars": 2}, BAR, Trading.NOT_TRADED, "2 bars came when a later one had been taken, and were left out."),
 ])  # fmt: skip
 def test_each_state_has_its_words(now: Any, session: Any, newest: Any, trading: Trading, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Which browser there is: Debian's Chromium without a window's parts, which needs half of the processor; else the whole one; else Playwright's."""
+"""Which browser there is: Chromium without a window's parts, which needs half of the processor; else the whole one; else Playwright's."""
 
 from pathlib import Path
 from typing import Final

@@ -103,7 +103,8 @@ def trading_of(now: Row | None, session: Row | None, newest: Row | None) -> tupl
 def _no_session(now: Row | None) -> str:
     if now is None:
         return "It left the fleet, and trades no more."
-    reason = REASONS[Reason(str(now["reasonCode"]))].words if now.get("reasonCode") else "nothing was decided yet"
+    code = str(now.get("reasonCode"))
+    reason = REASONS[Reason(code)].words if code in set(Reason) else "nothing was decided yet"
     if now.get("stage") != Stage.LAB.value:
         gates = _gates(now.get("blockers"), "scheduling")
         return f"No paper session is open at stage {now.get('stage')}: {reason}{gates}."
