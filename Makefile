@@ -83,7 +83,7 @@ freqtrade: .venv/.ready ## freqtrade beside the runner, in an environment of its
 		&& $(BIN)/uv pip install -q --python .venv/freqtrade/bin/python --no-deps --no-build-isolation \
 			$(addprefix -e ,shared services/planner services/job-runner cli) && cp $(FREQTRADE_LOCK) .venv/freqtrade/lock)
 
-# Pure tests wait half of their time, so four at once fill two cores. The walkthrough first: xdist's own order puts a file of one test last, and then one worker is left alone with the longest.
+# Pure tests wait half of their time, so four at once fill two cores. The walkthrough and the faults first: xdist's own order puts files of one test last, and then one worker is left alone with the longest.
 PURE = tests/architecture tests/contract tests/unit tests/model tests/replay
 
 quicker-starts: setup ## a cache by which each of Kafka's starts takes half as long: for runs that start many
@@ -91,7 +91,7 @@ quicker-starts: setup ## a cache by which each of Kafka's starts takes half as l
 
 test: setup browser nginx consumers quicker-starts ## everything but the long lists: pure tests, then real servers (a file has its own), then the browser
 	@$(BIN)/pytest -q -n 4 --dist worksteal $(PURE)
-	@$(BIN)/pytest -q -n 3 --dist loadfile tests/integration tests/faults tests/hostile
+	@$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/faults tests/hostile tests/integration
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/e2e/test_walkthrough.py tests/e2e
 
 test-long: setup browser nginx consumers quicker-starts freqtrade ## the full lists: faults, seeds, tampering; then docs/reliability.md anew from what was measured

@@ -57,6 +57,7 @@ def finish(platform: Platform, bots: int, row: FaultRow | None = None) -> None:
         row.keeps(found)
 
 
+@pytest.mark.long
 def test_a_killed_runner_costs_one_lease_and_no_job(platform: Platform, fault_row: FaultRows) -> None:
     begin(platform, suite=LARGE_SUITE)
     api = Api.start(platform)
