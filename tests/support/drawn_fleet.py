@@ -3,6 +3,8 @@
 Written to a real PostgreSQL as the projection writes them; not a history that a planner would make, but every mixture of rows.
 """
 
+import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -11,11 +13,13 @@ from typing import Any
 import psycopg
 
 from autonomy.gates import GATES, Verdict
+from autonomy.postgres import connect
 from autonomy.read_model import SCHEMA
 from autonomy.values import BotState, Drift, Recency, Stage
 from projection.store.batches import UPSERTS
 from support.builders import a_digest, an_id
 from support.hours import NOON
+from support.servers import Database
 
 LEASE_S = 15.0
 CLEARS = (
@@ -138,3 +142,16 @@ def drawn_fleet(seed: int, bots: int = 300) -> Fleet:
             reason="no JSON", excerpt="x", seen_at=fleet.ago(2 * 86_400),
         )  # fmt: skip
     return fleet
+
+
+def asked(database: Database, question: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+    """What a question says over a connection of the reader, as proof-api has one."""
+
+    async def once() -> Any:
+        connection = await connect(database.url("autonomy_reader"), SCHEMA)
+        try:
+            return await question(connection)
+        finally:
+            await connection.close()
+
+    return asyncio.run(once())

@@ -50,11 +50,6 @@ class OutcomeInfo(NamedTuple):
     meaning: str
     changes: str = ""
 
-    @property
-    def is_trading(self) -> bool:
-        """Whether a position was held or changed in the bar."""
-        return not self.changes
-
 
 OUTCOMES: Final[Mapping[BarOutcome, OutcomeInfo]] = complete(BarOutcome, {outcome.code: outcome for outcome in (
     OutcomeInfo(

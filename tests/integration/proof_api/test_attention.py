@@ -6,7 +6,6 @@ worked out row by row by the gates' own word.
 Source: R-B1, R-B3; docs/architecture.md, "The Bots page".
 """
 
-import asyncio
 import contextlib
 import csv
 import io
@@ -25,7 +24,6 @@ from autonomy.attention import AttentionKind
 from autonomy.documents.attention import AttentionTold
 from autonomy.errors import BadInput
 from autonomy.gates import Needs, needs_of
-from autonomy.postgres import connect
 from autonomy.read_model import SCHEMA
 from autonomy.values import BotState, Stage
 from proof_api.proof.attention import RANKS, Group, attention_of, needs_counts
@@ -35,7 +33,7 @@ from proof_api.reading import export, needing, queries
 from proof_api.reading.ordering import COLUMNS, URGENCY, GroupBy, Order, SortBy, order_of
 from proof_api.reading.queries import BotFilter
 from proof_api.reading.shelf import Shelf, neighbours
-from support.drawn_fleet import LEASE_S, drawn_fleet
+from support.drawn_fleet import LEASE_S, asked, drawn_fleet
 from support.hours import NOON
 from support.servers import Database
 
@@ -68,17 +66,6 @@ def sql(database: Database, statement: str, **values: Any) -> list[dict[str, Any
     options = f"-c search_path={SCHEMA} -c timezone=UTC"
     with psycopg.connect(database.url("autonomy_reader"), row_factory=dict_row, options=options) as connection:
         return connection.execute(statement, {"now": NOON, "silent": SILENT, **values}).fetchall()
-
-
-def asked(database: Database, question: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
-    async def once() -> Any:
-        connection = await connect(database.url("autonomy_reader"), SCHEMA)
-        try:
-            return await question(connection)
-        finally:
-            await connection.close()
-
-    return asyncio.run(once())
 
 
 def groups(database: Database) -> tuple[Group, ...]:

@@ -3,9 +3,7 @@
 What is expected is worked out row by row, by other code than the one statement that counts. Source: docs/architecture.md, "The Bots page".
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -14,13 +12,12 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from autonomy.postgres import connect
 from autonomy.read_model import SCHEMA
 from autonomy.values import NEXT_STAGE, Stage, iso
 from proof_api.reading import queries
 from proof_api.reading.board import board
 from proof_api.reading.queries import BotFilter
-from support.drawn_fleet import LEASE_S, drawn_fleet
+from support.drawn_fleet import LEASE_S, asked, drawn_fleet
 from support.hours import NOON
 from support.proof import Api
 from support.servers import Database
@@ -34,17 +31,6 @@ def written(request: pytest.FixtureRequest, database: Database) -> Database:
     database.empty()
     drawn_fleet(request.param, BOTS).write(database.url())
     return database
-
-
-def asked(database: Database, question: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
-    async def once() -> Any:
-        connection = await connect(database.url("autonomy_reader"), SCHEMA)
-        try:
-            return await question(connection)
-        finally:
-            await connection.close()
-
-    return asyncio.run(once())
 
 
 def rows(database: Database, statement: str) -> list[dict[str, Any]]:

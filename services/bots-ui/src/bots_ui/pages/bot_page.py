@@ -26,7 +26,6 @@ FOLLOWED: Final = "/timeline"
 """Whatever happens to a bot stands there: when it says something else, the whole page is fetched again."""
 MARKS_READ: Final = 200
 TRADES_SHOWN: Final = 8
-BARS_SHOWN: Final = 6
 OPEN: Final = frozenset({"OPEN", "REQUESTED"})
 
 
@@ -96,7 +95,7 @@ async def _parts(api: ProofApi, bot_id: str) -> dict[str, Answer]:
         "gates": ("/gates", 0), "decisions": ("/decisions", EVENTS_SHOWN), "timeline": ("/timeline", EVENTS_SHOWN),
         "versions": ("/versions", 10), "evolutions": ("/evolutions", 5),
         "trades": ("/trades", MARKS_READ), "equity": ("/equity", MARKS_READ),
-        "bars": ("/bars", BARS_SHOWN),
+        "bars": ("/bars", 1),  # of the answer only why and the counts are shown here
     }  # fmt: skip
     answers = await asyncio.gather(
         *(api.get(bot_path(bot_id, path), [("limit", str(limit))] if limit else []) for path, limit in asked.values())

@@ -242,7 +242,9 @@ def read_case(
     coded = strategy or by_name(order.strategy)
     parameters = coded.check(order.parameters)
     costs = order.costs
-    _bps("fee_bps", order.fee_bps), _bps("slippage_bps", order.slippage_bps), terms_of(costs)
+    _bps("fee_bps", costs.fee_bps)
+    _bps("slippage_bps", costs.slippage_bps)
+    terms_of(costs)  # refuses what else is out of limits
     cash = _cash(order.initial_cash_usd)
     if order.prior_trials < 0:
         raise BadInput("prior_trials", "a whole number from 0", order.prior_trials)

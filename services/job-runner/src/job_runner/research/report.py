@@ -5,7 +5,7 @@ with the bars a year of the order; instants are starts of bars, ms since 1970-01
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from autonomy.errors import AutonomyError, BadInput, Poison
 from job_runner.engine.account import Costs
@@ -108,10 +108,7 @@ class ResearchOrder:
     @property
     def costs(self) -> Costs:
         """What trading costs and allows."""
-        return Costs(
-            self.fee_bps, self.slippage_bps, self.maker_bps, self.funding_bps_per_day, self.borrow_bps_per_day, self.tick, self.lot,
-            self.minimum_usd,
-        )  # fmt: skip
+        return Costs(**{each.name: getattr(self, each.name) for each in fields(Costs)})
 
 
 @dataclass(frozen=True, slots=True)

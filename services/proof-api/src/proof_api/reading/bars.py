@@ -14,7 +14,7 @@ from autonomy.documents import tables
 from autonomy.documents.answers import Trading
 from autonomy.reasons import REASONS, Reason
 from autonomy.values import Stage
-from proof_api.reading.queries import BACKTESTS, EQUITY, SESSIONS, Where, document
+from proof_api.reading.queries import BACKTESTS, EQUITY, SESSIONS, document
 
 if TYPE_CHECKING:
     import asyncpg
@@ -38,13 +38,9 @@ async def bars_of(connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str,
     """
     now = await connection.fetchrow(f"{tables.BOT_NOW.select} WHERE bot_id = $1", bot_id)
     session, backtest = [await listing.newest_of(connection, bot_id) for listing in (SESSIONS, BACKTESTS)]
-    items: list[dict[str, object]] = []
-    newest: list[dict[str, object]] = []
-    following = None
-    if session is not None:
-        items, following = await EQUITY.page(connection, _of_session(session), limit, cursor)
-        newest = items if cursor is None else (await EQUITY.page(connection, _of_session(session), 1, None))[0]
-    trading, why = trading_of(document(now) if now else None, session, newest[0] if newest else None)
+    items, following = await EQUITY.of_bot(connection, bot_id, limit, cursor, session["id"]) if session else ([], None)
+    newest = await EQUITY.newest_of(connection, bot_id, session["id"]) if session and cursor else next(iter(items), None)
+    trading, why = trading_of(document(now) if now else None, session, newest)
     summary = backtest.get("summary") if backtest else None
     return {
         "trading": trading, "why": why, "session": session, "counts": counted(session.get("outcomes") if session else None),
@@ -53,19 +49,12 @@ async def bars_of(connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str,
     }, following  # fmt: skip
 
 
-def _of_session(session: Row) -> Where:
-    where = Where()
-    where.add("bot_id = {}", session["botId"])  # its index is by bot and time
-    where.add("session_id = {}", session["id"])
-    return where
-
-
 def counted(numbers: object) -> list[dict[str, object]]:
     """Counts by outcome with their words, the most frequent first; nothing where nothing was counted."""
     if not isinstance(numbers, Mapping):
         return []
     known = {BarOutcome(str(name)): int(bars) for name, bars in numbers.items()}
-    ordered = sorted(known, key=lambda outcome: (-known[outcome], list(BarOutcome).index(outcome)))
+    ordered = sorted((outcome for outcome in BarOutcome if outcome in known), key=lambda outcome: -known[outcome])
     return [
         {
             "outcome": outcome, "bars": known[outcome], "words": OUTCOMES[outcome].words, "meaning": OUTCOMES[outcome].meaning,

@@ -300,11 +300,21 @@ class Listing:
         following = encode_cursor([page[-1][column] for column in self.order]) if len(rows) > limit else None
         return [document(row) for row in page], following
 
-    async def newest_of(self, connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str) -> dict[str, object] | None:
-        """The newest row of a bot."""
+    async def of_bot(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str, limit: int, cursor: str | None, session: object = None
+    ) -> tuple[list[dict[str, object]], str | None]:
+        """A page of a bot's rows, newest first; of one of its sessions only where that is named."""
         where = Where()
         where.add("bot_id = {}", bot_id)
-        rows, _ = await self.page(connection, where, 1, None)
+        if session:
+            where.add("session_id = {}", session)
+        return await self.page(connection, where, limit, cursor)
+
+    async def newest_of(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", bot_id: str, session: object = None
+    ) -> dict[str, object] | None:
+        """The newest row of a bot, or of one of its sessions."""
+        rows, _ = await self.of_bot(connection, bot_id, 1, None, session)
         return rows[0] if rows else None
 
 

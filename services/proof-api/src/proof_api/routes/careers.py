@@ -32,7 +32,7 @@ from proof_api.http.problems import Problem, declared, giving, known_parameters
 from proof_api.reading import history, queries
 from proof_api.reading.bars import bars_of
 from proof_api.reading.ordering import SortBy, order_of
-from proof_api.reading.queries import Listing, Where, document
+from proof_api.reading.queries import Where, document
 from proof_api.reading.shelf import neighbours
 from proof_api.routes.reading import Cursor, Falls, FleetFilter, Grouped, KnownBot, Limit, Sorted, answer, link, page
 
@@ -158,16 +158,6 @@ async def versions(
     return page(context, request, *await history.versions(connection, bot_id, limit, cursor))
 
 
-async def _of_bot(listing: Listing, connection: Connected, bot_id: str, session: str | None, limit: int, cursor: str | None) -> tuple[
-    list[dict[str, object]], str | None
-]:  # fmt: skip
-    where = Where()
-    where.add("bot_id = {}", bot_id)
-    if session:
-        where.add("session_id = {}", session)
-    return await listing.page(connection, where, limit, cursor)
-
-
 @router.get(
     "/api/bots/{bot_id}/evolutions",
     tags=["bots"],
@@ -178,7 +168,7 @@ async def evolutions(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
     """Why each was made, what it found, and what its challenger lacked."""
-    return page(context, request, *await _of_bot(queries.EVOLUTIONS, connection, bot_id, None, limit, cursor))
+    return page(context, request, *await queries.EVOLUTIONS.of_bot(connection, bot_id, limit, cursor))
 
 
 @router.get(
@@ -191,7 +181,7 @@ async def drift(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
     """The live window against the engine's re-run of the same bars."""
-    return page(context, request, *await _of_bot(queries.DRIFT, connection, bot_id, None, limit, cursor))
+    return page(context, request, *await queries.DRIFT.of_bot(connection, bot_id, limit, cursor))
 
 
 @router.get("/api/bots/{bot_id}/sessions", tags=["bots"], summary="Paper sessions, newest first", responses=giving(SessionPage) | UNKNOWN)
@@ -199,7 +189,7 @@ async def sessions(
     request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
 ) -> Response:
     """Execution is PAPER at every stage; `replay` says whether the bars are recorded ones."""
-    return page(context, request, *await _of_bot(queries.SESSIONS, connection, bot_id, None, limit, cursor))
+    return page(context, request, *await queries.SESSIONS.of_bot(connection, bot_id, limit, cursor))
 
 
 Session = Annotated[str | None, Query(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="of this session only")]
@@ -211,7 +201,7 @@ async def trades(
     limit: Limit = 50, cursor: Cursor = None,
 ) -> Response:  # fmt: skip
     """Each fill once; FLATTEN is the close of a session."""
-    return page(context, request, *await _of_bot(queries.TRADES, connection, bot_id, session, limit, cursor))
+    return page(context, request, *await queries.TRADES.of_bot(connection, bot_id, limit, cursor, session))
 
 
 @router.get(
@@ -242,4 +232,4 @@ async def equity(
     limit: Limit = 200, cursor: Cursor = None,
 ) -> Response:  # fmt: skip
     """Marks that count, each bar once."""
-    return page(context, request, *await _of_bot(queries.EQUITY, connection, bot_id, session, limit, cursor))
+    return page(context, request, *await queries.EQUITY.of_bot(connection, bot_id, limit, cursor, session))
