@@ -148,7 +148,7 @@ def job_steps() -> tuple[e.Event, ...]:
         fingerprint=a_digest("fingerprint"), data_sha256=a_digest("data"), source_id="us-stocks-2013", synthetic=False, bars=2477,
         first_bar=utc(2000, 3, 1), last_bar=utc(2010, 1, 4), metrics=METRICS, in_sample=METRICS, out_of_sample=NO_METRICS,
         buy_and_hold=METRICS, look_ahead_ok=True, look_ahead_cuts=250, psr=0.81, dsr=0.4, trials=9, stress_worst_sharpe=0.2,
-        neighbourhood_median_sharpe=0.5, bootstrap_sharpe_p05=-0.1, pbo=0.4, window=WINDOW,
+        neighbourhood_median_sharpe=0.5, timing=e.TimingFound(z=1.4, p_value=0.08, markets=1000, seed=7), net_t=1.9, window=WINDOW,
         curve=e.EquityCurve.of(utc_ms(2000, 3, 1), [(utc_ms(2000, 3, 1), 1.0, 1.0), (utc_ms(2010, 1, 4), 1.71, 2.5)]),
         artifact="sha256-00/report.json", elapsed_s=4.25, outcomes={BarOutcome.WARMING_UP: 77, BarOutcome.NO_SIGNAL: 2_400},
     )  # fmt: skip
@@ -165,7 +165,7 @@ def job_steps() -> tuple[e.Event, ...]:
 
 def signs_of_life() -> tuple[e.Event, ...]:
     """Beats, abilities, pulses, quarantine."""
-    held = e.HeldJob(**{key: CLAIM[key] for key in ("job_id", "bot_id", "tick", "attempt", "claim_id")}, phase="bootstrap", progress=0.5)
+    held = e.HeldJob(**{key: CLAIM[key] for key in ("job_id", "bot_id", "tick", "attempt", "claim_id")}, phase="timing", progress=0.5)
     bars = e.SymbolBars(
         symbol="AAPL", timeframe="1d", first=utc(2010, 1, 4), last=utc(2010, 1, 6), bars=3, times=pack_times([utc_ms(2010, 1, day) for day in (4, 5, 6)], "1d"), bars_per_year=252, live=True,
         sha256=a_digest("AAPL"), source_id="us-stocks-2013", synthetic=False,

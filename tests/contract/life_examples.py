@@ -13,12 +13,12 @@ from support.days import utc
 NOON = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 LATER = datetime(2026, 11, 22, 12, 1, tzinfo=UTC)
 GATE = e.GateResult(
-    code="MIN_TRADES", verdict=Verdict.PASS, measured="72 trades", required="at least 30 closed trades",
+    code="MIN_TRADES", verdict=Verdict.PASS, measured="72 trades", required="at least 10 closed trades",
     clears_when="a refresh with more bars reaches it", evidence_job=an_id("job"), evidence_age_bars=3,
     fingerprint=a_digest("fingerprint"), deciding=True, expires_at=LATER,
 )  # fmt: skip
 PLAN = e.EvolutionPlan(
-    why="WEAK", seed=4_026_531_841, population=24, generations=8, folds=4, embargo_bars=5, holdout_fraction=0.25,
+    why="WEAK", seed=4_026_531_841, population=24, generations=8, folds=4, embargo_bars=5, holdout_fraction=0.25, read_until=LATER, min_holdout_bars=250,
     max_evaluations=400, max_wall_s=120.0, prior_trials=192,
 )  # fmt: skip
 CONTENDER = e.Contender(
@@ -75,10 +75,14 @@ def life_facts() -> tuple[e.Event, ...]:
             findings=("trades 11 against 20, at most 30% apart",), demote=True,
         ),
         e.ChallengerJudged(
-            bot_id="aapl-sma", job_id=an_id("job"), verdict="LOSES", applied=False, findings=("deflated Sharpe 0.2, at least 0.5",),
-            challenger=CONTENDER,
+            bot_id="aapl-sma", job_id=an_id("job"), verdict="LOSES", applied=False, findings=("hold-out trades 9, at least 10",),
+            challenger=CONTENDER, opening=2, paired_t=1.7, required_t=2.394,
         ),
         e.ChallengerDeclined(bot_id="aapl-sma", job_id=an_id("job"), actor="ada", reason="too few trades"),
+        e.LookTaken(
+            bot_id="aapl-sma", job_id=an_id("job"), fingerprint=a_digest("fingerprint"), number=2, bars=2_477, trades=72, z=1.4,
+            p_value=0.08, markets=1000, alpha=0.0005, required_z=3.2906, verdict=Verdict.FAIL,
+        ),
         e.SessionClosed(
             session_id=an_id("session"), bot_id="aapl-sma", cause=Cause.CANCELLED_BY_REVERT, actor="ada", last_bar=utc(2010, 1, 5),
             bar=2_477, units=-1.5, price_usd=31.2, fee_usd=0.05, equity_usd=100_012.25, pnl_usd=12.25,
@@ -106,7 +110,7 @@ def a_search_result() -> e.EvolutionSummary:
     """What a search found."""
     return e.EvolutionSummary(
         fingerprint=a_digest("fingerprint"), data_sha256=a_digest("data"), source_id="us-stocks-2013", synthetic=False, bars=2_477,
-        first_bar=utc(2000, 3, 1), last_bar=utc(2010, 1, 4), holdout_from=utc(2007, 7, 2), seed=4_026_531_841, generations=8,
+        first_bar=utc(2000, 3, 1), last_bar=utc(2010, 1, 4), holdout_from=utc(2007, 7, 2), holdout_bars=619, paired_t=1.7, seed=4_026_531_841, generations=8,
         evaluations=192, stop_reason="GENERATIONS_DONE", champion=CONTENDER, challenger=CONTENDER, dsr=0.6, pbo=0.3,
         trials_sha256=a_digest("trials"), artifact="sha256-00/search.json", elapsed_s=2.5,
     )  # fmt: skip

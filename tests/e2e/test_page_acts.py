@@ -23,8 +23,7 @@ OpenPage = Callable[..., Page]
 SECOND_TOKEN = "t" * 43
 HOSTILE = "<img src=/nowhere onerror=\"document.title='taken'\">"
 EASY_GATES = {
-    "min_sharpe": -9.0, "min_trades": 1, "min_stress_sharpe": -9.0, "max_drawdown": 1.0, "min_oos_sharpe": -9.0, "min_oos_retention": 0.0,
-    "min_deflated_sharpe": 0.0, "max_overfitting": 1.0,
+    "min_trades": 1, "min_net_t": -9.0, "shadow": ["TIMING"],
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from support.platform import LEASE_S, Platform, quick_policy, wait_for
 from support.proof import Api
 
 pytestmark = pytest.mark.servers
-SUITE = {"bootstrap_samples": 200, "truncation_cuts": 10, "neighbourhood_steps": 4, "stress_levels": 3, "walk_forward_windows": 4}
+SUITE = {"permuted_markets": 200, "truncation_cuts": 10, "neighbourhood_steps": 4, "stress_levels": 3, "walk_forward_windows": 4}
 BOT = "edge-trend"
 
 
@@ -44,7 +44,7 @@ def a_policy() -> dict[str, Any]:
         **{
             stage: {
                 "wants": ["RUNNER_START", "BACKTEST_BASELINE", "BACKTEST_REFRESH"],
-                "gates": {"max_evidence_age_bars": 200}, "runner_gates": ["BASELINE_PASSED", "REALISM", "DRAWDOWN"],
+                "gates": {"max_evidence_age_bars": 200}, "runner_gates": ["BASELINE_PASSED", "REALISM", "LIMITS"],
             }
             for stage in ("PAPER", "SHADOW", "CANARY", "LIVE")
         },

@@ -25,7 +25,7 @@ from support.platform import Platform, quick_policy, wait_for
 pytestmark = [pytest.mark.servers, pytest.mark.long]
 MINUTES = int(os.environ.get("AUTONOMY_LIVE_MINUTES", "12"))
 BOT = "by-minutes"
-SUITE = {"bootstrap_samples": 200, "truncation_cuts": 10, "neighbourhood_steps": 4, "stress_levels": 3, "walk_forward_windows": 4}
+SUITE = {"permuted_markets": 200, "truncation_cuts": 10, "neighbourhood_steps": 4, "stress_levels": 3, "walk_forward_windows": 4}
 
 
 @dataclass
@@ -112,7 +112,7 @@ def a_policy() -> dict[str, Any]:
     policy = quick_policy(suite=SUITE)
     running = {
         "wants": ["RUNNER_START", "BACKTEST_BASELINE", "BACKTEST_REFRESH"], "gates": {"max_evidence_age_bars": 200, "min_live_bars": 100_000},
-        "runner_gates": ["BASELINE_PASSED", "REALISM", "DRAWDOWN"], "refresh_after_bars": 1,
+        "runner_gates": ["BASELINE_PASSED", "REALISM", "LIMITS"], "refresh_after_bars": 1,
     }  # fmt: skip
     policy["stages"] = {
         "LAB": {"wants": ["BACKTEST_BASELINE", "BACKTEST_REFRESH"], "refresh_after_bars": 1},

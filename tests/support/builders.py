@@ -22,6 +22,7 @@ from autonomy.events import (
     ResearchSummary,
     RunnerHeartbeat,
     SymbolBars,
+    TimingFound,
 )
 from autonomy.identities import PLANNER
 from autonomy.market_clock import ms_of_day
@@ -203,9 +204,8 @@ def a_live_job(
 def figures(**changes: Any) -> Figures:
     """What the gates read of a backtest that passes every promotion gate of the default policy."""
     plain: dict[str, Any] = {
-        "sharpe": 1.4, "trades": 80, "max_drawdown": 0.15, "exposure": 0.5, "bars_per_trade": 20.0, "in_sample_sharpe": 1.5,
-        "out_of_sample_sharpe": 1.1, "deflated_sharpe": 0.99, "overfitting": 0.1, "stress_worst_sharpe": 0.6,
-        "look_ahead_ok": True, "synthetic": False, "costs_bps": 15.0,
+        "sharpe": 1.4, "trades": 80, "max_drawdown": 0.15, "exposure": 0.5, "bars_per_trade": 20.0, "timing_z": 5.0,
+        "timing_p": 0.001, "markets": 1000, "net_t": 4.0, "look_ahead_ok": True, "synthetic": False, "costs_bps": 15.0,
     }  # fmt: skip
     return Figures(**{**plain, **changes})
 
@@ -239,7 +239,7 @@ def a_summary(fingerprint: str, *, bars: int = 2500, last_bar: datetime = LAST_S
         "bars": bars, "first_bar": utc(2000, 3, 1), "last_bar": last_bar, "metrics": metrics(), "in_sample": metrics(),
         "out_of_sample": metrics(sharpe=None), "buy_and_hold": metrics(trades=1), "look_ahead_ok": True,
         "look_ahead_cuts": 60, "psr": 0.9, "dsr": 0.4, "trials": 25, "stress_worst_sharpe": 0.3,
-        "neighbourhood_median_sharpe": 0.6, "bootstrap_sharpe_p05": -0.1,
+        "neighbourhood_median_sharpe": 0.6, "timing": TimingFound(z=0.4, p_value=0.3, markets=100, seed=7), "net_t": 0.5,
         "curve": EquityCurve.of(utc_ms(2000, 3, 1), [(utc_ms(2000, 3, 1), 1.0, 1.0), (ms_of(last_bar), 1.63, 1.2)]), "artifact": None, "elapsed_s": 3.25,
         "outcomes": {BarOutcome.NO_SIGNAL: bars},
     }  # fmt: skip

@@ -37,6 +37,7 @@ from autonomy.events import (
     JobRequeued,
     JobStarted,
     JobSucceeded,
+    LookTaken,
     LoopPaused,
     LoopResumed,
     MarketTime,
@@ -97,6 +98,7 @@ class Bot:
     recommended: PromotionRecommended | None = None
     session: Session | None = None
     search: JobEnqueued | None = None
+    looks: int = 0
     retired: bool = False
 
 
@@ -182,7 +184,7 @@ class Careers:
 
     def decide(self, bot: Bot, number: int) -> None:
         """A decision, with its promotion gates when they changed."""
-        codes = ("MIN_TRADES", "DRAWDOWN", "REALISM")
+        codes = ("MIN_TRADES", "LIMITS", "REALISM")
         gates = tuple(a_gate(code, number >> place) for place, code in enumerate(codes)) if number % 3 else None
         self.fact(BotDecision(
             bot_id=bot.bot_id, tick=self.tick, reason=Reason.NOTHING_DUE if number % 2 else Reason.BLOCKED_BY_GATES,
@@ -216,12 +218,22 @@ class Careers:
                 )  # fmt: skip
         bot.recommended = None
 
+    def look(self, bot: Bot, number: int) -> None:
+        """A judgement of its timing."""
+        bot.looks += 1
+        self.fact(LookTaken(
+            bot_id=bot.bot_id, job_id=an_id("evidence"), fingerprint=a_digest("f"), number=bot.looks, bars=500 + number, trades=12,
+            z=number / 5, p_value=0.02, markets=1000, alpha=0.003 / (bot.looks * (bot.looks + 1)), required_z=2.9,
+            verdict=Verdict.PASS if number % 2 else Verdict.FAIL,
+        ))  # fmt: skip
+        self.seal()
+
     def evolve(self, bot: Bot, number: int) -> None:
         """A search: ordered, then found or lost, then judged."""
         if bot.search is None:
             plan = EvolutionPlan(
                 why="WEAK" if number % 2 else "AT_THE_DOOR", seed=number, population=4, generations=2, folds=2, embargo_bars=1,
-                holdout_fraction=0.25, max_evaluations=8, max_wall_s=1.0,
+                holdout_fraction=0.25, read_until=None, min_holdout_bars=10, max_evaluations=8, max_wall_s=1.0,
             )  # fmt: skip
             bot.search = an_order(bot.bot_id, tick=self.tick, seq=900, job_type=JobType.EVOLVE, evolution=plan, job_id=self.drawn())
             self.fact(bot.search)
@@ -237,7 +249,8 @@ class Careers:
         self.say(JobSucceeded(**claim, evolution=an_evolution(number)), bot.bot_id, order.partition)
         self.fact(ChallengerJudged(
             bot_id=bot.bot_id, job_id=order.job_id, verdict="WINS" if number % 2 else "LOSES", applied=bool(number % 2),
-            findings=() if number % 2 else ("too weak",), challenger=None,
+            findings=() if number % 2 else ("too weak",), challenger=None, opening=number % 3 + 1 if number % 2 else None,
+            paired_t=number / 7 if number % 2 else None, required_t=1.96 if number % 2 else None,
         ))  # fmt: skip
         if number % 2:
             self.close(bot, Cause.CANCELLED_BY_CHANGE)
@@ -435,7 +448,7 @@ def an_evolution(number: int) -> EvolutionSummary:
     )  # fmt: skip
     return EvolutionSummary(
         fingerprint=a_digest("f"), data_sha256=a_digest("d"), source_id="us", synthetic=False, bars=900, first_bar=FIRST_BAR,
-        last_bar=utc(2012, 1, 1), holdout_from=utc(2011, 6, 1), seed=number, generations=2, evaluations=8,
+        last_bar=utc(2012, 1, 1), holdout_from=utc(2011, 6, 1), holdout_bars=150, paired_t=1.1 if number % 2 else None, seed=number, generations=2, evaluations=8,
         stop_reason="GENERATIONS_DONE", champion=contender, challenger=contender if number % 2 else None, dsr=0.6, pbo=0.2,
         trials_sha256=a_digest("t"), elapsed_s=1.0,
     )  # fmt: skip
@@ -443,7 +456,7 @@ def an_evolution(number: int) -> EvolutionSummary:
 
 ACTS: tuple[Callable[[Careers, Bot, int], None], ...] = (
     Careers.trade, Careers.trade, Careers.trade, Careers.trade, Careers.decide, Careers.recommend, Careers.recommend, Careers.evolve,
-    Careers.evidence, Careers.drift, Careers.finish, Careers.revert, Careers.mark, lambda careers, bot, _: careers.close(bot),
+    Careers.evidence, Careers.look, Careers.drift, Careers.finish, Careers.revert, Careers.mark, lambda careers, bot, _: careers.close(bot),
     lambda careers, _, number: careers.late(number), lambda careers, _, __: careers.seal(),
 )  # fmt: skip
 

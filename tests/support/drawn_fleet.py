@@ -60,7 +60,7 @@ class Fleet:
     def missed(self, number: int) -> list[Row]:
         """Promotion gates that do not pass; the same one may be named twice."""
         draw = Random(f"gates {number}")
-        codes = draw.choices(("DRAWDOWN", "MIN_TRADES", "DRIFT", "A_NEW_GATE"), k=draw.randint(0, 3))
+        codes = draw.choices(("LIMITS", "MIN_TRADES", "DRIFT", "A_NEW_GATE"), k=draw.randint(0, 3))
         return [{"code": code, "measured": "m", "required": "r", "clearsWhen": "c"} for code in codes]
 
     def moved(self, number: int) -> datetime:

@@ -69,9 +69,18 @@ def a_plan(**changes: object) -> EvolutionPlan:
     """The default policy's search."""
     fields: dict[str, object] = {
         name: getattr(DEFAULTS, name)
-        for name in ("population", "generations", "folds", "embargo_bars", "holdout_fraction", "max_evaluations", "max_wall_s")
+        for name in (
+            "population",
+            "generations",
+            "folds",
+            "embargo_bars",
+            "holdout_fraction",
+            "min_holdout_bars",
+            "max_evaluations",
+            "max_wall_s",
+        )
     }
-    return EvolutionPlan.model_validate({"why": "WEAK", "seed": 1, **fields, **changes})
+    return EvolutionPlan.model_validate({"why": "WEAK", "seed": 1, "read_until": None, **fields, **changes})
 
 
 SMALL_SEARCH = {"population": 8, "generations": 4}

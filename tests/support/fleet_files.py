@@ -44,7 +44,7 @@ def apply(driver: TickDriver, *documents: dict[str, Any], fleet: str = "stocks",
 def weakened(driver: TickDriver, bot_id: str, **document: Any) -> None:
     """A bot of a file whose evidence calls for a search."""
     apply(driver, a_bot_document(bot_id, **document))
-    research(driver, bot_id, metrics=metrics(sharpe=0.1), dsr=0.2)
+    research(driver, bot_id, metrics=metrics(sharpe=0.1), net_t=0.2)
 
 
 def searched(driver: TickDriver, bot_id: str) -> Try:
@@ -64,8 +64,8 @@ def searched(driver: TickDriver, bot_id: str) -> Try:
 def two_fleets() -> TickDriver:
     """A recorded log: new, changed, amended, unchanged, retired and refused bots of two fleets, proposals of searches, and work between."""
     driver = a_fleet(searches=True)
-    for bot_id, word in (("aapl-sma", ApproveChallenger), ("ibm-a", RejectChallenger)):
-        weakened(driver, bot_id)
+    for bot_id, symbol, word in (("aapl-sma", "AAPL", ApproveChallenger), ("ibm-a", "IBM", RejectChallenger)):
+        weakened(driver, bot_id, symbol=symbol)
         searched(driver, bot_id)
         proposal = bot_of(driver, bot_id).proposal
         assert proposal is not None

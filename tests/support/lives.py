@@ -28,6 +28,7 @@ from autonomy.events import (
     RunnerMarked,
     SetPolicy,
     SetPromotionMode,
+    TimingFound,
     UnpinBot,
     WindowMetrics,
 )
@@ -45,7 +46,7 @@ from support.ticks import TickDriver, events_of, jobs_of
 ALL_TYPES = tuple(JobType)
 STRONG: dict[str, Any] = {
     "metrics": metrics(sharpe=1.4, trades=80, max_drawdown=0.15, exposure=0.5, bars_per_trade=20.0),
-    "in_sample": metrics(sharpe=1.5), "out_of_sample": metrics(sharpe=1.1), "dsr": 0.99, "pbo": 0.1, "stress_worst_sharpe": 0.6,
+    "in_sample": metrics(sharpe=1.5), "out_of_sample": metrics(sharpe=1.1), "timing": TimingFound(z=5.0, p_value=0.001, markets=1000, seed=7), "net_t": 4.0,
 }  # fmt: skip
 """A result that passes every gate out of LAB under the default policy."""
 
@@ -317,7 +318,7 @@ def a_search(live: LiveJob, order: JobEnqueued, **changes: Any) -> EvolutionSumm
     """What a search found: a challenger that wins under the default policy."""
     contender: dict[str, Any] = {
         "parameters": dict(order.parameters), "fingerprint": live.fingerprint, "folds_sharpe": 0.2, "holdout_sharpe": 0.1,
-        "holdout_psr": 0.5, "holdout_trades": 9, "holdout_max_drawdown": 0.2,
+        "holdout_psr": 0.5, "holdout_trades": 19, "holdout_max_drawdown": 0.2,
     }  # fmt: skip
     better = {
         **contender, "parameters": {**order.parameters, "fast": 10}, "fingerprint": a_digest("challenger"), "folds_sharpe": 1.1,
@@ -328,7 +329,7 @@ def a_search(live: LiveJob, order: JobEnqueued, **changes: Any) -> EvolutionSumm
     plain: dict[str, Any] = {
         "fingerprint": live.fingerprint, "data_sha256": a_digest("bars"), "source_id": "us-stocks-2013", "synthetic": False,
         "bars": 2_480, "first_bar": order.bars_until - timedelta(days=3_500), "last_bar": order.bars_until,
-        "holdout_from": order.bars_until - timedelta(days=900), "seed": plan.seed, "generations": plan.generations,
+        "holdout_from": order.bars_until - timedelta(days=900), "holdout_bars": 620, "paired_t": 2.5, "seed": plan.seed, "generations": plan.generations,
         "evaluations": 192, "stop_reason": "GENERATIONS_DONE", "champion": Contender(**contender),
         "challenger": Contender(**better), "dsr": 0.9, "pbo": 0.2, "trials_sha256": a_digest("trials"), "elapsed_s": 1.0,
     }  # fmt: skip

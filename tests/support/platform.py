@@ -31,10 +31,10 @@ from support.servers import Broker, Database, free_port
 
 LEASE_S, BEAT_S, DEADLINE_S = 3.0, 0.4, 1.2
 SMALL_SUITE = {
-    "bootstrap_samples": 200, "truncation_cuts": 10, "neighbourhood_steps": 1, "stress_levels": 2, "walk_forward_windows": 2,
+    "permuted_markets": 200, "truncation_cuts": 10, "neighbourhood_steps": 1, "stress_levels": 2, "walk_forward_windows": 2,
 }  # fmt: skip
 LARGE_SUITE = {
-    "bootstrap_samples": 20_000, "truncation_cuts": 100, "neighbourhood_steps": 2, "stress_levels": 4, "walk_forward_windows": 4,
+    "permuted_markets": 20_000, "hopeless_after": 20_000, "truncation_cuts": 100, "neighbourhood_steps": 2, "stress_levels": 4, "walk_forward_windows": 4,
 }  # fmt: skip
 
 

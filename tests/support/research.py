@@ -12,7 +12,7 @@ from job_runner.research.report import ResearchOrder, SuiteSize
 from support.builders import capabilities
 from support.days import day_ms
 
-SMALL = SuiteSize(bootstrap_samples=60, truncation_cuts=5, neighbourhood_steps=1, stress_levels=2, walk_forward_windows=2)
+SMALL = SuiteSize(permuted_markets=60, truncation_cuts=5, neighbourhood_steps=1, stress_levels=2, walk_forward_windows=2)
 
 
 def some_rows(bars: int, seed: int = 7, volatility: float = 0.02) -> FloatArray:

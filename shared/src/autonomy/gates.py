@@ -68,10 +68,10 @@ class PromotionGate(StrEnum):
     BASELINE_PASSED = "BASELINE_PASSED"
     MIN_TRADES = "MIN_TRADES"
     REALISM = "REALISM"
-    DRAWDOWN = "DRAWDOWN"
-    OUT_OF_SAMPLE = "OUT_OF_SAMPLE"
-    DEFLATED_SHARPE = "DEFLATED_SHARPE"
-    OVERFITTING = "OVERFITTING"
+    TIMING = "TIMING"
+    NET = "NET"
+    SEARCHED = "SEARCHED"
+    LIMITS = "LIMITS"
     RUNNER_HEALTHY = "RUNNER_HEALTHY"
     DRIFT = "DRIFT"
 
@@ -110,16 +110,6 @@ class Within(NamedTuple):
     form: str = ".4g"
 
 
-class Keeps(NamedTuple):
-    """A figure that keeps at least a share of another one, as far as that is positive; the other must be defined."""
-
-    figure: str
-    of: str
-    share: str
-    measured: str
-    required: str
-
-
 class Holds(NamedTuple):
     """A fact that must be as required; `told` says how each of its two values is written."""
 
@@ -138,7 +128,15 @@ class Above(NamedTuple):
     required: str
 
 
-Term = Within | Keeps | Holds | Above
+class Shown(NamedTuple):
+    """A figure that is told and asks for nothing: that the evidence exists is what its gate asks for."""
+
+    figure: str
+    measured: str
+    required: str
+
+
+Term = Within | Holds | Above | Shown
 
 
 class EvidenceGate(NamedTuple):
@@ -156,6 +154,15 @@ class EvidenceGate(NamedTuple):
     meaning: str
     terms: tuple[Term, ...]
     clears_when: str = BETTER
+    act: Act = Act.DEVELOPER
+
+
+class LineGate(NamedTuple):
+    """A gate on what the log holds about a bot's line besides its newest evidence; its rule stands in `planner.decide.line_gates`."""
+
+    code: PromotionGate
+    title: str
+    meaning: str
     act: Act = Act.DEVELOPER
 
 
@@ -218,9 +225,9 @@ SCHEDULING_GATES: Final[Mapping[GateCode, SchedulingGate]] = complete(GateCode, 
 
 EVIDENCE_GATES: Final = (
     EvidenceGate(
-        PromotionGate.BASELINE_PASSED, "a backtest of this very version, young and good enough",
-        "A successful backtest of this very fingerprint, young enough, with a Sharpe ratio of at least the limit.",
-        (Within("sharpe", "Sharpe {}", "Sharpe of at least {min_sharpe:g}", at_least="min_sharpe"),),
+        PromotionGate.BASELINE_PASSED, "a backtest of this very version, young enough",
+        "A successful backtest of this very fingerprint, young enough.",
+        (Shown("sharpe", "Sharpe {}", "a successful backtest of this very version"),),
     ),
     EvidenceGate(
         PromotionGate.MIN_TRADES, "enough closed trades to say anything", "Enough closed trades to say anything.",
@@ -234,38 +241,31 @@ EVIDENCE_GATES: Final = (
             Holds("synthetic", wanted=False, told={True: "synthetic bars", False: "recorded bars"}, required="recorded bars"),
             Above("costs_bps", 0, "costs {:g} bp a side", "costs above 0"),
             Within("bars_per_trade", "{} bars a trade", "at least {min_bars_per_trade:g} bars a trade", at_least="min_bars_per_trade"),
-            Within("exposure", "exposure {}", "exposure {min_exposure:g} to {max_exposure:g}", "min_exposure", "max_exposure"),
-            Within(
-                "stress_worst_sharpe", "worst stressed Sharpe {}", "worst stressed Sharpe at least {min_stress_sharpe:g}",
-                "min_stress_sharpe",
-            ),
+            Within("exposure", "exposure {}", "exposure of at least {min_exposure:g}", at_least="min_exposure"),
         ),
     ),
     EvidenceGate(
-        PromotionGate.DRAWDOWN, "the deepest loss stays within its limit", "The deepest loss from a peak.",
-        (Within("max_drawdown", "drawdown {}", "drawdown of at most {max_drawdown:g}", at_most="max_drawdown"),),
-        clears_when="the bot becomes another version",
+        PromotionGate.NET, "earns also at twice the costs", "The t of the net returns, at twice the fees and the slippage.",
+        (Within("net_t", "t {} at double costs", "t of at least {min_net_t:g} at double costs", at_least="min_net_t"),),
     ),
     EvidenceGate(
-        PromotionGate.OUT_OF_SAMPLE, "holds on bars it was never fitted on",
-        "Walk-forward windows never fitted on, alone and against the in-sample result.",
+        PromotionGate.LIMITS, "within your own risk limits", "Your own limits of loss and exposure. No evidence of an edge, and none against one.",
         (
-            Within("out_of_sample_sharpe", "out-of-sample Sharpe {}", "Sharpe of at least {min_oos_sharpe:g}", at_least="min_oos_sharpe"),
-            Keeps(
-                "out_of_sample_sharpe", "in_sample_sharpe", "min_oos_retention", "in-sample {}",
-                "and {min_oos_retention:.0%} of the in-sample one",
-            ),
+            Within("max_drawdown", "drawdown {}", "drawdown of at most {max_drawdown:g}", at_most="max_drawdown"),
+            Within("exposure", "exposure {}", "exposure of at most {max_exposure:g}", at_most="max_exposure"),
         ),
+        clears_when="the bot becomes another version, or the limit is changed",
     ),
-    EvidenceGate(
-        PromotionGate.DEFLATED_SHARPE, "better than luck over so many trials",
-        "Probability of a true Sharpe ratio above what so many trials give by luck.",
-        (Within("deflated_sharpe", "deflated Sharpe {}", "deflated Sharpe of at least {min_deflated_sharpe:g}", "min_deflated_sharpe"),),
+)  # fmt: skip
+LINE_GATES: Final = (
+    LineGate(
+        PromotionGate.TIMING, "its timing is better than chance, at this look",
+        "At its last look the bot did better on its market than on the same bars in random order, by more than the look's share of the "
+        "life's level allows to luck.",
     ),
-    EvidenceGate(
-        PromotionGate.OVERFITTING, "the search did not fit noise", "Probability of backtest overfitting, by CSCV.",
-        (Within("overfitting", "probability of overfitting {}", "probability of overfitting of at most {max_overfitting:g}",
-                at_most="max_overfitting"),),
+    LineGate(
+        PromotionGate.SEARCHED, "a search chose it, and it won on bars that no search had read",
+        "Parameters that a search chose won their hold-out, whose bars no search of the line had read. Passes where no search chose any.",
     ),
 )  # fmt: skip
 SESSION_GATES: Final = (
@@ -277,10 +277,10 @@ SESSION_GATES: Final = (
         "The paper session trades as the engine does on the same bars.", Act.OPERATOR,
     ),
 )  # fmt: skip
-PROMOTION_GATES: Final[Mapping[PromotionGate, EvidenceGate | SessionGate]] = complete(
-    PromotionGate, {gate.code: gate for gate in EVIDENCE_GATES} | {gate.code: gate for gate in SESSION_GATES}
+PROMOTION_GATES: Final[Mapping[PromotionGate, EvidenceGate | LineGate | SessionGate]] = complete(
+    PromotionGate, {gate.code: gate for gate in (*EVIDENCE_GATES, *LINE_GATES, *SESSION_GATES)}
 )
-GATES: Final[Mapping[str, SchedulingGate | EvidenceGate | SessionGate]] = {
+GATES: Final[Mapping[str, SchedulingGate | EvidenceGate | LineGate | SessionGate]] = {
     **by_text(SCHEDULING_GATES), **by_text(PROMOTION_GATES),
 }  # fmt: skip
 """Every gate by its code on the wire: a promotion gate that a runner needs may stand among the blockers of a job, too."""
@@ -295,7 +295,7 @@ def act_of(code: str, verdict: str, clears_when: str = "") -> Act:
         clears_when: what would clear it, in the planner's words; they count before the gate's own.
     """
     gate = GATES.get(code)
-    if gate is None or (isinstance(gate, EvidenceGate) and verdict != Verdict.FAIL) or clears_when.startswith(BY_THE_CLOCK):
+    if gate is None or (isinstance(gate, EvidenceGate | LineGate) and verdict != Verdict.FAIL) or clears_when.startswith(BY_THE_CLOCK):
         return Act.NONE
     return Act.DEVELOPER if clears_when.startswith(NEVER) and gate.act is Act.OPERATOR else gate.act
 
@@ -321,15 +321,10 @@ def limits_read(gate: EvidenceGate) -> Iterable[str]:
         match term:
             case Within():
                 yield from filter(None, (term.at_least, term.at_most))
-            case Keeps():
-                yield term.share
-            case Holds() | Above():
+            case Holds() | Above() | Shown():
                 pass
 
 
 def figures_read(gate: EvidenceGate) -> Iterable[str]:
-    """The fields of the evidence's figures that a gate reads."""
-    for term in gate.terms:
-        yield term.figure
-        if isinstance(term, Keeps):
-            yield term.of
+    """The fields of the evidence's figures that a gate judges by."""
+    return [term.figure for term in gate.terms if not isinstance(term, Shown)]

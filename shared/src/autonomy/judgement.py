@@ -8,43 +8,38 @@ Source: R-A3.7, R-F7; facts of deployed drift tables (trade count and PnL 30 %, 
 from typing import NamedTuple
 
 from autonomy.events import EvolutionSummary, WindowMetrics
+from autonomy.looks import alpha_of, required_z
 from autonomy.policy import DriftPolicy, EvolutionPolicy
 from autonomy.values import Drift
 
 
 class Challenge(NamedTuple):
-    """Whether a search's challenger wins; `findings` says what it lacks."""
+    """Whether a search's challenger wins; `findings` says what it lacks, `required_t` what its hold-out asked for."""
 
     wins: bool
     findings: tuple[str, ...]
+    required_t: float
 
 
-def judge_challenger(found: EvolutionSummary, rules: EvolutionPolicy) -> Challenge:
-    """The challenger against the champion, on bars that the search never saw.
+def judge_challenger(found: EvolutionSummary, opening: int, rules: EvolutionPolicy) -> Challenge:
+    """The challenger against the champion, paired, on bars that no search of the line saw before.
 
-    The hold-out is looked at once, so reaching a PSR of 1 - α there happens to pure noise with probability α at most; what the
-    search itself saw (deflated Sharpe, PBO) can only lower that.
+    Args:
+        found: what the search found.
+        opening: which hold-out of the line this is, from 1 on; each asks for more, so that all together let through no more luck than agreed.
+        rules: of searches.
     """
-    challenger, champion = found.challenger, found.champion
+    required_t = required_z(alpha_of(rules.alpha_holdouts, opening))
+    challenger = found.challenger
     if challenger is None:
-        return Challenge(wins=False, findings=("the champion is the best parameter set found",))
+        return Challenge(wins=False, findings=("the champion is the best parameter set found",), required_t=required_t)
     lacks: list[str] = []
     if found.synthetic:
         lacks.append("synthetic bars prove nothing")
-    needed_psr = 1.0 - rules.false_positive_level
-    _at_least(lacks, "hold-out PSR", challenger.holdout_psr, needed_psr)
-    _at_least(lacks, "deflated Sharpe", found.dsr, rules.min_deflated_sharpe)
-    if found.pbo is None or not found.pbo <= rules.max_overfitting:
-        lacks.append(f"overfitting {_shown(found.pbo)}, at most {rules.max_overfitting:g}")
-    if challenger.holdout_trades < rules.min_holdout_trades:
-        lacks.append(f"hold-out trades {challenger.holdout_trades}, at least {rules.min_holdout_trades}")
-    if challenger.holdout_sharpe is None:
-        lacks.append("hold-out Sharpe undefined")
-    elif champion.holdout_sharpe is not None:
-        # A champion that did not trade in the hold-out has nothing to beat.
-        gain = challenger.holdout_sharpe - champion.holdout_sharpe
-        _at_least(lacks, "hold-out Sharpe over the champion's", gain, rules.min_improvement)
-    return Challenge(wins=not lacks, findings=tuple(lacks))
+    _at_least(lacks, f"paired t over the champion at opening {opening} of the hold-out", found.paired_t, required_t)
+    _at_least(lacks, "hold-out bars", found.holdout_bars, rules.min_holdout_bars)
+    _at_least(lacks, "hold-out trades", challenger.holdout_trades, rules.min_holdout_trades)
+    return Challenge(wins=not lacks, findings=tuple(lacks), required_t=required_t)
 
 
 def _at_least(lacks: list[str], what: str, measured: float | None, required: float) -> None:

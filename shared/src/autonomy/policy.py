@@ -101,30 +101,25 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class GateThresholds(Section):
-    """What a bot must show to leave a stage; Sharpe ratios annualised with the bars a year of their market.
+    """What a bot must show to leave a stage. What its timing must show stands in `LookPolicy`: that is one budget for its whole line.
 
     Attributes:
         max_evidence_age_bars: older evidence is INCONCLUSIVE; in new bars of the symbol.
-        min_exposure, max_exposure: share of the bars with a position.
-        min_oos_retention: out-of-sample Sharpe as a share of the in-sample one.
-        min_stress_sharpe: the worst Sharpe ratio on the cost and slippage grid.
+        min_exposure: share of the bars with a position.
+        min_net_t: of the returns at double costs.
+        max_drawdown, max_exposure: your own risk limits, off at 1; no evidence.
         min_live_bars: bars that the paper session must have traded (from PAPER on).
         max_bars_behind: how many released bars the runner may be behind (from PAPER on).
         shadow: gates that are measured and shown without deciding.
     """
 
     max_evidence_age_bars: Annotated[int, Field(ge=1, le=100_000)] = 20
-    min_sharpe: Ratio = 0.3
-    min_trades: Annotated[int, Field(ge=1, le=1_000_000)] = 30
+    min_trades: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     min_bars_per_trade: Annotated[float, Field(ge=1, le=10_000)] = 2.0
     min_exposure: Fraction = 0.02
+    min_net_t: Ratio = 1.64
+    max_drawdown: Fraction = 1.0
     max_exposure: Fraction = 1.0
-    min_stress_sharpe: Ratio = 0.0
-    max_drawdown: Fraction = 0.35
-    min_oos_sharpe: Ratio = 0.5
-    min_oos_retention: Ratio = 0.5
-    min_deflated_sharpe: Fraction = 0.95
-    max_overfitting: Fraction = 0.5
     min_live_bars: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     max_bars_behind: Annotated[int, Field(ge=0, le=1_000_000)] = 5
     shadow: tuple[PromotionGate, ...] = ()
@@ -133,6 +128,23 @@ class GateThresholds(Section):
 _READ: Final = {limit for gate in EVIDENCE_GATES for limit in limits_read(gate)}
 if not set(GateThresholds.model_fields) >= _READ:
     raise Broken(f"gates read limits that no policy has: {sorted(_READ - set(GateThresholds.model_fields))}")
+
+
+class LookPolicy(Section):
+    """When a bot line is judged, and how much luck all its judgements together may let through.
+
+    Look k spends alpha_life / (k (k + 1)), so all looks of a line spend alpha_life at most.
+
+    Attributes:
+        alpha_life: probability that a line without any timing is ever found to have some.
+        first_bars, first_trades: before so many nothing is judged.
+        every: the next look at so many times the bars of the last one, or at once when the fingerprint changes.
+    """
+
+    alpha_life: Annotated[float, Field(gt=0, lt=0.5)] = 0.003
+    first_bars: Annotated[int, Field(ge=50, le=1_000_000)] = 500
+    first_trades: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    every: Annotated[float, Field(ge=1.01, le=10)] = 1.2
 
 
 class DriftPolicy(Section):
@@ -174,17 +186,16 @@ class EvolutionPolicy(Section):
 
     Attributes:
         weak_below_sharpe: a bot whose evidence is below this qualifies.
-        per_bot_every_bars: a bot evolves again only after this many new bars, and never on the same bytes.
         per_hour: searches of the fleet.
         concurrency: searches meant to be live at once.
-        false_positive_level: how often pure noise may yield a winner: the hold-out PSR must reach 1 minus this.
-        min_improvement: of the hold-out Sharpe ratio over the champion's.
+        holdout_fraction: of a line's first search; each later one holds out the bars that no search of the line has read.
+        min_holdout_bars, min_holdout_trades: with fewer there is no search: what it found could not be told from luck.
+        alpha_holdouts: how often pure noise may beat its champion in any hold-out of a line: the j-th spends alpha_holdouts / (j (j + 1)).
         winners: PROPOSE: a better parameter set is recorded, and an operator changes the bot; APPLY: it becomes the next version of a LAB
             bot by itself, unless a recommendation for that bot is open. A bot that says `evolve` goes by its own word.
     """
 
     weak_below_sharpe: Ratio = 0.3
-    per_bot_every_bars: Annotated[int, Field(ge=1, le=100_000)] = 60
     per_hour: Annotated[int, Field(ge=0, le=1_000_000)] = 60
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 1
     population: Annotated[int, Field(ge=4, le=1000)] = 24
@@ -194,12 +205,10 @@ class EvolutionPolicy(Section):
     holdout_fraction: Annotated[float, Field(ge=0.05, le=0.5)] = 0.25
     max_evaluations: Annotated[int, Field(ge=4, le=1_000_000)] = 400
     max_wall_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
-    false_positive_level: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    min_improvement: Ratio = 0.1
-    min_holdout_trades: Annotated[int, Field(ge=0, le=1_000_000)] = 3
+    alpha_holdouts: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    min_holdout_bars: Annotated[int, Field(ge=10, le=1_000_000)] = 250
+    min_holdout_trades: Annotated[int, Field(ge=0, le=1_000_000)] = 10
     winners: Literal["PROPOSE", "APPLY"] = "PROPOSE"
-    min_deflated_sharpe: Fraction = 0.5
-    max_overfitting: Fraction = 0.5
 
 
 class RunnerPolicy(Section):
@@ -235,7 +244,7 @@ class StagePolicy(Section):
 
 LAB_WANTS: Final = (JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH, JobType.EVOLVE)
 RUNNING_WANTS: Final = (JobType.RUNNER_START, JobType.BACKTEST_BASELINE, JobType.BACKTEST_REFRESH)
-RUNNER_GATES: Final = (PromotionGate.BASELINE_PASSED, PromotionGate.REALISM, PromotionGate.DRAWDOWN)
+RUNNER_GATES: Final = (PromotionGate.BASELINE_PASSED, PromotionGate.REALISM, PromotionGate.LIMITS)
 
 
 def _beyond_lab() -> StagePolicy:
@@ -259,6 +268,7 @@ class Policy(Section):
     leases: LeasePolicy = LeasePolicy()
     research: ResearchPolicy = ResearchPolicy()
     cooldowns: CooldownPolicy = CooldownPolicy()
+    looks: LookPolicy = LookPolicy()
     promotion: PromotionPolicy = PromotionPolicy()
     drift: DriftPolicy = DriftPolicy()
     evolution: EvolutionPolicy = EvolutionPolicy()

@@ -96,7 +96,7 @@ async def test_gates_are_shown_one_row_each_as_last_said(database: Database) -> 
     assert rows
     for bot_id in {row["bot_id"] for row in rows}:
         own = [row for row in rows if row["bot_id"] == bot_id]
-        assert [row["code"] for row in own] == ["MIN_TRADES", "DRAWDOWN", "REALISM"]
+        assert [row["code"] for row in own] == ["MIN_TRADES", "LIMITS", "REALISM"]
         lacking = [
             {"code": row["code"], "measured": row["measured"], "required": row["required"], "clearsWhen": row["clears_when"]}
             for row in own

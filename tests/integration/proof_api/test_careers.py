@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from autonomy.bar_outcomes import OUTCOMES
-from autonomy.documents.answers import TimelineKind
+from autonomy.documents.history import TimelineKind
 from autonomy.events import HeldJob, RevertToLab
 from autonomy.kafka import Outgoing, append_batch, build_producer
 from autonomy.revert_plan import Standing, revert_plan
@@ -169,7 +169,7 @@ def test_every_bar_is_told_with_its_outcome_and_they_add_up(told: tuple[Api, Car
 
 def test_gates_are_the_recorded_tree(told: tuple[Api, Careers, Any]) -> None:
     body = told[0].get(f"/api/bots/{TRADER}/gates").json()
-    assert [gate["code"] for gate in body["items"]] == ["MIN_TRADES", "DRAWDOWN", "REALISM"]
+    assert [gate["code"] for gate in body["items"]] == ["MIN_TRADES", "LIMITS", "REALISM"]
     assert all(gate[name] is not None for gate in body["items"] for name in ("verdict", "measured", "required", "clearsWhen", "deciding"))
     assert (body["promotionTo"], body["decision"]["reasonCode"]) == ("PAPER", "NOTHING_DUE")
     assert told[0].get(f"/api/bots/{EVOLVER}/gates").json()["items"] == []

@@ -35,7 +35,7 @@ BOT: dict[str, Any] = {
         }],
         "eventId": "e-1",
     },
-    "jobs": [{"id": "j-1", "jobType": "BACKTEST_BASELINE", "status": "RUNNING", "phase": "bootstrap", "progress": 0.5}],
+    "jobs": [{"id": "j-1", "jobType": "BACKTEST_BASELINE", "status": "RUNNING", "phase": "timing", "progress": 0.5}],
 }  # fmt: skip
 ACCEPTED = {"commandId": "c-1", "status": "ACCEPTED", "tick": 9, "outcomes": []}
 
@@ -451,7 +451,7 @@ def test_why_and_gates_show_the_whole_tree(api: Api) -> None:
         "code": "MIN_TRADES", "verdict": "FAIL", "measured": "12", "required": "30", "clearsWhen": "18 more trades", "deciding": True,
         "evidenceJob": "j-7", "evidenceAgeBars": 4, "sinceTick": 3,
     }  # fmt: skip
-    tree = [gate, {**gate, "code": "DRAWDOWN", "verdict": "PASS"}, {**gate, "code": "DRIFT", "verdict": "INCONCLUSIVE", "deciding": False}]
+    tree = [gate, {**gate, "code": "LIMITS", "verdict": "PASS"}, {**gate, "code": "DRIFT", "verdict": "INCONCLUSIVE", "deciding": False}]
     api.answers["/api/bots/a"] = (200, BOT)
     api.answers["/api/bots/a/gates"] = (200, {"items": tree, "blockers": [], "promotionTo": "SHADOW"})
     for word in ("why", "gates"):

@@ -29,7 +29,7 @@ def hostile(value: Any, name: str = "") -> Any:
 
 
 GATE = {
-    "code": "DRAWDOWN", "verdict": "FAIL", "measured": "drawdown 0.5", "required": "at most 0.35", "clearsWhen": "another version",
+    "code": "LIMITS", "verdict": "FAIL", "measured": "drawdown 0.5", "required": "at most 0.35", "clearsWhen": "another version",
     "evidenceJob": JOB, "evidenceAgeBars": 3, "fingerprint": "f" * 64, "deciding": True, "expiresAt": AT,
 }  # fmt: skip
 DRIFT_GATE = {"code": "DRIFT", "measured": "0.4", "required": "at most 0.3", "clearsWhen": "another window"}
@@ -104,7 +104,7 @@ PATHS = {
     ],
     "/bots/aapl-sma/timeline": ["planner", JOB[:8]],
     "/bots/aapl-sma/trades": ["ENTRY", "9.50"],
-    "/promotions": ["aapl-sma", 'data-code="SHADOW">SHADOW</span> → <span class="mono stage-name" data-code="CANARY">CANARY</span> <span class="tag paper">execution: PAPER</span>', "first of two approvals", "DRAWDOWN"],
+    "/promotions": ["aapl-sma", 'data-code="SHADOW">SHADOW</span> → <span class="mono stage-name" data-code="CANARY">CANARY</span> <span class="tag paper">execution: PAPER</span>', "first of two approvals", "LIMITS"],
     "/runs/7": ["BLOCKED_BY_GATES", "Tick 7", "MIXED", "without the pause"],
     f"/commands/{JOB}": ["Revert to LAB", "REVERTED", "PINNED", "BULK_REVERT_REBASELINE", "aapl-sma"],
     "/quarantine": ["no JSON", "autonomy.jobs"],
@@ -231,13 +231,11 @@ def test_a_search_has_one_word_and_its_reason_stands_behind_it(why: str) -> None
 
 
 def test_promotion_counts_what_passes() -> None:
-    found = promotion_of(
-        {"promotionTo": "PAPER", "promotionGates": 7, "promotionBlockers": [DRIFT_GATE, DRIFT_GATE | {"code": "DRAWDOWN"}]}
-    )
+    found = promotion_of({"promotionTo": "PAPER", "promotionGates": 7, "promotionBlockers": [DRIFT_GATE, DRIFT_GATE | {"code": "LIMITS"}]})
     assert found is not None
     assert (found.to, found.passed, found.gates, found.waits) == ("PAPER", 5, 7, "")
     assert [(gate.code, gate.measured, gate.required) for gate in found.blockers] == [
-        ("DRIFT", "0.4", "at most 0.3"), ("DRAWDOWN", "0.4", "at most 0.3"),
+        ("DRIFT", "0.4", "at most 0.3"), ("LIMITS", "0.4", "at most 0.3"),
     ]  # fmt: skip
     assert promotion_of({"promotionTo": None, "promotionGates": 0, "promotionBlockers": []}) is None
 

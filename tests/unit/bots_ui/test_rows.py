@@ -143,13 +143,13 @@ def test_card_is_never_empty(state: str, reason: str | None) -> None:
 
 def test_card_says_state_since_reason_job_and_blockers() -> None:
     document = a_document(
-        "BACKTEST_RUNNING", **JOB, jobStatus="RUNNING", progress=0.3, phase="bootstrap", lastBeatAt=iso(NOON), blockers=[BLOCKER],
+        "BACKTEST_RUNNING", **JOB, jobStatus="RUNNING", progress=0.3, phase="timing", lastBeatAt=iso(NOON), blockers=[BLOCKER],
         reasonCode="ACTIVE_JOB",
     )  # fmt: skip
     html = card_html(row_of(document, NOON))
     for word in (
         "Backtesting", "42 s", "2026-11-22 11:59:18 UTC", "<code>ACTIVE_JOB</code>", JOB["jobId"], "BACKTEST_BASELINE", "RUNNING", "30 %",
-        "bootstrap", "UNVERIFIED_IMPORT", "stage LIVE was imported", "an earned stage", "revert the bot to LAB",
+        "timing", "UNVERIFIED_IMPORT", "stage LIVE was imported", "an earned stage", "revert the bot to LAB",
     ):  # fmt: skip
         assert word in html, word
 

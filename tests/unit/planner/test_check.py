@@ -13,6 +13,7 @@ import pytest
 from autonomy.errors import Broken
 from autonomy.events import StageChanged
 from autonomy.gates import PromotionGate, Verdict
+from autonomy.looks import alpha_of, required_z
 from autonomy.reasons import Reason, ZeroJobs
 from autonomy.values import NEXT_STAGE, Cause, Drift, JobStatus, JobType, Stage
 from planner import tick as ticks
@@ -21,7 +22,7 @@ from planner.check.step_up import check_step_up
 from planner.decide import promotion_gates
 from planner.decide.plan import Plan, decide
 from planner.decide.view import View, build_view
-from planner.fold.entities import Drifted, Evidence, Failure, Paper, Pause
+from planner.fold.entities import Drifted, Evidence, Failure, Look, Opening, Paper, Pause
 from planner.fold.state import State
 from support.builders import NOON_MS, a_bot, a_digest, a_live_job, a_policy, a_state, an_id, ended, figures
 from support.changes import replace
@@ -178,14 +179,20 @@ def test_runner_that_vanished_after_the_plan_is_found() -> None:
 # ── a step up: the check and the gates measure alike, up to each limit ────────────────────────────────────────────────
 
 
-def a_graduate(stage: Stage = Stage.LAB, age_bars: int = 0, measures: Mapping[str, Any] = MappingProxyType({}), **measured: Any) -> State:
+def a_graduate(
+    stage: Stage = Stage.LAB, age_bars: int = 0, z: float = 5.0, measures: Mapping[str, Any] = MappingProxyType({}), **measured: Any
+) -> State:
     """One bot with evidence of what it is now."""
     measured = {**measures, **measured}
     state = a_state(a_bot(stage=stage))
     view = build_view(state, NOON_MS)
     fingerprint, bars = view.fingerprint(state.bots.rows["aapl-sma"]), view.data["AAPL", "1d"].bars
     evidence = Evidence(an_id("refresh"), fingerprint, a_digest("AAPL"), 0, bars - age_bars, NOON_MS, figures(**measured))
-    put_bot(state, "aapl-sma", evidence=evidence)
+    alpha = alpha_of(state.policy.looks.alpha_life, 1)
+    look = Look(
+        1, bars, fingerprint, an_id("refresh"), z, 0.001, alpha, required_z(alpha), Verdict.PASS if z >= required_z(alpha) else Verdict.FAIL
+    )
+    put_bot(state, "aapl-sma", evidence=evidence, look=look, looks=1)
     return state
 
 
@@ -213,11 +220,9 @@ def verdicts(state: State) -> dict[PromotionGate, Verdict]:
 @pytest.mark.parametrize(
     ("figure", "limit", "beyond", "gate"),
     [
-        ("sharpe", 0.3, 0.2999, PromotionGate.BASELINE_PASSED), ("trades", 30, 29, PromotionGate.MIN_TRADES),
-        ("max_drawdown", 0.35, 0.3501, PromotionGate.DRAWDOWN), ("deflated_sharpe", 0.95, 0.9499, PromotionGate.DEFLATED_SHARPE),
-        ("overfitting", 0.5, 0.5001, PromotionGate.OVERFITTING), ("out_of_sample_sharpe", 0.75, 0.7499, PromotionGate.OUT_OF_SAMPLE),
+        ("trades", 10, 9, PromotionGate.MIN_TRADES), ("net_t", 1.64, 1.6399, PromotionGate.NET),
+        ("max_drawdown", 1.0, 1.0001, PromotionGate.LIMITS), ("exposure", 1.0, 1.0001, PromotionGate.LIMITS),
         ("bars_per_trade", 2.0, 1.9999, PromotionGate.REALISM), ("exposure", 0.02, 0.0199, PromotionGate.REALISM),
-        ("exposure", 1.0, 1.0001, PromotionGate.REALISM), ("stress_worst_sharpe", 0.0, -0.0001, PromotionGate.REALISM),
         ("look_ahead_ok", True, False, PromotionGate.REALISM), ("synthetic", False, True, PromotionGate.REALISM),
         ("costs_bps", 0.0001, 0.0, PromotionGate.REALISM),
     ],
@@ -233,9 +238,7 @@ def test_check_and_gates_let_a_figure_pass_up_to_its_limit(figure: str, limit: f
 @pytest.mark.parametrize(
     ("figure", "gate"),
     [
-        ("sharpe", PromotionGate.BASELINE_PASSED), ("deflated_sharpe", PromotionGate.DEFLATED_SHARPE),
-        ("overfitting", PromotionGate.OVERFITTING), ("out_of_sample_sharpe", PromotionGate.OUT_OF_SAMPLE),
-        ("bars_per_trade", PromotionGate.REALISM), ("stress_worst_sharpe", PromotionGate.REALISM),
+        ("net_t", PromotionGate.NET), ("max_drawdown", PromotionGate.LIMITS), ("bars_per_trade", PromotionGate.REALISM),
     ],
 )  # fmt: skip
 def test_check_and_gates_let_no_figure_pass_that_is_unknown(figure: str, gate: PromotionGate, unknown: float | None) -> None:
@@ -251,16 +254,32 @@ def test_step_from_where_the_bot_is_not_is_found_and_so_is_one_of_a_held_bot(cha
     assert f"aapl-sma is in {where}" in check_step_up(moved, state, NOON_MS)
 
 
+@pytest.mark.parametrize(("z", "gates"), [(2.9678, []), (2.9676, [PromotionGate.TIMING]), (math.nan, [PromotionGate.TIMING])])
+def test_check_and_gates_ask_for_what_the_look_asked_for(z: float, gates: list[PromotionGate]) -> None:
+    state = a_graduate(z=z)
+    assert (lacks(state), list(verdicts(state))) == ([gate.value for gate in gates], gates)
+
+
+def test_check_and_gates_count_no_look_at_another_fingerprint() -> None:
+    state = a_graduate()
+    look = state.bots.rows["aapl-sma"].look
+    assert look is not None
+    put_bot(state, "aapl-sma", look=replace(look, fingerprint=a_digest("another")))
+    assert (lacks(state), verdicts(state)) == (["TIMING"], {PromotionGate.TIMING: Verdict.INCONCLUSIVE})
+
+
 @pytest.mark.parametrize(
-    ("inside", "outside", "passes"),
+    ("changes", "passes"),
     [
-        (-1.0, 0.5, True), (0.0, 0.5, True), (0.0, 0.4999, False), (0.4, 0.5, True), (0.4, 0.4999, False), (1.2, 0.6, True),
-        (1.2, 0.5999, False), (None, 9.0, False),
+        ({}, True), ({"searched": True}, False), ({"opening": Opening(an_id("job"), 1, 2.0, 1.96, won=True), "searched": True}, True),
+        ({"opening": Opening(an_id("job"), 1, 1.0, 1.96, won=False)}, False),
     ],
+    ids=["never searched", "searched, never held out", "won", "lost, and then typed in by hand"],
 )  # fmt: skip
-def test_check_and_gates_ask_for_the_same_share_of_the_in_sample_sharpe(inside: float | None, outside: float, *, passes: bool) -> None:
-    state = a_graduate(in_sample_sharpe=inside, out_of_sample_sharpe=outside)
-    lack = [] if passes else [PromotionGate.OUT_OF_SAMPLE]
+def test_check_and_gates_ask_a_searched_line_for_its_hold_out(changes: dict[str, Any], *, passes: bool) -> None:
+    state = a_graduate()
+    put_bot(state, "aapl-sma", **changes)
+    lack = [] if passes else [PromotionGate.SEARCHED]
     assert (lacks(state), list(verdicts(state))) == ([gate.value for gate in lack], lack)
 
 

@@ -49,7 +49,7 @@ def evidence_of(state: State, bot: Bot, *, until_ms: int = START_MS, bars: int |
     """Evidence that is right for the bot as it is."""
     view = build_view(state, NOON_MS)
     shown = view.data[bot.symbol, bot.timeframe].bars if bars is None else bars
-    return Evidence(an_id("evidence"), view.fingerprint(bot), a_digest("bars"), until_ms, shown, ended_ms, figures(deflated_sharpe=0.4))
+    return Evidence(an_id("evidence"), view.fingerprint(bot), a_digest("bars"), until_ms, shown, ended_ms, figures(net_t=0.4))
 
 
 def with_baseline(state: State, bot_id: str, **changes: Any) -> Bot:

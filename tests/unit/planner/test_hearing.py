@@ -30,7 +30,7 @@ def a_pulse(state: State, *, claim_id: str | None = None, attempt: int | None = 
     job = state.jobs.rows[JOB].job
     held = HeldJob(
         job_id=JOB, bot_id="aapl-sma", tick=job.tick, attempt=attempt or job.attempt, claim_id=claim_id or str(job.claim_id),
-        phase="bootstrap", progress=0.5,
+        phase="timing", progress=0.5,
     )  # fmt: skip
     return RunnerPulse(process_id=RUNNER, sequence=1, jobs=(held,), research_slots=2)
 

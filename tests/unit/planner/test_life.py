@@ -23,6 +23,7 @@ from autonomy.events import (
     SetPolicy,
     SetPromotionMode,
     StageChanged,
+    TimingFound,
     UnpinBot,
 )
 from autonomy.gates import PromotionGate, Verdict
@@ -72,22 +73,19 @@ def test_bot_that_passes_every_gate_is_recommended_with_its_evidence() -> None:
     assert bot_of(driver, BOT).stage is Stage.LAB  # MANUAL waits
 
 
+SHAPE: dict[str, Any] = {"sharpe": 1.4, "trades": 80, "max_drawdown": 0.15, "exposure": 0.5, "bars_per_trade": 20.0}
 WEAK: dict[PromotionGate, dict[str, Any]] = {
-    PromotionGate.BASELINE_PASSED: {"metrics": metrics(sharpe=0.29, trades=80, max_drawdown=0.15, exposure=0.5, bars_per_trade=20.0)},
-    PromotionGate.MIN_TRADES: {"metrics": metrics(sharpe=1.4, trades=29, max_drawdown=0.15, exposure=0.5, bars_per_trade=20.0)},
+    PromotionGate.MIN_TRADES: {"metrics": metrics(**SHAPE | {"trades": 9})},
     PromotionGate.REALISM: {"look_ahead_ok": False},
-    PromotionGate.DRAWDOWN: {"metrics": metrics(sharpe=1.4, trades=80, max_drawdown=0.36, exposure=0.5, bars_per_trade=20.0)},
-    PromotionGate.OUT_OF_SAMPLE: {"out_of_sample": metrics(sharpe=0.49)},
-    PromotionGate.DEFLATED_SHARPE: {"dsr": 0.949},
-    PromotionGate.OVERFITTING: {"pbo": 0.51},
+    PromotionGate.TIMING: {"timing": TimingFound(z=2.967, p_value=0.002, markets=1000, seed=7)},
+    PromotionGate.NET: {"net_t": 1.63},
+    PromotionGate.LIMITS: {"metrics": metrics(**SHAPE | {"max_drawdown": 1.01})},
 }
 MISSING: dict[PromotionGate, dict[str, Any]] = {
-    PromotionGate.BASELINE_PASSED: {"metrics": metrics(sharpe=None, trades=80, max_drawdown=0.15, exposure=0.5, bars_per_trade=20.0)},
-    PromotionGate.REALISM: {"stress_worst_sharpe": None},
-    PromotionGate.DRAWDOWN: {"metrics": metrics(sharpe=1.4, trades=80, max_drawdown=None, exposure=0.5, bars_per_trade=20.0)},
-    PromotionGate.OUT_OF_SAMPLE: {"out_of_sample": metrics(sharpe=None)},
-    PromotionGate.DEFLATED_SHARPE: {"dsr": None},
-    PromotionGate.OVERFITTING: {"pbo": None},
+    PromotionGate.REALISM: {"metrics": metrics(**SHAPE | {"bars_per_trade": None})},
+    PromotionGate.TIMING: {"timing": TimingFound(z=None, p_value=1.0, markets=100, seed=7)},
+    PromotionGate.NET: {"net_t": None},
+    PromotionGate.LIMITS: {"metrics": metrics(**SHAPE | {"max_drawdown": None})},
 }
 
 
@@ -107,7 +105,7 @@ def test_missing_evidence_is_inconclusive_and_blocks(gate: PromotionGate) -> Non
     assert verdict_of(driver, BOT, gate) is Verdict.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("change", [{"synthetic": True}, {"out_of_sample": metrics(sharpe=0.74)}], ids=["synthetic", "retention"])
+@pytest.mark.parametrize("change", [{"synthetic": True}, {"metrics": metrics(**SHAPE | {"exposure": 0.01})}], ids=["synthetic", "exposure"])
 def test_other_ways_to_fail(change: dict[str, Any]) -> None:
     driver = a_fleet(BOT)
     assert not said(research(driver, BOT, **change), PromotionRecommended)
@@ -116,12 +114,18 @@ def test_other_ways_to_fail(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("gate", WEAK)
 def test_gate_in_shadow_is_measured_without_a_say(gate: PromotionGate) -> None:
     driver = a_fleet(BOT)
-    driver.command(SetPolicy, document=a_document(lab_gates={"shadow": [gate.value]}), role="approver")
+    driver.command(
+        SetPolicy,
+        document=a_document(lab_gates={"shadow": [gate.value, *(["TIMING"] if gate is PromotionGate.MIN_TRADES else [])]}),
+        role="approver",
+    )
     step(driver)
     (found,) = said(research(driver, BOT, **WEAK[gate]), PromotionRecommended)
+    # Too few trades are not looked at either.
+    others = {gate.value, *(["TIMING"] if gate is PromotionGate.MIN_TRADES else [])}
     shown = {result.code: (result.verdict, result.deciding) for result in found.gates}
     assert shown[gate.value] == (Verdict.FAIL, False)
-    assert all(verdict is Verdict.PASS and deciding for code, (verdict, deciding) in shown.items() if code != gate.value)
+    assert all(verdict is Verdict.PASS and deciding for code, (verdict, deciding) in shown.items() if code not in others)
 
 
 def test_gate_tree_is_published_when_a_verdict_or_the_evidence_changes_and_only_then() -> None:
@@ -241,7 +245,7 @@ def test_promotion_without_a_gate_is_stopped_by_the_check(monkeypatch: pytest.Mo
     # The planted fault: a promoter that asks nothing.
     monkeypatch.setattr(promotion_gates, "all_pass", lambda *_: True)
     with pytest.raises(Exception, match="goes up without"):
-        research(driver, BOT, dsr=0.1)
+        research(driver, BOT, net_t=0.1)
 
 
 # ── paper sessions ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -422,7 +426,7 @@ def test_result_ordered_before_the_revert_counts_for_nothing() -> None:
     driver.command(RevertToLab, plan_hash=plan.hash, expected_count=len(plan.moved))
     driver.tick(after_ms=1_000)
     # It lands after the revert was decided and before its end is effective: S9 accepts it, the evidence does not.
-    driver.succeed(driver.state.jobs.rows[live.job.job_id], dsr=0.999)
+    driver.succeed(driver.state.jobs.rows[live.job.job_id], net_t=3.9)
     attempt = step(driver)
     assert live.job.job_id not in driver.state.jobs.rows
     assert bot_of(driver, BOT).evidence is None
@@ -466,7 +470,7 @@ def test_pin_ends_by_itself() -> None:
 
 def _weak() -> TickDriver:
     driver = a_fleet(BOT, searches=True)
-    attempt = research(driver, BOT, metrics=metrics(sharpe=0.1), dsr=0.2)
+    attempt = research(driver, BOT, metrics=metrics(sharpe=0.1), net_t=0.2)
     (order,) = [order for order in jobs_of(attempt) if order.bot_id == BOT]
     assert order.job_type is JobType.EVOLVE
     assert order.evolution is not None
@@ -493,7 +497,9 @@ def test_winner_becomes_the_next_version_and_starts_at_its_baseline() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"challenger": None}, {"dsr": None}, {"pbo": 0.6}, {"synthetic": True}], ids=["none", "no dsr", "overfitted", "synthetic"]
+    "change",
+    [{"challenger": None}, {"paired_t": None}, {"paired_t": 1.95}, {"holdout_bars": 249}, {"synthetic": True}],
+    ids=["none", "no difference", "no better than luck", "a short hold-out", "synthetic"],
 )
 def test_loser_changes_nothing_and_is_recorded(change: dict[str, Any]) -> None:
     driver = _weak()

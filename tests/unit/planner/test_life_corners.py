@@ -131,7 +131,7 @@ def test_shadow_does_not_reach_evidence_that_expired(mode: str) -> None:
     every = [gate.value for gate in promotion_gates.FROM_LAB]
     driver.command(SetPolicy, document=a_document(lab_gates={"shadow": every}), role="approver")
     step(driver)
-    attempt = research(driver, BOT, dsr=0.1)
+    attempt = research(driver, BOT, net_t=0.2)
     assert said(attempt, PromotionRecommended)  # thresholds have no say
     withdrawn: list[Any] = []
     for _ in range(40):
@@ -169,11 +169,11 @@ def test_evidence_on_bars_that_the_market_has_not_shown_does_not_stand() -> None
 def test_changed_thresholds_are_told_although_no_verdict_changes() -> None:
     driver = a_fleet(BOT)
     research(driver, BOT)
-    driver.command(SetPolicy, document=a_document(lab_gates={"min_sharpe": 1.2}), role="approver")
+    driver.command(SetPolicy, document=a_document(lab_gates={"min_trades": 12}), role="approver")
     told = [event for event in said(step(driver), BotDecision) if event.bot_id == BOT]
-    assert [gate.required for event in told for gate in event.promotion if gate.code == "BASELINE_PASSED"] == ["Sharpe of at least 1.2"]
+    assert [gate.required for event in told for gate in event.promotion if gate.code == "MIN_TRADES"] == ["at least 12 closed trades"]
     # A policy with the same thresholds repeats nothing.
-    driver.command(SetPolicy, document=a_document(lab_gates={"min_sharpe": 1.2}, promotion={"auto_per_hour": 1}), role="approver")
+    driver.command(SetPolicy, document=a_document(lab_gates={"min_trades": 12}, promotion={"auto_per_hour": 1}), role="approver")
     assert not [event for event in said(step(driver), BotDecision) if event.promotion]
 
 
@@ -392,7 +392,7 @@ def test_live_gates_say_what_they_stand_on_and_how_old_it_is() -> None:
     assert bot.drift is not None
     assert (healthy.evidence_job, drift.evidence_job) == (bot.runner.job_id, bot.drift.job_id)
     assert healthy.evidence_age_bars is not None
-    assert drift.evidence_age_bars == found[PromotionGate.DRAWDOWN].evidence_age_bars is not None
+    assert drift.evidence_age_bars == found[PromotionGate.LIMITS].evidence_age_bars is not None
 
 
 def test_check_lets_a_sound_step_beyond_paper_pass() -> None:

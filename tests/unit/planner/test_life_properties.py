@@ -21,6 +21,7 @@ from autonomy.events import (
     SessionClosed,
     SetPromotionMode,
     StageChanged,
+    TimingFound,
     UnpinBot,
 )
 from autonomy.values import FOUR_EYES, Cause, Drift, JobStatus, JobType, Stage
@@ -48,7 +49,7 @@ from support.ticks import TickDriver, events_of
 
 BOTS = ("a", "b", "c", "d", "e", "f")
 WEAKER: tuple[dict[str, Any], ...] = (
-    {}, {}, {}, {"dsr": 0.2}, {"pbo": None}, {"look_ahead_ok": False}, {"synthetic": True}, {"metrics": metrics(sharpe=0.1)},
+    {}, {}, {}, {"net_t": 0.2}, {"timing": TimingFound(z=2.0, p_value=0.02, markets=1000, seed=7)}, {"net_t": None}, {"look_ahead_ok": False}, {"synthetic": True}, {"metrics": metrics(sharpe=0.1)},
 )  # fmt: skip
 Step = tuple[int, int]
 
@@ -109,18 +110,14 @@ class Witness:
 
 
 def passes(result: ResearchSummary) -> bool:
-    """The default thresholds, by hand."""
-    whole, outside, inside = result.metrics, result.out_of_sample.sharpe, result.in_sample.sharpe
-    numbers = (whole.sharpe, whole.max_drawdown, outside, inside, result.dsr, result.pbo, result.stress_worst_sharpe)
-    if any(number is None for number in numbers) or not result.look_ahead_ok or result.synthetic:
+    """The default thresholds, by hand; what a look asks for rises from 2.9678 on, and the first that fails stands for 500 bars."""
+    whole = result.metrics
+    if not result.look_ahead_ok or result.synthetic or result.net_t is None or result.timing.z is None:
         return False
-    sharpe, drawdown, outside, inside, dsr, pbo, stressed = (float(number) for number in numbers if number is not None)
     assert whole.exposure is not None
     assert whole.bars_per_trade is not None
-    if not 0.02 <= whole.exposure <= 1.0 or whole.bars_per_trade < 2.0:
-        return False
-    plain = sharpe >= 0.3 and whole.trades >= 30 and drawdown <= 0.35 and dsr >= 0.95 and pbo <= 0.5 and stressed >= 0.0
-    return plain and outside >= 0.5 and outside >= inside * 0.5
+    assert whole.max_drawdown is not None
+    return whole.exposure >= 0.02 and whole.bars_per_trade >= 2.0 and whole.trades >= 10 and result.net_t >= 1.64
 
 
 class History:

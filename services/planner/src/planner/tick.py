@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from autonomy.chain import AcceptedTick, RunRecord, each_record, write_seal
 from autonomy.envelope import Ready
 from autonomy.errors import Broken
-from autonomy.events import AnnouncementRequested, BotDecision, Head, JobEnqueued, PlannerRun, StageChanged, TickRecord
+from autonomy.events import AnnouncementRequested, BotDecision, Head, JobEnqueued, LookTaken, PlannerRun, StageChanged, TickRecord
 from autonomy.identities import PLANNER
 from autonomy.policy import DEFAULT
 from autonomy.reasons import Reason
@@ -23,13 +23,14 @@ from autonomy.timeframes import Timeframe
 from autonomy.topics import DEFAULT_PARTITIONS
 from autonomy.values import NEXT_STAGE, TickCause, instant_of_ms, job_id_of, partition_of, run_id_of
 from autonomy.work import class_of
+from planner.check.looks import check_look
 from planner.check.plans import check, contradictions
 from planner.check.step_up import check_step_up
 from planner.decide.commands import apply_command, policy_fact
 from planner.decide.decision_json import decision_bytes
 from planner.decide.endings import Say
 from planner.decide.gates import findings
-from planner.decide.life import give_verdicts, live_on
+from planner.decide.life import give_verdicts, live_on, take_looks
 from planner.decide.orders import bars_per_year, extras_of, last_shown_ms, timeout_s_of
 from planner.decide.plan import DECIDER, Plan, decide, with_job
 from planner.decide.promotion_gates import Gate, tree
@@ -161,6 +162,8 @@ def draft(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Draft:
         if isinstance(fact, StageChanged):
             # Before it is folded: later facts of the tick may change the bot, its evidence or the policy.
             faults.extend(check_step_up(fact, state, inputs.now_ms))
+        elif isinstance(fact, LookTaken):
+            faults.extend(check_look(fact, state))
         said.append(fact)
         fold_fact(state, fact, inputs.tick, len(said), inputs.now_ms)
 
@@ -168,8 +171,10 @@ def draft(state: State, slice_: Sequence[Input], inputs: TickInputs) -> Draft:
         say(policy_fact(DEFAULT, PLANNER))
     ask_again(state, say)
     give_verdicts(state, folded, say)
+    rules_before = state.policy.looks
     for command in folded.commands:
         apply_command(state, command, inputs.now_ms, say)
+    take_looks(state, folded.researched if state.policy.looks == rules_before else state.bot_ids(), say)
     view = build_view(state, inputs.now_ms)
     before_life = len(said)
     sight = live_on(state, view, inputs.tick, say)

@@ -90,12 +90,11 @@ EquityPointKey = Literal["at", "bar", "barStart", "botId", "cash", "close", "equ
 EquityPointPageKey = Literal["items", "nextCursor", "now", "proof"]
 EvidenceOfVersionKey = Literal["dsr", "fingerprint", "jobId", "lastBar", "maxDrawdown", "newestAt", "results", "sharpe", "trades"]
 EvolutionKey = Literal["applied", "artifact", "botId", "challenger", "champion", "dsr", "enqueuedAt", "evaluations", "eventId",
-    "findings", "finishedAt", "generations", "jobId", "judgedAt", "pbo", "priorTrials", "seed", "stopReason", "trialsSha256", "verdict",
-    "why"]
+    "findings", "finishedAt", "generations", "jobId", "judgedAt", "opening", "pairedT", "pbo", "priorTrials", "requiredT", "seed",
+    "stopReason", "trialsSha256", "verdict", "why"]
 EvolutionPageKey = Literal["items", "nextCursor", "now", "proof"]
-EvolutionPolicyKey = Literal["concurrency", "embargo_bars", "false_positive_level", "folds", "generations", "holdout_fraction",
-    "max_evaluations", "max_overfitting", "max_wall_s", "min_deflated_sharpe", "min_holdout_trades", "min_improvement",
-    "per_bot_every_bars", "per_hour", "population", "weak_below_sharpe", "winners"]
+EvolutionPolicyKey = Literal["alpha_holdouts", "concurrency", "embargo_bars", "folds", "generations", "holdout_fraction",
+    "max_evaluations", "max_wall_s", "min_holdout_bars", "min_holdout_trades", "per_hour", "population", "weak_below_sharpe", "winners"]
 ExitsOfferedKey = Literal["rebalance", "reentry", "stopLoss", "takeProfitAfter", "trailing", "trailingOffset"]
 FieldChangedKey = Literal["after", "before", "field"]
 FieldFaultKey = Literal["field", "limit"]
@@ -109,9 +108,8 @@ GateOfBotKey = Literal["botId", "clearsWhen", "code", "deciding", "eventId", "ev
     "fingerprint", "measured", "place", "promotionTo", "required", "sinceTick", "verdict"]
 GateResultKey = Literal["clearsWhen", "code", "deciding", "evidenceAgeBars", "evidenceJob", "expiresAt", "fingerprint", "measured",
     "required", "verdict"]
-GateThresholdsKey = Literal["max_bars_behind", "max_drawdown", "max_evidence_age_bars", "max_exposure", "max_overfitting",
-    "min_bars_per_trade", "min_deflated_sharpe", "min_exposure", "min_live_bars", "min_oos_retention", "min_oos_sharpe", "min_sharpe",
-    "min_stress_sharpe", "min_trades", "shadow"]
+GateThresholdsKey = Literal["max_bars_behind", "max_drawdown", "max_evidence_age_bars", "max_exposure", "min_bars_per_trade",
+    "min_exposure", "min_live_bars", "min_net_t", "min_trades", "shadow"]
 GatesKey = Literal["blockers", "decision", "eventId", "items", "now", "promotionTo", "proof", "sinceTick"]
 GroupOfBotsKey = Literal["bots", "key"]
 HeadSeenKey = Literal["hash", "runsEnd", "seenAt", "tick"]
@@ -130,6 +128,10 @@ LaneKey = Literal["blocks", "failed", "failures", "folded", "jobs", "key", "queu
 LeasePolicyKey = Literal["beat_s", "claim_deadline_s", "failures_limit", "lease_s"]
 LeftAttemptKey = Literal["attempt", "cause", "endedAt", "eventId", "processId", "startedAt"]
 LiveByStatusKey = Literal["queued", "running"]
+LookKey = Literal["alpha", "bars", "botId", "eventId", "fingerprint", "jobId", "judgedAt", "markets", "number", "pValue", "requiredZ",
+    "tick", "trades", "verdict", "z"]
+LookPageKey = Literal["items", "nextCursor", "now", "proof"]
+LookPolicyKey = Literal["alpha_life", "every", "first_bars", "first_trades"]
 MarketDataKey = Literal["items", "now", "proof"]
 MarketNowKey = Literal["at", "end", "ended", "mode"]
 MarketPolicyKey = Literal["end", "mode", "seconds_per_bar", "start"]
@@ -151,12 +153,13 @@ PlannerRunToldKey = Literal["blocked", "botsEvaluated", "cause", "errors", "fini
     "startedAt", "tick", "zeroJobsReason"]
 PolicyCostsKey = Literal["borrow_bps_per_day", "fee_bps", "funding_bps_per_day", "lot", "maker_bps", "minimum_usd", "slippage_bps",
     "tick"]
-PolicyDocumentKey = Literal["cooldowns", "drift", "early_tick_spacing_s", "evolution", "leases", "market", "name", "promotion",
+PolicyDocumentKey = Literal["cooldowns", "drift", "early_tick_spacing_s", "evolution", "leases", "looks", "market", "name", "promotion",
     "promotion_mode", "quarantine_after_crashes", "research", "rules_approvers", "runners", "stages", "tick_interval_s"]
 PolicyInForceKey = Literal["actor", "document", "now", "policyHash", "proof", "tick"]
 PolicyResearchKey = Literal["concurrency", "costs", "initial_cash_usd", "max_enqueues_per_hour", "min_bars", "queue_ahead",
     "queued_per_slot", "suite", "timeout_s"]
-PolicySuiteKey = Literal["bootstrap_samples", "neighbourhood_steps", "stress_levels", "truncation_cuts", "walk_forward_windows"]
+PolicySuiteKey = Literal["hopeless_after", "neighbourhood_steps", "permuted_markets", "stress_levels", "truncation_cuts",
+    "walk_forward_windows"]
 ProblemDocumentKey = Literal["code", "detail", "errors", "field", "limit", "status", "title", "type"]
 PromotionKey = Literal["actor", "approvedBy", "botId", "cause", "closedAt", "closedEventId", "closedTick", "eventId", "evidenceJob",
     "failing", "fingerprint", "fromStage", "gates", "id", "reason", "recommendedAt", "requestedAt", "requestedBy", "stageVersion",
@@ -172,10 +175,9 @@ ReadyKey = Literal["checks", "reason", "status"]
 ReasonCountKey = Literal["count", "reasonCode"]
 ReasonOfferedKey = Literal["code", "words"]
 RepairKey = Literal["actor", "atTick", "reason", "tick"]
-ResearchSummaryKey = Literal["artifact", "bars", "bootstrapSharpeP05", "buyAndHold", "curve", "dataFindings", "dataSha256", "dsr",
-    "elapsedS", "fingerprint", "firstBar", "inSample", "lastBar", "lookAheadCuts", "lookAheadOk", "metrics",
-    "neighbourhoodMedianSharpe", "outOfSample", "outcomes", "pbo", "psr", "sourceId", "stressWorstSharpe", "synthetic", "trials",
-    "window"]
+ResearchSummaryKey = Literal["artifact", "bars", "buyAndHold", "curve", "dataFindings", "dataSha256", "dsr", "elapsedS", "fingerprint",
+    "firstBar", "inSample", "lastBar", "lookAheadCuts", "lookAheadOk", "metrics", "neighbourhoodMedianSharpe", "netT", "outOfSample",
+    "outcomes", "psr", "sourceId", "stressWorstSharpe", "synthetic", "timing", "trials", "window"]
 RevertCommandKey = Literal["botIds", "expectedCount", "planHash", "stages", "strategies", "symbols", "type"]
 RevertPlanKey = Literal["baselines", "botIds", "byStage", "command", "expectedCount", "loopPaused", "now", "pausedBy", "pinned",
     "planHash", "proof", "stops"]
@@ -208,6 +210,7 @@ TicksOfCauseKey = Literal["cause", "enqueued", "ticks"]
 TimelineEntryKey = Literal["actor", "at", "detail", "eventId", "kind", "ref", "what"]
 TimelinePageKey = Literal["items", "nextCursor", "now", "proof"]
 TimelineTotalsKey = Literal["enqueued", "failed", "jobs", "missing", "moved", "succeeded", "ticks"]
+TimingFoundKey = Literal["markets", "pValue", "seed", "z"]
 TradeKey = Literal["at", "bar", "barStart", "botId", "fee", "kind", "orderId", "pnl", "price", "sessionId", "side", "units"]
 TradePageKey = Literal["items", "nextCursor", "now", "proof"]
 VersionPageKey = Literal["items", "nextCursor", "now", "proof"]

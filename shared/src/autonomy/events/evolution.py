@@ -15,7 +15,9 @@ class EvolutionPlan(Document):
         why: WEAK: the champion performs poorly; AT_THE_DOOR: it meets the promotion gates and is challenged before it leaves.
         population, generations: of NSGA-II.
         folds: walk-forward folds inside the search window, purged by the look-back and then by `embargo_bars`.
-        holdout_fraction: the last share of the bars, sealed, looked at once at the very end.
+        holdout_fraction: the last share of the bars of a line's first search, sealed, looked at once at the very end.
+        read_until: the last bar that any search of the line has read; the hold-out is what comes after it and the embargo. None: the first.
+        min_holdout_bars: with fewer the search is refused.
         max_evaluations, max_wall_s: the budget; whichever ends it is recorded.
         prior_trials: evaluations counted for this bot before, which deflate its Sharpe ratio too.
     """
@@ -27,6 +29,8 @@ class EvolutionPlan(Document):
     folds: Annotated[int, Field(ge=2, le=50)]
     embargo_bars: Annotated[int, Field(ge=0, le=1000)]
     holdout_fraction: Annotated[float, Field(ge=0.05, le=0.5)]
+    read_until: Instant | None
+    min_holdout_bars: Count
     max_evaluations: Annotated[int, Field(ge=4, le=1_000_000)]
     max_wall_s: Annotated[float, Field(gt=0, le=86_400)]
     prior_trials: Count = 0
@@ -55,6 +59,8 @@ class EvolutionSummary(Document):
 
     Attributes:
         challenger: the best of the last front, None when it is the champion itself.
+        holdout_bars: bars from `holdout_from` on.
+        paired_t: Student's t of the challenger's returns less the champion's on them; None without a challenger, or without a difference.
         dsr: of the challenger over the search window, every evaluation counted (prior ones too).
         pbo: probability of backtest overfitting over the distinct contenders, by CSCV.
         trials_sha256: over the sequence of all trials: parameters and objective values, in order.
@@ -68,6 +74,8 @@ class EvolutionSummary(Document):
     first_bar: Instant
     last_bar: Instant
     holdout_from: Instant
+    holdout_bars: Count
+    paired_t: float | None
     seed: Count
     generations: Count
     evaluations: Count

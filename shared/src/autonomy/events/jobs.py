@@ -117,6 +117,22 @@ class EquityCurve(Document):
         )  # fmt: skip
 
 
+class TimingFound(Document):
+    """A bot on its own market among markets of the same bars, permuted without replacement.
+
+    Attributes:
+        z: of its Sharpe ratio per bar among theirs; None where either does not vary.
+        p_value: share of all markets, the real one among them, on which it did at least as well.
+        markets: how many were tried: fewer than ordered where the first hundred showed nothing.
+        seed: of the permutations.
+    """
+
+    z: float | None
+    p_value: Annotated[float, Field(gt=0, le=1)]
+    markets: Count
+    seed: Count
+
+
 class ResearchSummary(Document):
     """What a finished backtest with its validation suite found; the whole report is the artefact.
 
@@ -124,8 +140,8 @@ class ResearchSummary(Document):
         data_sha256: of the very bars that were read.
         trials: how many evaluations were counted against the deflated Sharpe ratio.
         stress_worst_sharpe: the lowest Sharpe ratio on the cost and slippage grid.
-        bootstrap_sharpe_p05: 5 % quantile over the bootstrap.
-        pbo: probability of backtest overfitting over the parameter neighbourhood, by CSCV.
+        timing: the bot among markets of its own bars in random order; what a look judges by.
+        net_t: t of the returns at double costs.
         window: the engine's re-run over the live window that the order named, for drift.
         curve: None of a result without.
         data_findings: what is odd about the bars that were read: jumps, gaps, columns that were not used.
@@ -150,8 +166,8 @@ class ResearchSummary(Document):
     trials: Count
     stress_worst_sharpe: float | None
     neighbourhood_median_sharpe: float | None
-    bootstrap_sharpe_p05: float | None
-    pbo: float | None = None
+    timing: TimingFound
+    net_t: float | None
     window: WindowMetrics | None = None
     curve: EquityCurve | None = None
     artifact: Text | None = None

@@ -1,10 +1,13 @@
 """The life of a bot as ticks record it: promotions, verdicts, the end of a paper session, pins (producer: planner)."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from autonomy.events.document import Count, Digest, Identifier, Text
 from autonomy.events.evolution import Contender
 from autonomy.events.tick import GateResult, TickRecord
+from autonomy.gates import Verdict
 from autonomy.values import BotId, Cause, Drift, Instant, Stage
 
 
@@ -82,6 +85,8 @@ class ChallengerJudged(TickRecord):
         applied: the LAB bot became this version in the same tick (BotChanged); otherwise a winner is a proposal, which
             ApproveChallenger applies where the bot says what may become of one (`evolve`), and ChangeBot by hand elsewhere.
         findings: what the challenger lacks, empty for a winner.
+        opening: which hold-out of the line this was, from 1 on; None without a challenger.
+        paired_t, required_t: of the challenger's returns less the champion's there, and what this opening asks for.
     """
 
     wire = "challenger-judged.v1"
@@ -91,6 +96,34 @@ class ChallengerJudged(TickRecord):
     applied: bool
     findings: tuple[Text, ...]
     challenger: Contender | None
+    opening: Annotated[int, Field(ge=1)] | None
+    paired_t: float | None
+    required_t: float | None
+
+
+class LookTaken(TickRecord):
+    """One judgement of a bot's timing. It stands for its fingerprint until the next look; between looks a refresh can only take it away.
+
+    Attributes:
+        number: which look of the bot's line, all versions together.
+        bars, trades, z, p_value, markets: of the evidence, see `TimingFound`.
+        alpha: what this look spends of the line's level.
+        required_z: what luck alone reaches with that probability.
+    """
+
+    wire = "look-taken.v1"
+    bot_id: BotId
+    job_id: Identifier
+    fingerprint: Digest
+    number: Annotated[int, Field(ge=1)]
+    bars: Count
+    trades: Count
+    z: float
+    p_value: Annotated[float, Field(gt=0, le=1)]
+    markets: Count
+    alpha: Annotated[float, Field(gt=0, lt=1)]
+    required_z: float
+    verdict: Verdict
 
 
 class ChallengerDeclined(TickRecord):

@@ -280,9 +280,15 @@ class BotDecision(TickRecord):
 
 
 class SuiteSizes(Document):
-    """How much validation a baseline does; policy, never padding."""
+    """How much validation a baseline does; policy, never padding.
 
-    bootstrap_samples: Annotated[int, Field(ge=10, le=1_000_000)] = 30_000
+    Attributes:
+        permuted_markets: markets of the real bars in random order, at most.
+        hopeless_after: after so many of them a bot that shows no timing is not looked at any further.
+    """
+
+    permuted_markets: Annotated[int, Field(ge=10, le=1_000_000)] = 1_000
+    hopeless_after: Annotated[int, Field(ge=10, le=1_000_000)] = 100
     truncation_cuts: Annotated[int, Field(ge=1, le=10_000)] = 250
     neighbourhood_steps: Annotated[int, Field(ge=0, le=20)] = 4
     stress_levels: Annotated[int, Field(ge=1, le=50)] = 6

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, Table, Text, 
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from autonomy.events import Contender, JobEnqueued, ResearchSummary, SourceFault, StrategyFault, StrategyOffered
+from autonomy.gates import Verdict
 from autonomy.read_model.columns import ID, INSTANT, METADATA, column
 from autonomy.read_model.parts import BarsOffered, LeftAttempt, Result, SearchedFor, SearchStop, SearchVerdict
 from autonomy.values import Cause, JobClass, JobStatus, JobType, Stage
@@ -126,6 +127,9 @@ EVOLUTIONS: Final = Table(
     column("challenger", JSONB(), "the best found; null when it is the champion", holds=Contender),
     column("dsr", Float(), "deflated Sharpe ratio of the challenger, every evaluation counted"),
     column("pbo", Float(), "probability of backtest overfitting"),
+    column("opening", Integer(), "which hold-out of the bot's line it opened; null without a challenger"),
+    column("paired_t", Float(), "Student's t of the challenger's returns less the champion's on the hold-out"),
+    column("required_t", Float(), "what this opening asks for"),
     column("verdict", Text(), "WINS or LOSES; FAILED or CANCELLED without a result; null before", holds=SearchVerdict),
     column("applied", Boolean(), "the challenger became the bot's next version"),
     column("findings", JSONB(), "what the challenger lacks", null=False, holds=list[str]),
@@ -136,4 +140,24 @@ EVOLUTIONS: Final = Table(
     Index("bot_evolutions_by_bot", "bot_id", "enqueued_at"),
     Index("bot_evolutions_open", "bot_id", postgresql_where=text("verdict IS NULL")),
     comment="Searches over a bot's parameters, and whether their challenger won",
+)  # fmt: skip
+
+LOOKS: Final = Table(
+    "bot_looks", METADATA,
+    column("bot_id", Text(), "whose timing was judged", key=True),
+    column("number", Integer(), "which look of its line, all versions together", key=True),
+    column("job_id", ID, "the backtest it judges", null=False),
+    column("fingerprint", Text(), "strategy code, parameters, data, engine, costs", null=False),
+    column("bars", Integer(), "that it saw", null=False),
+    column("trades", Integer(), "closed ones", null=False),
+    column("z", Float(), "of its Sharpe ratio among permuted markets", null=False),
+    column("p_value", Float(), "share of the markets on which it did at least as well", null=False),
+    column("markets", Integer(), "that were tried", null=False),
+    column("alpha", Float(), "what the look spent of the line's level", null=False),
+    column("required_z", Float(), "what luck reaches with that probability", null=False),
+    column("verdict", Text(), "PASS or FAIL", null=False, holds=Verdict),
+    column("tick", BigInteger(), "in which it was judged", null=False),
+    column("judged_at", INSTANT, "its tick time", null=False),
+    column("event_id", ID, "record of the look", null=False),
+    comment="Judgements of bots' timing; the sum of alpha is how many false recommendations are expected",
 )  # fmt: skip

@@ -25,7 +25,6 @@ from job_runner.engine.statistics import (
     sharpe_of_sums,
     simulation_metrics,
 )
-from job_runner.research.resampling import write_outcome
 from support.strategies import program
 
 
@@ -125,12 +124,9 @@ def both_paths(returns: FloatArray) -> list[tuple[float | None, float | None]]:
     fresh = return_metrics(returns)
     running = running_sums(returns)
     cut = sharpe_of_sums(float(running[0, -1]), float(running[1, -1]), len(returns), float(running[1, -1]))
-    outcome = np.zeros((1, 3))
-    write_outcome(outcome[0], total, squares, len(returns), 1.0, 0.0)
-    resampled = float(outcome[0, 0]) * math.sqrt(252) or None
     return [
         (kept.sharpe_annualised, kept.sortino_annualised), (fresh.sharpe_annualised, fresh.sortino_annualised),
-        (cut, fresh.sortino_annualised), (resampled, fresh.sortino_annualised),
+        (cut, fresh.sortino_annualised),
     ]  # fmt: skip
 
 

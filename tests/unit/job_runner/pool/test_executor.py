@@ -26,7 +26,7 @@ from job_runner.research.report import Cancelled, ResearchOrder, SuiteSize
 from support.days import day_ms
 from support.research import SMALL, an_order
 
-LONG = replace(SMALL, bootstrap_samples=1_000_000)
+LONG = replace(SMALL, permuted_markets=1_000_000, hopeless_after=1_000_000)
 
 ORPHAN_SCRIPT = """
 import asyncio
@@ -75,7 +75,7 @@ async def begun(pool: PoolExecutor, order: ResearchOrder) -> "asyncio.Task[objec
     began = asyncio.Event()
 
     def on_progress(phase: str, _fraction: float) -> None:
-        if phase == "bootstrap":
+        if phase == "timing":
             began.set()
 
     task: asyncio.Task[object] = asyncio.create_task(pool.run(order, on_progress))
@@ -93,7 +93,7 @@ def is_alive(pid: int) -> bool:
 def test_a_job_in_the_pool_equals_one_in_this_process_and_its_progress_is_real(embedded: EmbeddedMarketData) -> None:
     async def test(pool: PoolExecutor) -> None:
         told: list[tuple[str, float, float]] = []
-        order = an_order(suite=replace(SMALL, bootstrap_samples=6_000))
+        order = an_order(suite=replace(SMALL, permuted_markets=6_000, hopeless_after=6_000))
         report = await pool.run(order, lambda phase, fraction: told.append((phase, fraction, time.monotonic())))
         here = run_research(order, embedded, ignore, lambda: False)
         assert replace(report, elapsed_s=()) == replace(here, elapsed_s=())
@@ -134,7 +134,7 @@ def test_a_killed_worker_fails_only_its_own_job_and_is_replaced() -> None:
         before = set(pool.worker_pids())
         first = await begun(pool, an_order(suite=LONG))
         (victim,) = (slot.process.pid for slot in pool._slots if slot.next_number == 2)
-        second = await begun(pool, an_order(job_id="job-2", suite=replace(SMALL, bootstrap_samples=20_000)))
+        second = await begun(pool, an_order(job_id="job-2", suite=replace(SMALL, permuted_markets=20_000, hopeless_after=20_000)))
         os.kill(victim or 0, signal.SIGKILL)
         with pytest.raises(WorkerLost) as lost:
             await first
@@ -184,7 +184,7 @@ def test_stop_drains_then_kills_and_leaves_nobody() -> None:
     async def main() -> None:
         async with a_pool() as pool:
             pids = pool.worker_pids()
-            short = await begun(pool, an_order(suite=replace(SMALL, bootstrap_samples=10_000)))
+            short = await begun(pool, an_order(suite=replace(SMALL, permuted_markets=10_000, hopeless_after=10_000)))
             long = asyncio.create_task(pool.run(an_order(job_id="job-2", suite=LONG), ignore))
             await asyncio.sleep(0)
             await pool.stop(drain_s=10)
@@ -310,4 +310,4 @@ def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
 def test_workers_are_bounded() -> None:
     with pytest.raises(BadInput, match="workers"):
         PoolExecutor(0, EmbeddedMarketData())
-    assert SuiteSize().bootstrap_samples <= 1_000_000
+    assert SuiteSize().permuted_markets <= 1_000_000

@@ -27,13 +27,13 @@ from support.paper import QUICK, a_claim, a_paper_order
 from support.servers import free_port
 from support.strategies import fingerprint_of_order
 
-SMALL = SuiteSizes(bootstrap_samples=60, truncation_cuts=5, neighbourhood_steps=1, stress_levels=2, walk_forward_windows=2)
+SMALL = SuiteSizes(permuted_markets=60, truncation_cuts=5, neighbourhood_steps=1, stress_levels=2, walk_forward_windows=2)
 ME = an_id("runner-1")
 
 
 def a_plan(**changes: Any) -> EvolutionPlan:
     plain: dict[str, Any] = {
-        "why": "WEAK", "seed": 11, "population": 8, "generations": 4, "folds": 2, "embargo_bars": 5, "holdout_fraction": 0.25,
+        "why": "WEAK", "seed": 11, "population": 8, "generations": 4, "folds": 2, "embargo_bars": 5, "holdout_fraction": 0.25, "read_until": None, "min_holdout_bars": 250,
         "max_evaluations": 1_000, "max_wall_s": 600.0,
     }  # fmt: skip
     return EvolutionPlan(**{**plain, **changes})

@@ -6,25 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from purgedcv import probability_of_backtest_overfitting
 
 from autonomy.errors import BadInput
 from autonomy.events import ResearchSummary
-from job_runner.engine.account import Costs
-from job_runner.engine.fills import simulate
-from job_runner.engine.statistics import returns_of
 from job_runner.market.bar_files import HIGHEST_PRICE, LOWEST_PRICE
 from job_runner.market.sources import DataMissing, EmbeddedMarketData, MarketData, SyntheticMarketData
 from job_runner.pool.research_worker import summary_of
 from job_runner.research.backtest import run_research
-from job_runner.research.overfitting import block_edges
 from job_runner.research.report import Cancelled, ResearchOrder, ResearchReport, SuiteSize
 from job_runner.research.validation import MAX_NEIGHBOURS, neighbours
 from job_runner.strategies.coded import by_name
 from support.days import day_ms
 from support.paper import RowsMarket
 from support.research import SMALL, an_order, some_rows
-from support.strategies import program, strategy_names
+from support.strategies import strategy_names
 
 
 def run(order: ResearchOrder, market: MarketData) -> ResearchReport:
@@ -40,24 +35,6 @@ def test_the_same_order_gives_the_same_report(strategy: str, embedded: EmbeddedM
     assert one.trials_counted == one.neighbourhood.evaluated + one.walk_forward.evaluations
 
 
-def test_the_neighbourhood_is_judged_for_overfitting_as_purgedcv_does(
-    embedded: EmbeddedMarketData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Sixteen blocks take the oracle minutes.
-    monkeypatch.setattr("job_runner.research.validation.block_edges", lambda bars: block_edges(bars, 6))
-    order = an_order()
-    bars = embedded.bars(order.symbol, order.timeframe, order.until_ms).rows()
-    matrix = [
-        returns_of(simulate(program(order.strategy, point), bars, Costs(order.fee_bps, order.slippage_bps), 1e5).equity)
-        for point in neighbours(by_name(order.strategy), {}, order.suite.neighbourhood_steps)
-    ]
-    assert len(matrix) == 9
-    found = run(order, embedded).overfitting_probability
-    assert found == probability_of_backtest_overfitting(np.array(matrix), n_splits=6).pbo
-    alone = replace(SMALL, neighbourhood_steps=0)
-    assert run(an_order(suite=alone), embedded).overfitting_probability is None
-
-
 def test_evaluations_made_before_deflate_the_sharpe_ratio_too(embedded: EmbeddedMarketData) -> None:
     fresh, tried = run(an_order(), embedded), run(an_order(prior_trials=5_000), embedded)
     assert tried.trials_counted == fresh.trials_counted + 5_000
@@ -70,8 +47,8 @@ def test_evaluations_made_before_deflate_the_sharpe_ratio_too(embedded: Embedded
 def test_results_do_not_depend_on_how_the_work_is_cut(embedded: EmbeddedMarketData, monkeypatch: pytest.MonkeyPatch) -> None:
     order = an_order()
     whole = run(order, embedded)
-    monkeypatch.setattr("job_runner.research.validation.CHUNK_BARS", 1)
-    assert run(order, embedded).bootstrap == whole.bootstrap
+    monkeypatch.setattr("job_runner.research.timing.CHUNK_BARS", 1)
+    assert run(order, embedded).timing == whole.timing
 
 
 def test_the_fingerprint_is_of_the_question_and_not_of_the_day(embedded: EmbeddedMarketData) -> None:
@@ -101,7 +78,7 @@ def test_progress_never_falls_and_ends_at_one(embedded: EmbeddedMarketData) -> N
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     assert [*dict.fromkeys(phase for phase, _ in told)] == [
-        "data", "backtest", "stress", "neighbourhood", "walk-forward", "bootstrap", "look-ahead", "deflation",
+        "data", "backtest", "stress", "neighbourhood", "walk-forward", "timing", "net", "look-ahead", "deflation",
     ]  # fmt: skip
 
 
@@ -144,7 +121,7 @@ def test_bad_input_names_the_field(change: dict[str, object], named: str, embedd
     assert refusal.value.field == named
 
 
-@pytest.mark.parametrize("field", ["bootstrap_samples", "truncation_cuts", "stress_levels", "walk_forward_windows"])
+@pytest.mark.parametrize("field", ["permuted_markets", "truncation_cuts", "stress_levels", "walk_forward_windows"])
 def test_suite_sizes_have_limits(field: str) -> None:
     with pytest.raises(BadInput, match=f"suite.{field}"):
         replace(SMALL, **{field: 0})
@@ -181,7 +158,7 @@ def test_odd_prices_give_a_result_that_can_be_told_or_a_stated_refusal(
     for bar, times in jumps:
         rows[bar:, :4] *= times
     rows[:, :4] = np.clip(rows[:, :4], LOWEST_PRICE, HIGHEST_PRICE)
-    report = run(an_order(strategy=strategy, suite=replace(SMALL, bootstrap_samples=10)), RowsMarket(rows))
+    report = run(an_order(strategy=strategy, suite=replace(SMALL, permuted_markets=10)), RowsMarket(rows))
     summary = summary_of(report, "artifact")
     assert ResearchSummary.model_validate_json(summary.model_dump_json()) == summary
 
@@ -190,7 +167,7 @@ def test_odd_prices_give_a_result_that_can_be_told_or_a_stated_refusal(
 def test_a_jump_in_a_single_bar_is_told(times: float) -> None:
     rows = some_rows(400)
     rows[200:, :4] *= times
-    report = run(an_order(suite=replace(SMALL, bootstrap_samples=10)), RowsMarket(rows))
+    report = run(an_order(suite=replace(SMALL, permuted_markets=10)), RowsMarket(rows))
     assert report.metrics.on_returns.sharpe_annualised is not None
     (found,) = summary_of(report, "artifact").data_findings
     assert float(found.split("jumps × ")[1].split()[0]) == pytest.approx(times, rel=0.02)

@@ -81,7 +81,7 @@ def test_a_trial_is_the_job_to_the_last_digit(tmp_path: Path) -> None:
         one = backtested(found["own"], MARKET, "TRY", {"length": 12}, suite=SMALL)
         two = backtested(found["own"], MARKET, "TRY", {"length": 12}, suite=SMALL)
     assert one.fingerprint == two.fingerprint
-    assert (one.metrics, one.trades, one.walk_forward, one.bootstrap) == (two.metrics, two.trades, two.walk_forward, two.bootstrap)
+    assert (one.metrics, one.trades, one.walk_forward, one.timing) == (two.metrics, two.trades, two.walk_forward, two.timing)
     assert one.look_ahead.ok
     assert one.trades
 

@@ -121,7 +121,7 @@ COMMANDS: Final[Mapping[str, str]] = {
 }
 COMMAND_SHAPES: Final[Mapping[str, str]] = {"OPEN": "queued", "ACCEPTED": "done", "REJECTED": "failed", "REFUSED": "cancelled"}
 TIMELINE_KINDS: Final = (
-    "stage", "decision", "job", "command", "promotion", "evolution", "version", "drift", "session", "note",
+    "stage", "decision", "job", "command", "promotion", "evolution", "version", "look", "drift", "session", "note",
 )  # fmt: skip
 CAUSES: Final[Mapping[str, str]] = {
     TickCause.SCHEDULED: "interval",

@@ -25,6 +25,7 @@ from autonomy.events import (
     EvolutionPlan,
     JobEnqueued,
     ResearchSummary,
+    TimingFound,
     WindowMetrics,
     usd,
 )
@@ -232,7 +233,8 @@ def summary_of(report: ResearchReport, artifact: str) -> ResearchSummary:
         look_ahead_cuts=report.look_ahead.cuts_checked, psr=report.probabilistic_sharpe, dsr=report.deflated_sharpe,
         trials=report.trials_counted, stress_worst_sharpe=report.stress.worst_sharpe_annualised,
         neighbourhood_median_sharpe=report.neighbourhood.sharpe_annualised.p50,
-        bootstrap_sharpe_p05=report.bootstrap.sharpe_annualised.p05, pbo=report.overfitting_probability,
+        timing=TimingFound(z=report.timing.z, p_value=report.timing.p_value, markets=report.timing.markets, seed=report.timing.seed),
+        net_t=report.net_t,
         curve=EquityCurve.of(report.first_ms, curve) if is_shown else None,
         artifact=artifact, elapsed_s=round(sum(seconds for _, seconds in report.elapsed_s), 3),
         data_findings=tuple(finding[:500] for finding in report.data_findings),

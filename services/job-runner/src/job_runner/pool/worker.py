@@ -107,7 +107,7 @@ def work(orders: Connection, lifeline: Connection, cancelled: Counter) -> None:
 def warm_up() -> None:
     """Run every installed strategy once on made-up bars, so that the first real job finds everything compiled."""
     market = SyntheticMarketData(seed=1, names=("WARM",), count=600)
-    smallest = SuiteSize(10, 1, 0, 1, 2)
+    smallest = SuiteSize(permuted_markets=10, truncation_cuts=1, neighbourhood_steps=0, stress_levels=1, walk_forward_windows=2)
     for strategy in installed().strategies:
         order = ResearchOrder("warm", "warm", strategy, {}, "WARM", "1d", 10**6, 10.0, 5.0, "1000", 250, smallest)
         try:

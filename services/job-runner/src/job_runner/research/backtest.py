@@ -28,13 +28,12 @@ from job_runner.engine.account import (
 )
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import ENGINE_VERSION, Simulation
-from job_runner.engine.programs import Axis
+from job_runner.engine.programs import Axis, Decided, Program
 from job_runner.engine.running import follow, hold, outcomes, terms_of
 from job_runner.engine.statistics import (
     deflated_sharpe,
     probabilistic_sharpe,
     returns_of,
-    sharpe_annualised,
     simulation_metrics,
 )
 from job_runner.market.data_check import findings_of
@@ -49,6 +48,7 @@ from job_runner.research.report import (
     SuiteSize,
     Trade,
 )
+from job_runner.research.timing import t_of, timing
 from job_runner.strategies.coded import CodedStrategy, by_name
 
 __all__ = ["Cancelled", "DataMissing", "ResearchOrder", "ResearchReport", "StrategyError", "SuiteSize", "run_research"]
@@ -62,7 +62,8 @@ BACKTEST = "backtest"
 STRESS = "stress"
 NEIGHBOURHOOD = "neighbourhood"
 WALK_FORWARD = "walk-forward"
-BOOTSTRAP = "bootstrap"
+TIMING = "timing"
+NET = "net"
 LOOK_AHEAD = "look-ahead"
 DEFLATION = "deflation"
 
@@ -182,10 +183,11 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
     neighbourhood = validation.neighbourhood(grid)
     work.enter(WALK_FORWARD)
     walk_forward = validation.walk_forward(case, grid, order.suite.walk_forward_windows, work)
-    work.enter(BOOTSTRAP)
-    seed = int(found.fingerprint[:15], 16)
-    own_sharpe = sharpe_annualised(returns, case.bars_per_year)
-    bootstrap = validation.bootstrap(case, returns, own_sharpe, order.suite.bootstrap_samples, seed, work)
+    work.enter(TIMING)
+    seed = int(found.fingerprint[:12], 16)
+    timed = timing(case.program(), case.rows, returns, case.costs, order.suite, seed, work)
+    work.enter(NET)
+    net_t = _net_t(case, program, decided, work)
     work.enter(LOOK_AHEAD)
     look_ahead = validation.look_ahead(
         case.program().decided,
@@ -210,18 +212,25 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
         stress=stress,
         neighbourhood=neighbourhood,
         walk_forward=walk_forward,
-        bootstrap=bootstrap,
+        timing=timed,
+        net_t=net_t,
         look_ahead=look_ahead,
         probabilistic_sharpe=probabilistic_sharpe(returns),
         deflated_sharpe=deflated_sharpe(returns, _trial_sharpes(grid), trials),
         trials_counted=trials,
-        overfitting_probability=validation.overfitting(grid),
         trades=_trades(simulation, case),
         equity=_equity(simulation, held, case),
         elapsed_s=work.finish(),
         outcomes={outcome.name: count for outcome, count in outcomes(program, decided, case.rows, case.costs, case.cash_usd).items()},
         data_findings=findings_of(bars),
     )
+
+
+def _net_t(case: validation.Case, program: Program, decided: Decided, work: Work) -> float | None:
+    """Student's t of the returns at twice the fees and the slippage."""
+    dear = follow(program, decided, case.rows, validation.dearer(case.costs, 2, 2), case.cash_usd)
+    work.done(len(case.rows))
+    return t_of(returns_of(dear.equity))
 
 
 def read_case(
@@ -275,8 +284,7 @@ def fingerprint_in(order: ResearchOrder, source_id: str, coded: CodedStrategy) -
 
 def _planned_bars(suite: SuiteSize, bars: int, points: int) -> int:
     """All work of a job in bars passed over, counted as `validation` counts it."""
-    samples = suite.bootstrap_samples
-    passes = 3 + suite.stress_levels**2 + points + suite.walk_forward_windows + samples // 5 + 2 * max(samples // 2, 1)
+    passes = 4 + suite.stress_levels**2 + points + suite.walk_forward_windows + suite.permuted_markets
     cuts = min(suite.truncation_cuts, bars)
     return passes * bars + cuts * bars // 2
 

@@ -29,14 +29,16 @@ class SuiteSize:
     """How much validation is done: policy, never padding. The limits keep one job within minutes and some hundred MB.
 
     Args:
-        bootstrap_samples: resampled return series; half as many resampled and half as many shuffled markets.
+        permuted_markets: markets of the real bars in random order, at most.
+        hopeless_after: after so many of them a bot that shows no timing is not looked at any further.
         truncation_cuts: ends of history at which decisions are made again and compared.
         neighbourhood_steps: parameter steps to each side; the grid holds at most `validation.MAX_NEIGHBOURS` points.
         stress_levels: multiples of fee, and of slippage, from 0 on; squared points.
         walk_forward_windows: out-of-sample windows.
     """
 
-    bootstrap_samples: int = 30_000
+    permuted_markets: int = 1_000
+    hopeless_after: int = 100
     truncation_cuts: int = 250
     neighbourhood_steps: int = 4
     stress_levels: int = 6
@@ -45,7 +47,8 @@ class SuiteSize:
     def __post_init__(self) -> None:
         """Refuse sizes out of limits: BadInput."""
         limits = {
-            "bootstrap_samples": (10, 1_000_000),
+            "permuted_markets": (10, 1_000_000),
+            "hopeless_after": (10, 1_000_000),
             "truncation_cuts": (1, 10_000),
             "neighbourhood_steps": (0, 20),
             "stress_levels": (1, 50),
@@ -220,32 +223,20 @@ class WalkForward:
 
 
 @dataclass(frozen=True, slots=True)
-class Bootstrap:
-    """What luck could have made of it.
+class Timing:
+    """The bot among permuted markets.
 
     Args:
-        samples: resampled series of the strategy's returns (stationary bootstrap).
-        mean_block_bars: mean block length.
-        sharpe_annualised: quantiles over the samples.
-        cagr_fraction: quantiles over the samples.
-        max_drawdown_fraction: quantiles over the samples.
-        loss_probability: share of the samples that end below their start.
-        markets: markets built of the real bars in blocks of that length, with the strategy run on each.
-        market_sharpe_annualised: quantiles over these.
-        shuffled_markets: markets of the real bars in random order: no pattern left to find.
-        timing_p_value: share of these on which the strategy did at least as well as on the real one.
+        z: of its Sharpe ratio per bar among theirs; None where either does not vary.
+        p_value: share of all markets, the real one among them, on which it did at least as well; never 0.
+        markets: permuted ones that were tried.
+        seed: of the permutations.
     """
 
-    samples: int
-    mean_block_bars: int
-    sharpe_annualised: Quantiles
-    cagr_fraction: Quantiles
-    max_drawdown_fraction: Quantiles
-    loss_probability: float
+    z: float | None
+    p_value: float
     markets: int
-    market_sharpe_annualised: Quantiles
-    shuffled_markets: int
-    timing_p_value: float
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,13 +275,13 @@ class ResearchReport:
         stress: other costs.
         neighbourhood: other parameters.
         walk_forward: in and out of sample.
-        bootstrap: other luck.
+        timing: the bot among markets of its own bars in random order.
+        net_t: t of its returns at double costs.
         look_ahead: no knowledge of the future.
         probabilistic_sharpe: probability that the true Sharpe ratio is above 0.
         deflated_sharpe: the same against the best of `trials_counted` worthless tries.
         trials_counted: evaluations made in this job, of the neighbourhood and the walk-forward, and those the order
             names as made before.
-        overfitting_probability: that the best of the neighbourhood is the best by chance (PBO by CSCV).
         trades: closed ones, oldest first.
         equity: at most 400 points, first and last close included.
         elapsed_s: seconds by phase, in order.
@@ -311,12 +302,12 @@ class ResearchReport:
     stress: Stress
     neighbourhood: Neighbourhood
     walk_forward: WalkForward
-    bootstrap: Bootstrap
+    timing: Timing
+    net_t: float | None
     look_ahead: LookAhead
     probabilistic_sharpe: float | None
     deflated_sharpe: float | None
     trials_counted: int
-    overfitting_probability: float | None
     trades: tuple[Trade, ...]
     equity: tuple[EquityPoint, ...]
     elapsed_s: tuple[tuple[str, float], ...]

@@ -7,9 +7,8 @@ follow from the seed.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -17,20 +16,17 @@ from autonomy.errors import BadInput
 from autonomy.events import NumberOffered
 from autonomy.strategies import Value, canonical, number
 from job_runner.engine.account import Costs
-from job_runner.engine.compiled import BAR_SIZE, CLOSE, FloatArray
-from job_runner.engine.programs import Axis, Decided, Program, StepProgram
-from job_runner.engine.running import flat_like, follow, run, same
+from job_runner.engine.compiled import FloatArray
+from job_runner.engine.programs import Axis, Decided, Program
+from job_runner.engine.running import flat_like, follow, same
 from job_runner.engine.statistics import (
-    cagr_fraction,
     finite,
     ratio,
     returns_of,
     sharpe_of_sums,
     simulation_metrics,
 )
-from job_runner.research.overfitting import block_edges, overfitting_probability, sums_at
 from job_runner.research.report import (
-    Bootstrap,
     LookAhead,
     Neighbourhood,
     Quantiles,
@@ -39,7 +35,7 @@ from job_runner.research.report import (
     WalkForward,
     WalkForwardWindow,
 )
-from job_runner.research.resampling import DRAWDOWN, GROWTH, OUTCOME_SIZE, SHARPE, resample_market, resample_returns, write_outcome
+from job_runner.research.timing import Work
 from job_runner.strategies.coded import CodedStrategy
 
 # Bounds memory (one byte per bar and point) and time of one job.
@@ -50,24 +46,10 @@ MAX_NEIGHBOURS_BY_ARRAYS = 250
 # value is 0.
 STEP_FRACTION = 0.1
 STEP_OF_RANGE = 0.02
-# A month of bars: long enough for the clustering of volatility, short enough for many blocks.
-MEAN_BLOCK_BARS = 21
-# Bars of work between two looks at the cancel flag: 5 to 25 ms on one core.
-CHUNK_BARS = 500_000
-# A strategy that decides on arrays in another process takes milliseconds for a market, not microseconds.
-MAX_MARKETS_BY_ARRAYS = 500
 # With nothing to multiply, the stress grid multiplies this.
 STRESS_BPS = 5.0
 
 Decide = Callable[[FloatArray], Decided]
-
-
-class Work(Protocol):
-    """Where finished work is reported, in bars passed over."""
-
-    def done(self, bars: int) -> None:
-        """Count it; raises Cancelled when the job is not wanted any more."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,12 +179,6 @@ def neighbourhood(grid: Grid) -> Neighbourhood:
     )
 
 
-def overfitting(grid: Grid) -> float | None:
-    """Probability that the best of the neighbourhood is the best by chance (PBO by CSCV)."""
-    # Bar 0 has no return, and the running sums are 0 there.
-    return overfitting_probability(sums_at(grid.sums, grid.squares, block_edges(grid.sums.shape[1] - 1)))
-
-
 def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForward:
     """Choose on the past, trade the next window, go on.
 
@@ -239,42 +215,6 @@ def walk_forward(case: Case, grid: Grid, windows: int, work: Work) -> WalkForwar
     before, after = in_sample.on_returns.sharpe_annualised, out_of_sample.on_returns.sharpe_annualised
     retained = ratio(after, before) if before is not None and before > 0.0 and after is not None else None
     return WalkForward(tuple(found), in_sample, out_of_sample, retained, windows * len(grid.parameters))
-
-
-def bootstrap(case: Case, returns: FloatArray, own_sharpe: float | None, samples: int, seed: int, work: Work) -> Bootstrap:
-    """Resample the strategy's returns, and the market itself.
-
-    Args:
-        case: what is under test.
-        returns: float64 (n-1), of the strategy on the real market.
-        own_sharpe: annualised, of these returns.
-        samples: of returns; half as many markets of each kind.
-        seed: 64 bits.
-        work: told of every chunk.
-    """
-    outcomes = np.zeros((samples, OUTCOME_SIZE))
-    for first, end in _chunks(samples, len(returns)):
-        resample_returns(returns, np.uint64(seed), first, _jump_below(MEAN_BLOCK_BARS), outcomes[first:end])
-        # A resampled return costs a fifth of a resampled and traded bar.
-        work.done((end - first) * len(returns) // 5)
-    markets = _markets(case, max(samples // 2, 1), MEAN_BLOCK_BARS, seed + 1, work)
-    shuffled = _markets(case, max(samples // 2, 1), 1, seed + 2, work)
-    annual = math.sqrt(case.bars_per_year)
-    growth_per_year = np.array([cagr_fraction(float(growth), len(returns), case.bars_per_year) or 0.0 for growth in outcomes[:, GROWTH]])
-    as_good = np.count_nonzero(shuffled[:, SHARPE] * annual >= (own_sharpe or 0.0))
-    return Bootstrap(
-        samples=samples,
-        mean_block_bars=MEAN_BLOCK_BARS,
-        sharpe_annualised=quantiles(outcomes[:, SHARPE] * annual),
-        cagr_fraction=quantiles(growth_per_year),
-        max_drawdown_fraction=quantiles(outcomes[:, DRAWDOWN]),
-        loss_probability=float(np.mean(outcomes[:, GROWTH] < 1.0)),
-        markets=len(markets),
-        market_sharpe_annualised=quantiles(markets[:, SHARPE] * annual),
-        shuffled_markets=len(shuffled),
-        # The real market counts as one of them: a p-value is never 0.
-        timing_p_value=(1 + int(as_good)) / (1 + len(shuffled)),
-    )
 
 
 def look_ahead(decide: Decide, history: Callable[[int], FloatArray], times: Sequence[int], cuts: int, work: Work) -> LookAhead:
@@ -314,34 +254,3 @@ def _values_around(parameter: NumberOffered, value: float, steps: int) -> list[f
         size = max(size, 1.0)
     moved = [value + size * step for step in range(-steps, steps + 1)]
     return [float(round(number)) for number in moved] if parameter.kind == "int" else [round(m, 9) for m in moved]
-
-
-def _markets(case: Case, samples: int, mean_block_bars: int, seed: int, work: Work) -> FloatArray:
-    """Outcomes (samples, OUTCOME_SIZE) of the strategy on markets put together from blocks of the real one."""
-    before = case.rows[:-1, CLOSE : CLOSE + 1]
-    moves = np.ascontiguousarray(np.concatenate([case.rows[1:, : BAR_SIZE - 1] / before, case.rows[1:, BAR_SIZE - 1 :]], axis=1))
-    bars = len(moves)
-    prepared = case.program()
-    if not isinstance(prepared, StepProgram):
-        samples = min(samples, MAX_MARKETS_BY_ARRAYS)
-    outcomes, rows = np.zeros((samples, OUTCOME_SIZE)), np.empty((bars, BAR_SIZE))
-    for first, end in _chunks(samples, bars):
-        for sample in range(first, end):
-            resample_market(moves, np.uint64(seed), sample, _jump_below(mean_block_bars), rows)
-            # A strategy must not take one market for the one before, which stood in the same place.
-            tally = run(prepared, rows.copy(), case.costs, 1.0).tally
-            write_outcome(
-                outcomes[sample], tally.return_sum, tally.return_squares, bars - 1, tally.equity, tally.max_drawdown
-            )  # fmt: skip
-        work.done((end - first) * bars)
-    return outcomes
-
-
-def _jump_below(mean_block_bars: int) -> np.uint64:
-    return np.uint64(2**32 // mean_block_bars)
-
-
-def _chunks(samples: int, bars: int) -> Iterator[tuple[int, int]]:
-    size = max(1, CHUNK_BARS // max(bars, 1))
-    for first in range(0, samples, size):
-        yield first, min(first + size, samples)

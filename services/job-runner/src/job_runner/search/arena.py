@@ -16,6 +16,8 @@ from typing import Final
 import numpy as np
 import optuna
 
+from autonomy.events import EvolutionPlan
+from autonomy.values import ms_of
 from job_runner.market.sources import Bars, DataMissing, MarketData
 from job_runner.research.backtest import fingerprint_in, read_case
 from job_runner.research.validation import Case
@@ -26,7 +28,7 @@ from job_runner.search.space import SearchSpace, space_around
 from job_runner.strategies.coded import CodedStrategy
 
 # Raised when the same order on the same bars would give other trials.
-SEARCH_VERSION: Final = 1
+SEARCH_VERSION: Final = 2
 # A look-back may fill this part of a fold; longer ones could not be judged in it.
 LOOK_BACK_PART: Final = 3
 # Fewer scored bars in a fold measure nothing.
@@ -67,13 +69,16 @@ def prepare(order: EvolutionOrder, market: MarketData, strategy: CodedStrategy |
     """
     plan = order.plan
     bars, case = read_case(order.research, market, 2, strategy)
-    held = max(round(len(bars) * plan.holdout_fraction), 1)
+    held = _held(plan, bars)
+    if held < plan.min_holdout_bars:
+        raise DataMissing("symbol", f"{order.research.symbol} has {held} bars that no search has read, {plan.min_holdout_bars} needed")
     window = len(bars) - held - plan.embargo_bars
     space = space_around(case.strategy, case.parameters, window // plan.folds // LOOK_BACK_PART)
     gap = space.longest_look_back + plan.embargo_bars
     if window // plan.folds < gap + MIN_SCORED_BARS:
         # The gap shrinks with the fold down to what the champion itself needs.
-        needed = (plan.folds * (gap + MIN_SCORED_BARS + 1) + plan.embargo_bars) / (1.0 - plan.holdout_fraction) + 1
+        searched = plan.folds * (gap + MIN_SCORED_BARS + 1) + plan.embargo_bars
+        needed = max(searched / (1.0 - plan.holdout_fraction), searched + held) + 1
         raise DataMissing("symbol", f"{order.research.symbol} has {len(bars)} bars, about {needed:.0f} needed for {plan.folds} folds")
     seams = np.linspace(0, window, plan.folds + 1).astype(int).tolist()
     folds = tuple((first + gap, end) for first, end in itertools.pairwise(seams))
@@ -91,6 +96,14 @@ def prepare(order: EvolutionOrder, market: MarketData, strategy: CodedStrategy |
     fingerprint = fingerprint_in(order.research, bars.source_id, case.strategy)
     identity = _identity(order, fingerprint, bars.sha256)
     return Arena(bars, case, space, search, SealedHoldOut(case, first), first, fingerprint, identity)
+
+
+def _held(plan: EvolutionPlan, bars: Bars) -> int:
+    """How many bars are held out: all after those that a search of the line has read, and the embargo; of a first search a share."""
+    if plan.read_until is None:
+        return max(plan.min_holdout_bars, round(len(bars) * plan.holdout_fraction), 1)
+    read = int(np.searchsorted(bars.time, ms_of(plan.read_until), side="right"))
+    return len(bars) - read - plan.embargo_bars
 
 
 def _identity(order: EvolutionOrder, fingerprint: str, data_sha256: str) -> str:

@@ -31,6 +31,7 @@ from job_runner.engine.statistics import (
 from job_runner.market.sources import MarketData
 from job_runner.research.backtest import DATA, Progress, Work, fingerprint_in
 from job_runner.research.overfitting import BlockSums, block_edges, overfitting_probability
+from job_runner.research.timing import t_of
 from job_runner.search.arena import Arena, prepare
 from job_runner.search.checkpoints import CheckpointStore
 from job_runner.search.evaluation import Evaluator, InProcess, Scores, SearchCase
@@ -111,14 +112,15 @@ def _report(attempt: Attempt, found: Searched, overfitting: float | None) -> Evo
     # The first of equals: the champion before all others.
     best = max(found.known, key=lambda name: found.known[name].merit)
     chosen = [own] if best == own else [own, best]
-    contenders = _contenders(attempt, found, chosen)
+    contenders, paired_t = _contenders(attempt, found, chosen)
     trials_counted = found.evaluations + attempt.order.plan.prior_trials
     challenger = contenders[1] if len(contenders) > 1 else None
     trials = tuple(_trials(found))
     return EvolutionReport(
         order=attempt.order, fingerprint=arena.fingerprint, data_sha256=bars.sha256, source_id=bars.source_id,
         synthetic=bars.synthetic, bars=len(bars), first_ms=int(bars.time[0]), last_ms=int(bars.time[-1]),
-        holdout_from=int(bars.time[arena.holdout_first]), longest_look_back=arena.space.longest_look_back,
+        holdout_from=int(bars.time[arena.holdout_first]), holdout_bars=len(bars) - arena.holdout_first, paired_t=paired_t,
+        longest_look_back=arena.space.longest_look_back,
         folds=tuple(Fold(int(bars.time[first]), int(bars.time[end - 1]), end - first) for first, end in arena.search.folds),
         generations=len(found.generations), evaluations=found.evaluations, distinct=len(found.known),
         stop_reason=found.stop_reason, champion=contenders[0], challenger=challenger,
@@ -130,10 +132,14 @@ def _report(attempt: Attempt, found: Searched, overfitting: float | None) -> Evo
     )  # fmt: skip
 
 
-def _contenders(attempt: Attempt, found: Searched, names: Sequence[str]) -> list[ContenderFound]:
-    """The champion, and the challenger if there is one: the one look at the hold-out."""
+def _contenders(attempt: Attempt, found: Searched, names: Sequence[str]) -> tuple[list[ContenderFound], float | None]:
+    """The champion, and the challenger if there is one, with the t of what it earned more, bar by bar: the one look at the hold-out.
+
+    Paired, since both are long in the same market most of the time: its drift would make either of them look good.
+    """
     tried = attempt.arena.holdout.open([found.documents[name] for name in names])
-    return [_contender(attempt, found, name, result) for name, result in zip(names, tried, strict=True)]
+    paired = t_of(tried[1].returns - tried[0].returns) if len(tried) > 1 else None
+    return [_contender(attempt, found, name, result) for name, result in zip(names, tried, strict=True)], paired
 
 
 def _contender(attempt: Attempt, found: Searched, name: str, result: HoldOutResult) -> ContenderFound:

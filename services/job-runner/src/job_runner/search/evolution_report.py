@@ -88,6 +88,8 @@ class EvolutionReport:
         first_ms: of the bars.
         last_ms: of the bars.
         holdout_from: first bar of the hold-out.
+        holdout_bars: how many it has.
+        paired_t: Student's t of the challenger's returns less the champion's there; None without a challenger.
         longest_look_back: bars; of any parameter set searched; each fold's gap is this and the embargo.
         folds: oldest first.
         generations: begun and finished; the last may be smaller than the population.
@@ -116,6 +118,8 @@ class EvolutionReport:
     first_ms: int
     last_ms: int
     holdout_from: int
+    holdout_bars: int
+    paired_t: float | None
     longest_look_back: int
     folds: tuple[Fold, ...]
     generations: int
@@ -142,7 +146,8 @@ def summary_of_evolution(report: EvolutionReport, artifact: str | None = None) -
     return EvolutionSummary(
         fingerprint=report.fingerprint, data_sha256=report.data_sha256, source_id=report.source_id,
         synthetic=report.synthetic, bars=report.bars, first_bar=instant_of_ms(report.first_ms),
-        last_bar=instant_of_ms(report.last_ms), holdout_from=instant_of_ms(report.holdout_from), seed=report.order.plan.seed,
+        last_bar=instant_of_ms(report.last_ms), holdout_from=instant_of_ms(report.holdout_from), holdout_bars=report.holdout_bars,
+        paired_t=report.paired_t, seed=report.order.plan.seed,
         generations=report.generations, evaluations=report.evaluations, stop_reason=report.stop_reason,
         champion=_contender(report.champion),
         challenger=None if report.challenger is None else _contender(report.challenger),

@@ -9,22 +9,25 @@ from dataclasses import dataclass
 
 from autonomy.errors import Broken
 from autonomy.strategies import Value
+from job_runner.engine.compiled import FloatArray
 from job_runner.engine.running import follow
 from job_runner.engine.statistics import Metrics, probabilistic_sharpe, returns_of, simulation_metrics
 from job_runner.research.validation import Case
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class HoldOutResult:
     """What one parameter set did in the hold-out.
 
     Args:
         metrics: of an account that starts flat with the hold-out's first bar.
         probabilistic_sharpe: probability that the true Sharpe ratio is above 0.
+        returns: float64, of that account, bar by bar.
     """
 
     metrics: Metrics
     probabilistic_sharpe: float | None
+    returns: FloatArray
 
 
 class SealedHoldOut:
@@ -57,6 +60,5 @@ class SealedHoldOut:
         start = self._first - 1
         program = case.program(parameters)
         simulation = follow(program, program.decided(case.rows)[start:], case.rows[start:], case.costs, case.cash_usd, start)
-        return HoldOutResult(
-            simulation_metrics(simulation, case.cash_usd, case.bars_per_year), probabilistic_sharpe(returns_of(simulation.equity))
-        )
+        returns = returns_of(simulation.equity)
+        return HoldOutResult(simulation_metrics(simulation, case.cash_usd, case.bars_per_year), probabilistic_sharpe(returns), returns)

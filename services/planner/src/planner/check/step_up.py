@@ -11,12 +11,13 @@ from typing import Final, assert_never
 
 from autonomy.errors import Broken
 from autonomy.events import StageChanged
-from autonomy.gates import EVIDENCE_GATES, SESSION_GATES, Above, Holds, Keeps, PromotionGate, Term, Within
+from autonomy.gates import EVIDENCE_GATES, LINE_GATES, SESSION_GATES, Above, Holds, PromotionGate, Shown, Term, Within
 from autonomy.identities import identity_of
 from autonomy.policy import GateThresholds
 from autonomy.values import FOUR_EYES, Drift, JobStatus, JobType, Stage
+from planner.check.looks import tail_of
 from planner.decide.view import Data, View, build_view
-from planner.fold.entities import Bot, Figures
+from planner.fold.entities import Bot, Evidence, Figures
 from planner.fold.state import State
 
 
@@ -60,6 +61,9 @@ def _lacks(bot: Bot, limits: GateThresholds, state: State, view: View) -> Iterat
     for gate in EVIDENCE_GATES:
         if gate.code not in limits.shadow and not all(is_met(term, evidence.figures, limits) for term in gate.terms):
             yield gate.code.value
+    for line_gate in LINE_GATES:
+        if line_gate.code not in limits.shadow and not LINE_MET[line_gate.code](bot, evidence):
+            yield line_gate.code.value
     if bot.stage is not Stage.LAB:
         yield from _lacks_live(bot, limits, state, data)
 
@@ -72,18 +76,32 @@ def is_met(term: Term, figures: Figures, limits: GateThresholds) -> bool:
         case Within():
             low = getattr(limits, term.at_least) if term.at_least else low
             high = getattr(limits, term.at_most) if term.at_most else high
-        case Keeps():
-            other = getattr(figures, term.of)
-            if other is None or math.isnan(other):
-                return False
-            low = other * getattr(limits, term.share) if other > 0 else low
         case Holds():
             return value is term.wanted
         case Above():
             return value is not None and value > term.floor
+        case Shown():
+            return True
         case _:
             assert_never(term)
     return value is not None and low <= value <= high
+
+
+def _is_timed(bot: Bot, evidence: Evidence) -> bool:
+    look = bot.look
+    return look is not None and look.fingerprint == evidence.fingerprint and tail_of(look.z) <= look.alpha
+
+
+def _is_unsearched(bot: Bot, _: Evidence) -> bool:
+    opening = bot.opening
+    if opening is None:
+        return not bot.searched
+    return opening.won and opening.paired_t is not None and opening.paired_t >= opening.required_t
+
+
+LINE_MET: Final = {PromotionGate.TIMING: _is_timed, PromotionGate.SEARCHED: _is_unsearched}
+if set(LINE_MET) != {gate.code for gate in LINE_GATES}:
+    raise Broken("a gate on lines is not counted again")
 
 
 def _lacks_live(bot: Bot, limits: GateThresholds, state: State, data: Data) -> Iterator[str]:

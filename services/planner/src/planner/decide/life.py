@@ -6,6 +6,7 @@ Source: R-A3.6, R-A3.7, R-C3.2.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 
 from autonomy.events import BotChanged, BotUnpinned, ChallengerJudged, DriftJudged, WindowMetrics
 from autonomy.identities import PLANNER
@@ -15,6 +16,7 @@ from autonomy.values import Cause, Drift, JobClass, Stage, instant_of_ms
 from planner.decide import graduation
 from planner.decide.endings import Say, cancel_job, close_session
 from planner.decide.gates import failing_runner_gates, fails_again
+from planner.decide.line_gates import due_look
 from planner.decide.looking import FleetView, evaluate_fleet
 from planner.decide.plan import pause_of
 from planner.decide.view import View
@@ -30,6 +32,15 @@ def give_verdicts(state: State, folded: Folded, say: Say) -> None:
         _judge_drift(state, rerun, say)
     for search in folded.searches:
         _judge_search(state, search, say)
+
+
+def take_looks(state: State, bot_ids: Iterable[str], say: Say) -> None:
+    """Judge the timing of bots whose evidence makes a look due, and of all when the rules of looking changed."""
+    for bot_id in sorted(set(bot_ids)):
+        bot = state.bots.get(bot_id)
+        look = None if bot is None else due_look(bot, state.policy.looks)
+        if look is not None:
+            say(look)
 
 
 def _judge_drift(state: State, rerun: Rerun, say: Say) -> None:
@@ -52,14 +63,16 @@ def _judge_search(state: State, search: Search, say: Say) -> None:
     if bot is None:
         return
     found = search.found
-    verdict = judge_challenger(found, state.policy.evolution)
+    opening = None if found.challenger is None else (0 if bot.evolved is None else bot.evolved.openings) + 1
+    verdict = judge_challenger(found, opening or 1, state.policy.evolution)
     is_free = bot.stage is Stage.LAB and bot.paper is None and bot.hold is None and bot.recommendation is None
     # What the bot's own file says goes before the policy, which speaks for the bots that say nothing.
     applies = state.policy.evolution.winners == "APPLY" if bot.evolve == "" else bot.evolve == "apply"
     applied = verdict.wins and is_free and applies
     say(ChallengerJudged(
         bot_id=bot.id, job_id=search.job_id, verdict="WINS" if verdict.wins else "LOSES", applied=applied,
-        findings=tuple(finding[:500] for finding in verdict.findings), challenger=found.challenger,
+        findings=tuple(finding[:500] for finding in verdict.findings), challenger=found.challenger, opening=opening,
+        paired_t=found.paired_t, required_t=None if opening is None else verdict.required_t,
     ))  # fmt: skip
     if applied and found.challenger is not None:
         say(BotChanged(

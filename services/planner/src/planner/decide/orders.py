@@ -58,6 +58,8 @@ def _plan(bot: Bot, job_id: str, view: View) -> EvolutionPlan:
     return EvolutionPlan(
         why=why, seed=int(derived_id("seed", job_id)[:8], 16), population=rules.population, generations=rules.generations,
         folds=rules.folds, embargo_bars=rules.embargo_bars, holdout_fraction=rules.holdout_fraction,
+        read_until=None if bot.evolved is None or not bot.evolved.bars else instant_of_ms(bot.evolved.until_ms),
+        min_holdout_bars=rules.min_holdout_bars,
         max_evaluations=rules.max_evaluations, max_wall_s=rules.max_wall_s, prior_trials=bot.trials,
     )  # fmt: skip
 

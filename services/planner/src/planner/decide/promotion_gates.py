@@ -17,13 +17,15 @@ from typing import Final, NamedTuple, assert_never
 
 from autonomy.errors import Broken
 from autonomy.gates import (
+    BETTER,
     EVIDENCE_GATES,
+    PROMOTION_GATES,
     SESSION_GATES,
     Above,
     EvidenceGate,
     Holds,
-    Keeps,
     PromotionGate,
+    Shown,
     Term,
     Verdict,
     Within,
@@ -31,14 +33,15 @@ from autonomy.gates import (
 )
 from autonomy.policy import GateThresholds
 from autonomy.values import NEXT_STAGE, Stage
+from planner.decide.line_gates import LINE_RULES, OF_LINE
 from planner.decide.session_gates import LIVE_GATES, SESSION_RULES, session_verdict
 from planner.decide.view import View
 from planner.fold.entities import Bot, Evidence, Figures
 from planner.fold.facts import sign_of
 
 PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
-FROM_LAB: Final = tuple(gate.code for gate in EVIDENCE_GATES)
-FROM_PAPER: Final = (*FROM_LAB, *(gate.code for gate in SESSION_GATES))
+FROM_PAPER: Final = tuple(PROMOTION_GATES)
+FROM_LAB: Final = tuple(code for code in FROM_PAPER if code not in {gate.code for gate in SESSION_GATES})
 ALL_DECIDE: Final = {len(codes): (True,) * len(codes) for codes in (FROM_LAB, FROM_PAPER)}
 OF_EVIDENCE: Final = {gate.code: gate for gate in EVIDENCE_GATES}
 RENEWED = "a refresh under the present fingerprint succeeds"
@@ -87,7 +90,12 @@ def verdict_of(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds
         return INCONCLUSIVE
     if is_expired(bot, evidence, view, limits):
         return INCONCLUSIVE
-    return RULES[code](evidence.figures, limits)
+    return _of_evidence(code, bot, evidence, limits)
+
+
+def _of_evidence(code: PromotionGate, bot: Bot, evidence: Evidence, limits: GateThresholds) -> Verdict:
+    """The verdict of a gate that needs evidence, which stands."""
+    return LINE_RULES[code].verdict(bot) if code in OF_LINE else RULES[code](evidence.figures, limits)
 
 
 def verdicts(bot: Bot, view: View) -> tuple[Verdict, ...]:
@@ -108,9 +116,8 @@ def _verdicts(bot: Bot, view: View) -> tuple[Verdict, ...]:
     evidence = valid_evidence(bot, view)
     if evidence is None or is_expired(bot, evidence, view, limits):
         return tuple([session_verdict(code, bot, view, limits) if code in LIVE_GATES else INCONCLUSIVE for code in codes])
-    figures = evidence.figures
     return tuple([
-        session_verdict(code, bot, view, limits) if code in LIVE_GATES else RULES[code](figures, limits) for code in codes
+        session_verdict(code, bot, view, limits) if code in LIVE_GATES else _of_evidence(code, bot, evidence, limits) for code in codes
     ])  # fmt: skip
 
 
@@ -213,24 +220,16 @@ def _rule_of_term(term: Term) -> Rule:
         case Within():
             least, most = attrgetter(term.at_least), attrgetter(term.at_most)
             return lambda figures, limits: _worst(_at_least(measured(figures), least(limits)), _at_most(measured(figures), most(limits)))
-        case Keeps():
-            other, share = attrgetter(term.of), attrgetter(term.share)
-            return lambda figures, limits: _keeps(measured(figures), other(figures), share(limits))
         case Holds():
             wanted = term.wanted
             return lambda figures, _: PASS if measured(figures) is wanted else FAIL
         case Above():
             floor = term.floor
             return lambda figures, _: PASS if measured(figures) > floor else FAIL
+        case Shown():
+            return lambda _, __: PASS
         case _:
             assert_never(term)
-
-
-def _keeps(value: float | None, of: float | None, share: float) -> Verdict:
-    if of is None:
-        return INCONCLUSIVE
-    # Of a loss nothing can be retained; the figure's own limit alone decides then.
-    return PASS if of <= 0 else _at_least(value, of * share)
 
 
 RULES: Final[dict[PromotionGate, Rule]] = {gate.code: _rule_of(gate) for gate in EVIDENCE_GATES}
@@ -288,22 +287,31 @@ def _in_words(code: PromotionGate, verdict: Verdict, bot: Bot, view: View, limit
         job, age = SESSION_RULES[code].evidence(bot, view, stand.age)
         return Gate(code, verdict, measured, required, clears, deciding, job, age, view.fingerprint(bot) or None, None)
     found = bot.evidence
-    asked = view.asked.get((bot.stage, code))
-    if asked is None:
-        asked = view.asked[(bot.stage, code)] = _required(code, limits)
-    measured, required, clears = _words(code, limits, stand, asked)
+    measured, required, clears = _words(code, bot, view, limits, stand)
     job, fingerprint = (found.job_id, found.fingerprint) if found is not None else (None, None)
     return Gate(code, verdict, measured, required, clears, deciding, job, stand.age, fingerprint, stand.expiry)
 
 
-def _words(code: PromotionGate, limits: GateThresholds, stand: _EvidenceStatus, asked: tuple[str, str]) -> tuple[str, str, str]:
-    required, clears = asked
+def _words(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds, stand: _EvidenceStatus) -> tuple[str, str, str]:
+    evidence = stand.evidence
+    if code in OF_LINE and evidence is not None:
+        measured, required, clears = LINE_RULES[code].words(bot, evidence, view)
+    else:
+        required, clears = _asked(code, bot, view, limits)
+        measured = "" if evidence is None else _measured(code, evidence.figures)
     if stand.lack is not None:
         return stand.lack[0], required, stand.lack[1]
-    measured = "" if stand.evidence is None else _measured(code, stand.evidence.figures)
     if stand.old is not None:
         return f"{measured}, but {stand.old}", f"{required}, at most {limits.max_evidence_age_bars} bars old", RENEWED
     return measured, required, clears
+
+
+def _asked(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds) -> tuple[str, str]:
+    """What a gate asks for, worked out once for all bots of a stage."""
+    known = view.asked.get((bot.stage, code))
+    if known is None:
+        known = view.asked[(bot.stage, code)] = _required(code, limits)
+    return known
 
 
 def _measured(code: PromotionGate, figures: Figures) -> str:
@@ -311,7 +319,7 @@ def _measured(code: PromotionGate, figures: Figures) -> str:
 
 
 def _measured_term(term: Term, figures: Figures) -> str:
-    value = getattr(figures, term.of if isinstance(term, Keeps) else term.figure)
+    value = getattr(figures, term.figure)
     match term:
         case Holds():
             return term.told[value]
@@ -319,7 +327,7 @@ def _measured_term(term: Term, figures: Figures) -> str:
             return term.measured.format(value)
         case Within(form=form):
             return term.measured.format(_shown(value, form))
-        case Keeps():
+        case Shown():
             return term.measured.format(_shown(value))
         case _:
             assert_never(term)
@@ -331,5 +339,7 @@ def _shown(value: float | None, form: str = ".4g") -> str:
 
 def _required(code: PromotionGate, limits: GateThresholds) -> tuple[str, str]:
     """What a gate on evidence asks for, and what clears it, in words."""
-    gate = OF_EVIDENCE[code]
+    gate = OF_EVIDENCE.get(code)
+    if gate is None:
+        return PROMOTION_GATES[code].meaning, BETTER
     return ", ".join([term.required for term in gate.terms]).format_map(dict(limits)), gate.clears_when

@@ -18,7 +18,8 @@ from autonomy.policy import Policy
 from autonomy.strategies import Value, check_parameters
 from autonomy.timeframes import MS, bars_name
 from autonomy.values import JobStatus, JobType, Stage
-from planner.fold.entities import Bot, RunnerProcess, StrategyOffer, SymbolOffer, offer_in
+from planner.fold.entities import Bot
+from planner.fold.offers import RunnerProcess, StrategyOffer, SymbolOffer, offer_in
 from planner.fold.state import Kind, State
 
 

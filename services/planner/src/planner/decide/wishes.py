@@ -9,14 +9,14 @@ Source: R-A3.2, R-A3.3, R-A3.5 to R-A3.7.
 from typing import Final, Literal, NamedTuple, assert_never
 
 from autonomy.gates import GateCode
-from autonomy.policy import StagePolicy
+from autonomy.policy import EvolutionPolicy, StagePolicy
 from autonomy.reasons import Detail, Ended, Reason
 from autonomy.values import JobClass, JobType, Stage
 from autonomy.work import class_of
 from planner.decide import promotion_gates
 from planner.decide.gates import NOTHING, Code, blockers
 from planner.decide.view import View
-from planner.fold.entities import Bot, ClassRecord, LiveJob
+from planner.fold.entities import Bot, ClassRecord, Evolved, LiveJob
 from planner.fold.state import State
 
 NEVER: Final = 2**62
@@ -153,21 +153,32 @@ def other_bytes_ms(bot: Bot, view: View) -> int:
 def evolution_reason(bot: Bot, view: View) -> Literal["WEAK", "AT_THE_DOOR"] | None:
     """Why a bot with standing evidence should be searched for something better, if it should.
 
-    Never a bot that says so, never one with an open paper session, never twice on the same bytes, never sooner than so many bars.
+    Never a bot that says so, never one with an open paper session, never twice on the same bytes, and never before there are bars enough
+    that no search of its line has read, with as many trades as the bot makes in that time: what a search found could not be told from luck.
 
     Source: R-A3.7.
     """
     evidence, last, rules = bot.evidence, bot.evolved, view.policy.evolution
     if evidence is None or bot.paper is not None or bot.evolve == "never":
         return None
-    if last is not None:
+    if last is not None and last.bars:
         same = (last.fingerprint, last.data_sha256) == (evidence.fingerprint, evidence.data_sha256)
-        if same or evidence.bars - last.bars < rules.per_bot_every_bars:
+        if same:
             return None
+    held = holdout_bars(evidence.bars, last, rules)
+    if held < rules.min_holdout_bars or evidence.figures.trades * held < rules.min_holdout_trades * evidence.bars:
+        return None
     sharpe = evidence.figures.sharpe
     if sharpe is None or sharpe < rules.weak_below_sharpe:
         return "WEAK"
     return "AT_THE_DOOR" if promotion_gates.all_pass(bot, view) else None
+
+
+def holdout_bars(bars: int, last: Evolved | None, rules: EvolutionPolicy) -> int:
+    """How many bars a search on so many may hold out: of a line's first search a share, later those that none has read."""
+    if last is None or not last.bars:
+        return max(rules.min_holdout_bars, round(bars * rules.holdout_fraction))
+    return bars - last.bars - rules.embargo_bars
 
 
 def judge(bot: Bot, want: JobType, record: ClassRecord, live: LiveJob | None, view: View) -> Decision:

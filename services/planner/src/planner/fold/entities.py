@@ -4,23 +4,26 @@ Place in the flow: rows of `state`, made by fold, read by decide. Immutable; a c
 state hash, so everything is plain values in a fixed order. Structs instead of dataclasses: a changed copy of one costs a tenth.
 """
 
-from functools import lru_cache
 from typing import ClassVar
 
 from msgspec import Struct
 
-from autonomy.events import PaperSnapshot, StrategyOffered
+from autonomy.events import PaperSnapshot
+from autonomy.gates import Verdict
 from autonomy.identities import PLANNER
 from autonomy.lifecycle import Job
 from autonomy.policy import DEFAULT, Policy
 from autonomy.reasons import Ended
-from autonomy.values import Cause, Drift, Evolve, JobClass, JobType, Origin, Stage
+from autonomy.values import Cause, Drift, Evolve, JobClass, Origin, Stage
+from planner.fold.offers import RunnerProcess
 
 
 class Figures(Struct, frozen=True):
     """What the promotion gates read of a finished backtest; None where it is not defined.
 
     Attributes:
+        timing_z, timing_p, markets: the bot among so many markets of its own bars in random order.
+        net_t: of the returns at double costs.
         costs_bps: fee and slippage together, per side.
     """
 
@@ -29,11 +32,10 @@ class Figures(Struct, frozen=True):
     max_drawdown: float | None
     exposure: float | None
     bars_per_trade: float | None
-    in_sample_sharpe: float | None
-    out_of_sample_sharpe: float | None
-    deflated_sharpe: float | None
-    overfitting: float | None
-    stress_worst_sharpe: float | None
+    timing_z: float | None
+    timing_p: float
+    markets: int
+    net_t: float | None
     look_ahead_ok: bool
     synthetic: bool
     costs_bps: float
@@ -56,12 +58,53 @@ class Evidence(Struct, frozen=True):
     offered: str = ""
 
 
+class Look(Struct, frozen=True):
+    """A judgement of a bot's timing; it stands for its fingerprint until the next one.
+
+    Attributes:
+        number: which look of its line, from 1 on.
+        bars: that it saw.
+        alpha, required_z: what it spent of the line's level, and asked for.
+    """
+
+    number: int
+    bars: int
+    fingerprint: str
+    job_id: str
+    z: float
+    p_value: float
+    alpha: float
+    required_z: float
+    verdict: Verdict
+
+
+class Opening(Struct, frozen=True):
+    """What a search's challenger showed against its champion on bars that no search of the line had read.
+
+    Attributes:
+        number: which opening of the line's hold-outs, from 1 on.
+    """
+
+    job_id: str
+    number: int
+    paired_t: float | None
+    required_t: float
+    won: bool
+
+
 class Evolved(Struct, frozen=True):
-    """The last search of a bot: it is not repeated on the same bytes, nor too soon."""
+    """What searches have read of a line's bars: the next one holds out only later ones.
+
+    Attributes:
+        bars, until_ms: how many bars the last one read, and the start of the last of them.
+        openings: how many challengers were compared with their champions on hold-outs.
+    """
 
     fingerprint: str
     data_sha256: str
     bars: int
+    until_ms: int
+    openings: int = 0
 
 
 class Flat(Struct, frozen=True):
@@ -212,6 +255,10 @@ class Bot(Struct, frozen=True):
         phase: spreads refreshes over the grid.
         epoch: rises when older evidence becomes void (revert, change); research of an older epoch counts for nothing.
         trials: evaluations that searches spent on this bot.
+        looks: at its timing, over all versions.
+        look: the one that stands for its evidence.
+        searched: whether a search chose the parameters of any version.
+        opening: of its present parameters, where a search found them.
         rejected_evidence: what an operator refused to promote on.
         fleet: whose files it comes from; empty: nobody's.
         evolve: what may become of a search's winner; empty: as the policy says.
@@ -239,6 +286,10 @@ class Bot(Struct, frozen=True):
     evidence: Evidence | None = None
     failure: Failure | None = None
     evolved: Evolved | None = None
+    looks: int = 0
+    look: Look | None = None
+    searched: bool = False
+    opening: Opening | None = None
     paper: Paper | None = None
     drift: Drifted | None = None
     recommendation: Recommendation | None = None
@@ -275,75 +326,6 @@ class LiveJob(Struct, frozen=True):
     epoch: int = 0
     costs_bps: float = 0.0
     measure: Measure | None = None
-
-
-class SymbolOffer(Struct, frozen=True):
-    """The bars of a symbol that a runner process can read; `costs` as announced, in JSON, empty where the policy's hold."""
-
-    symbol: str
-    timeframe: str
-    first_ms: int
-    packed_times: str
-    bars: int
-    content: str
-    source_id: str
-    synthetic: bool
-    bars_per_year: int
-    live: bool
-    costs: str = ""
-
-
-class StrategyOffer(Struct, frozen=True):
-    """A strategy that a runner process can run; `text` is the whole offer, so that parameters are checked against what was announced."""
-
-    name: str
-    version: int
-    code_hash: str
-    text: str
-
-    @classmethod
-    def of(cls, offer: StrategyOffered) -> "StrategyOffer":
-        """As announced."""
-        return cls(offer.name, offer.version, offer.code_hash, offer.model_dump_json(by_alias=True))
-
-    def read(self) -> StrategyOffered:
-        """What was announced."""
-        return offer_in(self.text)
-
-
-@lru_cache(maxsize=4_096)
-def offer_in(text: str) -> StrategyOffered:
-    """An offer from its text; the same ones come every tick."""
-    return StrategyOffered.model_validate_json(text)
-
-
-class RunnerProcess(Struct, frozen=True):
-    """A process that beats, and what it announced.
-
-    Attributes:
-        faults: name and reason of what its source of bars holds and cannot be used.
-        announcement: hash of the announcement that this is.
-        named: the one that its last heartbeat named.
-    """
-
-    process_id: str
-    silent_ms: int = 0
-    research_slots: int = 0
-    evolve_slots: int = 0
-    runner_slots: int = 0
-    engine_version: str = ""
-    job_types: tuple[JobType, ...] = ()
-    strategies: tuple[StrategyOffer, ...] = ()
-    symbols: tuple[SymbolOffer, ...] = ()
-    stopping: bool = False
-    faults: tuple[tuple[str, str], ...] = ()
-    announcement: str = ""
-    named: str = ""
-
-    @property
-    def is_unknown(self) -> bool:
-        """Whether it beats with an announcement that is not the one held here."""
-        return self.named not in {"", self.announcement}
 
 
 class Pause(Struct, frozen=True):

@@ -34,6 +34,7 @@ from autonomy.events import (
     HoldPlaced,
     HoldReleased,
     JobEnqueued,
+    LookTaken,
     LoopPaused,
     LoopResumed,
     PaperOrder,
@@ -52,15 +53,15 @@ from autonomy.events import (
 )
 from autonomy.gates import PromotionGate, Verdict
 from autonomy.market_clock import continued_epoch_ms
-from autonomy.policy import GateThresholds, Policy, hash_of_document, read_policy
+from autonomy.policy import GateThresholds, LookPolicy, Policy, hash_of_document, read_policy
 from autonomy.values import JobClass, JobType, Stage, ms_of
-from planner.fold.entities import Bot, Drifted, LiveJob, Measure, Paper, Pause, Proposal, Recommendation, Vote
+from planner.fold.entities import Bot, Drifted, Evolved, LiveJob, Look, Measure, Opening, Paper, Pause, Proposal, Recommendation, Vote
 from planner.fold.state import ENQUEUE_WINDOW_MS, State
 
 BotFact = (
     BotAmended | BotChanged | BotRetired | StageChanged | HoldPlaced | HoldReleased | BotDecision | BotPinned | BotUnpinned
     | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | ChallengerDeclined
-    | SessionClosed
+    | SessionClosed | LookTaken
 )  # fmt: skip
 AUTO_PROMOTED = "AUTO_PROMOTED"
 
@@ -80,7 +81,7 @@ def fold_fact(state: State, event: Event, tick: int, seq: int, now_ms: int) -> N
             BotAmended() | BotChanged() | BotRetired() | StageChanged() | HoldPlaced() | HoldReleased() | BotPinned() | BotUnpinned()
             | PromotionRecommended() | PromotionRequested() | PromotionWithdrawn() | DriftJudged() | ChallengerJudged()
             | ChallengerDeclined()
-            | SessionClosed()
+            | SessionClosed() | LookTaken()
         ):  # fmt: skip
             _fold_bot_fact(state, event, tick, now_ms)
         case CommandAccepted() | CommandRejected():
@@ -135,9 +136,9 @@ def _forget_trees(state: State, before: Policy, after: Policy) -> None:
             state.said.put(bot_id, (*said[:3], ""))
 
 
-def _gates_of(stage: Stage, policy: Policy) -> GateThresholds | None:
+def _gates_of(stage: Stage, policy: Policy) -> tuple[GateThresholds, LookPolicy] | None:
     rules = policy.stages.get(stage)
-    return None if rules is None else rules.gates
+    return None if rules is None else (rules.gates, policy.looks)
 
 
 def _decided(state: State, event: BotDecision) -> None:
@@ -202,6 +203,13 @@ def _register(state: State, event: BotRegistered, now_ms: int) -> None:
     )  # fmt: skip
 
 
+def _read_of(bot: Bot, event: BotChanged) -> Evolved | None:
+    """What searches have read of the bars of a changed bot: nothing where those are of another series; the openings still count."""
+    if bot.evolved is None or (event.symbol, event.timeframe.value) == (bot.symbol, bot.timeframe):
+        return bot.evolved
+    return Evolved("", "", 0, 0, bot.evolved.openings)
+
+
 def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None:
     bot = _known(state, event)
     match event:
@@ -219,11 +227,27 @@ def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None
             parameters = tuple(sorted(event.parameters.items()))
             state.bots.put(bot.id, replace(
                 bot, strategy=event.strategy, parameters=parameters, symbol=event.symbol, timeframe=event.timeframe.value,
-                version=event.version, eligible_ms=now_ms, failure=None, evidence=None, epoch=bot.epoch + 1, recommendation=None,
-                drift=None, proposal=None,
+                version=event.version, eligible_ms=now_ms, failure=None, evidence=None, evolved=_read_of(bot, event), epoch=bot.epoch + 1, recommendation=None,
+                drift=None, proposal=None, look=None, opening=None, searched=bot.searched or event.evolved_by is not None,
             ))  # fmt: skip
         case PromotionRecommended() | PromotionRequested() | PromotionWithdrawn():
             state.bots.put(bot.id, _recommended(bot, event, state))
+        case LookTaken():
+            look = Look(
+                event.number,
+                event.bars,
+                event.fingerprint,
+                event.job_id,
+                event.z,
+                event.p_value,
+                event.alpha,
+                event.required_z,
+                event.verdict,
+            )
+            state.looks.put(event.fingerprint, look)
+            state.bots.put(bot.id, replace(bot, look=look, looks=event.number))
+        case ChallengerJudged():
+            state.bots.put(bot.id, _compared(bot, event, state))
         case BotDecision():
             raise Broken("a decision is folded apart")
         case _:
@@ -232,15 +256,7 @@ def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None
 
 def _marked(
     bot: Bot,
-    event: BotAmended
-    | HoldPlaced
-    | HoldReleased
-    | BotPinned
-    | BotUnpinned
-    | DriftJudged
-    | ChallengerJudged
-    | ChallengerDeclined
-    | SessionClosed,
+    event: BotAmended | HoldPlaced | HoldReleased | BotPinned | BotUnpinned | DriftJudged | ChallengerDeclined | SessionClosed,
 ) -> Bot:
     match event:
         case BotAmended():
@@ -257,12 +273,23 @@ def _marked(
             return replace(bot, drift=Drifted(event.job_id, event.session_id, event.verdict, event.findings))
         case SessionClosed():
             return replace(bot, paper=None, drift=None)
-        case ChallengerJudged():
-            return replace(bot, proposal=_proposal(event)) if _proposes(bot, event) else bot
         case ChallengerDeclined():
             return replace(bot, proposal=None)
         case _:
             assert_never(event)
+
+
+def _compared(bot: Bot, event: ChallengerJudged, state: State) -> Bot:
+    """After a search: its challenger met the champion on the hold-out, which counts against the line, and may wait for approval."""
+    found = event.challenger
+    if found is not None and event.opening is not None:
+        wins = event.verdict == "WINS"
+        state.openings.put(found.fingerprint, Opening(event.job_id, event.opening, event.paired_t, event.required_t or 0.0, wins))
+        if bot.evolved is not None:
+            evolved = replace(bot.evolved, openings=event.opening)
+            bot = replace(bot, evolved=evolved)
+            state.read.put(evolved.fingerprint, evolved)
+    return replace(bot, proposal=_proposal(event)) if _proposes(bot, event) else bot
 
 
 def _proposes(bot: Bot, event: ChallengerJudged) -> bool:
@@ -281,7 +308,7 @@ def _moved(bot: Bot, event: StageChanged, now_ms: int) -> Bot:
     )
     if event.to_stage is Stage.LAB:
         # A revert: what was found before counts for nothing, also what a job under way may still say.
-        return replace(moved, evidence=None, epoch=bot.epoch + 1, rejected_evidence="")
+        return replace(moved, evidence=None, look=None, opening=None, epoch=bot.epoch + 1, rejected_evidence="")
     if bot.paper is not None:
         return replace(moved, paper=replace(bot.paper, counted_from=bot.paper.traded_bars))
     return moved

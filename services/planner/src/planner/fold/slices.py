@@ -36,22 +36,9 @@ from autonomy.events import (
 )
 from autonomy.reasons import Ended
 from autonomy.values import CRASHES, FINAL_FAILURES, Cause, JobClass, JobStatus, JobType, ms_of
-from planner.fold.entities import (
-    Bot,
-    ClassRecord,
-    Evidence,
-    Evolved,
-    Failure,
-    Figures,
-    Flat,
-    HeldSnapshot,
-    LiveJob,
-    Measure,
-    RunnerProcess,
-    StrategyOffer,
-    SymbolOffer,
-)
+from planner.fold.entities import Bot, ClassRecord, Evidence, Evolved, Failure, Figures, Flat, HeldSnapshot, LiveJob, Measure
 from planner.fold.inputs import Input
+from planner.fold.offers import RunnerProcess, StrategyOffer, SymbolOffer
 from planner.fold.state import MAX_COMMANDS_REMEMBERED, State
 
 SUPERSEDING = frozenset({Cause.CANCELLED_BY_REVERT, Cause.CANCELLED_BY_CHANGE, Cause.CANCELLED_BY_POLICY})
@@ -77,12 +64,17 @@ class Rerun(NamedTuple):
 
 @dataclass(slots=True)
 class Folded:
-    """What a slice held besides state: the commands to answer, the verdicts to give, in order, and what was refused."""
+    """What a slice held besides state: the commands to answer, the verdicts to give, in order, and what was refused.
+
+    Attributes:
+        researched: bots whose evidence is new.
+    """
 
     commands: list[Command]
     beats: set[str]
     searches: list[Search] = field(default_factory=list)
     reruns: list[Rerun] = field(default_factory=list)
+    researched: list[str] = field(default_factory=list)
     refused: int = 0
 
 
@@ -161,7 +153,7 @@ def fold_job_step(state: State, step: lifecycle.JobStep, now_ms: int, folded: Fo
     match step:
         case JobSucceeded() if live.cancel is None and live.epoch == bot.epoch:
             # Research that was ordered before a revert or a change says nothing about the bot as it is now.
-            bot = _with_result(bot, live, step, now_ms, folded)
+            bot = _with_result(state, bot, live, step, now_ms, folded)
         case JobFailed() if step.cause in FINAL_FAILURES and not step.may_pass:
             bot = replace(bot, failure=Failure(after.job_id, step.cause, step.detail, live.fingerprint, live.content))
         case _:
@@ -199,18 +191,30 @@ def _bot_after_end(bot: Bot, job: lifecycle.Job, now_ms: int, *, may_pass: bool)
     return replace(bot, research=record) if job.job_class is JobClass.RESEARCH else replace(bot, runner=record)
 
 
-def _with_result(bot: Bot, live: LiveJob, step: JobSucceeded, now_ms: int, folded: Folded) -> Bot:
+def _with_result(state: State, bot: Bot, live: LiveJob, step: JobSucceeded, now_ms: int, folded: Folded) -> Bot:
     if step.result is not None:
-        evidence = evidence_of(step.job_id, step.result, live, now_ms)
-        bot = replace(bot, evidence=evidence, failure=None)
+        bot = _with_evidence(state, replace(bot, evidence=evidence_of(step.job_id, step.result, live, now_ms), failure=None))
+        folded.researched.append(bot.id)
         if live.measure is not None and bot.paper is not None and bot.paper.session_id == live.measure.session_id:
             folded.reruns.append(Rerun(bot.id, step.job_id, live.measure, step.result.window))
     if step.evolution is not None:
         found = step.evolution
-        evolved = Evolved(found.fingerprint, found.data_sha256, found.bars)
+        openings = 0 if bot.evolved is None else bot.evolved.openings
+        evolved = Evolved(found.fingerprint, found.data_sha256, found.bars, ms_of(found.last_bar), openings)
         bot = replace(bot, evolved=evolved)
+        state.read.put(found.fingerprint, evolved)
         folded.searches.append(Search(bot.id, step.job_id, found))
     return bot
+
+
+def _with_evidence(state: State, bot: Bot) -> Bot:
+    """The bot with what stands for the fingerprint of its new evidence, whoever's bot it was said about."""
+    fingerprint = bot.evidence.fingerprint if bot.evidence is not None else ""
+    evolved, known = bot.evolved, state.read.get(fingerprint)
+    if known is not None and (evolved is None or not evolved.bars):
+        # Another name, or there and back: those bars were read, and a hold-out is opened once.
+        evolved = replace(known, openings=max(known.openings, 0 if evolved is None else evolved.openings))
+    return replace(bot, look=state.looks.get(fingerprint), opening=state.openings.get(fingerprint), evolved=evolved)
 
 
 def evidence_of(job_id: str, found: ResearchSummary, live: LiveJob, now_ms: int) -> Evidence:
@@ -218,9 +222,8 @@ def evidence_of(job_id: str, found: ResearchSummary, live: LiveJob, now_ms: int)
     whole = found.metrics
     figures = Figures(
         sharpe=whole.sharpe, trades=whole.trades, max_drawdown=whole.max_drawdown, exposure=whole.exposure,
-        bars_per_trade=whole.bars_per_trade, in_sample_sharpe=found.in_sample.sharpe,
-        out_of_sample_sharpe=found.out_of_sample.sharpe, deflated_sharpe=found.dsr, overfitting=found.pbo,
-        stress_worst_sharpe=found.stress_worst_sharpe, look_ahead_ok=found.look_ahead_ok, synthetic=found.synthetic,
+        bars_per_trade=whole.bars_per_trade, timing_z=found.timing.z, timing_p=found.timing.p_value, markets=found.timing.markets,
+        net_t=found.net_t, look_ahead_ok=found.look_ahead_ok, synthetic=found.synthetic,
         costs_bps=live.costs_bps,
     )  # fmt: skip
     return Evidence(job_id, found.fingerprint, found.data_sha256, live.until_ms, found.bars, now_ms, figures, live.content)

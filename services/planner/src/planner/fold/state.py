@@ -11,8 +11,9 @@ from typing import Final, Generic, TypeVar
 from autonomy.errors import Broken
 from autonomy.policy import Policy
 from autonomy.values import JobClass
-from planner.fold.entities import Bot, LiveJob, Pause, RunnerProcess, Singletons, Vote
+from planner.fold.entities import Bot, Evolved, LiveJob, Look, Opening, Pause, Singletons, Vote
 from planner.fold.hashing import bytes_of
+from planner.fold.offers import RunnerProcess
 
 HASH_BITS: Final = 256
 MAX_COMMANDS_REMEMBERED: Final = 100_000
@@ -209,6 +210,9 @@ class State:
         retired: ids that are never used again.
         commands: ids that acted already, oldest first.
         votes: changes of the rules that wait for a second approver, by subject.
+        looks: the last look at each fingerprint, whoever's bot it was.
+        openings: what each challenger's fingerprint showed on its hold-out.
+        read: what searches of each champion's fingerprint have read.
         head_tick: the last accepted tick that was folded.
     """
 
@@ -220,6 +224,9 @@ class State:
     retired: Table[int] = field(default_factory=lambda: Table("retired"))
     commands: Table[int] = field(default_factory=lambda: Table("command"))
     votes: Table[Vote] = field(default_factory=lambda: Table("vote"))
+    looks: Table[Look] = field(default_factory=lambda: Table("look"))
+    openings: Table[Opening] = field(default_factory=lambda: Table("opening"))
+    read: Table[Evolved] = field(default_factory=lambda: Table("read"))
     singles: Table[Singletons] = field(default_factory=_one)
     head_tick: int = 0
     bot_changes: ChangeLog = field(default_factory=ChangeLog)
@@ -264,7 +271,10 @@ class State:
 
     def tables(self) -> tuple["Table[object]", ...]:
         """Every table, in a fixed order."""
-        return (self.bots, self.said, self.jobs, self.runners, self.pauses, self.retired, self.commands, self.votes, self.singles)  # type: ignore[return-value] # Table is invariant; only entity-free methods are used
+        return (  # type: ignore[return-value] # Table is invariant; only entity-free methods are used
+            self.bots, self.said, self.jobs, self.runners, self.pauses, self.retired, self.commands, self.votes,
+            self.looks, self.openings, self.read, self.singles,
+        )  # fmt: skip
 
     def begin(self) -> None:
         """Open a candidate."""

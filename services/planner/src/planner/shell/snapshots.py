@@ -21,8 +21,9 @@ from autonomy.events import Head, PlannerRun
 from autonomy.policy import hash_of_document, read_policy
 from autonomy.snapshot_files import RefusedSnapshot, checked, with_checksum
 from planner.decide.plan import DECIDER
-from planner.fold.entities import Bot, LiveJob, Pause, RunnerProcess, Singletons, Vote
+from planner.fold.entities import Bot, Evolved, LiveJob, Look, Opening, Pause, Singletons, Vote
 from planner.fold.hashing import said
+from planner.fold.offers import RunnerProcess
 from planner.fold.state import Said, State
 from planner.shell.horizons import Horizons
 
@@ -54,6 +55,9 @@ class Tables(Struct, frozen=True):
     retired: dict[str, int]
     commands: dict[str, int]
     votes: dict[str, Vote]
+    looks: dict[str, Look]
+    openings: dict[str, Opening]
+    read: dict[str, Evolved]
     singles: dict[str, Any]
 
 

@@ -41,6 +41,7 @@ from autonomy.events import (
     JobRequeued,
     JobStarted,
     JobSucceeded,
+    LookTaken,
     LoopPaused,
     LoopResumed,
     PolicyChanged,
@@ -60,7 +61,7 @@ from autonomy.values import JobStatus
 from projection.fold import bot_now, bot_rows, rows
 from projection.fold.books import Books
 from projection.fold.bot_now import Row
-from projection.fold.careers import Careers, drift_row
+from projection.fold.careers import Careers
 from projection.fold.rows import Changes, Said, instant
 from projection.fold.sealed import NOTHING, Decided, Ordered, facts_of
 from projection.fold.signs import Signs
@@ -69,7 +70,7 @@ TickFact = (
     CommandAccepted | CommandRejected | BotRegistered | BotAmended | BotChanged | BotRetired | StageChanged | LoopPaused | LoopResumed
     | PolicyChanged | HoldPlaced | HoldReleased | CancelRequested | RuleVote | AnnouncementRequested | ChainRepaired | BotPinned
     | BotUnpinned | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | ChallengerDeclined
-    | SessionClosed
+    | SessionClosed | LookTaken
 )  # fmt: skip
 NO_DRIFT: Row = {"drift": None, "drift_at": None, "demote": None}
 
@@ -140,7 +141,7 @@ class Model:
             case PromotionRecommended() | PromotionRequested() | PromotionWithdrawn():
                 self.careers.promotion(event, said, self.changes)
                 self.touched.add(event.bot_id)
-            case DriftJudged() | ChallengerJudged() | ChallengerDeclined() | SessionClosed():
+            case DriftJudged() | ChallengerJudged() | ChallengerDeclined() | SessionClosed() | LookTaken():
                 self._judged(event, said)
             case CommandAccepted() | CommandRejected():
                 # The reader applies a tick only after all commands below its cut: an answer without its command is a foreign one.
@@ -176,10 +177,10 @@ class Model:
     def _note(self, event: bot_rows.Noted, bot_id: str, said: Said) -> None:
         self.changes.put("bot_notes", (said.event_id,), bot_rows.note_row(event, bot_id, said))
 
-    def _judged(self, event: DriftJudged | ChallengerJudged | ChallengerDeclined | SessionClosed, said: Said) -> None:
+    def _judged(self, event: DriftJudged | ChallengerJudged | ChallengerDeclined | SessionClosed | LookTaken, said: Said) -> None:
         match event:
             case DriftJudged():
-                self.changes.put("bot_drift", (event.job_id,), drift_row(event, said))
+                self.careers.drifted(event, said, self.changes)
                 self._remember(event.bot_id, {"drift": event.verdict.value, "drift_at": said.at, "demote": event.demote})
             case ChallengerJudged():
                 self.careers.judged(event, said, self.changes)
@@ -188,6 +189,8 @@ class Model:
             case ChallengerDeclined():
                 self._put_bot(self.bots[event.bot_id] | {"proposal_job": None})
                 self._note(event, event.bot_id, said)
+            case LookTaken():
+                self.careers.looked(event, said, self.changes)
             case SessionClosed():
                 self.books.closed(event, said, self.changes)
                 self._remember(event.bot_id, NO_DRIFT)
@@ -323,14 +326,9 @@ class Model:
         return {"result": rows.json_of(shown)} if shown is not None else {}
 
     def _found(self, step: JobSucceeded, found: ResearchSummary, at: datetime) -> None:
-        metrics = found.metrics
         job_type = str(self.jobs[step.job_id]["job_type"])
         self.changes.put("bot_backtests", (step.job_id,), rows.backtest_row(step, found, job_type, at))
-        self._remember(step.bot_id, {
-            "evidence_until": found.last_bar, "evidence_at": at, "evidence_job": step.job_id,
-            "sharpe": metrics.sharpe, "max_drawdown": metrics.max_drawdown, "trades": metrics.trades,
-            "spark": found.curve,
-        })  # fmt: skip
+        self._remember(step.bot_id, bot_now.evidence(step.job_id, found, at))
 
     # ── signs of life, commands ────────────────────────────────────────────────────────────────────────────────
 

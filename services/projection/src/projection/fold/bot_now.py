@@ -92,6 +92,15 @@ def since_of(now: Now, decided_at: datetime | None, ended_at: datetime | None) -
     return max(times) if times else None
 
 
+def evidence(job_id: str, found: ResearchSummary, at: datetime) -> Row:
+    """What a backtest found, as far as the badge row shows it."""
+    metrics = found.metrics
+    return {
+        "evidence_until": found.last_bar, "evidence_at": at, "evidence_job": job_id, "sharpe": metrics.sharpe,
+        "max_drawdown": metrics.max_drawdown, "trades": metrics.trades, "spark": found.curve,
+    }  # fmt: skip
+
+
 def last_end(known: Row, at: datetime, event_id: str) -> Row:
     """The columns that tell when the last of a bot's jobs ended, if this end is later than the known one.
 

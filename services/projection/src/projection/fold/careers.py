@@ -14,6 +14,7 @@ from autonomy.events import (
     DriftJudged,
     EvolutionSummary,
     JobEnqueued,
+    LookTaken,
     PromotionRecommended,
     PromotionRequested,
     PromotionWithdrawn,
@@ -96,7 +97,7 @@ class Careers:
             return
         empty = dict.fromkeys((
             "finished_at", "evaluations", "generations", "stop_reason", "champion", "challenger", "dsr", "pbo", "verdict", "applied",
-            "judged_at", "trials_sha256", "artifact", "event_id",
+            "judged_at", "trials_sha256", "artifact", "event_id", "opening", "paired_t", "required_t",
         ))  # fmt: skip
         self._put_search(empty | {
             "job_id": event.job_id, "bot_id": event.bot_id, "why": plan.why, "seed": plan.seed,
@@ -124,8 +125,26 @@ class Careers:
         if row is not None:
             self._put_search(row | {
                 "verdict": event.verdict, "applied": event.applied, "findings": list(event.findings), "judged_at": said.at,
-                "event_id": said.event_id,
+                "event_id": said.event_id, "opening": event.opening, "paired_t": event.paired_t, "required_t": event.required_t,
             }, changes)  # fmt: skip
+
+    # ── verdicts ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def looked(self, event: LookTaken, said: Said, changes: Changes) -> None:
+        """A judgement of a bot's timing."""
+        changes.put("bot_looks", (event.bot_id, event.number), {
+            "bot_id": event.bot_id, "number": event.number, "job_id": event.job_id, "fingerprint": event.fingerprint, "bars": event.bars,
+            "trades": event.trades, "z": event.z, "p_value": event.p_value, "markets": event.markets, "alpha": event.alpha,
+            "required_z": event.required_z, "verdict": event.verdict.value, "tick": said.tick, "judged_at": said.at,
+            "event_id": said.event_id,
+        })  # fmt: skip
+
+    def drifted(self, event: DriftJudged, said: Said, changes: Changes) -> None:
+        """A judgement of a live window."""
+        changes.put("bot_drift", (event.job_id,), {
+            "job_id": event.job_id, "bot_id": event.bot_id, "session_id": event.session_id, "verdict": event.verdict.value,
+            "findings": list(event.findings), "demote": event.demote, "tick": said.tick, "judged_at": said.at, "event_id": said.event_id,
+        })  # fmt: skip
 
     def _put_search(self, row: Row, changes: Changes) -> None:
         job_id = str(row["job_id"])
@@ -145,12 +164,4 @@ def _new_promotion(event: PromotionRecommended, said: Said) -> Row:
         "status": "OPEN", "stage_version": event.stage_version, "version": event.version, "fingerprint": event.fingerprint,
         "evidence_job": event.evidence_job, "gates": [json_of(gate) for gate in event.gates], "recommended_at": said.at,
         "tick": said.tick, "approved_by": [], "failing": [], "event_id": said.event_id,
-    }  # fmt: skip
-
-
-def drift_row(event: DriftJudged, said: Said) -> Row:
-    """A judgement of a live window."""
-    return {
-        "job_id": event.job_id, "bot_id": event.bot_id, "session_id": event.session_id, "verdict": event.verdict.value,
-        "findings": list(event.findings), "demote": event.demote, "tick": said.tick, "judged_at": said.at, "event_id": said.event_id,
     }  # fmt: skip

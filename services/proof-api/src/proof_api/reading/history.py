@@ -9,7 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from autonomy.documents.answers import TimelineKind
+from autonomy.documents.history import TimelineKind
 from proof_api.reading.queries import VERSIONS, Where, decode_cursor, document, encode_cursor
 
 MAX_FINGERPRINTS: Final = 50
@@ -61,6 +61,10 @@ SELECT at, kind, what, actor, detail, ref, event_id, kind || '/' || ref || '/' |
   SELECT created_at, 'version', 'version ' || version, actor, coalesce('challenger of job ' || evolved_by, ''), version::text,
          event_id::text
   FROM bot_versions WHERE bot_id = $1 AND version > 1
+  UNION ALL
+  SELECT judged_at, 'look', 'look ' || number || ' ' || verdict, 'planner',
+         'z ' || round(z::numeric, 2) || ' of ' || round(required_z::numeric, 2) || ' on ' || bars || ' bars', job_id::text, event_id::text
+  FROM bot_looks WHERE bot_id = $1
   UNION ALL
   SELECT judged_at, 'drift', verdict, 'planner', (
            SELECT coalesce(string_agg(found, '; '), '') FROM jsonb_array_elements_text(findings) found), job_id::text, event_id::text

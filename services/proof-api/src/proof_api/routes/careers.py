@@ -14,15 +14,14 @@ from autonomy.documents.answers import (
     EquityPage,
     EvolutionPage,
     Gates,
+    LookPage,
     Neighbours,
     PromotionPage,
     SessionPage,
-    TimelineKind,
-    TimelinePage,
     TradePage,
-    VersionPage,
 )
 from autonomy.documents.commands import RevertPlanned
+from autonomy.documents.history import TimelineKind, TimelinePage, VersionPage
 from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
 from autonomy.read_model.parts import PromotionStatus
 from autonomy.values import BOT_ID_PATTERN, Stage, derived_id
@@ -169,6 +168,19 @@ async def evolutions(
 ) -> Response:
     """Why each was made, what it found, and what its challenger lacked."""
     return page(context, request, *await queries.EVOLUTIONS.of_bot(connection, bot_id, limit, cursor))
+
+
+@router.get(
+    "/api/bots/{bot_id}/looks",
+    tags=["bots"],
+    summary="Looks at its timing, newest first",
+    responses=giving(LookPage) | UNKNOWN,
+)
+async def looks(
+    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
+) -> Response:
+    """What each saw, what it spent of the line's level, and what it asked for."""
+    return page(context, request, *await queries.LOOKS.of_bot(connection, bot_id, limit, cursor))
 
 
 @router.get(

@@ -1,0 +1,129 @@
+"""The gates on a bot's line: its looks, and what searches chose.
+
+Place in the flow: asked by `promotion_gates`; `due_look` by the tick, for bots whose evidence is new. Pure. Which gates there are stands in
+`autonomy.gates`; each has its rule and its words here.
+
+Both read what stands with the bot for its present fingerprint: a verdict of a look stands until the next look of the same fingerprint,
+whoever's bot it is. A bot that is registered again under another name, or changed there and back, meets the verdict that it had.
+
+Source: R-G4; docs/gates.md.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from autonomy.errors import Broken
+from autonomy.events import LookTaken
+from autonomy.gates import BY_THE_CLOCK, LINE_GATES, PromotionGate, Verdict
+from autonomy.looks import alpha_of, next_bars, power_words, required_z
+from autonomy.policy import LookPolicy
+from autonomy.timeframes import bar_words
+from planner.decide.view import View
+from planner.fold.entities import Bot, Evidence, Look
+
+PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
+OF_LINE: Final = frozenset(gate.code for gate in LINE_GATES)
+
+
+def standing_look(bot: Bot) -> Look | None:
+    """The look whose verdict stands for the bot's evidence."""
+    look, evidence = bot.look, bot.evidence
+    return look if look is not None and evidence is not None and look.fingerprint == evidence.fingerprint else None
+
+
+def due_look(bot: Bot, rules: LookPolicy) -> LookTaken | None:
+    """The look that a bot's evidence makes due, if any: at first bars and trades, then each time the bars have grown enough.
+
+    At once where its fingerprint was never looked at: a changed bot is another hypothesis, and spends the next share of the line's level.
+    """
+    evidence = bot.evidence
+    if evidence is None:
+        return None
+    figures, standing = evidence.figures, standing_look(bot)
+    if figures.timing_z is None or evidence.bars < bars_needed(standing, rules) or figures.trades < rules.first_trades:
+        return None
+    number = next_number(bot, standing)
+    alpha = alpha_of(rules.alpha_life, number)
+    required = required_z(alpha)
+    return LookTaken(
+        bot_id=bot.id, job_id=evidence.job_id, fingerprint=evidence.fingerprint, number=number, bars=evidence.bars,
+        trades=figures.trades, z=figures.timing_z, p_value=figures.timing_p, markets=figures.markets, alpha=alpha, required_z=required,
+        verdict=PASS if figures.timing_z >= required else FAIL,
+    )  # fmt: skip
+
+
+def bars_needed(standing: Look | None, rules: LookPolicy) -> int:
+    """How many bars the next look at this fingerprint needs."""
+    return rules.first_bars if standing is None else max(rules.first_bars, next_bars(standing.bars, rules.every))
+
+
+def next_number(bot: Bot, standing: Look | None) -> int:
+    """The number of the line's next look; one that shares its fingerprint with another line counts from the later of the two."""
+    return max(bot.looks, 0 if standing is None else standing.number) + 1
+
+
+def _timing(bot: Bot) -> Verdict:
+    look = standing_look(bot)
+    return INCONCLUSIVE if look is None else look.verdict
+
+
+def _timing_words(bot: Bot, evidence: Evidence, view: View) -> tuple[str, str, str]:
+    rules, look = view.policy.looks, standing_look(bot)
+    following = next_number(bot, look)
+    number = following if look is None else look.number
+    required = required_z(alpha_of(rules.alpha_life, number)) if look is None else look.required_z
+    alpha = alpha_of(rules.alpha_life, number) if look is None else look.alpha
+    asked = f"z of at least {required:.2f} at look {number}, which luck alone reaches in {alpha:.2%}; {power_words(required)}"
+    needed = bars_needed(look, rules)
+    if look is not None:
+        measured = f"z {look.z:.2f}, p {look.p_value:.3g} at look {look.number} on {look.bars} bars"
+        return measured, asked, _next_words(bot, evidence, needed, following, view)
+    figures = evidence.figures
+    measured = f"not looked at yet: {evidence.bars} bars, {figures.trades} trades"
+    if evidence.bars >= needed:
+        few = f"{rules.first_trades} closed trades" if figures.trades < rules.first_trades else "returns that vary"
+        return measured, asked, f"a refresh finds {few}: look {following}"
+    return measured, asked, _next_words(bot, evidence, needed, following, view)
+
+
+def _next_words(bot: Bot, evidence: Evidence, needed: int, number: int, view: View) -> str:
+    """When the next look comes: by itself, with its bar."""
+    data = view.data_of(bot)
+    if evidence.bars >= needed:
+        return f"{BY_THE_CLOCK}brings a refresh: look {number}"
+    if data is None or needed > len(data.times):
+        return f"{BY_THE_CLOCK}shows bar {needed}, which no runner has announced yet: look {number}"
+    return f"{BY_THE_CLOCK}shows bar {needed}, of {bar_words(data.times.at(needed - 1))}: look {number}"
+
+
+def _searched(bot: Bot) -> Verdict:
+    if bot.opening is not None:
+        return PASS if bot.opening.won else FAIL
+    return FAIL if bot.searched else PASS
+
+
+def _searched_words(bot: Bot, _: Evidence, view: View) -> tuple[str, str, str]:
+    opening, rules = bot.opening, view.policy.evolution
+    clears = "a challenger of this line wins its hold-out and becomes the next version"
+    if opening is None:
+        chosen = "a search chose the parameters of a version of this line, and these never met its hold-out"
+        level = f"parameters that won a hold-out, at level {rules.alpha_holdouts:g} over the line's hold-outs"
+        return chosen if bot.searched else "no search chose its parameters", level, clears
+    shown = "undefined" if opening.paired_t is None else f"{opening.paired_t:.2f}"
+    asked = f"paired t over the champion of at least {opening.required_t:.2f} at opening {opening.number} of the line's hold-outs"
+    return f"paired t {shown}" if opening.won else f"paired t {shown}, or other lacks of the challenger", asked, clears
+
+
+class LineRule(NamedTuple):
+    """How a gate on a line judges, and what it says: measured, required, what clears it."""
+
+    verdict: Callable[[Bot], Verdict]
+    words: Callable[[Bot, Evidence, View], tuple[str, str, str]]
+
+
+LINE_RULES: Final = {
+    PromotionGate.TIMING: LineRule(_timing, _timing_words),
+    PromotionGate.SEARCHED: LineRule(_searched, _searched_words),
+}
+if set(LINE_RULES) != OF_LINE:
+    raise Broken(f"rules of lines and gates on lines differ: {sorted(set(LINE_RULES) ^ OF_LINE)}")
