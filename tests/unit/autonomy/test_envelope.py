@@ -120,7 +120,7 @@ def corpus() -> Iterator[tuple[str, bytes | None, str]]:
     yield "attribute of another type", changed(id=7), "no envelope"
     yield "attribute missing", json.dumps({key: HOLD[key] for key in HOLD if key != "source"}).encode(), "no envelope"
     yield "one byte too long", plain + b" " * (MAX_RECORD_BYTES + 1 - len(plain)), "limit is 1048576"
-    yield "depth 10,000", with_bot_id(b"[" * 10_000 + b"]" * 10_000), "depth"
+    yield "depth 10,000", with_bot_id(b"[" * 10_000 + b"]" * 10_000), "recursion"
     yield "depth 250", with_bot_id(b"[" * 250 + b"]" * 250), "recursion limit"
     yield "depth 10,000 outside", b'{"specversion":' * 10_000, "no envelope"
     yield "NaN", with_bot_id(b"NaN"), "no envelope"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from autonomy.events import BotChanged, ChangeBot, LookTaken, PromotionRecommended, PromotionWithdrawn, SetPolicy, TimingFound
+from autonomy.events import BotChanged, BotDecision, ChangeBot, LookTaken, PromotionRecommended, PromotionWithdrawn, SetPolicy, TimingFound
 from autonomy.gates import PromotionGate, Verdict
 from autonomy.looks import alpha_of, next_bars, power_of, required_z, spent
 from autonomy.policy import LookPolicy
@@ -19,9 +19,8 @@ from autonomy.values import JobType
 from planner.check.looks import check_look, tail_of
 from planner.decide.line_gates import due_look
 from planner.fold.entities import Bot, Evidence, Look
-from planner.fold.state import State
-from support.builders import a_bot, a_digest, an_id, figures, metrics
-from support.lives import a_document, a_fleet, bot_of, research, revert, said, step, until_live, verdict_of
+from support.builders import a_bot, a_digest, a_state, an_id, figures, metrics
+from support.lives import a_document, a_fleet, bot_of, on_paper, research, revert, said, step, until_live, verdict_of
 from support.ticks import TickDriver
 
 BOT = "aapl-sma"
@@ -130,7 +129,7 @@ def test_changing_there_and_back_meets_the_verdict_that_stood_and_pays_for_each_
     change(driver, fast=10)
     (second,) = looked(driver, 2.9)
     assert (second.number, second.required_z) == (2, 3.2906)
-    change(driver)
+    change(driver, fast=20)
     assert looked(driver, 9.0) == []
     assert verdict_of(driver, BOT, PromotionGate.TIMING) is Verdict.FAIL
 
@@ -146,10 +145,9 @@ def test_another_name_meets_the_verdict_of_the_same_bot() -> None:
 
 
 def test_a_revert_gives_no_look_back() -> None:
-    driver = a_fleet(BOT)
-    looked(driver, 5.0)
+    driver = on_paper()
+    assert bot_of(driver, BOT).looks == 1
     revert(driver, BOT)
-    step(driver)
     assert bot_of(driver, BOT).look is None
     assert looked(driver, 9.0) == []
     assert (bot_of(driver, BOT).looks, verdict_of(driver, BOT, PromotionGate.TIMING)) == (1, Verdict.PASS)
@@ -170,24 +168,16 @@ def test_a_gate_tells_what_a_look_can_see_and_when_the_next_one_comes() -> None:
     attempt = research(driver, BOT, **timing(2.5))
     told = next(decision for decision in reversed(_decisions(driver, attempt)) if decision.promotion)
     gate = next(gate for gate in told.promotion if gate.code == "TIMING")
-    assert gate.measured == "z 2.50, p 0.01 at look 1 on 2477 bars"
+    assert gate.measured == "z 2.50, p 0.01 at look 1 on 2497 bars"
     assert "z of at least 2.97 at look 1, which luck alone reaches in 0.15%; passes 85% with z = 4 and 51% with z = 3" in gate.required
-    assert gate.clears_when.startswith("the market clock shows bar 2973, of 2011-")
+    assert gate.clears_when.startswith("the market clock shows bar 2997, of 2011-12-20")
 
 
 def _decisions(driver: TickDriver, attempt: Any) -> list[Any]:
-    from autonomy.events import BotDecision
-
     return [decision for decision in said(attempt, BotDecision) if decision.bot_id == BOT]
 
 
 # ── the check ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def a_state_with(bot: Bot) -> State:
-    from support.builders import a_state
-
-    return a_state(bot)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +188,7 @@ def a_state_with(bot: Bot) -> State:
     ],
 )  # fmt: skip
 def test_the_check_finds_a_look_that_is_not_what_the_evidence_says(wrong: dict[str, Any], words: str) -> None:
-    state = a_state_with(judged(500))
+    state = a_state(judged(500))
     look = due_look(state.bots.rows[BOT], RULES)
     assert look is not None
     assert check_look(look, state) == []
@@ -206,7 +196,7 @@ def test_the_check_finds_a_look_that_is_not_what_the_evidence_says(wrong: dict[s
 
 
 def test_the_check_finds_a_pass_that_luck_reaches_more_often_and_a_look_too_soon() -> None:
-    state = a_state_with(judged(500, z=2.9))
+    state = a_state(judged(500, z=2.9))
     look = due_look(state.bots.rows[BOT], RULES)
     assert look is not None
     assert look.verdict is Verdict.FAIL

@@ -361,7 +361,7 @@ def test_too_few_bars_for_the_folds_says_how_many() -> None:
     with pytest.raises(DataMissing, match="400 needed"):
         evolve(a_search(min_bars=400), a_noise_market(1, bars=300))
     # The shorter the bars, the shorter the windows that are searched.
-    short = prepare(a_search(parameters={"window": 10}), a_noise_market(1, bars=300))
+    short = prepare(a_search(a_plan(min_holdout_bars=10), parameters={"window": 10}), a_noise_market(1, bars=300))
     assert short.space.longest_look_back < 30
     assert all(end - first >= MIN_SCORED_BARS for first, end in short.search.folds)
 

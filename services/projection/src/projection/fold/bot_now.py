@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
 
+from autonomy.events import ResearchSummary
 from autonomy.reasons import WITH_JOB, Reason
 from autonomy.values import BotState, JobStatus, JobType
 from autonomy.work import Work, types_of
