@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STACK := $(BIN)/python -W "ignore:XDG_RUNTIME_DIR" -m local_stack
 
 # The page's scripts come from npm by lock, once, at set-up.
-.PHONY: help setup quicker-starts browser nginx consumers freqtrade up down reset status logs psql consume proof-pack check fmt test test-long coverage bench lock clean
+.PHONY: help setup quicker-starts browser nginx consumers freqtrade up down reset status logs psql consume proof-pack check fmt test test-long coverage bench calibrate lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -106,6 +106,9 @@ coverage: setup ## which lines and branches the tests without servers run: the f
 
 bench: setup ## speed and memory, as ratios to limits measured in the same run
 	@$(BIN)/python -m benchmarks
+
+calibrate: setup ## what the promotion gates let through, over whole lives; writes docs/gates.md
+	@$(BIN)/python -m benchmarks.calibration
 
 lock: ## resolve again into requirements.lock (hashes, no addresses)
 	@$(BIN)/uv pip compile -q pyproject.toml --group local --group dev --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements.lock

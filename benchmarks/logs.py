@@ -75,7 +75,8 @@ def result_of(order: JobEnqueued) -> ResearchSummary:
         fingerprint=order.fingerprint, data_sha256=digest("bars"), source_id="bench", synthetic=True, bars=order.min_bars + 300,
         first_bar=instant_of_ms(11_017 * DAY_MS), last_bar=order.bars_until, metrics=_metrics(), in_sample=_metrics(),
         out_of_sample=_metrics(), buy_and_hold=_metrics(), look_ahead_ok=True, look_ahead_cuts=60, psr=0.9, dsr=0.4,
-        trials=25, stress_worst_sharpe=0.3, neighbourhood_median_sharpe=0.6, timing=TimingFound(z=0.7, p_value=0.3, markets=100, seed=7), net_t=0.9, curve=CURVE,
+        trials=25, stress_worst_sharpe=0.3, neighbourhood_median_sharpe=0.6,
+        timing=TimingFound(z=0.7, p_value=0.3, markets=100, seed=7), net_t=0.9, curve=CURVE,
         artifact="sha256/" + digest("artifact"), elapsed_s=3.25,
         outcomes={BarOutcome.NO_SIGNAL: order.min_bars + 200, BarOutcome.HELD: 100},
     )  # fmt: skip

@@ -205,7 +205,8 @@ def _show(report: Any) -> None:  # noqa: ANN401 (a report of the engine)
         ("final equity", f"{metrics.final_equity_usd:,.2f}"), ("trades", metrics.trades), ("Sharpe", shape.sharpe_annualised),
         ("CAGR", shape.cagr_fraction), ("max drawdown", shape.max_drawdown_fraction), ("exposure", metrics.exposure_fraction),
         ("out of sample Sharpe", report.walk_forward.out_of_sample.on_returns.sharpe_annualised),
-        ("deflated Sharpe", report.deflated_sharpe), ("timing z", report.timing.z), ("timing p", report.timing.p_value), ("t at double costs", report.net_t),
+        ("deflated Sharpe", report.deflated_sharpe), ("timing z", report.timing.z), ("timing p", report.timing.p_value),
+        ("t at double costs", report.net_t),
         ("buy and hold Sharpe", report.buy_and_hold.on_returns.sharpe_annualised),
         ("look-ahead", "none found" if report.look_ahead.ok else "FOUND"),
     )  # fmt: skip

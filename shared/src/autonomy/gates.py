@@ -249,7 +249,8 @@ EVIDENCE_GATES: Final = (
         (Within("net_t", "t {} at double costs", "t of at least {min_net_t:g} at double costs", at_least="min_net_t"),),
     ),
     EvidenceGate(
-        PromotionGate.LIMITS, "within your own risk limits", "Your own limits of loss and exposure. No evidence of an edge, and none against one.",
+        PromotionGate.LIMITS, "within your own risk limits",
+        "Your own limits of loss and exposure. No evidence of an edge, and none against one.",
         (
             Within("max_drawdown", "drawdown {}", "drawdown of at most {max_drawdown:g}", at_most="max_drawdown"),
             Within("exposure", "exposure {}", "exposure of at most {max_exposure:g}", at_most="max_exposure"),

@@ -26,7 +26,7 @@ def judge_challenger(found: EvolutionSummary, opening: int, rules: EvolutionPoli
 
     Args:
         found: what the search found.
-        opening: which hold-out of the line this is, from 1 on; each asks for more, so that all together let through no more luck than agreed.
+        opening: which hold-out of the line this is, from 1 on; each asks for more, and all together let no more luck through than agreed.
         rules: of searches.
     """
     required_t = required_z(alpha_of(rules.alpha_holdouts, opening))

@@ -227,8 +227,9 @@ def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None
             parameters = tuple(sorted(event.parameters.items()))
             state.bots.put(bot.id, replace(
                 bot, strategy=event.strategy, parameters=parameters, symbol=event.symbol, timeframe=event.timeframe.value,
-                version=event.version, eligible_ms=now_ms, failure=None, evidence=None, evolved=_read_of(bot, event), epoch=bot.epoch + 1, recommendation=None,
-                drift=None, proposal=None, look=None, opening=None, searched=bot.searched or event.evolved_by is not None,
+                version=event.version, eligible_ms=now_ms, failure=None, evidence=None, evolved=_read_of(bot, event),
+                epoch=bot.epoch + 1, recommendation=None, drift=None, proposal=None, look=None, opening=None,
+                searched=bot.searched or event.evolved_by is not None,
             ))  # fmt: skip
         case PromotionRecommended() | PromotionRequested() | PromotionWithdrawn():
             state.bots.put(bot.id, _recommended(bot, event, state))
