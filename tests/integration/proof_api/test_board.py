@@ -46,7 +46,10 @@ def middle(instants: list[Any]) -> str | None:
 
 
 def test_every_number_is_that_of_the_rows(written: Database) -> None:
-    found = asked(written, lambda connection: board(connection, 0))["stages"]
+    whole = asked(written, lambda connection: board(connection, 0))
+    found, looks = whole["stages"], rows(written, "SELECT alpha FROM bot_looks")
+    assert (whole["looks"], whole["alphaSpent"]) == (len(looks), pytest.approx(sum(row["alpha"] for row in looks)))
+    assert looks
     bots = {row["id"]: row for row in rows(written, "SELECT * FROM bots")}
     waiting = {row["id"]: row["recommended_at"] for row in rows(written, "SELECT * FROM promotions")}
     now = rows(written, "SELECT * FROM bot_now")
@@ -79,7 +82,7 @@ def test_an_empty_fleet_has_all_stages(database: Database) -> None:
     database.empty()
     found = asked(database, lambda connection: board(connection, 7))
     assert [(one["stage"], one["bots"], one["gates"]) for one in found["stages"]] == [(stage, 0, []) for stage in Stage]
-    assert found["rev"] == 7
+    assert (found["rev"], found["looks"], found["alphaSpent"]) == (7, 0, 0.0)
 
 
 def test_it_is_answered_with_its_proof(running: Api) -> None:

@@ -66,6 +66,9 @@ class Collector:
         now, lease_s = instant_of_ms(now_ms), lease_of(picture.policy)
         beating = sum(1 for row in picture.runners if lives(row, now, lease_s))
         yield gauge("autonomy_runner_processes", "Runner processes that beat within a lease", beating)
+        taken, spent = picture.looks
+        yield gauge("autonomy_looks_taken", "Looks at bots' timing", taken)
+        yield gauge("autonomy_looks_alpha_spent", "What they spent: so many false recommendations are expected", spent)
         for name, (column, meaning) in OF_HEAD.items():
             yield gauge(name, meaning, picture.counted.get(column, 0))
 

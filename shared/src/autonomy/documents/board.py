@@ -45,5 +45,9 @@ class Board(Proved):
 
     stages: list[StageOfBoard]
     """all of them, also those without a bot"""
+    looks: int
+    """how many looks at bots' timing were taken, those of retired bots too"""
+    alpha_spent: float
+    """what they spent together: so many false recommendations are expected among them"""
     rev: int
     """revision of the read models that it was counted in"""

@@ -30,7 +30,7 @@ BlockedBotsKey = Literal["developer", "nobody", "operator"]
 BlockerKey = Literal["clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "measured", "required", "verdict"]
 BlockerOfBotKey = Literal["botId", "clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "jobType", "measured",
     "required", "sinceTick", "verdict"]
-BoardKey = Literal["now", "proof", "rev", "stages"]
+BoardKey = Literal["alphaSpent", "looks", "now", "proof", "rev", "stages"]
 BotKey = Literal["evolve", "fleet", "holdActor", "holdReason", "id", "name", "origin", "parameters", "pinReason", "pinned", "pinnedBy",
     "pinnedUntil", "proposalJob", "registeredAt", "retiredAt", "stage", "stageReasonCode", "stageUpdatedAt", "stageVersion", "strategy",
     "symbol", "timeframe", "version"]

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from autonomy.client import Answer, Found, Refused, Unreachable
 from autonomy.values import BOT_ID, JobStatus, JobType, LanesBy, Stage
 from bots_ui.api.client import ProofApi
-from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, text_of, told, told_part
+from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, number_of, text_of, told, told_part
 from bots_ui.operator.acts import is_id
 from bots_ui.pages.asked import PAGE_SIZE, Asked, Query, asked_of, with_query
 from bots_ui.pages.fleet import Context, followed, live_address
@@ -194,7 +194,9 @@ async def attention(api: ProofApi) -> Context:
 async def board(api: ProofApi) -> Context:
     """The ladder from LAB to LIVE: how many stand where, what holds them back, how long they wait."""
     answer = await api.get("/api/board")
-    return {"stages": list_of(document_of(answer), "stages"), "lost": lost_words(answer), **shown(("/api/board", (), answer))}
+    document = document_of(answer)
+    luck = {"looks": number_of(document, "looks"), "spent": number_of(document, "alphaSpent")}
+    return {"stages": list_of(document, "stages"), **luck, "lost": lost_words(answer), **shown(("/api/board", (), answer))}
 
 
 async def promotions(api: ProofApi, hub: Hub, query: Query) -> Context:

@@ -25,7 +25,8 @@ SELECT stage, count(*)::int AS bots, count(recommendation_id)::int AS recommende
        percentile_disc(0.5) WITHIN GROUP (ORDER BY recommended_at) AS median_recommended_at,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('code', code, 'bots', bots) ORDER BY bots DESC, code), '[]'::jsonb)
         FROM gates WHERE gates.stage = fleet.stage) AS gates,
-       (SELECT rev FROM projection_head) AS rev
+       (SELECT rev FROM projection_head) AS rev, (SELECT count(*)::int FROM bot_looks) AS looks,
+       (SELECT coalesce(sum(alpha), 0)::float8 FROM bot_looks) AS alpha_spent
 FROM fleet GROUP BY stage
 """
 
@@ -36,8 +37,9 @@ async def board(connection: "asyncpg.Connection[asyncpg.Record]", rev: int) -> d
     nothing: dict[str, object] = {
         "bots": 0, "recommended": 0, "held": 0, "medianSince": None, "medianRecommendedAt": None, "gates": [],
     }  # fmt: skip
-    seen = [row.pop("rev") for row in rows.values()]
+    seen = [(row.pop("rev"), row.pop("looks"), row.pop("alphaSpent")) for row in rows.values()]
+    found_rev, looks, spent = seen[0] if seen else (rev, 0, 0.0)
     return {
         "stages": [{**nothing, **rows.get(stage.value, {}), "stage": stage.value, "to": NEXT_STAGE.get(stage)} for stage in Stage],
-        "rev": seen[0] if seen else rev,
+        "rev": found_rev, "looks": looks, "alphaSpent": spent,
     }  # fmt: skip

@@ -63,6 +63,8 @@ SELECT CASE WHEN state = 'RUNNER_RUNNING' AND last_beat_at < $1 THEN 'RUNNER_STA
        recency, recommendation_id IS NOT NULL AS recommended, count(*) AS n FROM bot_now GROUP BY 1, 2, 3, 4, 5
 """
 
+LOOKS_SQL = "SELECT count(*)::int AS taken, coalesce(sum(alpha), 0)::float8 AS spent FROM bot_looks"
+
 RUNNERS_SQL = """
 SELECT process_id, last_beat_at, research_slots, evolve_slots, runner_slots, held, stopping, symbols, engine_version
 FROM bot_runners WHERE last_beat_at > $1::timestamptz - interval '1 hour'
@@ -79,6 +81,7 @@ class Picture:
         counted: what the projection met on its way and does not count, by column of `projection_head`; empty before its first batch.
         probe_appended_ms: the broker's time of the newest probe that the projection applied.
         needing: what needs a person, by kind and cause.
+        looks: how many looks at bots' timing were taken, and what they spent: so many false recommendations are expected.
     """
 
     mono_ms: float
@@ -91,6 +94,7 @@ class Picture:
     counted: Mapping[str, int]
     probe_appended_ms: int | None
     needing: tuple[Group, ...] = ()
+    looks: tuple[int, float] = (0, 0.0)
 
 
 @dataclass(slots=True)
@@ -243,6 +247,7 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         counts = await connection.fetch(COUNTS_SQL, silent_before)
         needing = await counted(connection, now, silent_before, lease_of(in_force))
         runners = await connection.fetch(RUNNERS_SQL, now)
+        looks = await connection.fetchrow(LOOKS_SQL)
     pauses = [dict(row) for row in loop]
     fleet_pause = next((row for row in pauses if row["scope"] == "fleet"), None)
     last = dict(runs[0]) if runs else None
@@ -265,6 +270,7 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         counts=count_bots(counts) | {"needs": needs_counts(needing)}, needing=needing,
         runners=tuple(dict(row) for row in runners), policy=in_force, last_run=last,
         counted={name: head[name] for name in COUNTED} if head else {}, probe_appended_ms=ms_of(probe) if probe else None,
+        looks=(looks["taken"], looks["spent"]) if looks else (0, 0.0),
     )  # fmt: skip
 
 
