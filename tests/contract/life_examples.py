@@ -81,7 +81,7 @@ def life_facts() -> tuple[e.Event, ...]:
         e.ChallengerDeclined(bot_id="aapl-sma", job_id=an_id("job"), actor="ada", reason="too few trades"),
         e.LookTaken(
             bot_id="aapl-sma", job_id=an_id("job"), fingerprint=a_digest("fingerprint"), number=2, bars=2_477, trades=72, z=1.4,
-            p_value=0.08, markets=1000, alpha=0.0005, required_z=3.2906, verdict=Verdict.FAIL,
+            p_value=0.08, markets=1000, alpha=0.0005, required_z=3.2906, synthetic=False, verdict=Verdict.FAIL,
         ),
         e.SessionClosed(
             session_id=an_id("session"), bot_id="aapl-sma", cause=Cause.CANCELLED_BY_REVERT, actor="ada", last_bar=utc(2010, 1, 5),

@@ -107,7 +107,8 @@ def a_stack(folder: Path, **more: str) -> Iterator[RunningStack]:
     """The whole stack with the demo fleet, as `make up` starts it, but for what is set otherwise."""
     build_assets.main()
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
-    environment = {**os.environ, **ports, "AUTONOMY_DATA_DIR": str(folder), **more}
+    # The made-up market has a test of its own; the others count the bots of the demo.
+    environment = {**os.environ, **ports, "AUTONOMY_DATA_DIR": str(folder), "SYNTHETIC": "0", **more}
     command = [sys.executable, "-W", "ignore", "-m", "local_stack"]
     subprocess.run([*command, "up"], env=environment, check=True, timeout=UP_TIMEOUT_S, cwd=ROOT)
     try:

@@ -223,7 +223,7 @@ class Careers:
         bot.looks += 1
         self.fact(LookTaken(
             bot_id=bot.bot_id, job_id=an_id("evidence"), fingerprint=a_digest("f"), number=bot.looks, bars=500 + number, trades=12,
-            z=number / 5, p_value=0.02, markets=1000, alpha=0.003 / (bot.looks * (bot.looks + 1)), required_z=2.9,
+            z=number / 5, p_value=0.02, markets=1000, alpha=0.003 / (bot.looks * (bot.looks + 1)), required_z=2.9, synthetic=number % 5 == 0,
             verdict=Verdict.PASS if number % 2 else Verdict.FAIL,
         ))  # fmt: skip
         self.seal()

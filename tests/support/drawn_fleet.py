@@ -100,7 +100,7 @@ class Fleet:
             for look in range(1, draw.randint(1, 4)):
                 self.put(
                     "bot_looks", bot_id=f"bot-{number:04d}", number=look, job_id=an_id("e"), fingerprint=a_digest("f"), bars=500 * look, trades=12,
-                    z=draw.gauss(0, 1), p_value=0.4, markets=100, alpha=0.003 / (look * (look + 1)), required_z=3.0, verdict="FAIL", tick=1,
+                    z=draw.gauss(0, 1), p_value=0.4, markets=100, alpha=0.003 / (look * (look + 1)), required_z=3.0, synthetic=draw.random() < 0.2, verdict="FAIL", tick=1,
                     judged_at=self.ago(5_000), event_id=an_id("look"),
                 )  # fmt: skip
             if promotion["status"] in {"OPEN", "REQUESTED"}:

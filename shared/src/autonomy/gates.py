@@ -68,6 +68,7 @@ class PromotionGate(StrEnum):
     BASELINE_PASSED = "BASELINE_PASSED"
     MIN_TRADES = "MIN_TRADES"
     REALISM = "REALISM"
+    RECORDED = "RECORDED"
     TIMING = "TIMING"
     NET = "NET"
     SEARCHED = "SEARCHED"
@@ -235,10 +236,9 @@ EVIDENCE_GATES: Final = (
     ),
     EvidenceGate(
         PromotionGate.REALISM, "costs, fills and exposure as in a real market",
-        "Costs on, next-open fills, no look-ahead, real bars, neither over-trading nor hardly trading.",
+        "Costs on, next-open fills, no look-ahead, neither over-trading nor hardly trading.",
         (
             Holds("look_ahead_ok", wanted=True, told={True: "look-ahead none", False: "look-ahead FOUND"}, required="no look-ahead"),
-            Holds("synthetic", wanted=False, told={True: "synthetic bars", False: "recorded bars"}, required="recorded bars"),
             Above("costs_bps", 0, "costs {:g} bp a side", "costs above 0"),
             Within("bars_per_trade", "{} bars a trade", "at least {min_bars_per_trade:g} bars a trade", at_least="min_bars_per_trade"),
             Within("exposure", "exposure {}", "exposure of at least {min_exposure:g}", at_least="min_exposure"),
@@ -259,6 +259,10 @@ EVIDENCE_GATES: Final = (
     ),
 )  # fmt: skip
 LINE_GATES: Final = (
+    LineGate(
+        PromotionGate.RECORDED, "recorded bars, or a market that was made up to be watched",
+        "Bars that a market recorded. Made-up ones lead no further than the policy says, and never beyond PAPER.",
+    ),
     LineGate(
         PromotionGate.TIMING, "its timing is better than chance, at this look",
         "At its last look the bot did better on its market than on the same bars in random order, by more than the look's share of the "

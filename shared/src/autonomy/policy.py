@@ -172,10 +172,12 @@ class PromotionPolicy(Section):
         auto_per_hour: promotions that AUTO applies per hour.
         auto_stages: where AUTO may take a bot; CANARY and LIVE always need two approvers.
         max_share: largest share of the fleet per stage.
+        synthetic_up_to: the highest stage that evidence on made-up bars may lead to; never beyond PAPER.
     """
 
     auto_per_hour: Annotated[int, Field(ge=0, le=1_000_000)] = 2
     auto_stages: tuple[Literal[Stage.PAPER, Stage.SHADOW], ...] = (Stage.PAPER, Stage.SHADOW)
+    synthetic_up_to: Literal[Stage.LAB, Stage.PAPER] = Stage.LAB
     max_share: dict[Stage, Fraction] = Field(
         default_factory=lambda: {Stage.PAPER: 0.5, Stage.SHADOW: 0.3, Stage.CANARY: 0.2, Stage.LIVE: 0.2}
     )

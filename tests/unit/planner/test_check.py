@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from autonomy.errors import Broken
+from autonomy.errors import BadInput, Broken
 from autonomy.events import StageChanged
 from autonomy.gates import PromotionGate, Verdict
 from autonomy.looks import alpha_of, required_z
@@ -223,7 +223,7 @@ def verdicts(state: State) -> dict[PromotionGate, Verdict]:
         ("trades", 10, 9, PromotionGate.MIN_TRADES), ("net_t", 1.64, 1.6399, PromotionGate.NET),
         ("max_drawdown", 1.0, 1.0001, PromotionGate.LIMITS), ("exposure", 1.0, 1.0001, PromotionGate.LIMITS),
         ("bars_per_trade", 2.0, 1.9999, PromotionGate.REALISM), ("exposure", 0.02, 0.0199, PromotionGate.REALISM),
-        ("look_ahead_ok", True, False, PromotionGate.REALISM), ("synthetic", False, True, PromotionGate.REALISM),
+        ("look_ahead_ok", True, False, PromotionGate.REALISM), ("synthetic", False, True, PromotionGate.RECORDED),
         ("costs_bps", 0.0001, 0.0, PromotionGate.REALISM),
     ],
 )  # fmt: skip
@@ -258,6 +258,23 @@ def test_step_from_where_the_bot_is_not_is_found_and_so_is_one_of_a_held_bot(cha
 def test_check_and_gates_ask_for_what_the_look_asked_for(z: float, gates: list[PromotionGate]) -> None:
     state = a_graduate(z=z)
     assert (lacks(state), list(verdicts(state))) == ([gate.value for gate in gates], gates)
+
+
+@pytest.mark.parametrize(
+    ("up_to", "stage", "passes"), [("LAB", Stage.LAB, False), ("PAPER", Stage.LAB, True), ("PAPER", Stage.PAPER, False)]
+)
+def test_made_up_bars_lead_as_far_as_the_policy_says_and_never_beyond_paper(up_to: str, stage: Stage, *, passes: bool) -> None:
+    state = a_graduate(stage, measures={"synthetic": True})
+    policy = a_policy(promotion={"synthetic_up_to": up_to})
+    state.single = replace(state.single, policy=policy, policy_hash=policy.hash())
+    lack = [] if passes else [PromotionGate.RECORDED]
+    assert [line for line in lacks(state) if line == "RECORDED"] == [gate.value for gate in lack]
+    assert (PromotionGate.RECORDED in verdicts(state)) is not passes
+
+
+def test_no_policy_lets_made_up_bars_lead_beyond_paper() -> None:
+    with pytest.raises(BadInput, match="synthetic_up_to"):
+        a_policy(promotion={"synthetic_up_to": "SHADOW"})
 
 
 def test_check_and_gates_count_no_look_at_another_fingerprint() -> None:

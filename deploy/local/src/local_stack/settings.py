@@ -14,7 +14,8 @@ class StackSettings(BaseSettings):
     Environment: AUTONOMY_DATA_DIR, KAFKA_PORT, KAFKA_CONTROLLER_PORT, POSTGRES_PORT, PROOF_API_PORT, BOTS_UI_PORT, NOTIFIER_PORT,
     NOTIFY_RULES (the notifier's rules; without them it is not started),
     KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL (use those servers instead of starting own ones), AUTONOMY_UP_TIMEOUT_S (the longest that
-    `make up` waits; default: as long as its processes live), SECURE (1: the own Kafka with TLS, a user for each service and rules).
+    `make up` waits; default: as long as its processes live), SECURE (1: the own Kafka with TLS, a user for each service and rules),
+    SYNTHETIC (0: without the made-up market in which a whole life can be watched).
     """
 
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
@@ -29,6 +30,8 @@ class StackSettings(BaseSettings):
     external_kafka: str | None = Field(default=None, validation_alias="KAFKA_BOOTSTRAP_SERVERS")
     external_postgres: str | None = Field(default=None, validation_alias="DATABASE_URL")
     fleet: Path = Field(default=ROOT / "deploy" / "fleets" / "demo.yaml", validation_alias="AUTONOMY_FLEET")
+    synthetic_fleet: Path = Field(default=ROOT / "deploy" / "fleets" / "synthetic.yaml", validation_alias="AUTONOMY_SYNTHETIC_FLEET")
+    synthetic: bool = Field(default=True, validation_alias="SYNTHETIC")
     notify_rules: Path | None = Field(default=None, validation_alias="NOTIFY_RULES")
     notifier_port: int = Field(default=5002, ge=1, le=65535, validation_alias="NOTIFIER_PORT")
     policy: Path = Field(default=ROOT / "deploy" / "policy.yaml", validation_alias="AUTONOMY_POLICY")
@@ -42,6 +45,11 @@ class StackSettings(BaseSettings):
     def named(cls, said: object) -> object:
         """An empty name is none."""
         return said or None
+
+    @property
+    def fleets(self) -> tuple[Path, ...]:
+        """The fleets that it begins with."""
+        return (self.fleet, self.synthetic_fleet) if self.synthetic else (self.fleet,)
 
     @property
     def kafka(self) -> str:

@@ -260,7 +260,8 @@ class Stack:
         }
         bars = self.folder.parent / "bars"
         bars.mkdir(exist_ok=True)
-        own_bars = {} if {"BARS_FOLDER", "BARS_EXCHANGE"} & set(os.environ) else {"BARS_FOLDER": str(bars), "BARS_DEMO": "1"}
+        demo = {"BARS_FOLDER": str(bars), "BARS_DEMO": "1", "BARS_PLANTED": str(int(self.settings.synthetic))}
+        own_bars = {} if {"BARS_FOLDER", "BARS_EXCHANGE"} & set(os.environ) else demo
         runners = [
             service(
                 "job-runner" + (f"-{number}" if number else ""), "job_runner", 30, ARTIFACTS_URL=artifacts,
@@ -321,7 +322,7 @@ class Stack:
         # A policy said twice acts once: its key is its content.
         policy = yaml.safe_load(self.settings.policy.read_text())
         self.say({"type": "set-policy", "document": policy, "reason": "make up"}, waiting)
-        bots = yaml.safe_load(self.settings.fleet.read_text())["bots"]
+        bots = [bot for fleet in self.settings.fleets for bot in yaml.safe_load(fleet.read_text())["bots"]]
         answer = self.say({"type": "register-bots", "bots": bots, "reason": "make up"}, waiting)
         rejected = [outcome for outcome in answer.get("outcomes", []) if outcome["outcome"] == "REJECTED"]
         for outcome in rejected:

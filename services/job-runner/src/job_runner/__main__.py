@@ -13,6 +13,7 @@ from job_runner.market.bar_folder import FolderMarketData
 from job_runner.market.editions import Editions
 from job_runner.market.exchange_bars import ExchangeMarketData
 from job_runner.market.joined import JoinedMarketData
+from job_runner.market.planted import PlantedMarketData
 from job_runner.market.sources import EmbeddedMarketData, MarketData
 from job_runner.pool.research_worker import ResearchWorker
 from job_runner.search.evolution_job import Surroundings
@@ -24,7 +25,8 @@ def market_of(settings: RunnerSettings) -> MarketData:
     """The source of bars that the settings name; beside the demo's, a folder's bars are of now, whatever the demo replays."""
     if settings.bars_folder and settings.bars_demo:
         own = FolderMarketData(Path(settings.bars_folder), live=True)
-        return JoinedMarketData(((settings.bars_folder, own), ("demo", EmbeddedMarketData())))
+        planted: tuple[tuple[str, MarketData], ...] = (("planted", PlantedMarketData()),) if settings.bars_planted else ()
+        return JoinedMarketData(((settings.bars_folder, own), ("demo", EmbeddedMarketData()), *planted))
     if settings.bars_folder:
         return FolderMarketData(Path(settings.bars_folder))
     if settings.bars_exchange:

@@ -36,6 +36,7 @@ class RunnerSettings(ServiceSettings):
     strategy_copies: str = Field(default=".data/strategies", validation_alias="STRATEGY_COPIES")
     bars_folder: str | None = Field(default=None, validation_alias="BARS_FOLDER")
     bars_demo: bool = Field(default=False, validation_alias="BARS_DEMO")
+    bars_planted: bool = Field(default=False, validation_alias="BARS_PLANTED")
     bars_exchange: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,40}$", validation_alias="BARS_EXCHANGE")
     bars_pairs: str = Field(default="BTC/USDT", max_length=1_000, validation_alias="BARS_PAIRS")
     evolution_dask_address: str | None = Field(default=None, validation_alias="EVOLUTION_DASK_ADDRESS")

@@ -46,7 +46,7 @@ class Board(Proved):
     stages: list[StageOfBoard]
     """all of them, also those without a bot"""
     looks: int
-    """how many looks at bots' timing were taken, those of retired bots too"""
+    """how many looks at bots' timing were taken on recorded bars, those of retired bots too"""
     alpha_spent: float
     """what they spent together: so many false recommendations are expected among them"""
     rev: int

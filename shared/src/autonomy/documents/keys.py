@@ -129,7 +129,7 @@ LeasePolicyKey = Literal["beat_s", "claim_deadline_s", "failures_limit", "lease_
 LeftAttemptKey = Literal["attempt", "cause", "endedAt", "eventId", "processId", "startedAt"]
 LiveByStatusKey = Literal["queued", "running"]
 LookKey = Literal["alpha", "bars", "botId", "eventId", "fingerprint", "jobId", "judgedAt", "markets", "number", "pValue", "requiredZ",
-    "tick", "trades", "verdict", "z"]
+    "synthetic", "tick", "trades", "verdict", "z"]
 LookPageKey = Literal["items", "nextCursor", "now", "proof"]
 LookPolicyKey = Literal["alpha_life", "every", "first_bars", "first_trades"]
 MarketDataKey = Literal["items", "now", "proof"]
@@ -165,7 +165,7 @@ PromotionKey = Literal["actor", "approvedBy", "botId", "cause", "closedAt", "clo
     "failing", "fingerprint", "fromStage", "gates", "id", "reason", "recommendedAt", "requestedAt", "requestedBy", "stageVersion",
     "status", "tick", "toStage", "version"]
 PromotionPageKey = Literal["items", "nextCursor", "now", "proof"]
-PromotionPolicyKey = Literal["auto_per_hour", "auto_stages", "max_share"]
+PromotionPolicyKey = Literal["auto_per_hour", "auto_stages", "max_share", "synthetic_up_to"]
 ProofKey = Literal["applied", "asOf", "checks", "failing", "head", "lagRecords", "nextTickAt", "plannerPulseAgeMs", "projectionLagMs",
     "reason", "status", "tickAgeMs", "verdict"]
 ProofEventKey = Literal["attention", "counts", "proof", "summary"]

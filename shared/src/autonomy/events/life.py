@@ -109,6 +109,7 @@ class LookTaken(TickRecord):
         bars, trades, z, p_value, markets: of the evidence, see `TimingFound`.
         alpha: what this look spends of the line's level.
         required_z: what luck alone reaches with that probability.
+        synthetic: on made-up bars; what it spends is counted apart.
     """
 
     wire = "look-taken.v1"
@@ -123,6 +124,7 @@ class LookTaken(TickRecord):
     markets: Count
     alpha: Annotated[float, Field(gt=0, lt=1)]
     required_z: float
+    synthetic: bool
     verdict: Verdict
 
 

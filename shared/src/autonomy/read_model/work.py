@@ -155,9 +155,10 @@ LOOKS: Final = Table(
     column("markets", Integer(), "that were tried", null=False),
     column("alpha", Float(), "what the look spent of the line's level", null=False),
     column("required_z", Float(), "what luck reaches with that probability", null=False),
+    column("synthetic", Boolean(), "on made-up bars; counted apart", null=False),
     column("verdict", Text(), "PASS or FAIL", null=False, holds=Verdict),
     column("tick", BigInteger(), "in which it was judged", null=False),
     column("judged_at", INSTANT, "its tick time", null=False),
     column("event_id", ID, "record of the look", null=False),
-    comment="Judgements of bots' timing; the sum of alpha is how many false recommendations are expected",
+    comment="Judgements of bots' timing; the sum of alpha on recorded bars is how many false recommendations are expected",
 )  # fmt: skip

@@ -13,7 +13,7 @@ from autonomy.errors import Broken
 from autonomy.events import StageChanged
 from autonomy.gates import EVIDENCE_GATES, LINE_GATES, SESSION_GATES, Above, Holds, PromotionGate, Shown, Term, Within
 from autonomy.identities import identity_of
-from autonomy.policy import GateThresholds
+from autonomy.policy import GateThresholds, Policy
 from autonomy.values import FOUR_EYES, Drift, JobStatus, JobType, Stage
 from planner.check.looks import tail_of
 from planner.decide.view import Data, View, build_view
@@ -62,7 +62,7 @@ def _lacks(bot: Bot, limits: GateThresholds, state: State, view: View) -> Iterat
         if gate.code not in limits.shadow and not all(is_met(term, evidence.figures, limits) for term in gate.terms):
             yield gate.code.value
     for line_gate in LINE_GATES:
-        if line_gate.code not in limits.shadow and not LINE_MET[line_gate.code](bot, evidence):
+        if line_gate.code not in limits.shadow and not LINE_MET[line_gate.code](bot, evidence, state.policy):
             yield line_gate.code.value
     if bot.stage is not Stage.LAB:
         yield from _lacks_live(bot, limits, state, data)
@@ -87,19 +87,24 @@ def is_met(term: Term, figures: Figures, limits: GateThresholds) -> bool:
     return value is not None and low <= value <= high
 
 
-def _is_timed(bot: Bot, evidence: Evidence) -> bool:
+def _is_recorded(bot: Bot, evidence: Evidence, policy: Policy) -> bool:
+    allowed = [Stage.LAB] if policy.promotion.synthetic_up_to == Stage.PAPER else []
+    return bot.stage in allowed or not evidence.figures.synthetic
+
+
+def _is_timed(bot: Bot, evidence: Evidence, _: Policy) -> bool:
     look = bot.look
     return look is not None and look.fingerprint == evidence.fingerprint and tail_of(look.z) <= look.alpha
 
 
-def _is_unsearched(bot: Bot, _: Evidence) -> bool:
+def _is_unsearched(bot: Bot, _: Evidence, __: Policy) -> bool:
     opening = bot.opening
     if opening is None:
         return not bot.searched
     return opening.won and opening.paired_t is not None and opening.paired_t >= opening.required_t
 
 
-LINE_MET: Final = {PromotionGate.TIMING: _is_timed, PromotionGate.SEARCHED: _is_unsearched}
+LINE_MET: Final = {PromotionGate.RECORDED: _is_recorded, PromotionGate.TIMING: _is_timed, PromotionGate.SEARCHED: _is_unsearched}
 if set(LINE_MET) != {gate.code for gate in LINE_GATES}:
     raise Broken("a gate on lines is not counted again")
 

@@ -14,10 +14,11 @@ from typing import Final, NamedTuple
 
 from autonomy.errors import Broken
 from autonomy.events import LookTaken
-from autonomy.gates import BY_THE_CLOCK, LINE_GATES, PromotionGate, Verdict
+from autonomy.gates import BY_THE_CLOCK, LINE_GATES, NEVER, PromotionGate, Verdict
 from autonomy.looks import alpha_of, next_bars, power_words, required_z
 from autonomy.policy import LookPolicy
 from autonomy.timeframes import bar_words
+from autonomy.values import Stage
 from planner.decide.view import View
 from planner.fold.entities import Bot, Evidence, Look
 
@@ -48,7 +49,7 @@ def due_look(bot: Bot, rules: LookPolicy) -> LookTaken | None:
     return LookTaken(
         bot_id=bot.id, job_id=evidence.job_id, fingerprint=evidence.fingerprint, number=number, bars=evidence.bars,
         trades=figures.trades, z=figures.timing_z, p_value=figures.timing_p, markets=figures.markets, alpha=alpha, required_z=required,
-        verdict=PASS if figures.timing_z >= required else FAIL,
+        synthetic=figures.synthetic, verdict=PASS if figures.timing_z >= required else FAIL,
     )  # fmt: skip
 
 
@@ -62,7 +63,20 @@ def next_number(bot: Bot, standing: Look | None) -> int:
     return max(bot.looks, 0 if standing is None else standing.number) + 1
 
 
-def _timing(bot: Bot) -> Verdict:
+def _recorded(bot: Bot, evidence: Evidence, view: View) -> Verdict:
+    if not evidence.figures.synthetic:
+        return PASS
+    # The cap stands here too, whatever a policy may come to say: from PAPER on made-up bars lead nowhere.
+    return PASS if bot.stage is Stage.LAB and view.policy.promotion.synthetic_up_to is Stage.PAPER else FAIL
+
+
+def _recorded_words(_: Bot, evidence: Evidence, view: View) -> tuple[str, str, str]:
+    up_to = view.policy.promotion.synthetic_up_to
+    asked = "recorded bars" if up_to is Stage.LAB else f"recorded bars; made-up ones lead to {up_to.value}, and no further"
+    return "made-up bars" if evidence.figures.synthetic else "recorded bars", asked, f"{NEVER} with these bars: another symbol"
+
+
+def _timing(bot: Bot, _: Evidence, __: View) -> Verdict:
     look = standing_look(bot)
     return INCONCLUSIVE if look is None else look.verdict
 
@@ -96,7 +110,7 @@ def _next_words(bot: Bot, evidence: Evidence, needed: int, number: int, view: Vi
     return f"{BY_THE_CLOCK}shows bar {needed}, of {bar_words(data.times.at(needed - 1))}: look {number}"
 
 
-def _searched(bot: Bot) -> Verdict:
+def _searched(bot: Bot, _: Evidence, __: View) -> Verdict:
     if bot.opening is not None:
         return PASS if bot.opening.won else FAIL
     return FAIL if bot.searched else PASS
@@ -117,11 +131,12 @@ def _searched_words(bot: Bot, _: Evidence, view: View) -> tuple[str, str, str]:
 class LineRule(NamedTuple):
     """How a gate on a line judges, and what it says: measured, required, what clears it."""
 
-    verdict: Callable[[Bot], Verdict]
+    verdict: Callable[[Bot, Evidence, View], Verdict]
     words: Callable[[Bot, Evidence, View], tuple[str, str, str]]
 
 
 LINE_RULES: Final = {
+    PromotionGate.RECORDED: LineRule(_recorded, _recorded_words),
     PromotionGate.TIMING: LineRule(_timing, _timing_words),
     PromotionGate.SEARCHED: LineRule(_searched, _searched_words),
 }

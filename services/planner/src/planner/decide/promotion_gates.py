@@ -90,12 +90,12 @@ def verdict_of(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds
         return INCONCLUSIVE
     if is_expired(bot, evidence, view, limits):
         return INCONCLUSIVE
-    return _of_evidence(code, bot, evidence, limits)
+    return _of_evidence(code, bot, evidence, view, limits)
 
 
-def _of_evidence(code: PromotionGate, bot: Bot, evidence: Evidence, limits: GateThresholds) -> Verdict:
+def _of_evidence(code: PromotionGate, bot: Bot, evidence: Evidence, view: View, limits: GateThresholds) -> Verdict:
     """The verdict of a gate that needs evidence, which stands."""
-    return LINE_RULES[code].verdict(bot) if code in OF_LINE else RULES[code](evidence.figures, limits)
+    return LINE_RULES[code].verdict(bot, evidence, view) if code in OF_LINE else RULES[code](evidence.figures, limits)
 
 
 def verdicts(bot: Bot, view: View) -> tuple[Verdict, ...]:
@@ -117,7 +117,8 @@ def _verdicts(bot: Bot, view: View) -> tuple[Verdict, ...]:
     if evidence is None or is_expired(bot, evidence, view, limits):
         return tuple([session_verdict(code, bot, view, limits) if code in LIVE_GATES else INCONCLUSIVE for code in codes])
     return tuple([
-        session_verdict(code, bot, view, limits) if code in LIVE_GATES else _of_evidence(code, bot, evidence, limits) for code in codes
+        session_verdict(code, bot, view, limits) if code in LIVE_GATES else _of_evidence(code, bot, evidence, view, limits)
+        for code in codes
     ])  # fmt: skip
 
 

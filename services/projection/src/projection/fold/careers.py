@@ -135,7 +135,8 @@ class Careers:
         changes.put("bot_looks", (event.bot_id, event.number), {
             "bot_id": event.bot_id, "number": event.number, "job_id": event.job_id, "fingerprint": event.fingerprint, "bars": event.bars,
             "trades": event.trades, "z": event.z, "p_value": event.p_value, "markets": event.markets, "alpha": event.alpha,
-            "required_z": event.required_z, "verdict": event.verdict.value, "tick": said.tick, "judged_at": said.at,
+            "required_z": event.required_z, "synthetic": event.synthetic,
+            "verdict": event.verdict.value, "tick": said.tick, "judged_at": said.at,
             "event_id": said.event_id,
         })  # fmt: skip
 

@@ -25,8 +25,8 @@ SELECT stage, count(*)::int AS bots, count(recommendation_id)::int AS recommende
        percentile_disc(0.5) WITHIN GROUP (ORDER BY recommended_at) AS median_recommended_at,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('code', code, 'bots', bots) ORDER BY bots DESC, code), '[]'::jsonb)
         FROM gates WHERE gates.stage = fleet.stage) AS gates,
-       (SELECT rev FROM projection_head) AS rev, (SELECT count(*)::int FROM bot_looks) AS looks,
-       (SELECT coalesce(sum(alpha), 0)::float8 FROM bot_looks) AS alpha_spent
+       (SELECT rev FROM projection_head) AS rev, (SELECT count(*)::int FROM bot_looks WHERE NOT synthetic) AS looks,
+       (SELECT coalesce(sum(alpha), 0)::float8 FROM bot_looks WHERE NOT synthetic) AS alpha_spent
 FROM fleet GROUP BY stage
 """
 

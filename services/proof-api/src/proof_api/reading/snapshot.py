@@ -63,7 +63,7 @@ SELECT CASE WHEN state = 'RUNNER_RUNNING' AND last_beat_at < $1 THEN 'RUNNER_STA
        recency, recommendation_id IS NOT NULL AS recommended, count(*) AS n FROM bot_now GROUP BY 1, 2, 3, 4, 5
 """
 
-LOOKS_SQL = "SELECT count(*)::int AS taken, coalesce(sum(alpha), 0)::float8 AS spent FROM bot_looks"
+LOOKS_SQL = "SELECT count(*)::int AS taken, coalesce(sum(alpha), 0)::float8 AS spent FROM bot_looks WHERE NOT synthetic"
 
 RUNNERS_SQL = """
 SELECT process_id, last_beat_at, research_slots, evolve_slots, runner_slots, held, stopping, symbols, engine_version
