@@ -36,7 +36,6 @@ TRADE: Final = row_form("Trade", paper.TRADES)
 EQUITY: Final = row_form("EquityPoint", paper.EQUITY)
 DRIFT: Final = row_form("DriftFound", paper.DRIFT)
 QUARANTINED: Final = row_form("QuarantinedRecord", keeping.QUARANTINE_TABLE)
-POLICY: Final = row_form("PolicyRow", planning.POLICY)
 
 # ── parts of rows ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
