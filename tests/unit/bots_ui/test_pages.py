@@ -49,7 +49,7 @@ async def test_unreachable_api_is_another_kind_of_empty(site: Site) -> None:
     assert 'data-lost="1"' in html
 
 
-@pytest.mark.parametrize("path", ["/", "/bots/aapl-sma", "/bots/aapl-sma/timeline", "/bots/aapl-sma/trades", "/promotions", "/board", "/palette", "/jobs", f"/jobs/{COMMAND}", f"/events/{COMMAND}?tick=1", "/timeline", "/runs", "/runs/7", "/commands", f"/commands/{COMMAND}", "/stages", "/quarantine", "/act/revert", "/act/pin?bot=aapl-sma", "/sign-in"])  # fmt: skip
+@pytest.mark.parametrize("path", ["/", "/bots/aapl-sma", "/bots/aapl-sma/timeline", "/bots/aapl-sma/trades", "/promotions", "/board", "/policy", "/workers", "/palette", "/jobs", f"/jobs/{COMMAND}", f"/events/{COMMAND}?tick=1", "/timeline", "/runs", "/runs/7", "/commands", f"/commands/{COMMAND}", "/stages", "/quarantine", "/act/revert", "/act/pin?bot=aapl-sma", "/sign-in"])  # fmt: skip
 async def test_every_page_answers_without_an_api(site: Site, path: str) -> None:
     response = await site.get(path)
     assert response.status_code in {200, 503}

@@ -13,7 +13,6 @@ from autonomy.documents.rows import Shown
 from autonomy.values import Stage
 from autonomy.work import LimitName, Work
 
-
 PolicyValue = bool | float | str | list[str | float]
 """A single value of a policy's document; a list is one."""
 

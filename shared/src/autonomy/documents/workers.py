@@ -146,7 +146,7 @@ class Workers(Proved):
     """The runner processes of the last hour."""
 
     items: list[Worker]
-    """those that live first, then by their last sign of life, the newest first"""
+    """those that live first, then the silent ones; those that came last first"""
     offers: list[OfferOfWorkers]
     """most workers first"""
     disagreements: list[Disagreement]

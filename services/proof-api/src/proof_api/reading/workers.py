@@ -21,7 +21,7 @@ from autonomy.documents.workers import WorkerState
 from autonomy.read_model import work
 from autonomy.read_model.columns import INSTANT
 from autonomy.read_model.keeping import HEAD
-from autonomy.timeframes import bars_name
+from autonomy.timeframes import bar_words, bars_name
 from autonomy.values import JobStatus, JobType, iso, ms_of
 from autonomy.work import JOB_KINDS, SLOTS_FIELD
 from proof_api.reading.statement import Statement, rows_of, statement_of
@@ -77,7 +77,8 @@ async def workers(
         lease_s: what that instant was worked out with, seconds.
     """
     row = await statement().row(connection, listed_since=now - LISTED_FOR)
-    runners: list[Row] = row["runners"]
+    # In an order that no beat changes: whoever looks again shall find the same, as long as nothing else was said.
+    runners: list[Row] = sorted(row["runners"], key=_id)
     states = states_of(runners, silent_before)
     offers = offers_of(runners)
     live = [each for each in runners if states[_id(each)] is WorkerState.LIVE]
@@ -94,7 +95,7 @@ async def workers(
             "offer": next((offer for offer, (said, _) in offers.items() if _id(each) in said), None),
             "disagrees": sorted(about for about, sides in disputes.items() if any(_id(each) in named for named in sides.values())),
         }
-        for each in sorted(runners, key=lambda each: (ORDER.index(states[_id(each)]), -ms_of(_at(each, "last_beat_at")), _id(each)))
+        for each in sorted(runners, key=lambda each: (ORDER.index(states[_id(each)]), -ms_of(_at(each, "first_seen_at")), _id(each)))
     ]  # fmt: skip
     return {
         "items": items,
@@ -164,7 +165,9 @@ def disagreements_of(live: Sequence[Row]) -> dict[str, dict[str, list[str]]]:
 def _content(bars: Row) -> str:
     costs = bars.get("costs")
     own = f", costs {orjson.dumps(costs, option=orjson.OPT_SORT_KEYS).decode()}" if costs else ""
-    return f"{bars['bars']} bars to {bars['last']} of {bars['sourceId']}, content {str(bars['sha256'])[:SHORT]}{own}"
+    return (
+        f"{bars['bars']} bars until {bar_words(ms_of(_at(bars, 'last')))} of {bars['sourceId']}, content {str(bars['sha256'])[:SHORT]}{own}"
+    )
 
 
 def _name(bars: Row) -> str:
