@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner, Result
 from typing_extensions import override
 
@@ -314,6 +315,49 @@ def test_policy_in_force_is_shown_as_the_file_that_sets_it(api: Api, tmp_path: P
     assert run(api, "policy", "set", str(file)).exit_code == 0
     assert api.said()["document"] == POLICY["document"]
     assert json.loads(run(api, "policy", "--json").stdout) == POLICY
+
+
+def test_a_policy_says_where_it_is_not_the_default_and_stays_yaml(api: Api) -> None:
+    changes = [{"path": "name", "default": "default", "now": "quick\x1b[31m"}]
+    api.answers["/api/policy"] = (200, {**POLICY, "changes": changes, "proof": FRESH})
+    done = run(api, "policy")
+    assert "# unlike the default: name default → quick\ufffd[31m" in done.stdout
+    assert yaml.safe_load(done.stdout) == POLICY["document"]
+    assert json.loads(run(api, "policy", "--json").stdout)["changes"] == changes
+
+
+def test_workers_are_listed_with_what_they_disagree_about(api: Api) -> None:
+    slots = [{"work": "backtest", "slots": 2, "inUse": 1}]
+    worker = {
+        "processId": "w1",
+        "state": "LIVE",
+        "lastBeatAt": "now",
+        "engineVersion": "1",
+        "slots": slots,
+        "offer": "aa",
+        "disagrees": ["macd"],
+    }
+    offer = {
+        "id": "aa",
+        "sourceFaults": [{"name": "FB 1d", "reason": "no header"}],
+        "strategyFaults": [{"file": "x.py", "reason": "NameError"}],
+    }
+    api.answers["/api/workers"] = (
+        200,
+        {"items": [worker], "offers": [offer], "words": "live runners announce different macd", "proof": FRESH},
+    )
+    said = run(api, "workers").stdout
+    for words in (
+        "backtest 1 of 2",
+        "macd",
+        "live runners announce different macd: jobs that need them wait",
+        "cannot use FB 1d: no header",
+        "cannot use x.py: NameError",
+    ):
+        assert words in said, words
+    assert json.loads(run(api, "workers", "--json").stdout)["items"] == [worker]
+    api.answers["/api/workers"] = (200, {"items": [], "offers": [], "words": "", "proof": FRESH})
+    assert "No runner process" in run(api, "workers").stdout
 
 
 def in_force(**changes: Any) -> dict[str, Any]:

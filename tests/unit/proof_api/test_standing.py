@@ -12,13 +12,12 @@ import pytest
 from msgspec.structs import replace
 
 from autonomy.agreement import differ_words
-from autonomy.documents.workers import WorkerState
 from autonomy.events import Costs
 from autonomy.gates import GateCode
 from autonomy.identities import PLANNER
 from autonomy.policy import DEFAULT, read_policy
 from autonomy.policy_values import Difference, differences_of, values_of
-from autonomy.values import JobStatus, JobType, Stage
+from autonomy.values import JobStatus, JobType, Stage, WorkerState
 from autonomy.work import Work
 from planner.decide import competition, gates, graduation
 from planner.decide.view import build_view
@@ -170,11 +169,11 @@ def test_workers_disagree_about_what_the_planner_says_they_do(seed: int) -> None
         assert len(speakers) == len(set(speakers))
     if found:
         bot = a_bot(strategy="macd", parameters={})
-        about = view.disagreements_about(bot)
+        mine = view.disagreements_about(bot)
         said_by_the_gate = {
             each.measured for each in gates.findings(bot, JobType.BACKTEST_BASELINE, view) if each.code is GateCode.CAPABILITIES_AGREE
         }
-        assert said_by_the_gate == ({differ_words(about)} if about else set())
+        assert said_by_the_gate == ({differ_words(mine)} if mine else set())
 
 
 def test_workers_that_announce_the_same_share_an_offer() -> None:

@@ -5,27 +5,14 @@ that a fleet of them stays as short as what differs.
 """
 
 from datetime import datetime
-from enum import StrEnum, unique
 from uuid import UUID
 
 from autonomy.documents.proofs import Proved
 from autonomy.documents.rows import Shown
 from autonomy.events import Costs, SourceFault, StrategyFault
 from autonomy.timeframes import Timeframe
-from autonomy.values import JobType
+from autonomy.values import JobType, WorkerState
 from autonomy.work import Work
-
-
-@unique
-class WorkerState(StrEnum):
-    """Whether a runner process lives."""
-
-    LIVE = "LIVE"
-    STARTING = "STARTING"
-    SILENT = "SILENT"
-    FOLLOWED = "FOLLOWED"
-    STOPPED = "STOPPED"
-    UNKNOWN = "UNKNOWN"
 
 
 class SlotsOfWorker(Shown):

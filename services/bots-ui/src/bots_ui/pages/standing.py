@@ -6,9 +6,11 @@ Place in the flow: route → **page** → template. Each is one document of the 
 from collections import Counter
 from typing import Final
 
-from autonomy.documents.workers import WorkerState
+from autonomy.attention import KINDS, AttentionKind
+from autonomy.client import Document
+from autonomy.values import WorkerState
 from bots_ui.api.client import ProofApi
-from bots_ui.api.documents import Document, document_of, list_of, lost_words, text_of, told, told_part
+from bots_ui.api.documents import document_of, list_of, lost_words, text_of, told, told_part
 from bots_ui.pages.fleet import Context
 from bots_ui.pages.lists import shown
 from bots_ui.shown.facts import names_in_words
@@ -17,6 +19,8 @@ from bots_ui.shown.words import bar_of
 
 POLICY: Final = "/api/policy"
 WORKERS: Final = "/api/workers"
+TODO: Final = (AttentionKind.WORKER_SILENT, AttentionKind.SOURCE, AttentionKind.STRATEGY_FILE)
+"""What is seen here and waits for a person, who is told the same in the queue."""
 
 
 async def policy(api: ProofApi) -> Context:
@@ -42,7 +46,7 @@ async def workers(api: ProofApi) -> Context:
         "workers": items, "offers": [offer_of(offer) for offer in offers], "disagreements": list_of(document, "disagreements"),
         "differ": text_of(document, "words"), "older": document.get("older"), "lease": document.get("leaseSec"),
         "counts": [(state.value, counts[state.value]) for state in WorkerState if counts[state.value]],
-        "lost": lost_words(answer), **shown((WORKERS, (), answer)),
+        "todo": {kind.value: KINDS[kind].todo for kind in TODO}, "lost": lost_words(answer), **shown((WORKERS, (), answer)),
     }  # fmt: skip
 
 

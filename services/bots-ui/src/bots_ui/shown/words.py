@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from autonomy.documents.workers import WorkerState
 from autonomy.gates import GATES, Act, Needs, Verdict, act_of, by_text, complete
 from autonomy.reasons import DETAILS, ENDINGS, REASONS, ZERO_JOBS
 from autonomy.strategies import describe
 from autonomy.timeframes import Timeframe, bar_words
-from autonomy.values import FOUR_EYES, BotState, Drift, JobStatus, Recency, TickCause, ms_of
+from autonomy.values import FOUR_EYES, BotState, Drift, JobStatus, Recency, TickCause, WorkerState, ms_of
 from autonomy.work import JOB_KINDS, Work
 
 NOT_RECORDED: Final = "reason not recorded"

@@ -17,12 +17,11 @@ import orjson
 from sqlalchemy import Text, bindparam, func, literal_column, select
 
 from autonomy.agreement import ENGINE, differ_words
-from autonomy.documents.workers import WorkerState
 from autonomy.read_model import work
 from autonomy.read_model.columns import INSTANT
 from autonomy.read_model.keeping import HEAD
 from autonomy.timeframes import bar_words, bars_name
-from autonomy.values import JobStatus, JobType, iso, ms_of
+from autonomy.values import JobStatus, JobType, WorkerState, iso, ms_of
 from autonomy.work import JOB_KINDS, SLOTS_FIELD
 from proof_api.reading.statement import Statement, rows_of, statement_of
 
