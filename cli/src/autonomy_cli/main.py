@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from autonomy.version import VERSION
-from autonomy_cli import acting, applying, careers, data, doctor, kafka_rules, notify, operators, reading, reading_log, strategies
+from autonomy_cli import acting, applying, careers, data, doctor, kafka_rules, login, notify, operators, reading, reading_log, strategies
 from autonomy_cli.exits import EPILOG
 
 Command = Callable[..., None]
@@ -27,6 +27,7 @@ def plain_commands() -> dict[str, Command]:
         "cancel-job": acting.cancel_job, "revert": careers.revert, "promotions": careers.promotions, "approve": careers.approve,
         "reject": careers.reject, "pin": careers.pin, "unpin": careers.unpin, "promotion-mode": careers.promotion_mode,
         "gates": careers.gates, "apply": applying.apply, "doctor": doctor.doctor, "backtest": strategies.backtest,
+        "login": login.login,
     }  # fmt: skip
 
 

@@ -326,6 +326,35 @@ def test_a_policy_says_where_it_is_not_the_default_and_stays_yaml(api: Api) -> N
     assert json.loads(run(api, "policy", "--json").stdout)["changes"] == changes
 
 
+def test_login_prints_a_link_of_the_page_and_nothing_else_on_standard_output(api: Api) -> None:
+    api.answers["/sign-in/links"] = (200, {"path": "/sign-in/once?code=abc", "name": "ada", "seconds": 300.0})
+    done = run(api, "login", "--ui", f"{api.url}/")
+    assert done.stdout == f"{api.url}/sign-in/once?code=abc\n"
+    assert "signs in as ada, once, within 300 s" in done.stderr
+    assert json.loads(run(api, "login", "--ui", api.url, "--json").stdout) == {
+        "link": f"{api.url}/sign-in/once?code=abc",
+        "name": "ada",
+        "seconds": 300.0,
+    }
+    assert {(method, path) for method, path, *_ in api.asked} == {("POST", "/sign-in/links")}
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "exit_code"),
+    [
+        (401, {"title": "No link", "code": "NOT_SIGNED_IN", "detail": "Invalid operator token."}, 1),
+        (503, {"title": "No link", "code": "NOT_SIGNED_IN", "detail": "x"}, 2),
+    ],
+)
+def test_login_says_why_there_is_no_link(api: Api, status: int, document: dict[str, Any], exit_code: int) -> None:
+    api.answers["/sign-in/links"] = (status, document)
+    done = run(api, "login", "--ui", api.url)
+    assert (done.exit_code, done.stdout) == (exit_code, "")
+    assert document["detail"] in done.stderr
+    assert "does not answer" in run(api, "login", "--ui", "http://127.0.0.1:1").stderr
+    assert "is no address" in run(api, "login", "--ui", "ftp://x").stderr
+
+
 def test_workers_are_listed_with_what_they_disagree_about(api: Api) -> None:
     slots = [{"work": "backtest", "slots": 2, "inUse": 1}]
     worker = {

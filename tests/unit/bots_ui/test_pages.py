@@ -143,8 +143,15 @@ async def test_reading_needs_a_sign_in_where_it_is_set_so(key_file: Path) -> Non
         session_key_file=key_file, api_url="http://127.0.0.1:1", allowed_hosts=("testserver",), auth_mode="token-everywhere"
     )
     async with opened(settings) as site:
-        for path in ("/", "/live", "/bots/aapl-sma", "/jobs"):
-            assert (await site.get(path)).headers["location"] == "/sign-in"
+        for path, back in (
+            ("/", ""),
+            ("/live", ""),
+            ("/bots/aapl-sma", "?back=%2Fbots%2Faapl-sma"),
+            ("/jobs?bot=a", "?back=%2Fjobs%3Fbot%3Da"),
+        ):
+            assert (await site.get(path)).headers["location"] == f"/sign-in{back}"
+        # A part of a page is no place to go to.
+        assert (await site.get("/jobs", headers={"hx-request": "true"})).headers["location"] == "/sign-in"
         assert (await site.get("/sign-in")).status_code == 200
 
 
