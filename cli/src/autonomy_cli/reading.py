@@ -196,7 +196,7 @@ def workers(api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
     if found.get("words"):
         print(painted(f"{safe(found.get('words'))}: jobs that need them wait", RED))
     offers: Sequence[Mapping[keys.OfferOfWorkersKey, object]] = listed(found, "offers")
-    for offer in offers:
+    for offer in (each for each in offers if each.get("live")):
         source: Sequence[Mapping[keys.SourceFaultKey, object]] = listed(offer, "sourceFaults")
         files: Sequence[Mapping[keys.StrategyFaultKey, object]] = listed(offer, "strategyFaults")
         faults = [(fault.get("name"), fault.get("reason")) for fault in source] + [

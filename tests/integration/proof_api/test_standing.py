@@ -174,6 +174,7 @@ def test_workers_are_those_of_the_rows(written: Database) -> None:
         }
         (offer,) = [each for each in found["offers"] if one["processId"] in each["workers"]]
         assert one["offer"] == offer["id"]
+        assert offer["live"] == sum(each["state"] == "LIVE" for each in found["items"] if each["offer"] == offer["id"])
         assert (offer["sourceFaults"], offer["strategyFaults"]) == (
             rows[one["processId"]]["source_faults"],
             rows[one["processId"]]["strategy_faults"],

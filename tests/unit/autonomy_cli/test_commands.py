@@ -368,6 +368,7 @@ def test_workers_are_listed_with_what_they_disagree_about(api: Api) -> None:
     }
     offer = {
         "id": "aa",
+        "live": 1,
         "sourceFaults": [{"name": "FB 1d", "reason": "no header"}],
         "strategyFaults": [{"file": "x.py", "reason": "NameError"}],
     }
@@ -385,6 +386,8 @@ def test_workers_are_listed_with_what_they_disagree_about(api: Api) -> None:
     ):
         assert words in said, words
     assert json.loads(run(api, "workers", "--json").stdout)["items"] == [worker]
+    api.answers["/api/workers"] = (200, {"items": [worker], "offers": [offer | {"live": 0}], "words": "", "proof": FRESH})
+    assert "cannot use" not in run(api, "workers").stdout, "who is gone has no faults"
     api.answers["/api/workers"] = (200, {"items": [], "offers": [], "words": "", "proof": FRESH})
     assert "No runner process" in run(api, "workers").stdout
 

@@ -220,12 +220,14 @@ async def test_a_typed_reason_survives_an_expired_session(site: Site, closed: Si
     assert [each for each in canned.asked if each.url.path == "/api/commands"] == []
 
 
-@pytest.mark.parametrize(
-    "kept", ["//evil.test/", "https%3A%2F%2Fevil.test%2F", "%2F%5Cevil.test", "/" + "x" * 3_000, "javascript:alert(1)"]
-)
-async def test_a_forged_place_to_go_back_to_leads_nowhere_else(site: Site, kept: str) -> None:
+async def test_a_forged_place_to_go_back_to_leads_nowhere_else(site: Site) -> None:
     site.answer({"/api/whoami": ADA})
-    site.http.cookies.set(f"{site.shared.sessions.cookie}_back", kept)
     code = await made(site)
-    assert 'name="back" value="/' not in (await site.get(f"/sign-in/once?code={code}")).text.partition("<main")[2]
+    for kept, shown in (
+        ("//evil.test/", False), ("https%3A%2F%2Fevil.test%2F", False), ("%2F%5Cevil.test", False), ("/" + "x" * 3_000, False),
+        ("javascript:alert(1)", False), ("/jobs", True),
+    ):  # fmt: skip
+        site.http.cookies.set(f"{site.shared.sessions.cookie}_back", kept)
+        form = (await site.get(f"/sign-in/once?code={code}")).text.partition("<main")[2]
+        assert ('name="back" value="' in form) is shown, kept
     assert (await follow(site, code, data={"back": "//evil.test/"})).headers["location"] == "/"

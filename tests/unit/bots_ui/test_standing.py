@@ -43,7 +43,7 @@ def a_workers_document(**more: Any) -> dict[str, Any]:
             {"processId": WORKER, "state": state, "engineVersion": "1", "firstSeenAt": iso(NOON), "lastBeatAt": iso(NOON), "offer": "aa11",
              "slots": [{"work": "backtest", "slots": 2, "inUse": 1}], "disagrees": []} for state in ("LIVE", "SILENT")
         ],
-        "offers": [{"id": "aa11", "workers": [WORKER], "engineVersion": "1", "jobTypes": ["EVOLVE"], "bars": bars, "strategies": [],
+        "offers": [{"id": "aa11", "live": 1, "workers": [WORKER], "engineVersion": "1", "jobTypes": ["EVOLVE"], "bars": bars, "strategies": [],
                     "sourceFaults": [{"name": "BAD 1d", "reason": "no header", "inUse": True}], "strategyFaults": []}],
     } | more  # fmt: skip
 
@@ -127,6 +127,13 @@ async def test_what_workers_disagree_about_stands_first_with_every_side(site: Si
     assert html.index("Live runners announce different macd") < html.index("Processes</h2>")
     assert "version 2, code bbb" in html
     assert "and 1 more" in html
+
+
+async def test_what_is_offered_by_nobody_who_lives_is_folded_away(site: Site) -> None:
+    offer = a_workers_document()["offers"][0]
+    html = await show(site, {"/api/workers": a_workers_document(offers=[offer | {"live": 0}])}, "/workers")
+    assert "No live worker has announced anything" in html
+    assert html.index('id="gone"') < html.index("no header")
 
 
 async def test_nobody_works(site: Site) -> None:

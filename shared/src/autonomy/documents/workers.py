@@ -97,6 +97,8 @@ class OfferOfWorkers(Shown):
     """a short hash over what follows"""
     workers: list[UUID]
     """who announces it; those who stopped or are silent too"""
+    live: int
+    """how many of these live; with none it is what was offered"""
     engine_version: str
     """of the engine"""
     job_types: list[JobType]
@@ -135,7 +137,7 @@ class Workers(Proved):
     items: list[Worker]
     """those that live first, then the silent ones; those that came last first"""
     offers: list[OfferOfWorkers]
-    """most workers first"""
+    """most live workers first"""
     disagreements: list[Disagreement]
     """by what they are about"""
     words: str

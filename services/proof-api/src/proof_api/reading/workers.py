@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import orjson
@@ -96,10 +96,13 @@ async def workers(
         }
         for each in sorted(runners, key=lambda each: (ORDER.index(states[_id(each)]), -ms_of(_at(each, "first_seen_at")), _id(each)))
     ]  # fmt: skip
+    beating = {_id(each) for each in live}
+    offered: list[dict[str, Any]] = [
+        {"id": offer, "workers": said, "live": len(beating & set(said)), **document} for offer, (said, document) in offers.items()
+    ]
     return {
         "items": items,
-        "offers": [{"id": offer, "workers": said, **document} for offer, (said, document) in sorted(
-            offers.items(), key=lambda entry: (-len(entry[1][0]), entry[0]))],
+        "offers": sorted(offered, key=lambda offer: (-offer["live"], -len(offer["workers"]), offer["id"])),
         "disagreements": [
             {"about": about, "sides": [{"says": says, "workers": named} for says, named in sorted(
                 sides.items(), key=lambda side: (-len(side[1]), side[0]))]}
