@@ -96,7 +96,9 @@ class LinkMade:
     name: str
 
 
-NO_LINK: Final = "This link was followed already, is older than five minutes, or is none of this page's. `autonomy login` makes another."
+NO_LINK: Final = (
+    "This link was followed already, is older than five minutes, or is none of this page's. The command autonomy login makes another."
+)
 
 
 async def make_link(api: ProofApi, sessions: Sessions, token: str, address: str) -> LinkMade | NotSignedIn:
