@@ -4,7 +4,7 @@ Source: R-A3.5, R-B3, R-C2; docs/architecture.md, "The Bots page".
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any
@@ -18,13 +18,18 @@ from autonomy.identities import PLANNER
 from autonomy.policy import DEFAULT, read_policy
 from autonomy.policy_values import differences_of
 from autonomy.read_model import SCHEMA
-from autonomy.values import JobStatus, Stage, iso
+from autonomy.values import JobStatus, Stage, instant_of_ms, iso
 from autonomy.work import JOB_KINDS, Work
+from planner.decide import competition
+from planner.decide.view import build_view
+from projection.store.batches import UPSERTS
 from proof_api.reading.standing import standing
 from proof_api.reading.workers import SHOWN, workers
 from support.builders import a_digest, an_id
 from support.drawn_fleet import LEASE_S, asked, drawn_fleet
 from support.hours import NOON, Hours
+from support.lives import a_document, a_fleet, research, step
+from support.read_models import MemoryStore, log_of, read_whole
 from support.servers import Database
 
 pytestmark = pytest.mark.servers
@@ -105,8 +110,8 @@ def count(database: Database, statement: str, **values: Any) -> int:
     return int(sql(database, f"SELECT count(*) AS n FROM {statement}", **values)[0]["n"])
 
 
-def in_force(database: Database) -> dict[str, Any]:
-    found: dict[str, Any] = asked(database, partial(standing, now=NOON, silent_before=SILENT))
+def in_force(database: Database, now: datetime = NOON, silent_before: datetime = SILENT) -> dict[str, Any]:
+    found: dict[str, Any] = asked(database, partial(standing, now=now, silent_before=silent_before))
     return found
 
 
@@ -180,6 +185,41 @@ def test_workers_are_those_of_the_rows(written: Database) -> None:
             rows[one["processId"]]["strategy_faults"],
         )
     assert [one for one in found["items"] if one["state"] == "LIVE"] == found["items"][: states.count("LIVE")]
+
+
+def test_rows_of_a_planners_log_say_what_its_state_says(database: Database) -> None:
+    """A real log, folded by both: who agreed to the policy in force, and what of each limit is in use."""
+    driver = a_fleet(*(f"bot-{number}" for number in range(5)))
+    driver.command(SetPolicy, "strict", document=a_document() | {"rules_approvers": 2, "name": "strict"}, role="approver")
+    step(driver)
+    for name, actor in (("first", "ada"), ("other", "eve"), ("second", "ben")):
+        driver.command(
+            SetPolicy, name, document=a_document() | {"name": "other" if name == "other" else "both"}, role="approver", actor=actor
+        )
+        step(driver)
+    since = driver.state.head_tick
+    research(driver, "bot-1")
+    driver.claim(next(live for live in driver.live() if live.job.status is JobStatus.QUEUED))
+    step(driver)
+    write(database, read_whole(log_of(driver)))
+    found = in_force(database, now=instant_of_ms(driver.now_ms), silent_before=datetime.fromtimestamp(0, UTC))
+    state = driver.state
+    assert (found["policyHash"], found["document"]["name"], found["tick"]) == (state.policy_hash, "both", since)
+    assert (found["approvedBy"], found["actor"], found["commandId"]) == (["ada", "ben"], "ben", an_id("second"))
+    limits = competition.limits_of(state, build_view(state, driver.now_ms))
+    expected = {limit.name: (limit.value - limit.room, limit.value) for kind in Work for limit in limits[kind]}
+    assert {one["name"]: (one["used"], one["limit"]) for one in found["limits"]} == expected
+    assert expected["live research jobs"][0] > 1
+    assert {one["stage"]: one["bots"] for one in found["shares"] if one["bots"]} == {"LAB": 5}
+    assert next(one["running"] for one in found["slots"]) == 1
+
+
+def write(database: Database, store: MemoryStore) -> None:
+    """Put the rows of a projection in memory into a database."""
+    database.empty()
+    with psycopg.connect(database.url(), options=f"-c search_path={SCHEMA}") as connection:
+        for table in ("autonomy_policy", "autonomy_planner_runs", "commands", "bots", "bot_jobs", "bot_runners"):
+            connection.execute(UPSERTS[table].sql, (UPSERTS[table].document(store.table(table)),))
 
 
 def test_old_workers_are_counted_and_no_more_than_so_many_are_listed(database: Database) -> None:

@@ -19,13 +19,13 @@ from autonomy.policy import DEFAULT, read_policy
 from autonomy.policy_values import Difference, differences_of, values_of
 from autonomy.values import JobStatus, JobType, Stage, WorkerState
 from autonomy.work import Work
-from planner.decide import competition, gates, graduation
+from planner.decide import competition, gates, graduation, rules
 from planner.decide.view import build_view
 from planner.fold.facts import counted
 from planner.fold.state import State
 from projection.fold.rows import Changes
 from projection.fold.signs import Signs
-from proof_api.reading.standing import approvers_of, limits_of, shares_of
+from proof_api.reading.standing import VOTE_HOLDS, approvers_of, limits_of, shares_of
 from proof_api.reading.workers import disagreements_of, offers_of, states_of
 from support.builders import NOON_MS, a_bot, a_live_job, a_policy, a_state, capabilities
 from support.hours import NOON
@@ -110,6 +110,10 @@ def test_an_empty_fleet_has_shares_of_nothing() -> None:
 )  # fmt: skip
 def test_who_agreed_to_a_policy(row: Row, expected: list[str]) -> None:
     assert approvers_of({"before_actor": None, "before_document": None, "first_actor": None} | row) == expected
+
+
+def test_a_voice_waits_as_long_as_the_planner_lets_it() -> None:
+    assert (str(VOTE_HOLDS), rules.VOTE_HOLDS_MS) == ("interval '1 day'", 86_400_000)
 
 
 # ── differences ────────────────────────────────────────────────────────────────────────────────────────────────────────
