@@ -147,6 +147,9 @@ def test_the_commands_tables_show_fields_that_there_are(columns: Any, form: str)
 
 POLICY = {
     "now": "2026-11-23T12:00:00.000Z", "tick": 3, "policyHash": "0" * 64, "actor": "ada", "document": {"name": "mine"},
+    "since": "2026-11-23T11:00:00.000Z", "approvedBy": ["ada"], "reason": "", "commandId": None, "limits": [], "slots": [], "shares": [],
+    "changes": [{"path": "name", "default": "default", "now": "mine"}], "promotions": {"used": 0, "limit": 2, "applies": False},
+    "fleet": 0, "countedAt": "2026-11-23T12:00:00.000Z", "rev": 7,
     "proof": {
         "status": "fresh", "verdict": "TICKING", "reason": None, "asOf": "2026-11-23T12:00:00.000Z", "tickAgeMs": 10,
         "projectionLagMs": 20, "lagRecords": 0, "applied": {"tick": 3, "hash": "x"},

@@ -447,6 +447,8 @@ def test_without_scripts_all_of_it_is_read(open_page: OpenPage, stack: Any) -> N
     [
         "/attention",
         "/board",
+        "/policy",
+        "/workers",
         "/?q=aapl&needs=OPERATOR&gate=DRIFT",
         "/?group=strategy&sort=sharpe&order=desc&size=25",
         "/bots/msft-sma/card",

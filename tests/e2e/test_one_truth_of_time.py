@@ -28,7 +28,7 @@ MOST_S, AMBER_S = 3.0, 6.0
 SLACK = timedelta(seconds=1)
 """Between what the projection has written and what its probe says that it has."""
 PAGES = (
-    "/", "/?state=IDLE", "/jobs", "/jobs?status=RUNNING&status=QUEUED", "/timeline", "/runs", "/stages", "/commands", "/promotions", "/board", "/bots/aapl-sma",
+    "/", "/?state=IDLE", "/jobs", "/jobs?status=RUNNING&status=QUEUED", "/timeline", "/runs", "/stages", "/commands", "/promotions", "/board", "/policy", "/workers", "/bots/aapl-sma",
     "/bots/ibm-rsi", "/bots/goog-momentum/timeline",
 )  # fmt: skip
 BOT_STATES: Mapping[str, set[str]] = {state.value: {STATES[state]} for state in BotState} | {

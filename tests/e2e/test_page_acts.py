@@ -6,6 +6,8 @@ Runs after the tests that read, since it moves bots. Source: R-C2, R-D; docs/arc
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -126,9 +128,17 @@ def test_typed_words_come_through_a_sign_in(signed_in: OpenPage, running_stack: 
     gone = page.context.request.post(f"{running_stack.ui_url}/sign-out", headers={"Origin": running_stack.ui_url}, max_redirects=0)
     assert gone.status == 303  # the session ends while the form is open
     page.get_by_role("button", name="Pin", exact=True).click()
-    page.get_by_label("Token").fill(running_stack.token)
-    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    # By a link that `autonomy login` prints, opened as from a terminal: only the browser's cookies know where it was.
+    environment = {**running_stack.environment, "AUTONOMY_TOKEN": running_stack.token}
+    command = [sys.executable, "-m", "autonomy_cli.main", "login", "--ui", running_stack.ui_url]
+    link = subprocess.run(command, env=environment, check=True, timeout=PATIENCE_S, capture_output=True, text=True).stdout.strip()
+    page.goto(link)
+    expect(page.locator("main h1")).to_have_text("Sign in as local")
+    check_accessibility(page)
+    page.keyboard.press("Enter")
     expect(page.locator(".notice.done")).to_contain_text("Nothing was sent yet")
+    assert page.context.request.get(link).status == 410  # it works once
     expect(page.locator("#sheet-reason")).to_have_value("kept & <not> lost")
     expect(page.locator("#sheet-until")).to_have_value("2031-03-01T12:00")
     page.goto(f"{running_stack.ui_url}/bots/ibm-sma")

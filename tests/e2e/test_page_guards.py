@@ -29,7 +29,7 @@ HOSTILE = "<img src=/nowhere onerror=\"document.title='taken'\">"
 BOT = "zz-hostile"
 SHIPPED_POLICY = ROOT / "deploy" / "policy.yaml"
 PLACES = (
-    "/", f"/?q={BOT}", f"/bots/{BOT}", f"/bots/{BOT}/timeline", f"/bots/{BOT}/trades", "/commands", "/stages", "/timeline", "/runs", "/jobs", "/promotions", "/board", "/palette",
+    "/", f"/?q={BOT}", f"/bots/{BOT}", f"/bots/{BOT}/timeline", f"/bots/{BOT}/trades", "/commands", "/stages", "/timeline", "/runs", "/jobs", "/promotions", "/board", "/policy", "/workers", "/palette",
     "/quarantine", f"/act/release?bot={BOT}", f"/act/unpin?bot={BOT}", f"/act/revert?bot={BOT}", "/act/revert",
 )  # fmt: skip
 LOOKS = """() => Object.fromEntries([...document.querySelectorAll('#rows .badge')].map((badge) => {

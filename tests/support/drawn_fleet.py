@@ -117,7 +117,7 @@ class Fleet:
         ]
         self.put(
             "bot_runners", process_id=an_id(f"worker {number}"), first_seen_at=beat - timedelta(seconds=draw.uniform(0, 60)), last_beat_at=beat,
-            research_slots=1, evolve_slots=1, runner_slots=1, held=0, stopping=draw.random() < 0.2, engine_version="1", symbols=[], strategies=[],
+            research_slots=1, evolve_slots=1, runner_slots=1, held=0, stopping=draw.random() < 0.2, engine_version="1", job_types=[], symbols=[], strategies=[],
             strategy_faults=files, source_faults=faults, unmatched={},
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from autonomy.version import VERSION
-from autonomy_cli import acting, applying, careers, data, doctor, kafka_rules, notify, operators, reading, reading_log, strategies
+from autonomy_cli import acting, applying, careers, data, doctor, kafka_rules, login, notify, operators, reading, reading_log, strategies
 from autonomy_cli.exits import EPILOG
 
 Command = Callable[..., None]
@@ -22,11 +22,12 @@ def plain_commands() -> dict[str, Command]:
     """Commands of one word."""
     return {
         "status": reading.status, "why": reading.why, "why-no-trade": careers.why_no_trade,
-        "jobs": reading.jobs, "runs": reading.runs, "pause": acting.pause,
+        "jobs": reading.jobs, "runs": reading.runs, "workers": reading.workers, "pause": acting.pause,
         "resume": acting.resume, "hold": acting.hold, "release": acting.release, "change": acting.change, "retire": acting.retire,
         "cancel-job": acting.cancel_job, "revert": careers.revert, "promotions": careers.promotions, "approve": careers.approve,
         "reject": careers.reject, "pin": careers.pin, "unpin": careers.unpin, "promotion-mode": careers.promotion_mode,
         "gates": careers.gates, "apply": applying.apply, "doctor": doctor.doctor, "backtest": strategies.backtest,
+        "login": login.login,
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from autonomy.values import BotState, JobStatus, JobType, Recency, Stage
 
 # Beside another stack a shell has other ports and another data folder: what is asked must be the stack whose token is said.
 DEFAULT_API = f"http://127.0.0.1:{os.environ.get('PROOF_API_PORT', '5000')}"
+DEFAULT_UI = f"http://127.0.0.1:{os.environ.get('BOTS_UI_PORT', '5001')}"
 DEFAULT_KAFKA = f"127.0.0.1:{os.environ.get('KAFKA_PORT', '9392')}"
 MAX_ITEMS = 1_000_000
 

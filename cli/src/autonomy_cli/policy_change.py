@@ -3,10 +3,11 @@
 Place in the flow: file and policy in force → **this** → `policy set`. Pure.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from autonomy.policy import read_policy
+from autonomy.policy_values import values_of
 
 
 class Change(NamedTuple):
@@ -37,20 +38,11 @@ def changes_of(in_force: Mapping[str, object], file: Mapping[str, object]) -> li
     Raises:
         BadInput: the file is no policy; names the field and the limit.
     """
-    before, named = dict(_values(in_force)), dict(_values(file))
-    after = dict(_values(read_policy(file).model_dump(mode="json")))
+    before, named = dict(values_of(in_force)), dict(values_of(file))
+    after = dict(values_of(read_policy(file).model_dump(mode="json")))
     missing = object()
     return [
         Change(path, before.get(path), after.get(path), any(path == name or path.startswith(f"{name}.") for name in named))
         for path in sorted(before.keys() | after.keys())
         if before.get(path, missing) != after.get(path, missing)
     ]
-
-
-def _values(document: Mapping[str, object], within: str = "") -> Iterator[tuple[str, object]]:
-    for name, value in document.items():
-        path = f"{within}{name}"
-        if isinstance(value, Mapping) and value:
-            yield from _values(value, f"{path}.")
-        else:
-            yield path, value

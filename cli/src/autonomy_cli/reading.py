@@ -29,6 +29,10 @@ JOB_COLUMNS: Columns[keys.JobKey] = (
     ("job", "id"), ("bot", "botId"), ("type", "jobType"), ("status", "status"), ("attempt", "attempt"), ("cause", "cause"),
     ("created", "createdAt"), ("finished", "finishedAt"),
 )  # fmt: skip
+WORKER_COLUMNS: Columns[keys.WorkerKey | Literal["inUse"]] = (
+    ("worker", "processId"), ("state", "state"), ("last sign", "lastBeatAt"), ("engine", "engineVersion"), ("in use", "inUse"),
+    ("offer", "offer"), ("disagrees about", "disagrees"),
+)  # fmt: skip
 RUN_COLUMNS: Columns[keys.PlannerRunKey | Literal["reasons"]] = (
     ("tick", "tick"), ("started", "startedAt"), ("cause", "cause"), ("bots", "botsEvaluated"), ("enqueued", "jobsEnqueued"),
     ("blocked", "blocked"), ("errors", "errors"), ("zero jobs", "zeroJobsReason"), ("reasons", "reasons"),
@@ -163,17 +167,51 @@ def jobs(
 
 
 def policy(context: typer.Context, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
-    """The policy in force, as YAML that `policy set` takes; with --json also since which tick, and who set it."""
+    """The policy in force, as YAML that `policy set` takes; with --json also who set it, and what of its limits is in use."""
     if context.invoked_subcommand is not None:
         return
     found: Mapping[keys.PolicyInForceKey, object] = reader(api).found("/api/policy")
     if as_json:
-        kept: Sequence[keys.PolicyInForceKey] = ("tick", "policyHash", "actor", "document")
-        print_json({name: found.get(name) for name in kept})
+        print_json({name: value for name, value in found.items() if name not in {"now", "proof"}})
         return
     since = f"since tick {safe(found.get('tick'))} by {safe(found.get('actor'))}" if found.get("tick") is not None else "nobody set another"
     print(f"# {since}, hash {safe(found.get('policyHash'))}")
+    changes: Sequence[Mapping[keys.ValueChangedKey, object]] = listed(found, "changes")
+    for change in changes:
+        print(f"# unlike the default: {safe(change.get('path'))} {safe(change.get('default'))} → {safe(change.get('now'))}")
     print(yaml.safe_dump(dict(part(found, "document")), sort_keys=False), end="")
+
+
+def workers(api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:
+    """Runner processes of the last hour: who lives, what is in use, and what they disagree about."""
+    found: Mapping[keys.WorkersKey, object] = reader(api).found("/api/workers")
+    if as_json:
+        print_json({name: value for name, value in found.items() if name not in {"now", "proof"}})
+        return
+    rows: Sequence[Mapping[keys.WorkerKey, object]] = listed(found, "items")
+    print_table(
+        ({**row, "inUse": _slots_in_use(listed(row, "slots")), "disagrees": _joined(row.get("disagrees"))} for row in rows),
+        WORKER_COLUMNS, "No runner process gave a sign of life in the last hour.",
+    )  # fmt: skip
+    if found.get("words"):
+        print(painted(f"{safe(found.get('words'))}: jobs that need them wait", RED))
+    offers: Sequence[Mapping[keys.OfferOfWorkersKey, object]] = listed(found, "offers")
+    for offer in (each for each in offers if each.get("live")):
+        source: Sequence[Mapping[keys.SourceFaultKey, object]] = listed(offer, "sourceFaults")
+        files: Sequence[Mapping[keys.StrategyFaultKey, object]] = listed(offer, "strategyFaults")
+        faults = [(fault.get("name"), fault.get("reason")) for fault in source] + [
+            (fault.get("file"), fault.get("reason")) for fault in files
+        ]
+        for name, reason in faults:
+            print(f"offer {safe(offer.get('id'))} cannot use {safe(name)}: {safe(reason)}")
+
+
+def _slots_in_use(slots: Sequence[Mapping[keys.SlotsOfWorkerKey, object]]) -> str:
+    return ", ".join(f"{safe(slot.get('work'))} {safe(slot.get('inUse'))} of {safe(slot.get('slots'))}" for slot in slots)
+
+
+def _joined(names: object) -> str | None:
+    return ", ".join(map(safe, names)) or None if isinstance(names, list) else None
 
 
 def runs(limit: o.AllOrLimit = 20, api: o.Api = o.DEFAULT_API, as_json: o.Json = False) -> None:

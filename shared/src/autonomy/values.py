@@ -236,6 +236,18 @@ class BotState(StrEnum):
 
 
 @unique
+class WorkerState(StrEnum):
+    """Whether a runner process lives."""
+
+    LIVE = "LIVE"
+    STARTING = "STARTING"
+    SILENT = "SILENT"
+    FOLLOWED = "FOLLOWED"
+    STOPPED = "STOPPED"
+    UNKNOWN = "UNKNOWN"
+
+
+@unique
 class Recency(StrEnum):
     """Lane 2: how old the backtest evidence is, counted in bars of the market clock."""
 

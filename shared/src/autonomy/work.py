@@ -21,6 +21,19 @@ class Work(StrEnum):
     RUNNER = "runner"
 
 
+@unique
+class LimitName(StrEnum):
+    """What holds a ready bot back, under the name that its decision says it by."""
+
+    PER_HOUR = "jobs enqueued per hour"
+    LIVE_RESEARCH = "live research jobs"
+    QUEUED = "queued jobs"
+    SEARCHES_PER_HOUR = "searches per hour"
+    LIVE_SEARCHES = "live searches"
+    QUEUED_SEARCHES = "queued searches"
+    LIVE_RUNNERS = "live runners"
+
+
 class JobKind(NamedTuple):
     """A job type.
 

@@ -328,6 +328,20 @@ def test_the_policy_in_force_can_be_read_as_it_was_set(running: Api) -> None:
     assert found["document"] == row["document"]
     assert read_policy(found["document"]) == read_policy(quick_policy())
     assert found["proof"]["status"] in {"fresh", "stale"}
+    assert (found["since"] is not None, found["approvedBy"], found["fleet"]) == (True, ["tester"], 7)
+    assert next(one for one in found["changes"] if one["path"] == "name")["now"] == row["document"]["name"]
+
+
+def test_the_worker_says_who_it_is_and_what_it_offers(running: Api) -> None:
+    found = running.get("/api/workers").json()
+    (worker,), (offer,) = found["items"], found["offers"]
+    row = running.platform.sql("SELECT * FROM bot_runners")[0]
+    assert (worker["processId"], worker["state"], worker["offer"]) == (str(row["process_id"]), "LIVE", offer["id"])
+    assert {(one["name"], one["codeHash"]) for one in offer["strategies"]} == {(one["name"], one["codeHash"]) for one in row["strategies"]}
+    assert [one["symbol"] for one in offer["bars"]] == sorted(one["symbol"] for one in row["symbols"]) != []
+    assert offer["jobTypes"] == sorted(row["job_types"])
+    assert {"BACKTEST_BASELINE", "RUNNER_START"} <= set(offer["jobTypes"])
+    assert (found["disagreements"], found["words"], worker["disagrees"]) == ([], "", [])
 
 
 # ── attention, and the fleet's list ──────────────────────────────────────────────────────────────────────────────────────

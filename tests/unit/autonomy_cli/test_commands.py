@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner, Result
 from typing_extensions import override
 
@@ -314,6 +315,81 @@ def test_policy_in_force_is_shown_as_the_file_that_sets_it(api: Api, tmp_path: P
     assert run(api, "policy", "set", str(file)).exit_code == 0
     assert api.said()["document"] == POLICY["document"]
     assert json.loads(run(api, "policy", "--json").stdout) == POLICY
+
+
+def test_a_policy_says_where_it_is_not_the_default_and_stays_yaml(api: Api) -> None:
+    changes = [{"path": "name", "default": "default", "now": "quick\x1b[31m"}]
+    api.answers["/api/policy"] = (200, {**POLICY, "changes": changes, "proof": FRESH})
+    done = run(api, "policy")
+    assert "# unlike the default: name default → quick\ufffd[31m" in done.stdout
+    assert yaml.safe_load(done.stdout) == POLICY["document"]
+    assert json.loads(run(api, "policy", "--json").stdout)["changes"] == changes
+
+
+def test_login_prints_a_link_of_the_page_and_nothing_else_on_standard_output(api: Api) -> None:
+    api.answers["/sign-in/links"] = (200, {"path": "/sign-in/once?code=abc", "name": "ada", "seconds": 300.0})
+    done = run(api, "login", "--ui", f"{api.url}/")
+    assert done.stdout == f"{api.url}/sign-in/once?code=abc\n"
+    assert "signs in as ada, once, within 300 s" in done.stderr
+    assert json.loads(run(api, "login", "--ui", api.url, "--json").stdout) == {
+        "link": f"{api.url}/sign-in/once?code=abc",
+        "name": "ada",
+        "seconds": 300.0,
+    }
+    assert {(method, path) for method, path, *_ in api.asked} == {("POST", "/sign-in/links")}
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "exit_code"),
+    [
+        (401, {"title": "No link", "code": "NOT_SIGNED_IN", "detail": "Invalid operator token."}, 1),
+        (503, {"title": "No link", "code": "NOT_SIGNED_IN", "detail": "x"}, 2),
+    ],
+)
+def test_login_says_why_there_is_no_link(api: Api, status: int, document: dict[str, Any], exit_code: int) -> None:
+    api.answers["/sign-in/links"] = (status, document)
+    done = run(api, "login", "--ui", api.url)
+    assert (done.exit_code, done.stdout) == (exit_code, "")
+    assert document["detail"] in done.stderr
+    assert "does not answer" in run(api, "login", "--ui", "http://127.0.0.1:1").stderr
+    assert "is no address" in run(api, "login", "--ui", "ftp://x").stderr
+
+
+def test_workers_are_listed_with_what_they_disagree_about(api: Api) -> None:
+    slots = [{"work": "backtest", "slots": 2, "inUse": 1}]
+    worker = {
+        "processId": "w1",
+        "state": "LIVE",
+        "lastBeatAt": "now",
+        "engineVersion": "1",
+        "slots": slots,
+        "offer": "aa",
+        "disagrees": ["macd"],
+    }
+    offer = {
+        "id": "aa",
+        "live": 1,
+        "sourceFaults": [{"name": "FB 1d", "reason": "no header"}],
+        "strategyFaults": [{"file": "x.py", "reason": "NameError"}],
+    }
+    api.answers["/api/workers"] = (
+        200,
+        {"items": [worker], "offers": [offer], "words": "live runners announce different macd", "proof": FRESH},
+    )
+    said = run(api, "workers").stdout
+    for words in (
+        "backtest 1 of 2",
+        "macd",
+        "live runners announce different macd: jobs that need them wait",
+        "cannot use FB 1d: no header",
+        "cannot use x.py: NameError",
+    ):
+        assert words in said, words
+    assert json.loads(run(api, "workers", "--json").stdout)["items"] == [worker]
+    api.answers["/api/workers"] = (200, {"items": [worker], "offers": [offer | {"live": 0}], "words": "", "proof": FRESH})
+    assert "cannot use" not in run(api, "workers").stdout, "who is gone has no faults"
+    api.answers["/api/workers"] = (200, {"items": [], "offers": [], "words": "", "proof": FRESH})
+    assert "No runner process" in run(api, "workers").stdout
 
 
 def in_force(**changes: Any) -> dict[str, Any]:

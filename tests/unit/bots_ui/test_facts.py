@@ -66,6 +66,18 @@ def test_fresh_and_ticking() -> None:
         assert words in html, words
 
 
+def test_sources_that_read_the_same_are_said_once_and_many_different_ones_do_not_fill_the_page() -> None:
+    def of(number: int, last: str) -> dict[str, Any]:
+        return {**SHIPPED, "sourceId": f"folder/S{number}/1d.csv", "symbols": [f"S{number}"], "lastBar": f"{last}T00:00:00.000Z"}
+
+    found = facts(a_document(), sources=(SHIPPED, *(of(number, "2025-07-11") for number in range(50))))
+    assert [one.words for one in found.sources] == ["5 symbols, daily, to 2013-03-01", "50 symbols, daily, to 2025-07-11"]
+    assert found.sources[1].name == "folder/S0/1d.csv, folder/S1/1d.csv, folder/S2/1d.csv and 47 more"
+    html = header(facts(a_document(), sources=tuple(of(number, f"2025-07-{number + 10}") for number in range(8))))
+    assert html.count("1 symbol, daily") == 3
+    assert '<a href="/workers">5 more</a>' in html
+
+
 def test_why_idle_counts_are_links_that_filter() -> None:
     html = header(facts(a_document()))
     assert 'href="/?reason=BLOCKED_BY_GATES"' in html

@@ -49,7 +49,7 @@ async def test_unreachable_api_is_another_kind_of_empty(site: Site) -> None:
     assert 'data-lost="1"' in html
 
 
-@pytest.mark.parametrize("path", ["/", "/bots/aapl-sma", "/bots/aapl-sma/timeline", "/bots/aapl-sma/trades", "/promotions", "/board", "/palette", "/jobs", f"/jobs/{COMMAND}", f"/events/{COMMAND}?tick=1", "/timeline", "/runs", "/runs/7", "/commands", f"/commands/{COMMAND}", "/stages", "/quarantine", "/act/revert", "/act/pin?bot=aapl-sma", "/sign-in"])  # fmt: skip
+@pytest.mark.parametrize("path", ["/", "/bots/aapl-sma", "/bots/aapl-sma/timeline", "/bots/aapl-sma/trades", "/promotions", "/board", "/policy", "/workers", "/palette", "/jobs", f"/jobs/{COMMAND}", f"/events/{COMMAND}?tick=1", "/timeline", "/runs", "/runs/7", "/commands", f"/commands/{COMMAND}", "/stages", "/quarantine", "/act/revert", "/act/pin?bot=aapl-sma", "/sign-in"])  # fmt: skip
 async def test_every_page_answers_without_an_api(site: Site, path: str) -> None:
     response = await site.get(path)
     assert response.status_code in {200, 503}
@@ -143,8 +143,15 @@ async def test_reading_needs_a_sign_in_where_it_is_set_so(key_file: Path) -> Non
         session_key_file=key_file, api_url="http://127.0.0.1:1", allowed_hosts=("testserver",), auth_mode="token-everywhere"
     )
     async with opened(settings) as site:
-        for path in ("/", "/live", "/bots/aapl-sma", "/jobs"):
-            assert (await site.get(path)).headers["location"] == "/sign-in"
+        for path, back in (
+            ("/", ""),
+            ("/live", ""),
+            ("/bots/aapl-sma", "?back=%2Fbots%2Faapl-sma"),
+            ("/jobs?bot=a", "?back=%2Fjobs%3Fbot%3Da"),
+        ):
+            assert (await site.get(path)).headers["location"] == f"/sign-in{back}"
+        # A part of a page is no place to go to.
+        assert (await site.get("/jobs", headers={"hx-request": "true"})).headers["location"] == "/sign-in"
         assert (await site.get("/sign-in")).status_code == 200
 
 

@@ -44,7 +44,7 @@ async def test_a_revoked_operator_is_asked_to_sign_in_at_the_next_page(site: Sit
     site.answer({"/api/whoami": NOBODY})
     age(site)
     refused = await site.get("/jobs")
-    assert (refused.status_code, refused.headers["location"]) == (303, "/sign-in")
+    assert (refused.status_code, refused.headers["location"]) == (303, "/sign-in?back=%2Fjobs")
     assert not site.shared.sessions.by_id
 
 

@@ -5,6 +5,7 @@ import json
 import urllib.error
 import urllib.request
 from http.client import HTTPException
+from pathlib import Path
 from typing import Final
 
 HTTP_TIMEOUT_S: Final = 10
@@ -53,3 +54,22 @@ def say_once(api: str, token: str, command: dict[str, object]) -> dict[str, list
     with urllib.request.urlopen(request, timeout=SAY_TIMEOUT_S) as response:  # noqa: S310 (our own loopback address)
         answer: dict[str, list[dict[str, str]]] = json.loads(response.read())
     return answer
+
+
+def sign_in_words(ui: str, token: Path, where: Path) -> str:
+    """How operator `local` signs in: by a link that works once, else with the token.
+
+    Args:
+        ui: address of the Bots page.
+        token: the file that holds the token of operator `local`.
+        where: the same file, as people are told it.
+    """
+    by_token = f"{ui}/sign-in   (operator local; token in {where})"
+    try:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token.read_text().strip()}"}
+        request = urllib.request.Request(f"{ui}/sign-in/links", data=b"{}", method="POST", headers=headers)  # noqa: S310 (our own address)
+        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as response:  # noqa: S310 (our own loopback address)
+            link = f"{ui}{json.loads(response.read())['path']}"
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
+        return by_token
+    return f"{link}\n               once, as operator local, within 5 min; again: autonomy login; or {by_token}"

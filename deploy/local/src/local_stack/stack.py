@@ -21,7 +21,7 @@ from autonomy.kafka import ensure_topics
 from autonomy.kafka_access import KafkaAccess
 from autonomy.topics import TOPICS
 from autonomy_cli.prepare import add_operator, first_operator, secret
-from local_stack.api import look_at_api, look_at_tick, say_once
+from local_stack.api import look_at_api, look_at_tick, say_once, sign_in_words
 from local_stack.database import create_database
 from local_stack.examining import check_rules, examine
 from local_stack.jars import ensure_jars
@@ -376,7 +376,7 @@ class Stack:
         """Print the addresses."""
         ui = f"http://127.0.0.1:{self.settings.bots_ui_port}"
         print(f"  Bots page    {ui}")
-        print(f"  Sign in      {ui}/sign-in   (operator local; token in {_short(self.folder / 'operator.token')})")
+        print(f"  Sign in      {sign_in_words(ui, self.folder / 'operator.token', _short(self.folder / 'operator.token'))}")
         print(f"  Proof        curl -s {self.api}/api/_proof/autonomy | jq")
         print(f"               curl -s {self.api}/api/_proof/jobs | jq")
         print("  SQL          make psql        Log   make consume TOPIC=autonomy.runs")

@@ -27,14 +27,19 @@ from bots_ui.api.client import build_client
 from bots_ui.assets import STATIC, build_environment, find_assets
 from bots_ui.base_path import AtBasePath
 from bots_ui.context import Shared
-from bots_ui.frame import render
+from bots_ui.frame import is_shown, render, safe_back
 from bots_ui.operator.sessions import Session, build_sessions, is_same_origin
+from bots_ui.pages.asked import with_query
 from bots_ui.pages.rendering import build_renderers
 from bots_ui.settings import UiSettings
 from bots_ui.stream.hub import Hub
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS: Final = ("/static/", "/sign-in", "/theme", "/clock", "/fold", "/livez", "/readyz")
+LINKS: Final = "/sign-in/links"
+"""Where programs make links that sign in once."""
+ACTS: Final = ("/act/", "/loop")
+STREAM: Final = "/live"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -126,7 +131,9 @@ def guard(app: FastAPI) -> None:
 def refusal_of(request: Request, session: Session | None, settings: UiSettings) -> Response | None:
     """Why a request is not let in; None when it is."""
     if request.method not in SAFE:
-        if not is_same_origin(request.headers):
+        # A page of elsewhere cannot put a credential into its header, and no cookie counts there.
+        by_header = request.url.path == LINKS and "authorization" in request.headers
+        if not by_header and not is_same_origin(request.headers):
             origin, host = (request.headers.get(name, "none")[:200] for name in ("origin", "host"))
             return PlainTextResponse(
                 f"This form was not sent from a page of this origin (Origin: {origin}, Host: {host}). A proxy must keep the Host header.",
@@ -136,8 +143,20 @@ def refusal_of(request: Request, session: Session | None, settings: UiSettings) 
         if not length.isdigit() or int(length) > MAX_FORM_BYTES:
             return PlainTextResponse(f"A form has at most {MAX_FORM_BYTES} bytes and says its length.", 413)
     if settings.reading_needs_a_token and session is None and not request.url.path.startswith(OPEN_PATHS):
-        return RedirectResponse("/sign-in", 303)
+        return None if keeps_what_was_typed(request) else RedirectResponse(sign_in_for(request), 303)
     return None
+
+
+def keeps_what_was_typed(request: Request) -> bool:
+    """Whether a form without a session goes to its route, which reads it, sends nothing, and asks for a sign-in that leads back into it."""
+    return request.method == "POST" and request.url.path.startswith(ACTS)
+
+
+def sign_in_for(request: Request) -> str:
+    """The sign-in that leads back to the page that was asked for; a part of a page, or a stream, is no place to go to."""
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    is_page = request.method == "GET" and is_shown(request) and request.url.path != STREAM
+    return with_query("/sign-in", [("back", here)] if is_page and safe_back(here) == here != "/" else [])
 
 
 async def on_cut(_: Request, _cut: Exception) -> Response:

@@ -94,7 +94,7 @@ def render(request: Request, template: str, context: Mapping[str, object], statu
     shared, session = shared_of(request), session_of(request)
     facts = shared.hub.facts()
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    signed_for = "/" if request.url.path == "/sign-in" else here
+    signed_for = "/" if request.url.path.startswith("/sign-in") else here
     frame = {
         "facts": facts, "session": session, "notice": session.take_notice() if session and is_shown(request) else None,
         "live": "/live", "now": facts.now, "path": request.url.path, "here": here if request.method == "GET" else "/",

@@ -21,7 +21,7 @@ from autonomy.values import BOT_ID, ms_of
 from autonomy.version import VERSION
 from bots_ui.frame import SEE_OTHER, keep_list, last_list, render, session_of, shared_of
 from bots_ui.operator.acts import is_id
-from bots_ui.pages import bot_page, fleet, lists, palette
+from bots_ui.pages import bot_page, fleet, lists, palette, standing
 from bots_ui.pages import timeline as pages_timeline
 from bots_ui.pages.asked import fleet_asked, with_query
 from bots_ui.stream.hub import MAX_CLIENTS, RELOAD, events
@@ -226,6 +226,18 @@ async def attention(request: Request) -> Response:
 async def board(request: Request) -> Response:
     """From LAB to LIVE."""
     return render(request, "board.html", await lists.board(shared_of(request).api))
+
+
+@router.get("/policy")
+async def policy(request: Request) -> Response:
+    """The policy in force, and how much of what it allows is in use."""
+    return render(request, "policy.html", await standing.policy(shared_of(request).api))
+
+
+@router.get("/workers")
+async def workers(request: Request) -> Response:
+    """Runner processes."""
+    return render(request, "workers.html", await standing.workers(shared_of(request).api))
 
 
 @router.get("/promotions")

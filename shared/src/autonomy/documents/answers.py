@@ -13,7 +13,6 @@ from pydantic import Field
 from autonomy.bar_outcomes import BarOutcome
 from autonomy.documents import tables
 from autonomy.documents.attention import AttentionTold
-from autonomy.documents.policies import PolicyDocument
 from autonomy.documents.proofs import DecisionSummary, Proof, Proved
 from autonomy.documents.rows import RowForm, Shown, made_of, many, maybe
 from autonomy.documents.tables import BlockerOfBot, DecisionAtTick, GateOfBot
@@ -232,19 +231,6 @@ class Neighbours(Proved):
 
 
 # ── the fleet's rules and data ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-class PolicyInForce(Proved):
-    """The policy in force."""
-
-    tick: int | None
-    """tick from which it was in force; null: nobody set another than the default"""
-    policy_hash: str
-    """its hash, as each run records it"""
-    actor: str | None
-    """who set it"""
-    document: PolicyDocument
-    """the whole policy, as `set-policy` takes it"""
 
 
 class Source(Shown):

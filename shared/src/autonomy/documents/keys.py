@@ -26,6 +26,7 @@ BacktestMetricsKey = Literal["barsPerTrade", "cagr", "costsUsd", "exposure", "fi
 BacktestPageKey = Literal["items", "nextCursor", "now", "proof"]
 BacktestResultKey = Literal["backtest", "equity", "now", "proof", "trades"]
 BarPageKey = Literal["backtest", "backtestCounts", "counts", "items", "nextCursor", "now", "proof", "session", "trading", "why"]
+BarsOfWorkerKey = Literal["bars", "costs", "first", "last", "live", "sha256", "sourceId", "symbol", "synthetic", "timeframe"]
 BlockedBotsKey = Literal["developer", "nobody", "operator"]
 BlockerKey = Literal["clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "measured", "required", "verdict"]
 BlockerOfBotKey = Literal["botId", "clearsWhen", "code", "evidenceAgeBars", "evidenceJob", "fingerprint", "jobType", "measured",
@@ -55,6 +56,7 @@ BotShownKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", 
     "trades", "untilAt", "version", "would"]
 BotStepKey = Literal["botId", "changes", "field", "limit", "outcome", "version"]
 BotsEventKey = Literal["items", "more", "rev"]
+BudgetOfHourKey = Literal["applies", "limit", "used"]
 ChecksKey = Literal["canary", "chain", "clock", "kafka", "planner", "postgres", "probe", "projection", "runners"]
 ChoiceOfferedKey = Literal["allowed", "default", "meaning", "name"]
 ClosedTradeKey = Literal["bars", "entryBar", "entryPriceUsd", "exitBar", "exitPriceUsd", "feesUsd", "pnlUsd", "returnFraction", "units"]
@@ -68,6 +70,7 @@ CommandOpenKey = Literal["commandId", "status"]
 CommandPageKey = Literal["items", "nextCursor", "now", "proof"]
 ContenderKey = Literal["fingerprint", "foldsSharpe", "holdoutMaxDrawdown", "holdoutPsr", "holdoutSharpe", "holdoutTrades", "parameters"]
 CooldownPolicyKey = Literal["after_cancel_s", "after_crash_s", "after_success_s", "max_s"]
+CostsKey = Literal["borrowBpsPerDay", "feeBps", "fundingBpsPerDay", "lot", "makerBps", "minimumUsd", "slippageBps", "tick"]
 CountsKey = Literal["needs", "reason", "recency", "recommended", "stage", "state"]
 DecisionKey = Literal["blockers", "botId", "detail", "dueSince", "eventId", "fromTick", "jobId", "jobType", "limitName", "limitValue",
     "nextDueAt", "place", "promotion", "promotionTo", "reasonCode", "toTick", "untilAt", "would"]
@@ -78,6 +81,7 @@ DecisionPageKey = Literal["items", "nextCursor", "now", "proof"]
 DecisionSummaryKey = Literal["blocked", "blockersTop", "botsEvaluated", "jobsEnqueued", "reasonCounts", "reasonsTop", "tick",
     "zeroJobs"]
 DecisionToldKey = Literal["eventId", "fromTick", "jobType", "reasonCode"]
+DisagreementKey = Literal["about", "sides"]
 DoneByKindKey = Literal["backtest", "evolve"]
 DriftFoundKey = Literal["botId", "demote", "eventId", "findings", "jobId", "judgedAt", "sessionId", "tick", "verdict"]
 DriftFoundPageKey = Literal["items", "nextCursor", "now", "proof"]
@@ -127,6 +131,7 @@ JsonSchemaKey = Literal["$defs", "$id", "$schema", "additionalProperties", "desc
 LaneKey = Literal["blocks", "failed", "failures", "folded", "jobs", "key", "queued", "running"]
 LeasePolicyKey = Literal["beat_s", "claim_deadline_s", "failures_limit", "lease_s"]
 LeftAttemptKey = Literal["attempt", "cause", "endedAt", "eventId", "processId", "startedAt"]
+LimitInUseKey = Literal["because", "limit", "name", "used"]
 LiveByStatusKey = Literal["queued", "running"]
 LookKey = Literal["alpha", "bars", "botId", "eventId", "fingerprint", "jobId", "judgedAt", "markets", "number", "pValue", "requiredZ",
     "synthetic", "tick", "trades", "verdict", "z"]
@@ -138,6 +143,8 @@ MarketPolicyKey = Literal["end", "mode", "seconds_per_bar", "start"]
 MissedGateKey = Literal["clearsWhen", "code", "measured", "required"]
 NeighboursKey = Literal["next", "now", "previous", "proof"]
 NumberOfferedKey = Literal["default", "high", "kind", "low", "meaning", "name", "unit"]
+OfferOfWorkersKey = Literal["bars", "engineVersion", "id", "jobTypes", "live", "sourceFaults", "strategies", "strategyFaults",
+    "workers"]
 OpenPositionKey = Literal["botId", "equity", "lastBar", "pnl", "replay", "sessionId", "units"]
 OperatorKey = Literal["name", "role"]
 OrderingOfferedKey = Literal["greater", "lesser"]
@@ -155,7 +162,8 @@ PolicyCostsKey = Literal["borrow_bps_per_day", "fee_bps", "funding_bps_per_day",
     "tick"]
 PolicyDocumentKey = Literal["cooldowns", "drift", "early_tick_spacing_s", "evolution", "leases", "looks", "market", "name", "promotion",
     "promotion_mode", "quarantine_after_crashes", "research", "rules_approvers", "runners", "stages", "tick_interval_s"]
-PolicyInForceKey = Literal["actor", "document", "now", "policyHash", "proof", "tick"]
+PolicyInForceKey = Literal["actor", "approvedBy", "changes", "commandId", "countedAt", "document", "fleet", "limits", "now",
+    "policyHash", "promotions", "proof", "reason", "rev", "shares", "since", "slots", "tick"]
 PolicyResearchKey = Literal["concurrency", "costs", "initial_cash_usd", "max_enqueues_per_hour", "min_bars", "queue_ahead",
     "queued_per_slot", "suite", "timeout_s"]
 PolicySuiteKey = Literal["hopeless_after", "neighbourhood_steps", "permuted_markets", "stress_levels", "truncation_cuts",
@@ -188,19 +196,26 @@ SessionKey = Literal["actor", "bar", "botId", "cash", "cause", "closedAt", "clos
     "id", "jobId", "lastBar", "lastMarkAt", "lateBars", "maxDrawdown", "openedAt", "openedTick", "outcomes", "pnl", "replay", "sharpe",
     "state", "tradedBars", "trades", "units"]
 SessionPageKey = Literal["items", "nextCursor", "now", "proof"]
+SideKey = Literal["says", "workers"]
 SilenceKey = Literal["afterTick", "beforeTick", "fromAt", "intervalSec", "missing", "toAt"]
+SlotsInUseKey = Literal["processes", "queued", "running", "slots", "work"]
+SlotsOfWorkerKey = Literal["inUse", "slots", "work"]
 SourceKey = Literal["bars", "firstBar", "lastBar", "runners", "sourceId", "symbols", "synthetic", "timeframe"]
+SourceFaultKey = Literal["inUse", "name", "reason"]
 StageEventKey = Literal["actor", "approvedBy", "botId", "commandId", "createdAt", "evidenceJob", "fromStage", "id", "reasonCode",
     "recommendationId", "tick", "toStage"]
 StageEventPageKey = Literal["items", "nextCursor", "now", "proof"]
 StageMovesKey = Literal["at", "botId", "bots", "commandId", "fromStage", "reasonCode", "tick", "toStage"]
 StageOfBoardKey = Literal["bots", "gates", "held", "medianRecommendedAt", "medianSince", "recommended", "stage", "to"]
 StagePolicyKey = Literal["gates", "refresh_after_bars", "refresh_after_hours", "runner_gates", "wants"]
+StageShareKey = Literal["bots", "maxShare", "room", "share", "stage"]
 StopsKey = Literal["jobs", "openSessions", "positions", "withPosition"]
 StoredEventKey = Literal["accepted", "event", "eventId", "now", "proof", "record"]
 StoredRecordKey = Literal["appendedAt", "headers", "key", "offset", "partition", "sha256", "sizeBytes", "topic"]
 StrategyCatalogueKey = Literal["faults", "items", "now", "proof"]
+StrategyFaultKey = Literal["file", "inUse", "line", "reason"]
 StrategyFaultShownKey = Literal["file", "inUse", "line", "reason", "runners"]
+StrategyOfWorkerKey = Literal["codeHash", "jailed", "name", "origin", "title", "version"]
 StrategyOfferedKey = Literal["choices", "codeHash", "exits", "form", "idea", "jailed", "name", "numbers", "orderings", "origin",
     "reasons", "title", "version", "warmUp", "warmUpBars"]
 StrategyShownKey = Literal["codeHashes", "offer", "runners"]
@@ -213,8 +228,11 @@ TimelineTotalsKey = Literal["enqueued", "failed", "jobs", "missing", "moved", "s
 TimingFoundKey = Literal["markets", "pValue", "seed", "z"]
 TradeKey = Literal["at", "bar", "barStart", "botId", "fee", "kind", "orderId", "pnl", "price", "sessionId", "side", "units"]
 TradePageKey = Literal["items", "nextCursor", "now", "proof"]
+ValueChangedKey = Literal["default", "now", "path"]
 VersionPageKey = Literal["items", "nextCursor", "now", "proof"]
 VersionTestedKey = Literal["actor", "botId", "createdAt", "eventId", "evidence", "evolvedBy", "parameters", "strategy", "symbol",
     "tick", "timeframe", "version"]
 WindowMetricsKey = Literal["bars", "fromBar", "maxDrawdown", "pnlUsd", "sharpe", "trades", "untilBar"]
+WorkerKey = Literal["disagrees", "engineVersion", "firstSeenAt", "lastBeatAt", "offer", "processId", "slots", "state"]
+WorkersKey = Literal["disagreements", "items", "leaseSec", "now", "offers", "older", "proof", "rev", "words"]
 ZeroJobsToldKey = Literal["blockersTop", "counts", "reason"]

@@ -37,7 +37,6 @@ EQUITY: Final = row_form("EquityPoint", paper.EQUITY)
 LOOK: Final = row_form("Look", work.LOOKS)
 DRIFT: Final = row_form("DriftFound", paper.DRIFT)
 QUARANTINED: Final = row_form("QuarantinedRecord", keeping.QUARANTINE_TABLE)
-POLICY: Final = row_form("PolicyRow", planning.POLICY)
 
 # ── parts of rows ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -63,9 +63,15 @@ class NotDone:
 
 
 async def sign_in(api: ProofApi, sessions: Sessions, token: str, address: str) -> SignedIn | NotSignedIn:
-    """Ask the API whose token it is.
+    """Begin a session of the token's operator."""
+    found = await whose(api, sessions, token, address)
+    return found if isinstance(found, NotSignedIn) else SignedIn(sessions.begin(*found, clock.monotonic_ms() / 1000))
 
-    A right token signs in at any time; wrong ones are counted by the address they come from, and lock nobody out.
+
+async def whose(api: ProofApi, sessions: Sessions, token: str, address: str) -> tuple[str, str, str] | NotSignedIn:
+    """Ask the API whose token it is; gives the token with its operator's name and role.
+
+    A right token counts at any time; wrong ones are counted by the address they come from, and lock nobody out.
     """
     now_s = clock.monotonic_ms() / 1000
     token = token.strip()
@@ -73,13 +79,45 @@ async def sign_in(api: ProofApi, sessions: Sessions, token: str, address: str) -
         return NotSignedIn(422, f"A token has 1 to {MAX_TOKEN} printable characters.")
     match await api.whoami(token):
         case Found(document):
-            return SignedIn(sessions.begin(token, text_of(document, "name"), text_of(document, "role"), now_s))
+            return token, text_of(document, "name"), text_of(document, "role")
         case Refused(status=401 | 429):
             if sessions.failures.failed(address, now_s):
                 return NotSignedIn(429, "Invalid operator token. Too many attempts; wait a minute.")
             return NotSignedIn(401, "Invalid operator token.")
         case Refused() | Unreachable() as loss:
             return NotSignedIn(503, f"The token could not be checked: {loss.words}.")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMade:
+    """A link's code, for whom it is."""
+
+    code: str
+    name: str
+
+
+NO_LINK: Final = (
+    "This link was followed already, is older than five minutes, or is none of this page's. The command autonomy login makes another."
+)
+
+
+async def make_link(api: ProofApi, sessions: Sessions, token: str, address: str) -> LinkMade | NotSignedIn:
+    """Make a link that signs the token's operator in once."""
+    found = await whose(api, sessions, token, address)
+    if isinstance(found, NotSignedIn):
+        return found
+    token, name, role = found
+    return LinkMade(sessions.links.make(token, name, role, clock.monotonic_ms() / 1000), name)
+
+
+async def follow_link(api: ProofApi, sessions: Sessions, code: str, address: str) -> SignedIn | NotSignedIn:
+    """Sign in by a link. It is used up before anything is asked, and its operator may have been revoked meanwhile."""
+    now_s = clock.monotonic_ms() / 1000
+    link = sessions.links.take(code, now_s)
+    if link is None:
+        crowded = sessions.failures.failed(address, now_s)
+        return NotSignedIn(429 if crowded else 410, f"{NO_LINK} Too many attempts; wait a minute." if crowded else NO_LINK)
+    return await sign_in(api, sessions, link.token, address)
 
 
 async def say(api: ProofApi, session: Session, document: Mapping[str, object], key: str) -> Accepted | Waiting | NotDone:

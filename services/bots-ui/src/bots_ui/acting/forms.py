@@ -6,9 +6,10 @@ it), by somebody who is signed in.
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
+from urllib.parse import quote, unquote
 
-from fastapi import APIRouter, Form, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import APIRouter, Form, Header, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from autonomy import clock
@@ -31,11 +32,15 @@ from bots_ui.frame import (
     shared_of,
 )
 from bots_ui.operator.acts import ACTS, MAX_REASON, Unfit, command_of, denied, of_another, refused
+from bots_ui.operator.links import LIVES_S, MAX_CODE
 from bots_ui.operator.sessions import Notice, Session
 from bots_ui.pages.asked import with_query
 
 router = APIRouter()
 SESSION_COOKIE_S: Final = 8 * 3600
+BACK_COOKIE_S: Final = 15 * 60
+MAX_KEPT: Final = 3_500
+"""A cookie holds 4,096 bytes with its name."""
 LOOK_COOKIE_S: Final = 365 * 86_400
 ACTING: Final = ("/act/", "/loop?")
 DRAWN: Final = frozenset({"key", "operator", "planHash", "expectedCount", "count"})
@@ -46,8 +51,27 @@ MAX_FIELDS: Final = 600
 
 @router.get("/sign-in")
 async def sign_in_form(request: Request, back: str = "/") -> Response:
-    """The form for an operator's token; afterwards it goes on where it was asked for."""
-    return render(request, "sign_in.html", {"fault": "", "back": safe_back(back)})
+    """The form for an operator's token; afterwards it goes on where it was asked for, also by a link that comes from elsewhere."""
+    to = safe_back(back)
+    response = render(request, "sign_in.html", {"fault": "", "back": to})
+    keep_back(request, response, to)
+    return response
+
+
+def keep_back(request: Request, response: Response, back: str) -> None:
+    """Remember for a while where this browser was, with what was typed there; an address, which is looked at again before it is used."""
+    shared, kept = shared_of(request), quote(back, safe="/")
+    name, path = back_cookie(request), shared.sessions.path
+    if back != "/" and len(kept) <= MAX_KEPT:
+        secure = shared.settings.cookie_secure
+        response.set_cookie(name, kept, max_age=BACK_COOKIE_S, httponly=True, samesite="lax", secure=secure, path=path)
+    elif name in request.cookies:
+        response.delete_cookie(name, path=path, httponly=True, samesite="lax", secure=shared.settings.cookie_secure)
+
+
+def back_cookie(request: Request) -> str:
+    """The cookie's name: of this stack, as the session's."""
+    return f"{shared_of(request).sessions.cookie}_back"
 
 
 def to_sign_in(address: str, typed: Sequence[tuple[str, str]]) -> Response:
@@ -67,23 +91,59 @@ async def sign_in(
     shared = shared_of(request)
     match await actions.sign_in(shared.api, shared.sessions, token, address_of(request)):
         case actions.SignedIn(cookie):
-            to = safe_back(back)
-            session = shared.sessions.of_cookie(cookie, clock.monotonic_ms() / 1000)
-            if session is not None and to.startswith(ACTING):
-                session.notice = Notice(f"Signed in as {session.name}. Nothing was sent yet: look again, and confirm.", good=True)
-            response = RedirectResponse(to, SEE_OTHER)
-            response.set_cookie(
-                shared.sessions.cookie,
-                cookie,
-                max_age=SESSION_COOKIE_S,
-                httponly=True,
-                samesite="strict",
-                secure=shared.settings.cookie_secure,
-                path=shared.sessions.path,
-            )
-            return response
+            return signed_in(request, cookie, safe_back(back))
         case actions.NotSignedIn(status, why):
             return render(request, "sign_in.html", {"fault": why, "back": safe_back(back)}, status)
+
+
+def signed_in(request: Request, cookie: str, to: str) -> Response:
+    """Go on where one was, with a new session; the one before ends."""
+    shared, before = shared_of(request), session_of(request)
+    if before is not None:
+        shared.sessions.end(before)
+    session = shared.sessions.of_cookie(cookie, clock.monotonic_ms() / 1000)
+    if session is not None and to.startswith(ACTING):
+        session.notice = Notice(f"Signed in as {session.name}. Nothing was sent yet: look again, and confirm.", good=True)
+    response = RedirectResponse(to, SEE_OTHER)
+    secure, path = shared.settings.cookie_secure, shared.sessions.path
+    response.set_cookie(
+        shared.sessions.cookie, cookie, max_age=SESSION_COOKIE_S, httponly=True, samesite="strict", secure=secure, path=path
+    )
+    keep_back(request, response, "/")
+    return response
+
+
+@router.post("/sign-in/links")
+async def make_link(request: Request, authorization: Annotated[str | None, Header(max_length=1000)] = None) -> Response:
+    """Make a link that signs in once, for a program that shows a token in its header; no cookie counts here."""
+    shared = shared_of(request)
+    scheme, _, token = (authorization or "").partition(" ")
+    found = await actions.make_link(shared.api, shared.sessions, token if scheme == "Bearer" else "", address_of(request))
+    if isinstance(found, actions.NotSignedIn):
+        return JSONResponse({"title": "No link", "status": found.status, "code": "NOT_SIGNED_IN", "detail": found.why}, found.status)
+    return JSONResponse({"path": with_query("/sign-in/once", [("code", found.code)]), "name": found.name, "seconds": LIVES_S})
+
+
+@router.get("/sign-in/once")
+async def link_form(request: Request, code: str = "") -> Response:
+    """Whom a link signs in; changes nothing, so that nothing that only looks at addresses uses it up."""
+    link = shared_of(request).sessions.links.look(code, clock.monotonic_ms() / 1000)
+    back = safe_back(unquote(request.cookies.get(back_cookie(request), "/")))
+    context = {"link": link, "code": code, "fault": "" if link else actions.NO_LINK, "back": back}
+    return render(request, "sign_in_once.html", context, 200 if link else 410)
+
+
+@router.post("/sign-in/once")
+async def follow_link(
+    request: Request, code: Annotated[str, Form(max_length=MAX_CODE)] = "", back: Annotated[str, Form(max_length=MAX_BACK)] = "/"
+) -> Response:
+    """Sign in by a link, once."""
+    shared = shared_of(request)
+    match await actions.follow_link(shared.api, shared.sessions, code, address_of(request)):
+        case actions.SignedIn(cookie):
+            return signed_in(request, cookie, safe_back(back))
+        case actions.NotSignedIn(status, why):
+            return render(request, "sign_in_once.html", {"link": None, "code": "", "fault": why, "back": safe_back(back)}, status)
 
 
 def address_of(request: Request) -> str:

@@ -19,6 +19,7 @@ from autonomy.client import Found, Refused, Unreachable
 from autonomy.errors import Broken
 from autonomy.throttle import Throttle
 from bots_ui.api.client import ProofApi
+from bots_ui.operator.links import Links
 
 COOKIE: Final = "autonomy_session"
 SALT: Final = "autonomy.bots-ui.session"
@@ -71,6 +72,7 @@ class Sessions:
     signer: TimestampSigner
     by_id: "OrderedDict[str, Session]" = field(default_factory=OrderedDict)
     failures: Throttle = field(default_factory=lambda: Throttle(ATTEMPTS))
+    links: Links = field(default_factory=Links)
     cookie: str = COOKIE
     """The cookie's name: a browser sends cookies to every port of a host, so that two stacks need two names."""
     path: str = "/"

@@ -21,7 +21,8 @@ SHOWN: Final = 4
 """Causes in the strip of the Bots page; all stand in the queue."""
 PLACES: Final[Mapping[str, tuple[str, str]]] = {
     AttentionKind.APPROVAL: ("/promotions", "look at them"), AttentionKind.RUNNER_STALE: ("/?state=RUNNER_STALE", "show them"),
-    AttentionKind.WORKER_SILENT: ("/jobs?status=RUNNING", "its jobs"), AttentionKind.QUARANTINE: ("/quarantine", "show them"),
+    AttentionKind.WORKER_SILENT: ("/workers", "show them"), AttentionKind.SOURCE: ("/workers", "show it"),
+    AttentionKind.STRATEGY_FILE: ("/workers", "show it"), AttentionKind.QUARANTINE: ("/quarantine", "show them"),
     AttentionKind.PAUSE: ("/commands", "who asked for it"),
 }  # fmt: skip
 """Where to look, by kind."""

@@ -6,7 +6,7 @@ a planner's pulse are different things; none is derived from another.
 Source: R-A1.3, R-A4; docs/architecture.md, "Honesty".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -22,6 +22,7 @@ Tone = Literal["ok", "warn", "bad", "unknown"]
 Trust = Literal["fresh", "stale", "unverified", "unavailable", "unreachable", "starting"]
 Document = Mapping[str, object]
 NOTHING: Final[Document] = {}
+NAMES_SHOWN: Final = 3
 NOT_CURRENT: Final = "Not available while the data is out of date."
 NO_PLANNER: Final = "Not available while no planner leads: nobody would answer."
 
@@ -70,7 +71,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a source of bars announced of itself, in words, and its name."""
+    """What sources of bars announced of themselves, in words, and their names."""
 
     words: str
     name: str
@@ -159,7 +160,7 @@ def facts_of(link: Link, now: datetime) -> Facts:
         evaluated=whole(summary, "botsEvaluated"), enqueued=whole(summary, "jobsEnqueued"), blocked=whole(summary, "blocked"),
         zero=zero_words(summary), idle=idle_counts(summary),
         market=market_at.strftime("%Y-%m-%d") if market_at else "", replay=text_of(market, "mode").upper() == "REPLAY",
-        replay_ended=market.get("ended") is True, sources=tuple(source_of(one) for one in link.sources) if known else (),
+        replay_ended=market.get("ended") is True, sources=sources_in_words(link.sources) if known else (),
         failing=failing_of(checks) if known else (), reason=text_of(proof, "reason") if verdict not in {"", "TICKING", "PAUSED"} else "",
         queue=queue_of(link.attention) if trust not in {"unreachable", "starting"} else UNKNOWN,
     )  # fmt: skip
@@ -330,11 +331,25 @@ def failing_of(checks: Document) -> tuple[str, ...]:
     return tuple(found)
 
 
-def source_of(source: Document) -> Source:
-    """What a source announced of itself: how many symbols, which bars, until when, and its name."""
-    symbols, source_id = source.get("symbols"), text_of(source, "sourceId")
-    count = len(symbols) if isinstance(symbols, list) else 0
-    bars = word_of(words.TIMEFRAMES, text_of(source, "timeframe"))
-    made_up = ", made up" if source.get("synthetic") is True else ""
-    said = f"{count} {'symbol' if count == 1 else 'symbols'}, {bars}{made_up}, to {bar_of(source.get('lastBar'))}"
-    return Source(said, source_id.partition("@")[0])
+def sources_in_words(sources: Iterable[Document]) -> tuple[Source, ...]:
+    """What the sources announced of themselves: how many symbols, which bars, until when, and their names.
+
+    Of a folder each file is a source of its own: what reads the same is said once.
+    """
+    found: dict[tuple[str, str], tuple[set[str], list[str]]] = {}
+    for source in sources:
+        listed, made_up = source.get("symbols"), ", made up" if source.get("synthetic") is True else ""
+        bars = f"{word_of(words.TIMEFRAMES, text_of(source, 'timeframe'))}{made_up}"
+        symbols, names = found.setdefault((bars, bar_of(source.get("lastBar"))), (set(), []))
+        symbols.update(map(str, listed if isinstance(listed, list) else ()))
+        names.append(text_of(source, "sourceId").partition("@")[0])
+    return tuple(
+        Source(f"{words.count_words(len(symbols), 'symbol')}, {bars}, to {last}", names_in_words(names))
+        for (bars, last), (symbols, names) in found.items()
+    )
+
+
+def names_in_words(names: Sequence[str]) -> str:
+    """Some names, and how many more there are."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

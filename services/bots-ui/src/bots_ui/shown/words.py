@@ -11,8 +11,8 @@ from autonomy.gates import GATES, Act, Needs, Verdict, act_of, by_text, complete
 from autonomy.reasons import DETAILS, ENDINGS, REASONS, ZERO_JOBS
 from autonomy.strategies import describe
 from autonomy.timeframes import Timeframe, bar_words
-from autonomy.values import FOUR_EYES, BotState, Drift, JobStatus, Recency, TickCause, ms_of
-from autonomy.work import JOB_KINDS
+from autonomy.values import FOUR_EYES, BotState, Drift, JobStatus, Recency, TickCause, WorkerState, ms_of
+from autonomy.work import JOB_KINDS, Work
 
 NOT_RECORDED: Final = "reason not recorded"
 MISSING: Final = "–"
@@ -49,6 +49,16 @@ DETAIL_WORDS: Final[Mapping[str, str]] = {**by_text(DETAILS), **by_text(ENDINGS)
 TIMEFRAMES: Final[Mapping[str, str]] = {"1d": "daily"}
 """How often there is a bar, as sources announce it."""
 JOB_TYPES: Final[Mapping[str, str]] = {code: kind.title for code, kind in JOB_KINDS.items()}
+WORKS: Final[Mapping[str, str]] = {Work.BACKTEST: "backtests", Work.EVOLVE: "searches", Work.RUNNER: "paper runners"}
+"""What the places of a runner process are for."""
+WORKER_STATES: Final[Mapping[str, str]] = {
+    WorkerState.LIVE: "live", WorkerState.STARTING: "starting: nothing announced yet", WorkerState.SILENT: "silent",
+    WorkerState.FOLLOWED: "silent; another came after it", WorkerState.STOPPED: "stopped", WorkerState.UNKNOWN: "not known: old rows",
+}  # fmt: skip
+WORKER_SHAPES: Final[Mapping[str, str]] = {
+    WorkerState.LIVE: "running", WorkerState.STARTING: "starting", WorkerState.SILENT: "stale", WorkerState.FOLLOWED: "idle",
+    WorkerState.STOPPED: "idle", WorkerState.UNKNOWN: "unknown",
+}  # fmt: skip
 JOB_SHAPES: Final[Mapping[str, str]] = {
     JobStatus.QUEUED: "queued",
     JobStatus.RUNNING: "backtesting",
@@ -134,7 +144,7 @@ NO_JOBS: Final[Mapping[str, str]] = {**by_text(ZERO_JOBS), "NO_TICK_YET": "no ti
 PAGES: Final = (
     ("/", "Bots", "b"), ("/attention", "Attention", "a"), ("/board", "Board", "o"), ("/promotions", "Promotions", "p"),
     ("/timeline", "Timeline", "t"), ("/runs", "Runs", "r"), ("/jobs", "Jobs", "j"), ("/stages", "Stages", "s"),
-    ("/commands", "Commands", "c"), ("/quarantine", "Quarantine", "q"),
+    ("/commands", "Commands", "c"), ("/policy", "Policy", "y"), ("/workers", "Workers", "w"), ("/quarantine", "Quarantine", "q"),
 )  # fmt: skip
 """Pages of the frame's row, in its order, each with the key that leads there after g."""
 

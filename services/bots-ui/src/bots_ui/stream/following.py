@@ -27,12 +27,25 @@ AT_ONCE: Final = 4
 """Questions to the API at one time: a crowd of pages slows their lists down, and each says so by its age; it starves nobody."""
 MAX_LENGTH: Final = 900
 LIST: Final = re.compile(
-    r"/api/(attention|board|jobs(/[0-9a-f-]{36})?|timeline|stage-events|commands(/[0-9a-f-]{36})?|quarantine|promotions|planner/runs(/[0-9]{1,15}/decisions)?|_proof/jobs"
+    r"/api/(attention|board|policy|workers|jobs(/[0-9a-f-]{36})?|timeline|stage-events|commands(/[0-9a-f-]{36})?|quarantine|promotions|planner/runs(/[0-9]{1,15}/decisions)?|_proof/jobs"
     r"|bots/[a-z0-9-]{1,64}(/(timeline|trades|decisions|gates|versions|evolutions|equity))?)(\?[\x21-\x7e]*)?"
 )
 """What may be followed: lists that pages show, and nothing else of the API."""
 AGES: Final = frozenset(
-    {"now", "proof", "lastBeatAt", "runnerBeatAt", "basis", "leaseSec", "rev", "ageMin", "runningWithoutHeartbeat", "knownUntil", "toAt"}
+    {
+        "now",
+        "proof",
+        "lastBeatAt",
+        "runnerBeatAt",
+        "basis",
+        "leaseSec",
+        "rev",
+        "ageMin",
+        "runningWithoutHeartbeat",
+        "knownUntil",
+        "toAt",
+        "countedAt",
+    }
 )
 """What changes without anything having happened."""
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from autonomy.reasons import Reason
 from autonomy.values import JobType
-from autonomy.work import JOB_KINDS, SLOTS_FIELD, Work
+from autonomy.work import JOB_KINDS, SLOTS_FIELD, LimitName, Work
 from planner.decide.view import View
 from planner.decide.wishes import Decision
 from planner.fold.facts import within_hour
@@ -42,7 +42,7 @@ def limits_of(state: State, view: View) -> dict[Work, tuple[Limit, ...]]:
             queued[work] += job.job.claim_id is None
     slots = {work: sum(getattr(process, field) for process in view.runners) for work, field in SLOTS_FIELD.items()}
     most = research.max_enqueues_per_hour
-    hourly = Limit(Reason.RATE_LIMITED, "jobs enqueued per hour", most, most - within_hour(state.single.enqueues, now_ms), is_shared=True)
+    hourly = Limit(Reason.RATE_LIMITED, LimitName.PER_HOUR.value, most, most - within_hour(state.single.enqueues, now_ms), is_shared=True)
 
     def concurrent(work: Work, name: str, value: int) -> Limit:
         return Limit(Reason.CONCURRENCY_LIMIT, name, value, value - live[work])
@@ -56,16 +56,16 @@ def limits_of(state: State, view: View) -> dict[Work, tuple[Limit, ...]]:
     return {
         Work.BACKTEST: (
             hourly,
-            concurrent(Work.BACKTEST, "live research jobs", research.concurrency + research.queue_ahead),
-            pressed(Work.BACKTEST, "queued jobs"),
+            concurrent(Work.BACKTEST, LimitName.LIVE_RESEARCH.value, research.concurrency + research.queue_ahead),
+            pressed(Work.BACKTEST, LimitName.QUEUED.value),
         ),
         Work.EVOLVE: (
             hourly,
-            Limit(Reason.RATE_LIMITED, "searches per hour", evolution.per_hour, searches),
-            concurrent(Work.EVOLVE, "live searches", evolution.concurrency),
-            pressed(Work.EVOLVE, "queued searches"),
+            Limit(Reason.RATE_LIMITED, LimitName.SEARCHES_PER_HOUR.value, evolution.per_hour, searches),
+            concurrent(Work.EVOLVE, LimitName.LIVE_SEARCHES.value, evolution.concurrency),
+            pressed(Work.EVOLVE, LimitName.QUEUED_SEARCHES.value),
         ),
-        Work.RUNNER: (hourly, concurrent(Work.RUNNER, "live runners", runners)),
+        Work.RUNNER: (hourly, concurrent(Work.RUNNER, LimitName.LIVE_RUNNERS.value, runners)),
     }
 
 

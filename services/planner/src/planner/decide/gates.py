@@ -9,6 +9,7 @@ Source: R-A3.3, R-F3.
 from collections.abc import Iterable
 from typing import NamedTuple, assert_never
 
+from autonomy.agreement import CLEARS, SAME, differ_words
 from autonomy.errors import BadInput, Broken
 from autonomy.gates import GateCode, PromotionGate, Verdict
 from autonomy.timeframes import bar_words, bars_name
@@ -183,12 +184,7 @@ def _capabilities(bot: Bot, job_type: JobType, view: View) -> Finding:
             GateCode.CAPABILITIES_AGREE, Verdict.FAIL, f"no live runner offers {job_type.value}", "at least 1",
             "a runner that offers it starts",
         )  # fmt: skip
-    about = view.disagreements_about(bot)
-    return Finding(
-        GateCode.CAPABILITIES_AGREE, Verdict.INCONCLUSIVE,
-        f"live runners announce different {', '.join(sorted(about))}", "the same code and data on all live runners",
-        "all runners run the same version on the same data",
-    )  # fmt: skip
+    return Finding(GateCode.CAPABILITIES_AGREE, Verdict.INCONCLUSIVE, differ_words(view.disagreements_about(bot)), SAME, CLEARS)
 
 
 def fails_again(bot: Bot, data: Data | None, view: View) -> bool:

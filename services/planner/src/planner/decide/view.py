@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from autonomy.agreement import ENGINE
 from autonomy.bar_times import BarTimes, unpack_times
 from autonomy.errors import BadInput
 from autonomy.events import Costs, StrategyOffered
@@ -120,7 +121,7 @@ class View:
         """What of a bot's code, bars and engine live processes announce differently."""
         if not self.disagreements:
             return self.disagreements  # for every bot of nearly every tick
-        return self.disagreements & {bot.strategy, bars_name(bot.symbol, bot.timeframe), "engine"}
+        return self.disagreements & {bot.strategy, bars_name(bot.symbol, bot.timeframe), ENGINE}
 
     def shown_ms(self, bot: Bot, number: int) -> int | None:
         """When the market shows a bar of a bot's by its 0-based number, which is when it has ended; None when it never does."""
@@ -186,7 +187,7 @@ def build_view(state: State, now_ms: int) -> View:
     offers = live or _last_offer(state)
     data: dict[tuple[str, str], Data] = {}
     strategies = _strategies(offers)
-    disagreements = {"engine"} if len({process.engine_version for process in offers}) > 1 else set()
+    disagreements = {ENGINE} if len({process.engine_version for process in offers}) > 1 else set()
     for process in offers:
         for strategy in process.strategies:
             first = strategies[strategy.name]

@@ -87,6 +87,7 @@ class Signs:
         self._process(said.process_id, at).update({
             "last_beat_at": at, "research_slots": said.research_slots, "evolve_slots": said.evolve_slots,
             "runner_slots": said.runner_slots, "engine_version": said.engine_version,
+            "job_types": [job_type.value for job_type in said.job_types],
             "symbols": [bars.model_dump(mode="json", by_alias=True, exclude={"times"}) for bars in said.symbols],
             "strategies": [offer.model_dump(mode="json", by_alias=True) for offer in said.strategies],
             "strategy_faults": [fault.model_dump(mode="json", by_alias=True) for fault in said.strategy_faults],
@@ -153,6 +154,6 @@ def _may_still_win(held: HeldJob, fold: JobFold) -> bool:
 def _new_process(process_id: str, at: datetime) -> Row:
     return {
         "process_id": process_id, "first_seen_at": at, "last_beat_at": at, "research_slots": 0, "evolve_slots": 0,
-        "runner_slots": 0, "held": 0, "stopping": False, "engine_version": "", "symbols": [], "strategies": [],
+        "runner_slots": 0, "held": 0, "stopping": False, "engine_version": "", "job_types": [], "symbols": [], "strategies": [],
         "strategy_faults": [], "source_faults": [],
     }  # fmt: skip

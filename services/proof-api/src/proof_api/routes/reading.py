@@ -21,14 +21,12 @@ from autonomy.documents.answers import (
     JobDetail,
     JobPage,
     MarketData,
-    PolicyInForce,
     QuarantinePage,
     RunPage,
     StageEventPage,
     StrategyCatalogue,
 )
 from autonomy.gates import Needs
-from autonomy.policy import DEFAULT
 from autonomy.reasons import Reason
 from autonomy.values import BOT_ID_PATTERN, SYMBOL_PATTERN, BotState, JobStatus, JobType, Recency, Stage, instant_of_ms, iso_of_ms
 from proof_api.context import CanRead, Connected, Context, InContext
@@ -215,15 +213,6 @@ async def job(context: InContext, _: CanRead, connection: Connected, job_id: UUI
     if found is None:
         raise Problem(404, "UNKNOWN_JOB", "No such job", f"{job_id} was not enqueued by an accepted tick, or has not been read yet")
     return answer(context, {"job": queries.document(found)})
-
-
-@router.get("/api/policy", tags=["planner"], summary="The policy in force", responses=giving(PolicyInForce))
-async def policy(context: InContext, _: CanRead, connection: Connected) -> Response:
-    """The whole document as `set-policy` takes it, since which tick, and who set it; the default one before anybody did."""
-    found = await connection.fetchrow(f"{tables.POLICY.select} ORDER BY tick DESC LIMIT 1")
-    if found is None:
-        return answer(context, {"tick": None, "policyHash": DEFAULT.hash(), "actor": None, "document": DEFAULT.document()})
-    return answer(context, queries.document(found))
 
 
 @router.get("/api/market-data", tags=["planner"], summary="Which bars the live runners announced, by source", responses=giving(MarketData))
