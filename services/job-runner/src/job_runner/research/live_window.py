@@ -9,6 +9,9 @@ Source: R-F8.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
 
 from autonomy.errors import BadInput
 from autonomy.events import LiveWindow, WindowMetrics
@@ -22,7 +25,33 @@ from job_runner.research.report import ResearchOrder, ResearchReport, StrategyEr
 from job_runner.strategies.coded import CodedStrategy, by_name
 
 
-def window_metrics(order: ResearchOrder, window: LiveWindow, market: MarketData, strategy: CodedStrategy | None = None) -> WindowMetrics:
+MAX_WINDOW_POINTS: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class WindowClose:
+    """The engine's account at one close of the window, USD."""
+
+    time_ms: int
+    strategy_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRun:
+    """The engine over a live window.
+
+    Args:
+        session_id: whose window.
+        metrics: what it came to.
+        equity: at most `MAX_WINDOW_POINTS` closes, evenly taken, the first and the last included.
+    """
+
+    session_id: str
+    metrics: WindowMetrics
+    equity: tuple[WindowClose, ...]
+
+
+def run_window(order: ResearchOrder, window: LiveWindow, market: MarketData, strategy: CodedStrategy | None = None) -> WindowRun:
     """The engine over a live window, from a fresh start: what a session on these bars should have come to.
 
     Bars up to `from_bar` only warm the strategy up; those after it, up to `until_bar`, are traded.
@@ -41,15 +70,19 @@ def window_metrics(order: ResearchOrder, window: LiveWindow, market: MarketData,
     rows, first = bars.rows(), int(bars.time.searchsorted(from_ms, side="right"))
     times = bars.time
     engine.observe_all(rows[:first], times[:first])
+    closes: list[WindowClose] = []
     for row, time_ms in zip(rows[first:].tolist(), times[first:].tolist(), strict=True):
         engine.on_bar(row[0], row[1], row[2], row[3], row[4], time_ms)
+        closes.append(WindowClose(time_ms, engine.equity_usd))
     tally = engine.tally
     if not math.isfinite(engine.equity_usd):
         raise StrategyError(f"{order.strategy} on {order.symbol}: equity is not finite in the live window")
-    return WindowMetrics(
+    metrics = WindowMetrics(
         from_bar=window.from_bar, until_bar=window.until_bar, bars=int(tally.bars), trades=int(tally.trades),
         pnl_usd=engine.equity_usd - cash, sharpe=engine.annualised_sharpe(order.bars_per_year), max_drawdown=tally.max_drawdown,
     )  # fmt: skip
+    places = np.unique(np.linspace(0, len(closes) - 1, min(MAX_WINDOW_POINTS, len(closes))).astype(int)).tolist()
+    return WindowRun(window.session_id, metrics, tuple(closes[place] for place in places))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +113,12 @@ class WindowedReport:
     """A research report, and the engine over the live window."""
 
     report: ResearchReport
-    window: WindowMetrics
+    window: WindowRun
 
 
 def run_windowed(
     order: WindowedOrder, market: MarketData, progress: Progress, is_cancelled: Callable[[], bool], strategy: CodedStrategy | None = None
 ) -> WindowedReport:
-    """The live window first, then the research; raises what `run_research` and `window_metrics` raise."""
-    window = window_metrics(order.research, order.window, market, strategy)
+    """The live window first, then the research; raises what `run_research` and `run_window` raise."""
+    window = run_window(order.research, order.window, market, strategy)
     return WindowedReport(run_research(order.research, market, progress, is_cancelled, strategy=strategy), window)
