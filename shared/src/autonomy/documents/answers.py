@@ -118,6 +118,8 @@ class EquityAtClose(Shown):
 
     bar_start: datetime
     """which bar"""
+    close_usd: float | None = None
+    """its price; not in a report of before it was kept"""
     strategy_usd: float
     """the strategy's account"""
     buy_and_hold_usd: float
