@@ -24,7 +24,6 @@ from job_runner.research.backtest import Progress, run_research
 from job_runner.research.report import ResearchOrder, ResearchReport, StrategyError
 from job_runner.strategies.coded import CodedStrategy, by_name
 
-
 MAX_WINDOW_POINTS: Final = 400
 
 

@@ -4,7 +4,7 @@ Place in the flow: route → **picture** → PostgreSQL (role reader), then the 
 names is what was meant at the row's moment. Nothing is made up: a price is one that a mark or a report holds.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 Document = dict[str, object]
 Report = Mapping[str, Any]
-MAX_POINTS: Final = 200
-MAX_TRADES: Final = 150
+MAX_POINTS: Final = 160
+MAX_TRADES: Final = 100
 MAX_FILLS: Final = 200
 MAX_MARKS: Final = 200
 """Versions, and changes of stage."""
@@ -124,7 +124,9 @@ async def read(connection: "Connection", bot_id: str) -> Rows:
         since = points[0]["bar_start"] if points else datetime.fromisoformat(str(session["fromBar"]))
         fills = await connection.fetch(FILLS_SQL, session["id"], since, MAX_FILLS)
         found = await connection.fetchrow(
-            f"{tables.DRIFT.select} WHERE bot_id = $1 AND session_id = $2 ORDER BY judged_at DESC, job_id DESC LIMIT 1", bot_id, session["id"]
+            f"{tables.DRIFT.select} WHERE bot_id = $1 AND session_id = $2 ORDER BY judged_at DESC, job_id DESC LIMIT 1",
+            bot_id,
+            session["id"],
         )
         if found is not None:
             drift = document(found)
@@ -233,7 +235,7 @@ async def session_told(rows: Rows, session: Document, reports: Reports) -> Docum
     if rows.rerun is not None:
         window = rows.rerun["window"]
         report, _ = await reports.of(rows.rerun["artifact"], str(rows.rerun["job_id"]))
-        engine = engine_of(report, str(session["id"]), first["bar_start"] if first else None)
+        engine = engine_of(report, str(session["id"]), [iso(row["bar_start"]) for row in rows.points])
     return {
         "session": session, "every": int(first["every"]) if first else 1, "before": int(first["before"]) if first else 0,
         "points": [point_of(row) for row in rows.points if row["equity"] is not None], "fills": [document(row) for row in rows.fills],
@@ -249,14 +251,21 @@ def point_of(row: Mapping[str, Any]) -> Document:
     }  # fmt: skip
 
 
-def engine_of(report: Report, session_id: str, since: datetime | None) -> list[Document]:
-    """The engine's account over a session's bars, from the first one that is drawn; nothing of a report about another session."""
+def engine_of(report: Report, session_id: str, drawn: Sequence[str]) -> list[Document]:
+    """The engine's account over a session's bars; nothing of a report about another session.
+
+    Args:
+        report: of the job that ran them again.
+        session_id: whose bars they must be.
+        drawn: bars of the session that are drawn, by time: at these and at its last one, and evenly where it kept only some of them.
+    """
     window, cash = report.get("window") or {}, float(report.get("order", {}).get("initial_cash_usd") or 0)
-    if window.get("session_id") != session_id or not cash > 0 or since is None:
+    if window.get("session_id") != session_id or not cash > 0 or not drawn:
         return []
-    closes: Iterable[Report] = window["equity"]
-    shown = [close for close in closes if iso_of_ms(close["time_ms"]) >= iso(since)]
-    return [
-        {"barStart": iso_of_ms(shown[place]["time_ms"]), "equity": shown[place]["strategy_usd"] / cash}
-        for place in thinned(len(shown), MAX_POINTS)
-    ]  # fmt: skip
+    closes = [(iso_of_ms(close["time_ms"]), close["strategy_usd"]) for close in window["equity"]]
+    closes = [(bar, equity) for bar, equity in closes if bar >= drawn[0]]
+    wanted = set(drawn)
+    shown = [close for close in closes if close[0] in wanted or close is closes[-1]]
+    if closes and 2 * len(shown) < sum(bar <= closes[-1][0] for bar in drawn):
+        shown = [closes[place] for place in thinned(len(closes), MAX_POINTS)]
+    return [{"barStart": bar, "equity": equity / cash} for bar, equity in shown]
