@@ -112,10 +112,11 @@ def _steps(low: float, high: float) -> list[float]:
 
 def _ratios(low: float, high: float) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    for times in ((1, 2, 5), (1, 3), (1,)):
-        lines = [time * 10.0**power for power in range(first, last + 1) for time in times if low <= time * 10.0**power <= high]
-        if len(lines) <= LINES + 1 or times == (1,):
-            break
+    tried = [
+        [time * 10.0**power for power in range(first, last + 1) for time in times if low <= time * 10.0**power <= high]
+        for times in ((1, 2, 5), (1, 3), (1,))
+    ]
+    lines = next((found for found in tried if len(found) <= LINES + 1), tried[-1])
     every = max(1, math.ceil(len(lines) / (LINES + 1)))
     return lines[::every] if len(lines) > 1 else _steps(low, high)
 

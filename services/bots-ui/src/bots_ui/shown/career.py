@@ -6,11 +6,10 @@ say. Marks that would cover one another are one, with their number.
 Source: docs/architecture.md, "The Bots page".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from urllib.parse import quote
 
 from autonomy.client import Document
 from autonomy.values import Stage
@@ -23,6 +22,7 @@ NEAR: Final = 180
 ORDER: Final = {stage.value: place for place, stage in enumerate(Stage)}
 NAMED: Final = 1_500
 """A stretch narrower than so many units has no room for its stage's name."""
+NAMED_TOGETHER: Final = 6
 REVERTS: Final = frozenset({"BULK_REVERT_REBASELINE", "REVERT_REBASELINE"})
 
 
@@ -104,23 +104,16 @@ def career_of(document: Document, bot_id: str) -> Career | None:
         return None
     moves, versions = list_of(document, "moves"), list_of(document, "versions")
     times = Times.around(start, end)
-    ones = [one for one in (*map(_move, moves), *map(_version, versions)) if one is not None]
-    by_kind: dict[str, list[_One]] = {}
-    for one in sorted(ones, key=lambda one: one.at):
-        by_kind.setdefault("version" if one.kind == "version" else "move", []).append(one)
-    signs = [
-        sign for kind, group in by_kind.items() for sign in _together(group, times, bot_id, "version" if kind == "version" else "stage")
-    ]
-    short = [(int(number_of(document, of) or 0), len(rows), what)
-             for of, rows, what in (("ofMoves", moves, "change of stage"), ("ofVersions", versions, "version"))]  # fmt: skip
-    left_out = " ".join(f"The newest {shown} of {total:,} are drawn ({what})." for total, shown, what in short if total > shown)
-    counts = " and ".join(
-        count_words(total, "change") + " of stage" if "stage" in what else count_words(total, what) for total, _, what in short
-    )
+    moved = sorted((one for one in map(_move, moves) if one is not None), key=lambda one: one.at)
+    changed = sorted((one for one in map(_version, versions) if one is not None), key=lambda one: one.at)
+    of_moves, of_versions = (int(number_of(document, name) or 0) for name in ("ofMoves", "ofVersions"))
+    short = ((of_moves, len(moves), "changes of stage"), (of_versions, len(versions), "versions"))
     return Career(
-        times, tuple(_stood(moves, times)), tuple(signs), times.marks(),
-        tuple(Told(one.at, one.words, one.href) for one in sorted(ones, key=lambda one: one.at, reverse=True)), left_out,
-        f"{counts} since {full_words(start)}.",
+        times, tuple(_stood(moves, times)), (*_together(moved, times, bot_id, "stage"), *_together(changed, times, bot_id, "version")),
+        times.marks(),
+        tuple(Told(one.at, one.words, one.href) for one in sorted((*moved, *changed), key=lambda one: one.at, reverse=True)),
+        " ".join(f"The newest {shown} of {total:,} {what} are drawn." for total, shown, what in short if total > shown),
+        f"{count_words(of_moves, 'stage change')} and {count_words(of_versions, 'version')} since {full_words(start)}.",
     )  # fmt: skip
 
 
@@ -136,16 +129,11 @@ def _move(row: Document) -> _One | None:
 
 
 def _version(row: Document) -> _One | None:
-    at, number, evolved, event = (
-        instant_of(row.get("createdAt")),
-        text_of(row, "version"),
-        text_of(row, "evolvedBy"),
-        text_of(row, "eventId"),
-    )
+    at, evolved, event = instant_of(row.get("createdAt")), text_of(row, "evolvedBy"), text_of(row, "eventId")
     if at is None:
         return None
     href = f"/jobs/{evolved}" if evolved else f"/events/{event}?tick={text_of(row, 'tick')}"
-    words = f"version {number}: " + ("challenger of a search took over" if evolved else f"by {text_of(row, 'actor')}")
+    words = f"version {text_of(row, 'version')}: " + ("challenger of a search took over" if evolved else f"by {text_of(row, 'actor')}")
     return _One(at, "version", "evolving" if evolved else "dot", event, href, words)
 
 
@@ -153,20 +141,20 @@ def _together(ones: Sequence[_One], times: Times, bot_id: str, kind: str) -> lis
     """Marks by time; those that are too near the first of a group are told with it. A revert is never told with others than reverts."""
     groups: list[list[_One]] = []
     for one in ones:
-        near = groups and times.x(one.at) - times.x(groups[-1][0].at) < NEAR
-        if near and (one.kind == "revert") == (groups[-1][0].kind == "revert"):
+        first = groups[-1][0] if groups else None
+        if first and times.x(one.at) - times.x(first.at) < NEAR and (one.kind == "revert") == (first.kind == "revert"):
             groups[-1].append(one)
         else:
             groups.append([one])
-    more: Callable[[list[_One]], str] = lambda group: f"/bots/{quote(bot_id)}/timeline?kind={kind}" if len(group) > 1 else group[0].href  # noqa: E731
-    return [
-        Sign(
-            times.x(group[0].at), group[0].kind, group[-1].shape if len({one.shape for one in group}) == 1 else "mixed",
-            tuple(one.name for one in group), more(group), "; ".join(f"{full_words(one.at)}: {one.words}" for one in group[:6])
-            + (f"; and {len(group) - 6} more" if len(group) > 6 else ""),
-        )
-        for group in groups
-    ]  # fmt: skip
+    return [_sign(group, times.x(group[0].at), f"/bots/{bot_id}/timeline?kind={kind}") for group in groups]
+
+
+def _sign(group: Sequence[_One], x: int, all_of_them: str) -> Sign:
+    shape = group[0].shape if len({one.shape for one in group}) == 1 else "mixed"
+    words = "; ".join(f"{full_words(one.at)}: {one.words}" for one in group[:NAMED_TOGETHER])
+    more = f"; and {len(group) - NAMED_TOGETHER} more" if len(group) > NAMED_TOGETHER else ""
+    href = group[0].href if len(group) == 1 else all_of_them
+    return Sign(x, group[0].kind, shape, tuple(one.name for one in group), href, words + more)
 
 
 def _stood(moves: Sequence[Document], times: Times) -> list[Stood]:

@@ -16,7 +16,7 @@ from autonomy.values import ms_of
 from bots_ui.api.documents import list_of, number_of, text_of, told_part
 from bots_ui.shown.axes import UNITS, Mark, Scale, Times, falls_scale, scale_of
 from bots_ui.shown.charts import is_finite, steps
-from bots_ui.shown.words import bar_of, count_words, figure_words, instant_of, money_words, share_words
+from bots_ui.shown.words import bar_of, count_words, figure_words, instant_of, money_words, ordinal, share_words
 
 PRICE, ACCOUNT, FALLS = 170, 130, 56
 """Heights of the three boxes, px."""
@@ -206,7 +206,7 @@ def session_plot(document: Document, bot_id: str) -> Plot | None:
     drawn = tuple(_fills(fills, times, panels[0].scale, bot_id)) if panels[0].name == "price" else ()
     every, before, total = (int(number_of(found, name) or 0) for name in ("every", "before", "ofFills"))
     left_out = [
-        *([f"Every {every}th bar is a point."] if every > 1 else []),
+        *([f"Every {ordinal(every)} bar is a point."] if every > 1 else []),
         *([f"{count_words(before, 'earlier bar')} of the session: too many to be drawn."] if before else []),
         *([f"The newest {len(drawn)} of {count_words(total, 'fill')} are drawn."] if total > len(drawn) else []),
     ]
@@ -270,7 +270,7 @@ def _fills(fills: Sequence[Document], times: Times, scale: Scale, bot_id: str) -
             continue
         name, kind, bought = text_of(fill, "orderId"), text_of(fill, "kind"), text_of(fill, "side") == "BUY"
         cells = (
-            bar_of(fill.get("barStart")), kind, "bought" if bought else "sold", figure_words(number_of(fill, "units"), 2), figure_words(price),
+            bar_of(fill.get("barStart")), kind, "bought" if bought else "sold", figure_words(number_of(fill, "units")), figure_words(price),
             money_words(number_of(fill, "pnl"), sign=True),
         )  # fmt: skip
         href = f"/bots/{bot_id}/trades#o-{name}" if back <= NEWEST else ""

@@ -14,7 +14,7 @@ from autonomy.documents import tables
 from autonomy.values import iso, iso_of_ms
 from proof_api.http.problems import Problem
 from proof_api.reading.backtests import report_of
-from proof_api.reading.queries import BACKTESTS, SESSIONS, document
+from proof_api.reading.queries import BACKTESTS, DRIFT, SESSIONS, document
 
 if TYPE_CHECKING:
     import asyncpg
@@ -46,12 +46,15 @@ SELECT bar, bar_start, close, equity / nullif(cash, 0) AS equity, close / nullif
        1 - equity / nullif(peak, 0) AS drawdown, every, before, cash
 FROM all_of WHERE back % every = 0 OR place = 1 ORDER BY bar
 """
-"""Every so-many-th bar of a session from its newest back, and its first; what stands before the bars that are looked at counts for the peak."""
+"""Every so-many-th bar of a session from its newest back, and the first that is looked at; what is before it counts for the peak."""
 FILLS_SQL: Final = """
 SELECT order_id, bar_start, kind, side, units, price, pnl FROM bot_trades WHERE session_id = $1 AND bar_start >= $2
 ORDER BY bar DESC, at DESC, order_id DESC LIMIT $3
 """
-DRIFT_SQL: Final = """
+VERSION_SQL: Final = """
+SELECT max(v.version) FROM bot_versions v JOIN bot_jobs j ON j.bot_id = v.bot_id AND v.tick <= j.tick WHERE j.id = $1
+"""
+RERUN_SQL: Final = """
 SELECT b.job_id, b.artifact, b.summary->'window' AS "window" FROM bot_backtests b WHERE b.job_id = $1
 """
 
@@ -80,18 +83,25 @@ class Reports:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionRows:
+    """What one transaction saw of a session; `rerun` is the result that judged it last."""
+
+    session: Document
+    points: "Sequence[asyncpg.Record]"
+    fills: "Sequence[asyncpg.Record]"
+    of_fills: int
+    drift: Document | None
+    rerun: "asyncpg.Record | None"
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
-    """What one transaction saw."""
+    """What one transaction saw of a bot; `version` is what its newest result was ordered for."""
 
     bot: Document
     backtest: Document | None
     version: int | None
-    session: Document | None
-    points: Sequence[Mapping[str, Any]]
-    fills: Sequence[Mapping[str, Any]]
-    of_fills: int
-    drift: Document | None
-    rerun: Mapping[str, Any] | None
+    session: SessionRows | None
     versions: list[Document]
     of_versions: int
     moves: list[Document]
@@ -109,41 +119,27 @@ async def read(connection: "Connection", bot_id: str) -> Rows:
     if bot is None:
         raise Problem(404, "UNKNOWN_BOT", "No such bot", bot_id)
     backtest, session = [await listing.newest_of(connection, bot_id) for listing in (BACKTESTS, SESSIONS)]
-    version = drift = rerun = None
-    points: Sequence[Mapping[str, Any]] = ()
-    fills: Sequence[Mapping[str, Any]] = ()
-    of_fills = 0
-    if backtest is not None:
-        version = await connection.fetchval(
-            "SELECT max(v.version) FROM bot_versions v JOIN bot_jobs j ON j.bot_id = v.bot_id AND v.tick <= j.tick WHERE j.id = $1",
-            backtest["jobId"],
-        )
-    if session is not None:
-        points = await connection.fetch(POINTS_SQL, session["id"], MAX_BARS, MAX_POINTS)
-        of_fills = int(await connection.fetchval("SELECT count(*) FROM bot_trades WHERE session_id = $1", session["id"]))
-        since = points[0]["bar_start"] if points else datetime.fromisoformat(str(session["fromBar"]))
-        fills = await connection.fetch(FILLS_SQL, session["id"], since, MAX_FILLS)
-        found = await connection.fetchrow(
-            f"{tables.DRIFT.select} WHERE bot_id = $1 AND session_id = $2 ORDER BY judged_at DESC, job_id DESC LIMIT 1",
-            bot_id,
-            session["id"],
-        )
-        if found is not None:
-            drift = document(found)
-            rerun = await connection.fetchrow(DRIFT_SQL, drift["jobId"])
+    version = await connection.fetchval(VERSION_SQL, backtest["jobId"]) if backtest else None
     versions = await connection.fetch(f"{tables.VERSION.select} WHERE bot_id = $1 ORDER BY version DESC LIMIT $2", bot_id, MAX_MARKS)
     moves = await connection.fetch(
         f"{tables.STAGE_EVENT.select} WHERE bot_id = $1 ORDER BY created_at DESC, tick DESC, id DESC LIMIT $2", bot_id, MAX_MARKS
     )
-    counts = await connection.fetchrow(
-        "SELECT (SELECT count(*) FROM bot_versions WHERE bot_id = $1) AS versions, "
-        "(SELECT count(*) FROM bot_stage_events WHERE bot_id = $1) AS moves", bot_id,
-    )  # fmt: skip
-    of_versions, of_moves = (int(counts["versions"]), int(counts["moves"])) if counts else (0, 0)
+    of_versions = await connection.fetchval("SELECT count(*) FROM bot_versions WHERE bot_id = $1", bot_id)
+    of_moves = await connection.fetchval("SELECT count(*) FROM bot_stage_events WHERE bot_id = $1", bot_id)
     return Rows(
-        document(bot), backtest, version, session, points, list(reversed(fills)), of_fills, drift, rerun,
-        [document(row) for row in reversed(versions)], of_versions, [document(row) for row in reversed(moves)], of_moves,
+        document(bot), backtest, version, await _session(connection, bot_id, session) if session else None,
+        [document(row) for row in reversed(versions)], int(of_versions), [document(row) for row in reversed(moves)], int(of_moves),
     )  # fmt: skip
+
+
+async def _session(connection: "Connection", bot_id: str, session: Document) -> SessionRows:
+    points = await connection.fetch(POINTS_SQL, session["id"], MAX_BARS, MAX_POINTS)
+    since = points[0]["bar_start"] if points else datetime.fromisoformat(str(session["fromBar"]))
+    fills = await connection.fetch(FILLS_SQL, session["id"], since, MAX_FILLS)
+    of_fills = await connection.fetchval("SELECT count(*) FROM bot_trades WHERE session_id = $1", session["id"])
+    drift = await DRIFT.newest_of(connection, bot_id, session["id"])
+    rerun = await connection.fetchrow(RERUN_SQL, drift["jobId"]) if drift else None
+    return SessionRows(session, points, list(reversed(fills)), int(of_fills), drift, rerun)
 
 
 async def told(rows: Rows, url: str) -> Document:
@@ -157,7 +153,7 @@ async def told(rows: Rows, url: str) -> Document:
     return {
         "bot": rows.bot,
         "backtest": await backtest_told(rows.backtest, rows.version, reports) if rows.backtest else None,
-        "session": await session_told(rows, rows.session, reports) if rows.session else None,
+        "session": await session_told(rows.session, reports) if rows.session else None,
         "versions": rows.versions, "ofVersions": rows.of_versions, "moves": rows.moves, "ofMoves": rows.of_moves,
     }  # fmt: skip
 
@@ -228,22 +224,22 @@ def trade_of(trade: Report) -> Document:
     }  # fmt: skip
 
 
-async def session_told(rows: Rows, session: Document, reports: Reports) -> Document:
+async def session_told(rows: SessionRows, reports: Reports) -> Document:
     """A session with its points and fills, and the engine's account over the bars that were judged."""
-    first = rows.points[0] if rows.points else None
     window, engine = None, list[Document]()
     if rows.rerun is not None:
         window = rows.rerun["window"]
         report, _ = await reports.of(rows.rerun["artifact"], str(rows.rerun["job_id"]))
-        engine = engine_of(report, str(session["id"]), [iso(row["bar_start"]) for row in rows.points])
+        engine = engine_of(report, str(rows.session["id"]), [iso(row["bar_start"]) for row in rows.points])
+    first = rows.points[0] if rows.points else None
     return {
-        "session": session, "every": int(first["every"]) if first else 1, "before": int(first["before"]) if first else 0,
+        "session": rows.session, "every": int(first["every"]) if first else 1, "before": int(first["before"]) if first else 0,
         "points": [point_of(row) for row in rows.points if row["equity"] is not None], "fills": [document(row) for row in rows.fills],
         "ofFills": rows.of_fills, "drift": rows.drift, "window": window, "engine": engine,
     }  # fmt: skip
 
 
-def point_of(row: Mapping[str, Any]) -> Document:
+def point_of(row: "asyncpg.Record") -> Document:
     """A bar of a session as it goes out."""
     return {
         "barStart": iso(row["bar_start"]), "close": row["close"], "equity": row["equity"], "holding": row["holding"],
