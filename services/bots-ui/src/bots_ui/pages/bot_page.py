@@ -124,7 +124,7 @@ def pictures_of(answer: Answer, bot_id: str) -> Context:
     return {
         "document": found, "as_of": as_of(document), "backtest": backtest_plot(document), "session": session_plot(document, bot_id),
         "career": career_of(document, bot_id), "why_no_backtest": lost or (no_curve if result else "No backtest yet."),
-        "why_no_session": lost or no_bars or "No paper session yet.",
+        "why_no_session": lost or no_bars or "No paper session yet.", "lost": lost,
     }  # fmt: skip
 
 
