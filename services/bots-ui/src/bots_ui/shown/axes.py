@@ -22,8 +22,10 @@ ROOM: Final = 0.05
 """Of the reach of the values, above and below them."""
 EDGE: Final = 200
 """Room at each end, in units of what is between them."""
-SPARE: Final = 250
-"""A time that stands nearer to an end than so many units has no room for its words."""
+SPARE: Final = 60
+"""A time that stands nearer to an end than so many units is not marked."""
+SIDE: Final = 800
+"""Words of a time that stands nearer to an end lie beside it, towards the middle."""
 STEPS: Final = (("minute", (1, 2, 5, 10, 15, 30)), ("hour", (1, 2, 3, 6, 12)), ("day", (1, 2, 4, 7, 14)), ("month", (1, 2, 3, 6)),
                 ("year", (1, 2, 5, 10, 20, 50)))  # fmt: skip
 SECONDS: Final = {"minute": 60, "hour": 3_600, "day": 86_400, "month": 2_629_800, "year": 31_557_600}
@@ -42,6 +44,11 @@ class Mark(NamedTuple):
     x: int
     words: str
     minor: bool
+
+    @property
+    def anchor(self) -> str:
+        """On which side of it its words lie."""
+        return "begin" if self.x < SIDE else "ends" if self.x > UNITS - SIDE else "middle"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,39 +4,22 @@
 (() => {
   const UNITS = 10000;
   const known = new WeakMap();
-  function rowsOf(figure) {
-    const table = figure.querySelector("[data-points]"), plot = figure.querySelector(".axes .plot");
+  function partsOf(figure) {
+    const plot = figure.querySelector(".axes .plot"), table = figure.querySelector("[data-points]");
     const from = Number(plot.dataset.from), to = Number(plot.dataset.to);
     const heads = [...table.tHead.rows[0].cells].slice(1).map((cell) => cell.textContent);
     const rows = [...table.tBodies[0].rows].map((row) => {
       const [bar, ...cells] = [...row.cells].map((cell) => cell.textContent);
-      return { x: ((Date.parse(bar.includes(" ") ? `${bar.replace(" ", "T")}Z` : bar) - from) / (to - from)) * UNITS, words: `${bar} · ${cells.map((cell, place) => `${heads[place]} ${cell}`).join(" · ")}` };
+      const at = Date.parse(bar.includes(" ") ? `${bar.replace(" ", "T")}Z` : bar);
+      return { bar, x: ((at - from) / (to - from)) * UNITS, words: `${bar} · ${cells.map((cell, place) => `${heads[place]} ${cell}`).join(" · ")}` };
     });
-    return { table, rows };
-  }
-  function partsOf(figure) {
-    let parts = known.get(figure);
-    // A page that was fetched again has other rows in the same figure.
-    if (!parts || !parts.line.isConnected || parts.table !== figure.querySelector("[data-points]") || parts.rows.length !== parts.table.tBodies[0].rows.length) {
-      for (const old of figure.querySelectorAll(".at-cursor, .slide")) old.remove();
-      const axes = figure.querySelector(".axes");
-      const line = Object.assign(document.createElement("div"), { className: "at-cursor", hidden: true });
-      const slide = Object.assign(document.createElement("input"), { className: "slide", type: "range", min: 0 });
-      parts = { ...rowsOf(figure), line, slide, plot: axes.querySelector(".plot"), said: figure.querySelector("[data-cursor]") };
-      slide.max = parts.rows.length - 1;
-      slide.value = parts.rows.length - 1;
-      slide.setAttribute("aria-label", "Cursor of the chart");
-      slide.setAttribute("aria-valuetext", parts.rows.at(-1).words);
-      axes.append(line);
-      axes.after(slide);
-      known.set(figure, parts);
-    }
-    return parts;
+    return { moment: figure.dataset.plot, rows, plot, line: plot.querySelector(".at-cursor"), slide: figure.querySelector(".slide"), said: figure.querySelector("[data-cursor]"), bar: null };
   }
   function show(parts, place) {
     const row = parts.rows[place];
-    parts.line.style.left = `${parts.plot.getBoundingClientRect().left - parts.line.parentElement.getBoundingClientRect().left + (parts.plot.clientWidth * row.x) / UNITS}px`;
-    parts.line.hidden = false;
+    for (const end of ["x1", "x2"]) parts.line.setAttribute(end, `${row.x / 100}%`);
+    parts.line.setAttribute("visibility", "visible");
+    parts.bar = row.bar;
     parts.said.textContent = row.words;
     parts.slide.value = place;
     parts.slide.setAttribute("aria-valuetext", row.words);
@@ -49,16 +32,35 @@
     }
     return x - rows[low].x > rows[high].x - x ? high : low;
   }
-  document.addEventListener("pointermove", (event) => {
-    const plot = event.target.closest?.("[data-plot] .plot");
-    if (!plot) return;
-    const parts = partsOf(plot.closest("[data-plot]")), place = plot.getBoundingClientRect();
-    show(parts, nearest(parts.rows, ((event.clientX - place.left) / place.width) * UNITS));
-  });
+  // A page that was fetched again has other rows in the same figure: the cursor stays at its bar.
+  function prepare() {
+    for (const figure of document.querySelectorAll("[data-plot]")) {
+      const before = known.get(figure);
+      if (before?.moment === figure.dataset.plot && before.line.isConnected) continue;
+      const parts = partsOf(figure), last = parts.rows.length - 1;
+      parts.slide.max = last;
+      parts.slide.hidden = false;
+      known.set(figure, parts);
+      const place = before?.bar ? parts.rows.findIndex((row) => row.bar === before.bar) : -1;
+      if (place >= 0) { show(parts, place); continue; }
+      parts.line.setAttribute("visibility", "hidden");
+      parts.slide.value = last;
+      parts.slide.setAttribute("aria-valuetext", parts.rows[last].words);
+    }
+  }
+  const partsAt = (node) => known.get(node.closest("[data-plot]"));
+  for (const touch of ["pointermove", "pointerdown"]) {
+    document.addEventListener(touch, (event) => {
+      const plot = event.target.closest?.("[data-plot] .axes .plot"), parts = plot && partsAt(plot);
+      if (!parts) return;
+      const place = parts.plot.getBoundingClientRect();
+      show(parts, nearest(parts.rows, ((event.clientX - place.left) / place.width) * UNITS));
+    });
+  }
   document.addEventListener("input", (event) => {
-    if (event.target.matches(".slide")) show(partsOf(event.target.closest("[data-plot]")), Number(event.target.value));
+    const parts = event.target.matches("[data-plot] .slide") && partsAt(event.target);
+    if (parts) show(parts, Number(event.target.value));
   });
-  const prepare = () => document.querySelectorAll("[data-plot]").forEach(partsOf);
   document.addEventListener("htmx:after:swap", prepare);
   prepare();
 })();

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from autonomy.errors import BadInput
 from autonomy.events import LiveWindow, WindowMetrics
 from autonomy.timeframes import bar_words
@@ -42,7 +40,8 @@ class WindowRun:
     Args:
         session_id: whose window.
         metrics: what it came to.
-        equity: at most `MAX_WINDOW_POINTS` closes, evenly taken, the first and the last included.
+        equity: at most `MAX_WINDOW_POINTS` closes: each, or every second, fourth, … from the first one on, and the last. So the fewer of
+            them are among the more, and a drawing of the session at such bars meets the engine at the same ones.
     """
 
     session_id: str
@@ -80,8 +79,11 @@ def run_window(order: ResearchOrder, window: LiveWindow, market: MarketData, str
         from_bar=window.from_bar, until_bar=window.until_bar, bars=int(tally.bars), trades=int(tally.trades),
         pnl_usd=engine.equity_usd - cash, sharpe=engine.annualised_sharpe(order.bars_per_year), max_drawdown=tally.max_drawdown,
     )  # fmt: skip
-    places = np.unique(np.linspace(0, len(closes) - 1, min(MAX_WINDOW_POINTS, len(closes))).astype(int)).tolist()
-    return WindowRun(window.session_id, metrics, tuple(closes[place] for place in places))
+    every = 1
+    while len(closes) > every * (MAX_WINDOW_POINTS - 1):
+        every *= 2
+    kept = closes[::every] + closes[-1:] * bool((len(closes) - 1) % every)
+    return WindowRun(window.session_id, metrics, tuple(kept))
 
 
 @dataclass(frozen=True, slots=True)
