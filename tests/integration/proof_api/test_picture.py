@@ -186,7 +186,7 @@ def check_session(life: Life, html: str) -> None:
     axes = Axes(html)
     every = next(size for size in (1, 2, 4, 8) if len(bars) <= size * picture.MAX_POINTS)
     places = sorted({*range(0, len(bars), every), len(bars) - 1})
-    peaks = list(accumulate((row["equity"] for row in bars), max, initial=CASH))[1:]
+    peaks = list(accumulate((row["equity"] for row in bars), max))
     xs = [axes.x(bars[place]["bar_start"]) for place in places]
     expected = {
         "close": ("price", [bars[place]["close"] for place in places]),

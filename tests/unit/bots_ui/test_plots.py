@@ -71,7 +71,13 @@ def test_times_are_round_few_and_clear_of_the_ends() -> None:
         assert [mark.x for mark in marks] == sorted({mark.x for mark in marks})
         assert all(SPARE <= mark.x <= UNITS - SPARE for mark in marks)
         assert [mark.minor for mark in marks] == [bool(number % 2) for number in range(len(marks))]
-    assert [mark.words for mark in Times.around(START, START + timedelta(days=800)).marks()] == ["2010-01", "2010-07", "2011-01", "2011-07", "2012-01"]
+    assert [mark.words for mark in Times.around(START, START + timedelta(days=800)).marks()] == [
+        "2010-01",
+        "2010-07",
+        "2011-01",
+        "2011-07",
+        "2012-01",
+    ]
     assert "12:00" in [mark.words for mark in Times.around(START, START + timedelta(days=1)).marks()]
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,9 @@ def test_warmed_up_session_equals_the_engine_that_saw_the_bars_before(strategy: 
     again = run_window(order_of(order.model_copy(update={"bars_until": instant_of_ms(starts[-1])})), until, market)
     assert [(close.time_ms, close.strategy_usd) for close in again.equity] == [(ms_of(mark.bar_start), mark.equity_usd) for mark in marks]
     found, told = again.metrics, marks[-1]
+    # What a picture of these marks draws as its deepest fall.
+    peaks = accumulate((mark.equity_usd for mark in marks), max)
+    assert max(1 - mark.equity_usd / peak for mark, peak in zip(marks, peaks, strict=True)) == told.max_drawdown
     assert (found.bars, found.trades, found.pnl_usd, found.sharpe, found.max_drawdown) == (
         told.traded_bars, told.trades, told.pnl_usd, told.sharpe, told.max_drawdown,
     )  # fmt: skip

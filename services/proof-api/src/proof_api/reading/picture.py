@@ -33,21 +33,21 @@ MAX_BARS: Final = 5_000
 
 POINTS_SQL: Final = """
 WITH newest AS MATERIALIZED (
-  SELECT bar, bar_start, close, equity, pnl, traded_bars FROM bot_equity WHERE session_id = $1 ORDER BY bar DESC LIMIT $2),
+  SELECT bar, bar_start, close, equity, traded_bars FROM bot_equity WHERE session_id = $1 ORDER BY bar DESC LIMIT $2),
 first AS (SELECT bar, close, equity - pnl AS cash FROM bot_equity WHERE session_id = $1 ORDER BY bar LIMIT 1),
 earlier AS (SELECT max(equity) AS peak, count(*) AS bars FROM bot_equity WHERE session_id = $1 AND bar < (SELECT min(bar) FROM newest)),
 all_of AS (
   SELECT n.*, f.cash, f.close AS first_close, e.bars AS before,
-         greatest(max(n.equity) OVER (ORDER BY n.bar), e.peak, f.cash) AS peak,
+         greatest(max(n.equity) OVER (ORDER BY n.bar), e.peak) AS peak,
          row_number() OVER (ORDER BY n.bar DESC) AS back, row_number() OVER (ORDER BY n.bar) AS place,
          (SELECT min(1 << k) FROM generate_series(0, 20) k WHERE (SELECT count(*) FROM newest) <= $3::int * (1 << k)) AS every
   FROM newest n CROSS JOIN first f CROSS JOIN earlier e)
-SELECT bar, bar_start, close, equity / nullif(cash, 0) AS equity, close / nullif(first_close, 0) AS holding,
-       1 - equity / nullif(peak, 0) AS drawdown, every, before, cash
+SELECT bar_start, close, equity / nullif(cash, 0) AS equity, close / nullif(first_close, 0) AS holding,
+       1 - equity / nullif(peak, 0) AS drawdown, every, before
 FROM all_of WHERE (traded_bars - 1) % every = 0 OR place = 1 OR back = 1 ORDER BY bar
 """
 """Each bar of a session, or every second, fourth, … since it began, at which the engine's run was kept too; always the first that is looked at,
-and the newest. What is before them counts for the peak."""
+and the newest. What is before them counts for the peak, which is one of closes, as in the engine."""
 FILLS_SQL: Final = """
 SELECT order_id, bar_start, kind, side, units, price, pnl FROM bot_trades WHERE session_id = $1 AND bar_start >= $2
 ORDER BY bar DESC, at DESC, order_id DESC LIMIT $3
