@@ -96,9 +96,9 @@ def test_a_report_that_is_another_file_is_never_given_out(running: Api, evidence
             stored.write_bytes(content[: len(content) // 2])
         case _:
             stored.unlink()
+    expected = (404, "REPORT_GONE") if change == "gone" else (503, "REPORT_DIFFERS")
     for form in ("json", "csv", "parquet"):
         answer = running.get(path_of(evidence), params={"format": form})
-        expected = (404, "REPORT_GONE") if change == "gone" else (503, "REPORT_DIFFERS")
         assert (answer.status_code, answer.json()["code"]) == expected
     drawn = running.get(f"/api/bots/{evidence['bot_id']}/picture").json()["backtest"]
     if drawn["jobId"] == str(evidence["job_id"]):  # nothing newer came meanwhile

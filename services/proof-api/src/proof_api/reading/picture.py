@@ -46,8 +46,8 @@ SELECT bar_start, close, equity / nullif(cash, 0) AS equity, close / nullif(firs
        1 - equity / nullif(peak, 0) AS drawdown, every, before
 FROM all_of WHERE (traded_bars - 1) % every = 0 OR place = 1 OR back = 1 ORDER BY bar
 """
-"""Each bar of a session, or every second, fourth, … since it began, at which the engine's run was kept too; always the first that is looked at,
-and the newest. What is before them counts for the peak, which is one of closes, as in the engine."""
+"""Each bar of a session, or every second, fourth, … since it began, at which the engine's run was kept too; always the first that is looked
+at, and the newest. What is before them counts for the peak, which is one of closes, as in the engine."""
 FILLS_SQL: Final = """
 SELECT order_id, bar_start, kind, side, units, price, pnl FROM bot_trades WHERE session_id = $1 AND bar_start >= $2
 ORDER BY bar DESC, at DESC, order_id DESC LIMIT $3
