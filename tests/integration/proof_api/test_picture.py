@@ -384,3 +384,45 @@ def test_a_wrong_row_is_seen(database: Database, tmp_path: Path) -> None:
                 check(life, html)
             life.connection.rollback()
         check(life, html)
+
+
+class Meddled:
+    """A connection whose every statement is followed by one of somebody else's."""
+
+    def __init__(self, connection: Any, meddle: Callable[[], None]) -> None:
+        self.connection, self.meddle = connection, meddle
+
+    def __getattr__(self, name: str) -> Any:
+        async def ask(*words: Any) -> Any:
+            found = await getattr(self.connection, name)(*words)
+            self.meddle()
+            return found
+
+        return ask
+
+
+@pytest.mark.parametrize("isolation", ["repeatable_read", "read_committed"])
+def test_a_picture_is_of_one_moment(database: Database, tmp_path: Path, isolation: str) -> None:
+    """Every row changes between its statements, and nothing of that is in it; negative control: in a weaker transaction it is."""
+    with a_life(5, database, tmp_path) as life:
+
+        def meddle() -> None:
+            for statement in WRONG.values():
+                life.connection.execute(statement, {"id": session["id"], "bot": BOT})
+            life.connection.commit()
+
+        async def once(*, meddled: bool) -> dict[str, Any]:
+            connection = await connect(database.url("autonomy_reader"), SCHEMA)
+            try:
+                async with connection.transaction(isolation=isolation, readonly=True):
+                    asked: Any = Meddled(connection, meddle) if meddled else connection
+                    rows = await picture.read(asked, BOT)
+                return await picture.told(rows, str(life.folder))
+            finally:
+                await connection.close()
+
+        (session,) = life.sql(NEWEST)
+        life.connection.commit()
+        before = asyncio.run(once(meddled=False))
+        assert (asyncio.run(once(meddled=True)) == before) == (isolation == "repeatable_read")
+        assert asyncio.run(once(meddled=False)) != before
