@@ -15,7 +15,7 @@ from bots_ui.pages.asked import CHOICES, Asked, asked_of
 from bots_ui.pages.fleet import live_address, view_of
 from bots_ui.settings import UiSettings
 from bots_ui.shown.charts import spark_path
-from bots_ui.shown.words import ordinal, span_words
+from bots_ui.shown.words import ordinal, price_words, span_words
 from bots_ui.stream.open_page import View
 from support.site import HOSTILE, PROOF, Site, api_of, opened, show
 
@@ -193,6 +193,12 @@ def test_line_needs_two_numbers(values: Sequence[float] | None) -> None:
 
 def test_flat_line_stays_inside_its_box() -> None:
     assert spark_path([2.0, 2.0]) == "M0.0 17.0 L72.0 17.0"
+
+
+def test_words_of_prices_keep_the_figures_that_count() -> None:
+    assert [price_words(value) for value in (1234.567, 1, 0.98765432, 0.0000123456, -0.5, 0, None, True)] == [
+        "1234.57", "1.00", "0.98765", "0.000012346", "−0.50000", "0.00", "–", "–",
+    ]  # fmt: skip
 
 
 def test_words_of_time_and_place() -> None:

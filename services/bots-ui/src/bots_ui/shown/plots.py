@@ -16,7 +16,7 @@ from autonomy.values import ms_of
 from bots_ui.api.documents import list_of, number_of, text_of, told_part
 from bots_ui.shown.axes import UNITS, Mark, Scale, Times, falls_scale, scale_of
 from bots_ui.shown.charts import is_finite, steps
-from bots_ui.shown.words import bar_of, count_words, figure_words, instant_of, money_words, ordinal, share_words
+from bots_ui.shown.words import bar_of, count_words, figure_words, instant_of, money_words, ordinal, price_words, share_words
 
 PRICE, ACCOUNT, FALLS = 170, 130, 56
 """Heights of the three boxes, px."""
@@ -257,8 +257,8 @@ def _held(trades: Iterable[Document], times: Times, scale: Scale) -> Iterable[He
         if entered is None or left is None or entry is None or leave is None:
             continue
         cells = (
-            f"{'long' if units > 0 else 'short'} {abs(units):,.0f}", bar_of(trade.get("entryBar")), figure_words(entry),
-            bar_of(trade.get("exitBar")), figure_words(leave), money_words(pnl, sign=True),
+            f"{'long' if units > 0 else 'short'} {abs(units):,.0f}", bar_of(trade.get("entryBar")), price_words(entry),
+            bar_of(trade.get("exitBar")), price_words(leave), money_words(pnl, sign=True),
         )  # fmt: skip
         yield Held(times.x(entered), round(scale.y(entry), 1), times.x(left), round(scale.y(leave), 1), units > 0, (pnl or 0) > 0, cells)
 
@@ -270,7 +270,7 @@ def _fills(fills: Sequence[Document], times: Times, scale: Scale, bot_id: str) -
             continue
         name, kind, bought = text_of(fill, "orderId"), text_of(fill, "kind"), text_of(fill, "side") == "BUY"
         cells = (
-            bar_of(fill.get("barStart")), kind, "bought" if bought else "sold", figure_words(number_of(fill, "units")), figure_words(price),
+            bar_of(fill.get("barStart")), kind, "bought" if bought else "sold", figure_words(number_of(fill, "units")), price_words(price),
             money_words(number_of(fill, "pnl"), sign=True),
         )  # fmt: skip
         href = f"/bots/{bot_id}/trades#o-{name}" if back <= NEWEST else ""
@@ -284,7 +284,7 @@ def _columns(*, engine: bool) -> tuple[str, ...]:
 def _rows(points: Iterable[Point], *, engine: bool) -> tuple[Row, ...]:
     return tuple(
         Row(bar_of(point.at.isoformat()), (
-            figure_words(point.close), figure_words(point.equity, 4), *([figure_words(point.engine, 4)] if engine else []),
+            price_words(point.close), figure_words(point.equity, 4), *([figure_words(point.engine, 4)] if engine else []),
             figure_words(point.holding, 4), share_words(point.drawdown),
         ))
         for point in points
