@@ -8,7 +8,7 @@ from typing import Final
 
 from autonomy.client import Answer, Document, Found, Refused, Unreachable, bot_path
 from bots_ui.api.client import ProofApi
-from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, number_of, text_of, told, told_part
+from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, number_of, part_of, text_of, told, told_part
 from bots_ui.pages.asked import Asked, Query, asked_of, with_query
 from bots_ui.pages.fleet import Context
 from bots_ui.pages.lists import LIMIT, shown
@@ -26,6 +26,7 @@ FIRST: Final = (("limit", str(EVENTS_SHOWN)),)
 FOLLOWED: Final = "/timeline"
 """Whatever happens to a bot stands there: when it says something else, the whole page is fetched again."""
 TRADES_SHOWN: Final = 8
+DRAWN: Final = frozenset({"points", "trades", "fills", "engine"})
 OPEN: Final = frozenset({"OPEN", "REQUESTED"})
 
 
@@ -116,13 +117,16 @@ def status_of(whole: Answer) -> int:
 def pictures_of(answer: Answer, bot_id: str) -> Context:
     """The charts of a bot, all of one answer, and why there is none where there is none."""
     document = document_of(answer)
-    found = told(document)
-    result, session = told_part(document, "backtest"), told_part(told_part(document, "session"), "session")
-    lost = lost_words(answer)
+    # Of what is large only the drawing is wanted.
+    result, paper = (
+        {name: value for name, value in part_of(document, part).items() if name not in DRAWN} for part in ("backtest", "session")
+    )
+    session, lost = told_part(paper, "session"), lost_words(answer)
     no_curve = text_of(result, "lacks") or "Its result has no curve."
     no_bars = f"No second bar of this session yet: it trades bars that start after {bar_of(session['fromBar'])}." if session else ""
     return {
-        "document": found, "as_of": as_of(document), "backtest": backtest_plot(document), "session": session_plot(document, bot_id),
+        "result": told(result), "paper": told(paper), "as_of": as_of(document), "backtest": backtest_plot(document),
+        "session": session_plot(document, bot_id),
         "career": career_of(document, bot_id), "why_no_backtest": lost or (no_curve if result else "No backtest yet."),
         "why_no_session": lost or no_bars or "No paper session yet.", "lost": lost,
     }  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Final
 
 from autonomy.client import Document
 from autonomy.values import ms_of
-from bots_ui.api.documents import list_of, number_of, text_of, told_part
+from bots_ui.api.documents import list_of, number_of, part_of, text_of, told_part
 from bots_ui.shown.axes import UNITS, Mark, Scale, Times, falls_scale, scale_of
 from bots_ui.shown.charts import is_finite, steps
 from bots_ui.shown.words import bar_of, count_words, figure_words, instant_of, money_words, ordinal, price_words, share_words
@@ -124,6 +124,11 @@ class Plot:
     paper: tuple[int, int] | None = None
 
     @property
+    def has_engine(self) -> bool:
+        """Whether the engine's account is drawn beside the paper one."""
+        return "engine" in self.columns
+
+    @property
     def bottom(self) -> int:
         """Lower edge of the last box, px."""
         last = self.panels[-1].scale
@@ -163,7 +168,7 @@ def points_of(rows: Iterable[Document], engine: Iterable[Document] = ()) -> list
 
 def backtest_plot(document: Document) -> Plot | None:
     """The chart of the newest result; None where it has no curve."""
-    found = told_part(document, "backtest")
+    found = part_of(document, "backtest")
     points = points_of(list_of(found, "points"))
     if len(points) < 2:
         return None
@@ -193,7 +198,7 @@ def session_plot(document: Document, bot_id: str) -> Plot | None:
         document: the answer.
         bot_id: whose.
     """
-    found = told_part(document, "session")
+    found = part_of(document, "session")
     engine = list_of(found, "engine")
     points = points_of(list_of(found, "points"), engine)
     if len(points) < 2:
@@ -293,7 +298,7 @@ def _rows(points: Iterable[Point], *, engine: bool) -> tuple[Row, ...]:
 
 def _paper_of(document: Document, times: Times) -> tuple[int, int] | None:
     """Where the paper session traded, within a stretch of time."""
-    session = told_part(told_part(document, "session"), "session")
+    session = told_part(part_of(document, "session"), "session")
     first, last = instant_of(session["fromBar"]), instant_of(session["lastBar"])
     if first is None or last is None or last <= first or not (times.from_ms < ms_of(last) and ms_of(first) < times.to_ms):
         return None
