@@ -402,7 +402,7 @@ class Meddled:
 
 
 @pytest.mark.parametrize("isolation", ["repeatable_read", "read_committed"])
-def test_a_picture_is_of_one_moment(database: Database, tmp_path: Path, isolation: str) -> None:
+def test_a_picture_is_of_one_moment(database: Database, tmp_path: Path, isolation: Any) -> None:
     """Every row changes between its statements, and nothing of that is in it; negative control: in a weaker transaction it is."""
     with a_life(5, database, tmp_path) as life:
 
