@@ -131,8 +131,8 @@ def test_card_by_touch(open_page: OpenPage) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/", "/bots/msft-sma", "/bots/aapl-sma", "/bots/aapl-sma/timeline", "/bots/aapl-sma/trades", "/bots/aapl-sma/bars", "/promotions", "/jobs", "/timeline", "/runs", "/runs/2",
-        "/commands", "/stages", "/quarantine", "/sign-in",
+        "/", "/bots/msft-sma", "/bots/aapl-sma/timeline", "/bots/aapl-sma/trades", "/bots/aapl-sma/bars", "/promotions", "/jobs", "/timeline", "/runs", "/runs/2",
+        "/commands", "/stages", "/quarantine", "/sign-in", "/bots/aapl-sma",  # the last: its first backtest is over by then
     ],
 )  # fmt: skip
 def test_page_is_sound(open_page: OpenPage, told: Any, path: str) -> None:
