@@ -197,6 +197,32 @@ def test_trades_and_equity_of_a_closed_session_end_at_its_close(told: tuple[Api,
     assert items(api, f"/api/bots/{EVOLVER}/equity", session=an_id("another")) == []
 
 
+def test_what_is_drawn_of_a_bot_is_what_the_other_answers_say(told: tuple[Api, Careers, Any]) -> None:
+    api = told[0]
+    for bot in (TRADER, PINNED, EVOLVER):
+        drawn, whole = api.get(f"/api/bots/{bot}/picture").json(), api.get(f"/api/bots/{bot}").json()
+        assert (drawn["bot"], drawn["ofVersions"]) == (whole["bot"], len(drawn["versions"]))
+        assert drawn["moves"] == items(api, "/api/stage-events", bot=bot)[::-1]
+        assert [one["version"] for one in drawn["versions"]] == [one["version"] for one in items(api, f"/api/bots/{bot}/versions")[::-1]]
+        result = whole["latestBacktest"]
+        assert (drawn["backtest"] or {}).get("jobId") == (result or {}).get("jobId")
+        if result:  # written by hand: no report was ever kept
+            assert "Prices and trades are not known" in drawn["backtest"]["lacks"]
+            assert drawn["backtest"]["version"] in {one["version"] for one in drawn["versions"]}
+        if whole["latestSession"] is None:
+            assert drawn["session"] is None
+            continue
+        found, session = drawn["session"], whole["latestSession"]["id"]
+        bars = items(api, f"/api/bots/{bot}/equity", session=session, limit=200)[::-1]
+        fills = items(api, f"/api/bots/{bot}/trades", session=session, limit=200)[::-1]
+        assert found["session"] == whole["latestSession"]
+        assert [(one["barStart"], one["close"]) for one in found["points"]] == [(bar["barStart"], bar["close"]) for bar in bars]
+        assert sorted(one["orderId"] for one in found["fills"]) == sorted(one["orderId"] for one in fills)
+        assert found["ofFills"] == len(fills)
+        assert found["drift"] == next(iter(one for one in items(api, f"/api/bots/{bot}/drift") if one["sessionId"] == session), None)
+    assert api.get("/api/bots/nobody/picture").status_code == 404
+
+
 def test_stage_events_are_filtered_by_what_moved_the_bot(told: tuple[Api, Careers, Any]) -> None:
     api = told[0]
     (reverted,) = items(api, "/api/stage-events", reason="REVERT_REBASELINE")

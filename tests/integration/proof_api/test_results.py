@@ -56,6 +56,18 @@ def test_json_csv_and_parquet_say_the_same_and_what_the_evidence_says(running: A
         assert shown == rows
 
 
+def test_what_is_drawn_of_a_result_is_what_its_report_says(running: Api, evidence: dict[str, Any]) -> None:
+    drawn = running.get(f"/api/bots/{evidence['bot_id']}/picture").json()["backtest"]
+    whole = running.get(f"/api/bots/{evidence['bot_id']}/backtests/{drawn['jobId']}").json()
+    assert (drawn["basis"], drawn["lacks"], drawn["ofTrades"]) == ("REPORT", "", len(whole["trades"]))
+    closes = {row["barStart"]: (row["closeUsd"], row["drawdownFraction"]) for row in whole["equity"]}
+    assert {point["barStart"]: (point["close"], point["drawdown"]) for point in drawn["points"]}.items() <= closes.items()
+    assert max(point["drawdown"] for point in drawn["points"]) == max(row["drawdownFraction"] for row in whole["equity"])
+    assert [(trade["entryBar"], trade["exitPrice"]) for trade in drawn["trades"]] == [
+        (trade["entryBar"], trade["exitPriceUsd"]) for trade in whole["trades"][-len(drawn["trades"]) :]
+    ]
+
+
 def test_what_is_not_there_is_not_found(running: Api, evidence: dict[str, Any]) -> None:
     other = next(row["id"] for row in running.platform.sql("SELECT id FROM bots") if row["id"] != evidence["bot_id"])
     for path in (f"/api/bots/{other}/backtests/{evidence['job_id']}", f"/api/bots/{evidence['bot_id']}/backtests/{drawn_id()}"):
@@ -84,10 +96,18 @@ def test_a_report_that_is_another_file_is_never_given_out(running: Api, evidence
             stored.write_bytes(content[: len(content) // 2])
         case _:
             stored.unlink()
+    expected = (404, "REPORT_GONE") if change == "gone" else (503, "REPORT_DIFFERS")
     for form in ("json", "csv", "parquet"):
         answer = running.get(path_of(evidence), params={"format": form})
-        expected = (404, "REPORT_GONE") if change == "gone" else (503, "REPORT_DIFFERS")
         assert (answer.status_code, answer.json()["code"]) == expected
+    drawn = running.get(f"/api/bots/{evidence['bot_id']}/picture").json()["backtest"]
+    if drawn["jobId"] == str(evidence["job_id"]):  # nothing newer came meanwhile
+        assert (drawn["basis"], drawn["trades"], [point["close"] for point in drawn["points"] if point["close"] is not None]) == (
+            "CURVE",
+            [],
+            [],
+        )
+        assert expected[1] in drawn["lacks"]
     stored.write_bytes(content)
     assert running.get(path_of(evidence)).status_code == 200, "negative control: the very file is given out"
 

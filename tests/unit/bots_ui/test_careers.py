@@ -7,8 +7,6 @@ import pytest
 
 from autonomy import clock
 from autonomy.values import iso
-from bots_ui.pages.bot_page import paper_chart
-from bots_ui.shown.charts import HEIGHT, equity_chart
 from bots_ui.shown.rows import matches, promotion_of, row_of, session_of
 from bots_ui.shown.words import FILTERS
 from support.site import HOSTILE, SAME_ORIGIN, Site, show
@@ -47,6 +45,10 @@ NOW = {
     "sessionUnits": 5.0, "sessionReplay": True, "lastMarkAt": AT, "lastMarkBar": "2010-02-03T00:00:00Z", "drift": "MAJOR", "demote": True,
     "pinned": True, "pinReason": "kept", "pinnedBy": "bea", "pinnedUntil": AT, "blockers": [GATE],
 }  # fmt: skip
+POINTS = [
+    {"barStart": f"{day}T00:00:00Z", "close": close, "equity": equity, "holding": holding, "drawdown": fall}
+    for day, close, equity, holding, fall in (("2010-01-05", 10.0, 1.0, 1.0, 0.0), ("2010-02-03", 11.0, 0.99, 1.1, 0.01))
+]
 ANSWERS: dict[str, Any] = {
     "/api/bots": {"items": [NOW], "total": 1, "matching": 1, "counts": {}, "rev": 3},
     "/api/bots/aapl-sma": {
@@ -74,10 +76,21 @@ ANSWERS: dict[str, Any] = {
                                       "challenger": CONTENDER, "findings": ["hold-out PSR 0.4"], "stopReason": "TIME_SPENT", "enqueuedAt": AT}]},
     "/api/bots/aapl-sma/trades": {"items": [{"orderId": JOB, "sessionId": JOB, "barStart": "2010-01-05T00:00:00Z", "kind": "ENTRY", "side": "BUY",
                                   "units": 2.0, "price": 9.5, "fee": 0.1, "pnl": None}]},
-    "/api/bots/aapl-sma/equity": {"items": [
-        {"sessionId": JOB, "barStart": f"{day}T00:00:00Z", "equity": equity, "close": close, "pnl": 0.0}
-        for day, equity, close in (("2010-02-03", 99_000.0, 11.0), ("2010-01-05", 100_000.0, 10.0))
-    ]},
+    "/api/bots/aapl-sma/picture": {
+        "bot": {"registeredAt": "2026-11-20T12:00:00.000Z", "retiredAt": None}, "now": AT,
+        "backtest": {"jobId": JOB, "version": 2, "basis": "REPORT", "lacks": "", "ofTrades": 3, "points": POINTS,
+                     "trades": [{"entryBar": "2010-01-05T00:00:00Z", "exitBar": "2010-02-03T00:00:00Z", "units": -4.0, "entryPrice": 10.0,
+                                 "exitPrice": 11.0, "pnl": -4.0}]},
+        "session": {"session": {"id": JOB, "fromBar": "2010-01-04T00:00:00Z", "lastBar": "2010-02-03T00:00:00Z"}, "every": 2, "before": 7,
+                    "points": POINTS, "ofFills": 9, "drift": {"verdict": "MAJOR", "jobId": JOB, "eventId": JOB, "tick": 9},
+                    "window": {"bars": 30, "trades": 4, "pnlUsd": -12.0, "untilBar": "2010-02-03T00:00:00Z"},
+                    "engine": [{"barStart": "2010-01-05T00:00:00Z", "equity": 1.0}, {"barStart": "2010-02-03T00:00:00Z", "equity": 1.02}],
+                    "fills": [{"orderId": JOB, "barStart": "2010-01-05T00:00:00Z", "kind": "STOP", "side": "SELL", "units": 2.0, "price": 9.5, "pnl": -1.0}]},
+        "versions": [{"version": 2, "actor": "planner", "evolvedBy": JOB, "tick": 6, "createdAt": "2026-11-21T12:00:00.000Z", "eventId": JOB}],
+        "ofVersions": 2, "ofMoves": 1,
+        "moves": [{"id": JOB, "fromStage": "LAB", "toStage": "SHADOW", "reasonCode": "PROMOTED", "actor": "ada", "createdAt": "2026-11-20T18:00:00.000Z",
+                   "tick": 7, "commandId": None}],
+    },
     "/api/promotions": {"items": [PROMOTION], "nextCursor": None},
     "/api/quarantine": {"items": [{"topic": "autonomy.jobs", "partition": 1, "logOffset": 5, "sha256": "a" * 64, "sizeBytes": 9,
                                    "reason": "no JSON", "excerpt": "{", "seenAt": AT}]},
@@ -100,7 +113,10 @@ PATHS = {
         "Execution: PAPER", "REPLAY", "Drift MAJOR", "trades 5, engine 2", "shadow: no say", "drawdown 0.5", "at most 0.35", "another version",
         "challenger of job", "LOSES", "hold-out PSR 0.4", "time spent", "RUNNER_LOST", "First approval", "first of two approvals",
         "Revert to LAB", "Unpin", "Release hold", "pinned by bea", "of the fleet stocks, searches: propose", "The challenger waits for a word",
-        "Take over", "Decline", "Only a LAB bot changes",
+        "Take over", "Decline", "Only a LAB bot changes", "short 4: 2010-01-05 at 10.00 → 2010-02-03 at 11.00, −4 USD",
+        "stopped: sold 2.00 at 9.50 USD in bar 2010-01-05", f"/bots/aapl-sma/trades#o-{JOB}", "The newest 1 of 3 closed trades are drawn",
+        "Every 2nd bar is a point", "7 earlier bars", "over 30 bars up to 2010-02-03 the engine came to −12 USD in 4 closed trades",
+        "challenger of a search took over", "LAB → SHADOW (PROMOTED) by ada", "The newest 1 of 2 versions are drawn",
     ],
     "/bots/aapl-sma/timeline": ["planner", JOB[:8]],
     "/bots/aapl-sma/trades": ["ENTRY", "9.50"],
@@ -151,7 +167,7 @@ async def test_a_list_that_is_refused_says_so_in_its_place(site: Site) -> None:
         site, {name: document if name == "/api/bots/aapl-sma" else down for name, document in ANSWERS.items()}, "/bots/aapl-sma"
     )
     assert "Execution: PAPER" in html
-    assert html.count("PostgreSQL does not answer") == 5
+    assert html.count("PostgreSQL does not answer") == 8
 
 
 async def test_second_approval_names_the_first_and_is_not_for_the_same_person(site: Site) -> None:
@@ -245,25 +261,3 @@ def test_session_is_shown_only_while_open() -> None:
     found = session_of({"sessionId": JOB, "sessionPnl": -1234.5, "sessionEquity": 98_765.5})
     assert found is not None
     assert (found.pnl, found.equity) == ("−1,234", "98,766")
-
-
-def test_paper_chart_takes_the_newest_session_only_and_begins_at_one() -> None:
-    marks = [{"sessionId": "b", "barStart": f"2010-01-{day:02}T00:00:00Z", "equity": 100.0 + day, "close": 10.0 + day} for day in (9, 8, 7)]
-    marks += [{"sessionId": "a", "barStart": "2010-01-06T00:00:00Z", "equity": 1.0, "close": 1.0}]
-    chart = paper_chart(
-        marks, [{"sessionId": "b", "barStart": "2010-01-08T00:00:00Z"}, {"sessionId": "a", "barStart": "2010-01-09T00:00:00Z"}]
-    )
-    assert chart is not None
-    assert (chart.points, chart.first_bar, chart.last_bar, len(chart.ticks)) == (3, "2010-01-07", "2010-01-09", 1)
-    assert chart.last_strategy == pytest.approx(109 / 107)
-    assert paper_chart([], []) is None
-
-
-def test_small_range_is_drawn_on_a_linear_scale_inside_its_box() -> None:
-    chart = equity_chart([["2010-01-04", 1.0, 1.0], ["2010-01-05", 1.013, 0.98], ["2010-02-01", 1.02, 1.0]])
-    assert chart is not None
-    assert not chart.logarithmic
-    assert {line.label for line in chart.grid} >= {"0 %", "+1 %", "−1 %"}
-    heights = [float(part.split()[1]) for part in (chart.strategy + " " + chart.holding).replace("L", "M").split("M") if part.strip()]
-    assert all(0 <= height <= HEIGHT for height in heights)
-    assert [year.label for year in chart.years] == []

@@ -14,8 +14,8 @@ from bots_ui.operator.sessions import ABSOLUTE_S, IDLE_S, Sessions, build_sessio
 from bots_ui.pages.asked import CHOICES, Asked, asked_of
 from bots_ui.pages.fleet import live_address, view_of
 from bots_ui.settings import UiSettings
-from bots_ui.shown.charts import curve_of, equity_chart, spark_path
-from bots_ui.shown.words import ordinal, span_words
+from bots_ui.shown.charts import spark_path
+from bots_ui.shown.words import ordinal, price_words, span_words
 from bots_ui.stream.open_page import View
 from support.site import HOSTILE, PROOF, Site, api_of, opened, show
 
@@ -202,23 +202,10 @@ def test_flat_line_stays_inside_its_box() -> None:
     assert spark_path([2.0, 2.0]) == "M0.0 17.0 L72.0 17.0"
 
 
-def test_a_results_curve_becomes_points_or_nothing() -> None:
-    curve = {"minutes": "0,527040", "strategy": "1.0000,1.2346", "buyAndHold": "1.0000,0.9000"}
-    assert curve_of({"firstBar": "2000-01-03T00:00:00Z", "curve": curve}) == [["2000-01-03", 1.0, 1.0], ["2001-01-03", 1.2346, 0.9]]
-    for summary in (
-        {}, {"curve": None}, {"curve": curve}, {"firstBar": "soon", "curve": curve}, {"firstBar": "9999-12-31T00:00:00Z", "curve": curve},
-        {"firstBar": "2000-01-03T00:00:00Z", "curve": curve | {"minutes": "0"}}, {"firstBar": "2000-01-03T00:00:00Z", "curve": {}},
-    ):  # fmt: skip
-        assert curve_of(summary) == []
-
-
-def test_equity_chart_draws_what_was_recorded() -> None:
-    chart = equity_chart([["2000-01-03", 1.0, 1.0], ["2001-01-02", 2.0, 1.5], ["2002-01-02", 1.0, 3.0], ["bad", None, 1.0]])
-    assert chart is not None
-    assert (chart.points, chart.last_strategy, chart.last_holding) == (3, 1.0, 3.0)
-    assert chart.deepest == pytest.approx(0.5)
-    assert [year.label for year in chart.years] == ["2002"]
-    assert equity_chart([["2000-01-03", 0.0, 1.0]]) is None
+def test_words_of_prices_keep_the_figures_that_count() -> None:
+    assert [price_words(value) for value in (1234.567, 1, 0.98765432, 0.0000123456, -0.5, 0, None, True)] == [
+        "1234.57", "1.00", "0.98765", "0.000012346", "−0.50000", "0.00", "–", "–",
+    ]  # fmt: skip
 
 
 def test_words_of_time_and_place() -> None:

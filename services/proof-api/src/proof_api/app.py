@@ -28,7 +28,21 @@ from proof_api.proof.broker_clock import BrokerClock
 from proof_api.proof.watch import Watch
 from proof_api.reading.pool import Pool
 from proof_api.reading.snapshot import Snapshots
-from proof_api.routes import acting, board, careers, events, exporting, proofs, reading, results, schemas, standing, stream, timeline
+from proof_api.routes import (
+    acting,
+    board,
+    careers,
+    events,
+    exporting,
+    picture,
+    proofs,
+    reading,
+    results,
+    schemas,
+    standing,
+    stream,
+    timeline,
+)
 from proof_api.settings import ProofSettings
 from proof_api.voice import Voice
 
@@ -86,7 +100,7 @@ def create_app(settings: ProofSettings, door: Door | None = None) -> FastAPI:
         log.critical("broken: %s", fault)
         return problems.problem_response(503, "BROKEN_SETUP", "This process cannot answer until an operator looks", "see its log")
 
-    for module in (proofs, reading, results, careers, timeline, board, standing, events, exporting, acting, stream, schemas):
+    for module in (proofs, reading, results, careers, picture, timeline, board, standing, events, exporting, acting, stream, schemas):
         app.include_router(module.router)
     # FastAPI's own makes the document on the loop: 0.6 s in which no proof is answered.
     app.add_route("/openapi.json", schemas.openapi, include_in_schema=False)

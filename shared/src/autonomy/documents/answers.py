@@ -90,48 +90,6 @@ DecisionAtTickPage: Final = made_of(
 )  # fmt: skip
 
 
-class ClosedTrade(Shown):
-    """A closed trade of a backtest, at the close of the last of its parts."""
-
-    entry_bar: datetime
-    """start of the bar whose open it was entered at"""
-    exit_bar: datetime
-    """start of the bar in which it was left"""
-    bars: int
-    """how many it was held"""
-    units: float
-    """in shares, negative for a short position"""
-    entry_price_usd: float
-    """average, slippage included"""
-    exit_price_usd: float
-    """average, slippage included"""
-    fees_usd: float
-    """of all its parts"""
-    pnl_usd: float
-    """after fees"""
-    return_fraction: float
-    """after costs, of the entry's value"""
-
-
-class EquityAtClose(Shown):
-    """The account of a backtest at one close."""
-
-    bar_start: datetime
-    """which bar"""
-    strategy_usd: float
-    """the strategy's account"""
-    buy_and_hold_usd: float
-    """bought at the second open and kept"""
-    drawdown_fraction: float
-    """of the strategy, from its highest close before"""
-
-
-BacktestResult: Final = made_of(
-    "BacktestResult", "One backtest with its trades and its equity, from the report whose hash the result names", Proved,
-    backtest=(tables.BACKTEST.model, "its row: the evidence"), trades=(list[ClosedTrade], "closed ones, the oldest first"),
-    equity=(list[EquityAtClose], "at most 400 closes, the first and the last among them"),
-)  # fmt: skip
-
 # ── bots ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -24,6 +24,8 @@ BacktestKey = Literal["artifact", "bars", "botId", "cagr", "createdAt", "dataSha
 BacktestMetricsKey = Literal["barsPerTrade", "cagr", "costsUsd", "exposure", "finalEquityUsd", "maxDrawdown", "profitFactor", "sharpe",
     "sortino", "trades", "turnoverPerYear", "winRate"]
 BacktestPageKey = Literal["items", "nextCursor", "now", "proof"]
+BacktestPictureKey = Literal["bars", "basis", "createdAt", "firstBar", "jobId", "lacks", "lastBar", "ofTrades", "points", "synthetic",
+    "trades", "version"]
 BacktestResultKey = Literal["backtest", "equity", "now", "proof", "trades"]
 BarPageKey = Literal["backtest", "backtestCounts", "counts", "items", "nextCursor", "now", "proof", "session", "trading", "why"]
 BarsOfWorkerKey = Literal["bars", "costs", "first", "last", "live", "sha256", "sourceId", "symbol", "synthetic", "timeframe"]
@@ -46,6 +48,7 @@ BotListedKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote",
     "trades", "untilAt", "version", "would"]
 BotOutcomeKey = Literal["botId", "field", "limit", "outcome"]
 BotPageKey = Literal["counts", "groups", "items", "matching", "nextCursor", "now", "proof", "rev", "total"]
+BotPictureKey = Literal["backtest", "bot", "moves", "now", "ofMoves", "ofVersions", "proof", "session", "versions"]
 BotRevertedKey = Literal["botId", "eventId", "fromStage", "outcome", "reasonCode", "toStage"]
 BotShownKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", "detail", "drift", "driftAt", "evidenceAt",
     "evidenceUntil", "jobId", "jobStatus", "jobType", "jobWhy", "lastBeatAt", "lastMarkAt", "lastMarkBar", "leaseSec", "maxDrawdown",
@@ -87,7 +90,8 @@ DriftFoundKey = Literal["botId", "demote", "eventId", "findings", "jobId", "judg
 DriftFoundPageKey = Literal["items", "nextCursor", "now", "proof"]
 DriftPolicyKey = Literal["max_drawdown_ratio", "max_pnl_change", "max_sharpe_change", "max_trade_count_change", "min_bars",
     "min_trades"]
-EquityAtCloseKey = Literal["barStart", "buyAndHoldUsd", "drawdownFraction", "strategyUsd"]
+EngineCloseKey = Literal["barStart", "equity"]
+EquityAtCloseKey = Literal["barStart", "buyAndHoldUsd", "closeUsd", "drawdownFraction", "strategyUsd"]
 EquityCurveKey = Literal["buyAndHold", "minutes", "strategy"]
 EquityPointKey = Literal["at", "bar", "barStart", "botId", "cash", "close", "equity", "maxDrawdown", "outcome", "pnl", "replay",
     "sessionId", "sharpe", "tradedBars", "trades", "units", "wanted", "why"]
@@ -150,6 +154,9 @@ OperatorKey = Literal["name", "role"]
 OrderingOfferedKey = Literal["greater", "lesser"]
 OutcomeCountedKey = Literal["bars", "changes", "meaning", "outcome", "words"]
 PauseKey = Literal["actor", "reason", "scope", "since", "target"]
+PictureFillKey = Literal["barStart", "kind", "orderId", "pnl", "price", "side", "units"]
+PicturePointKey = Literal["barStart", "close", "drawdown", "equity", "holding"]
+PictureTradeKey = Literal["entryBar", "entryPrice", "exitBar", "exitPrice", "pnl", "units"]
 PinnedBotKey = Literal["botId", "pinReason", "pinnedBy", "pinnedUntil", "stage"]
 PinnedBotsKey = Literal["bots", "count"]
 PlannerRunKey = Literal["blocked", "blockerCounts", "botsEvaluated", "botsRegistered", "cause", "decider", "digest", "dueAt",
@@ -196,6 +203,7 @@ SessionKey = Literal["actor", "bar", "botId", "cash", "cause", "closedAt", "clos
     "id", "jobId", "lastBar", "lastMarkAt", "lateBars", "maxDrawdown", "openedAt", "openedTick", "outcomes", "pnl", "replay", "sharpe",
     "state", "tradedBars", "trades", "units"]
 SessionPageKey = Literal["items", "nextCursor", "now", "proof"]
+SessionPictureKey = Literal["before", "drift", "engine", "every", "fills", "ofFills", "points", "session", "window"]
 SideKey = Literal["says", "workers"]
 SilenceKey = Literal["afterTick", "beforeTick", "fromAt", "intervalSec", "missing", "toAt"]
 SlotsInUseKey = Literal["processes", "queued", "running", "slots", "work"]
@@ -229,6 +237,8 @@ TimingFoundKey = Literal["markets", "pValue", "seed", "z"]
 TradeKey = Literal["at", "bar", "barStart", "botId", "fee", "kind", "orderId", "pnl", "price", "sessionId", "side", "units"]
 TradePageKey = Literal["items", "nextCursor", "now", "proof"]
 ValueChangedKey = Literal["default", "now", "path"]
+VersionKey = Literal["actor", "botId", "createdAt", "eventId", "evolvedBy", "parameters", "strategy", "symbol", "tick", "timeframe",
+    "version"]
 VersionPageKey = Literal["items", "nextCursor", "now", "proof"]
 VersionTestedKey = Literal["actor", "botId", "createdAt", "eventId", "evidence", "evolvedBy", "parameters", "strategy", "symbol",
     "tick", "timeframe", "version"]

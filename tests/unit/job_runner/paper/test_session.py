@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from autonomy.clock import now
 from autonomy.envelope import Received, decode, encode
 from autonomy.errors import BadInput
 from autonomy.events import Costs, JobEnqueued, LiveWindow, RunnerMarked, RunnerTraded
-from autonomy.values import instant_of_ms
+from autonomy.values import instant_of_ms, ms_of
 from job_runner.engine import account
 from job_runner.engine.compiled import FloatArray
 from job_runner.engine.fills import Simulation, simulate, simulate_targets
@@ -25,7 +26,7 @@ from job_runner.engine.running import outcomes, run
 from job_runner.engine.statistics import simulation_metrics
 from job_runner.market.sources import END_OF_TIME_MS, Bars, MarketData
 from job_runner.paper.session import MAX_SESSIONS, Marks, PaperSession, Said, TimedBar
-from job_runner.research.live_window import window_metrics
+from job_runner.research.live_window import run_window
 from job_runner.research.orders import order_of
 from job_runner.research.report import StrategyError
 from job_runner.strategies.coded import by_name
@@ -155,8 +156,12 @@ def test_warmed_up_session_equals_the_engine_that_saw_the_bars_before(strategy: 
     assert [mark.equity_usd for mark in marks] == alone.equity[1:].tolist()
     assert [mark.snapshot.target for mark in marks] == whole.targets[warm:].tolist()
     until = LiveWindow(session_id=an_id("s"), from_bar=order.paper.from_bar, until_bar=marks[-1].bar_start)  # type: ignore[union-attr]
-    found = window_metrics(order_of(order.model_copy(update={"bars_until": instant_of_ms(starts[-1])})), until, market)
-    told = marks[-1]
+    again = run_window(order_of(order.model_copy(update={"bars_until": instant_of_ms(starts[-1])})), until, market)
+    assert [(close.time_ms, close.strategy_usd) for close in again.equity] == [(ms_of(mark.bar_start), mark.equity_usd) for mark in marks]
+    found, told = again.metrics, marks[-1]
+    # What a picture of these marks draws as its deepest fall.
+    peaks = accumulate((mark.equity_usd for mark in marks), max)
+    assert max(1 - mark.equity_usd / peak for mark, peak in zip(marks, peaks, strict=True)) == told.max_drawdown
     assert (found.bars, found.trades, found.pnl_usd, found.sharpe, found.max_drawdown) == (
         told.traded_bars, told.trades, told.pnl_usd, told.sharpe, told.max_drawdown,
     )  # fmt: skip
@@ -377,7 +382,7 @@ def test_window_beyond_the_bars_of_its_order_is_refused(until: datetime) -> None
     order = order_of(a_paper_order(market=market).model_copy(update={"bars_until": utc(2000, 6, 1)}))
     window = LiveWindow(session_id=an_id("s"), from_bar=utc(2000, 1, 10), until_bar=until)
     with pytest.raises(BadInput, match="until_bar"):
-        window_metrics(order, window, market)
+        run_window(order, window, market)
 
 
 def test_window_ends_with_its_last_bar() -> None:
@@ -385,7 +390,7 @@ def test_window_ends_with_its_last_bar() -> None:
     days = [instant_of_ms(start) for start in market.starts().tolist()]
     order = order_of(a_paper_order(market=market).model_copy(update={"bars_until": days[-1]}))
     window = LiveWindow(session_id=an_id("s"), from_bar=days[39], until_bar=days[79])
-    assert window_metrics(order, window, market).bars == 40
+    assert run_window(order, window, market).metrics.bars == 40
 
 
 def test_rows_of_the_tests_trade() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from autonomy.artifacts import ArtifactStore
 from autonomy.events import EvolutionPlan, EvolutionSummary, JobEnqueued, JobFailed, JobSucceeded, LiveWindow, SuiteSizes
-from autonomy.values import Cause, JobType, instant_of_ms
+from autonomy.values import Cause, JobType, instant_of_ms, ms_of
 from job_runner.claims.outcome import Outcome, Result
 from job_runner.market.sources import END_OF_TIME_MS, EmbeddedMarketData
 from job_runner.paper.session import PaperSession, TimedBar
@@ -168,7 +168,8 @@ async def test_refresh_with_a_live_window_returns_what_the_session_came_to(tmp_p
         for number in range(len(bars))
         if bars.time[number] > utc_ms(2010, 1, 4)
     ]
-    mark: Any = said[-1][-1]
+    marks: list[Any] = [parts[-1] for parts in said]
+    mark = marks[-1]
     window = LiveWindow(session_id=mark.session_id, from_bar=utc(2010, 1, 4), until_bar=mark.bar_start)
     order = a_job(JobType.BACKTEST_REFRESH, window=window, bars_until=date(2010, 12, 1))
     async with a_worker(tmp_path) as worker:
@@ -183,6 +184,11 @@ async def test_refresh_with_a_live_window_returns_what_the_session_came_to(tmp_p
         mark.traded_bars, mark.trades, mark.pnl_usd, mark.sharpe, mark.max_drawdown,
     )  # fmt: skip
     assert found.trades > 5
+    report = orjson.loads(ArtifactStore(str(tmp_path / "artifacts")).get(result.result.artifact or ""))
+    assert report["window"] == {
+        "session_id": mark.session_id,
+        "equity": [{"time_ms": ms_of(one.bar_start), "strategy_usd": one.equity_usd} for one in marks],
+    }
     assert (found.from_bar, found.until_bar) == (window.from_bar, instant_of_ms(int(bars.time[-1])))
     assert isinstance(without, JobSucceeded)
     assert without.result is not None

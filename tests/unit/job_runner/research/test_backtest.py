@@ -65,6 +65,9 @@ def test_no_bar_after_the_last_day_is_used(embedded: EmbeddedMarketData) -> None
     assert report.last_ms <= day_ms(13_500)
     assert report.equity[-1].time_ms == report.last_ms
     assert len(report.equity) == 400
+    bars = embedded.bars("AAPL", "1d", day_ms(13_500))
+    closes = dict(zip(bars.time.tolist(), bars.close.tolist(), strict=True))
+    assert [point.close_usd for point in report.equity] == [closes[point.time_ms] for point in report.equity]
 
 
 def test_synthetic_bars_are_labelled_in_the_report() -> None:

@@ -35,6 +35,12 @@ def told_part(document: Mapping[Key, object], key: Key) -> Told:
     return found if isinstance(found, Told) else Told()
 
 
+def part_of(document: Mapping[Key, object], key: Key) -> Document:
+    """An object inside a document as it came, however large; empty when it is missing or null."""
+    found = document.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
 def list_of(document: Mapping[Key, object], key: Key) -> list[Document]:
     """A list of objects inside a document."""
     value = told(document.get(key))

@@ -4,19 +4,20 @@ Place in the flow: route → **bot page** → template. Reads by HTTP only; draw
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
 from typing import Final
 
 from autonomy.client import Answer, Document, Found, Refused, Unreachable, bot_path
 from bots_ui.api.client import ProofApi
-from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, number_of, text_of, told, told_part
+from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, number_of, part_of, text_of, told, told_part
 from bots_ui.pages.asked import Asked, Query, asked_of, with_query
 from bots_ui.pages.fleet import Context
 from bots_ui.pages.lists import LIMIT, shown
 from bots_ui.shown import words
-from bots_ui.shown.charts import Equity, curve_of, equity_chart
+from bots_ui.shown.career import career_of
+from bots_ui.shown.plots import backtest_plot, session_plot
 from bots_ui.shown.rows import blockers_of, row_of
 from bots_ui.shown.words import TIMELINE_KINDS, bar_of
+from bots_ui.stream.following import as_of
 from bots_ui.stream.hub import Hub
 from bots_ui.stream.open_page import View
 
@@ -24,8 +25,8 @@ EVENTS_SHOWN: Final = 20
 FIRST: Final = (("limit", str(EVENTS_SHOWN)),)
 FOLLOWED: Final = "/timeline"
 """Whatever happens to a bot stands there: when it says something else, the whole page is fetched again."""
-MARKS_READ: Final = 200
 TRADES_SHOWN: Final = 8
+DRAWN: Final = frozenset({"points", "trades", "fills", "engine"})
 OPEN: Final = frozenset({"OPEN", "REQUESTED"})
 
 
@@ -40,7 +41,6 @@ async def bot(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
     if item is not None:
         hub.learn([item])
         item = hub.rows.get(bot_id, item)  # with its place in line, where that is known
-    paper_session, marks = told_part(document, "latestSession"), items_of(parts["equity"]) if parts else []
     recommendation = told_part(document, "latestPromotion")
     summary = told_part(result, "summary")
     view = View(bots=(bot_id,), rev=int(number_of(item or {}, "rev") or 0), whole=True)
@@ -48,9 +48,9 @@ async def bot(api: ProofApi, hub: Hub, bot_id: str) -> tuple[Context, int]:
         "bot_id": bot_id, "bot": known, "now": facts.now,
         "row": row_of(item, facts.now, fresh=facts.fresh, moments=facts.moments) if item else None,
         "decision": decision, "blockers": blockers_of(decision.get("blockers")), "result": result, "summary": summary,
-        "chart": equity_chart(curve_of(summary)), "jobs": list_of(document, "jobs"),
+        "pictures": pictures_of(parts["picture"], bot_id) if parts else {}, "jobs": list_of(document, "jobs"),
         "recommendation": recommendation if recommendation["status"] in OPEN else None, "last_promotion": recommendation,
-        "paper_session": paper_session, "marks": len(marks), "paper": paper_chart(marks, items_of(parts["trades"]) if parts else []),
+        "paper_session": told_part(document, "latestSession"),
         "timeframe": timeframe_of(hub, text_of(known, "symbol"), text_of(result, "sourceId")),
         "drift": told_part(document, "latestDrift"), "gate_tree": Told(document_of(parts["gates"])) if parts else Told(),
         "traded": told(document_of(parts["bars"])) if parts else Told(),
@@ -94,7 +94,7 @@ async def _parts(api: ProofApi, bot_id: str) -> dict[str, Answer]:
     asked: dict[str, tuple[str, int]] = {
         "gates": ("/gates", 0), "decisions": ("/decisions", EVENTS_SHOWN), "timeline": ("/timeline", EVENTS_SHOWN),
         "versions": ("/versions", 10), "evolutions": ("/evolutions", 5),
-        "trades": ("/trades", MARKS_READ), "equity": ("/equity", MARKS_READ),
+        "trades": ("/trades", TRADES_SHOWN), "picture": ("/picture", 0),
         "bars": ("/bars", 1),  # of the answer only why and the counts are shown here
     }  # fmt: skip
     answers = await asyncio.gather(
@@ -114,20 +114,22 @@ def status_of(whole: Answer) -> int:
             return 503
 
 
-def paper_chart(marks: Sequence[Document], trades: Iterable[Document]) -> Equity | None:
-    """The newest session against holding the same symbol, both from the first bar shown; marks come newest first."""
-    if not marks:
-        return None
-    session = marks[0].get("sessionId")
-    points = [mark for mark in reversed(marks) if mark.get("sessionId") == session]
-    equity, close = number_of(points[0], "equity"), number_of(points[0], "close")
-    if not equity or not close:
-        return None
-    rows = [
-        [bar_of(mark.get("barStart")), (number_of(mark, "equity") or 0) / equity, (number_of(mark, "close") or 0) / close]
-        for mark in points
-    ]
-    return equity_chart(rows, [bar_of(trade.get("barStart")) for trade in trades if trade.get("sessionId") == session])
+def pictures_of(answer: Answer, bot_id: str) -> Context:
+    """The charts of a bot, all of one answer, and why there is none where there is none."""
+    document = document_of(answer)
+    # Of what is large only the drawing is wanted.
+    result, paper = (
+        {name: value for name, value in part_of(document, part).items() if name not in DRAWN} for part in ("backtest", "session")
+    )
+    session, lost = told_part(paper, "session"), lost_words(answer)
+    no_curve = text_of(result, "lacks") or "Its result has no curve."
+    no_bars = f"No second bar of this session yet: it trades bars that start after {bar_of(session['fromBar'])}." if session else ""
+    return {
+        "result": told(result), "paper": told(paper), "as_of": as_of(document), "backtest": backtest_plot(document),
+        "session": session_plot(document, bot_id),
+        "career": career_of(document, bot_id), "why_no_backtest": lost or (no_curve if result else "No backtest yet."),
+        "why_no_session": lost or no_bars or "No paper session yet.", "lost": lost,
+    }  # fmt: skip
 
 
 async def timeline(api: ProofApi, bot_id: str, query: Query) -> tuple[Context, int]:

@@ -3,6 +3,7 @@
 Place in the flow: codes of the API → **words** → view models. Pure. A code that is not known here is shown as itself.
 """
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -249,6 +250,13 @@ def figure_words(value: object, digits: int = 2) -> str:
         return MISSING
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def price_words(value: object) -> str:
+    """A price: to cents, and below one to five figures that count, as of a coin."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or value == 0 or not abs(value) < 1:
+        return figure_words(value)
+    return figure_words(value, min(12, 4 - math.floor(math.log10(abs(value)))))
 
 
 def count_words(count: int, what: str) -> str:

@@ -26,7 +26,6 @@ from autonomy.events import (
     JobEnqueued,
     ResearchSummary,
     TimingFound,
-    WindowMetrics,
     usd,
 )
 from autonomy.values import Cause, JobType, instant_of_ms
@@ -39,7 +38,7 @@ from job_runner.market.editions import Editions
 from job_runner.market.sources import DataMissing, MarketData, NotOffered
 from job_runner.pool.endings import ExecutorStopped, HelpLost, JobCrashed, JobTimeout, WorkerLost
 from job_runner.pool.executor import PoolExecutor
-from job_runner.research.live_window import WindowedOrder
+from job_runner.research.live_window import WindowedOrder, WindowRun
 from job_runner.research.orders import order_of
 from job_runner.research.report import Cancelled, ResearchReport, StrategyError
 from job_runner.search.checkpoints import FileCheckpoints
@@ -189,12 +188,19 @@ def failure_of(fault: Exception, order: JobEnqueued) -> Outcome:
             return failed(Cause.STRATEGY_ERROR, str(fault))
 
 
-def succeeded(order: JobEnqueued, report: ResearchReport, artifacts: ArtifactStore, window: WindowMetrics | None = None) -> Outcome:
-    """A result, unless it is evidence of something else than what was ordered."""
+def succeeded(order: JobEnqueued, report: ResearchReport, artifacts: ArtifactStore, window: WindowRun | None = None) -> Outcome:
+    """A result, unless it is evidence of something else than what was ordered.
+
+    Args:
+        order: what was ordered.
+        report: what was found.
+        artifacts: where all of it is kept.
+        window: the engine over a paper session's bars, where the order named them.
+    """
     if report.fingerprint != order.fingerprint:
         return other_fingerprint(order, report.fingerprint)
-    summary = summary_of(report, kept(report, artifacts))
-    return outcome.succeeded(result=summary.model_copy(update={"window": window}))
+    summary = summary_of(report, kept(report, artifacts, window))
+    return outcome.succeeded(result=summary.model_copy(update={"window": window.metrics if window else None}))
 
 
 def other_fingerprint(order: JobEnqueued, found: str) -> Outcome:
@@ -203,9 +209,10 @@ def other_fingerprint(order: JobEnqueued, found: str) -> Outcome:
     return failed(Cause.BAD_INPUT, detail, BadInput("fingerprint", "the planner's and the runner's must be equal"), may_pass=True)
 
 
-def kept(report: ResearchReport | EvolutionReport, artifacts: ArtifactStore) -> str:
-    """The reference of the whole report in the store."""
-    return artifacts.put(orjson.dumps(dataclasses.asdict(report), default=_plain, option=orjson.OPT_SORT_KEYS))
+def kept(report: ResearchReport | EvolutionReport, artifacts: ArtifactStore, window: WindowRun | None = None) -> str:
+    """The reference of the whole report in the store; a live window that was run for it stands in it as `window`."""
+    beside = {} if window is None else {"window": {"session_id": window.session_id, "equity": list(map(dataclasses.asdict, window.equity))}}
+    return artifacts.put(orjson.dumps(dataclasses.asdict(report) | beside, default=_plain, option=orjson.OPT_SORT_KEYS))
 
 
 def _plain(value: object) -> object:

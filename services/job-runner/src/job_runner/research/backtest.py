@@ -26,7 +26,7 @@ from job_runner.engine.account import (
     TRADE_PNL,
     TRADE_UNITS,
 )
-from job_runner.engine.compiled import FloatArray
+from job_runner.engine.compiled import CLOSE, FloatArray
 from job_runner.engine.fills import ENGINE_VERSION, Simulation
 from job_runner.engine.programs import Axis, Decided, Program
 from job_runner.engine.running import follow, hold, outcomes, terms_of
@@ -319,7 +319,8 @@ def _equity(simulation: Simulation, held: Simulation, case: validation.Case) -> 
     places = np.unique(np.linspace(0, len(case.times) - 1, min(MAX_EQUITY_POINTS, len(case.times))).astype(int))
     drawdown = 1.0 - simulation.equity / np.maximum.accumulate(simulation.equity)
     return tuple(
-        EquityPoint(case.times[i], float(simulation.equity[i]), float(held.equity[i]), float(drawdown[i])) for i in places.tolist()
+        EquityPoint(case.times[i], float(case.rows[i, CLOSE]), float(simulation.equity[i]), float(held.equity[i]), float(drawdown[i]))
+        for i in places.tolist()
     )
 
 

@@ -131,9 +131,10 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class EquityPoint:
-    """One close: account values in USD, drawdown of the strategy as a fraction of its peak."""
+    """One close: its price and account values in USD, drawdown of the strategy as a fraction of its peak."""
 
     time_ms: int
+    close_usd: float
     strategy_usd: float
     buy_and_hold_usd: float
     drawdown_fraction: float

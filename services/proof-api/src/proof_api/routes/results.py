@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic.alias_generators import to_camel
 
 from autonomy.documents import tables
-from autonomy.documents.answers import BacktestResult, ClosedTrade, EquityAtClose
+from autonomy.documents.results import BacktestResult, ClosedTrade, EquityAtClose
 from autonomy.events import Document
 from proof_api.context import CanRead, Connected, InContext
 from proof_api.http.problems import Problem, declared, giving, known_parameters
