@@ -29,8 +29,9 @@ from job_runner.engine.statistics import simulation_metrics
 from job_runner.market.sources import SyntheticMarketData
 from job_runner.pool.executor import PoolExecutor
 from job_runner.pool.worker import warm_up
+from job_runner.research.backtest import run_research
 from job_runner.research.report import ResearchOrder, SuiteSize
-from job_runner.strategies.coded import by_name
+from job_runner.strategies.coded import by_name, installed
 
 BARS = 8_000
 FIGURE_MS = 0.0235
@@ -93,7 +94,7 @@ async def trips(count: int) -> float:
     """Median seconds of a smallest job through the pool, from `run` to its report."""
     pool = PoolExecutor(1, SyntheticMarketData(seed=1, names=("BENCH",), count=600))
     await pool.start()
-    smallest = SuiteSize(10, 1, 0, 1, 2)
+    smallest = SuiteSize(permuted_markets=10, truncation_cuts=1, neighbourhood_steps=0, stress_levels=1, walk_forward_windows=2)
     spent = []
     for number in range(count):
         order = ResearchOrder(f"job-{number}", "bench", "sma-cross", {}, "BENCH", "1d", 10**14, 10.0, 5.0, "1000", 250, smallest)
@@ -102,6 +103,17 @@ async def trips(count: int) -> float:
         spent.append(time.perf_counter() - started)
     await pool.stop(0)
     return statistics.median(spent)
+
+
+def baseline_s(rounds: int) -> float:
+    """CPU seconds of the dearest baseline among the strategies that come along, with the default suite, at 2,500 bars of a walk."""
+    market, spent = SyntheticMarketData(seed=1, names=("BENCH",), count=2_500), []
+    for strategy in installed().strategies:
+        order = ResearchOrder("bench", "bench", strategy, {}, "BENCH", "1d", 10**14, 10.0, 5.0, "100000", 250)
+        job = partial(run_research, order, market, lambda _phase, _share: None, lambda: False)
+        job()
+        spent.append(min(timed(job, cpu=True) for _ in range(rounds)))
+    return max(spent)
 
 
 def run(ctx: Context) -> list[Measure]:
@@ -124,6 +136,7 @@ def run(ctx: Context) -> list[Measure]:
         absolute("  scores a second of CPU", rates[SCORE], "1/s", least=30_000),
         absolute("  bars of backtests with statistics, a second of CPU", million[BACKTEST], "million/s", least=60),
         absolute("  bars of a plan with stop rows and a trailing stop, a second of CPU", million[PLAN], "million/s"),
+        absolute("  the dearest baseline of six strategies at 2,500 bars, whole suite, CPU", baseline_s(ctx.rounds(3)), "s", most=0.25),
         absolute("  whole smallest job through the pool", trip * 1000, "ms"),
         reference("lean kernel", medians[LIMIT], "ms", FIGURE_MS, rate=False),
     ]
