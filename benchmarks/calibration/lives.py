@@ -112,7 +112,7 @@ def live(strategy: str, rows: FloatArray, number: int, first_bars: int) -> Life:
         is_due = bars >= bars_needed(bot.look, rules)
         figures = figures_of(program, rows[:bars], timed=is_due, seed=number)
         bot = replace(bot, evidence=Evidence(JOB, FINGERPRINT, "", 0, bars, 0, figures))
-        look = due_look(bot, rules) if is_due else None
+        look = due_look(bot, bot.look, rules) if is_due else None
         if look is not None:
             first_z = look.z if first_z is None else first_z
             bot = replace(bot, looks=look.number, look=Look(

@@ -6,6 +6,7 @@ Source: R-A3.6, R-A3.7, R-C1 to R-C3.
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from autonomy.events import (
     BotChanged,
@@ -30,6 +31,8 @@ from autonomy.gates import PromotionGate, Verdict
 from autonomy.reasons import Reason
 from autonomy.values import Cause, Drift, JobStatus, JobType, Stage, instant_of_ms
 from planner.decide import promotion_gates
+from planner.decide.view import build_view
+from planner.decide.wishes import evolution_reason
 from support.builders import a_digest, a_policy, a_summary, an_id, metrics
 from support.lives import (
     a_document,
@@ -511,6 +514,30 @@ def test_loser_changes_nothing_and_is_recorded(change: dict[str, Any]) -> None:
     assert judged.findings
     assert not said(attempt, BotChanged)
     assert not [live for live in driver.live() if live.job.job_type is JobType.EVOLVE]  # not again on the same bytes
+
+
+@pytest.mark.parametrize(("bars", "trades", "searched"), [(499, 80, False), (500, 80, True), (500, 19, False), (500, 20, True)])
+def test_a_search_that_could_not_tell_a_find_from_luck_is_not_made(bars: int, trades: int, *, searched: bool) -> None:
+    """250 bars are held out of a first search, half of its bars at most, and the bot must make ten trades in so many."""
+    driver = a_fleet(BOT, searches=True)
+    shape = SHAPE | {"sharpe": 0.1, "trades": trades}
+    attempt = research(driver, BOT, bars=bars, metrics=metrics(**shape), net_t=0.2)
+    assert [order.job_type for order in jobs_of(attempt) if order.bot_id == BOT] == ([JobType.EVOLVE] if searched else [])
+
+
+def test_a_line_is_searched_again_only_on_bars_that_no_search_of_it_has_read() -> None:
+    driver = _weak()
+    live = job_of(driver, BOT, JobType.EVOLVE)
+    driver.finish(live, evolution=a_search(live, order_of(driver, live), challenger=None))
+    step(driver)
+    bot = bot_of(driver, BOT)
+    assert bot.evolved is not None
+    assert evolution_reason(bot, build_view(driver.state, driver.now_ms)) is None
+    assert bot.evidence is not None
+    for unread, reason in ((254, None), (255, "WEAK")):  # the embargo and 250 bars
+        shape = replace(bot.evidence.figures, trades=200)
+        evidence = replace(bot.evidence, bars=bot.evolved.bars + unread, data_sha256=a_digest("later"), figures=shape)
+        assert evolution_reason(replace(bot, evidence=evidence), build_view(driver.state, driver.now_ms)) == reason
 
 
 def test_bot_at_the_door_is_challenged_once() -> None:

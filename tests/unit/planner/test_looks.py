@@ -17,10 +17,10 @@ from autonomy.looks import alpha_of, next_bars, power_of, required_z, spent
 from autonomy.policy import LookPolicy
 from autonomy.values import JobType
 from planner.check.looks import check_look, tail_of
-from planner.decide.line_gates import due_look
+from planner.decide.line_gates import due_look, standing_look
 from planner.fold.entities import Bot, Evidence, Look
 from support.builders import a_bot, a_digest, a_state, an_id, figures, metrics
-from support.lives import a_document, a_fleet, bot_of, on_paper, research, revert, said, step, until_live, verdict_of
+from support.lives import STRONG, a_document, a_fleet, bot_of, job_of, on_paper, research, revert, said, step, until_live, verdict_of
 from support.ticks import TickDriver
 
 BOT = "aapl-sma"
@@ -80,7 +80,7 @@ def test_power_is_one_half_where_an_edge_is_just_what_is_asked_for() -> None:
     ],
 )  # fmt: skip
 def test_a_look_is_due_at_its_bars_or_at_once_for_another_fingerprint(bot: Bot, number: int | None) -> None:
-    found = due_look(bot, RULES)
+    found = due_look(bot, standing_look(bot), RULES)
     assert (None if found is None else found.number) == number
 
 
@@ -144,6 +144,22 @@ def test_another_name_meets_the_verdict_of_the_same_bot() -> None:
     assert verdict_of(driver, "renamed", PromotionGate.TIMING) is Verdict.FAIL
 
 
+def test_equal_bots_whose_results_come_in_one_tick_share_one_look() -> None:
+    """Two looks at the same fingerprint and bars would be one hypothesis paid twice, and the check would stop the tick."""
+    driver = a_fleet(BOT, "twin")
+    for bot_id in (BOT, "twin"):
+        driver.claim(job_of(driver, bot_id))
+    step(driver)
+    for bot_id in (BOT, "twin"):
+        driver.succeed(job_of(driver, bot_id), **{**STRONG, **timing(5.0)})
+    (look,) = said(step(driver), LookTaken)
+    assert (look.bot_id, look.number) == (BOT, 1)
+    assert verdict_of(driver, "twin", PromotionGate.TIMING) is Verdict.INCONCLUSIVE
+    until_live(driver, "twin", JobType.BACKTEST_REFRESH)
+    assert said(research(driver, "twin", **timing(5.0)), LookTaken) == []
+    assert verdict_of(driver, "twin", PromotionGate.TIMING) is Verdict.PASS
+
+
 def test_a_revert_gives_no_look_back() -> None:
     driver = on_paper()
     assert bot_of(driver, BOT).looks == 1
@@ -189,7 +205,7 @@ def _decisions(driver: TickDriver, attempt: Any) -> list[Any]:
 )  # fmt: skip
 def test_the_check_finds_a_look_that_is_not_what_the_evidence_says(wrong: dict[str, Any], words: str) -> None:
     state = a_state(judged(500))
-    look = due_look(state.bots.rows[BOT], RULES)
+    look = due_look(state.bots.rows[BOT], None, RULES)
     assert look is not None
     assert check_look(look, state) == []
     assert any(words in line for line in check_look(look.model_copy(update=wrong), state))
@@ -197,7 +213,7 @@ def test_the_check_finds_a_look_that_is_not_what_the_evidence_says(wrong: dict[s
 
 def test_the_check_finds_a_pass_that_luck_reaches_more_often_and_a_look_too_soon() -> None:
     state = a_state(judged(500, z=2.9))
-    look = due_look(state.bots.rows[BOT], RULES)
+    look = due_look(state.bots.rows[BOT], None, RULES)
     assert look is not None
     assert look.verdict is Verdict.FAIL
     assert any("passes with z 2.9" in line for line in check_look(look.model_copy(update={"verdict": Verdict.PASS}), state))

@@ -38,7 +38,9 @@ def take_looks(state: State, bot_ids: Iterable[str], say: Say) -> None:
     """Judge the timing of bots whose evidence makes a look due, and of all when the rules of looking changed."""
     for bot_id in sorted(set(bot_ids)):
         bot = state.bots.get(bot_id)
-        look = None if bot is None else due_look(bot, state.policy.looks)
+        if bot is None or bot.evidence is None:
+            continue
+        look = due_look(bot, state.looks.get(bot.evidence.fingerprint), state.policy.looks)
         if look is not None:
             say(look)
 

@@ -32,15 +32,20 @@ def standing_look(bot: Bot) -> Look | None:
     return look if look is not None and evidence is not None and look.fingerprint == evidence.fingerprint else None
 
 
-def due_look(bot: Bot, rules: LookPolicy) -> LookTaken | None:
+def due_look(bot: Bot, standing: Look | None, rules: LookPolicy) -> LookTaken | None:
     """The look that a bot's evidence makes due, if any: at first bars and trades, then each time the bars have grown enough.
 
     At once where its fingerprint was never looked at: a changed bot is another hypothesis, and spends the next share of the line's level.
+
+    Args:
+        bot: with its evidence.
+        standing: the last look at the evidence's fingerprint, whoever's bot it was; that bot's result may have come in this very tick.
+        rules: of looks.
     """
     evidence = bot.evidence
     if evidence is None:
         return None
-    figures, standing = evidence.figures, standing_look(bot)
+    figures = evidence.figures
     if figures.timing_z is None or evidence.bars < bars_needed(standing, rules) or figures.trades < rules.first_trades:
         return None
     number = next_number(bot, standing)
@@ -95,6 +100,8 @@ def _timing_words(bot: Bot, evidence: Evidence, view: View) -> tuple[str, str, s
     figures = evidence.figures
     measured = f"not looked at yet: {evidence.bars} bars, {figures.trades} trades"
     if evidence.bars >= needed:
+        if figures.trades >= rules.first_trades and figures.timing_z is not None:
+            return measured, asked, f"{BY_THE_CLOCK}brings a refresh: the look at an equal bot counts for it, too"
         few = f"{rules.first_trades} closed trades" if figures.trades < rules.first_trades else "returns that vary"
         return measured, asked, f"a refresh finds {few}: look {following}"
     return measured, asked, _next_words(bot, evidence, needed, following, view)

@@ -175,9 +175,13 @@ def evolution_reason(bot: Bot, view: View) -> Literal["WEAK", "AT_THE_DOOR"] | N
 
 
 def holdout_bars(bars: int, last: Evolved | None, rules: EvolutionPolicy) -> int:
-    """How many bars a search on so many may hold out: of a line's first search a share, later those that none has read."""
+    """How many bars a search on so many may hold out: of a line's first search a share, later those that none has read.
+
+    Never more than half of a first search's: what is left would be too little to search on, and the job would fail for good.
+    """
     if last is None or not last.bars:
-        return max(rules.min_holdout_bars, round(bars * rules.holdout_fraction))
+        held = max(rules.min_holdout_bars, round(bars * rules.holdout_fraction))
+        return held if 2 * held <= bars else 0
     return bars - last.bars - rules.embargo_bars
 
 
