@@ -1,7 +1,7 @@
 """`python -m benchmarks.calibration`: live the lives, resume where a run was stopped, and write docs/gates.md.
 
-Each life is a line of a file below `.data/calibration`, named by the seed and by the rules' versions; a life that stands there is not lived
-again. Lives depend on nothing but the seed and their number, so how many processes work at them changes no figure.
+Each life is a line of a file below `.calibration`, which no `make reset` takes away, named by the seed and by the rules' versions; a life that
+stands there is not lived again. Lives depend on nothing but the seed and their number, so how many processes work at them changes no figure.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", choices=[*NOISE, *EDGES], action="append", help="these kinds only; the page keeps the others' lives")
     words = parser.parse_args()
-    folder = ROOT / ".data" / "calibration"
+    folder = ROOT / ".calibration"
     folder.mkdir(parents=True, exist_ok=True)
     drifts = {kind: {name: drift_for(name, edge, FIRST_BARS, words.seed) for name in TRADING} for kind, edge in EDGES.items()}
     found: dict[str, list[Life]] = {}
