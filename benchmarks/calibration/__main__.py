@@ -1,7 +1,7 @@
 """`python -m benchmarks.calibration`: live the lives, resume where a run was stopped, and write docs/gates.md.
 
-Each life is a line of a file below `.calibration`, which no `make reset` takes away, named by the seed and by the rules' versions; a life that
-stands there is not lived again. Lives depend on nothing but the seed and their number, so how many processes work at them changes no figure.
+Each life is a line of a file below `.calibration`, which no `make reset` takes away, named by the seed and by the rules' versions; a life
+that stands there is not lived again. Lives depend on nothing but the seed and their number: how many processes work changes no figure.
 """
 
 import argparse

@@ -109,10 +109,12 @@ def test_what_a_killed_manager_leaves_is_said_and_ended_servers_last(
     until("the child runs", lambda: len(psutil.Process(manager).children(recursive=True)) == 5)
     kill_manager(stack)
     assert len(stack.supervisor.left_behind()) == 5, "four programs and a child"
+    assert stack.supervisor.socket.exists()
     assert status(stack) == 1
     assert "5 of its processes still run: `make down` ends them" in capsys.readouterr().out
     stack.down()
     assert processes_of(stack) == []
+    assert not stack.supervisor.socket.exists()
     assert stack.supervisor.left_behind() == []
     said = (tmp_path / "order").read_text().splitlines()
     assert said[0] == "planner SIGTERM"

@@ -265,6 +265,8 @@ class Supervisor:
             while self.left_behind() and time.monotonic() < settled_by:
                 time.sleep(0.05)
         self._end(self.left_behind())
+        # One that was killed leaves its socket; where the folder's name is long it lies among everybody's temporary files, for good.
+        self.socket.unlink(missing_ok=True)
 
     def left_behind(self) -> "list[psutil.Process]":
         """The processes of this stack while no supervisord lives to stop them."""
