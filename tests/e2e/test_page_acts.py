@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from autonomy.gates import EVIDENCE_GATES, LINE_GATES
 from autonomy.policy import DEFAULT
 from e2e.conftest import PATIENT_MS, PutPolicy, check_accessibility, say, sign_in, tab_to
 from support.patience import PATIENCE_S
@@ -24,9 +25,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.servers]
 OpenPage = Callable[..., Page]
 SECOND_TOKEN = "t" * 43
 HOSTILE = "<img src=/nowhere onerror=\"document.title='taken'\">"
-EASY_GATES = {
-    "min_trades": 1, "min_net_t": -9.0, "shadow": ["TIMING"],
-}  # fmt: skip
+EASY_GATES = {"min_trades": 1, "min_net_t": -9.0, "shadow": ["TIMING"]}
 
 
 def test_buttons_say_why_they_are_disabled(open_page: OpenPage) -> None:
@@ -274,7 +273,7 @@ def test_approval_stands_beside_its_evidence_by_keyboard(signed_in: OpenPage, ru
     page.keyboard.press("Enter")
     sheet = page.locator("#sheet-box")
     expect(sheet).to_contain_text(f"{bot} to PAPER")
-    expect(sheet.locator(".gates tbody tr")).to_have_count(7)
+    expect(sheet.locator(".gates tbody tr")).to_have_count(len(EVIDENCE_GATES) + len(LINE_GATES))
     check_accessibility(page)
     tab_to(page, page.locator("#sheet-reason"))
     page.keyboard.type("evidence read")
