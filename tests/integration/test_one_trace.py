@@ -47,7 +47,7 @@ from projection import tracing as projection_tracing
 from projection.app import Projection
 from projection.tracing import RowSpans
 from support.builders import a_summary, an_id, an_order, capabilities
-from support.platform import Platform, fleet, wait_for
+from support.platform import LARGE_SUITE, Platform, fleet, quick_policy, wait_for
 from support.projections import Rows, a_projection, rows_of
 from support.proof import Api
 from support.servers import free_port
@@ -428,7 +428,8 @@ def test_real_processes_tell_one_trace(platform: Platform, collector: Collector)
     platform.planner()
     platform.projection()
     platform.runner()
-    platform.set_policy()
+    # A job that ends within a moment is one change of its row, and no page shows it running: these last about a second.
+    platform.set_policy(quick_policy(suite=LARGE_SUITE))
     with an_open_page(platform, *[str(bot["id"]) for bot in bots]):
         platform.register(bots)
         wanted = Counter({("planner", "tick"): 1, ("job-runner", "job"): 1, ("projection", "rows"): 2, ("bots-ui", "badge"): 1})

@@ -13,6 +13,7 @@ from autonomy.clock import drawn_id
 from autonomy.envelope import Received, decode
 from autonomy.topics import INPUTS, RUNS
 from support.log import records_of
+from support.platform import wait_for
 from support.proof import Api
 
 pytestmark = pytest.mark.servers
@@ -55,7 +56,9 @@ def test_a_ticks_own_record_is_borne_out_and_an_input_by_the_first_cut_behind_it
     (job,) = running.platform.sql(
         "SELECT ended_event_id, finished_at, partition FROM bot_jobs WHERE status = 'SUCCEEDED' ORDER BY finished_at LIMIT 1"
     )
-    found = running.get(f"/api/events/{job['ended_event_id']}", params={"at": job["finished_at"].isoformat()}).json()
+    address, when = f"/api/events/{job['ended_event_id']}", {"at": job["finished_at"].isoformat()}
+    # The tick that reads it may still be to come.
+    found = wait_for("a cut behind the result", lambda: (one := running.get(address, params=when).json())["accepted"] and one)
     offset, tick = found["record"]["offset"], found["accepted"]["tick"]
     cut = f"(slice -> 'autonomy.jobs' ->> {job['partition']})::bigint"
     ((first,),) = (row.values() for row in running.platform.sql(f"SELECT min(tick) FROM autonomy_planner_runs WHERE {cut} > {offset}"))
