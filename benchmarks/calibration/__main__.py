@@ -18,11 +18,12 @@ from typing import Final
 
 from benchmarks.calibration import page
 from benchmarks.calibration.lives import TRADING, Life, drift_for, noise_life, planted_life
+from benchmarks.calibration.worlds import Noise
 from job_runner.engine.fills import ENGINE_VERSION
 from planner.decide.plan import DECIDER
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-NOISE: Final = ("permuted", "walk", "blocks")
+NOISE: Final[tuple[Noise, ...]] = ("permuted", "walk", "blocks")
 EDGES: Final = {"edge-4": 4.0, "edge-3": 3.0}
 NOISE_BARS, FIRST_BARS, EDGE_BARS = 2_500, 1_000, 3_600
 
@@ -39,17 +40,17 @@ def main() -> int:
     folder = ROOT / ".calibration"
     folder.mkdir(parents=True, exist_ok=True)
     drifts = {kind: {name: drift_for(name, edge, FIRST_BARS, words.seed) for name in TRADING} for kind, edge in EDGES.items()}
+    lives: dict[str, partial[Life]] = {
+        **{kind: partial(noise_life, kind=kind, bars=NOISE_BARS, seed=words.seed) for kind in NOISE},
+        **{kind: partial(planted_life, first_bars=FIRST_BARS, bars=EDGE_BARS, drifts=drifts[kind], seed=words.seed) for kind in EDGES},
+    }
     found: dict[str, list[Life]] = {}
     with ProcessPoolExecutor(words.workers) as pool:
-        for kind in (*NOISE, *EDGES):
+        for kind, live in lives.items():
             store = folder / f"{DECIDER}-{ENGINE_VERSION}-{words.seed}-{kind}.jsonl"
             count = words.edges if kind in EDGES else words.lives
             known = {number: life for number, life in read(store) if number < count}
             if words.only is None or kind in words.only:
-                live = (
-                    partial(planted_life, first_bars=FIRST_BARS, bars=EDGE_BARS, drifts=drifts[kind], seed=words.seed)
-                    if kind in EDGES else partial(noise_of, kind=kind, bars=NOISE_BARS, seed=words.seed)
-                )  # fmt: skip
                 known |= lived(pool, live, [number for number in range(count) if number not in known], store, kind)
             if known:
                 found[kind] = [known[number] for number in sorted(known)]
@@ -59,11 +60,6 @@ def main() -> int:
     )
     print(page.table(found))
     return 0
-
-
-def noise_of(number: int, *, kind: str, bars: int, seed: int) -> Life:
-    """One noise life; a plain function, since it crosses to other processes."""
-    return noise_life(kind, number, bars, seed)  # type: ignore[arg-type] # one of NOISE
 
 
 def read(store: Path) -> Iterator[tuple[int, Life]]:

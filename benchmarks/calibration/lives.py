@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from autonomy.gates import EVIDENCE_GATES, Verdict
 from autonomy.policy import Policy
+from autonomy.timeframes import DAY_MS
 from autonomy.values import Origin, Stage, derived_id
 from benchmarks.calibration.worlds import Noise, noise, planted
 from job_runner.engine.account import Costs
@@ -22,8 +23,8 @@ from job_runner.engine.programs import Axis, StepProgram
 from job_runner.engine.running import follow
 from job_runner.engine.statistics import returns_of, simulation_metrics
 from job_runner.research.report import SuiteSize
-from job_runner.research.timing import t_of, timing
-from job_runner.research.validation import dearer
+from job_runner.research.timing import timing
+from job_runner.research.validation import net_t
 from job_runner.strategies.coded import by_name
 from planner.decide.line_gates import bars_needed, due_look
 from planner.decide.promotion_gates import RULES
@@ -67,7 +68,7 @@ class Life:
 def program_of(strategy: str, bars: int) -> StepProgram:
     """The strategy at its default parameters."""
     coded = by_name(strategy)
-    program = coded.program(coded.check({}), Axis("WORLD", "1d", np.arange(bars, dtype=np.int64) * 86_400_000))
+    program = coded.program(coded.check({}), Axis("WORLD", "1d", np.arange(bars, dtype=np.int64) * DAY_MS))
     assert isinstance(program, StepProgram)
     return program
 
@@ -81,12 +82,12 @@ def figures_of(program: StepProgram, rows: FloatArray, *, timed: bool, seed: int
     # Too few trades are never looked at: their timing is nobody's question.
     asked = timed and metrics.trades >= POLICY.looks.first_trades
     found = timing(program, rows, returns, COSTS, SUITE, seed, _NoWork()) if asked else None
-    dear = follow(program, decided, rows, dearer(COSTS, 2, 2), CASH_USD)
     return Figures(
         sharpe=metrics.on_returns.sharpe_annualised, trades=metrics.trades, max_drawdown=metrics.on_returns.max_drawdown_fraction,
         exposure=metrics.exposure_fraction, bars_per_trade=metrics.bars_per_trade, timing_z=None if found is None else found.z,
         timing_p=1.0 if found is None else found.p_value, markets=0 if found is None else found.markets,
-        net_t=t_of(returns_of(dear.equity)), look_ahead_ok=True, synthetic=False, costs_bps=COSTS.fee_bps + COSTS.slippage_bps,
+        net_t=net_t(program, decided, rows, COSTS, CASH_USD), look_ahead_ok=True, synthetic=False,
+        costs_bps=COSTS.fee_bps + COSTS.slippage_bps,
     )  # fmt: skip
 
 
@@ -115,9 +116,7 @@ def live(strategy: str, rows: FloatArray, number: int, first_bars: int) -> Life:
         look = due_look(bot, bot.look, rules) if is_due else None
         if look is not None:
             first_z = look.z if first_z is None else first_z
-            bot = replace(bot, looks=look.number, look=Look(
-                look.number, bars, FINGERPRINT, JOB, look.z, look.p_value, look.alpha, look.required_z, look.verdict
-            ))  # fmt: skip
+            bot = replace(bot, looks=look.number, look=Look.of(look))
             timed_at = timed_at or (look.number if look.verdict is Verdict.PASS else 0)
         passed = bot.look is not None and bot.look.verdict is Verdict.PASS
         if passed and others_pass(figures):
@@ -134,7 +133,7 @@ def _a_bot(strategy: str) -> Bot:
     )  # fmt: skip
 
 
-def noise_life(kind: Noise, number: int, bars: int, seed: int) -> Life:
+def noise_life(number: int, kind: Noise, bars: int, seed: int) -> Life:
     """The life of a bot in a market without timing."""
     return live(
         STRATEGIES[number % len(STRATEGIES)], noise(kind, number, bars, seed), _seed_of(kind, number, seed), POLICY.looks.first_bars

@@ -5,11 +5,12 @@ Place in the flow: results of `lives` → **page** → docs/gates.md.
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+from autonomy import clock
 from autonomy.looks import alpha_of, required_z
+from autonomy.values import instant_of_ms
 from benchmarks.calibration.lives import LIMITS, POLICY, STRATEGIES, TRADING, Life
 from job_runner.engine.fills import ENGINE_VERSION
 from planner.decide.plan import DECIDER
@@ -63,7 +64,7 @@ def written(found: Mapping[str, Sequence[Life]], seed: int, bars: Mapping[str, i
         f"{NAMES[kind]}: " + ", ".join(f"{name} {1e4 * drift:.1f} bp" for name, drift in each.items()) for kind, each in drifts.items()
     )
     rules = (
-        f"Measured {date.today().isoformat()} by `make calibrate`, seed {seed}, decider `{DECIDER}`, engine `{ENGINE_VERSION}`, "  # noqa: DTZ011 (the day it was measured)
+        f"Measured {instant_of_ms(clock.now_ms()):%Y-%m-%d} by `make calibrate`, seed {seed}, decider `{DECIDER}`, engine `{ENGINE_VERSION}`, "
         f"numpy {version('numpy')}. Life's level {looks.alpha_life:.1%}; z asked at looks 1 to 5: {first}; NET asks for t "
         f"{LIMITS.min_net_t} at double costs, MIN_TRADES for {LIMITS.min_trades}."
     )

@@ -11,9 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from autonomy.timeframes import DAY_MS
-from job_runner.market.bar_files import Columns, Table, checked_columns
-from job_runner.market.sources import DAILY, Bars, Key, bars_until, check_key
+from job_runner.market.bar_files import Columns
+from job_runner.market.sources import DAILY, Bars, Key, bars_until, check_key, made_up
 
 SYMBOLS: Final = ("SYNTHETIC-A", "SYNTHETIC-B")
 VERSION: Final = 1
@@ -49,16 +48,4 @@ def _trends(symbol: str) -> Columns:
     # Who only holds gains nothing: the sum of all moves is 0.
     close = 100.0 * np.exp(np.cumsum(moves - moves.mean()))
     open_ = np.concatenate([[100.0], close[:-1]]) * np.exp(draw.normal(0.0, VOLATILITY / 5.0, COUNT))
-    reach = np.exp(np.abs(draw.normal(0.0, VOLATILITY / 3.0, (2, COUNT))))
-    days = FIRST_DAY + np.arange(COUNT * 7 // 5 + 14)
-    # Day 0, 1970-01-01, was a Thursday: (day + 3) % 7 is 0 on Mondays.
-    weekdays = days[(days + 3) % 7 < 5][:COUNT].astype(np.int64)
-    table: Table = {
-        "time": weekdays * DAY_MS,
-        "open": open_,
-        "high": np.maximum(open_, close) * reach[0],
-        "low": np.minimum(open_, close) / reach[1],
-        "close": close,
-        "volume": np.round(draw.lognormal(13.0, 0.5, COUNT)),
-    }
-    return checked_columns(symbol, table, DAILY)
+    return made_up(symbol, FIRST_DAY, open_, close, VOLATILITY, draw)

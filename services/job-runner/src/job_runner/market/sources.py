@@ -324,6 +324,21 @@ def _walk(seed: int, symbol: str, count: int, first_day: int, drift: float, vola
     close = 100.0 * np.exp(np.cumsum(numbers.normal(drift, volatility, count)))
     before = np.concatenate([[100.0], close[:-1]])
     open_ = before * np.exp(numbers.normal(0.0, volatility / 4.0, count))
+    return made_up(f"synthetic {symbol}", first_day, open_, close, volatility, numbers)
+
+
+def made_up(name: str, first_day: int, open_: FloatArray, close: FloatArray, volatility: float, numbers: np.random.Generator) -> Columns:
+    """Daily bars around made-up opens and closes, on weekdays.
+
+    Args:
+        name: what a refusal calls them.
+        first_day: days since 1970-01-01; a weekend moves on to Monday.
+        open_: float64 (n).
+        close: float64 (n).
+        volatility: per bar, of the logarithm; how far highs and lows reach follows from it.
+        numbers: where that and the volumes are drawn from.
+    """
+    count = len(close)
     reach = np.exp(np.abs(numbers.normal(0.0, volatility / 3.0, (2, count))))
     days = first_day + np.arange(count * 7 // 5 + 14)
     # Day 0, 1970-01-01, was a Thursday: (day + 3) % 7 is 0 on Mondays.
@@ -336,4 +351,4 @@ def _walk(seed: int, symbol: str, count: int, first_day: int, drift: float, vola
         "close": close,
         "volume": np.round(numbers.lognormal(13.0, 0.5, count)),
     }
-    return checked_columns(f"synthetic {symbol}", table, DAILY)
+    return checked_columns(name, table, DAILY)

@@ -28,7 +28,7 @@ from job_runner.engine.account import (
 )
 from job_runner.engine.compiled import CLOSE, FloatArray
 from job_runner.engine.fills import ENGINE_VERSION, Simulation
-from job_runner.engine.programs import Axis, Decided, Program
+from job_runner.engine.programs import Axis
 from job_runner.engine.running import follow, hold, outcomes, terms_of
 from job_runner.engine.statistics import (
     deflated_sharpe,
@@ -48,7 +48,7 @@ from job_runner.research.report import (
     SuiteSize,
     Trade,
 )
-from job_runner.research.timing import t_of, timing
+from job_runner.research.timing import timing
 from job_runner.strategies.coded import CodedStrategy, by_name
 
 __all__ = ["Cancelled", "DataMissing", "ResearchOrder", "ResearchReport", "StrategyError", "SuiteSize", "run_research"]
@@ -184,10 +184,10 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
     work.enter(WALK_FORWARD)
     walk_forward = validation.walk_forward(case, grid, order.suite.walk_forward_windows, work)
     work.enter(TIMING)
-    seed = int(found.fingerprint[:12], 16)
-    timed = timing(case.program(), case.rows, returns, case.costs, order.suite, seed, work)
+    timed = timing(case.program(), case.rows, returns, case.costs, order.suite, int(found.fingerprint[:12], 16), work)
     work.enter(NET)
-    net_t = _net_t(case, program, decided, work)
+    net_t = validation.net_t(program, decided, case.rows, case.costs, case.cash_usd)
+    work.done(len(bars))
     work.enter(LOOK_AHEAD)
     look_ahead = validation.look_ahead(
         case.program().decided,
@@ -224,13 +224,6 @@ def _researched(order: ResearchOrder, market: MarketData, found: Found, work: Wo
         outcomes={outcome.name: count for outcome, count in outcomes(program, decided, case.rows, case.costs, case.cash_usd).items()},
         data_findings=findings_of(bars),
     )
-
-
-def _net_t(case: validation.Case, program: Program, decided: Decided, work: Work) -> float | None:
-    """Student's t of the returns at twice the fees and the slippage."""
-    dear = follow(program, decided, case.rows, validation.dearer(case.costs, 2, 2), case.cash_usd)
-    work.done(len(case.rows))
-    return t_of(returns_of(dear.equity))
 
 
 def read_case(

@@ -35,7 +35,7 @@ from job_runner.research.report import (
     WalkForward,
     WalkForwardWindow,
 )
-from job_runner.research.timing import Work
+from job_runner.research.timing import Work, t_of
 from job_runner.strategies.coded import CodedStrategy
 
 # Bounds memory (one byte per bar and point) and time of one job.
@@ -119,6 +119,11 @@ def dearer(costs: Costs, fee_times: int, slippage_times: int) -> Costs:
     fee = (costs.fee_bps or STRESS_BPS) * fee_times
     maker = None if costs.maker_bps is None else max(costs.maker_bps, 0.0) * fee_times
     return replace(costs, fee_bps=fee, slippage_bps=(costs.slippage_bps or STRESS_BPS) * slippage_times, maker_bps=maker)
+
+
+def net_t(program: Program, decided: Decided, rows: FloatArray, costs: Costs, cash_usd: float) -> float | None:
+    """Student's t of the returns at twice the fees and the slippage; None of those that do not vary."""
+    return t_of(returns_of(follow(program, decided, rows, dearer(costs, 2, 2), cash_usd).equity))
 
 
 def neighbours(strategy: CodedStrategy, parameters: Mapping[str, Value], steps: int) -> tuple[dict[str, Value], ...]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from autonomy.events import PaperSnapshot
+from autonomy.events import LookTaken, PaperSnapshot
 from autonomy.gates import Verdict
 from autonomy.identities import PLANNER
 from autonomy.lifecycle import Job
@@ -76,6 +76,11 @@ class Look(Struct, frozen=True):
     alpha: float
     required_z: float
     verdict: Verdict
+
+    @classmethod
+    def of(cls, said: LookTaken) -> "Look":
+        """As a tick said it."""
+        return cls(said.number, said.bars, said.fingerprint, said.job_id, said.z, said.p_value, said.alpha, said.required_z, said.verdict)
 
 
 class Opening(Struct, frozen=True):

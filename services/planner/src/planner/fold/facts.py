@@ -234,17 +234,7 @@ def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None
         case PromotionRecommended() | PromotionRequested() | PromotionWithdrawn():
             state.bots.put(bot.id, _recommended(bot, event, state))
         case LookTaken():
-            look = Look(
-                event.number,
-                event.bars,
-                event.fingerprint,
-                event.job_id,
-                event.z,
-                event.p_value,
-                event.alpha,
-                event.required_z,
-                event.verdict,
-            )
+            look = Look.of(event)
             state.looks.put(event.fingerprint, look)
             state.bots.put(bot.id, replace(bot, look=look, looks=event.number))
         case ChallengerJudged():
