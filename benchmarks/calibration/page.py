@@ -64,9 +64,9 @@ def written(found: Mapping[str, Sequence[Life]], seed: int, bars: Mapping[str, i
         f"{NAMES[kind]}: " + ", ".join(f"{name} {1e4 * drift:.1f} bp" for name, drift in each.items()) for kind, each in drifts.items()
     )
     rules = (
-        f"Measured {instant_of_ms(clock.now_ms()):%Y-%m-%d} by `make calibrate`, seed {seed}, decider `{DECIDER}`, engine `{ENGINE_VERSION}`, "
-        f"numpy {version('numpy')}. Life's level {looks.alpha_life:.1%}; z asked at looks 1 to 5: {first}; NET asks for t "
-        f"{LIMITS.min_net_t} at double costs, MIN_TRADES for {LIMITS.min_trades}."
+        f"Measured {instant_of_ms(clock.now_ms()):%Y-%m-%d} by `make calibrate`, seed {seed}, decider `{DECIDER}`, engine "
+        f"`{ENGINE_VERSION}`, numpy {version('numpy')}. Life's level {looks.alpha_life:.1%}; z asked at looks 1 to 5: {first}; "
+        f"NET asks for t {LIMITS.min_net_t} at double costs, MIN_TRADES for {LIMITS.min_trades}."
     )
     lives = ", ".join(f"{count:,} bars ({NAMES[kind]})" for kind, count in bars.items())
     worlds = (

@@ -142,6 +142,26 @@ FOUR_EYES: Final = frozenset({Stage.CANARY, Stage.LIVE})
 """Stages that two approvers must agree on; nobody approves their own request."""
 
 
+APPROVERS_MISSING: Final = "APPROVERS_MISSING"
+"""What the answer to the first of two approvers counts one of."""
+
+
+@unique
+class MoveReason(StrEnum):
+    """Why a bot came to its stage."""
+
+    REGISTERED = "REGISTERED"
+    IMPORTED_UNVERIFIED = "IMPORTED_UNVERIFIED"
+    PROMOTED = "PROMOTED"
+    AUTO_PROMOTED = "AUTO_PROMOTED"
+    BULK_REVERT_REBASELINE = "BULK_REVERT_REBASELINE"
+    REVERT_REBASELINE = "REVERT_REBASELINE"
+
+
+PROMOTIONS: Final = frozenset({MoveReason.PROMOTED, MoveReason.AUTO_PROMOTED})
+REVERTS: Final = frozenset({MoveReason.BULK_REVERT_REBASELINE, MoveReason.REVERT_REBASELINE})
+
+
 @unique
 class JobStatus(StrEnum):
     """QUEUED → RUNNING → one of three ends."""

@@ -64,6 +64,11 @@ def class_of(job_type: JobType) -> JobClass:
     return JOB_KINDS[job_type].job_class
 
 
+def work_of(job_type: JobType) -> Work:
+    """Whose places a job type takes."""
+    return JOB_KINDS[job_type].work
+
+
 def types_of(work: Work) -> frozenset[JobType]:
     """The job types that take the places of a kind of work."""
     return frozenset(job_type for job_type, kind in JOB_KINDS.items() if kind.work is work)

@@ -9,10 +9,11 @@ import pytest
 from autonomy.client import Found, Unreachable
 from autonomy.values import iso
 from bots_ui.pages.bot_page import pictures_of
-from bots_ui.shown.axes import LINES, MARKS, SPARE, UNITS, Times, falls_scale, scale_of
+from bots_ui.shown.axes import LINES, MARKS, SPARE, Times, falls_scale, scale_of
 from bots_ui.shown.career import career_of
 from bots_ui.shown.charts import steps
 from bots_ui.shown.plots import backtest_plot, session_plot
+from bots_ui.shown.stretch import UNITS
 from support.site import Site, show
 
 START = datetime(2010, 1, 4, tzinfo=UTC)

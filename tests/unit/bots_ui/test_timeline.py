@@ -9,8 +9,9 @@ import pytest
 from autonomy.values import iso, ms_of
 from bots_ui.shown.lanes import MOST_ROWS
 from bots_ui.shown.picture import picture_of
+from bots_ui.shown.stretch import UNITS
 from bots_ui.shown.strip import LEAST, STUB
-from bots_ui.shown.window import MARKS, MOST_S, UNITS, Window
+from bots_ui.shown.window import MARKS, MOST_S, Window
 from bots_ui.stream.hours import Hours
 from bots_ui.stream.open_page import Client, View
 from support.site import HOSTILE, PROOF, Site, api_of, show

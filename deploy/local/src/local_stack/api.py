@@ -4,8 +4,10 @@ import hashlib
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 HTTP_TIMEOUT_S: Final = 10
@@ -44,16 +46,17 @@ def say_once(api: str, token: str, command: dict[str, object]) -> dict[str, list
         HTTPError, OSError or HTTPException: it was refused, or it is unknown whether it landed.
     """
     content = json.dumps(command, sort_keys=True, default=str)
-    request = urllib.request.Request(  # noqa: S310 (our own loopback address)
-        f"{api}/api/commands", data=content.encode(), method="POST",
-        headers={
-            "Content-Type": "application/json", "Authorization": f"Bearer {token}",
-            "Idempotency-Key": hashlib.sha256(content.encode()).hexdigest(),
-        },
-    )  # fmt: skip
-    with urllib.request.urlopen(request, timeout=SAY_TIMEOUT_S) as response:  # noqa: S310 (our own loopback address)
-        answer: dict[str, list[dict[str, str]]] = json.loads(response.read())
+    key = {"Idempotency-Key": hashlib.sha256(content.encode()).hexdigest()}
+    answer: dict[str, list[dict[str, str]]] = json.loads(_posted(f"{api}/api/commands", token, content, SAY_TIMEOUT_S, key))
     return answer
+
+
+def _posted(address: str, token: str, content: str, timeout_s: float, more: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}", **more}
+    request = urllib.request.Request(address, data=content.encode(), method="POST", headers=headers)  # noqa: S310 (our own loopback address)
+    with urllib.request.urlopen(request, timeout=timeout_s) as response:  # noqa: S310 (our own loopback address)
+        body: bytes = response.read()
+    return body
 
 
 def sign_in_words(ui: str, token: Path, where: Path) -> str:
@@ -66,10 +69,7 @@ def sign_in_words(ui: str, token: Path, where: Path) -> str:
     """
     by_token = f"{ui}/sign-in   (operator local; token in {where})"
     try:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token.read_text().strip()}"}
-        request = urllib.request.Request(f"{ui}/sign-in/links", data=b"{}", method="POST", headers=headers)  # noqa: S310 (our own address)
-        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as response:  # noqa: S310 (our own loopback address)
-            link = f"{ui}{json.loads(response.read())['path']}"
+        link = f"{ui}{json.loads(_posted(f'{ui}/sign-in/links', token.read_text().strip(), '{}', HTTP_TIMEOUT_S))['path']}"
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return by_token
     return f"{link}\n               once, as operator local, within 5 min; again: autonomy login; or {by_token}"

@@ -30,10 +30,9 @@ from autonomy.events import (
 )
 from autonomy.gates import GATES, GateCode
 from autonomy.topics import QUARANTINE, RUNNERS
+from autonomy.values import PROMOTIONS, REVERTS, MoveReason
 from notifier.kinds import APPLIED_TODO, REVERTED_TODO, Kind
 
-REVERTS: Final = frozenset({"BULK_REVERT_REBASELINE", "REVERT_REBASELINE"})
-PROMOTIONS: Final = frozenset({"PROMOTED", "AUTO_PROMOTED"})
 MAX_WORDS: Final = 300
 """Characters of somebody else's words in a fact."""
 QUARANTINED: Final = GateCode.NOT_QUARANTINED.value.encode()
@@ -129,7 +128,7 @@ def _moved(event: StageChanged, tick: int) -> Iterator[Item]:
     elif event.reason_code in PROMOTIONS:
         if event.recommendation_id:
             yield Over(_recommendation(event.recommendation_id))
-        auto = " by itself" if event.reason_code == "AUTO_PROMOTED" else ""
+        auto = " by itself" if event.reason_code == MoveReason.AUTO_PROMOTED else ""
         what = f"promoted to {event.to_stage}{auto}"
         yield Fact(Kind.APPLIED, f"{event.reason_code}/{event.to_stage}", "bot", what, by, APPLIED_TODO, event.bot_id)
 

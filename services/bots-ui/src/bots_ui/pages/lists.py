@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from autonomy.client import Answer, Found, Refused, Unreachable
-from autonomy.values import BOT_ID, JobStatus, JobType, LanesBy, Stage
+from autonomy.values import BOT_ID, JobStatus, JobType, LanesBy, MoveReason, Stage
 from bots_ui.api.client import ProofApi
 from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_words, number_of, text_of, told, told_part
 from bots_ui.operator.acts import is_id
@@ -28,9 +28,7 @@ from bots_ui.stream.open_page import MAX_WATCHED, View
 
 OPEN: Final = ("OPEN", "REQUESTED")
 CLOSED: Final = ("APPLIED", "REJECTED", "WITHDRAWN")
-STAGE_REASONS: Final = (
-    "REGISTERED", "IMPORTED_UNVERIFIED", "PROMOTED", "AUTO_PROMOTED", "BULK_REVERT_REBASELINE", "REVERT_REBASELINE",
-)  # fmt: skip
+STAGE_REASONS: Final = tuple(reason.value for reason in MoveReason)
 REASON: Final = re.compile("^[A-Z_]{1,64}$")
 NOTHING_ELSE: Final = View()
 LIMIT: Final = ("limit", str(PAGE_SIZE))

@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from autonomy.values import instant_of_ms, ms_of
+from bots_ui.shown.stretch import UNITS, Stretch
 
-UNITS: Final = 10_000
 LINES: Final = 5
 """At most so many lines across, those of a logarithmic scale may be one or two more."""
 MARKS: Final = 8
@@ -142,26 +142,14 @@ def _words(value: float, digits: int, *, of_start: bool, logarithmic: bool) -> s
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
-    """A stretch of time along the width, milliseconds since 1970."""
-
-    from_ms: int
-    to_ms: int
+class Times(Stretch):
+    """A stretch of time with round times marked on it."""
 
     @classmethod
     def around(cls, first: datetime, last: datetime) -> "Times":
         """A stretch with a little room at both ends: a mark that stands there is whole."""
         room = (ms_of(last) - ms_of(first)) * EDGE // UNITS
         return cls(ms_of(first) - room, ms_of(last) + room)
-
-    @property
-    def length_ms(self) -> int:
-        """How long it is; never nothing."""
-        return max(1, self.to_ms - self.from_ms)
-
-    def x(self, instant: datetime) -> int:
-        """Where an instant stands, in units; one outside stands at the edge."""
-        return min(max(round((ms_of(instant) - self.from_ms) * UNITS / self.length_ms), 0), UNITS)
 
     def holds(self, instant: datetime) -> bool:
         """Whether an instant is in it, the ends included."""

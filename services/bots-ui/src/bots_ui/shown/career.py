@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Final
 
 from autonomy.client import Document
-from autonomy.values import Stage
+from autonomy.values import REVERTS, Stage
 from bots_ui.api.documents import list_of, number_of, text_of, told_part
-from bots_ui.shown.axes import UNITS, Mark, Times
+from bots_ui.shown.axes import Mark, Times
+from bots_ui.shown.stretch import UNITS
 from bots_ui.shown.words import count_words, full_words, instant_of
 
 NEAR: Final = 180
@@ -23,7 +24,6 @@ ORDER: Final = {stage.value: place for place, stage in enumerate(Stage)}
 NAMED: Final = 1_500
 """A stretch narrower than so many units has no room for its stage's name."""
 NAMED_TOGETHER: Final = 6
-REVERTS: Final = frozenset({"BULK_REVERT_REBASELINE", "REVERT_REBASELINE"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from autonomy.client import Document
 from autonomy.values import JobStatus, instant_of_ms
 from autonomy.work import JOB_KINDS, Work
 from bots_ui.api.documents import list_of, number_of, text_of
-from bots_ui.shown.window import UNITS, Window, percent
+from bots_ui.shown.stretch import UNITS
+from bots_ui.shown.window import Window, percent
 from bots_ui.shown.words import JOB_TYPES, clock_words, count_words, instant_of, span_words, strategy_words, word_of
 
 ROW: Final = 9

@@ -13,8 +13,9 @@ from autonomy.client import Document
 from autonomy.values import ms_of
 from bots_ui.api.documents import number_of, text_of, told_part
 from bots_ui.shown.lanes import Lane, lanes_of
+from bots_ui.shown.stretch import UNITS
 from bots_ui.shown.strip import Bar, Flag, Gap, Revert, bars_of, flags_of, gaps_of, most_of, pauses_of, reverts_of
-from bots_ui.shown.window import UNITS, Mark, Window
+from bots_ui.shown.window import Mark, Window
 from bots_ui.shown.words import clock_words, count_words, full_words, instant_of
 
 ZOOMS: Final = 24

@@ -14,8 +14,9 @@ from typing import Final
 from autonomy.client import Document
 from autonomy.values import ms_of
 from bots_ui.api.documents import list_of, number_of, part_of, text_of, told_part
-from bots_ui.shown.axes import UNITS, Mark, Scale, Times, falls_scale, scale_of
+from bots_ui.shown.axes import Mark, Scale, Times, falls_scale, scale_of
 from bots_ui.shown.charts import is_finite, steps
+from bots_ui.shown.stretch import UNITS
 from bots_ui.shown.words import bar_of, count_words, figure_words, instant_of, money_words, ordinal, price_words, share_words
 
 PRICE, ACCOUNT, FALLS = 170, 130, 56

@@ -10,15 +10,15 @@ from typing import Final
 from urllib.parse import urlencode
 
 from autonomy.client import Document
-from autonomy.values import Stage, instant_of_ms, ms_of
+from autonomy.values import REVERTS, Stage, instant_of_ms, ms_of
 from bots_ui.api.documents import list_of, number_of, text_of
-from bots_ui.shown.window import UNITS, Window, percent
+from bots_ui.shown.stretch import UNITS
+from bots_ui.shown.window import Window, percent
 from bots_ui.shown.words import CAUSES, clock_words, count_words, instant_of, word_of
 
 STUB: Final = 3
 """Height of a tick that enqueued nothing, px: it came, so it is seen."""
 LEAST: Final = 7
-REVERTS: Final = frozenset({"BULK_REVERT_REBASELINE", "REVERT_REBASELINE"})
 WIDE: Final = 0.09
 """A gap of this share of the width has room for its name."""
 NAME: Final = 0.07

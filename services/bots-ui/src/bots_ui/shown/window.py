@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from autonomy.values import instant_of_ms, iso, iso_of_ms, ms_of
+from bots_ui.shown.stretch import UNITS, Stretch
 from bots_ui.shown.words import clock_words
 
-UNITS: Final = 10_000
 ADDRESS: Final = "/timeline"
 LEAST_S: Final = 60
 MOST_S: Final = 86_400
@@ -31,21 +31,10 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Window(Stretch):
     """A stretch of time, milliseconds since 1970, and what the lanes of its picture tell apart."""
 
-    from_ms: int
-    to_ms: int
     by: str = "fleet"
-
-    @property
-    def length_ms(self) -> int:
-        """How long it is; never nothing."""
-        return max(1, self.to_ms - self.from_ms)
-
-    def x(self, instant: datetime) -> int:
-        """Where an instant stands, in units; one outside stands at the edge."""
-        return min(max(round((ms_of(instant) - self.from_ms) * UNITS / self.length_ms), 0), UNITS)
 
     def holds(self, instant: datetime) -> bool:
         """Whether an instant is in it."""

@@ -64,19 +64,8 @@ def block_sums(returns: FloatArray, blocks: int = BLOCKS) -> BlockSums:
     running = np.zeros((2, returns.shape[0], returns.shape[1] + 1))
     np.cumsum(returns, axis=1, out=running[0, :, 1:])
     np.cumsum(returns * returns, axis=1, out=running[1, :, 1:])
-    return sums_at(running[0], running[1], edges)
-
-
-def sums_at(sums: FloatArray, squares: FloatArray, edges: IntArray) -> BlockSums:
-    """Sums by block out of running sums.
-
-    Args:
-        sums: float64 (c, n + 1), running sum of n returns; column 0 is 0.
-        squares: likewise, of their squares.
-        edges: as of `block_edges`.
-    """
-    counts = np.diff(edges).astype(np.float64)
-    return BlockSums(counts, np.diff(sums[:, edges], axis=1), np.diff(squares[:, edges], axis=1))
+    sums, squares = np.diff(running[:, :, edges], axis=2)
+    return BlockSums(np.diff(edges).astype(np.float64), sums, squares)
 
 
 def overfitting_probability(found: BlockSums) -> float | None:

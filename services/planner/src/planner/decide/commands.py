@@ -47,7 +47,7 @@ from autonomy.fleet import BotSpec, read_bot
 from autonomy.market_clock import continued_epoch_ms
 from autonomy.policy import Policy, hash_of_document, read_policy
 from autonomy.strategies import completed
-from autonomy.values import Cause, Stage
+from autonomy.values import APPROVERS_MISSING, Cause, Stage
 from planner.decide import applying, challengers, membership, rules, stages
 from planner.decide.endings import Say, cancel_job
 from planner.decide.refusal import Refused
@@ -172,7 +172,7 @@ def _change_rules(state: State, command: SetPolicy | SetPromotionMode | AcceptDi
     change = _change_of(state, command, now_ms)
     voices = rules.agreed(state, command, now_ms, say)
     if not voices:
-        return {"APPROVERS_MISSING": 1}
+        return {APPROVERS_MISSING: 1}
     if isinstance(change, ChainRepaired):
         change = change.model_copy(update={"approved_by": voices})
     market = state.policy.market

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from autonomy.reasons import Reason
 from autonomy.values import JobType
-from autonomy.work import JOB_KINDS, SLOTS_FIELD, LimitName, Work
+from autonomy.work import SLOTS_FIELD, LimitName, Work, work_of
 from planner.decide.view import View
 from planner.decide.wishes import Decision
 from planner.fold.facts import within_hour
@@ -27,7 +27,7 @@ class Limit(NamedTuple):
     is_shared: bool = False
 
 
-WORK_OF: Final[dict[JobType | None, Work]] = {None: Work.BACKTEST, **{job_type: kind.work for job_type, kind in JOB_KINDS.items()}}
+WORK_OF: Final[dict[JobType | None, Work]] = {None: Work.BACKTEST, **{job_type: work_of(job_type) for job_type in JobType}}
 
 
 def limits_of(state: State, view: View) -> dict[Work, tuple[Limit, ...]]:

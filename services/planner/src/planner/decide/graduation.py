@@ -16,16 +16,13 @@ from autonomy.events import (
 )
 from autonomy.gates import Verdict
 from autonomy.identities import PLANNER
-from autonomy.values import FOUR_EYES, NEXT_STAGE, Stage, derived_id, instant_of_ms
+from autonomy.values import FOUR_EYES, NEXT_STAGE, MoveReason, Stage, derived_id, instant_of_ms
 from planner.decide import promotion_gates
 from planner.decide.endings import Say
 from planner.decide.promotion_gates import Gate
 from planner.decide.view import View
 from planner.fold.entities import Bot, Recommendation
-from planner.fold.facts import AUTO_PROMOTED
 from planner.fold.state import State
-
-PROMOTED = "PROMOTED"
 
 
 def result_of(gate: Gate) -> GateResult:
@@ -112,7 +109,7 @@ def promote(
     """Take a bot up. The caller has asked every gate in this very tick; `check` asks again with code of its own."""
     say(StageChanged(
         event_id=derived_id("stage", recommendation.id), bot_id=bot.id, from_stage=bot.stage, to_stage=recommendation.to_stage,
-        reason_code=PROMOTED if command_id else AUTO_PROMOTED, actor=actor, command_id=command_id,
+        reason_code=(MoveReason.PROMOTED if command_id else MoveReason.AUTO_PROMOTED).value, actor=actor, command_id=command_id,
         recommendation_id=recommendation.id, evidence_job=bot.evidence.job_id if bot.evidence else None, approved_by=approved_by,
     ))  # fmt: skip
 

@@ -9,7 +9,7 @@ from autonomy.events import BotChanged, BotRegistered, BotRetired, Command, Stag
 from autonomy.fleet import BotSpec
 from autonomy.strategies import Value
 from autonomy.timeframes import Timeframe
-from autonomy.values import Cause, Evolve, Stage, derived_id
+from autonomy.values import Cause, Evolve, MoveReason, Stage, derived_id
 from planner.decide import graduation
 from planner.decide.endings import Say, cancel_jobs, close_session
 from planner.fold.entities import Bot
@@ -24,10 +24,10 @@ def enter(spec: BotSpec, parameters: Mapping[str, Value], command: Command, say:
         symbol=spec.symbol, timeframe=spec.timeframe, stage=spec.stage, origin=origin, pinned=spec.pinned,
         pin_reason=spec.pin_reason, actor=command.actor, fleet=fleet, evolve=evolve,
     ))  # fmt: skip
-    code = "REGISTERED" if origin.value == "NEW" or spec.stage is Stage.LAB else "IMPORTED_UNVERIFIED"
+    code = MoveReason.REGISTERED if origin.value == "NEW" or spec.stage is Stage.LAB else MoveReason.IMPORTED_UNVERIFIED
     say(StageChanged(
         event_id=derived_id("stage", command.command_id, spec.id), bot_id=spec.id, from_stage=None,
-        to_stage=spec.stage, reason_code=code, actor=command.actor,
+        to_stage=spec.stage, reason_code=code.value, actor=command.actor,
     ))  # fmt: skip
 
 

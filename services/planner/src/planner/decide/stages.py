@@ -17,7 +17,7 @@ from autonomy.events import (
 )
 from autonomy.identities import identity_of
 from autonomy.revert_plan import Standing, is_single, revert_plan
-from autonomy.values import Cause, Stage, derived_id, ms_of
+from autonomy.values import Cause, MoveReason, Stage, derived_id, ms_of
 from planner.decide import graduation, promotion_gates
 from planner.decide.endings import Say, cancel_jobs, close_session
 from planner.decide.refusal import Refused
@@ -25,7 +25,6 @@ from planner.decide.view import View
 from planner.fold.entities import Bot, Recommendation
 from planner.fold.state import State
 
-BULK, SINGLE = "BULK_REVERT_REBASELINE", "REVERT_REBASELINE"
 MAX_OUTCOMES = 500
 
 
@@ -40,7 +39,7 @@ def revert(state: State, command: RevertToLab, say: Say) -> tuple[tuple[BotOutco
         raise Refused("PLAN_CHANGED", "planHash", f"by now the plan is {plan.hash} with {len(plan.moved)} bots: look at the dry run again")
     if not plan.moved:
         raise Refused("NOTHING_TO_REVERT", "stages", "no bot of these is beyond LAB, or all are pinned")
-    code = SINGLE if is_single(command) else BULK
+    code = (MoveReason.REVERT_REBASELINE if is_single(command) else MoveReason.BULK_REVERT_REBASELINE).value
     for bot_id in plan.moved:
         bot = state.bots.rows[bot_id]
         cancel_jobs(state, bot, Cause.CANCELLED_BY_REVERT, command.actor, say)

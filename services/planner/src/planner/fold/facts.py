@@ -54,7 +54,7 @@ from autonomy.events import (
 from autonomy.gates import PromotionGate, Verdict
 from autonomy.market_clock import continued_epoch_ms
 from autonomy.policy import GateThresholds, LookPolicy, Policy, hash_of_document, read_policy
-from autonomy.values import JobClass, JobType, Stage, ms_of
+from autonomy.values import JobClass, JobType, MoveReason, Stage, ms_of
 from planner.fold.entities import Bot, Drifted, Evolved, LiveJob, Look, Measure, Opening, Paper, Pause, Proposal, Recommendation, Vote
 from planner.fold.state import ENQUEUE_WINDOW_MS, State
 
@@ -63,7 +63,6 @@ BotFact = (
     | PromotionRecommended | PromotionRequested | PromotionWithdrawn | DriftJudged | ChallengerJudged | ChallengerDeclined
     | SessionClosed | LookTaken
 )  # fmt: skip
-AUTO_PROMOTED = "AUTO_PROMOTED"
 
 
 def fold_own(state: State, events: Iterable[Event], tick: int, now_ms: int) -> None:
@@ -220,7 +219,7 @@ def _fold_bot_fact(state: State, event: BotFact, tick: int, now_ms: int) -> None
         case StageChanged():
             if event.from_stage is not None:
                 state.bots.put(bot.id, _moved(bot, event, now_ms))
-            if event.reason_code == AUTO_PROMOTED:
+            if event.reason_code == MoveReason.AUTO_PROMOTED:
                 single = state.single
                 state.single = replace(single, promotions=counted(single.promotions, now_ms))
         case BotChanged():

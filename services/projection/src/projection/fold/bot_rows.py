@@ -20,7 +20,7 @@ from autonomy.events import (
     LoopResumed,
     StageChanged,
 )
-from autonomy.values import iso
+from autonomy.values import MoveReason, iso
 from projection.fold.bot_now import Row
 from projection.fold.rows import Said
 
@@ -29,7 +29,7 @@ def bot_row(event: BotRegistered, at: datetime) -> Row:
     """A bot at its registration."""
     return {
         "id": event.bot_id, "name": event.name, "stage": event.stage.value, "stage_updated_at": at,
-        "stage_reason_code": "REGISTERED", "stage_version": 1, "origin": event.origin.value,
+        "stage_reason_code": MoveReason.REGISTERED.value, "stage_version": 1, "origin": event.origin.value,
         "strategy": event.strategy, "parameters": event.parameters, "symbol": event.symbol,
         "timeframe": event.timeframe.value, "version": 1, "pinned": event.pinned, "pin_reason": event.pin_reason,
         "pinned_by": event.actor if event.pinned else None, "pinned_until": None,

@@ -27,20 +27,16 @@ from autonomy.read_model import fleet, planning, work
 from autonomy.read_model.columns import INSTANT
 from autonomy.read_model.keeping import HEAD
 from autonomy.read_model.parts import CommandStatus
-from autonomy.values import JobStatus, JobType, Stage, iso
-from autonomy.work import JOB_KINDS, SLOTS_FIELD, LimitName, Work
-from proof_api.reading.statement import Statement, rows_of, statement_of
+from autonomy.values import APPROVERS_MISSING, JobStatus, JobType, MoveReason, Stage, iso
+from autonomy.work import SLOTS_FIELD, LimitName, Work, work_of
+from proof_api.reading.statement import Statement, rows_of, statement_of, word
 
 HOUR: Final = timedelta(hours=1)
 VOTE_HOLDS: Final["ColumnElement[timedelta]"] = literal_column("interval '1 day'")
 """How long the first of two approvers' word waits for the second one."""
-LIVE: Final = [literal_column(f"'{status.value}'", Text()) for status in (JobStatus.QUEUED, JobStatus.RUNNING)]
-"""Words instead of parameters: the index of live jobs is found by them."""
+LIVE: Final = [word(status) for status in (JobStatus.QUEUED, JobStatus.RUNNING)]
 SAID_ONLY: Final = ("commandId", "actor", "role", "reason")
 """What of a command is not what it asks for."""
-MISSING: Final = "APPROVERS_MISSING"
-"""The answer to the first of two approvers counts one that is missing."""
-AUTO_PROMOTED: Final = "AUTO_PROMOTED"
 Rows = list[dict[str, object]]
 
 
@@ -60,14 +56,14 @@ def statement() -> Statement:
     )
     last = (
         select(said.c.id, said.c.reason, said.c.command, said.c.body, said.c.said_at)
-        .where(answered, said.c.tick == newest.c.tick, said.c.actor == newest.c.actor, ~said.c.counts.has_key(MISSING))
+        .where(answered, said.c.tick == newest.c.tick, said.c.actor == newest.c.actor, ~said.c.counts.has_key(APPROVERS_MISSING))
         .order_by(said.c.said_at.desc(), said.c.id).limit(1).lateral("last")
     )  # fmt: skip
     names = array(SAID_ONLY, type_=Text())
     first = (
         select(said.c.actor.label("first_actor"))
         .where(
-            answered, said.c.command == last.c.command, said.c.counts.has_key(MISSING), said.c.tick <= newest.c.tick,
+            answered, said.c.command == last.c.command, said.c.counts.has_key(APPROVERS_MISSING), said.c.tick <= newest.c.tick,
             said.c.said_at <= last.c.said_at, said.c.said_at >= last.c.said_at - VOTE_HOLDS,
             said.c.body.op("-")(names) == last.c.body.op("-")(names),
         )
@@ -81,7 +77,7 @@ def statement() -> Statement:
     live = select(jobs.job_type, jobs.status, func.count().label("n")).where(jobs.status.in_(LIVE))
     hour = select(jobs.job_type, func.count().label("n")).where(jobs.created_at > hour_ago)
     stages = select(bots.stage, func.count().label("n")).where(bots.retired_at.is_(None))
-    promoted = select(func.count()).where(moved.reason_code == AUTO_PROMOTED, moved.created_at > hour_ago)
+    promoted = select(func.count()).where(moved.reason_code == MoveReason.AUTO_PROMOTED.value, moved.created_at > hour_ago)
     return statement_of(
         select(
             newest.c.tick, newest.c.policy_hash, newest.c.document, newest.c.actor, runs.c.started_at.label("since"), before.c.before_actor,
@@ -153,7 +149,7 @@ def by_work(rows: Iterable[Mapping[str, object]]) -> Counter[Work]:
     """Jobs by kind of work."""
     found: Counter[Work] = Counter()
     for row in rows:
-        found[JOB_KINDS[JobType(str(row["job_type"]))].work] += count_of(row)
+        found[work_of(JobType(str(row["job_type"])))] += count_of(row)
     return found
 
 

@@ -5,10 +5,11 @@ Place in the flow: tables → statement → **text and values** → PostgreSQL. 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import asyncpg
-from sqlalchemy import ColumnElement, Select, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, Text, func, literal_column, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -43,9 +44,14 @@ class Statement:
 
 def statement_of(query: Select[Any]) -> Statement:
     """The text of a query, for asyncpg's way of naming parameters."""
-    text = query.compile(dialect=postgresql.dialect(paramstyle="numeric_dollar"))  # type: ignore[no-untyped-call]
+    text = query.compile(dialect=postgresql.dialect(paramstyle="numeric_dollar"))  # type: ignore[no-untyped-call] # SQLAlchemy leaves it untyped
     constants = {name: value for name, value in text.params.items() if value is not None}
     return Statement(str(text), tuple(text.positiontup or ()), constants)
+
+
+def word(code: StrEnum) -> "ColumnElement[str]":
+    """A code as a word of the text, not as a parameter: only so is an index over rows of that code found."""
+    return literal_column(f"'{code.value}'", Text())
 
 
 def rows_of(query: Select[Any], name: str) -> ColumnElement[Any]:

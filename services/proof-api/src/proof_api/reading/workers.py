@@ -7,6 +7,7 @@ Source: R-B3, R-A5; docs/architecture.md, "The Bots page".
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 import asyncpg
 import orjson
-from sqlalchemy import Text, bindparam, func, literal_column, select
+from sqlalchemy import bindparam, func, select
 
 from autonomy.agreement import ENGINE, differ_words
 from autonomy.read_model import work
@@ -22,14 +23,12 @@ from autonomy.read_model.columns import INSTANT
 from autonomy.read_model.keeping import HEAD
 from autonomy.timeframes import bar_words, bars_name
 from autonomy.values import JobStatus, JobType, WorkerState, iso, ms_of
-from autonomy.work import JOB_KINDS, SLOTS_FIELD
-from proof_api.reading.statement import Statement, rows_of, statement_of
+from autonomy.work import SLOTS_FIELD, Work, work_of
+from proof_api.reading.statement import Statement, rows_of, statement_of, word
 
 SHOWN: Final = 200
 LISTED_FOR: Final = timedelta(hours=1)
 """A process without a sign of life for longer is only counted."""
-RUNNING: Final = literal_column(f"'{JobStatus.RUNNING.value}'", Text())
-"""A word instead of a parameter: the index of live jobs is found by it."""
 SHORT: Final = 12
 """Characters of a hash that are shown where two differ."""
 STRATEGY: Final = ("name", "version", "codeHash", "title", "origin", "jailed")
@@ -51,7 +50,7 @@ def statement() -> Statement:
     )  # fmt: skip
     held = (
         select(jobs.process_id, jobs.job_type, func.count().label("n"))
-        .where(jobs.status == RUNNING, jobs.process_id.is_not(None)).group_by(jobs.process_id, jobs.job_type)
+        .where(jobs.status == word(JobStatus.RUNNING), jobs.process_id.is_not(None)).group_by(jobs.process_id, jobs.job_type)
     )  # fmt: skip
     total = select(func.count()).select_from(work.BOT_RUNNERS)
     return statement_of(
@@ -82,14 +81,14 @@ async def workers(
     offers = offers_of(runners)
     live = [each for each in runners if states[_id(each)] is WorkerState.LIVE]
     disputes = disagreements_of(live)
-    found = {(str(one["process_id"]), JOB_KINDS[JobType(str(one["job_type"]))].work): 0 for one in row["held"]}
+    found: Counter[tuple[str, Work]] = Counter()
     for one in row["held"]:
-        found[str(one["process_id"]), JOB_KINDS[JobType(str(one["job_type"]))].work] += int(str(one["n"]))
+        found[str(one["process_id"]), work_of(JobType(str(one["job_type"])))] += int(str(one["n"]))
     items = [
         {
             "processId": _id(each), "state": states[_id(each)].value, "engineVersion": each["engine_version"],
             "firstSeenAt": iso(_at(each, "first_seen_at")), "lastBeatAt": iso(_at(each, "last_beat_at")),
-            "slots": [{"work": kind.value, "slots": each[name], "inUse": found.get((_id(each), kind), 0)}
+            "slots": [{"work": kind.value, "slots": each[name], "inUse": found[_id(each), kind]}
                       for kind, name in SLOTS_FIELD.items()],
             "offer": next((offer for offer, (said, _) in offers.items() if _id(each) in said), None),
             "disagrees": sorted(about for about, sides in disputes.items() if any(_id(each) in named for named in sides.values())),
