@@ -435,6 +435,21 @@ def test_what_is_void_shows_in_the_metrics_as_the_projection_counted_it(running:
     wait_for("a picture of the newest head", is_that_of_the_head)
 
 
+def test_what_looks_spent_shows_in_the_metrics(running: Api) -> None:
+    """Also after ticks that took none: the sum is of the whole log."""
+    wait_for("a look", lambda: counted(running)["autonomy_looks_taken"] > 0)
+    tick = running.platform.one("SELECT max(tick) FROM autonomy_planner_runs")
+    wait_for("another tick", lambda: counted(running)["autonomy_applied_tick"] > tick)
+
+    def is_that_of_the_rows() -> bool:
+        (row,) = running.platform.sql("SELECT count(*) AS taken, sum(alpha) AS spent FROM bot_looks WHERE NOT synthetic")
+        found = counted(running)
+        spent: object = pytest.approx(row["spent"])
+        return found["autonomy_looks_taken"] == row["taken"] and found["autonomy_looks_alpha_spent"] == spent
+
+    wait_for("what the rows say", is_that_of_the_rows)
+
+
 def counted(api: Api) -> dict[str, float]:
     """Metrics without labels."""
     families = text_string_to_metric_families(api.get("/metrics").text)

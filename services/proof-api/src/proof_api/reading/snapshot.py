@@ -184,7 +184,7 @@ class Snapshots:
     async def _taken(self, connection: "asyncpg.Connection[asyncpg.Record]") -> Picture:
         """The next picture; what holds it up, or the projection, is asked of the database itself."""
         own_pid = connection.get_server_pid()
-        taking = asyncio.ensure_future(take(connection, self.stuck_minutes, instant_of_ms(self.now_ms())))
+        taking = asyncio.ensure_future(take(connection, self.stuck_minutes, instant_of_ms(self.now_ms()), self.picture))
         try:
             done, _ = await asyncio.wait({taking}, timeout=HELD_UP_S)
             waits = None if done else await asked_beside(self.url)
@@ -223,13 +223,16 @@ class Snapshots:
             raise
 
 
-async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: int, now: datetime) -> Picture:
+async def take(
+    connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: int, now: datetime, before: Picture | None = None
+) -> Picture:
     """Read one consistent picture.
 
     Args:
         connection: of a role that may read.
         stuck_minutes: after how long a running job counts as stuck.
         now: by the broker's clock.
+        before: the picture before, if any: what only ticks change is read anew for another tick.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         head = await connection.fetchrow(HEAD_SQL)
@@ -247,7 +250,8 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         counts = await connection.fetch(COUNTS_SQL, silent_before)
         needing = await counted(connection, now, silent_before, lease_of(in_force))
         runners = await connection.fetch(RUNNERS_SQL, now)
-        looks = await connection.fetchrow(LOOKS_SQL)
+        tick = head["tick"] if head else 0
+        looks = before.looks if before is not None and before.read.applied_tick == tick else await looks_of(connection)
     pauses = [dict(row) for row in loop]
     fleet_pause = next((row for row in pauses if row["scope"] == "fleet"), None)
     last = dict(runs[0]) if runs else None
@@ -259,7 +263,7 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         "chainRepairs": [document(row) for row in repairs],
     }  # fmt: skip
     read = ReadFacts(
-        applied_tick=head["tick"] if head else 0, applied_hash=head["hash"] if head and head["tick"] else "",
+        applied_tick=tick, applied_hash=head["hash"] if head and head["tick"] else "",
         applied_offset=head["log_offset"] if head else -1, last_tick_ms=ms_of(last["started_at"]) if last else None,
         tick_interval_s=float(in_force["tick_interval_s"]), loop_enabled=fleet_pause is None,
         paused_by=document(fleet_pause) if fleet_pause else None, stuck=stuck or "", body=body,
@@ -270,8 +274,14 @@ async def take(connection: "asyncpg.Connection[asyncpg.Record]", stuck_minutes: 
         counts=count_bots(counts) | {"needs": needs_counts(needing)}, needing=needing,
         runners=tuple(dict(row) for row in runners), policy=in_force, last_run=last,
         counted={name: head[name] for name in COUNTED} if head else {}, probe_appended_ms=ms_of(probe) if probe else None,
-        looks=(looks["taken"], looks["spent"]) if looks else (0, 0.0),
+        looks=looks,
     )  # fmt: skip
+
+
+async def looks_of(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[int, float]:
+    """How many looks at bots' timing were taken on recorded bars, and what they spent: rows of the whole log."""
+    (row,) = await connection.fetch(LOOKS_SQL)
+    return row["taken"], row["spent"]
 
 
 def silence_of(probe: datetime | None, policy: Mapping[str, object], now: datetime) -> datetime:

@@ -22,7 +22,7 @@ from autonomy.documents.answers import (
 )
 from autonomy.documents.commands import RevertPlanned
 from autonomy.documents.history import TimelineKind, TimelinePage, VersionPage
-from autonomy.events import MAX_BOTS_PER_COMMAND, RevertToLab
+from autonomy.events import MAX_BOTS_PER_COMMAND, Document, RevertToLab
 from autonomy.read_model.parts import PromotionStatus
 from autonomy.values import BOT_ID_PATTERN, Stage, derived_id
 from proof_api.commands.revert import dry_run, shown_by
@@ -157,51 +157,34 @@ async def versions(
     return page(context, request, *await history.versions(connection, bot_id, limit, cursor))
 
 
-@router.get(
-    "/api/bots/{bot_id}/evolutions",
-    tags=["bots"],
-    summary="Searches and their challengers, newest first",
-    responses=giving(EvolutionPage) | UNKNOWN,
-)
-async def evolutions(
-    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
-) -> Response:
-    """Why each was made, what it found, and what its challenger lacked."""
-    return page(context, request, *await queries.EVOLUTIONS.of_bot(connection, bot_id, limit, cursor))
+def _rows_of_bot(name: str, listing: queries.Listing, form: type[Document], summary: str, words: str) -> None:
+    """A route that gives one kind of a bot's rows, page by page."""
+
+    async def rows(
+        request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
+    ) -> Response:
+        return page(context, request, *await listing.of_bot(connection, bot_id, limit, cursor))
+
+    rows.__name__, rows.__doc__ = name, words
+    router.get(f"/api/bots/{{bot_id}}/{name}", tags=["bots"], summary=summary, responses=giving(form) | UNKNOWN)(rows)
 
 
-@router.get(
-    "/api/bots/{bot_id}/looks",
-    tags=["bots"],
-    summary="Looks at its timing, newest first",
-    responses=giving(LookPage) | UNKNOWN,
-)
-async def looks(
-    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
-) -> Response:
-    """What each saw, what it spent of the line's level, and what it asked for."""
-    return page(context, request, *await queries.LOOKS.of_bot(connection, bot_id, limit, cursor))
-
-
-@router.get(
-    "/api/bots/{bot_id}/drift",
-    tags=["bots"],
-    summary="Judgements of its paper sessions, newest first",
-    responses=giving(DriftPage) | UNKNOWN,
-)
-async def drift(
-    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
-) -> Response:
-    """The live window against the engine's re-run of the same bars."""
-    return page(context, request, *await queries.DRIFT.of_bot(connection, bot_id, limit, cursor))
-
-
-@router.get("/api/bots/{bot_id}/sessions", tags=["bots"], summary="Paper sessions, newest first", responses=giving(SessionPage) | UNKNOWN)
-async def sessions(
-    request: Request, context: InContext, _: CanRead, connection: Connected, bot_id: KnownBot, limit: Limit = 20, cursor: Cursor = None
-) -> Response:
-    """Execution is PAPER at every stage; `replay` says whether the bars are recorded ones."""
-    return page(context, request, *await queries.SESSIONS.of_bot(connection, bot_id, limit, cursor))
+_rows_of_bot(
+    "evolutions", queries.EVOLUTIONS, EvolutionPage, "Searches and their challengers, newest first",
+    "Why each was made, what it found, and what its challenger lacked.",
+)  # fmt: skip
+_rows_of_bot(
+    "looks", queries.LOOKS, LookPage, "Looks at its timing, newest first",
+    "What each saw, what it spent of the line's level, and what it asked for.",
+)  # fmt: skip
+_rows_of_bot(
+    "drift", queries.DRIFT, DriftPage, "Judgements of its paper sessions, newest first",
+    "The live window against the engine's re-run of the same bars.",
+)  # fmt: skip
+_rows_of_bot(
+    "sessions", queries.SESSIONS, SessionPage, "Paper sessions, newest first",
+    "Execution is PAPER at every stage; `replay` says whether the bars are recorded ones.",
+)  # fmt: skip
 
 
 Session = Annotated[str | None, Query(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="of this session only")]
