@@ -87,24 +87,26 @@ def _timing(bot: Bot, _: Evidence, __: View) -> Verdict:
 
 
 def _timing_words(bot: Bot, evidence: Evidence, view: View) -> tuple[str, str, str]:
-    rules, look = view.policy.looks, standing_look(bot)
-    following = next_number(bot, look)
-    number = following if look is None else look.number
-    required = required_z(alpha_of(rules.alpha_life, number)) if look is None else look.required_z
-    alpha = alpha_of(rules.alpha_life, number) if look is None else look.alpha
-    asked = f"z of at least {required:.2f} at look {number}, which luck alone reaches in {alpha:.2%}; {power_words(required)}"
-    needed = bars_needed(look, rules)
+    rules, look, figures = view.policy.looks, standing_look(bot), evidence.figures
+    needed, following = bars_needed(look, rules), next_number(bot, look)
+    coming = _next_words(bot, evidence, needed, following, view)
     if look is not None:
         measured = f"z {look.z:.2f}, p {look.p_value:.3g} at look {look.number} on {look.bars} bars"
-        return measured, asked, _next_words(bot, evidence, needed, following, view)
-    figures = evidence.figures
+        return measured, _asked_words(look.number, look.alpha, look.required_z), coming
+    alpha = alpha_of(rules.alpha_life, following)
+    asked = _asked_words(following, alpha, required_z(alpha))
     measured = f"not looked at yet: {evidence.bars} bars, {figures.trades} trades"
-    if evidence.bars >= needed:
-        if figures.trades >= rules.first_trades and figures.timing_z is not None:
-            return measured, asked, f"{BY_THE_CLOCK}brings a refresh: the look at an equal bot counts for it, too"
-        few = f"{rules.first_trades} closed trades" if figures.trades < rules.first_trades else "returns that vary"
-        return measured, asked, f"a refresh finds {few}: look {following}"
-    return measured, asked, _next_words(bot, evidence, needed, following, view)
+    if evidence.bars < needed:
+        return measured, asked, coming
+    if figures.trades < rules.first_trades:
+        return measured, asked, f"a refresh finds {rules.first_trades} closed trades: look {following}"
+    if figures.timing_z is None:
+        return measured, asked, f"a refresh finds returns that vary: look {following}"
+    return measured, asked, f"{BY_THE_CLOCK}brings a refresh: the look at an equal bot counts for it, too"
+
+
+def _asked_words(number: int, alpha: float, required: float) -> str:
+    return f"z of at least {required:.2f} at look {number}, which luck alone reaches in {alpha:.2%}; {power_words(required)}"
 
 
 def _next_words(bot: Bot, evidence: Evidence, needed: int, number: int, view: View) -> str:
