@@ -21,6 +21,7 @@ from job_runner.market.sources import DataMissing, EmbeddedMarketData
 from job_runner.pool import executor
 from job_runner.pool.endings import ExecutorStopped, JobCrashed, JobTimeout, WorkerLost
 from job_runner.pool.executor import PoolExecutor
+from job_runner.pool.worker import warm_up
 from job_runner.research.backtest import run_research
 from job_runner.research.report import Cancelled, ResearchOrder, SuiteSize
 from support.days import day_ms
@@ -37,7 +38,7 @@ from job_runner.research.report import ResearchOrder, SuiteSize
 async def main():
     pool = PoolExecutor(2, EmbeddedMarketData())
     await pool.start()
-    order = ResearchOrder("j", "b", "sma-cross", {}, "AAPL", "1d", 20_000 * 86_400_000, 10.0, 5.0, "1000", 250, SuiteSize(1000000))
+    order = ResearchOrder("j", "b", "sma-cross", {}, "AAPL", "1d", 20_000 * 86_400_000, 10.0, 5.0, "1000", 250, SuiteSize(permuted_markets=1000000, hopeless_after=1000000))
     busy = asyncio.create_task(pool.run(order, lambda phase, fraction: None))
     await asyncio.sleep(0.3)
     print(*pool.worker_pids(), flush=True)
@@ -311,3 +312,9 @@ def test_workers_are_bounded() -> None:
     with pytest.raises(BadInput, match="workers"):
         PoolExecutor(0, EmbeddedMarketData())
     assert SuiteSize().permuted_markets <= 1_000_000
+
+
+def test_a_warm_up_runs_every_installed_strategy(caplog: pytest.LogCaptureFixture) -> None:
+    """Seen: its order ended in 1970, so that no strategy had bars, and each first job compiled."""
+    warm_up()
+    assert caplog.messages == []

@@ -17,7 +17,7 @@ from typing import Protocol, assert_never
 
 from autonomy.errors import BadInput, Retryable
 from job_runner.engine import scoring
-from job_runner.market.sources import DataMissing, MarketData, SyntheticMarketData
+from job_runner.market.sources import END_OF_TIME_MS, DataMissing, MarketData, SyntheticMarketData
 from job_runner.research.backtest import Progress, run_research
 from job_runner.research.live_window import WindowedOrder, WindowedReport, run_windowed
 from job_runner.research.report import Cancelled, ResearchOrder, ResearchReport, StrategyError, SuiteSize
@@ -109,7 +109,7 @@ def warm_up() -> None:
     market = SyntheticMarketData(seed=1, names=("WARM",), count=600)
     smallest = SuiteSize(permuted_markets=10, truncation_cuts=1, neighbourhood_steps=0, stress_levels=1, walk_forward_windows=2)
     for strategy in installed().strategies:
-        order = ResearchOrder("warm", "warm", strategy, {}, "WARM", "1d", 10**6, 10.0, 5.0, "1000", 250, smallest)
+        order = ResearchOrder("warm", "warm", strategy, {}, "WARM", "1d", END_OF_TIME_MS, 10.0, 5.0, "1000", 250, smallest)
         try:
             run_research(order, market, lambda _phase, _fraction: None, lambda: False)
         except Exception as fault:  # noqa: BLE001 (a package's fault is its own: its jobs meet it by themselves)

@@ -24,7 +24,7 @@ class Cancelled(AutonomyError):
     """The job was told to stop, and did."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteSize:
     """How much validation is done: policy, never padding. The limits keep one job within minutes and some hundred MB.
 
