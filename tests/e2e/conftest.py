@@ -7,7 +7,6 @@ import http
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -27,6 +26,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 
 from bots_ui import build_assets
 from local_stack.browsers import chromium
+from local_stack.ports import free_ports
 from local_stack.postgres_server import PostgresServer
 from local_stack.supervise import Supervisor
 from local_stack.waiting import Waiting
@@ -88,18 +88,6 @@ class RunningStack:
             return f"the page {page.status_code}, the proof {answer.status_code}"
         proof = answer.json()["proof"]
         return None if (proof["status"], proof["failing"]) == ("fresh", []) else f"{proof['status']}: {proof['reason']}"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for opened in sockets:
-            opened.bind(("127.0.0.1", 0))
-        return [opened.getsockname()[1] for opened in sockets]
-    finally:
-        for opened in sockets:
-            opened.close()
 
 
 @contextmanager

@@ -19,7 +19,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from e2e.conftest import RunningStack, free_ports
+from e2e.conftest import RunningStack
+from local_stack.ports import free_ports
 from local_stack.security import certificates
 from support.platform import wait_for
 

@@ -8,9 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from typing_extensions import override
 from autonomy.kafka import ensure_topics
 from autonomy.topics import RUNS, TOPICS
 from local_stack.kafka_server import KafkaServer
+from local_stack.patience import READY_TIMEOUT_S, listens, until_answers
 from support.servers import Broker, free_port, jars_folder
 
 SIZE = 3
@@ -76,14 +75,11 @@ class Node(KafkaServer):
         return "".join(f"{name}={value}\n" for name, value in settings.items())
 
     @override
-    def wait_ready(self, timeout_s: float = 120) -> None:
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                socket.create_connection((self.host, self.port), 1).close()
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"broker {self.number} did not answer within {timeout_s:.0f} s")
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S, process: "subprocess.Popen[bytes] | None" = None) -> None:
+        until_answers(
+            lambda: listens(self.port, self.host), f"broker {self.number}", timeout_s=timeout_s, process=process,
+            said=self.folder / "out.log",
+        )  # fmt: skip
 
 
 @dataclass
@@ -212,7 +208,7 @@ def a_cluster(folder: Path) -> Iterator[Cluster]:
                 with (broker.server.folder / "out.log").open("ab") as out:
                     broker.process = subprocess.Popen(broker.server.command(), stdout=out, stderr=out, start_new_session=True)
             for broker in cluster.brokers:
-                broker.server.wait_ready()
+                broker.server.wait_ready(process=broker.process)
             asyncio.run(ensure_topics(cluster.bootstrap, TOPICS, replication=SIZE))
             yield cluster
         finally:

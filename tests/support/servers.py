@@ -5,7 +5,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,16 +18,16 @@ from autonomy.topics import TOPICS
 from local_stack.database import create_database
 from local_stack.jars import ensure_jars
 from local_stack.kafka_server import KafkaServer
+from local_stack.ports import free_ports
 from local_stack.postgres_server import PostgresServer
 from local_stack.settings import ROOT, StackSettings
 from projection.schema import make_schema
 
 
 def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nothing listens on, and that nobody else gets while these tests run."""
+    (port,) = free_ports(1)
+    return port
 
 
 @dataclass
@@ -45,7 +44,7 @@ class Broker:
     def start(self) -> None:
         with (self.server.folder / "out.log").open("ab") as out:
             self.process = subprocess.Popen(self.server.command(), stdout=out, stderr=out, start_new_session=True)
-        self.server.wait_ready()
+        self.server.wait_ready(process=self.process)
 
     def kill(self) -> None:
         assert self.process is not None
@@ -104,7 +103,7 @@ class Database:
             self.process = subprocess.Popen(
                 self.server.command(), stdout=out, stderr=out, user=self.server.system_user, cwd="/", start_new_session=True
             )
-        self.server.wait_ready()
+        self.server.wait_ready(process=self.process)
 
     def kill(self) -> None:
         """The whole process group at once, as a crash of the machine's software would."""
@@ -161,8 +160,8 @@ def a_cluster(folder: Path, nodes: int) -> Iterator[list[Broker]]:
             with (server.folder / "out.log").open("ab") as out:
                 broker.process = subprocess.Popen(server.command(), stdout=out, stderr=out, start_new_session=True)
             brokers.append(broker)
-        for server in servers:
-            server.wait_ready(180)
+        for broker in brokers:
+            broker.server.wait_ready(process=broker.process)
         yield brokers
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from autonomy.events import PlannerPulse
-from notifier.alarms import CALM_MS, GRACE_MS, Alarm, Limits, Signs, Switch, alarms_of
+from notifier.alarms import ALIVE_MS, CALM_MS, GRACE_MS, Alarm, Limits, Signs, Switch, alarms_of
 from notifier.kinds import Kind
 from support.builders import NOON_MS, a_digest, an_id
 
@@ -50,6 +50,14 @@ def test_at_the_start_a_planner_has_time_to_come() -> None:
     for at_ms in (40_000.0, 69_000.0):
         slow.answered(BEGAN_MS + at_ms)
     assert found(slow, 69_000) == [], "the time before Kafka was there does not count"
+
+
+@pytest.mark.parametrize(("before_ms", "alarm"), [(ALIVE_MS - 100, [(Kind.SILENT, "planner")]), (ALIVE_MS + 100, [])])
+def test_a_leader_that_dies_as_the_notifier_comes_is_missed_as_soon_as_any(before_ms: float, alarm: list[Any]) -> None:
+    signs = heard((-before_ms, a_pulse()), answered_ms=0)
+    signs.answered(BEGAN_MS)
+    signs.answered(BEGAN_MS + 6_100)
+    assert found(signs, 6_100) == alarm, "its last pulse is the last before the notifier listened"
 
 
 def test_a_standby_is_no_leader() -> None:

