@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STACK := $(BIN)/python -W "ignore:XDG_RUNTIME_DIR" -m local_stack
 
 # The page's scripts come from npm by lock, once, at set-up.
-.PHONY: help setup quicker-starts browser nginx consumers freqtrade up down reset status logs psql consume proof-pack check fmt test test-long coverage bench calibrate lock clean
+.PHONY: help setup quicker-starts kernels browser nginx consumers freqtrade up down reset status logs psql consume proof-pack check fmt test test-long coverage bench calibrate lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -83,14 +83,18 @@ freqtrade: .venv/.ready ## freqtrade beside the runner, in an environment of its
 		&& $(BIN)/uv pip install -q --python .venv/freqtrade/bin/python --no-deps --no-build-isolation \
 			$(addprefix -e ,shared services/planner services/job-runner cli) && cp $(FREQTRADE_LOCK) .venv/freqtrade/lock)
 
-# Pure tests wait half of their time, so four at once fill two cores. The walkthrough and the faults first: xdist's own order puts files of one test last, and then one worker is left alone with the longest.
-PURE = tests/architecture tests/contract tests/unit tests/model tests/replay
+# Pure tests wait a part of their time, so three at once fill two cores; those that `make check` runs are not among them. The walkthrough and the faults first: xdist's own order puts files of one test last, and then one worker is left alone with the longest.
+PURE = tests/unit tests/model tests/replay
+export NUMBA_CACHE_DIR := $(abspath .venv/numba)
+
+kernels: setup ## every kernel compiled once, where runners look for them: processes that begin at once would each compile the same
+	@$(BIN)/python -m job_runner.compile
 
 quicker-starts: setup ## a cache by which each of Kafka's starts takes half as long: for runs that start many
 	@$(STACK) quicker-starts
 
-test: setup browser nginx consumers quicker-starts ## everything but the long lists: pure tests, then real servers (a file has its own), then the browser
-	@$(BIN)/pytest -q -n 4 --dist worksteal $(PURE)
+test: setup browser nginx consumers quicker-starts kernels ## all but the long lists and what `make check` runs: pure tests, then real servers (a file has its own), then the browser
+	@$(BIN)/pytest -q -n 3 --dist worksteal $(PURE)
 	@$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/faults tests/hostile tests/integration
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/e2e/test_walkthrough.py tests/e2e
 

@@ -111,9 +111,19 @@ def a_stack(folder: Path, **more: str) -> Iterator[RunningStack]:
 
 @pytest.fixture(scope="session")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with a_stack(tmp_path_factory.mktemp("stack"), RUNNER_RESEARCH_SLOTS="1") as found:
+    folder = tmp_path_factory.mktemp("stack")
+    with a_stack(folder, RUNNER_RESEARCH_SLOTS="1", AUTONOMY_POLICY=str(quick_jobs(folder.with_name("policy.yaml")))) as found:
         yield_to_browsers(found.folder)
         yield found
+
+
+def quick_jobs(file: Path) -> Path:
+    """The demo's policy with the default sample for a verdict: the demo asks for more, so that its jobs last long enough to be watched."""
+    policy = yaml.safe_load((ROOT / "deploy" / "policy.yaml").read_text())
+    for name in ("permuted_markets", "hopeless_after"):
+        del policy["suite"][name]
+    file.write_text(yaml.safe_dump(policy))
+    return file
 
 
 def yield_to_browsers(folder: Path) -> None:
