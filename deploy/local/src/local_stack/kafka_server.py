@@ -131,4 +131,3 @@ class KafkaServer:
 def is_secured(folder: Path) -> bool:
     """Whether a broker's storage was made with users."""
     return (folder / SECURED).exists()
-

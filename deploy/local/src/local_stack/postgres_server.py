@@ -7,7 +7,6 @@ import secrets
 import shutil
 import stat
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

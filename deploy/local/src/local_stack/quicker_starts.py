@@ -44,4 +44,3 @@ def make_cache(jars: Path) -> Path | None:
         kept.write_bytes(made.read_bytes())
         kept.replace(cache)
     return cache
-
