@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from autonomy.envelope import Received, decode
-from autonomy.events import BY_WIRE, CATALOGUE, Event, JobSucceeded
+from autonomy.events import BY_WIRE, CATALOGUE, Event, GateFigure, JobSucceeded, PromotionRecommended
 from autonomy_cli.event_docs import render
 from contract.examples import GOLDEN, encoded, examples, later_examples
 
@@ -52,6 +52,22 @@ def test_golden_record_is_read_as_the_event(path: Path) -> None:
     assert isinstance(received, Received), received
     assert received.event == (LATER if path.stem in LATER else EXAMPLES)[path.stem if path.stem in LATER else today.wire]
     assert (received.actor, received.time) == ("ada", "2026-11-22T12:00:00.250Z")
+
+
+def test_the_numbers_of_a_gate_stand_in_a_record_only_where_it_compares_some() -> None:
+    """A later field of a part of an event: without it the record is, byte for byte, what it was."""
+    before = EXAMPLES[PromotionRecommended.wire]
+    assert isinstance(before, PromotionRecommended)
+    figures = (GateFigure(name="trades", value=72.0, at_least=10.0), GateFigure(name="exposure", value=None, at_most=0.5))
+    after = before.model_copy(update={"gates": (before.gates[0].model_copy(update={"figures": figures}),)})
+    assert b"figures" not in encoded(before)
+    assert (
+        b'"figures":[{"name":"trades","value":72.0,"atLeast":10.0,"atMost":null},'
+        b'{"name":"exposure","value":null,"atLeast":null,"atMost":0.5}]' in encoded(after)
+    )
+    received = decode(encoded(after), after.topic)
+    assert isinstance(received, Received), received
+    assert received.event == after
 
 
 def test_what_is_odd_about_bars_stands_in_a_result_only_when_there_is_something() -> None:

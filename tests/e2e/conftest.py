@@ -121,7 +121,7 @@ def quick_jobs(file: Path) -> Path:
     """The demo's policy with the default sample for a verdict: the demo asks for more, so that its jobs last long enough to be watched."""
     policy = yaml.safe_load((ROOT / "deploy" / "policy.yaml").read_text())
     for name in ("permuted_markets", "hopeless_after"):
-        del policy["suite"][name]
+        del policy["research"]["suite"][name]
     file.write_text(yaml.safe_dump(policy))
     return file
 

@@ -28,6 +28,7 @@ from autonomy.events import (
     EvolutionPlan,
     EvolutionSummary,
     FlatValue,
+    GateFigure,
     GateResult,
     HeldJob,
     HoldPlaced,
@@ -437,6 +438,7 @@ def a_gate(code: str, number: int) -> GateResult:
         code=code, verdict=(Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)[number % 3], measured=str(number), required="30",
         clears_when="more trades", evidence_job=an_id("evidence"), evidence_age_bars=number % 9, fingerprint=a_digest("f"),
         deciding=number % 4 != 3, expires_at=instant_of_ms(NOON_MS) if number % 2 else None,
+        figures=(GateFigure(name="trades", value=float(number), at_least=30.0),) if number % 2 else (),
     )  # fmt: skip
 
 

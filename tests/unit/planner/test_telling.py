@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from autonomy.chain import write_records
 from autonomy.envelope import Ready, data_bytes
 from autonomy.errors import Broken
-from autonomy.events import Blocker, BotDecision, BotRetired, GateResult
+from autonomy.events import Blocker, BotDecision, BotRetired, GateFigure, GateResult
 from autonomy.gates import GateCode, PromotionGate, Verdict
 from autonomy.reasons import Reason
 from autonomy.values import JobType, Stage, derived_id, derived_ids, instant_of_ms, iso, iso_of_ms
 from planner.decide.decision_json import decision_bytes
 from planner.decide.gates import Finding
+from planner.decide.measures import Measure
 from planner.decide.promotion_gates import Gate
 from planner.decide.wishes import Decision
 from support.builders import NOON_MS, a_digest, an_id
@@ -28,9 +29,11 @@ COUNTS = st.none() | st.integers(0, 2**53 - 1)
 FINDINGS = st.builds(
     Finding, st.sampled_from([*GateCode, *PromotionGate]), st.sampled_from(Verdict), TEXTS, TEXTS, TEXTS, IDS, COUNTS, DIGESTS
 )
+NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+MEASURES = st.builds(Measure, TEXTS, NUMBERS, NUMBERS, NUMBERS)
 GATES = st.builds(
     Gate, st.sampled_from(PromotionGate), st.sampled_from(Verdict), TEXTS, TEXTS, TEXTS, st.booleans(), IDS, COUNTS, DIGESTS,
-    st.none() | INSTANTS,
+    st.none() | INSTANTS, st.lists(MEASURES, max_size=3).map(tuple),
 )  # fmt: skip
 DECISIONS = st.builds(
     Decision, bot_id=st.from_regex(r"[a-z0-9-]{1,64}", fullmatch=True), reason=st.sampled_from(Reason),
@@ -51,8 +54,9 @@ def model_of(decision: Decision, tick: int, found: list[Finding], gates: list[Ga
         blockers=tuple(Blocker(**{**each._asdict(), "code": each.code.value}) for each in found),
         promotion=None if gates is None else tuple(
             GateResult(**{
-                **{name: value for name, value in each._asdict().items() if name != "expires_ms"},
+                **{name: value for name, value in each._asdict().items() if name not in {"expires_ms", "measures"}},
                 "code": each.code.value, "expires_at": at(each.expires_ms),
+                "figures": tuple(GateFigure(**one._asdict()) for one in each.measures),
             }) for each in gates
         ),
         promotion_to=stage, detail=decision.detail, until=at(decision.until_ms), next_due_at=at(decision.next_due_ms),

@@ -111,11 +111,12 @@ FleetTimelineKey = Literal["bars", "by", "firstTickAt", "fromAt", "knownUntil", 
     "steps", "ticksFolded", "toAt", "totals"]
 GainAfterKey = Literal["gain", "minutes"]
 GateCountKey = Literal["code", "count"]
+GateFigureKey = Literal["atLeast", "atMost", "name", "value"]
 GateInTheWayKey = Literal["bots", "code"]
-GateOfBotKey = Literal["botId", "clearsWhen", "code", "deciding", "eventId", "evidenceAgeBars", "evidenceJob", "expiresAt",
+GateOfBotKey = Literal["botId", "clearsWhen", "code", "deciding", "eventId", "evidenceAgeBars", "evidenceJob", "expiresAt", "figures",
     "fingerprint", "measured", "place", "promotionTo", "required", "sinceTick", "verdict"]
-GateResultKey = Literal["clearsWhen", "code", "deciding", "evidenceAgeBars", "evidenceJob", "expiresAt", "fingerprint", "measured",
-    "required", "verdict"]
+GateResultKey = Literal["clearsWhen", "code", "deciding", "evidenceAgeBars", "evidenceJob", "expiresAt", "figures", "fingerprint",
+    "measured", "required", "verdict"]
 GateThresholdsKey = Literal["max_bars_behind", "max_drawdown", "max_evidence_age_bars", "max_exposure", "min_bars_per_trade",
     "min_exposure", "min_live_bars", "min_net_t", "min_trades", "shadow"]
 GatesKey = Literal["blockers", "decision", "eventId", "items", "now", "promotionTo", "proof", "sinceTick"]

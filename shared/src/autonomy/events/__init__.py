@@ -139,6 +139,7 @@ from autonomy.events.signs import (
 )
 from autonomy.events.tick import (
     Blocker,
+    GateFigure,
     GateResult,
     Head,
     TickRecord,
@@ -210,6 +211,7 @@ __all__ = [
     "ExitsOffered",
     "FlatValue",
     "GainAfter",
+    "GateFigure",
     "GateResult",
     "Head",
     "HeldJob",

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from autonomy import topics
-from autonomy.events.document import Count, Digest, Document, Event, Identifier, Text, Tick
+from autonomy.events.document import Count, Digest, Document, Event, Identifier, Text, Tick, later
 from autonomy.gates import Verdict
 from autonomy.values import Instant
 
@@ -38,13 +38,30 @@ class Blocker(Document):
     fingerprint: Digest | None = None
 
 
+class GateFigure(Document):
+    """A number that a gate compares.
+
+    Attributes:
+        name: what was measured, in one word of the evidence.
+        value: null where it is undefined.
+        at_least, at_most: what it must reach or may not exceed; null without that limit.
+    """
+
+    name: Text
+    value: float | None
+    at_least: float | None = None
+    at_most: float | None = None
+
+
 class GateResult(Blocker):
     """One promotion gate, passed or not.
 
     Attributes:
         deciding: False in shadow mode: measured and shown, without a say.
         expires_at: when its evidence becomes too old, if that can be foreseen.
+        figures: the numbers behind its words; none where it compares none, or nothing was measured.
     """
 
     deciding: bool = True
     expires_at: Instant | None = None
+    figures: tuple[GateFigure, ...] = later(())

@@ -17,14 +17,15 @@ GATES_VIEW: Final = """
 CREATE VIEW bot_gates AS
 SELECT b.id AS bot_id, s.from_tick AS since_tick, s.event_id, s.promotion_to, g.place, g.code, g.verdict, g.measured, g.required,
        g."clearsWhen" AS clears_when, g."evidenceJob" AS evidence_job, g."evidenceAgeBars" AS evidence_age_bars, g.fingerprint,
-       g.deciding, g."expiresAt" AS expires_at
+       g.deciding, g."expiresAt" AS expires_at, coalesce(g.figures, '[]'::json) AS figures
 FROM bots b
 CROSS JOIN LATERAL (
     SELECT * FROM decision_spans d WHERE d.bot_id = b.id AND d.promotion IS NOT NULL ORDER BY d.from_tick DESC LIMIT 1) s
 CROSS JOIN LATERAL ROWS FROM (json_to_recordset(s.promotion) AS (
     code text, verdict text, measured text, required text, "clearsWhen" text, "evidenceJob" uuid, "evidenceAgeBars" integer,
-    fingerprint text, deciding boolean, "expiresAt" timestamptz)) WITH ORDINALITY
-    AS g(code, verdict, measured, required, "clearsWhen", "evidenceJob", "evidenceAgeBars", fingerprint, deciding, "expiresAt", place)
+    fingerprint text, deciding boolean, "expiresAt" timestamptz, figures json)) WITH ORDINALITY
+    AS g(code, verdict, measured, required, "clearsWhen", "evidenceJob", "evidenceAgeBars", fingerprint, deciding, "expiresAt",
+        figures, place)
 WHERE b.retired_at IS NULL
 """
 BLOCKERS_VIEW: Final = """

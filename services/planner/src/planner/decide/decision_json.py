@@ -14,6 +14,7 @@ from autonomy.events import Blocker
 from autonomy.events.document import MAX_NUMBER, MAX_TEXT
 from autonomy.values import Stage, iso_of_ms
 from planner.decide.gates import Finding
+from planner.decide.measures import Measure
 from planner.decide.promotion_gates import Gate
 from planner.decide.wishes import Decision
 
@@ -44,14 +45,29 @@ def decision_bytes(
 
 def _gate(gate: Gate) -> str:
     """A promotion gate as GateResult writes it."""
-    code, verdict, measured, required, clears_when, deciding, job, age, fingerprint, expires_ms = gate
+    code, verdict, measured, required, clears_when, deciding, job, age, fingerprint, expires_ms, measures = gate
     if max(len(measured), len(required), len(clears_when)) > MAX_TEXT:
         raise Broken(f"{code} cannot be told: {measured[:100]!r}, {required[:100]!r}, {clears_when[:100]!r}")
     return (
         f'{{"code":"{code}","verdict":"{verdict}","measured":{_text(measured)},"required":{_text(required)},'
         f'"clearsWhen":{_text(clears_when)},"evidenceJob":{_text(job)},"evidenceAgeBars":{"null" if age is None else age},'
-        f'"fingerprint":{_text(fingerprint)},"deciding":{"true" if deciding else "false"},"expiresAt":{_instant(expires_ms)}}}'
+        f'"fingerprint":{_text(fingerprint)},"deciding":{"true" if deciding else "false"},"expiresAt":{_instant(expires_ms)}'
+        f"{_measures(measures) if measures else ''}}}"
     )
+
+
+def _measures(measures: Sequence[Measure]) -> str:
+    return f',"figures":[{",".join(map(_measure, measures))}]'
+
+
+def _measure(one: Measure) -> str:
+    """A measure as GateFigure writes it."""
+    name, value, at_least, at_most = one
+    return f'{{"name":{_text(name)},"value":{_number(value)},"atLeast":{_number(at_least)},"atMost":{_number(at_most)}}}'
+
+
+def _number(number: float | None) -> str:
+    return "null" if number is None else orjson.dumps(number).decode()
 
 
 @lru_cache(maxsize=16_384)

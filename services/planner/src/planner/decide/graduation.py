@@ -8,6 +8,7 @@ Source: R-C1, R-C2.2, R-C3.2.
 from collections import Counter
 
 from autonomy.events import (
+    GateFigure,
     GateResult,
     PromotionRecommended,
     PromotionRequested,
@@ -32,6 +33,7 @@ def result_of(gate: Gate) -> GateResult:
         clears_when=gate.clears_when, evidence_job=gate.evidence_job, evidence_age_bars=gate.evidence_age_bars,
         fingerprint=gate.fingerprint, deciding=gate.deciding,
         expires_at=None if gate.expires_ms is None else instant_of_ms(gate.expires_ms),
+        figures=tuple(GateFigure(**one._asdict()) for one in gate.measures),
     )  # fmt: skip
 
 

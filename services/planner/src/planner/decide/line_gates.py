@@ -19,6 +19,7 @@ from autonomy.looks import alpha_of, next_bars, power_words, required_z
 from autonomy.policy import LookPolicy
 from autonomy.timeframes import bar_words
 from autonomy.values import Stage
+from planner.decide.measures import Measure, measure
 from planner.decide.view import View
 from planner.fold.entities import Bot, Evidence, Look
 
@@ -119,6 +120,17 @@ def _next_words(bot: Bot, evidence: Evidence, needed: int, number: int, view: Vi
     return f"{BY_THE_CLOCK}shows bar {needed}, of {bar_words(data.times.at(needed - 1))}: look {number}"
 
 
+def _timing_measures(bot: Bot, evidence: Evidence, view: View) -> tuple[Measure, ...]:
+    look = standing_look(bot)
+    if look is not None:
+        return (measure("z", look.z, at_least=look.required_z),)
+    rules = view.policy.looks
+    return (
+        measure("bars", evidence.bars, at_least=bars_needed(None, rules)),
+        measure("trades", evidence.figures.trades, at_least=rules.first_trades),
+    )
+
+
 def _searched(bot: Bot, _: Evidence, __: View) -> Verdict:
     if bot.opening is not None:
         return PASS if bot.opening.won else FAIL
@@ -137,17 +149,23 @@ def _searched_words(bot: Bot, _: Evidence, view: View) -> tuple[str, str, str]:
     return f"paired t {shown}" if opening.won else f"paired t {shown}, or other lacks of the challenger", asked, clears
 
 
+def _searched_measures(bot: Bot, _: Evidence, __: View) -> tuple[Measure, ...]:
+    opening = bot.opening
+    return () if opening is None else (measure("paired_t", opening.paired_t, at_least=opening.required_t),)
+
+
 class LineRule(NamedTuple):
-    """How a gate on a line judges, and what it says: measured, required, what clears it."""
+    """How a gate on a line judges, what it says (measured, required, what clears it), and the numbers that it compares."""
 
     verdict: Callable[[Bot, Evidence, View], Verdict]
     words: Callable[[Bot, Evidence, View], tuple[str, str, str]]
+    measures: Callable[[Bot, Evidence, View], tuple[Measure, ...]]
 
 
 LINE_RULES: Final = {
-    PromotionGate.RECORDED: LineRule(_recorded, _recorded_words),
-    PromotionGate.TIMING: LineRule(_timing, _timing_words),
-    PromotionGate.SEARCHED: LineRule(_searched, _searched_words),
+    PromotionGate.RECORDED: LineRule(_recorded, _recorded_words, lambda *_: ()),
+    PromotionGate.TIMING: LineRule(_timing, _timing_words, _timing_measures),
+    PromotionGate.SEARCHED: LineRule(_searched, _searched_words, _searched_measures),
 }
 if set(LINE_RULES) != OF_LINE:
     raise Broken(f"rules of lines and gates on lines differ: {sorted(set(LINE_RULES) ^ OF_LINE)}")

@@ -20,7 +20,7 @@ from planner.decide.wishes import Decision
 from planner.fold.entities import Bot
 from planner.fold.state import State
 
-DECIDER = "life-8"
+DECIDER = "life-9"
 """The version of this logic; a change that alters a replay is a new one."""
 DECIDERS = (DECIDER,)
 """The versions whose logs are folded; those before this one are not decided again. A released one stays for ever, with a recorded log."""

@@ -34,6 +34,7 @@ from autonomy.gates import (
 from autonomy.policy import GateThresholds
 from autonomy.values import NEXT_STAGE, Stage
 from planner.decide.line_gates import LINE_RULES, OF_LINE
+from planner.decide.measures import Measure, measure
 from planner.decide.session_gates import LIVE_GATES, SESSION_RULES, session_verdict
 from planner.decide.view import View
 from planner.fold.entities import Bot, Evidence, Figures
@@ -54,6 +55,7 @@ class Gate(NamedTuple):
     Attributes:
         deciding: False in shadow mode.
         expires_ms: when its evidence becomes too old, if that can be foreseen.
+        measures: the numbers behind its words.
     """
 
     code: PromotionGate
@@ -66,6 +68,7 @@ class Gate(NamedTuple):
     evidence_age_bars: int | None
     fingerprint: str | None
     expires_ms: int | None
+    measures: tuple[Measure, ...] = ()
 
 
 def gates_of(stage: Stage) -> tuple[PromotionGate, ...]:
@@ -286,11 +289,40 @@ def _in_words(code: PromotionGate, verdict: Verdict, bot: Bot, view: View, limit
     if code in LIVE_GATES:
         measured, required, clears = SESSION_RULES[code].words(bot, view, limits)
         job, age = SESSION_RULES[code].evidence(bot, view, stand.age)
-        return Gate(code, verdict, measured, required, clears, deciding, job, age, view.fingerprint(bot) or None, None)
+        measures = SESSION_RULES[code].measures(bot, view, limits)
+        return Gate(code, verdict, measured, required, clears, deciding, job, age, view.fingerprint(bot) or None, None, measures)
     found = bot.evidence
     measured, required, clears = _words(code, bot, view, limits, stand)
     job, fingerprint = (found.job_id, found.fingerprint) if found is not None else (None, None)
-    return Gate(code, verdict, measured, required, clears, deciding, job, stand.age, fingerprint, stand.expiry)
+    measures = _measures(code, bot, view, limits, stand.evidence)
+    return Gate(code, verdict, measured, required, clears, deciding, job, stand.age, fingerprint, stand.expiry, measures)
+
+
+def _measures(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds, evidence: Evidence | None) -> tuple[Measure, ...]:
+    """The numbers that a gate on evidence compares; none without evidence that stands."""
+    if evidence is None:
+        return ()
+    if code in OF_LINE:
+        return LINE_RULES[code].measures(bot, evidence, view)
+    found = [_measure_of(term, evidence.figures, limits) for term in OF_EVIDENCE[code].terms]
+    return tuple([one for one in found if one is not None])
+
+
+def _measure_of(term: Term, figures: Figures, limits: GateThresholds) -> Measure | None:
+    value = getattr(figures, term.figure)
+    match term:
+        case Within(figure, at_least=low, at_most=high):
+            return measure(
+                figure, value, at_least=getattr(limits, low) if low else None, at_most=getattr(limits, high) if high else None
+            )  # fmt: skip
+        case Above(figure, floor=floor):
+            return measure(figure, value, at_least=floor)
+        case Shown(figure):
+            return measure(figure, value)
+        case Holds():
+            return None
+        case _:
+            assert_never(term)
 
 
 def _words(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds, stand: _EvidenceStatus) -> tuple[str, str, str]:

@@ -13,6 +13,7 @@ from autonomy.gates import SESSION_GATES, PromotionGate, Verdict
 from autonomy.policy import GateThresholds
 from autonomy.timeframes import bar_words
 from autonomy.values import Drift
+from planner.decide.measures import Measure, measure
 from planner.decide.view import View
 from planner.fold.entities import Bot, Paper
 
@@ -72,6 +73,14 @@ def _healthy_words(bot: Bot, view: View, limits: GateThresholds) -> tuple[str, s
     return f"{paper.traded_bars - paper.counted_from} bars {until}, {shown} behind{alive}", required, clears
 
 
+def _healthy_measures(bot: Bot, view: View, limits: GateThresholds) -> tuple[Measure, ...]:
+    paper = bot.paper
+    if paper is None:
+        return ()
+    taken = measure("live_bars", paper.traded_bars - paper.counted_from, at_least=limits.min_live_bars)
+    return taken, measure("bars_behind", bars_behind(bot, view), at_most=limits.max_bars_behind)
+
+
 def _drift_words(bot: Bot, _: View, __: GateThresholds) -> tuple[str, str, str]:
     required = f"{Drift.CONSISTENT.value} or {Drift.MINOR.value}"
     drift, paper = bot.drift, bot.paper
@@ -90,16 +99,19 @@ def _drift_evidence(bot: Bot, _: View, age: int | None) -> tuple[str | None, int
 
 
 class SessionRule(NamedTuple):
-    """How a gate on the open paper session judges, what it says, and which job with how many bars of age it stands on."""
+    """How a gate on the open paper session judges, what it says, which job with how many bars of age it stands on, and its numbers."""
 
     verdict: Callable[[Bot, Paper, View, GateThresholds], Verdict]
     words: Callable[[Bot, View, GateThresholds], tuple[str, str, str]]
     evidence: Callable[[Bot, View, int | None], tuple[str | None, int | None]]
+    measures: Callable[[Bot, View, GateThresholds], tuple[Measure, ...]]
 
 
 SESSION_RULES: Final = {
-    PromotionGate.RUNNER_HEALTHY: SessionRule(_healthy, _healthy_words, lambda bot, view, _: (bot.runner.job_id, bars_behind(bot, view))),
-    PromotionGate.DRIFT: SessionRule(_drifts, _drift_words, _drift_evidence),
+    PromotionGate.RUNNER_HEALTHY: SessionRule(
+        _healthy, _healthy_words, lambda bot, view, _: (bot.runner.job_id, bars_behind(bot, view)), _healthy_measures
+    ),
+    PromotionGate.DRIFT: SessionRule(_drifts, _drift_words, _drift_evidence, lambda *_: ()),
 }
 if set(SESSION_RULES) != LIVE_GATES:
     raise Broken(f"rules of sessions and gates on sessions differ: {sorted(set(SESSION_RULES) ^ LIVE_GATES)}")
