@@ -258,17 +258,22 @@ def test_bulk_revert_by_keyboard_only(signed_in: OpenPage, running_stack: Any) -
     expect(page.locator("tbody tr")).to_have_count(int(count))
 
 
-def test_approval_stands_beside_its_evidence_by_keyboard(signed_in: OpenPage, running_stack: Any, put_policy: PutPolicy) -> None:
+def easy_policy() -> dict[str, Any]:
+    """Gates that every bot of the demo passes, and room for all of them."""
     policy = DEFAULT.model_dump(mode="json")
     for stage in policy["stages"].values():
         stage["gates"] |= EASY_GATES
     policy["stages"]["LAB"]["wants"] = ["BACKTEST_BASELINE", "BACKTEST_REFRESH"]
     policy["promotion"]["max_share"] = dict.fromkeys(policy["promotion"]["max_share"], 1.0)
-    put_policy(policy, "gates that pass")
+    return policy
+
+
+def test_approval_stands_beside_its_evidence_by_keyboard(signed_in: OpenPage, running_stack: Any, put_policy: PutPolicy) -> None:
+    put_policy(easy_policy(), "gates that pass")
     page = signed_in("/promotions")
     opener = page.get_by_role("button", name="Approve…").first
     expect(opener).to_be_enabled(timeout=PATIENT_MS)
-    bot = page.locator(".recommendation h3 a").first.inner_text()
+    bot = page.locator(".waiting th a").first.inner_text()
     tab_to(page, opener)
     page.keyboard.press("Enter")
     sheet = page.locator("#sheet-box")
@@ -279,10 +284,37 @@ def test_approval_stands_beside_its_evidence_by_keyboard(signed_in: OpenPage, ru
     page.keyboard.type("evidence read")
     page.keyboard.press("Enter")
     expect(page.locator(".notice.done")).to_contain_text("Approval accepted by local")
-    expect(page).to_have_url(f"{running_stack.ui_url}/bots/{bot}")
+    expect(page).to_have_url(f"{running_stack.ui_url}/promotions")
+    expect(page.locator(".waiting th a", has_text=re.compile(f"^{bot}$"))).to_have_count(0)
+    page.goto(f"{running_stack.ui_url}/bots/{bot}")
     expect(page.locator(".title .sub")).to_contain_text("PAPER")
     page.goto(f"{running_stack.ui_url}/promotions?status=APPLIED")
     expect(page.locator("tbody tr", has_text=bot).first).to_contain_text("applied")
+
+
+def test_a_queue_is_worked_through_by_keys(signed_in: OpenPage, running_stack: Any, put_policy: PutPolicy) -> None:
+    """Each answer leads back into the queue, to the row that took the place of the one before."""
+    put_policy(easy_policy(), "gates that pass")
+    page = signed_in("/promotions")
+    links = page.locator("[data-queue] [data-row] th a")
+    expect(links.nth(2)).to_be_visible(timeout=PATIENT_MS)
+    page.keyboard.press("j")
+    expect(links.first).to_be_focused()
+    page.keyboard.press("j")
+    for key, reason in (("a", ""), ("r", "another time")):
+        row = page.locator("[data-queue] [data-row]", has=page.locator("a:focus"))
+        bot = row.locator("th a").inner_text()
+        page.keyboard.press(key)
+        expect(page.locator("#sheet-title")).to_contain_text(bot)
+        if not page.locator("#sheet-reason").evaluate("(node) => node === document.activeElement"):
+            tab_to(page, page.locator("#sheet-reason"))
+        page.keyboard.type(reason)
+        page.keyboard.press("Enter")
+        expect(page.locator(".notice.done")).to_contain_text(" by local")
+        expect(page).to_have_url(f"{running_stack.ui_url}/promotions")
+        expect(page.locator(f"[data-queue] th a[href='/bots/{bot}']")).to_have_count(0)
+        expect(page.locator("[data-queue] th a:focus")).to_have_count(1)
+    check_accessibility(page)
 
 
 @pytest.mark.parametrize("scripts", [True, False])

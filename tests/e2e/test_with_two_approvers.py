@@ -50,9 +50,7 @@ def approve(page: Page, bot: str, words: str) -> None:
     """Open the form of this bot's promotion and send it, with keys alone."""
     tab_to(
         page,
-        page.locator(".recommendation", has=page.get_by_role("link", name=bot, exact=True)).get_by_role(
-            "button", name=re.compile("approval…")
-        ),
+        page.locator(".waiting", has=page.get_by_role("link", name=bot, exact=True)).get_by_role("button", name=re.compile("approval…")),
     )
     page.keyboard.press("Enter")
     expect(page.locator("#sheet-box")).to_contain_text(f"{bot} to CANARY")
@@ -66,23 +64,24 @@ def approve(page: Page, bot: str, words: str) -> None:
 def test_canary_needs_another_approver(signed_in: OpenPage, running_stack: Any, second_approver: str, put_policy: PutPolicy) -> None:
     put_policy(easy_policy(), "gates that pass")
     page = signed_in("/promotions")
-    waiting = page.locator(".recommendation", has_text="SHADOW → CANARY").first
+    waiting = page.locator(".waiting", has_text="SHADOW → CANARY").first
     expect(waiting).to_be_visible(timeout=WAIT_MS)
-    bot = waiting.locator("h3 a").inner_text()
+    bot = waiting.locator("th a").inner_text()
     page.goto(f"{running_stack.ui_url}/promotions?bot={bot}")
     page.wait_for_selector("#head[data-trust=fresh]")
-    expect(page.locator(".recommendation")).to_contain_text("the first of two approvals")
+    expect(page.locator(".waiting")).to_contain_text("the first of two approvals")
     approve(page, bot, "first look")
 
     # The same person is told why not, before trying.
     page.goto(f"{running_stack.ui_url}/promotions?bot={bot}")
-    expect(page.locator(".recommendation")).to_contain_text("local gave the first of two approvals")
+    expect(page.locator(".waiting")).to_contain_text("local gave the first of two approvals")
     expect(page.get_by_role("button", name="Second approval…")).to_be_disabled()
-    expect(page.locator(".recommendation")).to_contain_text("another approver must give the second")
+    expect(page.locator(".waiting")).to_contain_text("another approver must give the second")
 
     other = signed_in(f"/promotions?bot={bot}", token=second_approver)
     expect(other.locator(".who")).to_contain_text("second")
     approve(other, bot, "second look")
+    other.goto(f"{running_stack.ui_url}/bots/{bot}")
     expect(other.locator(".title .sub")).to_contain_text("CANARY")
     other.goto(f"{running_stack.ui_url}/stages?bot={bot}&stage=CANARY")
     row = other.locator("tbody tr").first

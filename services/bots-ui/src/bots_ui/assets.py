@@ -22,6 +22,7 @@ from bots_ui.base_path import Based
 from bots_ui.operator.acts import ACTS, denied
 from bots_ui.operator.sessions import Session
 from bots_ui.shown import words
+from bots_ui.shown.bullets import bullets_of
 from bots_ui.shown.columns import LIST_COLUMNS
 from bots_ui.shown.stacked import Stacked, stacked
 
@@ -97,7 +98,15 @@ def build_environment(assets: Assets, base_path: str = "") -> Environment:
         approval_denied=approval_denied,
     )
     environment.filters.update(
-        ago=ago, until=until, clock=clock_time, full=full_time, bar=words.bar_of, span=words.span_words, instant=iso, stacked=stacked
+        ago=ago,
+        until=until,
+        clock=clock_time,
+        full=full_time,
+        bar=words.bar_of,
+        span=words.span_words,
+        instant=iso,
+        stacked=stacked,
+        bullets=bullets_of,
     )
     return environment
 

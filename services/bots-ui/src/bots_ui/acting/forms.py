@@ -285,7 +285,7 @@ async def act(request: Request, verb: str, session: InSession) -> Response:
     command = Unfit(why) if why else command_of(verb, form)
     if isinstance(command, Unfit):
         return await sheet_again(request, verb, form, command.words, 403 if why else 422)
-    back = "/promotions" if verb == "mode" else f"/bots/{form['bot']}"
+    back = safe_back(sheets.back_of(verb, form))
     match await actions.say(shared.api, session, command, form.get("key", "")):
         case Accepted(identity, actor, tick):
             session.notice = Notice(f"{asked.done} by {actor}, tick {tick} (command {identity}).", good=True)

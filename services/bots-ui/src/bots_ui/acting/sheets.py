@@ -17,9 +17,10 @@ from bots_ui.operator.sessions import Session
 from bots_ui.pages.fleet import Context
 from bots_ui.pages.lists import OPEN
 
+APPROVALS: Final = "/promotions"
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "approve": ("bot", "recommendation"), "reject": ("bot", "recommendation"), "pin": ("bot",), "unpin": ("bot",), "hold": ("bot",),
-    "release": ("bot",), "cancel": ("bot", "job"), "mode": (), "take": ("bot", "job"), "decline": ("bot", "job"),
+    "approve": ("bot", "recommendation", "back"), "reject": ("bot", "recommendation", "back"), "pin": ("bot",), "unpin": ("bot",),
+    "hold": ("bot",), "release": ("bot",), "cancel": ("bot", "job"), "mode": (), "take": ("bot", "job"), "decline": ("bot", "job"),
 }  # fmt: skip
 
 
@@ -51,8 +52,16 @@ async def act_sheet(api: ProofApi, session: Session | None, verb: str, form: Map
         "verb": verb, "act": act, "bot_id": bot_id, "bot": bot, "recommendation": recommendation, "lost": lost,
         "why": denied(session, act, to_stage=to_stage, requested_by=requested_by) or _missing(verb, form, bot, recommendation),
         "fields": [(name, form.get(name, "")) for name in FIELDS[verb]], "reason": form.get("reason", ""), "until": form.get("until", ""),
-        "mode": form.get("mode", ""), "back": "/promotions" if verb == "mode" or not bot_id else f"/bots/{bot_id}",
+        "mode": form.get("mode", ""), "back": back_of(verb, form),
     }  # fmt: skip
+
+
+def back_of(verb: str, form: Mapping[str, str]) -> str:
+    """Where one goes on after an act: the list that it was opened from, else the bot's page."""
+    asked, bot_id = form.get("back", ""), form.get("bot", "")
+    if asked == APPROVALS or asked.startswith(f"{APPROVALS}?"):
+        return asked
+    return APPROVALS if verb == "mode" or not bot_id else f"/bots/{bot_id}"
 
 
 def _missing(verb: str, form: Mapping[str, str], bot: Document, recommendation: Document | None) -> str:

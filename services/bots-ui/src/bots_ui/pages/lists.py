@@ -19,6 +19,7 @@ from bots_ui.api.documents import Told, document_of, items_of, list_of, lost_wor
 from bots_ui.operator.acts import is_id
 from bots_ui.pages.asked import PAGE_SIZE, Asked, Query, asked_of, with_query
 from bots_ui.pages.fleet import Context, followed, live_address
+from bots_ui.shown.approvals import approvals_of
 from bots_ui.shown.attention import queue_of
 from bots_ui.shown.window import Window
 from bots_ui.shown.words import instant_of
@@ -205,9 +206,10 @@ async def promotions(api: ProofApi, hub: Hub, query: Query) -> Context:
     ended, still_open = [*closed.params(), *more, LIMIT], [*(("status", status) for status in OPEN), *more, LIMIT]
     waiting, answer = await asyncio.gather(api.get("/api/promotions", still_open), api.get("/api/promotions", ended))
     context = listed(answer, "/promotions", closed, more)
-    open_ones = items_of(waiting)
+    columns, open_ones = approvals_of(items_of(waiting), hub.rows)
     return {
-        **context, "asked": asked, "choices": choices, "open": open_ones, "mode": mode_of(hub.link.document),
+        **context, "asked": asked, "choices": choices, "open": open_ones, "columns": columns, "here": with_query("/promotions", more),
+        "mode": mode_of(hub.link.document),
         **shown(("/api/promotions", still_open, waiting), ("/api/promotions", ended, answer), view=View(waiting=True)),
         "lost": lost_words(waiting) or context["lost"],
     }  # fmt: skip

@@ -48,6 +48,24 @@
     rows[next].closest("[data-row], tr").scrollIntoView({ block: "nearest" });
   }
 
+  // In a queue a key presses the button of the row that has the focus; what is sent leaves the page, and the row that took its place
+  // has the focus when one is back.
+  const queue = () => [...document.querySelectorAll("[data-queue] [data-row]")];
+  function press(key) {
+    const row = document.activeElement.closest("[data-queue] [data-row]");
+    const button = row?.querySelector(`[data-press="${key}"]:not(:disabled)`);
+    if (!button) return false;
+    sessionStorage.setItem("queue", String(queue().indexOf(row)));
+    button.click();
+    return true;
+  }
+  const place = sessionStorage.getItem("queue");
+  const rows = queue();
+  if (place !== null && rows.length && document.querySelector(".notice.done")) {
+    rows[Math.min(Number(place), rows.length - 1)].querySelector("th a")?.focus();
+  }
+  if (place !== null && document.querySelector(".notice.done")) sessionStorage.removeItem("queue");
+
   let going = 0;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
@@ -62,6 +80,7 @@
     if (key === "g") going = performance.now();
     else if (key === "?") { event.preventDefault(); keys.showModal(); }
     else if (key === "j" || key === "k") { event.preventDefault(); step(key === "j" ? 1 : -1); }
+    else if (/^[a-z]$/.test(key) && press(key)) event.preventDefault();
     else if (key === "[" || key === "]") document.querySelector(`[data-key="${key === "[" ? "previous" : "next"}"]`)?.click();
   });
 
