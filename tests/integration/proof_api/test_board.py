@@ -85,6 +85,18 @@ def test_an_empty_fleet_has_all_stages(database: Database) -> None:
     assert (found["rev"], found["looks"], found["alphaSpent"]) == (7, 0, 0.0)
 
 
+def test_what_looks_spent_is_told_also_when_no_bot_is_left(database: Database) -> None:
+    database.empty()
+    drawn_fleet(0, 20).write(database.url())
+    before = asked(database, lambda connection: board(connection, 0))
+    with psycopg.connect(database.owner_url, autocommit=True, options=f"-c search_path={SCHEMA}") as connection:
+        connection.execute("DELETE FROM bot_now")
+    after = asked(database, lambda connection: board(connection, 0))
+    assert before["looks"] > 0
+    assert (after["looks"], after["alphaSpent"], after["rev"]) == (before["looks"], before["alphaSpent"], before["rev"])
+    assert sum(one["bots"] for one in after["stages"]) == 0
+
+
 def test_it_is_answered_with_its_proof(running: Api) -> None:
     answer = running.get("/api/board").json()
     assert answer["proof"]["status"] == "fresh"

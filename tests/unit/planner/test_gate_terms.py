@@ -3,6 +3,7 @@
 Source: R-C1, R-F3; autonomy.gates.
 """
 
+import math
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from autonomy.gates import (
     GATES,
     LINE_GATES,
     SESSION_GATES,
+    Above,
     Act,
     EvidenceGate,
+    Holds,
     Needs,
     PromotionGate,
     Verdict,
@@ -28,7 +31,7 @@ from autonomy.gates import (
 from autonomy.policy import GateThresholds
 from planner.check.step_up import LINE_MET, SESSION_LACKS, is_met
 from planner.decide.line_gates import LINE_RULES
-from planner.decide.promotion_gates import RULES
+from planner.decide.promotion_gates import RULES, measure_of
 from planner.decide.session_gates import SESSION_RULES
 from planner.fold.entities import Figures
 
@@ -60,6 +63,19 @@ def checked(gate: EvidenceGate, figures: Figures) -> bool:
 def test_check_counts_the_same_as_the_planner(figures: Figures) -> None:
     for gate in EVIDENCE_GATES:
         assert checked(gate, figures) == (RULES[gate.code](figures, LIMITS) is Verdict.PASS), (gate.code, figures)
+
+
+@given(FIGURES)
+def test_the_numbers_in_a_record_say_the_verdict(figures: Figures) -> None:
+    """Who draws a gate's numbers against their limits sees what the planner decided: nothing that it compares is left out."""
+    for gate in EVIDENCE_GATES:
+        measures = [one for term in gate.terms if (one := measure_of(term, figures, LIMITS)) is not None]
+        limits = [(one.value, one.at_least, one.at_most) for one in measures]
+        below = [value for value, low, _ in limits if low is not None and (value is None or value < low)]
+        above = [value for value, _, high in limits if high is not None and (value is None or value > high)]
+        other = [term for term in gate.terms if isinstance(term, Holds | Above) and not is_met(term, figures, LIMITS)]
+        assert (not below and not above and not other) == (RULES[gate.code](figures, LIMITS) is Verdict.PASS), (gate.code, figures)
+        assert all(value is None or math.isfinite(value) for value, _, _ in limits)
 
 
 @GATE

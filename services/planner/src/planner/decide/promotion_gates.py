@@ -304,11 +304,12 @@ def _measures(code: PromotionGate, bot: Bot, view: View, limits: GateThresholds,
         return ()
     if code in OF_LINE:
         return LINE_RULES[code].measures(bot, evidence, view)
-    found = [_measure_of(term, evidence.figures, limits) for term in OF_EVIDENCE[code].terms]
+    found = [measure_of(term, evidence.figures, limits) for term in OF_EVIDENCE[code].terms]
     return tuple([one for one in found if one is not None])
 
 
-def _measure_of(term: Term, figures: Figures, limits: GateThresholds) -> Measure | None:
+def measure_of(term: Term, figures: Figures, limits: GateThresholds) -> Measure | None:
+    """The number that a term compares, with its limits; None where it compares none."""
     value = getattr(figures, term.figure)
     match term:
         case Within(figure, at_least=low, at_most=high):

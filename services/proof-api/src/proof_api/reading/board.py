@@ -18,28 +18,33 @@ WITH fleet AS MATERIALIZED (
 gates AS (
   SELECT stage, code, count(*)::int AS bots FROM (
     SELECT DISTINCT stage, bot_id, missed->>'code' AS code FROM fleet, jsonb_array_elements(promotion_blockers) missed) each
-  GROUP BY 1, 2)
-SELECT stage, count(*)::int AS bots, count(recommendation_id)::int AS recommended,
-       (count(*) FILTER (WHERE recommendation_id IS NULL AND promotion_blockers <> '[]'))::int AS held,
-       percentile_disc(0.5) WITHIN GROUP (ORDER BY stage_updated_at) AS median_since,
-       percentile_disc(0.5) WITHIN GROUP (ORDER BY recommended_at) AS median_recommended_at,
-       (SELECT coalesce(jsonb_agg(jsonb_build_object('code', code, 'bots', bots) ORDER BY bots DESC, code), '[]'::jsonb)
-        FROM gates WHERE gates.stage = fleet.stage) AS gates,
-       (SELECT rev FROM projection_head) AS rev, (SELECT count(*)::int FROM bot_looks WHERE NOT synthetic) AS looks,
-       (SELECT coalesce(sum(alpha), 0)::float8 FROM bot_looks WHERE NOT synthetic) AS alpha_spent
-FROM fleet GROUP BY stage
+  GROUP BY 1, 2),
+stages AS (
+  SELECT stage, count(*)::int AS bots, count(recommendation_id)::int AS recommended,
+         (count(*) FILTER (WHERE recommendation_id IS NULL AND promotion_blockers <> '[]'))::int AS held,
+         percentile_disc(0.5) WITHIN GROUP (ORDER BY stage_updated_at) AS median_since,
+         percentile_disc(0.5) WITHIN GROUP (ORDER BY recommended_at) AS median_recommended_at,
+         (SELECT coalesce(jsonb_agg(jsonb_build_object('code', code, 'bots', bots) ORDER BY bots DESC, code), '[]'::jsonb)
+          FROM gates WHERE gates.stage = fleet.stage) AS gates
+  FROM fleet GROUP BY stage)
+SELECT stages.*, looked.rev, looked.looks, looked.alpha_spent
+FROM (SELECT (SELECT rev FROM projection_head) AS rev, count(*)::int AS looks, coalesce(sum(alpha), 0)::float8 AS alpha_spent
+      FROM bot_looks WHERE NOT synthetic) looked LEFT JOIN stages ON true
 """
 
 
 async def board(connection: "asyncpg.Connection[asyncpg.Record]", rev: int) -> dict[str, object]:
-    """The document without its proof; `rev` counts where there is no bot."""
+    """The document without its proof; `rev` counts where no row of the read models has one.
+
+    Looks are those of retired bots too: they are told also where no bot is left.
+    """
     rows = {row["stage"]: document(row) for row in await connection.fetch(SQL)}
     nothing: dict[str, object] = {
         "bots": 0, "recommended": 0, "held": 0, "medianSince": None, "medianRecommendedAt": None, "gates": [],
     }  # fmt: skip
     seen = [(row.pop("rev"), row.pop("looks"), row.pop("alphaSpent")) for row in rows.values()]
-    found_rev, looks, spent = seen[0] if seen else (rev, 0, 0.0)
+    found_rev, looks, spent = seen[0]
     return {
         "stages": [{**nothing, **rows.get(stage.value, {}), "stage": stage.value, "to": NEXT_STAGE.get(stage)} for stage in Stage],
-        "rev": found_rev, "looks": looks, "alphaSpent": spent,
+        "rev": rev if found_rev is None else found_rev, "looks": looks, "alphaSpent": spent,
     }  # fmt: skip
