@@ -80,7 +80,7 @@ class Fleet:
             runner_job_id=an_id(f"runner {number}") if runs else None, runner_status=("RUNNING" if beat else "QUEUED") if runs else None,
             runner_beat_at=beat, last_beat_at=beat, promotion_blockers=self.missed(number), promotion_gates=9, session_id=an_id(f"s {number}") if taken else None,
             demote=draw.random() < 0.1, drift=Drift.MAJOR.value, drift_at=self.ago(900), recency=draw.choice(tuple(Recency)).value,
-            evidence_at=NOON if evidence else None, sharpe=round(draw.uniform(-1, 2), 1) if evidence else None,
+            evidence_at=NOON if evidence else None, synthetic=Random(f"made up {number}").random() < 0.2 if evidence else None, sharpe=round(draw.uniform(-1, 2), 1) if evidence else None,
             max_drawdown=draw.random() if evidence else None, trades=draw.randint(0, 9) if evidence else None, stage=draw.choice(tuple(Stage)).value,
             name=draw.choice(("=1+1", "a, \"b\"", f"bot {number}")), strategy=draw.choice(STRATEGIES), symbol=draw.choice(SYMBOLS), timeframe="1d",
             parameters={"fast": 20}, origin="NEW", pinned=False, pin_reason="", version=1, rev=number,

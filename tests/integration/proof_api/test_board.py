@@ -55,16 +55,19 @@ def test_every_number_is_that_of_the_rows(written: Database) -> None:
     now = rows(written, "SELECT * FROM bot_now")
     assert [one["stage"] for one in found] == list(Stage)
     for one in found:
-        mine = [row for row in now if row["stage"] == one["stage"]]
+        here = [row for row in now if row["stage"] == one["stage"]]
+        mine, apart = [row for row in here if row["synthetic"] is not True], [row for row in here if row["synthetic"] is True]
         gates = Counter(code for row in mine for code in {missed["code"] for missed in row["promotion_blockers"]})
         recommended = [waiting[row["recommendation_id"]] for row in mine if row["recommendation_id"]]
         assert one == {
             "stage": one["stage"], "to": NEXT_STAGE.get(one["stage"]), "bots": len(mine), "recommended": len(recommended),
             "held": sum(bool(row["promotion_blockers"]) and not row["recommendation_id"] for row in mine),
             "medianSince": middle([bots[row["bot_id"]]["stage_updated_at"] for row in mine]), "medianRecommendedAt": middle(recommended),
+            "synthetic": len(apart), "syntheticRecommended": sum(row["recommendation_id"] is not None for row in apart),
             "gates": [{"code": code, "bots": count} for code, count in sorted(gates.items(), key=lambda pair: (-pair[1], pair[0]))],
         }  # fmt: skip
-    assert sum(one["bots"] for one in found) == BOTS
+    assert sum(one["bots"] + one["synthetic"] for one in found) == BOTS
+    assert any(one["synthetic"] for one in found)
     assert any(one["recommended"] for one in found)
     assert all(one["gates"] for one in found)
 
@@ -72,10 +75,14 @@ def test_every_number_is_that_of_the_rows(written: Database) -> None:
 def test_a_gate_shows_the_bots_that_it_holds_back(written: Database) -> None:
     silent = NOON - timedelta(seconds=LEASE_S)
     for one in asked(written, lambda connection: board(connection, 0))["stages"]:
+        for synthetic, count in ((False, one["bots"]), (True, one["synthetic"])):
+            wanted = BotFilter(stage=(one["stage"],), synthetic=synthetic, silent_before=silent)
+            assert asked(written, partial(queries.count_matching, wanted=wanted)) == count
         for gate in one["gates"]:
-            wanted = BotFilter(stage=(one["stage"],), gate=(gate["code"],), silent_before=silent)
+            wanted = BotFilter(stage=(one["stage"],), gate=(gate["code"],), synthetic=False, silent_before=silent)
             assert asked(written, partial(queries.count_matching, wanted=wanted)) == gate["bots"]
-    assert BotFilter(gate=("DRIFT",)).counted({"state": {"IDLE": 9}}) is None  # counts by badge alone do not tell it
+    for wanted in (BotFilter(gate=("DRIFT",)), BotFilter(synthetic=False)):
+        assert wanted.counted({"state": {"IDLE": 9}}) is None  # counts by badge alone do not tell it
 
 
 def test_an_empty_fleet_has_all_stages(database: Database) -> None:
@@ -103,4 +110,6 @@ def test_it_is_answered_with_its_proof(running: Api) -> None:
     assert {one["stage"]: one["bots"] for one in answer["stages"]}["LAB"] == running.platform.one("SELECT count(*) FROM bot_now")
     gate = answer["stages"][0]["gates"][0] if answer["stages"][0]["gates"] else None
     if gate:
-        assert running.get("/api/bots", params={"stage": "LAB", "gate": gate["code"]}).json()["matching"] == gate["bots"]
+        assert (
+            running.get("/api/bots", params={"stage": "LAB", "gate": gate["code"], "synthetic": "false"}).json()["matching"] == gate["bots"]
+        )

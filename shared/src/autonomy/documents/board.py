@@ -27,7 +27,7 @@ class StageOfBoard(Shown):
     to: Stage | None
     """where the step leads; null from the last stage"""
     bots: int
-    """how many are in it"""
+    """how many are in it; here and below those on made-up bars are left out"""
     recommended: int
     """of these, how many wait for people"""
     held: int
@@ -36,6 +36,10 @@ class StageOfBoard(Shown):
     """half of its bots are in it since then or longer; null without any"""
     median_recommended_at: datetime | None
     """half of those that wait for people do since then or longer; null without any"""
+    synthetic: int
+    """how many more are in it whose newest evidence is on made-up bars"""
+    synthetic_recommended: int
+    """of these, how many wait for people"""
     gates: list[GateInTheWay]
     """the most frequent first"""
 

@@ -44,8 +44,8 @@ BotListedKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote",
     "name", "nextDueAt", "origin", "parameters", "phase", "pinReason", "pinned", "pinnedBy", "pinnedUntil", "place", "progress",
     "promotionBlockers", "promotionGates", "promotionTo", "reasonCode", "recency", "recommendationId", "recommendationStatus", "rev",
     "runnerBeatAt", "runnerJobId", "runnerStale", "runnerStarting", "runnerStatus", "sessionEquity", "sessionId", "sessionPnl",
-    "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "timeframe",
-    "trades", "untilAt", "version", "would"]
+    "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "synthetic",
+    "timeframe", "trades", "untilAt", "version", "would"]
 BotOutcomeKey = Literal["botId", "field", "limit", "outcome"]
 BotPageKey = Literal["counts", "groups", "items", "matching", "nextCursor", "now", "proof", "rev", "total"]
 BotPictureKey = Literal["backtest", "bot", "moves", "now", "ofMoves", "ofVersions", "proof", "session", "versions"]
@@ -55,8 +55,8 @@ BotShownKey = Literal["basis", "becauseEventId", "blockers", "botId", "demote", 
     "name", "nextDueAt", "origin", "parameters", "phase", "pinReason", "pinned", "pinnedBy", "pinnedUntil", "progress",
     "promotionBlockers", "promotionGates", "promotionTo", "reasonCode", "recency", "recommendationId", "recommendationStatus", "rev",
     "runnerBeatAt", "runnerJobId", "runnerStale", "runnerStarting", "runnerStatus", "sessionEquity", "sessionId", "sessionPnl",
-    "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "timeframe",
-    "trades", "untilAt", "version", "would"]
+    "sessionReplay", "sessionTrades", "sessionUnits", "sharpe", "since", "spark", "stage", "state", "strategy", "symbol", "synthetic",
+    "timeframe", "trades", "untilAt", "version", "would"]
 BotStepKey = Literal["botId", "changes", "field", "limit", "outcome", "version"]
 BotsEventKey = Literal["items", "more", "rev"]
 BudgetOfHourKey = Literal["applies", "limit", "used"]
@@ -215,7 +215,8 @@ StageEventKey = Literal["actor", "approvedBy", "botId", "commandId", "createdAt"
     "recommendationId", "tick", "toStage"]
 StageEventPageKey = Literal["items", "nextCursor", "now", "proof"]
 StageMovesKey = Literal["at", "botId", "bots", "commandId", "fromStage", "reasonCode", "tick", "toStage"]
-StageOfBoardKey = Literal["bots", "gates", "held", "medianRecommendedAt", "medianSince", "recommended", "stage", "to"]
+StageOfBoardKey = Literal["bots", "gates", "held", "medianRecommendedAt", "medianSince", "recommended", "stage", "synthetic",
+    "syntheticRecommended", "to"]
 StagePolicyKey = Literal["gates", "refresh_after_bars", "refresh_after_hours", "runner_gates", "wants"]
 StageShareKey = Literal["bots", "maxShare", "room", "share", "stage"]
 StopsKey = Literal["jobs", "openSessions", "positions", "withPosition"]

@@ -106,6 +106,7 @@ BOT_NOW: Final = Table(
     column("evidence_until", INSTANT, "start of the last bar of the newest evidence"),
     column("evidence_at", INSTANT, "when the newest evidence came in"),
     column("evidence_job", ID, "the job that brought it"),
+    column("synthetic", Boolean(), "whether the newest evidence is on made-up bars; null before the first"),
     column("sharpe", Float(), "of the newest evidence, annualised"),
     column("max_drawdown", Float(), "of the newest evidence, fraction"),
     column("trades", Integer(), "of the newest evidence"),

@@ -31,7 +31,7 @@ MAX_CURSOR: Final = 600
 MAX_NAMED: Final = 20
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "state": tuple(BotState), "stage": tuple(Stage), "reason": tuple(Reason), "recency": tuple(Recency),
-    "recommended": ("true",), "needs": tuple(Needs),
+    "recommended": ("true",), "needs": tuple(Needs), "synthetic": ("true", "false"),
 }  # fmt: skip
 NAMED: Final[Mapping[str, re.Pattern[str]]] = {
     "strategy": re.compile("^[a-z0-9-]{1,64}$"), "symbol": re.compile(SYMBOL_PATTERN), "blocker": re.compile("^[A-Z_]{1,64}$"),

@@ -59,7 +59,8 @@ async def bots(api: ProofApi, hub: Hub, asked: Asked) -> Context:
 
 def only_of(asked: Asked) -> list[tuple[str, str, str]]:
     """What the list is narrowed by that no chip above it shows: filter, value, and the value in words."""
-    said = {"needs": words.NEEDS, "reason": words.REASON_WORDS, "recency": words.RECENCIES, "recommended": {"true": "waits for approval"}}
+    said = {"needs": words.NEEDS, "reason": words.REASON_WORDS, "recency": words.RECENCIES, "recommended": {"true": "waits for approval"},
+            "synthetic": {"true": "on made-up bars", "false": "on recorded bars, or without a result yet"}}  # fmt: skip
     found = [(name, value, words.word_of(said[name], value)) for name in said for value in asked.chosen[name]]
     return found + [(name, value, value) for name, values in asked.named.items() for value in values]
 

@@ -141,6 +141,7 @@ class BotRow:
     session: SessionNow | None
     strategy: str
     symbol: str
+    made_up: bool
     result: Result | None
     next_at: datetime | None
     next_words: str
@@ -212,7 +213,7 @@ def row_of(document: Document, now: datetime, *, fresh: bool = True, left: bool 
         pin_reason=text_of(document, "pinReason"), pinned_by=text_of(document, "pinnedBy"),
         pinned_until=instant_of(document.get("pinnedUntil")), promotion=promotion_of(document), session=session_of(document),
         strategy=words.strategy_words(text_of(document, "strategy"), document.get("parameters")),
-        symbol=words.market_words(text_of(document, "symbol"), text_of(document, "timeframe")),
+        symbol=words.market_words(text_of(document, "symbol"), text_of(document, "timeframe")), made_up=document.get("synthetic") is True,
         result=result_of(document), next_at=next_at, next_words=next_words, reason=reason,
         reason_words=word_of(words.REASON_WORDS, reason) if reason else NOT_RECORDED,
         reason_meaning=word_of(words.REASON_MEANINGS, reason) if reason in words.REASON_MEANINGS else "",
@@ -393,6 +394,9 @@ def matches(document: Document, wanted: Mapping[str, Sequence[str]], text: str) 
         if chosen and text_of(document, column) not in chosen:
             return False
     if wanted.get("needs") and needs_word(document) not in wanted["needs"]:
+        return False
+    chosen = wanted.get("synthetic", ())
+    if chosen and ("true" if document.get("synthetic") is True else "false") not in chosen:
         return False
     if wanted.get("recommended") and not text_of(document, "recommendationId"):
         return False

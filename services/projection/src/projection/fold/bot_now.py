@@ -97,8 +97,9 @@ def evidence(job_id: str, found: ResearchSummary, at: datetime) -> Row:
     """What a backtest found, as far as the badge row shows it."""
     metrics = found.metrics
     return {
-        "evidence_until": found.last_bar, "evidence_at": at, "evidence_job": job_id, "sharpe": metrics.sharpe,
-        "max_drawdown": metrics.max_drawdown, "trades": metrics.trades, "spark": found.curve,
+        "evidence_until": found.last_bar, "evidence_at": at, "evidence_job": job_id,
+        "synthetic": found.synthetic, "sharpe": metrics.sharpe, "max_drawdown": metrics.max_drawdown, "trades": metrics.trades,
+        "spark": found.curve,
     }  # fmt: skip
 
 

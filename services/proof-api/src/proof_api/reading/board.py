@@ -13,17 +13,21 @@ from proof_api.reading.queries import document
 
 SQL: Final = """
 WITH fleet AS MATERIALIZED (
-  SELECT n.bot_id, n.stage, n.promotion_blockers, b.stage_updated_at, n.recommendation_id, p.recommended_at
+  SELECT n.bot_id, n.stage, n.promotion_blockers, n.synthetic IS TRUE AS made_up, b.stage_updated_at, n.recommendation_id, p.recommended_at
   FROM bot_now n JOIN bots b ON b.id = n.bot_id LEFT JOIN promotions p ON p.id = n.recommendation_id),
 gates AS (
   SELECT stage, code, count(*)::int AS bots FROM (
-    SELECT DISTINCT stage, bot_id, missed->>'code' AS code FROM fleet, jsonb_array_elements(promotion_blockers) missed) each
+    SELECT DISTINCT stage, bot_id, missed->>'code' AS code FROM fleet, jsonb_array_elements(promotion_blockers) missed
+    WHERE NOT made_up) each
   GROUP BY 1, 2),
 stages AS (
-  SELECT stage, count(*)::int AS bots, count(recommendation_id)::int AS recommended,
-         (count(*) FILTER (WHERE recommendation_id IS NULL AND promotion_blockers <> '[]'))::int AS held,
-         percentile_disc(0.5) WITHIN GROUP (ORDER BY stage_updated_at) AS median_since,
-         percentile_disc(0.5) WITHIN GROUP (ORDER BY recommended_at) AS median_recommended_at,
+  SELECT stage, (count(*) FILTER (WHERE NOT made_up))::int AS bots,
+         (count(recommendation_id) FILTER (WHERE NOT made_up))::int AS recommended,
+         (count(*) FILTER (WHERE recommendation_id IS NULL AND promotion_blockers <> '[]' AND NOT made_up))::int AS held,
+         percentile_disc(0.5) WITHIN GROUP (ORDER BY stage_updated_at) FILTER (WHERE NOT made_up) AS median_since,
+         percentile_disc(0.5) WITHIN GROUP (ORDER BY recommended_at) FILTER (WHERE NOT made_up) AS median_recommended_at,
+         (count(*) FILTER (WHERE made_up))::int AS synthetic,
+         (count(recommendation_id) FILTER (WHERE made_up))::int AS synthetic_recommended,
          (SELECT coalesce(jsonb_agg(jsonb_build_object('code', code, 'bots', bots) ORDER BY bots DESC, code), '[]'::jsonb)
           FROM gates WHERE gates.stage = fleet.stage) AS gates
   FROM fleet GROUP BY stage)
@@ -40,7 +44,8 @@ async def board(connection: "asyncpg.Connection[asyncpg.Record]", rev: int) -> d
     """
     rows = {row["stage"]: document(row) for row in await connection.fetch(SQL)}
     nothing: dict[str, object] = {
-        "bots": 0, "recommended": 0, "held": 0, "medianSince": None, "medianRecommendedAt": None, "gates": [],
+        "bots": 0, "recommended": 0, "held": 0, "medianSince": None, "medianRecommendedAt": None,
+        "synthetic": 0, "syntheticRecommended": 0, "gates": [],
     }  # fmt: skip
     seen = [(row.pop("rev"), row.pop("looks"), row.pop("alphaSpent")) for row in rows.values()]
     found_rev, looks, spent = seen[0]

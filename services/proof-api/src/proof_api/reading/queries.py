@@ -124,6 +124,7 @@ class BotFilter:
         needs: whom bots with a blocker wait for.
         blocker: the blocker by which these are counted: of those that need the same, the first.
         gate: a promotion gate that does not pass.
+        synthetic: whether the newest evidence is on made-up bars; no: also those without any; None: either.
         strategy, symbol: exactly.
     """
 
@@ -139,6 +140,7 @@ class BotFilter:
     symbol: tuple[str, ...] = ()
     blocker: tuple[str, ...] = ()
     gate: tuple[str, ...] = ()
+    synthetic: bool | None = None
 
     def where(self) -> Where:
         """The condition; a state means what the reader's clock makes of it."""
@@ -161,6 +163,8 @@ class BotFilter:
         if self.gate:
             missed = "SELECT FROM jsonb_array_elements(promotion_blockers) missed WHERE missed->>'code'"
             where.add(f"EXISTS ({missed} = ANY({{}}::text[]))", list(self.gate))
+        if self.synthetic is not None:
+            where.add(f"synthetic IS {'' if self.synthetic else 'NOT '}TRUE")
         if self.text:
             where.add(
                 "(bot_id LIKE {} OR lower(name) LIKE {} OR lower(symbol) LIKE {} OR strategy LIKE {})", *[f"%{_like(self.text)}%"] * 4
@@ -191,7 +195,8 @@ class BotFilter:
         asked = {"state": self.state, "stage": self.stage, "reason": self.reason, "recency": self.recency, "recommended": self._waits(),
                  "needs": self.needs}  # fmt: skip
         narrowed = [name for name, words in asked.items() if words]
-        if self.text or self.strategy or self.symbol or self.blocker or self.gate or len(narrowed) > 1 or not counts:
+        unsaid = self.text or self.strategy or self.symbol or self.blocker or self.gate or self.synthetic is not None
+        if unsaid or len(narrowed) > 1 or not counts:
             return None
         if not narrowed:
             return sum(counts["state"].values())

@@ -93,7 +93,7 @@ async def revert_plan(
     if judgement.status != "fresh":
         raise Problem(503, "STALE_DATA", "A plan needs fresh data", judgement.reason or judgement.status)
     unsaid = shown.state or shown.reason or shown.recency or shown.needs or shown.blocker or shown.gate or shown.text
-    filtered = bool(unsaid) or shown.recommended is not None
+    filtered = bool(unsaid) or shown.recommended is not None or shown.synthetic is not None
     bots, stages = tuple(bot or ()), tuple(Stage(word) for word in shown.stage)
     if filtered:
         stages = stages or BEYOND_LAB  # a filter is a bulk revert, also where it shows one bot: a pinned one stays

@@ -108,6 +108,7 @@ async def fleet_filter(  # noqa: PLR0913 (one argument per filter)
         list[Annotated[str, Query(pattern="^[A-Z_]{1,64}$")]] | None,
         Query(max_length=20, description="a promotion gate that does not pass"),
     ] = None,
+    synthetic: Annotated[bool | None, Query(description="whether its newest evidence is on made-up bars; no: or it has none")] = None,
     strategy: Annotated[list[Annotated[str, Query(pattern="^[a-z0-9-]{1,64}$")]] | None, Query(max_length=100)] = None,
     symbol: Annotated[list[Annotated[str, Query(pattern=SYMBOL_PATTERN)]] | None, Query(max_length=1000)] = None,
     q: Annotated[str, Query(max_length=queries.MAX_TEXT, description="text in a bot's id, name, symbol or strategy")] = "",
@@ -115,7 +116,7 @@ async def fleet_filter(  # noqa: PLR0913 (one argument per filter)
     """What the fleet's list is narrowed by, wherever it is."""
     return BotFilter(
         words_of(state), words_of(stage), words_of(reason), words_of(recency), q.replace("\x00", ""), context.ages().silent_before,
-        recommended, words_of(needs), tuple(strategy or ()), tuple(symbol or ()), tuple(blocker or ()), tuple(gate or ()),
+        recommended, words_of(needs), tuple(strategy or ()), tuple(symbol or ()), tuple(blocker or ()), tuple(gate or ()), synthetic,
     )  # fmt: skip
 
 
