@@ -2,6 +2,7 @@
 
 import pytest
 
+from autonomy.documents.keys import BotListedKey
 from bots_ui.pages.asked import fleet_asked
 from bots_ui.shown.rows import matches
 from support.site import Site, show
@@ -16,7 +17,7 @@ STAGE = {
     ("synthetic", "apart", "counted"), [(True, True, False), (False, False, True), (None, False, True)]
 )  # fmt: skip
 def test_a_bot_without_a_result_is_not_on_made_up_bars(synthetic: bool | None, apart: bool, counted: bool) -> None:
-    document = {"botId": "a", "synthetic": synthetic}
+    document: dict[BotListedKey, object] = {"botId": "a", "synthetic": synthetic}
     assert matches(document, {"synthetic": ("true",)}, "") is apart
     assert matches(document, {"synthetic": ("false",)}, "") is counted
     assert matches(document, {"synthetic": ()}, "")

@@ -386,19 +386,13 @@ def next_of(document: Document, blockers: Sequence[Blocker]) -> tuple[datetime |
 
 def matches(document: Document, wanted: Mapping[str, Sequence[str]], text: str) -> bool:
     """Whether a changed bot still belongs to a filtered view; the words are those of the URL."""
-    columns: Mapping[str, BotListedKey] = {
-        "state": "state", "stage": "stage", "reason": "reasonCode", "recency": "recency", "strategy": "strategy", "symbol": "symbol",
+    told = {
+        "state": text_of(document, "state"), "stage": text_of(document, "stage"), "reason": text_of(document, "reasonCode"),
+        "recency": text_of(document, "recency"), "strategy": text_of(document, "strategy"), "symbol": text_of(document, "symbol"),
+        "needs": needs_word(document), "synthetic": "true" if document.get("synthetic") is True else "false",
+        "recommended": "true" if text_of(document, "recommendationId") else "false",
     }  # fmt: skip
-    for name, column in columns.items():
-        chosen = wanted.get(name, ())
-        if chosen and text_of(document, column) not in chosen:
-            return False
-    if wanted.get("needs") and needs_word(document) not in wanted["needs"]:
-        return False
-    chosen = wanted.get("synthetic", ())
-    if chosen and ("true" if document.get("synthetic") is True else "false") not in chosen:
-        return False
-    if wanted.get("recommended") and not text_of(document, "recommendationId"):
+    if any(wanted.get(name) and word not in wanted[name] for name, word in told.items()):
         return False
     needle = text.lower()
     return not needle or any(needle in text_of(document, key).lower() for key in SEARCHED)
