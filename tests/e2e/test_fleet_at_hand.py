@@ -364,6 +364,18 @@ def test_the_file_has_all_that_the_filter_shows(open_page: OpenPage, stack: Any)
     assert len(rows) > 25
 
 
+@pytest.mark.parametrize("cell", ["what", "next"])
+def test_long_words_of_a_row_make_no_page_wider(open_page: OpenPage, cell: str) -> None:
+    """What a strategy is called and what comes next is not ours: the columns give way, and the title has the whole."""
+    page = open_page("/", width=1440)
+    page.evaluate(
+        f"for (const one of document.querySelectorAll('.bots td.{cell}')) one.textContent = 'a-strategy-with-parameters '.repeat(9)"
+    )
+    for width in (1440, 1439, 1400, 1280, 1181):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_the_board_counts_what_the_list_shows(open_page: OpenPage, stack: Any) -> None:
     page = open_page("/board")
     rungs = dict(sql(stack, "SELECT stage, count(*)::text FROM bot_now GROUP BY 1"))
@@ -372,7 +384,7 @@ def test_the_board_counts_what_the_list_shows(open_page: OpenPage, stack: Any) -
     gate = page.locator("[data-stage=PAPER] [data-gate]").first
     code, held = gate.get_attribute("data-gate"), int(gate.get_attribute("data-count") or 0)
     gate.click()
-    expect(page).to_have_url(re.compile(f"stage=PAPER&gate={code}$"))
+    expect(page).to_have_url(re.compile(f"stage=PAPER&gate={code}&synthetic=false$"))
     expect(page.locator("#rows > tr")).to_have_count(held)
     missed = f"SELECT count(*) FROM bot_now WHERE stage = 'PAPER' AND promotion_blockers @> '[{{\"code\": \"{code}\"}}]'"
     assert sql(stack, missed) == [(held,)]
