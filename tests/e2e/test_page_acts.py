@@ -258,11 +258,11 @@ def test_bulk_revert_by_keyboard_only(signed_in: OpenPage, running_stack: Any) -
     expect(page.locator("tbody tr")).to_have_count(int(count))
 
 
-def easy_policy() -> dict[str, Any]:
-    """Gates that every bot of the demo passes, and room for all of them."""
+def easy_policy(**gates: int) -> dict[str, Any]:
+    """Gates that every bot of the demo passes, and room for all of them; `gates` are more thresholds of each stage."""
     policy = DEFAULT.model_dump(mode="json")
     for stage in policy["stages"].values():
-        stage["gates"] |= EASY_GATES
+        stage["gates"] |= EASY_GATES | gates
     policy["stages"]["LAB"]["wants"] = ["BACKTEST_BASELINE", "BACKTEST_REFRESH"]
     policy["promotion"]["max_share"] = dict.fromkeys(policy["promotion"]["max_share"], 1.0)
     return policy

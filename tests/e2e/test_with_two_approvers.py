@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from autonomy.policy import DEFAULT
 from e2e.conftest import PutPolicy, check_accessibility, tab_to
-from e2e.test_page_acts import EASY_GATES
+from e2e.test_page_acts import easy_policy
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers, pytest.mark.long]
 OpenPage = Callable[..., Page]
@@ -22,13 +21,10 @@ SECOND_TOKEN = "s" * 43
 WAIT_MS = 240_000
 
 
-def easy_policy() -> dict[str, Any]:
+def quick_policy() -> dict[str, Any]:
     """Gates that pass, quick bars, and promotions up to SHADOW by the planner itself."""
-    policy = DEFAULT.model_dump(mode="json")
-    for stage in policy["stages"].values():
-        stage["gates"] |= EASY_GATES | {"min_live_bars": 2, "max_bars_behind": 1_000, "max_evidence_age_bars": 10_000}
-    policy["stages"]["LAB"]["wants"] = ["BACKTEST_BASELINE", "BACKTEST_REFRESH"]
-    policy["promotion"] = {"max_share": dict.fromkeys(policy["promotion"]["max_share"], 1.0), "auto_per_hour": 1_000}
+    policy = easy_policy(min_live_bars=2, max_bars_behind=1_000, max_evidence_age_bars=10_000)
+    policy["promotion"] = {"max_share": policy["promotion"]["max_share"], "auto_per_hour": 1_000}
     policy["drift"] = {
         "min_bars": 2, "min_trades": 0, "max_trade_count_change": 100, "max_pnl_change": 100, "max_sharpe_change": 100, "max_drawdown_ratio": 100,
     }  # fmt: skip
@@ -62,7 +58,7 @@ def approve(page: Page, bot: str, words: str) -> None:
 
 
 def test_canary_needs_another_approver(signed_in: OpenPage, running_stack: Any, second_approver: str, put_policy: PutPolicy) -> None:
-    put_policy(easy_policy(), "gates that pass")
+    put_policy(quick_policy(), "gates that pass")
     page = signed_in("/promotions")
     waiting = page.locator(".waiting", has_text="SHADOW → CANARY").first
     expect(waiting).to_be_visible(timeout=WAIT_MS)

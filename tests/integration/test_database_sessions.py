@@ -21,7 +21,7 @@ import pytest
 
 from autonomy.postgres import Unfit, connect, is_refusal, words_of
 from autonomy.read_model import SCHEMA
-from local_stack.patience import listens, until_answers
+from local_stack.patience import is_answered, until_answers
 from projection.store.writer import Writer
 from proof_api.reading.pool import Pool
 from support.measuring import FaultRows
@@ -181,7 +181,7 @@ def a_pooler(database: Database, **settings: str) -> Iterator[str]:
         with (folder / "out.log").open("wb") as out:
             process = subprocess.Popen([program, str(folder / "pgbouncer.ini")], user=user, stdout=out, stderr=out)
         try:
-            until_answers(lambda: listens(port), "PgBouncer", timeout_s=PATIENCE_S, process=process, said=folder / "out.log")
+            until_answers(lambda: is_answered(port), "PgBouncer", timeout_s=PATIENCE_S, process=process, said=folder / "out.log")
             yield database.url("autonomy_reader").replace(f":{address.port}/", f":{port}/")
         finally:
             process.terminate()

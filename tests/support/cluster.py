@@ -20,7 +20,7 @@ from typing_extensions import override
 from autonomy.kafka import ensure_topics
 from autonomy.topics import RUNS, TOPICS
 from local_stack.kafka_server import KafkaServer
-from local_stack.patience import READY_TIMEOUT_S, listens, until_answers
+from local_stack.patience import READY_TIMEOUT_S, is_answered, until_answers
 from support.servers import Broker, free_port, jars_folder
 
 SIZE = 3
@@ -77,7 +77,7 @@ class Node(KafkaServer):
     @override
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S, process: "subprocess.Popen[bytes] | None" = None) -> None:
         until_answers(
-            lambda: listens(self.port, self.host), f"broker {self.number}", timeout_s=timeout_s, process=process,
+            lambda: is_answered(self.port, self.host), f"broker {self.number}", timeout_s=timeout_s, process=process,
             said=self.folder / "out.log",
         )  # fmt: skip
 
@@ -205,8 +205,7 @@ def a_cluster(folder: Path) -> Iterator[Cluster]:
         try:
             for broker in cluster.brokers:
                 _node(broker).prepare()
-                with (broker.server.folder / "out.log").open("ab") as out:
-                    broker.process = subprocess.Popen(broker.server.command(), stdout=out, stderr=out, start_new_session=True)
+                broker.begin()
             for broker in cluster.brokers:
                 broker.server.wait_ready(process=broker.process)
             asyncio.run(ensure_topics(cluster.bootstrap, TOPICS, replication=SIZE))

@@ -42,9 +42,13 @@ class Broker:
         return self.server.bootstrap
 
     def start(self) -> None:
+        self.begin()
+        self.server.wait_ready(process=self.process)
+
+    def begin(self) -> None:
+        """Start it without waiting: the nodes of a cluster wait for one another."""
         with (self.server.folder / "out.log").open("ab") as out:
             self.process = subprocess.Popen(self.server.command(), stdout=out, stderr=out, start_new_session=True)
-        self.server.wait_ready(process=self.process)
 
     def kill(self) -> None:
         assert self.process is not None
@@ -157,8 +161,7 @@ def a_cluster(folder: Path, nodes: int) -> Iterator[list[Broker]]:
             server.prepare()
             broker = Broker(server)
             stack.callback(broker.stop)
-            with (server.folder / "out.log").open("ab") as out:
-                broker.process = subprocess.Popen(server.command(), stdout=out, stderr=out, start_new_session=True)
+            broker.begin()
             brokers.append(broker)
         for broker in brokers:
             broker.server.wait_ready(process=broker.process)

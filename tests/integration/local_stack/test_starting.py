@@ -19,12 +19,13 @@ from autonomy.errors import Broken
 from local_stack.__main__ import psql
 from local_stack.database import create_database
 from local_stack.kafka_server import KafkaServer
+from local_stack.patience import is_answered
 from local_stack.postgres_server import PostgresServer, psql_words
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
 from local_stack.start_cache import cache_of, flags_of
 from local_stack.supervise import Program, Supervisor
-from local_stack.waiting import SERVICE_RESTARTS_ALLOWED, Waiting, is_answered, listens
+from local_stack.waiting import SERVICE_RESTARTS_ALLOWED, Waiting, listens
 from support.platform import wait_for
 from support.servers import Broker, a_broker, a_database, free_port, jars_folder, own_folder
 

@@ -52,10 +52,11 @@ def test_the_nearest_is_the_least_margin_of_those_that_have_a_say() -> None:
         a_gate("MIN_TRADES", ("trades", 72.0, 10.0, None)), a_gate("TIMING", ("z", 3.1, 2.97, None)),
         a_gate("NET", ("net_t", 1.0, 1.64, None), deciding=False), a_gate("REALISM", ("costs_bps", 10.0, 0.0, None)),
     ]  # fmt: skip
-    found = nearest(gates)
+    drawn = [[(str(gate["code"]), bullet) for bullet in bullets_of(gate)] for gate in gates]
+    found = nearest([one for each in drawn for one in each])
     assert found is not None
     assert (found[0], found[1].name) == ("TIMING", "z")
-    assert nearest([gates[3]]) is None
+    assert nearest(drawn[3]) is None
 
 
 def test_bots_stand_under_one_another_in_the_gates_own_order() -> None:

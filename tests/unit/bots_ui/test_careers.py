@@ -7,7 +7,8 @@ import pytest
 
 from autonomy import clock
 from autonomy.values import iso
-from bots_ui.shown.rows import matches, promotion_of, row_of, session_of
+from bots_ui.shown.matching import matches
+from bots_ui.shown.rows import promotion_of, row_of, session_of
 from bots_ui.shown.words import FILTERS
 from support.site import HOSTILE, SAME_ORIGIN, Site, show
 

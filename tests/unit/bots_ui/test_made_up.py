@@ -4,7 +4,7 @@ import pytest
 
 from autonomy.documents.keys import BotListedKey
 from bots_ui.pages.asked import fleet_asked
-from bots_ui.shown.rows import matches
+from bots_ui.shown.matching import matches
 from support.site import Site, show
 
 STAGE = {

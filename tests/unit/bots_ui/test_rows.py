@@ -11,8 +11,9 @@ import pytest
 
 from autonomy.values import BotState, Recency, iso
 from bots_ui.assets import Assets, build_environment
+from bots_ui.shown.matching import matches
 from bots_ui.shown.moments import Moments
-from bots_ui.shown.rows import BotRow, badge_of, matches, next_of, row_of
+from bots_ui.shown.rows import BotRow, badge_of, next_of, row_of
 from bots_ui.shown.words import FILTERS, REASON_WORDS, SHAPES, STATES
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -8,47 +8,40 @@ from pathlib import Path
 import pytest
 
 from autonomy.errors import Broken
-from local_stack import ports
-from local_stack.patience import listens, until_answers
+from local_stack.patience import is_answered, until_answers
 from local_stack.ports import free_ports
 
+FEW = range(31_000, 31_040)
+"""Few enough that without leases two programs would share most of them."""
 HOLDS = """
 import sys
-from local_stack import ports
-ports.FIRST, ports.LAST, ports.FEWEST = 31_000, 31_039, 10
-print(*ports.free_ports(20), flush=True)
+from local_stack.ports import free_ports
+print(*free_ports(20, range(31_000, 31_040)), flush=True)
 sys.stdin.read()
 """
 
 
-def test_two_programs_are_never_handed_the_same_and_an_ended_one_gives_its_own_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Few enough that without leases two programs would share most of them.
-    monkeypatch.setattr(ports, "FIRST", 31_000)
-    monkeypatch.setattr(ports, "LAST", 31_039)
-    monkeypatch.setattr(ports, "FEWEST", 10)
+def test_two_programs_are_never_handed_the_same_and_an_ended_one_gives_its_own_back() -> None:
     process = subprocess.Popen([sys.executable, "-c", HOLDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     theirs = {int(port) for port in process.stdout.readline().split()}
-    ours = set(free_ports(10))
+    ours = set(free_ports(10, FEW))
     assert len(theirs) == 20
     assert not ours & theirs
     with pytest.raises(OSError, match="no 20 ports are free from 31000 to 31039"):
-        free_ports(20)
+        free_ports(20, FEW)
 
     process.communicate("")
-    assert theirs & set(free_ports(20)), "what it held is free again"
+    assert theirs & set(free_ports(20, FEW)), "what it held is free again"
 
 
-def test_a_port_that_is_listened_on_is_not_handed_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (port,) = free_ports(1)
-    with socket.create_server(("127.0.0.1", port)):
-        # As if its lease had ended: what is looked at here is the listener.
-        monkeypatch.setattr(ports, "FIRST", port)
-        monkeypatch.setattr(ports, "LAST", port)
-        monkeypatch.setattr(ports, "KERNELS_OWN", Path("nowhere"))
-        monkeypatch.setattr(ports, "_lease", lambda _file: (tmp_path / "lease").open("ab"))
+def test_a_port_that_is_listened_on_is_not_handed_out() -> None:
+    """One that nobody leased: what is looked at here is the listener."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = int(server.getsockname()[1])
         with pytest.raises(OSError, match="no 1 ports are free"):
-            free_ports(1)
+            free_ports(1, range(port, port + 1))
+    assert free_ports(1, range(port, port + 1)) == [port], "it was the listener, and nothing else"
 
 
 def test_outgoing_connections_get_none_of_them() -> None:
@@ -75,6 +68,6 @@ def test_a_server_that_lives_and_does_not_answer_is_given_its_time_and_no_more()
     process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     try:
         with pytest.raises(Broken, match="Kafka did not answer within 0 s"):
-            until_answers(lambda: listens(port), "Kafka", timeout_s=0.2, process=process)
+            until_answers(lambda: is_answered(port), "Kafka", timeout_s=0.2, process=process)
     finally:
         process.communicate(b"")

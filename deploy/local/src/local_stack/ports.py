@@ -20,18 +20,21 @@ KERNELS_OWN: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _leases: Final[list[IO[bytes]]] = []
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, among: range | None = None) -> list[int]:
     """Ports that nothing listens on and that no other process is handed while this one lives.
+
+    Args:
+        count: how many.
+        among: where they may lie; None: outside of the kernel's range.
 
     Raises:
         OSError: there are not so many.
     """
     folder = Path(tempfile.gettempdir()) / f"autonomy-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    last = _last()
-    size, found = last - FIRST + 1, dict[int, IO[bytes]]()
-    begin = secrets.randbelow(size)
-    for port in (FIRST + (begin + step) % size for step in range(size)):
+    ports, found = range(FIRST, _last() + 1) if among is None else among, dict[int, IO[bytes]]()
+    begin = secrets.randbelow(len(ports))
+    for port in (*ports[begin:], *ports[:begin]):
         if len(found) == count:
             break
         lease = _lease(folder / str(port))
@@ -42,7 +45,7 @@ def free_ports(count: int) -> list[int]:
     if len(found) < count:
         for lease in found.values():
             lease.close()
-        raise OSError(f"no {count} ports are free from {FIRST} to {last}")
+        raise OSError(f"no {count} ports are free from {ports[0]} to {ports[-1]}")
     _leases.extend(found.values())
     return list(found)
 

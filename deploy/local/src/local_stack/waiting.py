@@ -3,7 +3,6 @@
 A busy machine is slow, and a fixed time would call it broken; a process that ends again and again is broken, however quick the machine.
 """
 
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Final
 import psutil
 
 from autonomy.errors import Broken
+from local_stack.patience import is_answered
 from local_stack.supervise import Supervised, Supervisor
 
 SAY_EVERY_S: Final = 5.0
@@ -109,13 +109,6 @@ class Waiting:
             # It was answered before this process's own sockets were looked at, so it is not a matter of an instant.
             raise Broken(_taken(name, setting, port))
         return f"{name} (pid {found.pid}, {found.age_s:.0f} s old) does not listen on port {port} yet"
-
-
-def is_answered(port: int) -> bool:
-    """Whether something accepts connections on a loopback port."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def listens(pid: int, port: int) -> bool:

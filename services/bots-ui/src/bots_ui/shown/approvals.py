@@ -45,18 +45,15 @@ def approvals_of(items: Sequence[Document], rows: Mapping[str, Mapping[str, obje
         items: open recommendations.
         rows: by bot, what the stream tells of it.
     """
-    told = [{_column(gate, bullet): bullet for gate in list_of(item, "gates") for bullet in bullets_of(gate)} for item in items]
+    drawn = [[(text_of(gate, "code"), bullet) for gate in list_of(item, "gates") for bullet in bullets_of(gate)] for item in items]
+    told = [{Column(code, bullet.name, bullet.sign): bullet for code, bullet in one} for one in drawn]
     order = {code.value: place for place, code in enumerate(PromotionGate)}
     found = dict.fromkeys(column for one in told for column in one)
     columns = tuple(sorted(found, key=lambda column: order.get(column.code, len(order))))
     return columns, tuple(
         Waiting(
             item, spark_path(rows.get(text_of(item, "botId"), {}).get("spark")), tuple(one.get(column) for column in columns),
-            nearest(list_of(item, "gates")),
+            nearest(each),
         )
-        for item, one in zip(items, told, strict=True)
+        for item, one, each in zip(items, told, drawn, strict=True)
     )  # fmt: skip
-
-
-def _column(gate: Document, bullet: Bullet) -> Column:
-    return Column(text_of(gate, "code"), bullet.name, bullet.sign)

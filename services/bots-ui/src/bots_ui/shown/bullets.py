@@ -83,19 +83,19 @@ def bullets_of(gate: Document) -> tuple[Bullet, ...]:
     return tuple(found)
 
 
-def nearest(gates: Sequence[Document]) -> tuple[str, Bullet] | None:
-    """The deciding gate that passes by least, or lacks most, as its code and bullet; None where none has a margin.
+def nearest(found: Sequence[tuple[str, Bullet]]) -> tuple[str, Bullet] | None:
+    """Of bullets with the codes of their gates, the deciding one that passes by least, or lacks most; None where none has a margin.
 
     A person's own risk limits are no evidence, and far off by default: they are left out.
     """
-    found = [
-        (bullet.margin, text_of(gate, "code"), bullet)
-        for gate in gates if gate.get("code") != PromotionGate.LIMITS.value
-        for bullet in bullets_of(gate) if bullet.margin is not None and bullet.deciding
-    ]  # fmt: skip
-    if not found:
+    margins = [
+        (bullet.margin, code, bullet)
+        for code, bullet in found
+        if code != PromotionGate.LIMITS.value and bullet.margin is not None and bullet.deciding
+    ]
+    if not margins:
         return None
-    _, code, bullet = min(found, key=lambda one: one[0])
+    _, code, bullet = min(margins, key=lambda one: one[0])
     return code, bullet
 
 

@@ -26,7 +26,6 @@ LEASE_S: Final = 15.0
 """Shown limit of a beat's age while the API does not tell the lease in force."""
 UNKNOWN_SHAPE: Final = "unknown"
 Document = Mapping[BotListedKey, object]
-SEARCHED: Final[Sequence[BotListedKey]] = ("botId", "name", "symbol", "strategy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,17 +381,3 @@ def next_of(document: Document, blockers: Sequence[Blocker]) -> tuple[datetime |
     if due is not None:
         return due, ""
     return None, blockers[0].clears if blockers else MISSING
-
-
-def matches(document: Document, wanted: Mapping[str, Sequence[str]], text: str) -> bool:
-    """Whether a changed bot still belongs to a filtered view; the words are those of the URL."""
-    told = {
-        "state": text_of(document, "state"), "stage": text_of(document, "stage"), "reason": text_of(document, "reasonCode"),
-        "recency": text_of(document, "recency"), "strategy": text_of(document, "strategy"), "symbol": text_of(document, "symbol"),
-        "needs": needs_word(document), "synthetic": "true" if document.get("synthetic") is True else "false",
-        "recommended": "true" if text_of(document, "recommendationId") else "false",
-    }  # fmt: skip
-    if any(wanted.get(name) and word not in wanted[name] for name, word in told.items()):
-        return False
-    needle = text.lower()
-    return not needle or any(needle in text_of(document, key).lower() for key in SEARCHED)

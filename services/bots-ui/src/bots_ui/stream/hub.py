@@ -22,7 +22,8 @@ from autonomy.values import ms_of
 from bots_ui.api.client import ApiEvent, ProofApi
 from bots_ui.api.documents import list_of, number_of, text_of
 from bots_ui.shown.facts import Facts, Link, facts_of, part
-from bots_ui.shown.rows import due_of, matches, silent_of
+from bots_ui.shown.matching import matches
+from bots_ui.shown.rows import due_of, silent_of
 from bots_ui.shown.words import instant_of
 from bots_ui.stream.following import EVERY_S, LEAST_S, look
 from bots_ui.stream.hours import DRAWN_EVERY_S, Hours
