@@ -25,6 +25,8 @@ def quick_policy() -> dict[str, Any]:
     """Gates that pass, quick bars, and promotions up to SHADOW by the planner itself."""
     policy = easy_policy(min_live_bars=2, max_bars_behind=1_000, max_evidence_age_bars=10_000)
     policy["promotion"] = {"max_share": policy["promotion"]["max_share"], "auto_per_hour": 1_000}
+    # Two people agree on the same evidence: none newer comes while they look (the session keeps its judgement from PAPER).
+    policy["stages"]["SHADOW"]["refresh_after_bars"] = 1_000
     policy["drift"] = {
         "min_bars": 2, "min_trades": 0, "max_trade_count_change": 100, "max_pnl_change": 100, "max_sharpe_change": 100, "max_drawdown_ratio": 100,
     }  # fmt: skip
